@@ -1,0 +1,10 @@
+//! Pictures as bytes, as tensor values, and as files.
+//!
+//! A [`Picture`] is what people see: 8-bit pixels. Networks see the same pixels as `f32` in [-1, 1], laid out
+//! `[channels, height, width]` (paper section 4: no preprocessing besides this scaling).
+
+mod grid;
+mod picture;
+
+pub use grid::grid;
+pub use picture::{Picture, PictureError, from_signed, to_signed};

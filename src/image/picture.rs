@@ -1,0 +1,209 @@
+//! One 8-bit picture.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Why a picture could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum PictureError {
+    /// The file could not be opened or decoded.
+    #[error("cannot read the picture {path}: {cause}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the decoder or the file system said.
+        cause: image::ImageError,
+    },
+    /// The file could not be encoded or written.
+    #[error("cannot write the picture {path}: {cause}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the encoder or the file system said.
+        cause: image::ImageError,
+    },
+}
+
+/// An 8-bit picture: `[height, width, channels]` interleaved, rows from the top, 1 channel (grey) or 3 (sRGB).
+#[derive(Clone, PartialEq, Eq)]
+pub struct Picture {
+    width: usize,
+    height: usize,
+    channels: usize,
+    pixels: Vec<u8>,
+}
+
+impl std::fmt::Debug for Picture {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Picture {}x{}x{}", self.width, self.height, self.channels)
+    }
+}
+
+/// A pixel byte as the networks see it: 0..=255 to [-1, 1].
+pub fn to_signed(byte: u8) -> f32 {
+    f32::from(byte) / 127.5 - 1.0
+}
+
+/// What a network drew, as a pixel byte: [-1, 1] to 0..=255, values outside are clamped.
+pub fn from_signed(value: f32) -> u8 {
+    ((value + 1.0) * 127.5).round().clamp(0.0, 255.0) as u8
+}
+
+impl Picture {
+    /// A picture from its pixels, `[height, width, channels]` interleaved.
+    ///
+    /// # Panics
+    /// If the number of pixels is not `width * height * channels`, or channels is neither 1 nor 3.
+    pub fn new(width: usize, height: usize, channels: usize, pixels: Vec<u8>) -> Self {
+        assert!(channels == 1 || channels == 3, "a picture has 1 or 3 channels, not {channels}");
+        assert_eq!(pixels.len(), width * height * channels, "pixels of a {width}x{height}x{channels} picture");
+        Self { width, height, channels, pixels }
+    }
+
+    /// A picture from network values `[channels, height, width]` in [-1, 1].
+    pub fn from_chw(values: &[f32], channels: usize, height: usize, width: usize) -> Self {
+        let plane = height * width;
+        let mut pixels = vec![0; plane * channels];
+        for c in 0..channels {
+            for (i, &value) in values[c * plane..(c + 1) * plane].iter().enumerate() {
+                pixels[i * channels + c] = from_signed(value);
+            }
+        }
+        Self::new(width, height, channels, pixels)
+    }
+
+    /// Writes the network values `[channels, height, width]` in [-1, 1] into `out`.
+    pub fn write_chw(&self, out: &mut [f32]) {
+        let plane = self.width * self.height;
+        for (i, pixel) in self.pixels.chunks_exact(self.channels).enumerate() {
+            for (c, &byte) in pixel.iter().enumerate() {
+                out[c * plane + i] = to_signed(byte);
+            }
+        }
+    }
+
+    /// Pixels from left to right.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Pixels from top to bottom.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// 1 (grey) or 3 (red, green, blue).
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+
+    /// The pixels, `[height, width, channels]` interleaved.
+    pub fn pixels(&self) -> &[u8] {
+        &self.pixels
+    }
+
+    /// The pixels as red, green, blue whatever the channels.
+    pub fn to_rgb(&self) -> Vec<u8> {
+        match self.channels {
+            1 => self.pixels.iter().flat_map(|&grey| [grey, grey, grey]).collect(),
+            _ => self.pixels.clone(),
+        }
+    }
+
+    /// Reads any format the `image` crate knows. Grey files stay grey; everything else becomes RGB.
+    ///
+    /// # Errors
+    /// [`PictureError::Read`] with the file and the cause.
+    pub fn read(path: &Path) -> Result<Self, PictureError> {
+        let read = |path: &Path| image::ImageReader::open(path)?.with_guessed_format()?.decode();
+        let decoded = read(path).map_err(|cause| PictureError::Read { path: path.to_owned(), cause })?;
+        Ok(Self::from_dynamic(decoded))
+    }
+
+    /// A decoded picture of the `image` crate. Grey stays grey; everything else becomes RGB.
+    pub fn from_dynamic(decoded: image::DynamicImage) -> Self {
+        let (width, height) = (decoded.width() as usize, decoded.height() as usize);
+        match decoded.color() {
+            image::ColorType::L8 | image::ColorType::L16 => Self::new(width, height, 1, decoded.into_luma8().into_raw()),
+            _ => Self::new(width, height, 3, decoded.into_rgb8().into_raw()),
+        }
+    }
+
+    /// The picture as PNG bytes.
+    ///
+    /// # Errors
+    /// What the encoder says; a well-formed picture always encodes.
+    pub fn to_png(&self) -> Result<Vec<u8>, image::ImageError> {
+        let mut png = std::io::Cursor::new(Vec::new());
+        let colour = if self.channels == 1 { image::ExtendedColorType::L8 } else { image::ExtendedColorType::Rgb8 };
+        image::write_buffer_with_format(
+            &mut png,
+            &self.pixels,
+            self.width as u32,
+            self.height as u32,
+            colour,
+            image::ImageFormat::Png,
+        )?;
+        Ok(png.into_inner())
+    }
+
+    /// Writes a PNG, beside its place first and then renamed into it, so that nobody reads half a picture.
+    ///
+    /// # Errors
+    /// [`PictureError::Write`] with the file and the cause.
+    pub fn write_png(&self, path: &Path) -> Result<(), PictureError> {
+        let write = || -> Result<(), image::ImageError> {
+            let folder = match path.parent() {
+                Some(folder) if !folder.as_os_str().is_empty() => folder,
+                _ => Path::new("."),
+            };
+            std::fs::create_dir_all(folder)?;
+            let mut file = tempfile::NamedTempFile::new_in(folder)?;
+            file.write_all(&self.to_png()?)?;
+            file.persist(path).map_err(|e| e.error)?;
+            Ok(())
+        };
+        write().map_err(|cause| PictureError::Write { path: path.to_owned(), cause })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_survives_the_way_to_the_network_and_back() {
+        for byte in 0..=255 {
+            assert_eq!(from_signed(to_signed(byte)), byte);
+        }
+        assert_eq!(from_signed(-7.0), 0);
+        assert_eq!(from_signed(7.0), 255);
+    }
+
+    #[test]
+    fn planes_and_pixels_are_the_same_picture() {
+        let picture = Picture::new(2, 3, 3, (0..18).map(|i| i * 13).collect());
+        let mut planes = vec![0.0; 18];
+        picture.write_chw(&mut planes);
+        assert_eq!(planes[0], to_signed(0));
+        assert_eq!(planes[6], to_signed(13), "the second plane starts with the first pixel's green");
+        assert_eq!(Picture::from_chw(&planes, 3, 3, 2), picture);
+    }
+
+    #[test]
+    fn a_written_picture_reads_back_equal() {
+        let folder = tempfile::tempdir().unwrap();
+        for channels in [1, 3] {
+            let path = folder.path().join("a/b.png");
+            let picture = Picture::new(4, 2, channels, (0..8 * channels as u8).map(|i| i * 9).collect());
+            picture.write_png(&path).unwrap();
+            assert_eq!(Picture::read(&path).unwrap(), picture);
+        }
+    }
+
+    #[test]
+    fn an_unreadable_file_is_named() {
+        let message = Picture::read(Path::new("no/such.png")).unwrap_err().to_string();
+        assert!(message.contains("no/such.png"), "{message}");
+    }
+}
