@@ -1,0 +1,172 @@
+//! Where tensors live: one wgpu device for computing and drawing, or the CPU.
+//!
+//! Software Vulkan adapters draw windows well enough, but computing on them is far slower than Burn's `flex` backend, so
+//! `auto` passes them over. A CUDA device would be one more [`Kind`] behind a cargo feature of Burn's.
+
+use std::fmt;
+
+use burn::tensor::{Device, DeviceKind, wgpu::WgpuSetup};
+
+/// What the person asked for with `--device`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Choice {
+    /// The best graphics card, or the CPU where there is none.
+    #[default]
+    Auto,
+    /// A graphics card, or an error that says what is missing.
+    Gpu,
+    /// The CPU, whatever the machine has.
+    Cpu,
+}
+
+/// Which kind of hardware computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A graphics card through wgpu.
+    Gpu,
+    /// A graphics driver that runs on the CPU (lavapipe, WARP): for tests of correctness only.
+    Software,
+    /// Burn's `flex` backend.
+    Cpu,
+}
+
+/// Why no device could be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceError {
+    /// `--device gpu` on a machine without one.
+    #[error(
+        "no graphics card was found ({found}); install its Vulkan driver, or use --device cpu. `zscape doctor` tells more"
+    )]
+    NoGpu {
+        /// What there is instead.
+        found: String,
+    },
+    /// The card is there but could not be opened.
+    #[error("the graphics card {name} could not be opened: {cause}; use --device cpu to go on without it")]
+    Open {
+        /// The adapter's name.
+        name: String,
+        /// What wgpu said.
+        cause: String,
+    },
+}
+
+/// A graphics adapter as the driver describes it.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Adapter {
+    /// The card's name.
+    pub name: String,
+    /// Vulkan, Metal, Dx12 or Gl.
+    pub backend: String,
+    /// Discrete, integrated, virtual, or software.
+    pub kind: String,
+    /// Driver and version.
+    pub driver: String,
+    /// Whether it is hardware, and so fit for computing.
+    pub hardware: bool,
+}
+
+/// Every graphics adapter of this machine.
+pub fn adapters() -> Vec<Adapter> {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+    let list = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()));
+    list.iter()
+        .map(|adapter| {
+            let info = adapter.get_info();
+            Adapter {
+                name: info.name.clone(),
+                backend: info.backend.to_string(),
+                kind: match info.device_type {
+                    wgpu::DeviceType::DiscreteGpu => "discrete graphics card",
+                    wgpu::DeviceType::IntegratedGpu => "integrated graphics",
+                    wgpu::DeviceType::VirtualGpu => "virtual graphics card",
+                    wgpu::DeviceType::Cpu => "software on the CPU",
+                    wgpu::DeviceType::Other => "unknown kind",
+                }
+                .to_owned(),
+                driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
+                hardware: is_hardware(info.device_type),
+            }
+        })
+        .collect()
+}
+
+fn is_hardware(kind: wgpu::DeviceType) -> bool {
+    matches!(
+        kind,
+        wgpu::DeviceType::DiscreteGpu | wgpu::DeviceType::IntegratedGpu | wgpu::DeviceType::VirtualGpu
+    )
+}
+
+/// The device that everything computes on.
+#[derive(Clone)]
+pub struct Compute {
+    /// Burn's device, without gradients.
+    pub device: Device,
+    /// What it is.
+    pub kind: Kind,
+    /// Its name, for people.
+    pub name: String,
+    /// The wgpu handles that Burn computes on, for the window to draw with: one device for both.
+    pub wgpu: Option<WgpuSetup>,
+}
+
+impl fmt::Debug for Compute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Compute({:?}, {})", self.kind, self.name)
+    }
+}
+
+impl Compute {
+    /// The CPU.
+    pub fn cpu() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { device: Device::flex(), kind: Kind::Cpu, name: format!("CPU, {cores} threads"), wgpu: None }
+    }
+
+    /// The software graphics driver: slow, for tests that compare the GPU's arithmetic with the CPU's.
+    ///
+    /// # Errors
+    /// [`DeviceError::Open`] where there is none.
+    pub fn software() -> Result<Self, DeviceError> {
+        Self::open(DeviceKind::Cpu, Kind::Software, "software adapter")
+    }
+
+    /// Opens what `choice` asks for.
+    ///
+    /// # Errors
+    /// [`DeviceError`] when a graphics card was demanded and there is none, or it cannot be opened.
+    pub fn choose(choice: Choice) -> Result<Self, DeviceError> {
+        if choice == Choice::Cpu {
+            return Ok(Self::cpu());
+        }
+        let adapters = adapters();
+        match (adapters.iter().find(|adapter| adapter.hardware), choice) {
+            (Some(card), _) => match Self::open(DeviceKind::DefaultDevice, Kind::Gpu, &card.name) {
+                Err(error) if choice == Choice::Auto => {
+                    tracing::warn!("{error}");
+                    Ok(Self::cpu())
+                }
+                opened => opened,
+            },
+            (None, Choice::Gpu) => Err(DeviceError::NoGpu {
+                found: match adapters.first() {
+                    Some(adapter) => format!("only {}, {}", adapter.name, adapter.kind),
+                    None => "no graphics driver at all".to_owned(),
+                },
+            }),
+            (None, _) => Ok(Self::cpu()),
+        }
+    }
+
+    fn open(which: DeviceKind, kind: Kind, name: &str) -> Result<Self, DeviceError> {
+        let (device, setup) = Device::wgpu_options()
+            .device_kind(which)
+            .init_with_setup()
+            .map_err(|cause| DeviceError::Open { name: name.to_owned(), cause: cause.to_string() })?;
+        let name = setup.adapter.get_info().name;
+        Ok(Self { device, kind, name, wgpu: Some(setup) })
+    }
+}

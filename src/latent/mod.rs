@@ -1,0 +1,5 @@
+//! Z: where pictures come from.
+
+mod gallery;
+
+pub use gallery::{draw, numbered, training};

@@ -1,0 +1,225 @@
+//! One config for both networks, and the published presets.
+
+use std::fmt;
+
+/// A published DCGAN whose numbers are used as they stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Preset {
+    /// Radford, Metz, Chintala 2015, section 3.
+    Paper,
+    /// The authors' released face code: alternating updates, L2 1e-5.
+    AuthorsFaces,
+    /// The PyTorch tutorial and dcgan.torch.
+    Pytorch,
+    /// carpedm20's TensorFlow code: two generator updates for each of the discriminator's.
+    Tensorflow,
+    /// The authors' released 32x32 street-number networks.
+    AuthorsSvhn,
+}
+
+impl Preset {
+    /// All presets, in the order they are shown.
+    pub const ALL: [Self; 5] = [Self::Paper, Self::AuthorsFaces, Self::Pytorch, Self::Tensorflow, Self::AuthorsSvhn];
+
+    /// The name on the command line and in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Paper => "paper",
+            Self::AuthorsFaces => "authors-faces",
+            Self::Pytorch => "pytorch",
+            Self::Tensorflow => "tensorflow",
+            Self::AuthorsSvhn => "authors-svhn",
+        }
+    }
+
+    /// One line on what it is, for tool tips.
+    pub fn about(self) -> &'static str {
+        match self {
+            Self::Paper => "As the paper has it: 5x5 kernels, 128 base filters, uniform z, batches of 128. Large and slow.",
+            Self::AuthorsFaces => "The authors' face code: as the paper, with alternating updates and L2 decay of 1e-5.",
+            Self::Pytorch => "The PyTorch tutorial and dcgan.torch: 4x4 kernels, 64 base filters, normal z, batches of 64.",
+            Self::Tensorflow => "carpedm20's code: 5x5 kernels with biases, two generator updates per discriminator update.",
+            Self::AuthorsSvhn => "The authors' street numbers at 32x32: 64 base filters, batches of 64.",
+        }
+    }
+}
+
+impl fmt::Display for Preset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The distribution that z is drawn from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Prior {
+    /// Every coordinate uniform in [-1, 1] (the paper).
+    Uniform,
+    /// Every coordinate standard normal (the PyTorch tutorial).
+    Normal,
+}
+
+impl fmt::Display for Prior {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Uniform => "uniform",
+            Self::Normal => "normal",
+        })
+    }
+}
+
+/// Which statistics batch norm uses. The choice changes every sampled picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Statistics {
+    /// Those of the batch at hand, as the authors sample. A picture then depends on its neighbours.
+    Batch,
+    /// Averages over the training, so that a z is the same picture in any company.
+    Running,
+}
+
+impl fmt::Display for Statistics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Batch => "batch",
+            Self::Running => "running",
+        })
+    }
+}
+
+/// Settings no network can be built from.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum ConfigError {
+    /// The size is not one the stages can make.
+    #[error("pictures of {0}x{0} cannot be made: each stage doubles 4x4, so --size is 16, 32, 64 or 128")]
+    Size(usize),
+    /// The number of channels is neither grey nor colour.
+    #[error("{0} channels cannot be drawn: --channels is 1 (grey) or 3 (colour)")]
+    Channels(usize),
+    /// The kernel is not one of the published ones.
+    #[error("a {0}x{0} kernel is not known: --kernel is 4 (PyTorch) or 5 (the paper)")]
+    Kernel(usize),
+    /// A count that must be at least one.
+    #[error("{0} must be at least 1")]
+    Zero(&'static str),
+}
+
+/// Everything that decides the networks' shapes and how z is drawn.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct ModelConfig {
+    /// Where the other numbers came from.
+    pub preset: Preset,
+    /// Pictures are `size` x `size`: 16, 32, 64 or 128.
+    pub size: usize,
+    /// 1 (grey) or 3 (colour).
+    pub channels: usize,
+    /// Side of the convolution kernels: 4 or 5.
+    pub kernel: usize,
+    /// Feature maps of the widest-resolution hidden layer; each stage towards 4x4 doubles them.
+    pub base: usize,
+    /// Coordinates of z.
+    pub z_dim: usize,
+    /// Where z is drawn from.
+    pub prior: Prior,
+    /// Whether the convolutions have biases.
+    pub bias: bool,
+    /// Added to the variance in batch norm.
+    pub norm_epsilon: f64,
+    /// Statistics used when sampling.
+    pub sampling: Statistics,
+}
+
+impl ModelConfig {
+    /// The preset's own numbers.
+    pub fn preset(preset: Preset) -> Self {
+        let paper = Self {
+            preset,
+            size: 64,
+            channels: 3,
+            kernel: 5,
+            base: 128,
+            z_dim: 100,
+            prior: Prior::Uniform,
+            bias: false,
+            norm_epsilon: 1e-8,
+            sampling: Statistics::Batch,
+        };
+        match preset {
+            Preset::Paper | Preset::AuthorsFaces => paper,
+            Preset::Pytorch => Self {
+                kernel: 4,
+                base: 64,
+                prior: Prior::Normal,
+                norm_epsilon: 1e-5,
+                sampling: Statistics::Running,
+                ..paper
+            },
+            Preset::Tensorflow => {
+                Self { base: 64, bias: true, norm_epsilon: 1e-5, sampling: Statistics::Running, ..paper }
+            }
+            Preset::AuthorsSvhn => Self { base: 64, size: 32, ..paper },
+        }
+    }
+
+    /// Doublings between 4x4 and the picture: 2 for 16x16, 5 for 128x128.
+    pub fn stages(&self) -> usize {
+        self.size.ilog2() as usize - 2
+    }
+
+    /// Feature maps at side `4 * 2^level`, level 0 the narrowest; the picture itself is not among them.
+    pub fn maps(&self, level: usize) -> usize {
+        self.base << (self.stages() - 1 - level)
+    }
+
+    /// Values of one picture.
+    pub fn values(&self) -> usize {
+        self.channels * self.size * self.size
+    }
+
+    /// Checks that networks can be built.
+    ///
+    /// # Errors
+    /// The first setting that is impossible.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if ![16, 32, 64, 128].contains(&self.size) {
+            return Err(ConfigError::Size(self.size));
+        }
+        if self.channels != 1 && self.channels != 3 {
+            return Err(ConfigError::Channels(self.channels));
+        }
+        if self.kernel != 4 && self.kernel != 5 {
+            return Err(ConfigError::Kernel(self.kernel));
+        }
+        if self.base == 0 {
+            return Err(ConfigError::Zero("--base"));
+        }
+        if self.z_dim == 0 {
+            return Err(ConfigError::Zero("the length of z"));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_preset_can_be_built_and_is_named_as_in_files() {
+        for preset in Preset::ALL {
+            ModelConfig::preset(preset).check().unwrap();
+            let json = serde_json::to_string(&preset).unwrap();
+            assert_eq!(json, format!("\"{preset}\""));
+        }
+    }
+
+    #[test]
+    fn impossible_settings_are_refused_with_the_possible_ones() {
+        let config = ModelConfig { size: 48, ..ModelConfig::preset(Preset::Paper) };
+        assert!(config.check().unwrap_err().to_string().contains("16, 32, 64 or 128"));
+        let config = ModelConfig { channels: 4, ..ModelConfig::preset(Preset::Paper) };
+        assert_eq!(config.check(), Err(ConfigError::Channels(4)));
+    }
+}

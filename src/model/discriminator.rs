@@ -1,0 +1,135 @@
+//! The discriminator: pictures to one logit each (section 3).
+
+use burn::tensor::activation::leaky_relu;
+use burn::tensor::{Device, Tensor};
+
+use super::config::ModelConfig;
+use super::layer::{Initialiser, Layer, Parameter, Pass};
+
+/// Slope of LeakyReLU below zero (section 3).
+const LEAK: f64 = 0.2;
+
+/// Strided convolutions with LeakyReLU, batch norm everywhere but on the first, flattened to one logit.
+#[derive(Clone, Debug)]
+pub struct Discriminator {
+    config: ModelConfig,
+    /// `down1`, `down2`, ... to 4x4, then `head`.
+    pub layers: Vec<Layer>,
+}
+
+impl Discriminator {
+    /// A discriminator with weights drawn by `seed`.
+    pub fn new(config: &ModelConfig, seed: u64, device: &Device) -> Self {
+        let mut init = Initialiser::new(seed, 2, device);
+        let stages = config.stages();
+        let mut layers = Vec::with_capacity(stages + 1);
+        let mut inputs = config.channels;
+        for stage in 1..=stages {
+            let outputs = config.maps(stages - stage);
+            let shape = vec![outputs, inputs, config.kernel, config.kernel];
+            layers.push(init.layer(&format!("down{stage}"), shape, outputs, config.bias, stage > 1));
+            inputs = outputs;
+        }
+        layers.push(init.layer("head", vec![1, inputs, 4, 4], 1, config.bias, false));
+        Self { config: config.clone(), layers }
+    }
+
+    /// The config it was built from.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// Logits `[batch]` that pictures `[batch, channels, size, size]` are real, with batch statistics, which also move
+    /// the running ones.
+    pub fn train(&mut self, pictures: Tensor<4>) -> Tensor<1> {
+        let (head, convolutions) = self.layers.split_last_mut().expect("a discriminator has layers");
+        let mut x = pictures;
+        for layer in convolutions {
+            x = leaky_relu(layer.normalise(layer.down(x), &self.config, Pass::Train), LEAK);
+        }
+        let [batch, maps, height, width] = x.dims();
+        let inputs = maps * height * width;
+        let logits = x.reshape([batch, inputs]).matmul(head.weight.value.clone().reshape([inputs, 1])).reshape([batch]);
+        match &head.bias {
+            Some(bias) => logits + bias.value.clone(),
+            None => logits,
+        }
+    }
+
+    /// The learnt parameters, in file order.
+    pub fn learnt(&self) -> impl Iterator<Item = &Parameter> {
+        self.layers.iter().flat_map(Layer::learnt)
+    }
+
+    /// How many values are learnt.
+    pub fn parameter_count(&self) -> usize {
+        self.learnt().map(Parameter::len).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Generator, Preset, Statistics};
+
+    #[test]
+    fn the_paper_preset_has_the_papers_shapes_and_counts() {
+        let device = Device::flex();
+        let config = ModelConfig::preset(Preset::Paper);
+        let generator = Generator::new(&config, 1, &device);
+        let shapes: Vec<_> = generator.layers.iter().map(|layer| layer.weight.shape.clone()).collect();
+        assert_eq!(
+            shapes,
+            [vec![100, 1024, 4, 4], vec![1024, 512, 5, 5], vec![512, 256, 5, 5], vec![256, 128, 5, 5], vec![128, 3, 5, 5]]
+        );
+        assert_eq!(generator.parameter_count(), 18_855_040);
+        let discriminator = Discriminator::new(&config, 1, &device);
+        let shapes: Vec<_> = discriminator.layers.iter().map(|layer| layer.weight.shape.clone()).collect();
+        assert_eq!(
+            shapes,
+            [vec![128, 3, 5, 5], vec![256, 128, 5, 5], vec![512, 256, 5, 5], vec![1024, 512, 5, 5], vec![1, 1024, 4, 4]]
+        );
+        assert_eq!(discriminator.parameter_count(), 17_232_768);
+        let normed: Vec<_> = discriminator.layers.iter().map(|layer| layer.norm.is_some()).collect();
+        assert_eq!(normed, [false, true, true, true, false], "no batch norm on the input layer");
+    }
+
+    #[test]
+    fn the_pytorch_preset_has_the_tutorials_counts() {
+        let device = Device::flex();
+        let config = ModelConfig::preset(Preset::Pytorch);
+        assert_eq!(Generator::new(&config, 1, &device).parameter_count(), 3_576_704);
+        assert_eq!(Discriminator::new(&config, 1, &device).parameter_count(), 2_765_568);
+    }
+
+    #[test]
+    fn every_size_kernel_and_channel_count_draws_and_judges_pictures_of_its_shape() {
+        let device = Device::flex();
+        for size in [16, 32, 64, 128] {
+            for (kernel, channels, bias) in [(4, 1, false), (5, 3, true)] {
+                let preset = ModelConfig::preset(Preset::Pytorch);
+                let config = ModelConfig { size, kernel, channels, bias, base: 2, z_dim: 5, ..preset };
+                let generator = Generator::new(&config, 3, &device);
+                let pictures = generator.sample(Tensor::ones([2, 5], &device), Statistics::Running);
+                assert_eq!(pictures.dims(), [2, channels, size, size]);
+                assert_eq!(Discriminator::new(&config, 3, &device).train(pictures).dims(), [2]);
+            }
+        }
+    }
+
+    #[test]
+    fn weights_and_gains_are_drawn_as_the_paper_says() {
+        let config = ModelConfig { base: 16, ..ModelConfig::preset(Preset::Pytorch) };
+        let discriminator = Discriminator::new(&config, 9, &Device::flex());
+        let spread = |parameter: &Parameter| {
+            let values = parameter.value.to_data().to_vec::<f32>().unwrap();
+            let mean = values.iter().sum::<f32>() / values.len() as f32;
+            let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f32>() / values.len() as f32;
+            (mean, variance.sqrt())
+        };
+        let (mean, deviation) = spread(&discriminator.layers[3].weight);
+        assert!(mean.abs() < 5e-4 && (deviation - 0.02).abs() < 5e-4, "{mean} {deviation}");
+        let (mean, deviation) = spread(&discriminator.layers[3].norm.as_ref().unwrap().gain);
+        assert!((mean - 1.0).abs() < 0.01 && (deviation - 0.02).abs() < 0.006, "{mean} {deviation}");
+    }
+}

@@ -1,0 +1,226 @@
+//! A model file: safetensors whose header says what the networks are and where they come from.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::layer::Layer;
+use super::{ConfigError, Discriminator, Generator, ModelConfig, Parameter, TensorFile, TensorFileError};
+
+/// Why a model could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// The file itself is at fault.
+    #[error(transparent)]
+    File(#[from] TensorFileError),
+    /// It is safetensors, but not one of ours.
+    #[error("{path} is a safetensors file without a zscape config in its header; it was not written by zscape")]
+    NotAModel {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The config in the header cannot be read.
+    #[error("{path}: the config in its header cannot be used: {cause}")]
+    Header {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        cause: String,
+    },
+    /// A folder without a checkpoint.
+    #[error("{path} holds no checkpoint yet; give a model file, or a run folder that was saved at least once")]
+    NoCheckpoint {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The config cannot be built.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+}
+
+/// What a model was trained on, and how far.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Provenance {
+    /// The data's source as it was named.
+    pub data: String,
+    /// Training steps taken.
+    pub steps: u64,
+    /// Real pictures shown to the discriminator.
+    pub images: u64,
+    /// The run's seed.
+    pub seed: u64,
+    /// The version of zscape that wrote it.
+    pub version: String,
+}
+
+/// Networks and their story. The discriminator is missing from files that only sample.
+#[derive(Debug, Clone)]
+pub struct Model {
+    /// z to pictures.
+    pub generator: Generator,
+    /// Pictures to logits.
+    pub discriminator: Option<Discriminator>,
+    /// Where they come from.
+    pub provenance: Provenance,
+}
+
+impl Model {
+    /// The config of both networks.
+    pub fn config(&self) -> &ModelConfig {
+        self.generator.config()
+    }
+
+    /// Opens anything the program can: a model file, a checkpoint folder, or a run folder (its newest checkpoint).
+    ///
+    /// # Errors
+    /// [`ModelError`] naming the file and what to do.
+    pub fn open(path: &Path, device: &Device) -> Result<Self, ModelError> {
+        let file = model_file(path)?;
+        Self::from_file(TensorFile::read(&file)?, &file, device)
+    }
+
+    /// A model from a file's bytes, such as one the program carries; `name` is only named in errors.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn from_bytes(bytes: &[u8], name: &Path, device: &Device) -> Result<Self, ModelError> {
+        Self::from_file(TensorFile::from_bytes(bytes, name)?, name, device)
+    }
+
+    fn from_file(mut file: TensorFile, path: &Path, device: &Device) -> Result<Self, ModelError> {
+        let header = |cause: serde_json::Error| ModelError::Header { path: path.to_owned(), cause: cause.to_string() };
+        let config = file.text.get("config").ok_or_else(|| ModelError::NotAModel { path: path.to_owned() })?;
+        let config: ModelConfig = serde_json::from_str(config).map_err(header)?;
+        config.check()?;
+        let provenance = match file.text.get("provenance") {
+            Some(text) => serde_json::from_str(text).map_err(header)?,
+            None => Provenance::default(),
+        };
+        let mut generator = Generator::new(&config, 0, device);
+        load(&mut generator.layers, "generator", &mut file, path, device)?;
+        let discriminator = if file.tensors.keys().any(|name| name.starts_with("discriminator.")) {
+            let mut discriminator = Discriminator::new(&config, 0, device);
+            load(&mut discriminator.layers, "discriminator", &mut file, path, device)?;
+            Some(discriminator)
+        } else {
+            None
+        };
+        Ok(Self { generator, discriminator, provenance })
+    }
+
+    /// The file that holds this model.
+    pub fn to_file(&self) -> TensorFile {
+        let mut file = TensorFile::default();
+        store(&self.generator.layers, "generator", &mut file);
+        if let Some(discriminator) = &self.discriminator {
+            store(&discriminator.layers, "discriminator", &mut file);
+        }
+        let json = |value: serde_json::Result<String>| value.expect("plain structs are always JSON");
+        file.text.insert("config".into(), json(serde_json::to_string(self.config())));
+        file.text.insert("provenance".into(), json(serde_json::to_string(&self.provenance)));
+        file
+    }
+}
+
+/// The model file that `path` means.
+fn model_file(path: &Path) -> Result<PathBuf, ModelError> {
+    if !path.is_dir() {
+        return Ok(path.to_owned());
+    }
+    let direct = path.join("model.safetensors");
+    if direct.is_file() {
+        return Ok(direct);
+    }
+    let newest = std::fs::read_dir(path.join("checkpoints"))
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("step-")))
+        .max();
+    match newest {
+        Some(checkpoint) => Ok(checkpoint.join("model.safetensors")),
+        None => Err(ModelError::NoCheckpoint { path: path.to_owned() }),
+    }
+}
+
+fn load(
+    layers: &mut [Layer],
+    network: &str,
+    file: &mut TensorFile,
+    path: &Path,
+    device: &Device,
+) -> Result<(), TensorFileError> {
+    for parameter in layers.iter_mut().flat_map(Layer::kept_mut) {
+        let values = file.take(&format!("{network}.{}", parameter.name), &parameter.shape, path)?;
+        parameter.value = Tensor::from_data(TensorData::from(values.as_slice()), device);
+    }
+    Ok(())
+}
+
+fn store(layers: &[Layer], network: &str, file: &mut TensorFile) {
+    for parameter in layers.iter().flat_map(Layer::kept) {
+        file.tensors.insert(format!("{network}.{}", parameter.name), (parameter.shape.clone(), values(parameter)));
+    }
+}
+
+fn values(parameter: &Parameter) -> Vec<f32> {
+    parameter.value.to_data().iter::<f32>().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Preset, Statistics};
+
+    fn small() -> (ModelConfig, Device) {
+        (ModelConfig { size: 16, base: 4, z_dim: 6, ..ModelConfig::preset(Preset::Pytorch) }, Device::flex())
+    }
+
+    #[test]
+    fn a_written_model_draws_the_same_pictures() {
+        let (config, device) = small();
+        let model = Model {
+            generator: Generator::new(&config, 5, &device),
+            discriminator: Some(Discriminator::new(&config, 5, &device)),
+            provenance: Provenance { data: "synth:rooms".into(), steps: 3, ..Provenance::default() },
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        model.to_file().write(&path, false).unwrap();
+        for place in [path.as_path(), folder.path()] {
+            let back = Model::open(place, &device).unwrap();
+            assert_eq!(back.provenance, model.provenance);
+            let z = Tensor::ones([2, 6], &device) * 0.3;
+            let a = model.generator.sample(z.clone(), Statistics::Running).into_data();
+            let b = back.generator.sample(z, Statistics::Running).into_data();
+            assert_eq!(a, b);
+        }
+    }
+
+    #[test]
+    fn a_file_of_another_shape_is_refused_by_name() {
+        let (config, device) = small();
+        let model = Model {
+            generator: Generator::new(&config, 5, &device),
+            discriminator: None,
+            provenance: Provenance::default(),
+        };
+        let mut file = model.to_file();
+        let other = ModelConfig { base: 8, ..config };
+        file.text.insert("config".into(), serde_json::to_string(&other).unwrap());
+        let error = Model::from_bytes(&file.to_bytes(false), Path::new("a.safetensors"), &device).unwrap_err();
+        assert!(error.to_string().contains("a.safetensors"), "{error}");
+        assert!(error.to_string().contains("generator.project"), "{error}");
+        file.text.clear();
+        let error = Model::from_bytes(&file.to_bytes(false), Path::new("a"), &device).unwrap_err();
+        assert!(matches!(error, ModelError::NotAModel { .. }));
+    }
+
+    #[test]
+    fn an_empty_run_folder_says_that_nothing_was_saved() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = Model::open(folder.path(), &Device::flex()).unwrap_err();
+        assert!(error.to_string().contains("no checkpoint yet"), "{error}");
+    }
+}

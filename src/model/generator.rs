@@ -1,0 +1,87 @@
+//! The generator: z to pictures (section 3, figure 1).
+
+use burn::tensor::activation::relu;
+use burn::tensor::{Device, Tensor};
+
+use super::config::{ModelConfig, Statistics};
+use super::layer::{Initialiser, Layer, Parameter, Pass};
+
+/// z, projected to `[maps, 4, 4]`, then doubled by fractionally-strided convolutions to the picture; batch norm and ReLU
+/// everywhere but at the output, which is tanh.
+#[derive(Clone, Debug)]
+pub struct Generator {
+    config: ModelConfig,
+    /// `project`, then `up1`, `up2`, ... to the picture.
+    pub layers: Vec<Layer>,
+}
+
+impl Generator {
+    /// A generator with weights drawn by `seed`.
+    pub fn new(config: &ModelConfig, seed: u64, device: &Device) -> Self {
+        let mut init = Initialiser::new(seed, 1, device);
+        let stages = config.stages();
+        let first = config.maps(0);
+        let mut layers = vec![init.layer("project", vec![config.z_dim, first, 4, 4], first, config.bias, true)];
+        for stage in 1..=stages {
+            let last = stage == stages;
+            let inputs = config.maps(stage - 1);
+            let outputs = if last { config.channels } else { config.maps(stage) };
+            let shape = vec![inputs, outputs, config.kernel, config.kernel];
+            layers.push(init.layer(&format!("up{stage}"), shape, outputs, config.bias, !last));
+        }
+        Self { config: config.clone(), layers }
+    }
+
+    /// The config it was built from.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// Pictures `[batch, channels, size, size]` in [-1, 1] of `z` `[batch, z_dim]`.
+    pub fn sample(&self, z: Tensor<2>, statistics: Statistics) -> Tensor<4> {
+        // A clone shares the tensors: nothing is copied, and sampling leaves the running statistics alone.
+        self.clone().forward(z, Pass::Sample(statistics))
+    }
+
+    /// Like [`Self::sample`] with batch statistics, which also move the running ones.
+    pub fn train(&mut self, z: Tensor<2>) -> Tensor<4> {
+        self.forward(z, Pass::Train)
+    }
+
+    fn forward(&mut self, z: Tensor<2>, pass: Pass) -> Tensor<4> {
+        let config = &self.config;
+        let [batch, _] = z.dims();
+        let last = self.layers.len() - 1;
+        let mut x = None;
+        for (i, layer) in self.layers.iter_mut().enumerate() {
+            let linear = match x.take() {
+                None => project(layer, z.clone(), batch),
+                Some(x) => layer.up(x),
+            };
+            let normed = layer.normalise(linear, config, pass);
+            x = Some(if i == last { normed.tanh() } else { relu(normed) });
+        }
+        x.expect("a generator has layers")
+    }
+
+    /// The learnt parameters, in file order.
+    pub fn learnt(&self) -> impl Iterator<Item = &Parameter> {
+        self.layers.iter().flat_map(Layer::learnt)
+    }
+
+    /// How many values are learnt.
+    pub fn parameter_count(&self) -> usize {
+        self.learnt().map(Parameter::len).sum()
+    }
+}
+
+/// A 4x4 fractionally-strided convolution of a 1x1 map is a matrix product.
+fn project(layer: &Layer, z: Tensor<2>, batch: usize) -> Tensor<4> {
+    let &[z_dim, maps, height, width] = layer.weight.shape.as_slice() else { unreachable!("the projection has rank 4") };
+    let matrix = layer.weight.value.clone().reshape([z_dim, maps * height * width]);
+    let x = z.matmul(matrix).reshape([batch, maps, height, width]);
+    match &layer.bias {
+        Some(bias) => x + bias.value.clone().reshape([1, maps, 1, 1]),
+        None => x,
+    }
+}

@@ -1,0 +1,196 @@
+//! What both networks are made of: parameters, batch norm, and strided convolutions in both directions.
+
+use burn::tensor::module::{batch_norm, batch_norm_train, conv_transpose2d, conv2d};
+use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, Normal};
+
+use super::ModelConfig;
+use super::config::Statistics;
+
+/// Weights are drawn from N(0, 0.02), batch-norm gains from N(1, 0.02) (section 3 and the authors' code).
+const SPREAD: f32 = 0.02;
+/// Share of the newest batch in the running statistics, as in PyTorch.
+const MOMENTUM: f64 = 0.1;
+
+/// One learnt tensor. Its values are kept flat; its shape is given to them where they are used, so that optimiser and
+/// files need no case per rank.
+#[derive(Clone, Debug)]
+pub struct Parameter {
+    /// Name in files: `up1.weight`.
+    pub name: String,
+    /// The shape they stand for.
+    pub shape: Vec<usize>,
+    /// The values, row-major.
+    pub value: Tensor<1>,
+}
+
+impl Parameter {
+    /// The values in their shape.
+    pub fn tensor<const D: usize>(&self) -> Tensor<D> {
+        let mut shape = [0; D];
+        shape.copy_from_slice(&self.shape);
+        self.value.clone().reshape(shape)
+    }
+
+    /// How many values.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether there are no values.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Draws initial parameters on the CPU, so that a seed gives the same networks on every device.
+pub(super) struct Initialiser<'a> {
+    rng: ChaCha8Rng,
+    device: &'a Device,
+}
+
+impl<'a> Initialiser<'a> {
+    /// `stream` keeps the two networks' draws apart.
+    pub fn new(seed: u64, stream: u64, device: &'a Device) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        rng.set_stream(stream);
+        Self { rng, device }
+    }
+
+    fn normal(&mut self, name: String, shape: Vec<usize>, mean: f32) -> Parameter {
+        let normal = Normal::new(mean, SPREAD).expect("the spread is a positive constant");
+        let values: Vec<f32> = normal.sample_iter(&mut self.rng).take(shape.iter().product()).collect();
+        Parameter { name, shape, value: Tensor::from_data(TensorData::from(values.as_slice()), self.device) }
+    }
+
+    fn zeros(&self, name: String, length: usize) -> Parameter {
+        Parameter { name, shape: vec![length], value: Tensor::zeros([length], self.device) }
+    }
+
+    /// A layer called `name` whose weight has `shape` and whose output has `outputs` maps.
+    pub fn layer(&mut self, name: &str, shape: Vec<usize>, outputs: usize, bias: bool, norm: bool) -> Layer {
+        Layer {
+            weight: self.normal(format!("{name}.weight"), shape, 0.0),
+            bias: bias.then(|| self.zeros(format!("{name}.bias"), outputs)),
+            norm: norm.then(|| Norm {
+                gain: self.normal(format!("{name}.norm.gain"), vec![outputs], 1.0),
+                shift: self.zeros(format!("{name}.norm.shift"), outputs),
+                mean: Parameter { name: format!("{name}.norm.mean"), ..self.zeros(String::new(), outputs) },
+                variance: Parameter {
+                    name: format!("{name}.norm.variance"),
+                    shape: vec![outputs],
+                    value: Tensor::ones([outputs], self.device),
+                },
+            }),
+        }
+    }
+}
+
+/// Batch norm of one layer.
+#[derive(Clone, Debug)]
+pub struct Norm {
+    /// Learnt gain, `[maps]`.
+    pub gain: Parameter,
+    /// Learnt shift, `[maps]`.
+    pub shift: Parameter,
+    /// Running mean, `[maps]`: kept, not learnt.
+    pub mean: Parameter,
+    /// Running variance, `[maps]`: kept, not learnt.
+    pub variance: Parameter,
+}
+
+/// How a forward pass treats batch norm.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Pass {
+    /// Batch statistics, which also move the running ones.
+    Train,
+    /// Nothing is changed.
+    Sample(Statistics),
+}
+
+impl Norm {
+    fn forward(&mut self, x: Tensor<4>, epsilon: f64, pass: Pass) -> Tensor<4> {
+        let (gain, shift) = (self.gain.tensor::<1>(), self.shift.tensor::<1>());
+        if pass == Pass::Sample(Statistics::Running) {
+            return batch_norm(x, gain, shift, self.mean.tensor(), self.variance.tensor(), epsilon);
+        }
+        let [batch, _, height, width] = x.dims();
+        let count = (batch * height * width) as f64;
+        let normed = batch_norm_train(x, gain, shift, epsilon);
+        if pass == Pass::Train {
+            let toward = |old: &Tensor<1>, new: Tensor<1>| {
+                old.clone().mul_scalar(1.0 - MOMENTUM) + new.inner().mul_scalar(MOMENTUM)
+            };
+            // The running variance is the unbiased one, as PyTorch keeps it.
+            let unbiased = normed.variance.mul_scalar(count / (count - 1.0).max(1.0));
+            self.mean.value = toward(&self.mean.value, normed.mean);
+            self.variance.value = toward(&self.variance.value, unbiased);
+        }
+        normed.output
+    }
+}
+
+/// A weight, its bias, and the batch norm after it.
+#[derive(Clone, Debug)]
+pub struct Layer {
+    /// The convolution's kernel (or the projection's matrix).
+    pub weight: Parameter,
+    /// Only where the preset has biases, `[maps]`.
+    pub bias: Option<Parameter>,
+    /// Only where the paper has batch norm.
+    pub norm: Option<Norm>,
+}
+
+impl Layer {
+    /// `[batch, in, h, w]` to `[batch, out, 2h, 2w]`: fractionally-strided convolution, weight `[in, out, k, k]`.
+    pub(super) fn up(&self, x: Tensor<4>) -> Tensor<4> {
+        let kernel = self.weight.shape[2];
+        let (padding, padding_out) = if kernel == 5 { (2, 1) } else { (1, 0) };
+        let options = ConvTransposeOptions::new([2, 2], [padding; 2], [padding_out; 2], [1, 1], 1);
+        conv_transpose2d(x, self.weight.tensor(), self.bias.as_ref().map(Parameter::tensor), options)
+    }
+
+    /// `[batch, in, 2h, 2w]` to `[batch, out, h, w]`: strided convolution, weight `[out, in, k, k]`.
+    pub(super) fn down(&self, x: Tensor<4>) -> Tensor<4> {
+        let padding = if self.weight.shape[2] == 5 { 2 } else { 1 };
+        let options = ConvOptions::new([2, 2], [padding; 2], [1, 1], 1);
+        conv2d(x, self.weight.tensor(), self.bias.as_ref().map(Parameter::tensor), options)
+    }
+
+    /// Batch norm, where this layer has it.
+    pub(super) fn normalise(&mut self, x: Tensor<4>, config: &ModelConfig, pass: Pass) -> Tensor<4> {
+        match &mut self.norm {
+            Some(norm) => norm.forward(x, config.norm_epsilon, pass),
+            None => x,
+        }
+    }
+
+    /// The learnt parameters, in file order.
+    pub fn learnt(&self) -> impl Iterator<Item = &Parameter> {
+        let norm = self.norm.iter().flat_map(|norm| [&norm.gain, &norm.shift]);
+        std::iter::once(&self.weight).chain(&self.bias).chain(norm)
+    }
+
+    /// The learnt parameters, in file order.
+    pub fn learnt_mut(&mut self) -> impl Iterator<Item = &mut Parameter> {
+        let norm = self.norm.iter_mut().flat_map(|norm| [&mut norm.gain, &mut norm.shift]);
+        std::iter::once(&mut self.weight).chain(&mut self.bias).chain(norm)
+    }
+
+    /// Everything a file holds: what is learnt, and the running statistics.
+    pub fn kept(&self) -> impl Iterator<Item = &Parameter> {
+        self.learnt().chain(self.norm.iter().flat_map(|norm| [&norm.mean, &norm.variance]))
+    }
+
+    /// Everything a file holds: what is learnt, and the running statistics.
+    pub fn kept_mut(&mut self) -> impl Iterator<Item = &mut Parameter> {
+        let norm = self
+            .norm
+            .iter_mut()
+            .flat_map(|norm| [&mut norm.gain, &mut norm.shift, &mut norm.mean, &mut norm.variance]);
+        std::iter::once(&mut self.weight).chain(&mut self.bias).chain(norm)
+    }
+}

@@ -1,0 +1,15 @@
+//! The networks: one config describes generator and discriminator, one file holds them.
+
+mod config;
+mod discriminator;
+mod file;
+mod generator;
+mod layer;
+mod tensors;
+
+pub use config::{ConfigError, ModelConfig, Preset, Prior, Statistics};
+pub use discriminator::Discriminator;
+pub use file::{Model, ModelError, Provenance};
+pub use generator::Generator;
+pub use layer::{Layer, Norm, Parameter};
+pub use tensors::{TensorFile, TensorFileError};

@@ -1,0 +1,175 @@
+//! Named arrays of numbers in a safetensors file, with text beside them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use half::{bf16, f16};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+
+/// Why a file of tensors could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum TensorFileError {
+    /// The file system refused.
+    #[error("{path}: {cause}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What it said.
+        cause: std::io::Error,
+    },
+    /// The file is not safetensors, or was cut short.
+    #[error("{path} is not a whole safetensors file ({cause}); it may be damaged or only half copied")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What the parser said.
+        cause: String,
+    },
+    /// A tensor that should be there is not, or has another shape.
+    #[error("{path} holds another network than its config says: {what}")]
+    Mismatch {
+        /// The file.
+        path: PathBuf,
+        /// Which tensor, and how it differs.
+        what: String,
+    },
+}
+
+/// A safetensors file in memory: named `f32` arrays and text.
+#[derive(Debug, Default, Clone)]
+pub struct TensorFile {
+    /// Name to shape and values, row-major.
+    pub tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
+    /// The header's free text.
+    pub text: BTreeMap<String, String>,
+}
+
+impl TensorFile {
+    /// Reads a file; half-precision numbers are widened.
+    ///
+    /// # Errors
+    /// [`TensorFileError`] naming the file.
+    pub fn read(path: &Path) -> Result<Self, TensorFileError> {
+        let bytes = std::fs::read(path).map_err(|cause| TensorFileError::Io { path: path.to_owned(), cause })?;
+        Self::from_bytes(&bytes, path)
+    }
+
+    /// Reads a file's bytes; `path` is only named in errors.
+    ///
+    /// # Errors
+    /// [`TensorFileError::Damaged`] when they are not safetensors.
+    pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self, TensorFileError> {
+        let damaged = |cause: String| TensorFileError::Damaged { path: path.to_owned(), cause };
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| damaged(e.to_string()))?;
+        let parsed = SafeTensors::deserialize(bytes).map_err(|e| damaged(e.to_string()))?;
+        let mut tensors = BTreeMap::new();
+        for (name, view) in parsed.tensors() {
+            let data = view.data();
+            let values: Vec<f32> = match view.dtype() {
+                Dtype::F32 => data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
+                Dtype::F16 => data.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
+                Dtype::BF16 => data.chunks_exact(2).map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
+                other => return Err(damaged(format!("tensor {name} is {other:?}; f32, f16 and bf16 are known"))),
+            };
+            tensors.insert(name, (view.shape().to_vec(), values));
+        }
+        let text = header.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
+        Ok(Self { tensors, text })
+    }
+
+    /// Takes the tensor `name` of `shape` out.
+    ///
+    /// # Errors
+    /// [`TensorFileError::Mismatch`] when it is missing or differently shaped.
+    pub fn take(&mut self, name: &str, shape: &[usize], path: &Path) -> Result<Vec<f32>, TensorFileError> {
+        let mismatch = |what| TensorFileError::Mismatch { path: path.to_owned(), what };
+        match self.tensors.remove(name) {
+            Some((found, values)) if found == shape => Ok(values),
+            Some((found, _)) => Err(mismatch(format!("{name} is {found:?}, not {shape:?}"))),
+            None => Err(mismatch(format!("{name} {shape:?} is missing"))),
+        }
+    }
+
+    /// The file's bytes; `half` stores 16-bit floats.
+    pub fn to_bytes(&self, half: bool) -> Vec<u8> {
+        let packed: Vec<(&String, &Vec<usize>, Vec<u8>)> = self
+            .tensors
+            .iter()
+            .map(|(name, (shape, values))| {
+                let bytes = if half {
+                    values.iter().flat_map(|&v| f16::from_f32(v).to_le_bytes()).collect()
+                } else {
+                    values.iter().flat_map(|v| v.to_le_bytes()).collect()
+                };
+                (name, shape, bytes)
+            })
+            .collect();
+        let dtype = if half { Dtype::F16 } else { Dtype::F32 };
+        let views = packed.iter().map(|(name, shape, bytes)| {
+            let view = TensorView::new(dtype, (*shape).clone(), bytes).expect("the bytes were made from the values");
+            (name.as_str(), view)
+        });
+        let text: HashMap<String, String> = self.text.clone().into_iter().collect();
+        safetensors::serialize(views, Some(text)).expect("names and shapes are valid")
+    }
+
+    /// Writes the file beside its place, makes sure it is on disk, and renames it into place.
+    ///
+    /// # Errors
+    /// [`TensorFileError::Io`] naming the file.
+    pub fn write(&self, path: &Path, half: bool) -> Result<(), TensorFileError> {
+        let write = || -> std::io::Result<()> {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            std::fs::create_dir_all(folder)?;
+            let mut file = tempfile::NamedTempFile::new_in(folder)?;
+            file.write_all(&self.to_bytes(half))?;
+            file.as_file().sync_all()?;
+            file.persist(path).map_err(|e| e.error)?;
+            Ok(())
+        };
+        write().map_err(|cause| TensorFileError::Io { path: path.to_owned(), cause })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_written_reads_back_equal(
+            values in prop::collection::vec(-1e6f32..1e6, 1..50),
+            name in "[a-z.0-9]{1,20}",
+            note in ".{0,40}",
+        ) {
+            let mut file = TensorFile::default();
+            file.tensors.insert(name, (vec![values.len()], values));
+            file.text.insert("note".into(), note);
+            let back = TensorFile::from_bytes(&file.to_bytes(false), Path::new("x")).unwrap();
+            prop_assert_eq!(back.tensors, file.tensors);
+            prop_assert_eq!(back.text, file.text);
+        }
+
+        #[test]
+        fn damaged_bytes_are_an_error_and_never_a_panic(cut in 0usize..200, noise in prop::collection::vec(any::<u8>(), 0..64)) {
+            let mut file = TensorFile::default();
+            file.tensors.insert("w".into(), (vec![20], vec![0.5; 20]));
+            let bytes = file.to_bytes(false);
+            let cut = cut.min(bytes.len() - 1);
+            prop_assert!(TensorFile::from_bytes(&bytes[..cut], Path::new("x")).is_err());
+            let _ = TensorFile::from_bytes(&noise, Path::new("x"));
+        }
+    }
+
+    #[test]
+    fn half_precision_is_close() {
+        let mut file = TensorFile::default();
+        file.tensors.insert("w".into(), (vec![3], vec![0.1, -0.02, 1.5]));
+        let back = TensorFile::from_bytes(&file.to_bytes(true), Path::new("x")).unwrap();
+        for (a, b) in back.tensors["w"].1.iter().zip([0.1, -0.02, 1.5]) {
+            assert!((a - b).abs() < 1e-3);
+        }
+    }
+}
