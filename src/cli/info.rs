@@ -1,0 +1,86 @@
+//! `zscape info`.
+
+use std::path::PathBuf;
+
+use burn::tensor::Device;
+use clap::Args;
+
+use super::Common;
+use crate::model::{Layer, Model};
+
+#[derive(Args, Debug)]
+pub(super) struct Info {
+    #[command(flatten)]
+    common: Common,
+    /// A model file, a checkpoint, or a run folder
+    #[arg(value_name = "FILE|DIR")]
+    path: PathBuf,
+}
+
+#[derive(serde::Serialize)]
+struct Shape {
+    name: String,
+    shape: Vec<usize>,
+    batch_norm: bool,
+}
+
+fn shapes(layers: &[Layer]) -> Vec<Shape> {
+    let shape = |layer: &Layer| Shape {
+        name: layer.weight.name.clone(),
+        shape: layer.weight.shape.clone(),
+        batch_norm: layer.norm.is_some(),
+    };
+    layers.iter().map(shape).collect()
+}
+
+impl Info {
+    pub(super) fn run(&self) -> anyhow::Result<()> {
+        let model = Model::open(&self.path, &Device::flex())?;
+        let (config, story) = (model.config(), &model.provenance);
+        let generator = shapes(&model.generator.layers);
+        let discriminator = model.discriminator.as_ref().map(|d| shapes(&d.layers));
+        let learnt_d = model.discriminator.as_ref().map(|d| d.parameter_count());
+        let value = serde_json::json!({
+            "config": config,
+            "provenance": story,
+            "generator": { "parameters": model.generator.parameter_count(), "layers": generator },
+            "discriminator": discriminator.as_ref().map(|layers| {
+                serde_json::json!({ "parameters": learnt_d, "layers": layers })
+            }),
+        });
+        self.common.print(&value, || {
+            let mut text = format!(
+                "DCGAN, preset {}: {}x{}, {}, {} base filters, {}x{} kernels{}\n",
+                config.preset,
+                config.size,
+                config.size,
+                if config.channels == 1 { "grey" } else { "colour" },
+                config.base,
+                config.kernel,
+                config.kernel,
+                if config.bias { " with biases" } else { "" },
+            );
+            text += &format!("z: {} coordinates, {} prior; ", config.z_dim, config.prior);
+            text += &format!("sampled with {} statistics\n", config.sampling);
+            text += &format!(
+                "trained on {} for {} steps, {} pictures (seed {}, zscape {})\n",
+                story.data, story.steps, story.images, story.seed, story.version
+            );
+            for (name, count, layers) in [
+                ("generator", Some(model.generator.parameter_count()), Some(&generator)),
+                ("discriminator", learnt_d, discriminator.as_ref()),
+            ] {
+                let (Some(count), Some(layers)) = (count, layers) else {
+                    text += &format!("no {name} in this file\n");
+                    continue;
+                };
+                text += &format!("{name}: {count} parameters\n");
+                for layer in layers {
+                    let norm = if layer.batch_norm { "  batch norm" } else { "" };
+                    text += &format!("  {:<16} {:?}{norm}\n", layer.name, layer.shape);
+                }
+            }
+            text
+        })
+    }
+}

@@ -1,0 +1,85 @@
+//! The command line: everything the window does, headless and repeatable. One file a command.
+
+mod doctor;
+mod info;
+mod sample;
+mod synth;
+mod train;
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::device::{Choice, Compute};
+
+/// Explore the latent space of a DCGAN, and watch it learn.
+#[derive(Parser, Debug)]
+#[command(name = "zscape", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Train a DCGAN on pictures, without a window
+    Train(train::Train),
+    /// Draw pictures with a trained generator
+    Sample(sample::Sample),
+    /// Tell what a model, a checkpoint or a run folder is
+    Info(info::Info),
+    /// Write synthetic pictures with their ground truth
+    Synth(synth::Synth),
+    /// Tell what this machine can compute and draw on, and what is missing
+    Doctor(doctor::Doctor),
+}
+
+/// What every command understands.
+#[derive(Args, Debug, Clone)]
+struct Common {
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t, global = true)]
+    device: Choice,
+    /// Print one JSON object on standard output
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+impl Common {
+    fn compute(&self) -> anyhow::Result<Compute> {
+        let compute = Compute::choose(self.device)?;
+        tracing::info!("computing on {}", compute.name);
+        Ok(compute)
+    }
+
+    /// Prints `value` as JSON when that was asked for, `text` otherwise.
+    fn print(&self, value: &impl serde::Serialize, text: impl FnOnce() -> String) -> anyhow::Result<()> {
+        let line = if self.json { serde_json::to_string(value)? } else { text() };
+        // A reader that has seen enough (`| head`) is no failure.
+        match std::io::Write::write_all(&mut std::io::stdout(), format!("{}\n", line.trim_end()).as_bytes()) {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Runs the command line; 0 done, 1 failed with a message, 2 wrong usage.
+pub fn main() -> ExitCode {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("ZSCAPE_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,wgpu_hal=error,zscape=info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
+    let outcome = match Cli::parse().command {
+        Command::Train(command) => command.run(),
+        Command::Sample(command) => command.run(),
+        Command::Info(command) => command.run(),
+        Command::Synth(command) => command.run(),
+        Command::Doctor(command) => command.run(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("zscape: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! `zscape train`.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::Common;
+use crate::data::{Dataset, Source};
+use crate::model::{Preset, Prior, Statistics};
+use crate::train::{Command, Ending, Event, Options, Progress, Run, RunConfig, Trainer};
+
+#[derive(Args, Debug)]
+pub(super) struct Train {
+    #[command(flatten)]
+    common: Common,
+    /// A folder of pictures (sub-folders are classes), a .zip or .tar of one, synth:rooms or synth:faces
+    #[arg(long, value_name = "SRC", required_unless_present = "resume")]
+    data: Option<String>,
+    /// The run folder, where everything is kept
+    #[arg(long, value_name = "DIR")]
+    run: PathBuf,
+    /// Go on with the run in --run from its newest checkpoint
+    #[arg(long)]
+    resume: bool,
+    /// The last step
+    #[arg(long, conflicts_with = "epochs")]
+    steps: Option<u64>,
+    /// Passes through the data
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    epochs: Option<u64>,
+    /// Whose numbers to start from
+    #[arg(long, value_enum)]
+    preset: Option<Preset>,
+    /// Side of the pictures: 16, 32, 64 or 128
+    #[arg(long)]
+    size: Option<usize>,
+    /// 1 (grey) or 3 (colour)
+    #[arg(long)]
+    channels: Option<usize>,
+    /// Side of the convolution kernels: 4 or 5
+    #[arg(long)]
+    kernel: Option<usize>,
+    /// Feature maps of the widest-resolution hidden layer
+    #[arg(long)]
+    base: Option<usize>,
+    /// Where z is drawn from
+    #[arg(long, value_enum)]
+    prior: Option<Prior>,
+    /// Pictures in a batch
+    #[arg(long)]
+    batch: Option<usize>,
+    /// Adam's learning rate, for both networks (the paper: 2e-4; 1e-3 is too high)
+    #[arg(long)]
+    lr: Option<f64>,
+    /// Decides weights, order and every z
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Sample with the batch's own statistics, as the authors do
+    #[arg(long, conflicts_with = "running_stats")]
+    batch_stats: bool,
+    /// Sample with the running statistics, so that a z is the same picture in any company
+    #[arg(long)]
+    running_stats: bool,
+    /// Steps between checkpoints
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..))]
+    save_every: u64,
+    /// Steps between preview grids
+    #[arg(long, default_value_t = 25, value_parser = clap::value_parser!(u64).range(1..))]
+    preview_every: u64,
+    /// Newest checkpoints that are kept
+    #[arg(long, default_value_t = 3)]
+    keep_last: usize,
+    /// Keep checkpoints at multiples of so many steps as well; 0 for none
+    #[arg(long, default_value_t = 5000)]
+    keep_every: u64,
+}
+
+impl Train {
+    /// The run's own settings when it is resumed, a preset's otherwise, with what was said on the command line.
+    fn config(&self) -> anyhow::Result<RunConfig> {
+        let mut config = if self.resume {
+            Run::open(&self.run).context("there is no run to resume; leave --resume out to start one")?.config().clone()
+        } else {
+            RunConfig::preset(self.preset.unwrap_or(Preset::Pytorch), "")
+        };
+        if let (true, Some(preset)) = (self.resume, self.preset) {
+            config.model.preset = preset;
+        }
+        let (model, train) = (&mut config.model, &mut config.train);
+        fn set<T: Clone>(field: &mut T, said: &Option<T>) {
+            if let Some(value) = said {
+                *field = value.clone();
+            }
+        }
+        set(&mut model.size, &self.size);
+        set(&mut model.channels, &self.channels);
+        set(&mut model.kernel, &self.kernel);
+        set(&mut model.base, &self.base);
+        set(&mut model.prior, &self.prior);
+        set(&mut train.batch, &self.batch);
+        set(&mut train.generator_rate, &self.lr);
+        set(&mut train.discriminator_rate, &self.lr);
+        if self.batch_stats {
+            model.sampling = Statistics::Batch;
+        }
+        if self.running_stats {
+            model.sampling = Statistics::Running;
+        }
+        set(&mut config.data, &self.data);
+        set(&mut config.seed, &self.seed);
+        Ok(config)
+    }
+
+    fn last_step(&self, config: &RunConfig) -> anyhow::Result<Option<u64>> {
+        let Some(epochs) = self.epochs else { return Ok(self.steps) };
+        let dataset = Dataset::open(&Source::parse(&config.data)?, config.model.size, config.model.channels, config.seed)?;
+        match dataset.len() {
+            Some(length) => Ok(Some((epochs * length as u64).div_ceil(config.train.batch.max(1) as u64))),
+            None => bail!("{} never ends, so it has no epochs; use --steps", config.data),
+        }
+    }
+
+    pub(super) fn run(&self) -> anyhow::Result<()> {
+        let config = self.config()?;
+        let options = Options {
+            resume: self.resume,
+            steps: self.last_step(&config)?,
+            save_every: self.save_every,
+            preview_every: self.preview_every,
+            keep_last: self.keep_last,
+            keep_every: self.keep_every,
+            ..Options::new(config, &self.run)
+        };
+        let trainer = Arc::new(Mutex::new(Trainer::start(options, self.common.compute()?, || ())));
+        let events = lock(&trainer).events().clone();
+        let stopping = Arc::new(AtomicBool::new(false));
+        let (hand, flag) = (trainer.clone(), stopping.clone());
+        ctrlc::set_handler(move || {
+            if flag.swap(true, Ordering::SeqCst) {
+                // Asked twice: whole checkpoints are on disk already.
+                std::process::exit(130);
+            }
+            eprintln!("\nsaving and stopping; press Ctrl-C again to stop without saving");
+            lock(&hand).send(Command::Stop);
+        })
+        .context("Ctrl-C cannot be watched")?;
+        let bar = ProgressBar::hidden();
+        let mut last = None;
+        for event in events {
+            match event {
+                Event::Started { step, last, folder, device } => {
+                    bar.set_draw_target(indicatif::ProgressDrawTarget::stderr());
+                    bar.set_style(style(last.is_some()));
+                    bar.set_length(last.unwrap_or(0));
+                    bar.set_position(step);
+                    bar.reset_eta();
+                    bar.enable_steady_tick(Duration::from_millis(500));
+                    bar.println(format!("training on {device}, in {}", folder.display()));
+                    if step > 0 {
+                        bar.println(format!("resumed after step {step}"));
+                    }
+                }
+                Event::Stepped(progress) => {
+                    bar.set_position(progress.metrics.step);
+                    bar.set_message(line(&progress));
+                    last = Some(progress);
+                }
+                Event::Problems { new, total } => {
+                    for problem in new {
+                        bar.println(format!("skipped {}: {}", problem.name, problem.cause));
+                    }
+                    bar.println(format!("{total} pictures skipped so far"));
+                }
+                Event::Warning(text) => bar.println(format!("warning: {text}")),
+                Event::Ended(ending) => {
+                    bar.finish_and_clear();
+                    return self.finish(ending, last.as_ref());
+                }
+                Event::Previewed(_) | Event::Saved { .. } | Event::Paused | Event::Resumed => {}
+            }
+        }
+        bail!("the trainer ended without a word")
+    }
+
+    fn finish(&self, ending: Ending, last: Option<&Progress>) -> anyhow::Result<()> {
+        if let Ending::Failed(cause) = ending {
+            bail!("{cause}");
+        }
+        #[derive(serde::Serialize)]
+        struct Summary<'a> {
+            run: &'a std::path::Path,
+            finished: bool,
+            step: Option<u64>,
+            images_per_second: Option<f64>,
+            loss_d: Option<f32>,
+            loss_g: Option<f32>,
+        }
+        let finished = ending == Ending::Finished;
+        let summary = Summary {
+            run: &self.run,
+            finished,
+            step: last.map(|last| last.metrics.step),
+            images_per_second: last.map(|last| last.images_per_second),
+            loss_d: last.map(|last| last.metrics.loss_d),
+            loss_g: last.map(|last| last.metrics.loss_g),
+        };
+        self.common.print(&summary, || {
+            let how = if finished { "finished" } else { "stopped" };
+            let at = last.map(|last| format!(" after step {}; {}", last.metrics.step, line(last))).unwrap_or_default();
+            format!("{how}{at}\nsaved in {}", self.run.display())
+        })
+    }
+}
+
+fn lock(trainer: &Mutex<Trainer>) -> std::sync::MutexGuard<'_, Trainer> {
+    trainer.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+fn style(ends: bool) -> ProgressStyle {
+    let template = if ends { "{bar:24} {pos}/{len}  {wide_msg}" } else { "step {pos}  {wide_msg}" };
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+fn line(progress: &Progress) -> String {
+    let m = &progress.metrics;
+    let mut line = format!("loss D {:.3} G {:.3}  D(x) {:.2} D(G(z)) {:.2}", m.loss_d, m.loss_g, m.d_real, m.d_fake);
+    if progress.images_per_second > 0.0 {
+        line += &format!("  {:.1} images/s", progress.images_per_second);
+    }
+    if let Some(left) = progress.seconds_left {
+        line += &format!("  {} left", indicatif::HumanDuration(Duration::from_secs_f64(left)));
+    }
+    line
+}

@@ -1,0 +1,303 @@
+//! An opened set of pictures: an index, and any picture of it cut to size.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::RwLock;
+
+use rand::SeedableRng;
+use rand::seq::index;
+use rand_chacha::ChaCha8Rng;
+
+use super::archive::{Archive, Entry};
+use super::prepare::{decode, fit};
+use super::source::{DataError, Source};
+use super::synth::Scene;
+use crate::image::Picture;
+
+/// Bytes of prepared pictures that are kept in memory: small sets are decoded once, larger ones still train.
+const CACHE_BYTES: usize = 1 << 30;
+const EXTENSIONS: [&str; 11] = ["png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff", "ppm", "pgm", "pnm"];
+
+/// A picture that was skipped.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Problem {
+    /// The file.
+    pub name: String,
+    /// What is wrong with it.
+    pub cause: String,
+}
+
+#[derive(Debug)]
+enum Store {
+    Folder(PathBuf, Vec<String>),
+    Archive(Archive),
+    Synth(Scene, u64),
+}
+
+/// An opened set of pictures; shared by the threads that decode.
+#[derive(Debug)]
+pub struct Dataset {
+    source: Source,
+    store: Store,
+    size: usize,
+    channels: usize,
+    classes: Vec<String>,
+    class_of: Vec<usize>,
+    cache: RwLock<HashMap<u64, Picture>>,
+}
+
+impl Dataset {
+    /// Opens `source` for pictures of `size` x `size` with `channels` channels. `seed` decides what synthetic sets draw.
+    ///
+    /// # Errors
+    /// [`DataError`] naming the folder or archive.
+    pub fn open(source: &Source, size: usize, channels: usize, seed: u64) -> Result<Self, DataError> {
+        let (store, names) = match source {
+            Source::Folder(root) => {
+                let names = list(root)?;
+                (Store::Folder(root.clone(), names.clone()), names)
+            }
+            Source::Archive(path) => {
+                let mut archive = Archive::open(path)?;
+                archive.entries.retain(|entry| is_picture(&entry.name));
+                archive.entries.sort_by(|a, b| a.name.cmp(&b.name));
+                let names = archive.entries.iter().map(|entry| entry.name.clone()).collect();
+                (Store::Archive(archive), names)
+            }
+            Source::Synth(scene) => (Store::Synth(*scene, seed), Vec::new()),
+        };
+        if let (Source::Folder(path) | Source::Archive(path), true) = (source, names.is_empty()) {
+            return Err(DataError::Empty { path: path.clone() });
+        }
+        let (classes, class_of) = classes(&names);
+        let cache = RwLock::default();
+        Ok(Self { source: source.clone(), store, size, channels, classes, class_of, cache })
+    }
+
+    /// How many pictures; `None` when they never end.
+    pub fn len(&self) -> Option<usize> {
+        match &self.store {
+            Store::Folder(_, names) => Some(names.len()),
+            Store::Archive(archive) => Some(archive.entries.len()),
+            Store::Synth(..) => None,
+        }
+    }
+
+    /// Whether there are no pictures; an opened set always has some.
+    pub fn is_empty(&self) -> bool {
+        self.len() == Some(0)
+    }
+
+    /// Where the pictures come from.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// The classes, by name; empty when all pictures lie in one folder.
+    pub fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    /// The class of picture `index`, where there are classes.
+    pub fn class(&self, index: u64) -> Option<usize> {
+        self.class_of.get(index as usize).copied()
+    }
+
+    /// What picture `index` is called.
+    pub fn name(&self, index: u64) -> String {
+        match &self.store {
+            Store::Folder(_, names) => names.get(index as usize).cloned().unwrap_or_default(),
+            Store::Archive(archive) => archive.entries.get(index as usize).map(|e| e.name.clone()).unwrap_or_default(),
+            Store::Synth(scene, seed) => format!("{scene} {index} of seed {seed}"),
+        }
+    }
+
+    /// Picture `index`: its centre square, resized.
+    ///
+    /// # Errors
+    /// A [`Problem`] naming the file and what is wrong with it.
+    pub fn picture(&self, index: u64) -> Result<Picture, Problem> {
+        if let Some(picture) = self.cache.read().ok().and_then(|cache| cache.get(&index).cloned()) {
+            return Ok(picture);
+        }
+        // A decoder that panics on a strange file must not take the training down.
+        let prepared = catch_unwind(AssertUnwindSafe(|| self.prepare(index)))
+            .unwrap_or_else(|_| Err("the decoder broke on it".to_owned()))
+            .map_err(|cause| Problem { name: self.name(index), cause })?;
+        if self.len().is_some()
+            && let Ok(mut cache) = self.cache.write()
+            && (cache.len() + 1) * self.size * self.size * self.channels <= CACHE_BYTES
+        {
+            cache.insert(index, prepared.clone());
+        }
+        Ok(prepared)
+    }
+
+    fn prepare(&self, index: u64) -> Result<Picture, String> {
+        let decoded = match &self.store {
+            Store::Folder(root, names) => {
+                let name = names.get(index as usize).ok_or("there is no such picture")?;
+                decode(&std::fs::read(root.join(name)).map_err(|e| e.to_string())?)?
+            }
+            Store::Archive(archive) => {
+                let entry: &Entry = archive.entries.get(index as usize).ok_or("there is no such picture")?;
+                decode(&archive.read(entry).map_err(|e| e.to_string())?)?
+            }
+            Store::Synth(scene, seed) => scene.draw(*seed, index, self.size).picture,
+        };
+        fit(&decoded, self.size, self.channels)
+    }
+}
+
+/// Up to `count` pictures, picked by `seed`, for a look before training, and those that could not be read.
+pub fn peek(dataset: &Dataset, count: usize, seed: u64) -> (Vec<(u64, Picture)>, Vec<Problem>) {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let picked: Vec<u64> = match dataset.len() {
+        Some(length) => index::sample(&mut rng, length, count.min(length)).iter().map(|i| i as u64).collect(),
+        None => (0..count as u64).collect(),
+    };
+    let mut pictures = Vec::new();
+    let mut problems = Vec::new();
+    for index in picked {
+        match dataset.picture(index) {
+            Ok(picture) => pictures.push((index, picture)),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    (pictures, problems)
+}
+
+fn is_picture(name: &str) -> bool {
+    let path = Path::new(name);
+    let hidden = path.iter().any(|part| {
+        let part = part.to_string_lossy();
+        part == "__MACOSX" || (part.starts_with('.') && part != "." && part != "..")
+    });
+    let known = path.extension().is_some_and(|end| EXTENSIONS.contains(&end.to_string_lossy().to_lowercase().as_str()));
+    known && !hidden
+}
+
+/// The pictures under `root`, as sorted paths relative to it.
+fn list(root: &Path) -> Result<Vec<String>, DataError> {
+    let mut names = Vec::new();
+    for entry in walkdir::WalkDir::new(root).follow_links(true) {
+        let entry = entry.map_err(|e| DataError::Io {
+            path: e.path().unwrap_or(root).to_owned(),
+            cause: e.into_io_error().unwrap_or_else(|| std::io::Error::other("the folder contains itself")),
+        })?;
+        if entry.file_type().is_file()
+            && let Ok(inside) = entry.path().strip_prefix(root)
+            && is_picture(&inside.to_string_lossy())
+        {
+            names.push(inside.to_string_lossy().into_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// The folders that pictures lie in are their classes, if there are at least two.
+fn classes(names: &[String]) -> (Vec<String>, Vec<usize>) {
+    let folder = |name: &String| Path::new(name).parent().unwrap_or(Path::new("")).to_string_lossy().into_owned();
+    let mut classes: Vec<String> = names.iter().map(folder).collect();
+    classes.sort();
+    classes.dedup();
+    if classes.len() < 2 {
+        return (Vec::new(), Vec::new());
+    }
+    let class_of = names.iter().map(|name| classes.binary_search(&folder(name)).unwrap_or(0)).collect();
+    (classes, class_of)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn picture(shade: u8) -> Picture {
+        Picture::new(20, 16, 3, vec![shade; 20 * 16 * 3])
+    }
+
+    fn folder() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (i, class) in ["cats", "cats", "dogs"].iter().enumerate() {
+            picture(i as u8 * 40).write_png(&folder.path().join(class).join(format!("{i}.png"))).unwrap();
+        }
+        std::fs::write(folder.path().join("notes.txt"), "no picture").unwrap();
+        std::fs::write(folder.path().join(".hidden.png"), "no picture").unwrap();
+        folder
+    }
+
+    fn open(path: &Path) -> Result<Dataset, DataError> {
+        Dataset::open(&Source::parse(&path.to_string_lossy())?, 8, 3, 1)
+    }
+
+    fn shades(dataset: &Dataset) -> Vec<u8> {
+        (0..dataset.len().unwrap() as u64).map(|i| dataset.picture(i).unwrap().pixels()[0]).collect()
+    }
+
+    #[test]
+    fn sub_folders_are_classes_and_other_files_are_passed_over() {
+        let folder = folder();
+        let dataset = open(folder.path()).unwrap();
+        assert_eq!(dataset.classes(), ["cats", "dogs"]);
+        assert_eq!((0..3).map(|i| dataset.class(i).unwrap()).collect::<Vec<_>>(), [0, 0, 1]);
+        assert_eq!(shades(&dataset), [0, 40, 80]);
+        let first = dataset.picture(0).unwrap();
+        assert_eq!((first.width(), first.height(), first.channels()), (8, 8, 3));
+    }
+
+    #[test]
+    fn archives_hold_what_their_folder_held() {
+        let folder = folder();
+        let place = tempfile::tempdir().unwrap();
+        let tar_path = place.path().join("a.tar");
+        let mut tar = tar::Builder::new(std::fs::File::create(&tar_path).unwrap());
+        tar.append_dir_all("root", folder.path()).unwrap();
+        tar.into_inner().unwrap().sync_all().unwrap();
+        let gz_path = place.path().join("a.tar.gz");
+        let mut gz = flate2::write::GzEncoder::new(std::fs::File::create(&gz_path).unwrap(), flate2::Compression::fast());
+        gz.write_all(&std::fs::read(&tar_path).unwrap()).unwrap();
+        gz.finish().unwrap();
+        let zip_path = place.path().join("a.zip");
+        let mut zip = zip::ZipWriter::new(std::fs::File::create(&zip_path).unwrap());
+        for (i, name) in ["cats/0.png", "cats/1.png", "dogs/2.png"].iter().enumerate() {
+            let method = if i == 0 { zip::CompressionMethod::Stored } else { zip::CompressionMethod::Deflated };
+            zip.start_file(*name, zip::write::SimpleFileOptions::default().compression_method(method)).unwrap();
+            zip.write_all(&std::fs::read(folder.path().join(name)).unwrap()).unwrap();
+        }
+        zip.finish().unwrap();
+        for path in [&tar_path, &gz_path, &zip_path] {
+            let dataset = open(path).unwrap();
+            assert_eq!(shades(&dataset), [0, 40, 80], "{}", path.display());
+            assert_eq!(dataset.classes().len(), 2, "{}", path.display());
+            let bytes = std::fs::read(path).unwrap();
+            let cut = place.path().join(format!("cut-{}", path.file_name().unwrap().to_string_lossy()));
+            std::fs::write(&cut, &bytes[..bytes.len() / 3]).unwrap();
+            let message = open(&cut).unwrap_err().to_string();
+            assert!(message.contains("cut-") && message.contains("damaged"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_broken_picture_is_a_problem_with_a_name() {
+        let folder = folder();
+        std::fs::write(folder.path().join("cats/9.png"), "text").unwrap();
+        std::fs::write(folder.path().join("cats/8.jpg"), "").unwrap();
+        let dataset = open(folder.path()).unwrap();
+        let (pictures, mut problems) = peek(&dataset, 100, 1);
+        problems.sort_by(|a, b| a.name.cmp(&b.name));
+        assert_eq!(pictures.len(), 3);
+        let names: Vec<_> = problems.iter().map(|problem| problem.name.as_str()).collect();
+        assert_eq!(names, ["cats/8.jpg", "cats/9.png"]);
+        assert!(problems.iter().all(|problem| !problem.cause.is_empty()));
+    }
+
+    #[test]
+    fn a_folder_without_pictures_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let message = open(folder.path()).unwrap_err().to_string();
+        assert!(message.contains("holds no pictures"), "{message}");
+    }
+}

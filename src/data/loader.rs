@@ -1,0 +1,282 @@
+//! Batches for the trainer, decoded ahead by threads, in an order that a seed decides.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use super::dataset::{Dataset, Problem};
+use super::source::DataError;
+use crate::image::Picture;
+
+/// Batches that are decoded ahead: this bounds the memory.
+const AHEAD: usize = 4;
+
+/// A place in the data: the epoch's shuffled order, and how much of it is used. With the seed it decides all that follows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Place {
+    /// Which pass through the data; each has an order of its own.
+    pub epoch: u64,
+    /// Pictures of that order already used, skipped ones counted.
+    pub used: u64,
+}
+
+/// Pictures for one step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Batch {
+    /// `[count, channels, size, size]` in [-1, 1].
+    pub pixels: Vec<f32>,
+    /// How many pictures.
+    pub count: usize,
+    /// Where the next batch starts.
+    pub next: Place,
+}
+
+/// Walks the epochs' orders.
+struct Order {
+    /// `None` for endless data, which comes as it is numbered.
+    length: Option<usize>,
+    seed: u64,
+    place: Place,
+    shuffled: Vec<u32>,
+}
+
+impl Order {
+    fn new(length: Option<usize>, seed: u64, place: Place) -> Self {
+        let mut order = Self { length, seed, place, shuffled: Vec::new() };
+        order.shuffle();
+        order
+    }
+
+    fn shuffle(&mut self) {
+        if let Some(length) = self.length {
+            let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+            rng.set_stream(self.place.epoch);
+            self.shuffled = (0..length as u32).collect();
+            self.shuffled.shuffle(&mut rng);
+        }
+    }
+
+    fn next(&mut self) -> u64 {
+        if self.length.is_some() && self.place.used >= self.shuffled.len() as u64 {
+            self.place = Place { epoch: self.place.epoch + 1, used: 0 };
+            self.shuffle();
+        }
+        let at = self.place.used;
+        self.place.used += 1;
+        self.shuffled.get(at as usize).map_or(at, |&index| u64::from(index))
+    }
+}
+
+type Decoded = (u64, Result<Picture, Problem>);
+
+/// Hands out batches; its threads end with it.
+pub struct Loader {
+    dataset: Arc<Dataset>,
+    batch: usize,
+    values: usize,
+    /// What has been asked for, and what has been used: the same order at two places.
+    asked: Order,
+    used: Order,
+    sent: u64,
+    taken: u64,
+    early: BTreeMap<u64, Result<Picture, Problem>>,
+    problems: Vec<Problem>,
+    broken: std::collections::HashSet<u64>,
+    jobs: Option<Sender<(u64, u64)>>,
+    decoded: Receiver<Decoded>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Loader {
+    /// Starts `threads` decoding threads for batches of `batch` pictures, from `place` on.
+    ///
+    /// # Errors
+    /// [`DataError::SmallerThanBatch`] when the set cannot fill one.
+    pub fn start(
+        dataset: Arc<Dataset>,
+        batch: usize,
+        seed: u64,
+        place: Place,
+        threads: usize,
+    ) -> Result<Self, DataError> {
+        let first = dataset.picture(0).map_or(0, |picture| picture.pixels().len());
+        let (jobs, inbox) = unbounded::<(u64, u64)>();
+        let (outbox, decoded) = unbounded();
+        let mut loader = Self {
+            asked: Order::new(dataset.len(), seed, place),
+            used: Order::new(dataset.len(), seed, place),
+            dataset,
+            batch,
+            values: first,
+            sent: 0,
+            taken: 0,
+            early: BTreeMap::new(),
+            problems: Vec::new(),
+            broken: std::collections::HashSet::new(),
+            jobs: Some(jobs),
+            decoded,
+            threads: Vec::new(),
+        };
+        loader.check()?;
+        for i in 0..threads.max(1) {
+            let (dataset, inbox, outbox) = (loader.dataset.clone(), inbox.clone(), outbox.clone());
+            let work = move || {
+                for (number, index) in inbox {
+                    if outbox.send((number, dataset.picture(index))).is_err() {
+                        return;
+                    }
+                }
+            };
+            let spawned = std::thread::Builder::new().name(format!("decode-{i}")).spawn(work);
+            loader.threads.push(spawned.map_err(|_| DataError::ThreadsGone)?);
+        }
+        Ok(loader)
+    }
+
+    fn check(&self) -> Result<(), DataError> {
+        let skipped = self.broken.len() as u64;
+        match self.dataset.len() {
+            Some(length) if length as u64 - skipped < self.batch as u64 => Err(DataError::SmallerThanBatch {
+                source_name: self.dataset.source().to_string(),
+                pictures: length as u64 - skipped,
+                skipped,
+                batch: self.batch,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// The next batch, waiting for the decoders if they are behind. The end of an epoch is not the end of a batch: it is
+    /// filled from the next epoch's order.
+    ///
+    /// # Errors
+    /// [`DataError::SmallerThanBatch`] when too many pictures turn out to be broken.
+    pub fn next(&mut self) -> Result<Batch, DataError> {
+        let mut pixels = Vec::with_capacity(self.batch * self.values);
+        let mut count = 0;
+        while count < self.batch {
+            match self.decoded()? {
+                (_, Ok(picture)) => {
+                    let from = pixels.len();
+                    pixels.resize(from + picture.pixels().len(), 0.0);
+                    picture.write_chw(&mut pixels[from..]);
+                    count += 1;
+                }
+                (index, Err(problem)) => {
+                    if self.broken.insert(index) {
+                        self.problems.push(problem);
+                        self.check()?;
+                    }
+                }
+            }
+        }
+        Ok(Batch { pixels, count, next: self.used.place })
+    }
+
+    /// The next picture of the order with its index.
+    fn decoded(&mut self) -> Result<Decoded, DataError> {
+        let Some(jobs) = &self.jobs else { return Err(DataError::ThreadsGone) };
+        while self.sent < self.taken + (self.batch * AHEAD) as u64 {
+            jobs.send((self.sent, self.asked.next())).map_err(|_| DataError::ThreadsGone)?;
+            self.sent += 1;
+        }
+        loop {
+            if let Some(found) = self.early.remove(&self.taken) {
+                self.taken += 1;
+                return Ok((self.used.next(), found));
+            }
+            let (number, found) = self.decoded.recv().map_err(|_| DataError::ThreadsGone)?;
+            self.early.insert(number, found);
+        }
+    }
+
+    /// The pictures skipped so far, each once, in the order they were met.
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+}
+
+impl Drop for Loader {
+    fn drop(&mut self) {
+        self.jobs = None;
+        // Jobs that are still queued are decoded into a channel nobody reads: drain it by dropping the receiver.
+        self.decoded = crossbeam_channel::never();
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Source;
+    use proptest::prelude::*;
+
+    fn set(good: usize, broken: &[usize]) -> (tempfile::TempDir, Arc<Dataset>) {
+        let folder = tempfile::tempdir().unwrap();
+        for i in 0..good {
+            let path = folder.path().join(format!("{i:03}.png"));
+            if broken.contains(&i) {
+                std::fs::write(&path, "broken").unwrap();
+            } else {
+                Picture::new(2, 2, 1, vec![i as u8; 4]).write_png(&path).unwrap();
+            }
+        }
+        let source = Source::Folder(folder.path().to_owned());
+        let dataset = Arc::new(Dataset::open(&source, 2, 1, 1).unwrap());
+        (folder, dataset)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(12))]
+        #[test]
+        fn a_place_reproduces_what_follows_with_any_number_of_threads(
+            good in 6usize..20, batch in 1usize..4, skip in 0usize..9, seed: u64,
+            broken in prop::collection::vec(0usize..20, 0..3),
+        ) {
+            let (_folder, dataset) = set(good, &broken);
+            let mut straight = Loader::start(dataset.clone(), batch, seed, Place::default(), 1).unwrap();
+            let mut place = Place::default();
+            for _ in 0..skip {
+                place = straight.next().unwrap().next;
+            }
+            let mut resumed = Loader::start(dataset, batch, seed, place, 3).unwrap();
+            for _ in 0..6 {
+                prop_assert_eq!(straight.next().unwrap(), resumed.next().unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn every_picture_is_used_once_an_epoch() {
+        let (_folder, dataset) = set(12, &[]);
+        let mut loader = Loader::start(dataset, 4, 7, Place::default(), 2).unwrap();
+        for epoch in 0..3 {
+            let mut seen: Vec<u8> = (0..3)
+                .flat_map(|_| loader.next().unwrap().pixels.chunks(4).map(|p| crate::image::from_signed(p[0])).collect::<Vec<_>>())
+                .collect();
+            let order = seen.clone();
+            seen.sort_unstable();
+            assert_eq!(seen, (0..12).collect::<Vec<u8>>(), "epoch {epoch}");
+            assert_ne!(order, seen, "epoch {epoch} is shuffled");
+        }
+    }
+
+    #[test]
+    fn a_set_smaller_than_a_batch_says_so() {
+        let (_folder, dataset) = set(3, &[]);
+        let message = Loader::start(dataset, 8, 1, Place::default(), 1).err().unwrap().to_string();
+        assert!(message.contains("3 usable pictures") && message.contains("--batch"), "{message}");
+        let (_folder, dataset) = set(6, &[0, 1, 2, 3]);
+        let mut loader = Loader::start(dataset, 4, 1, Place::default(), 1).unwrap();
+        let message = (0..3).find_map(|_| loader.next().err()).expect("an error, not an endless search").to_string();
+        assert!(message.contains("cannot be read"), "{message}");
+        assert!(!loader.problems().is_empty());
+    }
+}

@@ -1,0 +1,12 @@
+//! Pictures in: where they come from, how they are cut to size, and how they reach the trainer as batches.
+
+mod archive;
+mod dataset;
+mod loader;
+mod prepare;
+mod source;
+pub mod synth;
+
+pub use dataset::{Dataset, Problem, peek};
+pub use loader::{Batch, Loader, Place};
+pub use source::{DataError, Source};

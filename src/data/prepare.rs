@@ -1,0 +1,110 @@
+//! From a file's bytes to a square picture of the networks' size: decode, turn upright, crop the centre, resize.
+
+use std::io::Cursor;
+
+use fast_image_resize as fir;
+use image::{DynamicImage, ImageDecoder, ImageReader, Rgba};
+
+use crate::image::Picture;
+
+/// Decodes a picture; transparent ones are laid on white, and a camera's orientation mark is obeyed.
+pub(super) fn decode(bytes: &[u8]) -> Result<Picture, String> {
+    let read = || -> image::ImageResult<DynamicImage> {
+        let mut decoder = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?.into_decoder()?;
+        let orientation = decoder.orientation()?;
+        let mut decoded = DynamicImage::from_decoder(decoder)?;
+        decoded.apply_orientation(orientation);
+        Ok(decoded)
+    };
+    let decoded = read().map_err(|e| e.to_string())?;
+    Ok(Picture::from_dynamic(if decoded.color().has_alpha() { on_white(&decoded) } else { decoded }))
+}
+
+fn on_white(decoded: &DynamicImage) -> DynamicImage {
+    let mut rgba = decoded.to_rgba8();
+    for Rgba([r, g, b, a]) in rgba.pixels_mut() {
+        for channel in [r, g, b] {
+            let alpha = u16::from(*a);
+            *channel = ((u16::from(*channel) * alpha + 255 * (255 - alpha) + 127) / 255) as u8;
+        }
+    }
+    DynamicImage::ImageRgb8(DynamicImage::ImageRgba8(rgba).to_rgb8())
+}
+
+/// The centre square of a picture, `size` x `size`, with `channels` channels; Lanczos over the whole footprint of each
+/// new pixel, so that shrinking averages instead of skipping.
+pub(super) fn fit(picture: &Picture, size: usize, channels: usize) -> Result<Picture, String> {
+    let picture = to_channels(picture, channels);
+    let (width, height) = (picture.width(), picture.height());
+    if width == size && height == size {
+        return Ok(picture.into_owned());
+    }
+    if width == 0 || height == 0 {
+        return Err("it has no pixels".to_owned());
+    }
+    let side = width.min(height) as f64;
+    let kind = if channels == 1 { fir::PixelType::U8 } else { fir::PixelType::U8x3 };
+    let from = fir::images::ImageRef::new(width as u32, height as u32, picture.pixels(), kind)
+        .map_err(|e| e.to_string())?;
+    let mut to = fir::images::Image::new(size as u32, size as u32, kind);
+    let options = fir::ResizeOptions::new()
+        .resize_alg(fir::ResizeAlg::Convolution(fir::FilterType::Lanczos3))
+        .crop((width as f64 - side) / 2.0, (height as f64 - side) / 2.0, side, side);
+    fir::Resizer::new().resize(&from, &mut to, &options).map_err(|e| e.to_string())?;
+    Ok(Picture::new(size, size, channels, to.into_vec()))
+}
+
+fn to_channels(picture: &Picture, channels: usize) -> std::borrow::Cow<'_, Picture> {
+    use std::borrow::Cow;
+    let (width, height) = (picture.width(), picture.height());
+    match (picture.channels(), channels) {
+        (1, 3) => Cow::Owned(Picture::new(width, height, 3, picture.to_rgb())),
+        (3, 1) => {
+            // Luma of sRGB (Rec. 709), in thousandths.
+            let grey = |rgb: &[u8]| {
+                ((u32::from(rgb[0]) * 213 + u32::from(rgb[1]) * 715 + u32::from(rgb[2]) * 72 + 500) / 1000) as u8
+            };
+            Cow::Owned(Picture::new(width, height, 1, picture.pixels().chunks_exact(3).map(grey).collect()))
+        }
+        _ => Cow::Borrowed(picture),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_centre_is_what_remains() {
+        // Red sides, a green square in the middle.
+        let pixels = (0..8 * 24).flat_map(|i| if (8..16).contains(&(i % 24)) { [0, 255, 0] } else { [255, 0, 0] });
+        let wide = Picture::new(24, 8, 3, pixels.collect());
+        let fitted = fit(&wide, 4, 3).unwrap();
+        assert!(fitted.pixels().chunks_exact(3).all(|p| p[0] < 8 && p[1] > 247), "{:?}", fitted.pixels());
+    }
+
+    #[test]
+    fn shrinking_averages() {
+        let board = Picture::new(64, 64, 1, (0..64 * 64).map(|i| if (i + i / 64) % 2 == 0 { 0 } else { 255 }).collect());
+        let fitted = fit(&board, 8, 1).unwrap();
+        assert!(fitted.pixels().iter().all(|&p| (120..=136).contains(&p)), "{:?}", fitted.pixels());
+    }
+
+    #[test]
+    fn grey_and_colour_become_each_other() {
+        let grey = Picture::new(2, 2, 1, vec![7; 4]);
+        assert_eq!(fit(&grey, 2, 3).unwrap().pixels(), [7; 12]);
+        let white = Picture::new(2, 2, 3, vec![255; 12]);
+        assert_eq!(fit(&white, 2, 1).unwrap().pixels(), [255; 4]);
+    }
+
+    #[test]
+    fn transparency_is_laid_on_white() {
+        let mut png = Vec::new();
+        let clear = image::RgbaImage::from_pixel(2, 2, Rgba([0, 0, 0, 0]));
+        clear.write_to(&mut Cursor::new(&mut png), image::ImageFormat::Png).unwrap();
+        assert_eq!(decode(&png).unwrap().pixels(), [255; 12]);
+        assert!(decode(&png[..20]).is_err());
+        assert!(decode(b"").is_err());
+    }
+}

@@ -1,0 +1,133 @@
+//! What `--data` names.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::synth::Scene;
+
+/// Why pictures cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// There is nothing of that name.
+    #[error("{path} does not exist; give a folder of pictures, a .zip, .tar, .tar.gz or .tgz of one, synth:rooms or synth:faces")]
+    NotFound {
+        /// What was named.
+        path: PathBuf,
+    },
+    /// It is a file of another kind.
+    #[error("{path} is neither a folder nor an archive; give a folder of pictures, a .zip, .tar, .tar.gz or .tgz of one, synth:rooms or synth:faces")]
+    UnknownKind {
+        /// What was named.
+        path: PathBuf,
+    },
+    /// An unknown synthetic set.
+    #[error("{name} is not a synthetic set; there are synth:rooms and synth:faces")]
+    UnknownScene {
+        /// What was named.
+        name: String,
+    },
+    /// No pictures in it.
+    #[error("{path} holds no pictures (png, jpg, jpeg, webp, bmp, gif, tif, tiff, ppm, pgm)")]
+    Empty {
+        /// The folder or archive.
+        path: PathBuf,
+    },
+    /// Too few pictures to fill one batch.
+    #[error("{source_name} has {pictures} usable pictures, fewer than one batch of {batch}{}; lower --batch or add pictures",
+        if *skipped > 0 { format!(" ({skipped} cannot be read)") } else { String::new() })]
+    SmallerThanBatch {
+        /// The source.
+        source_name: String,
+        /// Usable pictures.
+        pictures: u64,
+        /// Pictures that could not be read.
+        skipped: u64,
+        /// The batch.
+        batch: usize,
+    },
+    /// The file system refused.
+    #[error("{path}: {cause}")]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What it said.
+        cause: std::io::Error,
+    },
+    /// The archive is damaged.
+    #[error("{path} is not a whole archive ({cause}); it may be damaged or only half copied")]
+    Archive {
+        /// The archive.
+        path: PathBuf,
+        /// What the reader said.
+        cause: String,
+    },
+    /// The decoding threads are gone.
+    #[error("the threads that decode pictures ended unexpectedly; start the run again with --resume")]
+    ThreadsGone,
+}
+
+/// Where pictures come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A folder; sub-folders are classes.
+    Folder(PathBuf),
+    /// A zip or tar of a folder.
+    Archive(PathBuf),
+    /// Drawn by the program, endless.
+    Synth(Scene),
+}
+
+impl Source {
+    /// Understands what `--data` says.
+    ///
+    /// # Errors
+    /// [`DataError`] saying what is wrong and what could be given instead.
+    pub fn parse(text: &str) -> Result<Self, DataError> {
+        if let Some(name) = text.strip_prefix("synth:") {
+            let scene = name.parse().map_err(|_| DataError::UnknownScene { name: text.to_owned() })?;
+            return Ok(Self::Synth(scene));
+        }
+        let path = Path::new(text);
+        if path.is_dir() {
+            return Ok(Self::Folder(path.to_owned()));
+        }
+        if !path.exists() {
+            return Err(DataError::NotFound { path: path.to_owned() });
+        }
+        let name = text.to_ascii_lowercase();
+        if [".zip", ".tar", ".tar.gz", ".tgz"].iter().any(|end| name.ends_with(end)) {
+            Ok(Self::Archive(path.to_owned()))
+        } else {
+            Err(DataError::UnknownKind { path: path.to_owned() })
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(path) | Self::Archive(path) => write!(f, "{}", path.display()),
+            Self::Synth(scene) => write!(f, "synth:{scene}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_data_is_told_what_could_be() {
+        for text in ["no/such/folder", "synth:gardens", "Cargo.toml"] {
+            let message = Source::parse(text).unwrap_err().to_string();
+            assert!(message.contains(text) && message.contains("synth:rooms"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_source_is_written_as_it_is_read() {
+        for text in ["synth:rooms", "synth:faces", "src"] {
+            assert_eq!(Source::parse(text).unwrap().to_string(), text);
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! A checkpoint: both networks, both optimisers, the step, and the place in the data. It is written as a folder beside
+//! its place and renamed, so that a folder with a checkpoint's name is always whole.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use burn::optim::{AdamState, AdaptiveMomentumState};
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::config::TrainConfig;
+use super::step::{Moments, Networks};
+use crate::data::Place;
+use crate::model::{Model, ModelError, Provenance, TensorFile, TensorFileError};
+
+/// Why a checkpoint could not be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// The file system refused.
+    #[error("{path}: {cause}")]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What it said.
+        cause: std::io::Error,
+    },
+    /// The model cannot be read.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// A tensor file is at fault.
+    #[error(transparent)]
+    Tensors(#[from] TensorFileError),
+    /// `state.json` cannot be read.
+    #[error("{path} cannot be read ({cause}); remove this checkpoint's folder to go on from the one before")]
+    State {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        cause: String,
+    },
+    /// The model has no discriminator to go on training with.
+    #[error("{path} holds only a generator; training goes on from checkpoints alone")]
+    NoDiscriminator {
+        /// The folder.
+        path: PathBuf,
+    },
+}
+
+/// Where training stood.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct State {
+    /// Steps taken.
+    pub step: u64,
+    /// Real pictures shown.
+    pub images: u64,
+    /// Seconds of training.
+    pub seconds: f64,
+    /// Where the next batch starts.
+    pub place: Place,
+    /// Learning rates in force, which may have been changed by hand.
+    pub generator_rate: f64,
+    /// As above, for the discriminator.
+    pub discriminator_rate: f64,
+}
+
+/// Everything a run needs to go on bit for bit.
+pub struct Checkpoint {
+    /// Both networks and their optimisers.
+    pub networks: Networks,
+    /// Where training stood.
+    pub state: State,
+}
+
+fn name(step: u64) -> String {
+    format!("step-{step:08}")
+}
+
+/// The whole checkpoints in `checkpoints`, oldest first, with their steps.
+pub fn list(checkpoints: &Path) -> Vec<(u64, PathBuf)> {
+    let mut found: Vec<_> = fs::read_dir(checkpoints)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| {
+            let step = entry.file_name().to_str()?.strip_prefix("step-")?.parse().ok()?;
+            Some((step, entry.path()))
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+impl Checkpoint {
+    /// Writes the checkpoint into `checkpoints` and returns its folder.
+    ///
+    /// # Errors
+    /// [`CheckpointError`] naming the file; checkpoints that were there before are untouched.
+    pub fn write(&self, checkpoints: &Path, provenance: Provenance) -> Result<PathBuf, CheckpointError> {
+        let io = |path: &Path| {
+            let path = path.to_owned();
+            move |cause| CheckpointError::Io { path, cause }
+        };
+        fs::create_dir_all(checkpoints).map_err(io(checkpoints))?;
+        let place = checkpoints.join(name(self.state.step));
+        if place.exists() {
+            return Ok(place);
+        }
+        let beside = checkpoints.join(format!(".writing-{}", name(self.state.step)));
+        if beside.exists() {
+            fs::remove_dir_all(&beside).map_err(io(&beside))?;
+        }
+        fs::create_dir(&beside).map_err(io(&beside))?;
+        let model = Model {
+            generator: self.networks.generator.clone(),
+            discriminator: Some(self.networks.discriminator.clone()),
+            provenance,
+        };
+        model.to_file().write(&beside.join("model.safetensors"), false)?;
+        let mut optimisers = TensorFile::default();
+        store("generator", &self.networks.moments_g, &mut optimisers);
+        store("discriminator", &self.networks.moments_d, &mut optimisers);
+        optimisers.write(&beside.join("optimisers.safetensors"), false)?;
+        let state = beside.join("state.json");
+        let json = serde_json::to_vec_pretty(&self.state).expect("plain structs are always JSON");
+        fs::write(&state, json).and_then(|()| fs::File::open(&state)?.sync_all()).map_err(io(&state))?;
+        sync_folder(&beside).map_err(io(&beside))?;
+        fs::rename(&beside, &place).map_err(io(&place))?;
+        sync_folder(checkpoints).map_err(io(checkpoints))?;
+        Ok(place)
+    }
+
+    /// Reads the checkpoint in `folder`.
+    ///
+    /// # Errors
+    /// [`CheckpointError`] naming the file.
+    pub fn read(folder: &Path, train: &TrainConfig, device: &Device) -> Result<Self, CheckpointError> {
+        let path = folder.join("state.json");
+        let text = fs::read_to_string(&path).map_err(|cause| CheckpointError::Io { path: path.clone(), cause })?;
+        let state: State =
+            serde_json::from_str(&text).map_err(|cause| CheckpointError::State { path, cause: cause.to_string() })?;
+        let model = Model::open(folder, device)?;
+        let Some(discriminator) = model.discriminator else {
+            return Err(CheckpointError::NoDiscriminator { path: folder.to_owned() });
+        };
+        let mut networks = Networks::from_networks(model.generator, discriminator, train);
+        let path = folder.join("optimisers.safetensors");
+        let mut file = TensorFile::read(&path)?;
+        let lengths: Vec<_> = networks.generator.learnt().map(|p| p.len()).collect();
+        load("generator", &lengths, &mut networks.moments_g, &mut file, &path, device)?;
+        let lengths: Vec<_> = networks.discriminator.learnt().map(|p| p.len()).collect();
+        load("discriminator", &lengths, &mut networks.moments_d, &mut file, &path, device)?;
+        Ok(Self { networks, state })
+    }
+}
+
+/// Removes what is neither among the newest `keep_last` nor at a multiple of `keep_every` steps, and what a killed
+/// writer left behind.
+///
+/// # Errors
+/// What the file system says.
+pub fn tidy(checkpoints: &Path, keep_last: usize, keep_every: u64) -> std::io::Result<()> {
+    let found = list(checkpoints);
+    let old = found.len().saturating_sub(keep_last.max(1));
+    for (step, folder) in &found[..old] {
+        if keep_every == 0 || !step.is_multiple_of(keep_every) {
+            // Renamed first, so that a kill in the middle of removing leaves no half checkpoint under a whole one's name.
+            let doomed = checkpoints.join(format!(".removing-{}", name(*step)));
+            fs::rename(folder, &doomed)?;
+            fs::remove_dir_all(&doomed)?;
+        }
+    }
+    for entry in fs::read_dir(checkpoints)?.flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(".writing-") || name.starts_with(".removing-") {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+fn sync_folder(folder: &Path) -> std::io::Result<()> {
+    fs::File::open(folder)?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_folder(_folder: &Path) -> std::io::Result<()> {
+    Ok(())
+}
+
+fn store(network: &str, moments: &Moments, file: &mut TensorFile) {
+    for (i, state) in moments.states.iter().enumerate() {
+        let Some(AdamState { momentum }) = state else { continue };
+        for (which, tensor) in [("first", &momentum.moment_1), ("second", &momentum.moment_2)] {
+            let values: Vec<f32> = tensor.to_data().iter::<f32>().collect();
+            file.tensors.insert(format!("{network}.{i}.{which}"), (vec![values.len()], values));
+        }
+        file.text.insert(format!("{network}.{i}.time"), momentum.time.to_string());
+    }
+}
+
+fn load(
+    network: &str,
+    lengths: &[usize],
+    moments: &mut Moments,
+    file: &mut TensorFile,
+    path: &Path,
+    device: &Device,
+) -> Result<(), TensorFileError> {
+    for (i, (state, &length)) in moments.states.iter_mut().zip(lengths).enumerate() {
+        // A parameter that was never updated has no state.
+        let Some(time) = file.text.get(&format!("{network}.{i}.time")) else { continue };
+        let time = time
+            .parse()
+            .map_err(|_| TensorFileError::Damaged { path: path.to_owned(), cause: format!("step count {time:?}") })?;
+        let mut take = |which| -> Result<Tensor<1>, TensorFileError> {
+            let values = file.take(&format!("{network}.{i}.{which}"), &[length], path)?;
+            Ok(Tensor::from_data(TensorData::from(values.as_slice()), device))
+        };
+        let (first, second) = (take("first")?, take("second")?);
+        *state = Some(AdamState::new(AdaptiveMomentumState::new(time, first, second)));
+    }
+    Ok(())
+}

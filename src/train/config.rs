@@ -1,0 +1,136 @@
+//! The numbers of a run: what `run.toml` holds, and what must not change when it is resumed.
+
+use crate::model::{ModelConfig, Preset};
+
+/// Which network is updated when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Schedule {
+    /// Every step updates the discriminator once, then the generator so many times.
+    Generator(usize),
+    /// Steps take turns: the discriminator on even ones, the generator on odd ones (the authors' face code).
+    Alternate,
+}
+
+/// How the networks are trained. Defaults are the paper's (section 4) through [`TrainConfig::preset`].
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct TrainConfig {
+    /// Pictures in a batch.
+    pub batch: usize,
+    /// Adam's learning rate for the generator; the paper found 1e-3 too high.
+    pub generator_rate: f64,
+    /// Adam's learning rate for the discriminator.
+    pub discriminator_rate: f64,
+    /// Adam's first momentum; the paper found 0.9 to oscillate.
+    pub beta1: f32,
+    /// Adam's second momentum.
+    pub beta2: f32,
+    /// Added to Adam's denominator.
+    pub epsilon: f32,
+    /// L2 penalty on the weights.
+    pub decay: f32,
+    /// Whose turn it is.
+    pub schedule: Schedule,
+}
+
+impl TrainConfig {
+    /// The preset's own numbers.
+    pub fn preset(preset: Preset) -> Self {
+        let paper = Self {
+            batch: 128,
+            generator_rate: 2e-4,
+            discriminator_rate: 2e-4,
+            beta1: 0.5,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            decay: 0.0,
+            schedule: Schedule::Generator(1),
+        };
+        match preset {
+            Preset::Paper => paper,
+            Preset::AuthorsFaces => Self { decay: 1e-5, schedule: Schedule::Alternate, ..paper },
+            Preset::Pytorch | Preset::AuthorsSvhn => Self { batch: 64, ..paper },
+            Preset::Tensorflow => Self { batch: 64, schedule: Schedule::Generator(2), ..paper },
+        }
+    }
+}
+
+/// Everything that decides a run; written to `run.toml`.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct RunConfig {
+    /// The data's source, as `--data` names it.
+    pub data: String,
+    /// Decides the weights, the order of the pictures and every z.
+    pub seed: u64,
+    /// The networks.
+    pub model: ModelConfig,
+    /// How they are trained.
+    pub train: TrainConfig,
+}
+
+impl RunConfig {
+    /// A preset's numbers for a source.
+    pub fn preset(preset: Preset, data: impl Into<String>) -> Self {
+        Self { data: data.into(), seed: 1, model: ModelConfig::preset(preset), train: TrainConfig::preset(preset) }
+    }
+
+    /// Every field in which `other` differs, as `field: mine, not theirs`.
+    ///
+    /// The learning rates may be changed while a run goes on, so they may differ.
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        let mut found = Vec::new();
+        compare("", &as_json(self), &as_json(other), &mut found);
+        found
+    }
+}
+
+fn as_json(config: &RunConfig) -> serde_json::Value {
+    let mut value = serde_json::to_value(config).expect("plain structs are always JSON");
+    if let Some(train) = value.get_mut("train").and_then(|train| train.as_object_mut()) {
+        train.remove("generator_rate");
+        train.remove("discriminator_rate");
+    }
+    value
+}
+
+fn compare(path: &str, mine: &serde_json::Value, theirs: &serde_json::Value, found: &mut Vec<String>) {
+    match (mine.as_object(), theirs.as_object()) {
+        (Some(a), Some(b)) if !path.ends_with("schedule") => {
+            for (key, value) in a {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                compare(&path, value, b.get(key).unwrap_or(&serde_json::Value::Null), found);
+            }
+        }
+        _ if mine != theirs => found.push(format!("{path}: {mine}, not {theirs}")),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_difference_is_named_and_learning_rates_may_differ() {
+        let a = RunConfig::preset(Preset::Pytorch, "synth:rooms");
+        let mut b = a.clone();
+        b.train.generator_rate = 1e-4;
+        assert!(a.differences(&b).is_empty());
+        b.model.base = 32;
+        b.train.schedule = Schedule::Alternate;
+        b.data = "faces".into();
+        let differences = a.differences(&b);
+        assert_eq!(differences.len(), 3, "{differences:?}");
+        assert!(differences.iter().any(|d| d == "model.base: 64, not 32"), "{differences:?}");
+        assert!(differences.iter().any(|d| d.starts_with("train.schedule: ")), "{differences:?}");
+    }
+
+    #[test]
+    fn a_config_survives_toml() {
+        for preset in Preset::ALL {
+            let config = RunConfig::preset(preset, "a folder");
+            let text = toml::to_string(&config).unwrap();
+            assert_eq!(toml::from_str::<RunConfig>(&text).unwrap(), config);
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! All that can be told to a training run, and all that it tells. The window and the command line read the same stream.
+
+use std::path::PathBuf;
+
+use super::metrics::Metrics;
+use crate::data::Problem;
+use crate::image::Picture;
+
+/// Adam's learning rates.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rates {
+    /// For the generator.
+    pub generator: f64,
+    /// For the discriminator.
+    pub discriminator: f64,
+}
+
+/// What a person may ask of the trainer; obeyed between steps.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Command {
+    /// Wait.
+    Pause,
+    /// Go on.
+    Resume,
+    /// Take one step, then wait.
+    Step,
+    /// Write a checkpoint now.
+    Save,
+    /// Write a checkpoint and end.
+    Stop,
+    /// Use other learning rates from the next step on.
+    Rates(Rates),
+}
+
+/// How far a run is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Progress {
+    /// This step's numbers.
+    pub metrics: Metrics,
+    /// Real pictures shown so far, over all sessions of the run.
+    pub images: u64,
+    /// Passes through the data; `None` for endless data.
+    pub epoch: Option<f64>,
+    /// Real pictures a second, over the last seconds; 0 until known.
+    pub images_per_second: f64,
+    /// Seconds until the last step, if there is one.
+    pub seconds_left: Option<f64>,
+}
+
+/// The fixed preview z's, drawn by the newest generator.
+#[derive(Debug, Clone)]
+pub struct Preview {
+    /// The step after which they were drawn.
+    pub step: u64,
+    /// Samples 0, 1, 2, ... of the run's seed.
+    pub pictures: Vec<Picture>,
+    /// Whether this one belongs to the filmstrip and is kept in the run's `samples/`: denser at the start of a run,
+    /// where much happens, and ever sparser, so that a long run's strip stays short.
+    pub kept: bool,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ending {
+    /// All steps were taken.
+    Finished,
+    /// Somebody asked for it.
+    Stopped,
+    /// Something went wrong; the message says what, and whether the run could be saved.
+    Failed(String),
+}
+
+/// What the trainer tells.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// The run is open: its first step will be `step + 1`.
+    Started {
+        /// Steps already taken.
+        step: u64,
+        /// The last step, if there is one.
+        last: Option<u64>,
+        /// Where everything is kept.
+        folder: PathBuf,
+        /// The device that computes.
+        device: String,
+    },
+    /// A step was taken.
+    Stepped(Progress),
+    /// The preview z's were drawn.
+    Previewed(Preview),
+    /// It waits for [`Command::Resume`] or [`Command::Step`].
+    Paused,
+    /// It goes on.
+    Resumed,
+    /// A checkpoint is whole on disk.
+    Saved {
+        /// The step it holds.
+        step: u64,
+        /// Its folder.
+        folder: PathBuf,
+    },
+    /// Pictures that were skipped since the last such message, and how many in all.
+    Problems {
+        /// The newest ones.
+        new: Vec<Problem>,
+        /// All of them, counted.
+        total: u64,
+    },
+    /// Something went wrong that the run survives.
+    Warning(String),
+    /// Nothing follows.
+    Ended(Ending),
+}

@@ -1,0 +1,17 @@
+//! Training: one step, the thread that takes it again and again, and the run folder it keeps.
+
+mod checkpoint;
+mod config;
+mod messages;
+mod metrics;
+mod run;
+mod step;
+mod trainer;
+
+pub use checkpoint::{Checkpoint, CheckpointError};
+pub use config::{RunConfig, Schedule, TrainConfig};
+pub use messages::{Command, Ending, Event, Preview, Progress, Rates};
+pub use metrics::{Metrics, MetricsLog};
+pub use run::{Run, RunError};
+pub use step::{Networks, StepReport};
+pub use trainer::{Options, TrainError, Trainer};

@@ -1,0 +1,322 @@
+//! One training step (section 3 and 4): non-saturating loss on logits, Adam, batch statistics.
+
+use burn::optim::{Adam, AdamConfig, AdamState, Optimizer, decay::WeightDecayConfig};
+use burn::tensor::activation::log_sigmoid;
+use burn::tensor::{Device, Gradients, Tensor};
+
+use super::config::{Schedule, TrainConfig};
+use super::messages::Rates;
+use crate::latent;
+use crate::model::{Discriminator, Generator, Layer, ModelConfig};
+
+/// A network's Adam: one state for each learnt parameter, in file order; `None` before the first update.
+#[derive(Clone)]
+pub struct Moments {
+    pub(super) states: Vec<Option<AdamState<1>>>,
+}
+
+/// Both networks in training, and their optimisers.
+#[derive(Clone)]
+pub struct Networks {
+    /// z to pictures.
+    pub generator: Generator,
+    /// Pictures to logits.
+    pub discriminator: Discriminator,
+    pub(super) moments_g: Moments,
+    pub(super) moments_d: Moments,
+    adam: Adam,
+}
+
+/// What a step measured, still on the device.
+pub struct StepReport {
+    values: [Option<Tensor<1>>; 6],
+}
+
+impl StepReport {
+    /// Reads loss of D, loss of G, D(x), D(G(z)), and both gradients' norms back, waiting for the device. What an
+    /// alternating step did not measure is missing.
+    ///
+    /// # Errors
+    /// What the device says, if it failed.
+    pub fn read(self) -> Result<[Option<f32>; 6], String> {
+        let known: Vec<_> = self.values.iter().flatten().cloned().collect();
+        let read: Vec<f32> = Tensor::cat(known, 0).try_into_data().map_err(|e| e.to_string())?.iter::<f32>().collect();
+        let mut read = read.into_iter();
+        Ok(self.values.each_ref().map(|value| value.as_ref().and_then(|_| read.next())))
+    }
+}
+
+/// Gives every learnt parameter of the layers its place on the tape.
+fn track(layers: &mut [Layer]) {
+    for parameter in layers.iter_mut().flat_map(Layer::learnt_mut) {
+        parameter.value = parameter.value.clone().autodiff().require_grad();
+    }
+}
+
+/// Lifts the parameters to the tape as constants: gradients flow through the network but stop at its weights.
+fn freeze(layers: &mut [Layer]) {
+    for parameter in layers.iter_mut().flat_map(Layer::learnt_mut) {
+        parameter.value = parameter.value.clone().autodiff();
+    }
+}
+
+/// Copies the running statistics that a pass through `from` moved.
+fn keep_statistics(to: &mut [Layer], from: &[Layer]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        if let (Some(to), Some(from)) = (&mut to.norm, &from.norm) {
+            to.mean.value = from.mean.value.clone();
+            to.variance.value = from.variance.value.clone();
+        }
+    }
+}
+
+impl Networks {
+    /// Untrained networks.
+    pub fn new(model: &ModelConfig, train: &TrainConfig, seed: u64, device: &Device) -> Self {
+        Self::from_networks(
+            Generator::new(model, seed, device),
+            Discriminator::new(model, seed, device),
+            train,
+        )
+    }
+
+    /// Networks as they are, with fresh optimisers.
+    pub fn from_networks(generator: Generator, discriminator: Discriminator, train: &TrainConfig) -> Self {
+        let mut config = AdamConfig::new()
+            .with_beta_1(train.beta1)
+            .with_beta_2(train.beta2)
+            .with_epsilon(train.epsilon);
+        if train.decay > 0.0 {
+            config = config.with_weight_decay(Some(WeightDecayConfig::new(train.decay)));
+        }
+        let moments_g = Moments { states: vec![None; generator.learnt().count()] };
+        let moments_d = Moments { states: vec![None; discriminator.learnt().count()] };
+        Self { generator, discriminator, moments_g, moments_d, adam: config.build() }
+    }
+
+    /// Takes step number `step` (the first is 1) on real pictures `[batch, channels, size, size]` in [-1, 1].
+    pub fn step(&mut self, real: Tensor<4>, step: u64, seed: u64, train: &TrainConfig, rates: Rates) -> StepReport {
+        let (update_d, updates_g) = match train.schedule {
+            Schedule::Generator(times) => (true, times.max(1)),
+            Schedule::Alternate => (step % 2 == 1, usize::from(step.is_multiple_of(2))),
+        };
+        let mut report = StepReport { values: [const { None }; 6] };
+        let device = real.device();
+        let batch = real.dims()[0];
+        let (prior, z_dim) = (self.generator.config().prior, self.generator.config().z_dim);
+        // Each generator update of a step has z's of its own; the first ones also serve the discriminator.
+        let draw = |update: usize| {
+            latent::training(prior, z_dim, seed, step << 4 | update as u64, batch, &device).autodiff()
+        };
+        let mut drawn = Some(self.draw(draw(0)));
+        if update_d {
+            let fake = drawn.as_ref().map(|(_, fake)| fake.clone().inner());
+            if let Some(fake) = fake {
+                self.update_discriminator(real, fake, rates, &mut report);
+            }
+        }
+        for update in 0..updates_g {
+            let (generator, fake) = drawn.take().unwrap_or_else(|| self.draw(draw(update)));
+            self.update_generator(&generator, fake, rates, &mut report);
+        }
+        report
+    }
+
+    /// Pictures of z on the tape, and the generator that drew them.
+    fn draw(&mut self, z: Tensor<2>) -> (Generator, Tensor<4>) {
+        let mut generator = self.generator.clone();
+        track(&mut generator.layers);
+        let fake = generator.train(z);
+        keep_statistics(&mut self.generator.layers, &generator.layers);
+        (generator, fake)
+    }
+
+    fn update_discriminator(&mut self, real: Tensor<4>, fake: Tensor<4>, rates: Rates, report: &mut StepReport) {
+        let mut discriminator = self.discriminator.clone();
+        track(&mut discriminator.layers);
+        let on_real = discriminator.train(real.autodiff());
+        let on_fake = discriminator.train(fake.autodiff());
+        keep_statistics(&mut self.discriminator.layers, &discriminator.layers);
+        let loss = -log_sigmoid(on_real.clone()).mean() - log_sigmoid(on_fake.clone().neg()).mean();
+        let mut grads = loss.backward();
+        let norm = update(
+            &mut self.discriminator.layers,
+            &discriminator.layers,
+            &mut grads,
+            &mut self.moments_d,
+            &self.adam,
+            rates.discriminator,
+        );
+        report.values[0] = Some(loss.inner());
+        report.values[2] = Some(mean_probability(on_real));
+        report.values[3] = Some(mean_probability(on_fake));
+        report.values[4] = Some(norm);
+    }
+
+    fn update_generator(&mut self, generator: &Generator, fake: Tensor<4>, rates: Rates, report: &mut StepReport) {
+        let mut judge = self.discriminator.clone();
+        freeze(&mut judge.layers);
+        let logits = judge.train(fake);
+        let loss = -log_sigmoid(logits.clone()).mean();
+        let mut grads = loss.backward();
+        let norm = update(
+            &mut self.generator.layers,
+            &generator.layers,
+            &mut grads,
+            &mut self.moments_g,
+            &self.adam,
+            rates.generator,
+        );
+        report.values[1] = Some(loss.inner());
+        report.values[3].get_or_insert_with(|| mean_probability(logits));
+        report.values[5] = Some(norm);
+    }
+}
+
+fn mean_probability(logits: Tensor<1>) -> Tensor<1> {
+    burn::tensor::activation::sigmoid(logits.inner()).mean()
+}
+
+/// One Adam update of `layers` by the gradients found at `tracked`; returns their norm `[1]`.
+fn update(
+    layers: &mut [Layer],
+    tracked: &[Layer],
+    grads: &mut Gradients,
+    moments: &mut Moments,
+    adam: &Adam,
+    rate: f64,
+) -> Tensor<1> {
+    let mut squares: Option<Tensor<1>> = None;
+    let parameters = layers.iter_mut().flat_map(Layer::learnt_mut);
+    for ((parameter, leaf), state) in parameters.zip(tracked.iter().flat_map(Layer::learnt)).zip(&mut moments.states) {
+        let Some(grad) = leaf.value.grad_remove(grads) else { continue };
+        let square = grad.clone().square().sum();
+        squares = Some(match squares {
+            Some(sum) => sum + square,
+            None => square,
+        });
+        let (value, next) = adam.step(rate, parameter.value.clone(), grad, state.take());
+        parameter.value = value;
+        *state = next;
+    }
+    match squares {
+        Some(sum) => sum.sqrt(),
+        None => Tensor::from_floats([f32::NAN], &Device::flex()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Preset;
+
+    fn tiny() -> (ModelConfig, TrainConfig) {
+        let model = ModelConfig { size: 16, base: 4, z_dim: 8, channels: 1, ..ModelConfig::preset(Preset::Pytorch) };
+        (model, TrainConfig { batch: 8, ..TrainConfig::preset(Preset::Pytorch) })
+    }
+
+    fn rates(train: &TrainConfig) -> Rates {
+        Rates { generator: train.generator_rate, discriminator: train.discriminator_rate }
+    }
+
+    fn real(device: &Device) -> Tensor<4> {
+        let values: Vec<f32> = (0..8 * 256).map(|i| ((i * 37 % 101) as f32 / 50.0) - 1.0).collect();
+        Tensor::<1>::from_floats(values.as_slice(), device).reshape([8, 1, 16, 16])
+    }
+
+    fn weights(layers: &[Layer]) -> Vec<f32> {
+        layers.iter().flat_map(Layer::kept).flat_map(|p| p.value.to_data().to_vec::<f32>().unwrap()).collect()
+    }
+
+    #[test]
+    fn the_first_losses_are_those_of_a_coin() {
+        let (model, train) = tiny();
+        let device = Device::flex();
+        let mut networks = Networks::new(&model, &train, 1, &device);
+        let report = networks.step(real(&device), 1, 1, &train, rates(&train)).read().unwrap();
+        let [loss_d, loss_g, d_real, d_fake, norm_d, norm_g] = report.map(Option::unwrap);
+        assert!((loss_d - 2.0 * 2f32.ln()).abs() < 0.2, "{loss_d}");
+        assert!((loss_g - 2f32.ln()).abs() < 0.2, "{loss_g}");
+        assert!((d_real - 0.5).abs() < 0.1 && (d_fake - 0.5).abs() < 0.1);
+        assert!(norm_d > 0.0 && norm_g > 0.0);
+    }
+
+    #[test]
+    fn the_generators_step_leaves_the_discriminators_weights_without_gradients() {
+        let (model, train) = tiny();
+        let device = Device::flex();
+        let mut networks = Networks::new(&model, &train, 1, &device);
+        let (generator, fake) = networks.draw(Tensor::ones([8, 8], &device).autodiff());
+        let mut judge = networks.discriminator.clone();
+        freeze(&mut judge.layers);
+        let grads = judge.train(fake).mean().backward();
+        assert!(judge.learnt().all(|parameter| parameter.value.grad(&grads).is_none()));
+        assert!(generator.learnt().all(|parameter| parameter.value.grad(&grads).is_some()));
+    }
+
+    #[test]
+    fn gradients_agree_with_finite_differences() {
+        let (model, train) = tiny();
+        let device = Device::flex();
+        let mut networks = Networks::new(&model, &train, 4, &device);
+        let z = latent::draw(model.prior, 8, 3, 0..8, &device);
+        let loss = |networks: &mut Networks, z: Tensor<2>| {
+            let (generator, fake) = networks.draw(z.autodiff());
+            let mut judge = networks.discriminator.clone();
+            freeze(&mut judge.layers);
+            (generator, -log_sigmoid(judge.train(fake)).mean())
+        };
+        let (generator, value) = loss(&mut networks, z.clone());
+        let grads = value.backward();
+        // The largest gradient of each weight tensor: small ones drown in single-precision differences.
+        for (i, layer) in generator.layers.iter().enumerate() {
+            let grad = layer.weight.value.grad(&grads).unwrap().into_data().to_vec::<f32>().unwrap();
+            let at = (0..grad.len()).max_by(|&a, &b| grad[a].abs().total_cmp(&grad[b].abs())).unwrap();
+            let mut sides = [0.0; 2];
+            for (side, epsilon) in sides.iter_mut().zip([1e-3, -1e-3]) {
+                let mut moved = networks.clone();
+                let mut values = moved.generator.layers[i].weight.value.to_data().to_vec::<f32>().unwrap();
+                values[at] += epsilon;
+                moved.generator.layers[i].weight.value = Tensor::from_floats(values.as_slice(), &device);
+                *side = f64::from(loss(&mut moved, z.clone()).1.inner().into_scalar::<f32>());
+            }
+            let measured = (sides[0] - sides[1]) / 2e-3;
+            let computed = f64::from(grad[at]);
+            assert!((measured - computed).abs() < 0.03 * computed.abs() + 2e-4, "layer {i}: {measured} {computed}");
+        }
+    }
+
+    #[test]
+    fn alternating_steps_update_one_network_at_a_time() {
+        let (model, train) = tiny();
+        let train = TrainConfig { schedule: Schedule::Alternate, ..train };
+        let device = Device::flex();
+        let mut networks = Networks::new(&model, &train, 1, &device);
+        let learnt = |layers: &[Layer]| -> Vec<f32> {
+            layers.iter().flat_map(Layer::learnt).flat_map(|p| p.value.to_data().to_vec::<f32>().unwrap()).collect()
+        };
+        let before = (learnt(&networks.generator.layers), learnt(&networks.discriminator.layers));
+        let report = networks.step(real(&device), 1, 1, &train, rates(&train)).read().unwrap();
+        assert!(report[1].is_none() && report[0].is_some(), "an odd step is the discriminator's: {report:?}");
+        assert_eq!(learnt(&networks.generator.layers), before.0);
+        let between = learnt(&networks.discriminator.layers);
+        assert_ne!(between, before.1);
+        networks.step(real(&device), 2, 1, &train, rates(&train)).read().unwrap();
+        assert_ne!(learnt(&networks.generator.layers), before.0);
+        assert_eq!(learnt(&networks.discriminator.layers), between);
+    }
+
+    #[test]
+    fn the_same_seed_takes_the_same_steps() {
+        let (model, train) = tiny();
+        let device = Device::flex();
+        let run = || {
+            let mut networks = Networks::new(&model, &train, 1, &device);
+            for step in 1..=3 {
+                networks.step(real(&device), step, 1, &train, rates(&train)).read().unwrap();
+            }
+            (weights(&networks.generator.layers), weights(&networks.discriminator.layers))
+        };
+        assert_eq!(run(), run());
+    }
+}

@@ -1,0 +1,459 @@
+//! The trainer thread: owns the networks in training, obeys commands between steps, and publishes what happens.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use burn::tensor::{Tensor, TensorData};
+use crossbeam_channel::{Receiver, Sender, unbounded};
+
+use super::checkpoint::{self, Checkpoint, CheckpointError, State};
+use super::config::RunConfig;
+use super::messages::{Command, Ending, Event, Preview, Progress, Rates};
+use super::metrics::{Metrics, MetricsLog};
+use super::run::{Run, RunError};
+use super::step::Networks;
+use crate::data::{DataError, Dataset, Loader, Place, Source};
+use crate::device::Compute;
+use crate::image::{self, Picture, PictureError};
+use crate::latent;
+use crate::model::{ConfigError, Generator, Provenance};
+
+/// How long a speed is averaged over.
+const SPEED_WINDOW: Duration = Duration::from_secs(20);
+/// Pictures in a row of the preview grid.
+pub(super) const PREVIEW_COLUMNS: usize = 8;
+
+/// What to run, and how it is kept.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The run's settings.
+    pub config: RunConfig,
+    /// The run folder.
+    pub folder: PathBuf,
+    /// Go on with the run that is there.
+    pub resume: bool,
+    /// The last step; `None` to go on until stopped.
+    pub steps: Option<u64>,
+    /// Steps between checkpoints.
+    pub save_every: u64,
+    /// Steps between previews.
+    pub preview_every: u64,
+    /// Pictures in a preview.
+    pub preview_count: usize,
+    /// Newest checkpoints that are kept.
+    pub keep_last: usize,
+    /// Checkpoints at multiples of so many steps are kept as well; 0 for none.
+    pub keep_every: u64,
+    /// Open the run, show its preview, and wait.
+    pub paused: bool,
+}
+
+impl Options {
+    /// Sensible keeping for a run of `config` in `folder`.
+    pub fn new(config: RunConfig, folder: impl Into<PathBuf>) -> Self {
+        Self {
+            config,
+            folder: folder.into(),
+            resume: false,
+            steps: None,
+            save_every: 500,
+            preview_every: 25,
+            preview_count: 64,
+            keep_last: 3,
+            keep_every: 5000,
+            paused: false,
+        }
+    }
+}
+
+/// Why training ended before its time.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// The data is at fault.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The run folder is at fault.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// A checkpoint could not be written or read.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// A preview could not be written.
+    #[error(transparent)]
+    Picture(#[from] PictureError),
+    /// The settings are impossible.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// `metrics.csv` could not be written.
+    #[error("{path}: {cause}")]
+    Metrics {
+        /// The file.
+        path: PathBuf,
+        /// What the file system said.
+        cause: std::io::Error,
+    },
+    /// The device failed.
+    #[error("the device failed in step {step}: {cause}")]
+    Device {
+        /// The step that was not finished.
+        step: u64,
+        /// What it said.
+        cause: String,
+    },
+    /// The losses are no longer numbers.
+    #[error("training broke down in step {step}: the losses are no longer numbers. Lower the learning rates (the paper uses 2e-4) and resume")]
+    Diverged {
+        /// The step that broke.
+        step: u64,
+    },
+}
+
+/// A training run on its own thread. Dropping it stops the run, saved, and waits for that.
+pub struct Trainer {
+    commands: Sender<Command>,
+    events: Receiver<Event>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Trainer {
+    /// Starts the thread. Everything that goes wrong arrives as [`Event::Ended`]; `notify` is called after every event.
+    pub fn start(options: Options, compute: Compute, notify: impl Fn() + Send + 'static) -> Self {
+        let (commands, inbox) = unbounded();
+        let (outbox, events) = unbounded();
+        let failed = outbox.clone();
+        let work = move || {
+            let emit = |event| {
+                // Nobody listening is no reason to stop: the run folder has it all.
+                let _ = outbox.send(event);
+                notify();
+            };
+            let ending = match catch_unwind(AssertUnwindSafe(|| Job::open(options, compute, &emit)?.work(&inbox))) {
+                Ok(Ok(ending)) => ending,
+                Ok(Err(error)) => Ending::Failed(error.to_string()),
+                Err(panic) => Ending::Failed(format!("the trainer broke: {}", panic_text(&*panic))),
+            };
+            emit(Event::Ended(ending));
+        };
+        let thread = match std::thread::Builder::new().name("trainer".into()).spawn(work) {
+            Ok(thread) => Some(thread),
+            Err(cause) => {
+                let message = format!("the system refused to start the trainer's thread: {cause}");
+                let _ = failed.send(Event::Ended(Ending::Failed(message)));
+                None
+            }
+        };
+        Self { commands, events, thread }
+    }
+
+    /// Asks for something; a run that has ended does not hear it.
+    pub fn send(&self, command: Command) {
+        let _ = self.commands.send(command);
+    }
+
+    /// What it tells.
+    pub fn events(&self) -> &Receiver<Event> {
+        &self.events
+    }
+
+    /// Whether the thread is still at work.
+    pub fn running(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+}
+
+impl Drop for Trainer {
+    fn drop(&mut self) {
+        self.send(Command::Stop);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no reason was given".to_owned())
+}
+
+struct Job<'a> {
+    options: Options,
+    compute: Compute,
+    emit: &'a dyn Fn(Event),
+    run: Run,
+    dataset: Arc<Dataset>,
+    loader: Loader,
+    log: MetricsLog,
+    networks: Networks,
+    state: State,
+    last: Metrics,
+    problems: u64,
+    speed: Speed,
+}
+
+impl<'a> Job<'a> {
+    fn open(options: Options, compute: Compute, emit: &'a dyn Fn(Event)) -> Result<Self, TrainError> {
+        let config = &options.config;
+        config.model.check()?;
+        if config.train.batch == 0 {
+            return Err(ConfigError::Zero("--batch").into());
+        }
+        let source = Source::parse(&config.data)?;
+        let dataset = Arc::new(Dataset::open(&source, config.model.size, config.model.channels, config.seed)?);
+        let run = if options.resume {
+            Run::resume(&options.folder, config)?
+        } else {
+            Run::create(&options.folder, config.clone())?
+        };
+        let found = if options.resume { run.newest(&compute.device)? } else { None };
+        let Checkpoint { networks, state } = match found {
+            Some(checkpoint) => checkpoint,
+            None => Checkpoint {
+                networks: Networks::new(&config.model, &config.train, config.seed, &compute.device),
+                state: State {
+                    step: 0,
+                    images: 0,
+                    seconds: 0.0,
+                    place: Place::default(),
+                    generator_rate: config.train.generator_rate,
+                    discriminator_rate: config.train.discriminator_rate,
+                },
+            },
+        };
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
+        let loader = Loader::start(dataset.clone(), config.train.batch, config.seed, state.place, threads)?;
+        let path = run.metrics();
+        let log =
+            MetricsLog::open(&path, state.step).map_err(|cause| TrainError::Metrics { path: path.clone(), cause })?;
+        let last = MetricsLog::read(&path).ok().and_then(|lines| lines.last().copied()).unwrap_or_default();
+        emit(Event::Started {
+            step: state.step,
+            last: options.steps,
+            folder: options.folder.clone(),
+            device: compute.name.clone(),
+        });
+        let speed = Speed::default();
+        Ok(Self { options, compute, emit, run, dataset, loader, log, networks, state, last, problems: 0, speed })
+    }
+
+    /// Trains to the end; whatever ends it, the last good step is saved first.
+    fn work(mut self, inbox: &Receiver<Command>) -> Result<Ending, TrainError> {
+        let outcome = self.steps(inbox);
+        match (outcome, self.save()) {
+            (Ok(ending), Ok(())) => Ok(ending),
+            (Ok(_), Err(error)) => Err(error),
+            (Err(error), Ok(())) => {
+                let step = self.state.step;
+                Ok(Ending::Failed(format!("{error} (the run is saved as it was after step {step})")))
+            }
+            (Err(error), Err(unsaved)) => Ok(Ending::Failed(format!("{error}; and it could not be saved: {unsaved}"))),
+        }
+    }
+
+    fn steps(&mut self, inbox: &Receiver<Command>) -> Result<Ending, TrainError> {
+        let mut waiting = self.options.paused;
+        self.preview(false)?;
+        if waiting {
+            (self.emit)(Event::Paused);
+        }
+        loop {
+            let mut single = false;
+            while let Some(command) = if waiting && !single { inbox.recv().ok() } else { inbox.try_recv().ok() } {
+                match command {
+                    Command::Stop => return Ok(Ending::Stopped),
+                    Command::Pause if !waiting => {
+                        waiting = true;
+                        (self.emit)(Event::Paused);
+                    }
+                    Command::Resume if waiting => {
+                        waiting = false;
+                        self.speed = Speed::default();
+                        (self.emit)(Event::Resumed);
+                    }
+                    Command::Step if waiting => single = true,
+                    Command::Save => self.save()?,
+                    Command::Rates(rates) => {
+                        self.state.generator_rate = rates.generator;
+                        self.state.discriminator_rate = rates.discriminator;
+                    }
+                    Command::Pause | Command::Resume | Command::Step => {}
+                }
+            }
+            if waiting && !single {
+                // The channel closed: whoever could say "go on" is gone.
+                return Ok(Ending::Stopped);
+            }
+            if self.options.steps.is_some_and(|last| self.state.step >= last) {
+                return Ok(Ending::Finished);
+            }
+            self.step()?;
+            if single {
+                self.preview(true)?;
+            }
+        }
+    }
+
+    fn step(&mut self) -> Result<(), TrainError> {
+        let began = Instant::now();
+        let train = &self.options.config.train;
+        let model = &self.options.config.model;
+        let step = self.state.step + 1;
+        let batch = self.loader.next()?;
+        let shape = [batch.count, model.channels, model.size, model.size];
+        let real = Tensor::from_data(TensorData::new(batch.pixels, shape), &self.compute.device);
+        let rates = Rates { generator: self.state.generator_rate, discriminator: self.state.discriminator_rate };
+        // The networks of the last good step, in case this one fails half-way. Tensors are shared, not copied.
+        let before = self.networks.clone();
+        let (seed, networks) = (self.options.config.seed, &mut self.networks);
+        let taken = catch_unwind(AssertUnwindSafe(|| networks.step(real, step, seed, train, rates).read()));
+        let read = match taken {
+            Ok(Ok(read)) => read,
+            Ok(Err(cause)) => {
+                self.networks = before;
+                return Err(TrainError::Device { step, cause });
+            }
+            Err(panic) => {
+                self.networks = before;
+                return Err(TrainError::Device { step, cause: panic_text(&*panic) });
+            }
+        };
+        if read.iter().flatten().any(|value| !value.is_finite()) {
+            self.networks = before;
+            return Err(TrainError::Diverged { step });
+        }
+        self.state.step = step;
+        self.state.images += batch.count as u64;
+        self.state.place = batch.next;
+        self.state.seconds += began.elapsed().as_secs_f64();
+        // What an alternating step did not measure is shown as it last was.
+        let [loss_d, loss_g, d_real, d_fake, norm_d, norm_g] = read;
+        self.last = Metrics {
+            step,
+            loss_d: loss_d.unwrap_or(self.last.loss_d),
+            loss_g: loss_g.unwrap_or(self.last.loss_g),
+            d_real: d_real.unwrap_or(self.last.d_real),
+            d_fake: d_fake.unwrap_or(self.last.d_fake),
+            norm_d: norm_d.unwrap_or(self.last.norm_d),
+            norm_g: norm_g.unwrap_or(self.last.norm_g),
+            seconds: self.state.seconds,
+        };
+        let path = self.run.metrics();
+        self.log.write(&self.last).map_err(|cause| TrainError::Metrics { path, cause })?;
+        self.speed.step(batch.count);
+        self.report();
+        if step.is_multiple_of(self.options.preview_every.max(1)) {
+            self.preview(false)?;
+        }
+        if step.is_multiple_of(self.options.save_every.max(1)) {
+            self.save()?;
+        }
+        Ok(())
+    }
+
+    fn report(&mut self) {
+        let rate = self.speed.images_per_second();
+        let left = self.options.steps.map(|last| last.saturating_sub(self.state.step));
+        let batch = self.options.config.train.batch as f64;
+        let images = self.state.images;
+        (self.emit)(Event::Stepped(Progress {
+            metrics: self.last,
+            images,
+            epoch: self.dataset.len().map(|pictures| images as f64 / pictures as f64),
+            images_per_second: rate,
+            seconds_left: left.filter(|_| rate > 0.0).map(|left| left as f64 * batch / rate),
+        }));
+        let problems = self.loader.problems();
+        if problems.len() as u64 > self.problems {
+            let new = problems[self.problems as usize..].to_vec();
+            self.problems = problems.len() as u64;
+            (self.emit)(Event::Problems { new, total: self.problems });
+        }
+    }
+
+    /// Draws the fixed z's; `extra` ones, shown for a single step, are not kept.
+    fn preview(&mut self, extra: bool) -> Result<(), TrainError> {
+        let step = self.state.step;
+        let seed = self.options.config.seed;
+        let pictures = sample(&self.networks.generator, seed, self.options.preview_count as u64, &self.compute)
+            .map_err(|cause| TrainError::Device { step, cause })?;
+        let kept = !extra && in_filmstrip(step, self.options.preview_every.max(1));
+        if kept {
+            image::grid(&pictures, PREVIEW_COLUMNS, 2).write_png(&self.run.sample(step))?;
+        }
+        (self.emit)(Event::Previewed(Preview { step, pictures, kept }));
+        Ok(())
+    }
+
+    fn save(&mut self) -> Result<(), TrainError> {
+        let provenance = Provenance {
+            data: self.options.config.data.clone(),
+            steps: self.state.step,
+            images: self.state.images,
+            seed: self.options.config.seed,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let checkpoint = Checkpoint { networks: self.networks.clone(), state: self.state.clone() };
+        let folder = checkpoint.write(&self.run.checkpoints(), provenance)?;
+        if let Err(cause) = checkpoint::tidy(&self.run.checkpoints(), self.options.keep_last, self.options.keep_every) {
+            let place = self.run.checkpoints();
+            (self.emit)(Event::Warning(format!("old checkpoints in {} stay: {cause}", place.display())));
+        }
+        (self.emit)(Event::Saved { step: self.state.step, folder });
+        Ok(())
+    }
+}
+
+/// Samples 0 to `count` of `seed`, drawn in one batch with the model's own choice of statistics.
+fn sample(generator: &Generator, seed: u64, count: u64, compute: &Compute) -> Result<Vec<Picture>, String> {
+    let config = generator.config();
+    let z = latent::draw(config.prior, config.z_dim, seed, 0..count, &compute.device);
+    let drawn = generator.sample(z, config.sampling).try_into_data().map_err(|e| e.to_string())?;
+    let values: Vec<f32> = drawn.iter::<f32>().collect();
+    let picture = |values: &[f32]| Picture::from_chw(values, config.channels, config.size, config.size);
+    Ok(values.chunks_exact(config.values()).map(picture).collect())
+}
+
+/// Whether a preview belongs to the strip: about twenty in each doubling of the steps.
+fn in_filmstrip(step: u64, every: u64) -> bool {
+    let octave = (step / (every * 20)).checked_ilog2().map_or(0, |doublings| doublings + 1);
+    step.is_multiple_of(every << octave)
+}
+
+/// Pictures a second over the last seconds.
+#[derive(Default)]
+struct Speed {
+    steps: std::collections::VecDeque<(Instant, usize)>,
+}
+
+impl Speed {
+    fn step(&mut self, pictures: usize) {
+        let now = Instant::now();
+        self.steps.push_back((now, pictures));
+        while self.steps.len() > 2 && now.duration_since(self.steps[0].0) > SPEED_WINDOW {
+            self.steps.pop_front();
+        }
+    }
+
+    fn images_per_second(&self) -> f64 {
+        let (Some(first), Some(last)) = (self.steps.front(), self.steps.back()) else { return 0.0 };
+        let seconds = last.0.duration_since(first.0).as_secs_f64();
+        let pictures: usize = self.steps.iter().skip(1).map(|(_, pictures)| pictures).sum();
+        if seconds > 0.0 { pictures as f64 / seconds } else { 0.0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_filmstrip_thins_as_a_run_grows() {
+        let kept = |range: std::ops::Range<u64>| range.filter(|&step| in_filmstrip(step, 25)).count();
+        assert_eq!(kept(0..500), 20);
+        assert_eq!(kept(500..1000), 10);
+        assert!(kept(0..1_000_000) < 200);
+        assert!(in_filmstrip(0, 25), "the strip starts with noise");
+    }
+}
