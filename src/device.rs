@@ -70,8 +70,12 @@ pub struct Adapter {
 
 /// Every graphics adapter of this machine.
 pub fn adapters() -> Vec<Adapter> {
-    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
-    let list = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()));
+    enumerate(wgpu::Backends::all())
+}
+
+fn enumerate(backends: wgpu::Backends) -> Vec<Adapter> {
+    let descriptor = wgpu::InstanceDescriptor { backends, ..wgpu::InstanceDescriptor::new_without_display_handle() };
+    let list = pollster::block_on(wgpu::Instance::new(descriptor).enumerate_adapters(backends));
     list.iter()
         .map(|adapter| {
             let info = adapter.get_info();
@@ -94,10 +98,7 @@ pub fn adapters() -> Vec<Adapter> {
 }
 
 fn is_hardware(kind: wgpu::DeviceType) -> bool {
-    matches!(
-        kind,
-        wgpu::DeviceType::DiscreteGpu | wgpu::DeviceType::IntegratedGpu | wgpu::DeviceType::VirtualGpu
-    )
+    matches!(kind, wgpu::DeviceType::DiscreteGpu | wgpu::DeviceType::IntegratedGpu | wgpu::DeviceType::VirtualGpu)
 }
 
 /// The device that everything computes on.
@@ -142,7 +143,8 @@ impl Compute {
         if choice == Choice::Cpu {
             return Ok(Self::cpu());
         }
-        let adapters = adapters();
+        // OpenGL draws windows on old machines, but does not compute well enough to train.
+        let adapters = enumerate(wgpu::Backends::PRIMARY);
         match (adapters.iter().find(|adapter| adapter.hardware), choice) {
             (Some(card), _) => match Self::open(DeviceKind::DefaultDevice, Kind::Gpu, &card.name) {
                 Err(error) if choice == Choice::Auto => {

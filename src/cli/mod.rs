@@ -66,7 +66,7 @@ impl Common {
 /// Runs the command line; 0 done, 1 failed with a message, 2 wrong usage.
 pub fn main() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_env("ZSCAPE_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,wgpu_hal=error,zscape=info"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,wgpu_hal=error"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
     let outcome = match Cli::parse().command {
         Command::Train(command) => command.run(),

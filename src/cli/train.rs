@@ -118,7 +118,8 @@ impl Train {
 
     fn last_step(&self, config: &RunConfig) -> anyhow::Result<Option<u64>> {
         let Some(epochs) = self.epochs else { return Ok(self.steps) };
-        let dataset = Dataset::open(&Source::parse(&config.data)?, config.model.size, config.model.channels, config.seed)?;
+        let dataset =
+            Dataset::open(&Source::parse(&config.data)?, config.model.size, config.model.channels, config.seed)?;
         match dataset.len() {
             Some(length) => Ok(Some((epochs * length as u64).div_ceil(config.train.batch.max(1) as u64))),
             None => bail!("{} never ends, so it has no epochs; use --steps", config.data),
@@ -160,9 +161,9 @@ impl Train {
                     bar.set_position(step);
                     bar.reset_eta();
                     bar.enable_steady_tick(Duration::from_millis(500));
-                    bar.println(format!("training on {device}, in {}", folder.display()));
+                    say(&bar, &format!("training on {device}, in {}", folder.display()));
                     if step > 0 {
-                        bar.println(format!("resumed after step {step}"));
+                        say(&bar, &format!("resumed after step {step}"));
                     }
                 }
                 Event::Stepped(progress) => {
@@ -172,11 +173,11 @@ impl Train {
                 }
                 Event::Problems { new, total } => {
                     for problem in new {
-                        bar.println(format!("skipped {}: {}", problem.name, problem.cause));
+                        say(&bar, &format!("skipped {}: {}", problem.name, problem.cause));
                     }
-                    bar.println(format!("{total} pictures skipped so far"));
+                    say(&bar, &format!("{total} pictures skipped so far"));
                 }
-                Event::Warning(text) => bar.println(format!("warning: {text}")),
+                Event::Warning(text) => say(&bar, &format!("warning: {text}")),
                 Event::Ended(ending) => {
                     bar.finish_and_clear();
                     return self.finish(ending, last.as_ref());
@@ -215,6 +216,11 @@ impl Train {
             format!("{how}{at}\nsaved in {}", self.run.display())
         })
     }
+}
+
+/// A line above the bar, also where no bar is drawn.
+fn say(bar: &ProgressBar, line: &str) {
+    bar.suspend(|| eprintln!("{line}"));
 }
 
 fn lock(trainer: &Mutex<Trainer>) -> std::sync::MutexGuard<'_, Trainer> {

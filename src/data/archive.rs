@@ -97,8 +97,16 @@ fn index_zip(file: &File) -> zip::result::ZipResult<Vec<Entry>> {
 }
 
 fn index_tar(file: &mut File) -> std::io::Result<Vec<Entry>> {
-    file.seek(SeekFrom::Start(0))?;
     let length = file.metadata()?.len();
+    // A whole tar ends in blocks of zeros; one cut between two files would otherwise pass for a smaller set.
+    let mut end = [1; 512];
+    if length >= 512 {
+        read_at(file, &mut end, length - 512)?;
+    }
+    if end.iter().any(|&byte| byte != 0) {
+        return Err(std::io::Error::other("its end is missing"));
+    }
+    file.seek(SeekFrom::Start(0))?;
     let mut archive = tar::Archive::new(BufReader::new(&*file));
     let mut entries = Vec::new();
     for entry in archive.entries_with_seek()? {

@@ -257,7 +257,8 @@ mod tests {
         tar.append_dir_all("root", folder.path()).unwrap();
         tar.into_inner().unwrap().sync_all().unwrap();
         let gz_path = place.path().join("a.tar.gz");
-        let mut gz = flate2::write::GzEncoder::new(std::fs::File::create(&gz_path).unwrap(), flate2::Compression::fast());
+        let mut gz =
+            flate2::write::GzEncoder::new(std::fs::File::create(&gz_path).unwrap(), flate2::Compression::fast());
         gz.write_all(&std::fs::read(&tar_path).unwrap()).unwrap();
         gz.finish().unwrap();
         let zip_path = place.path().join("a.zip");

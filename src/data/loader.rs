@@ -259,7 +259,9 @@ mod tests {
         let mut loader = Loader::start(dataset, 4, 7, Place::default(), 2).unwrap();
         for epoch in 0..3 {
             let mut seen: Vec<u8> = (0..3)
-                .flat_map(|_| loader.next().unwrap().pixels.chunks(4).map(|p| crate::image::from_signed(p[0])).collect::<Vec<_>>())
+                .flat_map(|_| {
+                    loader.next().unwrap().pixels.chunks(4).map(|p| crate::image::from_signed(p[0])).collect::<Vec<_>>()
+                })
                 .collect();
             let order = seen.clone();
             seen.sort_unstable();

@@ -9,13 +9,17 @@ use super::synth::Scene;
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
     /// There is nothing of that name.
-    #[error("{path} does not exist; give a folder of pictures, a .zip, .tar, .tar.gz or .tgz of one, synth:rooms or synth:faces")]
+    #[error(
+        "{path} does not exist; give a folder of pictures, a .zip, .tar, .tar.gz or .tgz of one, synth:rooms or synth:faces"
+    )]
     NotFound {
         /// What was named.
         path: PathBuf,
     },
     /// It is a file of another kind.
-    #[error("{path} is neither a folder nor an archive; give a folder of pictures, a .zip, .tar, .tar.gz or .tgz of one, synth:rooms or synth:faces")]
+    #[error(
+        "{path} is neither a folder nor an archive; give a folder of pictures, a .zip, .tar, .tar.gz or .tgz of one, synth:rooms or synth:faces"
+    )]
     UnknownKind {
         /// What was named.
         path: PathBuf,

@@ -124,7 +124,9 @@ impl Picture {
     pub fn from_dynamic(decoded: image::DynamicImage) -> Self {
         let (width, height) = (decoded.width() as usize, decoded.height() as usize);
         match decoded.color() {
-            image::ColorType::L8 | image::ColorType::L16 => Self::new(width, height, 1, decoded.into_luma8().into_raw()),
+            image::ColorType::L8 | image::ColorType::L16 => {
+                Self::new(width, height, 1, decoded.into_luma8().into_raw())
+            }
             _ => Self::new(width, height, 3, decoded.into_rgb8().into_raw()),
         }
     }

@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn a_number_names_the_same_z_in_any_company() {
-        let together = draw(Prior::Normal, 10, 7, 0..4, &Device::flex()).into_data().to_vec::<f32>().unwrap();
+        let together = draw(Prior::Normal, 10, 7, 0..4, &Device::flex()).into_data().try_to_vec::<f32>().unwrap();
         assert_eq!(together[20..30], numbered(Prior::Normal, 10, 7, 2));
         assert_ne!(numbered(Prior::Normal, 10, 7, 2), numbered(Prior::Normal, 10, 8, 2));
     }

@@ -36,10 +36,18 @@ impl Preset {
     /// One line on what it is, for tool tips.
     pub fn about(self) -> &'static str {
         match self {
-            Self::Paper => "As the paper has it: 5x5 kernels, 128 base filters, uniform z, batches of 128. Large and slow.",
-            Self::AuthorsFaces => "The authors' face code: as the paper, with alternating updates and L2 decay of 1e-5.",
-            Self::Pytorch => "The PyTorch tutorial and dcgan.torch: 4x4 kernels, 64 base filters, normal z, batches of 64.",
-            Self::Tensorflow => "carpedm20's code: 5x5 kernels with biases, two generator updates per discriminator update.",
+            Self::Paper => {
+                "As the paper has it: 5x5 kernels, 128 base filters, uniform z, batches of 128. Large and slow."
+            }
+            Self::AuthorsFaces => {
+                "The authors' face code: as the paper, with alternating updates and L2 decay of 1e-5."
+            }
+            Self::Pytorch => {
+                "The PyTorch tutorial and dcgan.torch: 4x4 kernels, 64 base filters, normal z, batches of 64."
+            }
+            Self::Tensorflow => {
+                "carpedm20's code: 5x5 kernels with biases, two generator updates per discriminator update."
+            }
             Self::AuthorsSvhn => "The authors' street numbers at 32x32: 64 base filters, batches of 64.",
         }
     }

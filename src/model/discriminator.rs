@@ -80,14 +80,26 @@ mod tests {
         let shapes: Vec<_> = generator.layers.iter().map(|layer| layer.weight.shape.clone()).collect();
         assert_eq!(
             shapes,
-            [vec![100, 1024, 4, 4], vec![1024, 512, 5, 5], vec![512, 256, 5, 5], vec![256, 128, 5, 5], vec![128, 3, 5, 5]]
+            [
+                vec![100, 1024, 4, 4],
+                vec![1024, 512, 5, 5],
+                vec![512, 256, 5, 5],
+                vec![256, 128, 5, 5],
+                vec![128, 3, 5, 5]
+            ]
         );
         assert_eq!(generator.parameter_count(), 18_855_040);
         let discriminator = Discriminator::new(&config, 1, &device);
         let shapes: Vec<_> = discriminator.layers.iter().map(|layer| layer.weight.shape.clone()).collect();
         assert_eq!(
             shapes,
-            [vec![128, 3, 5, 5], vec![256, 128, 5, 5], vec![512, 256, 5, 5], vec![1024, 512, 5, 5], vec![1, 1024, 4, 4]]
+            [
+                vec![128, 3, 5, 5],
+                vec![256, 128, 5, 5],
+                vec![512, 256, 5, 5],
+                vec![1024, 512, 5, 5],
+                vec![1, 1024, 4, 4]
+            ]
         );
         assert_eq!(discriminator.parameter_count(), 17_232_768);
         let normed: Vec<_> = discriminator.layers.iter().map(|layer| layer.norm.is_some()).collect();
@@ -122,7 +134,7 @@ mod tests {
         let config = ModelConfig { base: 16, ..ModelConfig::preset(Preset::Pytorch) };
         let discriminator = Discriminator::new(&config, 9, &Device::flex());
         let spread = |parameter: &Parameter| {
-            let values = parameter.value.to_data().to_vec::<f32>().unwrap();
+            let values = parameter.value.to_data().try_to_vec::<f32>().unwrap();
             let mean = values.iter().sum::<f32>() / values.len() as f32;
             let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f32>() / values.len() as f32;
             (mean, variance.sqrt())

@@ -53,6 +53,14 @@ pub struct Provenance {
     pub version: String,
 }
 
+/// What a model file's header says.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Note {
+    config: ModelConfig,
+    #[serde(default)]
+    provenance: Provenance,
+}
+
 /// Networks and their story. The discriminator is missing from files that only sample.
 #[derive(Debug, Clone)]
 pub struct Model {
@@ -89,13 +97,9 @@ impl Model {
 
     fn from_file(mut file: TensorFile, path: &Path, device: &Device) -> Result<Self, ModelError> {
         let header = |cause: serde_json::Error| ModelError::Header { path: path.to_owned(), cause: cause.to_string() };
-        let config = file.text.get("config").ok_or_else(|| ModelError::NotAModel { path: path.to_owned() })?;
-        let config: ModelConfig = serde_json::from_str(config).map_err(header)?;
+        let note = file.note.take().ok_or_else(|| ModelError::NotAModel { path: path.to_owned() })?;
+        let Note { config, provenance } = serde_json::from_str(&note).map_err(header)?;
         config.check()?;
-        let provenance = match file.text.get("provenance") {
-            Some(text) => serde_json::from_str(text).map_err(header)?,
-            None => Provenance::default(),
-        };
         let mut generator = Generator::new(&config, 0, device);
         load(&mut generator.layers, "generator", &mut file, path, device)?;
         let discriminator = if file.tensors.keys().any(|name| name.starts_with("discriminator.")) {
@@ -115,9 +119,8 @@ impl Model {
         if let Some(discriminator) = &self.discriminator {
             store(&discriminator.layers, "discriminator", &mut file);
         }
-        let json = |value: serde_json::Result<String>| value.expect("plain structs are always JSON");
-        file.text.insert("config".into(), json(serde_json::to_string(self.config())));
-        file.text.insert("provenance".into(), json(serde_json::to_string(&self.provenance)));
+        let note = Note { config: self.config().clone(), provenance: self.provenance.clone() };
+        file.note = Some(serde_json::to_string(&note).expect("plain structs are always JSON"));
         file
     }
 }
@@ -207,12 +210,12 @@ mod tests {
             provenance: Provenance::default(),
         };
         let mut file = model.to_file();
-        let other = ModelConfig { base: 8, ..config };
-        file.text.insert("config".into(), serde_json::to_string(&other).unwrap());
+        let other = Note { config: ModelConfig { base: 8, ..config }, provenance: Provenance::default() };
+        file.note = Some(serde_json::to_string(&other).unwrap());
         let error = Model::from_bytes(&file.to_bytes(false), Path::new("a.safetensors"), &device).unwrap_err();
         assert!(error.to_string().contains("a.safetensors"), "{error}");
         assert!(error.to_string().contains("generator.project"), "{error}");
-        file.text.clear();
+        file.note = None;
         let error = Model::from_bytes(&file.to_bytes(false), Path::new("a"), &device).unwrap_err();
         assert!(matches!(error, ModelError::NotAModel { .. }));
     }

@@ -77,7 +77,9 @@ impl Generator {
 
 /// A 4x4 fractionally-strided convolution of a 1x1 map is a matrix product.
 fn project(layer: &Layer, z: Tensor<2>, batch: usize) -> Tensor<4> {
-    let &[z_dim, maps, height, width] = layer.weight.shape.as_slice() else { unreachable!("the projection has rank 4") };
+    let &[z_dim, maps, height, width] = layer.weight.shape.as_slice() else {
+        unreachable!("the projection has rank 4")
+    };
     let matrix = layer.weight.value.clone().reshape([z_dim, maps * height * width]);
     let x = z.matmul(matrix).reshape([batch, maps, height, width]);
     match &layer.bias {

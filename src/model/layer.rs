@@ -187,10 +187,8 @@ impl Layer {
 
     /// Everything a file holds: what is learnt, and the running statistics.
     pub fn kept_mut(&mut self) -> impl Iterator<Item = &mut Parameter> {
-        let norm = self
-            .norm
-            .iter_mut()
-            .flat_map(|norm| [&mut norm.gain, &mut norm.shift, &mut norm.mean, &mut norm.variance]);
+        let norm =
+            self.norm.iter_mut().flat_map(|norm| [&mut norm.gain, &mut norm.shift, &mut norm.mean, &mut norm.variance]);
         std::iter::once(&mut self.weight).chain(&mut self.bias).chain(norm)
     }
 }

@@ -1,4 +1,4 @@
-//! Named arrays of numbers in a safetensors file, with text beside them.
+//! Named arrays of numbers in a safetensors file, with a note beside them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+
+/// The key of the note among safetensors' free metadata.
+const NOTE: &str = "zscape";
 
 /// Why a file of tensors could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -36,13 +39,13 @@ pub enum TensorFileError {
     },
 }
 
-/// A safetensors file in memory: named `f32` arrays and text.
+/// A safetensors file in memory: named `f32` arrays and a note.
 #[derive(Debug, Default, Clone)]
 pub struct TensorFile {
     /// Name to shape and values, row-major.
     pub tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
-    /// The header's free text.
-    pub text: BTreeMap<String, String>,
+    /// What the header says of them: one text, so that equal contents are equal bytes.
+    pub note: Option<String>,
 }
 
 impl TensorFile {
@@ -74,8 +77,8 @@ impl TensorFile {
             };
             tensors.insert(name, (view.shape().to_vec(), values));
         }
-        let text = header.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
-        Ok(Self { tensors, text })
+        let note = header.metadata().as_ref().and_then(|text| text.get(NOTE).cloned());
+        Ok(Self { tensors, note })
     }
 
     /// Takes the tensor `name` of `shape` out.
@@ -110,7 +113,7 @@ impl TensorFile {
             let view = TensorView::new(dtype, (*shape).clone(), bytes).expect("the bytes were made from the values");
             (name.as_str(), view)
         });
-        let text: HashMap<String, String> = self.text.clone().into_iter().collect();
+        let text = self.note.iter().map(|note| (NOTE.to_owned(), note.clone())).collect::<HashMap<_, _>>();
         safetensors::serialize(views, Some(text)).expect("names and shapes are valid")
     }
 
@@ -146,10 +149,10 @@ mod tests {
         ) {
             let mut file = TensorFile::default();
             file.tensors.insert(name, (vec![values.len()], values));
-            file.text.insert("note".into(), note);
+            file.note = Some(note);
             let back = TensorFile::from_bytes(&file.to_bytes(false), Path::new("x")).unwrap();
             prop_assert_eq!(back.tensors, file.tensors);
-            prop_assert_eq!(back.text, file.text);
+            prop_assert_eq!(back.note, file.note);
         }
 
         #[test]

@@ -1,6 +1,7 @@
 //! A checkpoint: both networks, both optimisers, the step, and the place in the data. It is written as a folder beside
 //! its place and renamed, so that a folder with a checkpoint's name is always whole.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -116,8 +117,10 @@ impl Checkpoint {
         };
         model.to_file().write(&beside.join("model.safetensors"), false)?;
         let mut optimisers = TensorFile::default();
-        store("generator", &self.networks.moments_g, &mut optimisers);
-        store("discriminator", &self.networks.moments_d, &mut optimisers);
+        let mut times = Times::new();
+        store("generator", &self.networks.moments_g, &mut optimisers, &mut times);
+        store("discriminator", &self.networks.moments_d, &mut optimisers, &mut times);
+        optimisers.note = Some(serde_json::to_string(&times).expect("a map of numbers is always JSON"));
         optimisers.write(&beside.join("optimisers.safetensors"), false)?;
         let state = beside.join("state.json");
         let json = serde_json::to_vec_pretty(&self.state).expect("plain structs are always JSON");
@@ -144,10 +147,12 @@ impl Checkpoint {
         let mut networks = Networks::from_networks(model.generator, discriminator, train);
         let path = folder.join("optimisers.safetensors");
         let mut file = TensorFile::read(&path)?;
-        let lengths: Vec<_> = networks.generator.learnt().map(|p| p.len()).collect();
-        load("generator", &lengths, &mut networks.moments_g, &mut file, &path, device)?;
-        let lengths: Vec<_> = networks.discriminator.learnt().map(|p| p.len()).collect();
-        load("discriminator", &lengths, &mut networks.moments_d, &mut file, &path, device)?;
+        let times: Times = serde_json::from_str(file.note.as_deref().unwrap_or_default())
+            .map_err(|cause| TensorFileError::Damaged { path: path.clone(), cause: cause.to_string() })?;
+        let lengths = networks.generator.learnt().map(|p| p.len()).collect();
+        load("generator", lengths, &mut networks.moments_g, (&mut file, &times), &path, device)?;
+        let lengths = networks.discriminator.learnt().map(|p| p.len()).collect();
+        load("discriminator", lengths, &mut networks.moments_d, (&mut file, &times), &path, device)?;
         Ok(Self { networks, state })
     }
 }
@@ -188,31 +193,32 @@ fn sync_folder(_folder: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-fn store(network: &str, moments: &Moments, file: &mut TensorFile) {
+/// Updates so far of every parameter that was ever updated: `generator.0` to its count.
+type Times = BTreeMap<String, usize>;
+
+fn store(network: &str, moments: &Moments, file: &mut TensorFile, times: &mut Times) {
     for (i, state) in moments.states.iter().enumerate() {
         let Some(AdamState { momentum }) = state else { continue };
         for (which, tensor) in [("first", &momentum.moment_1), ("second", &momentum.moment_2)] {
             let values: Vec<f32> = tensor.to_data().iter::<f32>().collect();
             file.tensors.insert(format!("{network}.{i}.{which}"), (vec![values.len()], values));
         }
-        file.text.insert(format!("{network}.{i}.time"), momentum.time.to_string());
+        times.insert(format!("{network}.{i}"), momentum.time);
     }
 }
 
+/// Reads what [`store`] wrote for one network; `lengths` are its parameters'.
 fn load(
     network: &str,
-    lengths: &[usize],
+    lengths: Vec<usize>,
     moments: &mut Moments,
-    file: &mut TensorFile,
+    (file, times): (&mut TensorFile, &Times),
     path: &Path,
     device: &Device,
 ) -> Result<(), TensorFileError> {
-    for (i, (state, &length)) in moments.states.iter_mut().zip(lengths).enumerate() {
+    for (i, (state, length)) in moments.states.iter_mut().zip(lengths).enumerate() {
         // A parameter that was never updated has no state.
-        let Some(time) = file.text.get(&format!("{network}.{i}.time")) else { continue };
-        let time = time
-            .parse()
-            .map_err(|_| TensorFileError::Damaged { path: path.to_owned(), cause: format!("step count {time:?}") })?;
+        let Some(&time) = times.get(&format!("{network}.{i}")) else { continue };
         let mut take = |which| -> Result<Tensor<1>, TensorFileError> {
             let values = file.take(&format!("{network}.{i}.{which}"), &[length], path)?;
             Ok(Tensor::from_data(TensorData::from(values.as_slice()), device))

@@ -96,11 +96,7 @@ impl Run {
     pub fn resume(folder: &Path, config: &RunConfig) -> Result<Self, RunError> {
         let run = Self::open(folder)?;
         let differences = run.config.differences(config);
-        if differences.is_empty() {
-            Ok(run)
-        } else {
-            Err(RunError::Differs { path: folder.to_owned(), differences })
-        }
+        if differences.is_empty() { Ok(run) } else { Err(RunError::Differs { path: folder.to_owned(), differences }) }
     }
 
     /// The settings it was started with.

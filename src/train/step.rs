@@ -73,19 +73,13 @@ fn keep_statistics(to: &mut [Layer], from: &[Layer]) {
 impl Networks {
     /// Untrained networks.
     pub fn new(model: &ModelConfig, train: &TrainConfig, seed: u64, device: &Device) -> Self {
-        Self::from_networks(
-            Generator::new(model, seed, device),
-            Discriminator::new(model, seed, device),
-            train,
-        )
+        Self::from_networks(Generator::new(model, seed, device), Discriminator::new(model, seed, device), train)
     }
 
     /// Networks as they are, with fresh optimisers.
     pub fn from_networks(generator: Generator, discriminator: Discriminator, train: &TrainConfig) -> Self {
-        let mut config = AdamConfig::new()
-            .with_beta_1(train.beta1)
-            .with_beta_2(train.beta2)
-            .with_epsilon(train.epsilon);
+        let mut config =
+            AdamConfig::new().with_beta_1(train.beta1).with_beta_2(train.beta2).with_epsilon(train.epsilon);
         if train.decay > 0.0 {
             config = config.with_weight_decay(Some(WeightDecayConfig::new(train.decay)));
         }
@@ -105,9 +99,8 @@ impl Networks {
         let batch = real.dims()[0];
         let (prior, z_dim) = (self.generator.config().prior, self.generator.config().z_dim);
         // Each generator update of a step has z's of its own; the first ones also serve the discriminator.
-        let draw = |update: usize| {
-            latent::training(prior, z_dim, seed, step << 4 | update as u64, batch, &device).autodiff()
-        };
+        let draw =
+            |update: usize| latent::training(prior, z_dim, seed, step << 4 | update as u64, batch, &device).autodiff();
         let mut drawn = Some(self.draw(draw(0)));
         if update_d {
             let fake = drawn.as_ref().map(|(_, fake)| fake.clone().inner());
@@ -225,7 +218,7 @@ mod tests {
     }
 
     fn weights(layers: &[Layer]) -> Vec<f32> {
-        layers.iter().flat_map(Layer::kept).flat_map(|p| p.value.to_data().to_vec::<f32>().unwrap()).collect()
+        layers.iter().flat_map(Layer::kept).flat_map(|p| p.value.to_data().try_to_vec::<f32>().unwrap()).collect()
     }
 
     #[test]
@@ -270,12 +263,12 @@ mod tests {
         let grads = value.backward();
         // The largest gradient of each weight tensor: small ones drown in single-precision differences.
         for (i, layer) in generator.layers.iter().enumerate() {
-            let grad = layer.weight.value.grad(&grads).unwrap().into_data().to_vec::<f32>().unwrap();
+            let grad = layer.weight.value.grad(&grads).unwrap().into_data().try_to_vec::<f32>().unwrap();
             let at = (0..grad.len()).max_by(|&a, &b| grad[a].abs().total_cmp(&grad[b].abs())).unwrap();
             let mut sides = [0.0; 2];
             for (side, epsilon) in sides.iter_mut().zip([1e-3, -1e-3]) {
                 let mut moved = networks.clone();
-                let mut values = moved.generator.layers[i].weight.value.to_data().to_vec::<f32>().unwrap();
+                let mut values = moved.generator.layers[i].weight.value.to_data().try_to_vec::<f32>().unwrap();
                 values[at] += epsilon;
                 moved.generator.layers[i].weight.value = Tensor::from_floats(values.as_slice(), &device);
                 *side = f64::from(loss(&mut moved, z.clone()).1.inner().into_scalar::<f32>());
@@ -293,7 +286,7 @@ mod tests {
         let device = Device::flex();
         let mut networks = Networks::new(&model, &train, 1, &device);
         let learnt = |layers: &[Layer]| -> Vec<f32> {
-            layers.iter().flat_map(Layer::learnt).flat_map(|p| p.value.to_data().to_vec::<f32>().unwrap()).collect()
+            layers.iter().flat_map(Layer::learnt).flat_map(|p| p.value.to_data().try_to_vec::<f32>().unwrap()).collect()
         };
         let before = (learnt(&networks.generator.layers), learnt(&networks.discriminator.layers));
         let report = networks.step(real(&device), 1, 1, &train, rates(&train)).read().unwrap();

@@ -104,7 +104,9 @@ pub enum TrainError {
         cause: String,
     },
     /// The losses are no longer numbers.
-    #[error("training broke down in step {step}: the losses are no longer numbers. Lower the learning rates (the paper uses 2e-4) and resume")]
+    #[error(
+        "training broke down in step {step}: the losses are no longer numbers. Lower the learning rates (the paper uses 2e-4) and resume"
+    )]
     Diverged {
         /// The step that broke.
         step: u64,

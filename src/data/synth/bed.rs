@@ -120,10 +120,19 @@ pub(super) fn bed(room: &mut Room) {
 /// A plump pillow facing the eye.
 fn pillow(room: &mut Room, middle: P, half: P, z: f32, colour: Rgb) {
     let shape = [
-        (-1.0, -0.85), (-0.5, -1.0), (0.5, -1.0), (1.0, -0.85), (0.97, 0.0), (1.0, 0.88), (0.5, 0.96), (-0.5, 0.96),
-        (-1.0, 0.88), (-0.97, 0.0),
+        (-1.0, -0.85),
+        (-0.5, -1.0),
+        (0.5, -1.0),
+        (1.0, -0.85),
+        (0.97, 0.0),
+        (1.0, 0.88),
+        (0.5, 0.96),
+        (-0.5, 0.96),
+        (-1.0, 0.88),
+        (-0.97, 0.0),
     ];
-    let points: Vec<P> = shape.iter().map(|p| room.view.at(middle.0 + p.0 * half.0, middle.1 + p.1 * half.1, z)).collect();
+    let points: Vec<P> =
+        shape.iter().map(|p| room.view.at(middle.0 + p.0 * half.0, middle.1 + p.1 * half.1, z)).collect();
     let (top, low) = (room.view.at(middle.0, middle.1 + half.1, z), room.view.at(middle.0, middle.1 - half.1, z));
     let under = room.view.at(middle.0, middle.1 - half.1, z);
     let metre = room.view.metre(z);

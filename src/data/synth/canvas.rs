@@ -130,14 +130,7 @@ fn curve(b: &mut PathBuilder, before: P, from: P, to: P, after: P) {
 pub(super) fn ellipse(centre: P, radii: P, angle: f32) -> Shape {
     let path = PathBuilder::from_circle(0.0, 0.0, 1.0)?;
     let (sin, cos) = angle.sin_cos();
-    path.transform(Transform::from_row(
-        radii.0 * cos,
-        radii.0 * sin,
-        -radii.1 * sin,
-        radii.1 * cos,
-        centre.0,
-        centre.1,
-    ))
+    path.transform(Transform::from_row(radii.0 * cos, radii.0 * sin, -radii.1 * sin, radii.1 * cos, centre.0, centre.1))
 }
 
 /// An upright rectangle from its left top to its right bottom corner.
@@ -199,13 +192,6 @@ impl Canvas {
     pub(super) fn glow(&mut self, shape: &Shape, ink: impl Into<Ink>) {
         if let Some(path) = shape {
             self.paint_with(path, &ink.into(), BlendMode::Screen, None);
-        }
-    }
-
-    /// Darkens or tints: colours multiply what is there.
-    pub(super) fn tint(&mut self, colour: Rgb) {
-        if let Some(path) = rect((0.0, 0.0), (1.0, 1.0)) {
-            self.paint_with(&path, &Ink::Flat(colour, 1.0), BlendMode::Multiply, None);
         }
     }
 

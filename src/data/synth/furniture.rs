@@ -32,7 +32,10 @@ pub(super) fn window(room: &mut Room) {
 
     let frame = room.lit(Rgb::hex(0xf6f2ea), if truth.time == Time::Night { 0.95 } else { 0.98 });
     let outer = room.view.panel(wall, (left, low), (right, high), 0.02);
-    room.canvas.fill(&room.view.panel(wall, (left - 0.02, low - 0.06), (right + 0.04, high - 0.02), 0.0), Ink::Flat(Rgb::BLACK, 0.16));
+    room.canvas.fill(
+        &room.view.panel(wall, (left - 0.02, low - 0.06), (right + 0.04, high - 0.02), 0.0),
+        Ink::Flat(Rgb::BLACK, 0.16),
+    );
     room.canvas.mark(&outer);
     room.canvas.fill(&outer, frame);
     let glass = room.view.panel(wall, (left + 0.08, low + 0.08), (right - 0.08, high - 0.08), 0.0);
@@ -48,7 +51,8 @@ pub(super) fn window(room: &mut Room) {
     if truth.curtains {
         curtain(room, wall, left, -1.0, low, high);
         curtain(room, wall, right, 1.0, low, high);
-        let (a, b) = (room.view.on(wall, left - 0.4, high + 0.12, 0.08), room.view.on(wall, right + 0.4, high + 0.12, 0.08));
+        let (a, b) =
+            (room.view.on(wall, left - 0.4, high + 0.12, 0.08), room.view.on(wall, right + 0.4, high + 0.12, 0.08));
         let rod = room.lit(truth.wood, 0.75);
         room.canvas.stroke(&line(&[a, b]), 0.008, rod);
     }
@@ -97,7 +101,9 @@ fn sunbeam(room: &mut Room, wall: Wall, along: P) {
     let (a, b) = along;
     let skew = 0.35 * room.truth.light;
     let corners = match wall {
-        Wall::Back => [(a, DEPTH - 0.5), (b, DEPTH - 0.5), (b + skew + 0.2, DEPTH - 2.3), (a + skew - 0.2, DEPTH - 2.3)],
+        Wall::Back => {
+            [(a, DEPTH - 0.5), (b, DEPTH - 0.5), (b + skew + 0.2, DEPTH - 2.3), (a + skew - 0.2, DEPTH - 2.3)]
+        }
         Wall::Near => [(0.5, a), (0.5, b), (2.5, b + skew - 0.2), (2.5, a + skew - 0.2)],
         Wall::Far => {
             let x = room.view.width;
@@ -106,7 +112,8 @@ fn sunbeam(room: &mut Room, wall: Wall, along: P) {
     };
     let points = corners.map(|(x, z)| room.view.at(x, 0.0, z));
     let middle = |p: P, q: P| ((p.0 + q.0) / 2.0, (p.1 + q.1) / 2.0);
-    let ink = Ink::fade(middle(points[0], points[1]), middle(points[2], points[3]), room.mood.sun, room.mood.sun_power * 1.7);
+    let ink =
+        Ink::fade(middle(points[0], points[1]), middle(points[2], points[3]), room.mood.sun, room.mood.sun_power * 1.7);
     room.canvas.glow(&polygon(&points), ink);
 }
 
@@ -131,7 +138,8 @@ pub(super) fn door(room: &mut Room) {
     let bright = room.brightness(wall);
     let colour = room.truth.door_colour;
     let frame = room.lit(colour.mix(Rgb::hex(0xf4f0e8), 0.6), bright);
-    room.canvas.fill(&room.view.panel(wall, (left - 0.12, 0.0), (right + 0.12, high + 0.1), 0.0), Ink::Flat(Rgb::BLACK, 0.14));
+    room.canvas
+        .fill(&room.view.panel(wall, (left - 0.12, 0.0), (right + 0.12, high + 0.1), 0.0), Ink::Flat(Rgb::BLACK, 0.14));
     room.canvas.fill(&room.view.panel(wall, (left - 0.09, 0.0), (right + 0.09, high + 0.09), 0.02), frame);
     let (top, bottom) = (room.view.on(wall, middle, high, 0.0), room.view.on(wall, middle, 0.0, 0.0));
     let leaf = room.view.panel(wall, (left, 0.0), (right, high), 0.0);
@@ -158,17 +166,30 @@ pub(super) fn picture(room: &mut Room) {
     };
     let (left, right) = (middle - half, middle + half);
     let bright = room.brightness(wall);
-    room.canvas.fill(&room.view.panel(wall, (left - 0.03, low - 0.08), (right + 0.07, high - 0.02), 0.0), Ink::Flat(Rgb::BLACK, 0.18));
-    room.canvas.fill(&room.view.panel(wall, (left, low), (right, high), 0.03), room.lit(room.truth.wood, bright * 0.72));
-    room.canvas.fill(&room.view.panel(wall, (left + 0.05, low + 0.05), (right - 0.05, high - 0.05), 0.03), room.lit(Rgb::hex(0xfaf7f0), bright));
+    room.canvas.fill(
+        &room.view.panel(wall, (left - 0.03, low - 0.08), (right + 0.07, high - 0.02), 0.0),
+        Ink::Flat(Rgb::BLACK, 0.18),
+    );
+    room.canvas
+        .fill(&room.view.panel(wall, (left, low), (right, high), 0.03), room.lit(room.truth.wood, bright * 0.72));
+    room.canvas.fill(
+        &room.view.panel(wall, (left + 0.05, low + 0.05), (right - 0.05, high - 0.05), 0.03),
+        room.lit(Rgb::hex(0xfaf7f0), bright),
+    );
     let (l, r, b, t) = (left + 0.13, right - 0.13, low + 0.13, high - 0.13);
     let art = room.truth.art;
     let inside = room.view.panel(wall, (l, b), (r, t), 0.03);
     let (top, bottom) = (room.view.on(wall, middle, t, 0.03), room.view.on(wall, middle, b, 0.03));
-    let ink = Ink::ramp(top, bottom, room.lit(art.mix(Rgb::WHITE, 0.25), bright), room.lit(art.mix(Rgb::WHITE, 0.75), bright));
+    let ink = Ink::ramp(
+        top,
+        bottom,
+        room.lit(art.mix(Rgb::WHITE, 0.25), bright),
+        room.lit(art.mix(Rgb::WHITE, 0.75), bright),
+    );
     room.canvas.fill(&inside, ink);
     let hill = |share: f32, y: f32| room.view.on(wall, l + (r - l) * share, b + (t - b) * y, 0.03);
-    let land = polygon(&[hill(0.0, 0.0), hill(0.0, 0.42), hill(0.3, 0.55), hill(0.65, 0.3), hill(1.0, 0.46), hill(1.0, 0.0)]);
+    let land =
+        polygon(&[hill(0.0, 0.0), hill(0.0, 0.42), hill(0.3, 0.55), hill(0.65, 0.3), hill(1.0, 0.46), hill(1.0, 0.0)]);
     let sun = hill(0.66, 0.68);
     let size = room.view.metre(if wall == Wall::Back { DEPTH } else { middle }) * 0.12;
     let across = if wall == Wall::Back { size } else { size * 0.5 };
@@ -228,7 +249,10 @@ pub(super) fn rug(room: &mut Room) {
     let (z0, z1) = (DEPTH - 2.75, DEPTH - 0.95);
     room.canvas.fill(&room.view.level(0.0, (x0 - 0.03, z0 - 0.03), (x1 + 0.03, z1)), Ink::Flat(Rgb::BLACK, 0.14));
     room.canvas.fill(&room.view.level(0.0, (x0, z0), (x1, z1)), room.lit(colour, 0.95));
-    room.canvas.fill(&room.view.level(0.0, (x0 + 0.12, z0 + 0.14), (x1 - 0.12, z1 - 0.14)), room.lit(colour.mix(Rgb::WHITE, 0.45), 0.97));
+    room.canvas.fill(
+        &room.view.level(0.0, (x0 + 0.12, z0 + 0.14), (x1 - 0.12, z1 - 0.14)),
+        room.lit(colour.mix(Rgb::WHITE, 0.45), 0.97),
+    );
     room.canvas.fill(&room.view.level(0.0, (x0 + 0.22, z0 + 0.26), (x1 - 0.22, z1 - 0.26)), room.lit(colour, 0.98));
 }
 

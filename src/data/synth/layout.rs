@@ -103,12 +103,22 @@ impl View {
 
     /// A rectangle facing the eye at distance z, from (x, y) to (x, y).
     pub(super) fn front(&self, z: f32, from: P, to: P) -> Shape {
-        polygon(&[self.at(from.0, from.1, z), self.at(to.0, from.1, z), self.at(to.0, to.1, z), self.at(from.0, to.1, z)])
+        polygon(&[
+            self.at(from.0, from.1, z),
+            self.at(to.0, from.1, z),
+            self.at(to.0, to.1, z),
+            self.at(from.0, to.1, z),
+        ])
     }
 
     /// A rectangle facing sideways at x, from (z, y) to (z, y).
     pub(super) fn side(&self, x: f32, from: P, to: P) -> Shape {
-        polygon(&[self.at(x, from.1, from.0), self.at(x, from.1, to.0), self.at(x, to.1, to.0), self.at(x, to.1, from.0)])
+        polygon(&[
+            self.at(x, from.1, from.0),
+            self.at(x, from.1, to.0),
+            self.at(x, to.1, to.0),
+            self.at(x, to.1, from.0),
+        ])
     }
 
     /// Which side of something at x the eye sees: the low one (-1), the high one (+1), or neither.

@@ -7,21 +7,22 @@
 //!
 //! A picture is a pure function of (scene, seed, index); at every size it has the same content.
 
+mod bed;
 mod canvas;
 mod colour;
 mod dice;
 pub mod faces;
-//mod hair;
-//mod head;
-mod bed;
 mod furniture;
+mod hair;
+mod head;
 mod layout;
+mod pose;
 pub mod rooms;
-//mod wear;
+mod wear;
 mod write;
 
 pub use colour::{ColourError, Rgb};
-pub use faces::FaceTruth;
+pub use faces::{Backdrop, Cloth, FaceTruth, Hair};
 pub use rooms::{Floor, LampKind, RoomTruth, Slot, Time};
 pub use write::{SynthError, write_set};
 

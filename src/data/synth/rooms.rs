@@ -152,16 +152,7 @@ const ART: [u32; 8] = [0xe07a4a, 0x2f7f9f, 0xe6b84a, 0x3f8f6f, 0xc85a72, 0x6a5fa
 /// above the bed; only what hangs high is behind it.
 const LAYOUTS: [[Slot; 4]; 8] = {
     use Slot::{Above as A, Beside as B, Far as F, Near as N};
-    [
-        [A, N, F, B],
-        [A, F, N, B],
-        [A, N, B, F],
-        [A, B, N, F],
-        [N, A, F, B],
-        [F, A, N, B],
-        [N, A, B, F],
-        [B, A, N, F],
-    ]
+    [[A, N, F, B], [A, F, N, B], [A, N, B, F], [A, B, N, F], [N, A, F, B], [F, A, N, B], [N, A, B, F], [B, A, N, F]]
 };
 
 impl RoomTruth {
@@ -341,8 +332,11 @@ fn shell(room: &mut Room) {
         room.canvas.fill(&shape, ink);
         // Corners gather shadow from the floor and the ceiling.
         let dark = room.lit(truth.wall, 0.35);
-        let (bottom, middle, top) =
-            (room.view.at(width / 2.0, 0.0, DEPTH), room.view.at(width / 2.0, 0.9, DEPTH), room.view.at(width / 2.0, HEIGHT, DEPTH));
+        let (bottom, middle, top) = (
+            room.view.at(width / 2.0, 0.0, DEPTH),
+            room.view.at(width / 2.0, 0.9, DEPTH),
+            room.view.at(width / 2.0, HEIGHT, DEPTH),
+        );
         if wall == Wall::Back {
             room.canvas.fill(&shape, Ink::fade(bottom, middle, dark, 0.2));
             let under = room.view.at(width / 2.0, HEIGHT - 0.6, DEPTH);

@@ -1,0 +1,22 @@
+//! What a user does, end to end. One binary: each would link the whole program again.
+
+mod command_line;
+mod devices;
+mod killing;
+mod resuming;
+
+use std::path::Path;
+
+use zscape::model::{ModelConfig, Preset};
+use zscape::train::{Options, RunConfig, TrainConfig};
+
+/// A run so small that a step takes milliseconds.
+fn tiny(run: &Path, seed: u64) -> Options {
+    let config = RunConfig {
+        data: "synth:rooms".into(),
+        seed,
+        model: ModelConfig { size: 16, base: 4, z_dim: 8, ..ModelConfig::preset(Preset::Pytorch) },
+        train: TrainConfig { batch: 4, ..TrainConfig::preset(Preset::Pytorch) },
+    };
+    Options { preview_count: 4, ..Options::new(config, run) }
+}

@@ -1,0 +1,116 @@
+//! A run that was interrupted and resumed is the run that was never interrupted.
+
+use std::path::Path;
+use std::time::Duration;
+
+use zscape::device::Compute;
+use zscape::train::{Command, Ending, Event, Metrics, MetricsLog, Options, Rates, Trainer};
+
+fn finish(trainer: &Trainer) -> (Ending, Vec<Event>) {
+    let mut events = Vec::new();
+    loop {
+        let event = trainer.events().recv_timeout(Duration::from_secs(120)).expect("the trainer says how it ended");
+        if let Event::Ended(ending) = event {
+            return (ending, events);
+        }
+        events.push(event);
+    }
+}
+
+fn train(options: Options) {
+    let trainer = Trainer::start(options, Compute::cpu(), || ());
+    assert_eq!(finish(&trainer).0, Ending::Finished);
+}
+
+fn losses(run: &Path) -> Vec<Metrics> {
+    let timeless = |m: Metrics| Metrics { seconds: 0.0, ..m };
+    MetricsLog::read(&run.join("metrics.csv")).unwrap().into_iter().map(timeless).collect()
+}
+
+#[test]
+fn resumed_run_equals_an_uninterrupted_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
+    train(Options { steps: Some(100), ..super::tiny(&whole, 3) });
+    train(Options { steps: Some(50), ..super::tiny(&parts, 3) });
+    train(Options { steps: Some(100), resume: true, ..super::tiny(&parts, 3) });
+    let (whole_losses, parts_losses) = (losses(&whole), losses(&parts));
+    assert_eq!(whole_losses.len(), 100);
+    assert_eq!(whole_losses, parts_losses);
+    for file in ["model.safetensors", "optimisers.safetensors"] {
+        let read = |run: &Path| std::fs::read(run.join("checkpoints/step-00000100").join(file)).unwrap();
+        assert!(read(&whole) == read(&parts), "{file} differs");
+    }
+    let samples = |run: &Path| std::fs::read(run.join("samples/step-00000100.png")).unwrap();
+    assert!(samples(&whole) == samples(&parts), "the preview differs");
+}
+
+#[test]
+fn a_resumed_run_must_have_the_runs_own_settings() {
+    let folder = tempfile::tempdir().unwrap();
+    train(Options { steps: Some(2), ..super::tiny(folder.path(), 1) });
+    let mut other = Options { steps: Some(3), resume: true, ..super::tiny(folder.path(), 1) };
+    other.config.model.base = 8;
+    other.config.train.batch = 6;
+    let (ending, _) = finish(&Trainer::start(other, Compute::cpu(), || ()));
+    let Ending::Failed(message) = ending else { panic!("it should be refused, not {ending:?}") };
+    assert!(message.contains("model.base: 4, not 8") && message.contains("train.batch: 4, not 6"), "{message}");
+    let (ending, _) = finish(&Trainer::start(super::tiny(folder.path(), 1), Compute::cpu(), || ()));
+    assert!(matches!(ending, Ending::Failed(message) if message.contains("--resume")));
+}
+
+#[test]
+fn a_trainer_obeys_pause_step_rates_save_and_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    let trainer = Trainer::start(Options { paused: true, ..super::tiny(folder.path(), 1) }, Compute::cpu(), || ());
+    let next = |wanted: fn(&Event) -> bool| loop {
+        let event = trainer.events().recv_timeout(Duration::from_secs(60)).unwrap();
+        if wanted(&event) {
+            return event;
+        }
+    };
+    next(|event| matches!(event, Event::Paused));
+    trainer.send(Command::Step);
+    assert!(matches!(next(|e| matches!(e, Event::Stepped(_))), Event::Stepped(p) if p.metrics.step == 1));
+    trainer.send(Command::Save);
+    assert!(matches!(next(|e| matches!(e, Event::Saved { .. })), Event::Saved { step: 1, folder } if folder.is_dir()));
+    trainer.send(Command::Rates(Rates { generator: 1e-5, discriminator: 3e-5 }));
+    trainer.send(Command::Resume);
+    next(|event| matches!(event, Event::Stepped(p) if p.metrics.step >= 5));
+    trainer.send(Command::Pause);
+    next(|event| matches!(event, Event::Paused));
+    trainer.send(Command::Stop);
+    assert_eq!(finish(&trainer).0, Ending::Stopped);
+    let checkpoints: Vec<_> = std::fs::read_dir(folder.path().join("checkpoints")).unwrap().flatten().collect();
+    let newest = checkpoints.iter().map(|entry| entry.path()).max().unwrap();
+    let state = std::fs::read_to_string(newest.join("state.json")).unwrap();
+    let state: serde_json::Value = serde_json::from_str(&state).unwrap();
+    assert_eq!(state["generator_rate"], 1e-5);
+    assert_eq!(state["discriminator_rate"], 3e-5);
+}
+
+#[test]
+fn old_checkpoints_go_and_milestones_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = super::tiny(folder.path(), 1);
+    train(Options { steps: Some(20), save_every: 2, keep_last: 2, keep_every: 8, ..options });
+    let mut kept: Vec<_> = std::fs::read_dir(folder.path().join("checkpoints"))
+        .unwrap()
+        .flatten()
+        .map(|entry| entry.file_name().into_string().unwrap())
+        .collect();
+    kept.sort();
+    assert_eq!(kept, ["step-00000008", "step-00000016", "step-00000018", "step-00000020"]);
+}
+
+#[test]
+fn a_run_that_breaks_down_is_saved_as_it_was_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut options = Options { steps: Some(2000), ..super::tiny(folder.path(), 1) };
+    options.config.train.generator_rate = 1e38;
+    options.config.train.discriminator_rate = 1e38;
+    let (ending, events) = finish(&Trainer::start(options, Compute::cpu(), || ()));
+    let Ending::Failed(message) = ending else { panic!("it should fail, not {ending:?}") };
+    assert!(message.contains("no longer numbers") && message.contains("saved"), "{message}");
+    assert!(events.iter().any(|event| matches!(event, Event::Saved { .. })));
+}
