@@ -1,6 +1,8 @@
 //! The command line: everything the window does, headless and repeatable. One file a command.
 
+mod convert;
 mod doctor;
+mod gui;
 mod info;
 mod sample;
 mod synth;
@@ -14,20 +16,33 @@ use crate::device::{Choice, Compute};
 
 /// Explore the latent space of a DCGAN, and watch it learn.
 #[derive(Parser, Debug)]
-#[command(name = "zscape", version, about, max_term_width = 100)]
+#[command(name = "zscape", version, about, max_term_width = 100, args_conflicts_with_subcommands = true)]
 struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    gui: gui::Gui,
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// Open the window (also what `zscape` alone does)
+    Gui {
+        #[command(flatten)]
+        common: Common,
+        #[command(flatten)]
+        gui: gui::Gui,
+    },
     /// Train a DCGAN on pictures, without a window
     Train(train::Train),
     /// Draw pictures with a trained generator
     Sample(sample::Sample),
     /// Tell what a model, a checkpoint or a run folder is
     Info(info::Info),
+    /// Write a model as a smaller file
+    Convert(convert::Convert),
     /// Write synthetic pictures with their ground truth
     Synth(synth::Synth),
     /// Tell what this machine can compute and draw on, and what is missing
@@ -38,10 +53,10 @@ enum Command {
 #[derive(Args, Debug, Clone)]
 struct Common {
     /// Where to compute
-    #[arg(long, value_enum, default_value_t, global = true)]
+    #[arg(long, value_enum, default_value_t)]
     device: Choice,
     /// Print one JSON object on standard output
-    #[arg(long, global = true)]
+    #[arg(long)]
     json: bool,
 }
 
@@ -68,12 +83,10 @@ pub fn main() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_env("ZSCAPE_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,wgpu_hal=error"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
-    let outcome = match Cli::parse().command {
-        Command::Train(command) => command.run(),
-        Command::Sample(command) => command.run(),
-        Command::Info(command) => command.run(),
-        Command::Synth(command) => command.run(),
-        Command::Doctor(command) => command.run(),
+    let cli = Cli::parse();
+    let outcome = match cli.command {
+        None => cli.gui.run(&cli.common),
+        Some(command) => dispatch(command),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -81,5 +94,17 @@ pub fn main() -> ExitCode {
             eprintln!("zscape: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+fn dispatch(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Gui { common, gui } => gui.run(&common),
+        Command::Train(command) => command.run(),
+        Command::Sample(command) => command.run(),
+        Command::Info(command) => command.run(),
+        Command::Convert(command) => command.run(),
+        Command::Synth(command) => command.run(),
+        Command::Doctor(command) => command.run(),
     }
 }

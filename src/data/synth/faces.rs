@@ -169,7 +169,6 @@ pub fn draw(truth: &FaceTruth, size: usize) -> Sample {
     wear::cloth(&mut face);
     face.ears_behind();
     face.head();
-    face.ears_before();
     face.eyes();
     face.nose();
     if truth.beard {
@@ -180,7 +179,15 @@ pub fn draw(truth: &FaceTruth, size: usize) -> Sample {
     if truth.glasses {
         wear::arms(&mut face);
     }
+    // Ears are over short hair and under long hair.
+    let covered = matches!(truth.hair, Hair::Long | Hair::Curly | Hair::Bob);
+    if covered {
+        face.ears_before();
+    }
     hair::before(&mut face);
+    if !covered {
+        face.ears_before();
+    }
     if truth.glasses {
         wear::glasses(&mut face);
     }

@@ -108,10 +108,20 @@ fn cap(face: &Face, grow: f32, ear: f32, hairline: &[P]) -> Vec<P> {
     let n = outline.len();
     // The outline's upper half: three places on each side of the crown.
     let mut points: Vec<P> = (n - 3..n).chain(0..4).map(|i| outline[i % n]).collect();
-    let edge = (HALF + grow) * face.pose.width;
-    points.push(face.pose.at(edge * 0.98 + 0.012 * face.pose.turn, ear));
-    points.extend(hairline.iter().rev().map(|&(longitude, v)| face.pose.on(longitude, v, HALF * 0.985)));
-    points.push(face.pose.at(-edge * 0.98 + 0.012 * face.pose.turn, ear));
+    let edge = (HALF + grow) * face.pose.width * 0.98;
+    // On the side turned to us the hair goes on behind the ear down to the neck.
+    let nape = |side: f32| {
+        let low = ear + 0.1 * face.pose.near(side);
+        let behind = face.pose.on(side * 1.38, low, HALF);
+        [
+            face.pose.at(side * edge + 0.012 * face.pose.turn, ear),
+            face.pose.at(side * edge * 0.93 + 0.02 * face.pose.turn, low),
+            behind,
+        ]
+    };
+    points.extend(nape(1.0));
+    points.extend(hairline.iter().rev().map(|&(longitude, v)| face.pose.skull(longitude, v)));
+    points.extend(nape(-1.0).into_iter().rev());
     points
 }
 
@@ -197,7 +207,16 @@ pub(super) fn before(face: &mut Face) {
                 curl(face, at, r, 1.0);
             }
             for side in [-1.0, 1.0] {
-                for (longitude, v) in [(1.42, -0.16), (1.3, -0.09), (1.48, -0.03), (1.25, 0.0)] {
+                // The back of a turned head.
+                let near = (face.pose.near(side) * 2.0).min(1.0);
+                for v in [-0.24, -0.18, -0.12, -0.06, 0.0, 0.06, 0.11] {
+                    let at = face.pose.at(side * (0.175 - 0.9 * v * v), v);
+                    let r = face.pose.long(0.05) * near;
+                    curl(face, at, r, 0.94);
+                }
+                for (longitude, v) in
+                    [(1.42, -0.16), (1.3, -0.09), (1.48, -0.03), (1.25, 0.0), (1.05, -0.215), (1.12, -0.13)]
+                {
                     let at = face.pose.on(side * longitude, v, HALF * 1.1);
                     let r = face.pose.long(0.048) * (0.6 + 0.4 * face.pose.seen(side * longitude));
                     curl(face, at, r, 0.96);
@@ -258,7 +277,7 @@ pub(super) fn before(face: &mut Face) {
 
 /// A faint line along the hair through (longitude, v).
 fn strands(face: &mut Face, points: &[P]) {
-    let along: Vec<P> = points.iter().map(|&(longitude, v)| face.pose.on(longitude, v, HALF)).collect();
+    let along: Vec<P> = points.iter().map(|&(longitude, v)| face.pose.skull(longitude, v)).collect();
     let colour = face.truth.hair_colour.lit(0.5);
     face.canvas.stroke(&line(&along), face.pose.long(0.006), Ink::Flat(colour, 0.45));
 }
@@ -296,12 +315,13 @@ pub(super) fn beard(face: &mut Face) {
     let n = outline.len();
     let p = |longitude: f32, v: f32| face.pose.on(longitude, v, 0.164);
     // Clockwise from the right sideburn along the jaw to the left one, then back over the cheeks and the lip.
-    // A sideburn that turns away ends lower, or it would leave a sliver along the cheek.
-    let burn =
-        |side: f32| face.pose.on(side * 1.2, 0.035 + 0.085 * (1.0 - (face.pose.seen(side * 1.2) * 3.0).min(1.0)), HALF);
+    // Where the cheek turns away the beard's edge is lower, or it would leave a sliver along the cheek.
+    let hidden = |side: f32| 1.0 - (face.pose.seen(side * 1.2) * 3.0).min(1.0);
+    let burn = |side: f32| face.pose.on(side * 1.2, 0.035 + 0.095 * hidden(side), HALF);
+    let cheek = |side: f32| face.pose.on(side * 1.02, 0.085 + 0.05 * hidden(side), HALF * 0.97);
     let mut points = vec![burn(1.0)];
     points.extend((5..=n - 5).map(|i| outline[i]));
-    points.extend([burn(-1.0), face.pose.on(-1.02, 0.085, HALF)]);
+    points.extend([burn(-1.0), cheek(-1.0)]);
     points.extend([
         p(-0.72, 0.138),
         p(-0.42, 0.128),
@@ -311,12 +331,14 @@ pub(super) fn beard(face: &mut Face) {
         p(0.42, 0.128),
         p(0.72, 0.138),
     ]);
-    points.push(face.pose.on(1.02, 0.085, HALF));
+    points.push(cheek(1.0));
     let colour = face.truth.hair_colour.mix(Rgb::hex(0x2a1a14), 0.14);
     let (a, b) = (face.pose.at(0.2 * face.truth.light, 0.08), face.pose.at(-0.1 * face.truth.light, 0.27));
     let shape = blob(&points);
     let ink = Ink::Linear(a, b, vec![(0.0, colour.lit(1.1), 0.96), (0.5, colour, 0.96), (1.0, colour.lit(0.66), 0.97)]);
+    face.canvas.clip(&blob(&face.pose.outline(0.005)));
     face.canvas.fill(&shape, ink);
+    face.canvas.unclip();
     let chin = face.pose.on(0.0, 0.215, 0.15);
     face.canvas.spot(chin, (face.pose.long(0.07), face.pose.long(0.035)), colour.lit(1.3), 0.4);
 }

@@ -73,8 +73,8 @@ impl<'a> Face<'a> {
     /// The ear of the side turned to us.
     pub(super) fn ears_before(&mut self) {
         for side in [-1.0f32, 1.0] {
-            let angle = (self.pose.angle(side * 1.45)).abs();
-            self.ear(side, ((1.36 - angle) / 0.12).clamp(0.0, 1.0));
+            let angle = (self.pose.angle(side * 1.3)).abs();
+            self.ear(side, ((1.24 - angle) / 0.12).clamp(0.0, 1.0));
         }
     }
 
@@ -82,16 +82,18 @@ impl<'a> Face<'a> {
         if opacity <= 0.0 {
             return;
         }
-        let angle = self.pose.angle(side * 1.45);
+        let angle = self.pose.angle(side * 1.3);
         let x = self.truth.width * HALF * angle.sin() + side * 0.012 * angle.sin().abs() + self.pose.swing(0.02);
+        // The ear of the far side goes behind the head.
+        let x = x - side * 0.07 * (angle.abs() - 1.35).max(0.0);
         let middle = self.pose.at(x, 0.022);
-        let width = 0.022 + 0.016 * angle.cos().max(0.0);
+        let width = 0.022 + 0.017 * angle.cos().max(0.0);
         let (r, tall) = (self.pose.long(width), self.pose.long(0.046));
         let lean = side * 0.16;
-        let edge = self.skin.mix(self.shade, 0.4);
+        let edge = self.skin.mix(self.shade, 0.25);
         self.canvas.fill(&ellipse(middle, (r, tall), lean), Ink::Flat(edge, opacity));
         let inner = (middle.0 - side * r * 0.15, middle.1);
-        self.canvas.fill(&ellipse(inner, (r * 0.55, tall * 0.62), lean), Ink::Flat(self.shade, opacity * 0.75));
+        self.canvas.fill(&ellipse(inner, (r * 0.55, tall * 0.62), lean), Ink::Flat(self.shade, opacity * 0.6));
     }
 
     /// The skin of the face, modelled by light.
@@ -277,7 +279,11 @@ impl<'a> Face<'a> {
                     self.pose.on(side * 0.52, 0.122, 0.162),
                     self.pose.on(side * 0.6, 0.148, 0.158),
                 ]);
-                self.canvas.stroke(&crease, self.pose.long(0.0055), Ink::Flat(self.shade.lit(0.85), 0.5));
+                self.canvas.stroke(
+                    &crease,
+                    self.pose.long(0.0055),
+                    Ink::Flat(self.shade.lit(0.85), if self.truth.beard { 0.2 } else { 0.45 }),
+                );
             }
         } else {
             let (w, v) = (0.36, 0.160);

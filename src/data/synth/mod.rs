@@ -79,11 +79,13 @@ pub struct Sample {
 
 /// What a picture shows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "scene", rename_all = "lowercase")]
+#[serde(tag = "scene")]
 pub enum Truth {
     /// A room.
+    #[serde(rename = "rooms")]
     Room(RoomTruth),
     /// A face.
+    #[serde(rename = "faces")]
     Face(FaceTruth),
 }
 
@@ -110,3 +112,6 @@ impl Scene {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

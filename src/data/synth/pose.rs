@@ -62,6 +62,17 @@ impl Pose {
         self.at(self.width * out * angle.sin() + self.swing(v), v)
     }
 
+    /// A place on the skull above the eyes, where it narrows to the crown.
+    pub(super) fn skull(&self, longitude: f32, v: f32) -> P {
+        let up = ((-0.02 - v) / 0.245).clamp(0.0, 1.0);
+        self.on(longitude, v, HALF * 0.985 * (1.0 - up * up).sqrt())
+    }
+
+    /// How far a side, -1 or +1, is turned towards us, 0..=1.
+    pub(super) fn near(&self, side: f32) -> f32 {
+        (-side * self.turn).max(0.0)
+    }
+
     /// How much of a width at a longitude is seen.
     pub(super) fn seen(&self, longitude: f32) -> f32 {
         (longitude + self.theta).cos().max(0.0)
@@ -78,7 +89,11 @@ impl Pose {
             (0.80 + 0.07 * jaw, 0.165),
             (0.45 + 0.1 * jaw, 0.232),
         ];
-        let place = |u: f32, v: f32| self.at(u * (HALF * self.width + grow) + self.swing(v), v * (1.0 + grow / 0.25));
+        // A skull is deeper than wide: its back shows on the side turned to us.
+        let deep = |u: f32, v: f32| if v < 0.0 { 1.0 + 0.07 * self.near(u.signum()) * u.abs() } else { 1.0 };
+        let place = |u: f32, v: f32| {
+            self.at(u * deep(u, v) * (HALF * self.width + grow) + self.swing(v), v * (1.0 + grow / 0.25))
+        };
         let mut points = vec![place(0.0, -0.262)];
         points.extend(half.iter().map(|&(u, v)| place(u, v)));
         points.push(place(0.0, 0.256));

@@ -213,7 +213,7 @@ pub(super) struct Mood {
 
 impl Mood {
     fn of(time: Time) -> Self {
-        let lamp = Rgb::hex(0xffd08a);
+        let lamp = Rgb::hex(if time == Time::Night { 0xffb765 } else { 0xffd08a });
         match time {
             Time::Day => {
                 Self { ambient: Rgb::hex(0xfffcf6), sun: Rgb::hex(0xfff3d8), lamp, lamp_power: 0.42, sun_power: 0.34 }

@@ -57,7 +57,7 @@ pub(super) fn cloth(face: &mut Face) {
     let dip: &[P] = match face.truth.cloth {
         Cloth::Round => &[(-0.115, 0.372), (-0.085, 0.415), (0.0, 0.445), (0.085, 0.415), (0.115, 0.372)],
         Cloth::Pointed | Cloth::Collar => {
-            &[(-0.112, 0.365), (-0.06, 0.435), (0.0, 0.515), (0.06, 0.435), (0.112, 0.365)]
+            &[(-0.112, 0.365), (-0.06, 0.435), (0.0, 0.488), (0.06, 0.435), (0.112, 0.365)]
         }
         Cloth::High => &[(-0.1, 0.36), (0.0, 0.37), (0.1, 0.36)],
     };
@@ -117,12 +117,11 @@ pub(super) fn cloth(face: &mut Face) {
             face.canvas.fill(&roll, ink);
             let seam = line(&[chest(face, -0.116, 0.388), chest(face, 0.0, 0.42), chest(face, 0.116, 0.388)]);
             face.canvas.stroke(&seam, face.pose.long(0.008), Ink::Flat(colour.lit(0.45), 0.5));
-            face.canvas.spot(
-                chest(face, 0.0, 0.275),
-                (face.pose.long(0.13), face.pose.long(0.045)),
-                colour.lit(0.3),
-                0.6,
-            );
+            // The chin's shadow stays on the collar.
+            let (under, reach) = (chest(face, 0.0, 0.275), (face.pose.long(0.13), face.pose.long(0.045)));
+            face.canvas.clip(&roll);
+            face.canvas.spot(under, reach, colour.lit(0.3), 0.6);
+            face.canvas.unclip();
         }
     }
 }

@@ -1,0 +1,130 @@
+//! What the trainer has told so far: the numbers, the filmstrip, the log, the problems.
+
+use std::collections::BTreeMap;
+
+use super::look::Frame;
+use crate::data::Problem;
+use crate::image::{Picture, grid};
+use crate::train::{Ending, Event, Metrics, Progress};
+
+const COLUMNS: usize = 8;
+/// Problems listed; all are counted.
+const LISTED: usize = 500;
+
+#[derive(Default)]
+pub(super) struct History {
+    pub metrics: Vec<Metrics>,
+    pub frames: BTreeMap<u64, Picture>,
+    /// The newest preview, kept in the filmstrip or not.
+    pub newest: Option<(u64, Picture)>,
+    pub log: Vec<String>,
+    pub problems: Vec<Problem>,
+    pub problem_count: u64,
+    progress: Option<Progress>,
+    last: Option<u64>,
+    paused: bool,
+    ending: Option<Ending>,
+}
+
+impl History {
+    /// Takes in one event.
+    pub fn take(&mut self, event: Event) {
+        match event {
+            Event::Started { step, last, folder, device } => {
+                self.last = last;
+                let how = if step > 0 { format!("resumed after step {step}") } else { "started".to_owned() };
+                self.log.push(format!("{how} on {device}, kept in {}", folder.display()));
+            }
+            Event::Stepped(progress) => {
+                self.metrics.push(progress.metrics);
+                self.progress = Some(progress);
+            }
+            Event::Previewed(preview) => {
+                let sheet = grid(&preview.pictures, COLUMNS, 2);
+                if preview.kept {
+                    self.frames.insert(preview.step, sheet.clone());
+                }
+                self.newest = Some((preview.step, sheet));
+            }
+            Event::Paused => {
+                self.paused = true;
+                self.log.push("paused".to_owned());
+            }
+            Event::Resumed => {
+                self.paused = false;
+                self.log.push("going on".to_owned());
+            }
+            Event::Saved { step, folder } => self.log.push(format!("step {step} saved in {}", folder.display())),
+            Event::Problems { new, total } => {
+                let room = LISTED.saturating_sub(self.problems.len());
+                self.problems.extend(new.into_iter().take(room));
+                self.problem_count = total;
+            }
+            Event::Warning(text) => self.log.push(format!("warning: {text}")),
+            Event::Ended(ending) => {
+                self.log.push(match &ending {
+                    Ending::Finished => "finished".to_owned(),
+                    Ending::Stopped => "stopped".to_owned(),
+                    Ending::Failed(cause) => format!("failed: {cause}"),
+                });
+                self.ending = Some(ending);
+            }
+        }
+    }
+
+    /// A frame that an earlier session of the run left.
+    pub fn add_frame(&mut self, frame: Frame) {
+        self.frames.entry(frame.step).or_insert(frame.sheet);
+    }
+
+    pub fn paused(&self) -> bool {
+        self.paused
+    }
+
+    pub fn ended(&self) -> bool {
+        self.ending.is_some()
+    }
+
+    /// Why the run failed, if it did.
+    pub fn failure(&self) -> Option<&str> {
+        match &self.ending {
+            Some(Ending::Failed(cause)) => Some(cause),
+            _ => None,
+        }
+    }
+
+    /// The status bar's line.
+    pub fn status(&self) -> String {
+        let Some(progress) = &self.progress else {
+            return if self.log.is_empty() { "not training" } else { "getting ready" }.to_owned();
+        };
+        let mut line = match self.last {
+            Some(last) => format!("step {} of {last}", progress.metrics.step),
+            None => format!("step {}", progress.metrics.step),
+        };
+        if let Some(epoch) = progress.epoch {
+            line += &format!("   epoch {epoch:.2}");
+        }
+        if progress.images_per_second > 0.0 {
+            line += &format!("   {:.1} images/s", progress.images_per_second);
+        }
+        match (&self.ending, self.paused, progress.seconds_left) {
+            (Some(Ending::Finished), ..) => line += "   finished",
+            (Some(Ending::Stopped), ..) => line += "   stopped",
+            (Some(Ending::Failed(_)), ..) => line += "   failed",
+            (None, true, _) => line += "   paused",
+            (None, false, Some(left)) => line += &format!("   {} left", duration(left)),
+            (None, false, None) => {}
+        }
+        line
+    }
+}
+
+fn duration(seconds: f64) -> String {
+    let seconds = seconds as u64;
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min", seconds / 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}

@@ -1,0 +1,312 @@
+//! The window. It draws what it was last told: models are opened and sampled by [`worker`], pictures are looked at by
+//! [`look`], training happens in [`crate::train::Trainer`]; all of them answer over channels and wake it.
+
+mod gallery;
+mod history;
+mod look;
+mod monitor;
+mod settings;
+mod texture;
+mod worker;
+
+use std::path::PathBuf;
+
+use egui::{Key, KeyboardShortcut, Modifiers};
+
+use crate::device::{Compute, Kind};
+use crate::train::{Command, Ending, Event, Trainer};
+use gallery::Gallery;
+use history::History;
+use look::Looker;
+use monitor::Monitor;
+use settings::{Settings, Wish};
+
+/// What the command line asked the window to open.
+#[derive(Debug, Default, Clone)]
+pub struct Start {
+    /// A model to explore instead of the bundled ones.
+    pub model: Option<PathBuf>,
+    /// Pictures to have ready for training.
+    pub data: Option<String>,
+    /// The run folder.
+    pub run: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum View {
+    Explore,
+    Train,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Closing {
+    No,
+    Asking,
+    Saving,
+}
+
+const TOGGLE_THEME: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key::T);
+const SAVE: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key::S);
+const OPEN_DATA: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key::O);
+
+/// The whole window.
+pub struct App {
+    compute: Compute,
+    view: View,
+    gallery: Gallery,
+    looker: Looker,
+    settings: Settings,
+    monitor: Monitor,
+    history: History,
+    trainer: Option<Trainer>,
+    closing: Closing,
+}
+
+impl App {
+    /// The window's state; nothing is opened or computed on the calling thread.
+    pub fn new(compute: Compute, start: Start, ctx: &egui::Context) -> Self {
+        let view = if start.data.is_some() && start.model.is_none() { View::Train } else { View::Explore };
+        let gallery = Gallery::new(&compute, start.model, ctx);
+        let looker = Looker::new(ctx);
+        let settings = Settings::new(start.data.unwrap_or_else(|| "synth:rooms".to_owned()), start.run);
+        Self {
+            compute,
+            view,
+            gallery,
+            looker,
+            settings,
+            monitor: Monitor::default(),
+            history: History::default(),
+            trainer: None,
+            closing: Closing::No,
+        }
+    }
+
+    /// Takes in one of the trainer's events, as [`Self::ui`] does for its own trainer.
+    pub fn on_event(&mut self, event: Event, ctx: &egui::Context) {
+        if let Event::Started { step: 1.., folder, .. } = &event {
+            self.looker.read_samples(folder.clone());
+        }
+        if let (Event::Ended(ending), Closing::Saving) = (&event, self.closing) {
+            match ending {
+                // What could not be saved must be read before the window goes.
+                Ending::Failed(_) => self.closing = Closing::No,
+                _ => ctx.send_viewport_cmd(egui::ViewportCommand::Close),
+            }
+        }
+        self.history.take(event);
+    }
+
+    /// Draws a frame.
+    pub fn ui(&mut self, ui: &mut egui::Ui) {
+        let ctx = ui.ctx().clone();
+        let events: Vec<Event> = self.trainer.iter().flat_map(|trainer| trainer.events().try_iter()).collect();
+        for event in events {
+            self.on_event(event, &ctx);
+        }
+        self.gallery.receive(&ctx);
+        for frame in self.looker.receive(&ctx, &mut self.settings) {
+            self.history.add_frame(frame);
+        }
+        self.shortcuts(&ctx);
+        self.dropped(&ctx);
+        self.close(&ctx);
+        egui::Panel::top("bar").show(ui, |ui| self.bar(ui));
+        egui::Panel::bottom("status").show(ui, |ui| self.status(ui));
+        match self.view {
+            View::Explore => {
+                if self.gallery.ui(ui) {
+                    self.settings.use_data("synth:rooms".to_owned());
+                    self.settings.start_when_ready();
+                    self.view = View::Train;
+                }
+            }
+            View::Train => self.train(ui),
+        }
+    }
+
+    fn train(&mut self, ui: &mut egui::Ui) {
+        let running = self.running();
+        let wish = egui::Panel::left("settings")
+            .default_size(320.0)
+            .size_range(280.0..=460.0)
+            .show(ui, |ui| self.settings.ui(ui, &mut self.looker, running, self.history.paused()))
+            .inner;
+        match wish {
+            Some(Wish::Start(options)) => {
+                self.history = History::default();
+                let ctx = ui.ctx().clone();
+                let wake = move || ctx.request_repaint();
+                self.trainer = Some(Trainer::start(*options, self.compute.clone(), wake));
+                self.settings.ask_for_new_folder(&mut self.looker);
+            }
+            Some(Wish::Tell(command)) => self.tell(command),
+            None => {}
+        }
+        egui::CentralPanel::default().show(ui, |ui| self.monitor.ui(ui, &self.history, self.settings.look()));
+    }
+
+    fn bar(&mut self, ui: &mut egui::Ui) {
+        ui.add_space(4.0);
+        ui.horizontal(|ui| {
+            ui.label(egui::RichText::new("zscape").strong().size(18.0));
+            ui.add_space(12.0);
+            ui.selectable_value(&mut self.view, View::Explore, "Explore")
+                .on_hover_text("Look at what a trained generator draws");
+            ui.selectable_value(&mut self.view, View::Train, "Train")
+                .on_hover_text("Train a DCGAN on your own pictures and watch it learn");
+            ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+                let dark = ui.visuals().dark_mode;
+                let name = if dark { "Light theme" } else { "Dark theme" };
+                if ui.button(name).on_hover_text(ui.ctx().format_shortcut(&TOGGLE_THEME)).clicked() {
+                    toggle_theme(ui.ctx());
+                }
+            });
+        });
+        ui.add_space(4.0);
+    }
+
+    fn status(&mut self, ui: &mut egui::Ui) {
+        ui.horizontal(|ui| {
+            let device = match self.compute.kind {
+                Kind::Cpu => format!("{} (no graphics card in use)", self.compute.name),
+                Kind::Gpu | Kind::Software => self.compute.name.clone(),
+            };
+            ui.label(device).on_hover_text("What the networks compute on; `zscape doctor` tells more");
+            ui.separator();
+            ui.label(self.history.status());
+        });
+    }
+
+    fn running(&self) -> bool {
+        self.trainer.as_ref().is_some_and(Trainer::running) && !self.history.ended()
+    }
+
+    fn tell(&self, command: Command) {
+        if let Some(trainer) = &self.trainer {
+            trainer.send(command);
+        }
+    }
+
+    fn shortcuts(&mut self, ctx: &egui::Context) {
+        let typing = ctx.egui_wants_keyboard_input();
+        if ctx.input_mut(|input| input.consume_shortcut(&TOGGLE_THEME)) {
+            toggle_theme(ctx);
+        }
+        if ctx.input_mut(|input| input.consume_shortcut(&OPEN_DATA)) {
+            self.view = View::Train;
+            self.looker.ask_folder();
+        }
+        if self.running() {
+            if ctx.input_mut(|input| input.consume_shortcut(&SAVE)) {
+                self.tell(Command::Save);
+            }
+            if !typing && ctx.input_mut(|input| input.consume_key(Modifiers::NONE, Key::Space)) {
+                self.tell(if self.history.paused() { Command::Resume } else { Command::Pause });
+            }
+        }
+    }
+
+    /// A model dropped on the window is explored, anything else is data to train on.
+    fn dropped(&mut self, ctx: &egui::Context) {
+        let dropped = ctx.input(|input| input.raw.dropped_files.first().map(|file| file.path().to_owned()));
+        let Some(path) = dropped else { return };
+        if path.extension().is_some_and(|end| end == "safetensors") {
+            self.view = View::Explore;
+            self.gallery.open(path);
+        } else {
+            self.view = View::Train;
+            self.settings.use_data(path.to_string_lossy().into_owned());
+        }
+    }
+
+    fn close(&mut self, ctx: &egui::Context) {
+        if ctx.input(|input| input.viewport().close_requested()) && self.running() {
+            ctx.send_viewport_cmd(egui::ViewportCommand::CancelClose);
+            if self.closing == Closing::No {
+                self.closing = Closing::Asking;
+            }
+        }
+        match self.closing {
+            Closing::No => {}
+            Closing::Asking => self.ask(ctx),
+            Closing::Saving => {
+                egui::Modal::new(egui::Id::unique("saving")).show(ctx, |ui| {
+                    ui.heading("Saving the run");
+                    ui.label("The window closes as soon as the step at hand is saved.");
+                    ui.spinner();
+                });
+            }
+        }
+    }
+
+    fn ask(&mut self, ctx: &egui::Context) {
+        egui::Modal::new(egui::Id::unique("closing")).show(ctx, |ui| {
+            ui.heading("Training is going on");
+            ui.label("Saved runs can be resumed from where they are.");
+            ui.add_space(8.0);
+            ui.horizontal(|ui| {
+                if ui.button("Save and quit").clicked() {
+                    self.tell(Command::Stop);
+                    self.closing = Closing::Saving;
+                }
+                if ui.button("Keep training").clicked() {
+                    self.closing = Closing::No;
+                }
+                let quit = ui.button("Quit without saving");
+                if quit.on_hover_text("What was saved before stays; steps since then are lost").clicked() {
+                    // Checkpoints are whole or absent at any moment, so leaving now breaks nothing.
+                    std::process::exit(0);
+                }
+            });
+        });
+    }
+}
+
+fn toggle_theme(ctx: &egui::Context) {
+    ctx.set_theme(match ctx.theme() {
+        egui::Theme::Dark => egui::Theme::Light,
+        egui::Theme::Light => egui::Theme::Dark,
+    });
+}
+
+impl eframe::App for App {
+    fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut eframe::Frame) {
+        Self::ui(self, ui);
+    }
+}
+
+/// Opens the window and stays until it is closed.
+///
+/// # Errors
+/// When no window can be opened; the message says what is missing.
+pub fn run(compute: Compute, start: Start) -> anyhow::Result<()> {
+    if compute.kind == Kind::Cpu {
+        // The window needs a core's worth of time to stay fluent while the CPU trains.
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        rayon::ThreadPoolBuilder::new().num_threads(cores.saturating_sub(1).max(1)).build_global()?;
+    }
+    let mut options = eframe::NativeOptions {
+        viewport: egui::ViewportBuilder::default()
+            .with_title("zscape")
+            .with_app_id("zscape")
+            .with_inner_size([1280.0, 800.0])
+            .with_min_inner_size([760.0, 480.0])
+            .with_drag_and_drop(true),
+        ..Default::default()
+    };
+    if let Some(setup) = &compute.wgpu {
+        options.wgpu_options.wgpu_setup = egui_wgpu::WgpuSetup::Existing(egui_wgpu::WgpuSetupExisting {
+            instance: setup.instance.clone(),
+            adapter: setup.adapter.clone(),
+            device: setup.device.clone(),
+            queue: setup.queue.clone(),
+        });
+    }
+    let create = move |cc: &eframe::CreationContext<'_>| -> Result<Box<dyn eframe::App>, _> {
+        Ok(Box::new(App::new(compute, start, &cc.egui_ctx)))
+    };
+    eframe::run_native("zscape", options, Box::new(create)).map_err(|error| {
+        anyhow::anyhow!("the window cannot be opened: {error}. `zscape doctor` tells what is missing")
+    })
+}

@@ -1,0 +1,275 @@
+//! The training as it goes: the preview grid, its filmstrip, the plots, the log. Panes can be dragged and resized.
+
+use std::collections::BTreeMap;
+
+use egui::{TextureHandle, Ui, Vec2};
+use egui_plot::{Legend, Line, Plot, PlotPoints};
+use egui_tiles::{SimplificationOptions, Tile, TileId, Tiles, Tree, UiResponse};
+
+use super::history::History;
+use super::look::Look;
+use super::texture::upload;
+use crate::image::Picture;
+use crate::train::Metrics;
+
+/// Points a plot draws at most, however long the run.
+const POINTS: usize = 1000;
+/// Side of a filmstrip's frame, in points.
+const FRAME: f32 = 72.0;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pane {
+    Preview,
+    Losses,
+    Probabilities,
+    Gradients,
+    Log,
+}
+
+pub(super) struct Monitor {
+    tree: Tree<Pane>,
+    film: Film,
+}
+
+/// The filmstrip's textures and the chosen frame.
+#[derive(Default)]
+struct Film {
+    /// Follows the newest preview when nothing is chosen.
+    chosen: Option<u64>,
+    frames: BTreeMap<u64, TextureHandle>,
+    large: Option<(u64, TextureHandle)>,
+}
+
+impl Default for Monitor {
+    fn default() -> Self {
+        let mut tiles = Tiles::default();
+        let preview = tiles.insert_pane(Pane::Preview);
+        let plots = [Pane::Losses, Pane::Probabilities].map(|pane| tiles.insert_pane(pane));
+        let tabs = [Pane::Log, Pane::Gradients].map(|pane| tiles.insert_pane(pane));
+        let below = tiles.insert_tab_tile(tabs.to_vec());
+        let right = tiles.insert_vertical_tile(vec![plots[0], plots[1], below]);
+        let root = tiles.insert_horizontal_tile(vec![preview, right]);
+        if let Some(Tile::Container(egui_tiles::Container::Linear(linear))) = tiles.get_mut(root) {
+            linear.shares.set_share(preview, 1.3);
+        }
+        Self { tree: Tree::new(egui::Id::unique("monitor"), root, tiles), film: Film::default() }
+    }
+}
+
+impl Monitor {
+    /// Draws the panes; before training, a look at the data takes the preview's place.
+    pub fn ui(&mut self, ui: &mut Ui, history: &History, look: Option<&Look>) {
+        let mut panes = Panes { history, look, film: &mut self.film };
+        self.tree.ui(&mut panes, ui);
+    }
+}
+
+struct Panes<'a> {
+    history: &'a History,
+    look: Option<&'a Look>,
+    film: &'a mut Film,
+}
+
+impl egui_tiles::Behavior<Pane> for Panes<'_> {
+    fn pane_ui(&mut self, ui: &mut Ui, _id: TileId, pane: &mut Pane) -> UiResponse {
+        egui::Frame::new().inner_margin(8.0).show(ui, |ui| match pane {
+            Pane::Preview => self.preview(ui),
+            Pane::Losses => plot(ui, "losses", self.history, [("discriminator", |m| m.loss_d), ("generator", |m| m.loss_g)]),
+            Pane::Probabilities => {
+                plot(ui, "probabilities", self.history, [("D(x), real", |m| m.d_real), ("D(G(z)), drawn", |m| m.d_fake)]);
+            }
+            Pane::Gradients => {
+                plot(ui, "gradients", self.history, [("discriminator", |m| m.norm_d), ("generator", |m| m.norm_g)]);
+            }
+            Pane::Log => self.log(ui),
+        });
+        UiResponse::None
+    }
+
+    fn tab_title_for_pane(&mut self, pane: &Pane) -> egui::WidgetText {
+        match pane {
+            Pane::Preview => "Preview: the same z's, as they learn".into(),
+            Pane::Losses => "Losses".into(),
+            Pane::Probabilities => "How sure the discriminator is".into(),
+            Pane::Gradients => "Gradient norms".into(),
+            Pane::Log if self.history.problem_count > 0 => {
+                format!("Log ({} pictures skipped)", self.history.problem_count).into()
+            }
+            Pane::Log => "Log".into(),
+        }
+    }
+
+    fn simplification_options(&self) -> SimplificationOptions {
+        // Every pane keeps its title.
+        SimplificationOptions { all_panes_must_have_tabs: true, ..Default::default() }
+    }
+}
+
+impl Panes<'_> {
+    fn preview(&mut self, ui: &mut Ui) {
+        let Some((newest, _)) = &self.history.newest else {
+            self.before(ui);
+            return;
+        };
+        let newest = *newest;
+        if self.history.frames.len() > 1 {
+            self.scrub(ui, newest);
+        }
+        let (step, sheet) = match self.film.chosen.and_then(|step| self.history.frames.get_key_value(&step)) {
+            Some((step, sheet)) => (*step, sheet),
+            None => match &self.history.newest {
+                Some((step, sheet)) => (*step, sheet),
+                None => return,
+            },
+        };
+        ui.label(if step == 0 { "before the first step: noise".to_owned() } else { format!("after step {step}") });
+        let texture = self.film.large(ui, step, sheet);
+        fit(ui, &texture, &format!("preview after step {step}"));
+    }
+
+    fn before(&self, ui: &mut Ui) {
+        match self.look.map(|look| &look.found) {
+            Some(Ok(found)) => {
+                let count = match found.pictures {
+                    Some(count) => format!("{count} pictures"),
+                    None => "endless pictures, drawn by the program".to_owned(),
+                };
+                let classes = match found.classes.len() {
+                    0 => String::new(),
+                    n => format!(" in {n} classes"),
+                };
+                ui.label(format!("Some of the pictures to learn from ({count}{classes}), as the networks will see them:"));
+                if let Some(sheet) = &found.sheet {
+                    fit(ui, sheet, "a look at the data");
+                }
+            }
+            Some(Err(error)) => {
+                ui.colored_label(ui.visuals().error_fg_color, error);
+            }
+            None => {
+                ui.horizontal(|ui| {
+                    ui.spinner();
+                    ui.label("looking at the pictures");
+                });
+            }
+        }
+    }
+
+    /// The filmstrip: every kept preview, from noise to now.
+    fn scrub(&mut self, ui: &mut Ui, newest: u64) {
+        let steps: Vec<u64> = self.history.frames.keys().copied().collect();
+        let film = &mut *self.film;
+        let mut at = film.chosen.and_then(|step| steps.binary_search(&step).ok()).unwrap_or(steps.len());
+        ui.horizontal(|ui| {
+            ui.spacing_mut().slider_width = (ui.available_width() - 150.0).max(80.0);
+            let label = ui.label("Filmstrip");
+            let slider = egui::Slider::new(&mut at, 0..=steps.len()).show_value(false);
+            let moved = ui.add(slider).labelled_by(label.id);
+            if moved.on_hover_text("Drag through the run: the same z's from noise to pictures").changed() {
+                film.chosen = steps.get(at).copied();
+            }
+            if ui.selectable_label(film.chosen.is_none(), "newest").clicked() {
+                film.chosen = None;
+            }
+        });
+        egui::ScrollArea::horizontal().id_salt("film").stick_to_right(true).show(ui, |ui| {
+            ui.horizontal(|ui| {
+                for (&step, sheet) in &self.history.frames {
+                    let frame = film.frames.entry(step).or_insert_with(|| {
+                        upload(ui.ctx(), &format!("frame {step}"), &corner(sheet))
+                    });
+                    let chosen = film.chosen.unwrap_or(newest) == step;
+                    let image = egui::Image::new((frame.id(), Vec2::splat(FRAME))).alt_text(format!("frame {step}"));
+                    let button = egui::Button::image(image).selected(chosen).frame(chosen);
+                    if ui.add(button).on_hover_text(format!("step {step}")).clicked() {
+                        film.chosen = Some(step);
+                    }
+                }
+            });
+        });
+        ui.separator();
+    }
+
+    fn log(&self, ui: &mut Ui) {
+        egui::ScrollArea::vertical().auto_shrink(false).stick_to_bottom(true).show(ui, |ui| {
+            if let Some(cause) = self.history.failure() {
+                ui.colored_label(ui.visuals().error_fg_color, cause);
+            }
+            for problem in &self.history.problems {
+                ui.weak(format!("skipped {}: {}", problem.name, problem.cause));
+            }
+            let more = self.history.problem_count.saturating_sub(self.history.problems.len() as u64);
+            if more > 0 {
+                ui.weak(format!("and {more} more"));
+            }
+            for line in &self.history.log {
+                ui.label(line);
+            }
+        });
+    }
+}
+
+impl Film {
+    fn large(&mut self, ui: &Ui, step: u64, sheet: &Picture) -> TextureHandle {
+        match &self.large {
+            Some((shown, texture)) if *shown == step => texture.clone(),
+            _ => {
+                let texture = upload(ui.ctx(), "preview", sheet);
+                self.large = Some((step, texture.clone()));
+                texture
+            }
+        }
+    }
+}
+
+/// The upper left 2x2 pictures of a preview grid of 8x8: enough to tell frames apart.
+fn corner(sheet: &Picture) -> Picture {
+    let side = (sheet.width() / 4).min(sheet.height());
+    let channels = sheet.channels();
+    let rows = (0..side).flat_map(|y| {
+        let from = y * sheet.width() * channels;
+        sheet.pixels()[from..from + side * channels].iter().copied()
+    });
+    Picture::new(side, side, channels, rows.collect())
+}
+
+fn fit(ui: &mut Ui, texture: &TextureHandle, text: &str) {
+    ui.centered_and_justified(|ui| {
+        let image = egui::Image::new(texture).fit_to_exact_size(ui.available_size()).maintain_aspect_ratio(true);
+        ui.add(image.alt_text(text));
+    });
+}
+
+/// Two curves over the steps: faint as measured, strong smoothed.
+fn plot(ui: &mut Ui, name: &str, history: &History, curves: [(&str, fn(&Metrics) -> f32); 2]) {
+    if history.metrics.is_empty() {
+        ui.weak("drawn as soon as the first step is taken");
+        return;
+    }
+    let colours = if ui.visuals().dark_mode {
+        [egui::Color32::from_rgb(110, 170, 255), egui::Color32::from_rgb(255, 165, 80)]
+    } else {
+        [egui::Color32::from_rgb(20, 90, 200), egui::Color32::from_rgb(200, 90, 0)]
+    };
+    let stride = history.metrics.len().div_ceil(POINTS);
+    let plot = Plot::new(name.to_owned()).legend(Legend::default()).include_y(0.0).allow_scroll(false);
+    plot.x_axis_label("step").show(ui, |plot| {
+        for ((name, value), colour) in curves.into_iter().zip(colours) {
+            let raw: Vec<[f64; 2]> =
+                history.metrics.iter().step_by(stride).map(|m| [m.step as f64, f64::from(value(m))]).collect();
+            plot.line(Line::new(format!("{name} "), PlotPoints::from(raw)).color(colour.gamma_multiply(0.25)).width(1.0));
+            let smoothed: Vec<[f64; 2]> = smooth(&history.metrics, value).into_iter().step_by(stride).collect();
+            plot.line(Line::new(name, PlotPoints::from(smoothed)).color(colour).width(1.8));
+        }
+    });
+}
+
+/// An exponential average over about 25 steps.
+fn smooth(metrics: &[Metrics], value: fn(&Metrics) -> f32) -> Vec<[f64; 2]> {
+    let mut average = f64::from(metrics.first().map_or(0.0, value));
+    let step = |m: &Metrics| {
+        average += 0.08 * (f64::from(value(m)) - average);
+        [m.step as f64, average]
+    };
+    metrics.iter().map(step).collect()
+}

@@ -1,0 +1,286 @@
+//! What to train on, with which numbers, and the run's buttons.
+
+use std::path::{Path, PathBuf};
+
+use egui::{DragValue, RichText, Ui};
+
+use super::look::{Look, Looker};
+use crate::model::{Preset, Prior, Statistics};
+use crate::train::{Command, Options, Rates, RunConfig};
+
+/// What a person asked for with the panel's buttons.
+pub(super) enum Wish {
+    Start(Box<Options>),
+    Tell(Command),
+}
+
+pub(super) struct Settings {
+    config: RunConfig,
+    folder: String,
+    /// Whether somebody chose the folder; otherwise it follows the data.
+    folder_chosen: bool,
+    resume: bool,
+    /// 0 for no end.
+    steps: u64,
+    look: Option<Look>,
+    /// What the last look was asked for.
+    asked: Option<(String, usize, usize)>,
+    start_when_ready: bool,
+}
+
+impl Settings {
+    pub fn new(data: String, run: Option<PathBuf>) -> Self {
+        let mut config = RunConfig::preset(Preset::Pytorch, data);
+        // A CPU learns a 64x64 set of this width in an hour; cards can take the preset's 64.
+        config.model.base = 32;
+        Self {
+            config,
+            folder: run.as_ref().map(|run| run.to_string_lossy().into_owned()).unwrap_or_default(),
+            folder_chosen: run.is_some(),
+            resume: false,
+            steps: 0,
+            look: None,
+            asked: None,
+            start_when_ready: false,
+        }
+    }
+
+    pub fn use_data(&mut self, data: String) {
+        self.config.data = data;
+    }
+
+    pub fn start_when_ready(&mut self) {
+        self.start_when_ready = true;
+    }
+
+    pub fn use_folder(&mut self, folder: PathBuf) {
+        if !self.folder_chosen {
+            self.folder = folder.to_string_lossy().into_owned();
+        }
+    }
+
+    pub fn ask_for_new_folder(&mut self, looker: &mut Looker) {
+        self.folder_chosen = false;
+        self.resume = false;
+        looker.free_folder(self.config.data.clone());
+    }
+
+    pub fn looked(&mut self, look: Look) {
+        // Only the newest question's answer counts.
+        if self.asked.as_ref() == Some(&(look.data.clone(), look.size, look.channels)) {
+            self.look = Some(look);
+        }
+    }
+
+    pub fn look(&self) -> Option<&Look> {
+        self.look.as_ref()
+    }
+
+    /// Why training cannot start, or nothing.
+    fn obstacle(&self) -> Option<String> {
+        if let Err(error) = self.config.model.check() {
+            return Some(error.to_string());
+        }
+        if self.folder.trim().is_empty() {
+            return Some("Name a run folder".to_owned());
+        }
+        match &self.look {
+            None => Some("Looking at the pictures".to_owned()),
+            Some(Look { found: Err(error), .. }) => Some(error.clone()),
+            Some(Look { found: Ok(found), .. }) => match found.pictures {
+                Some(count) if count < self.config.train.batch => {
+                    Some(format!("{count} pictures are fewer than one batch of {}", self.config.train.batch))
+                }
+                _ => None,
+            },
+        }
+    }
+
+    /// Draws the panel.
+    pub fn ui(&mut self, ui: &mut Ui, looker: &mut Looker, running: bool, paused: bool) -> Option<Wish> {
+        let question = (self.config.data.clone(), self.config.model.size, self.config.model.channels);
+        if self.asked.as_ref() != Some(&question) && self.config.model.check().is_ok() {
+            if self.asked.as_ref().is_none_or(|asked| asked.0 != question.0) {
+                looker.free_folder(question.0.clone());
+            }
+            looker.look(question.0.clone(), question.1, question.2);
+            self.look = None;
+            self.asked = Some(question);
+        }
+        ui.add_space(6.0);
+        let wish = if running { self.running(ui, paused) } else { self.start(ui) };
+        ui.separator();
+        egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+            ui.add_enabled_ui(!running, |ui| {
+                self.data(ui, looker);
+                self.network(ui);
+            });
+            let rates = self.rates(ui, running);
+            ui.add_enabled_ui(!running, |ui| self.keeping(ui));
+            rates
+        })
+        .inner
+        .or(wish)
+    }
+
+    fn start(&mut self, ui: &mut Ui) -> Option<Wish> {
+        let obstacle = self.obstacle();
+        let name = if self.resume { "Resume training" } else { "Start training" };
+        let button = egui::Button::new(RichText::new(name).strong().size(16.0));
+        let clicked = ui
+            .add_enabled_ui(obstacle.is_none(), |ui| ui.add_sized([ui.available_width(), 34.0], button).clicked())
+            .inner;
+        if let Some(obstacle) = &obstacle {
+            ui.weak(obstacle);
+        }
+        let now = obstacle.is_none() && (clicked || std::mem::take(&mut self.start_when_ready));
+        now.then(|| {
+            let folder = Path::new(self.folder.trim());
+            Wish::Start(Box::new(Options {
+                resume: self.resume,
+                steps: (self.steps > 0).then_some(self.steps),
+                ..Options::new(self.config.clone(), folder)
+            }))
+        })
+    }
+
+    fn running(&self, ui: &mut Ui, paused: bool) -> Option<Wish> {
+        let mut wish = None;
+        ui.horizontal_wrapped(|ui| {
+            let mut button = |text: &str, tip: &str, command, enabled| {
+                if ui.add_enabled(enabled, egui::Button::new(text)).on_hover_text(tip).clicked() {
+                    wish = Some(Wish::Tell(command));
+                }
+            };
+            if paused {
+                button("Go on", "Space", Command::Resume, true);
+            } else {
+                button("Pause", "Space; after the step at hand", Command::Pause, true);
+            }
+            button("Step", "One step, then wait (while paused)", Command::Step, paused);
+            button("Save now", "Ctrl+S; writes a checkpoint", Command::Save, true);
+            button("Stop", "Saves and ends; it can be resumed", Command::Stop, true);
+        });
+        wish
+    }
+
+    fn data(&mut self, ui: &mut Ui, looker: &Looker) {
+        ui.strong("Pictures");
+        ui.horizontal_wrapped(|ui| {
+            if ui.button("Folder...").on_hover_text("Ctrl+O; sub-folders are classes. A folder can also be dropped here").clicked() {
+                looker.ask_folder();
+            }
+            if ui.button("Archive...").on_hover_text("A .zip, .tar, .tar.gz or .tgz of pictures").clicked() {
+                looker.ask_archive();
+            }
+            for scene in ["synth:rooms", "synth:faces"] {
+                let chosen = self.config.data == scene;
+                if ui.selectable_label(chosen, scene).on_hover_text("Drawn by the program, endless").clicked() {
+                    self.config.data = scene.to_owned();
+                }
+            }
+        });
+        ui.add(egui::Label::new(RichText::new(&self.config.data).monospace()).truncate())
+            .on_hover_text(&self.config.data);
+        if let Some(Look { found: Ok(found), .. }) = &self.look
+            && !found.problems.is_empty()
+        {
+            let names: Vec<_> = found.problems.iter().map(|p| format!("{}: {}", p.name, p.cause)).collect();
+            ui.colored_label(ui.visuals().warn_fg_color, format!("{} pictures cannot be read", names.len()))
+                .on_hover_text(names.join("\n"));
+        }
+        ui.add_space(8.0);
+    }
+
+    fn network(&mut self, ui: &mut Ui) {
+        ui.strong("Networks");
+        let before = self.config.model.preset;
+        let model = &mut self.config.model;
+        egui::Grid::new("networks").num_columns(2).spacing([12.0, 6.0]).show(ui, |ui| {
+            let preset = ui.label("Preset");
+            egui::ComboBox::from_id_salt("preset")
+                .selected_text(model.preset.name())
+                .show_ui(ui, |ui| {
+                    for preset in Preset::ALL {
+                        ui.selectable_value(&mut model.preset, preset, preset.name()).on_hover_text(preset.about());
+                    }
+                })
+                .response
+                .labelled_by(preset.id)
+                .on_hover_text(before.about());
+            ui.end_row();
+            choice(ui, "Size", "Side of the pictures. The paper: 64; each stage of the networks doubles 4x4", &mut model.size, &[16, 32, 64, 128]);
+            choice(ui, "Channels", "1 is grey, 3 is colour", &mut model.channels, &[1, 3]);
+            choice(ui, "Kernel", "Side of the convolutions. The paper: 5; the PyTorch tutorial: 4, which divides by the stride of 2 and so avoids checkerboards", &mut model.kernel, &[4, 5]);
+            number(ui, "Base filters", "Feature maps of the widest layer; each stage towards 4x4 doubles them. The paper: 128; 64 is common; 32 suits a CPU", &mut model.base, 1..=512);
+            number(ui, "Length of z", "Coordinates of the latent space. The paper: 100", &mut model.z_dim, 1..=1024);
+            choice(ui, "Prior", "Where z is drawn from. The paper: uniform in [-1, 1]; PyTorch: normal", &mut model.prior, &[Prior::Uniform, Prior::Normal]);
+            choice(ui, "Statistics", "Batch norm when sampling. The authors: the batch's own, so that a picture depends on its neighbours; running: a z is always the same picture", &mut model.sampling, &[Statistics::Batch, Statistics::Running]);
+            number(ui, "Batch", "Pictures a step. The paper: 128; PyTorch: 64", &mut self.config.train.batch, 2..=4096);
+        });
+        if model.preset != before {
+            // Another preset brings its own numbers; what is not the preset's business stays.
+            let (data, seed, channels) = (self.config.data.clone(), self.config.seed, self.config.model.channels);
+            self.config = RunConfig { seed, ..RunConfig::preset(self.config.model.preset, data) };
+            self.config.model.channels = channels;
+        }
+        ui.add_space(8.0);
+    }
+
+    /// Learning rates, which may change while the run goes on.
+    fn rates(&mut self, ui: &mut Ui, running: bool) -> Option<Wish> {
+        ui.strong("Learning rates").on_hover_text("Adam's. They can be changed while training goes on");
+        let train = &mut self.config.train;
+        let mut changed = false;
+        egui::Grid::new("rates").num_columns(2).spacing([12.0, 6.0]).show(ui, |ui| {
+            for (name, rate) in [("Generator", &mut train.generator_rate), ("Discriminator", &mut train.discriminator_rate)] {
+                let label = ui.label(name);
+                let drag = DragValue::new(rate).range(1e-6..=1e-2).speed(2e-6).max_decimals(6);
+                let tip = "The paper: 0.0002; 0.001 was too high, training became unstable";
+                changed |= ui.add(drag).labelled_by(label.id).on_hover_text(tip).changed();
+                ui.end_row();
+            }
+        });
+        ui.add_space(8.0);
+        let rates = Rates { generator: train.generator_rate, discriminator: train.discriminator_rate };
+        (changed && running).then_some(Wish::Tell(Command::Rates(rates)))
+    }
+
+    fn keeping(&mut self, ui: &mut Ui) {
+        ui.strong("Run");
+        egui::Grid::new("run").num_columns(2).spacing([12.0, 6.0]).show(ui, |ui| {
+            let label = ui.label("Folder");
+            let folder = ui.add(egui::TextEdit::singleline(&mut self.folder).desired_width(170.0)).labelled_by(label.id);
+            self.folder_chosen |= folder.on_hover_text("Checkpoints, metrics.csv and sample grids are kept here").changed();
+            ui.end_row();
+            let label = ui.label("Steps");
+            ui.add(DragValue::new(&mut self.steps).range(0..=100_000_000).speed(100))
+                .labelled_by(label.id)
+                .on_hover_text("The last step; 0 goes on until stopped");
+            ui.end_row();
+            let label = ui.label("Seed");
+            ui.add(DragValue::new(&mut self.config.seed))
+                .labelled_by(label.id)
+                .on_hover_text("Decides weights, order and every z: the same seed is the same run");
+            ui.end_row();
+        });
+        ui.checkbox(&mut self.resume, "Resume the run in this folder")
+            .on_hover_text("Goes on from its newest checkpoint; the settings must be the run's own");
+    }
+}
+
+fn choice<T: Copy + PartialEq + std::fmt::Display>(ui: &mut Ui, name: &str, tip: &str, value: &mut T, all: &[T]) {
+    ui.label(name).on_hover_text(tip);
+    ui.horizontal(|ui| {
+        for option in all {
+            ui.selectable_value(value, *option, option.to_string()).on_hover_text(tip);
+        }
+    });
+    ui.end_row();
+}
+
+fn number(ui: &mut Ui, name: &str, tip: &str, value: &mut usize, range: std::ops::RangeInclusive<usize>) {
+    let label = ui.label(name);
+    ui.add(DragValue::new(value).range(range)).labelled_by(label.id).on_hover_text(tip);
+    ui.end_row();
+}

@@ -1,0 +1,27 @@
+//! `zscape gui`, and `zscape` alone: the window.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Common;
+use crate::app;
+
+#[derive(Args, Debug, Default)]
+pub(super) struct Gui {
+    /// Explore this model: a file, a checkpoint, or a run folder
+    #[arg(long, value_name = "FILE|DIR")]
+    model: Option<PathBuf>,
+    /// Have these pictures ready for training
+    #[arg(long, value_name = "SRC")]
+    data: Option<String>,
+    /// Keep the training in this folder; a run that is there can be resumed
+    #[arg(long, value_name = "DIR")]
+    run: Option<PathBuf>,
+}
+
+impl Gui {
+    pub(super) fn run(self, common: &Common) -> anyhow::Result<()> {
+        app::run(common.compute()?, app::Start { model: self.model, data: self.data, run: self.run })
+    }
+}
