@@ -96,13 +96,20 @@ impl Gallery {
                         self.choose(Choice::Bundled(i));
                     }
                 }
-                if ui.button("Open a model...").on_hover_text("A .safetensors file; it can also be dropped here").clicked() {
+                if ui
+                    .button("Open a model...")
+                    .on_hover_text("A .safetensors file; it can also be dropped here")
+                    .clicked()
+                {
                     self.ask_file(ui.ctx());
                 }
                 ui.separator();
                 let label = ui.label("Seed");
                 let seed = ui.add(egui::DragValue::new(&mut self.seed).speed(0.1)).labelled_by(label.id);
-                if seed.on_hover_text("Sample number i of seed s is the same z in any window and on the command line").changed() {
+                if seed
+                    .on_hover_text("Sample number i of seed s is the same z in any window and on the command line")
+                    .changed()
+                {
                     self.forget();
                 }
                 let label = ui.label("Zoom");

@@ -306,7 +306,6 @@ pub fn run(compute: Compute, start: Start) -> anyhow::Result<()> {
     let create = move |cc: &eframe::CreationContext<'_>| -> Result<Box<dyn eframe::App>, _> {
         Ok(Box::new(App::new(compute, start, &cc.egui_ctx)))
     };
-    eframe::run_native("zscape", options, Box::new(create)).map_err(|error| {
-        anyhow::anyhow!("the window cannot be opened: {error}. `zscape doctor` tells what is missing")
-    })
+    eframe::run_native("zscape", options, Box::new(create))
+        .map_err(|error| anyhow::anyhow!("the window cannot be opened: {error}. `zscape doctor` tells what is missing"))
 }

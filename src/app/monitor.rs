@@ -74,9 +74,16 @@ impl egui_tiles::Behavior<Pane> for Panes<'_> {
     fn pane_ui(&mut self, ui: &mut Ui, _id: TileId, pane: &mut Pane) -> UiResponse {
         egui::Frame::new().inner_margin(8.0).show(ui, |ui| match pane {
             Pane::Preview => self.preview(ui),
-            Pane::Losses => plot(ui, "losses", self.history, [("discriminator", |m| m.loss_d), ("generator", |m| m.loss_g)]),
+            Pane::Losses => {
+                plot(ui, "losses", self.history, [("discriminator", |m| m.loss_d), ("generator", |m| m.loss_g)])
+            }
             Pane::Probabilities => {
-                plot(ui, "probabilities", self.history, [("D(x), real", |m| m.d_real), ("D(G(z)), drawn", |m| m.d_fake)]);
+                plot(
+                    ui,
+                    "probabilities",
+                    self.history,
+                    [("D(x), real", |m| m.d_real), ("D(G(z)), drawn", |m| m.d_fake)],
+                );
             }
             Pane::Gradients => {
                 plot(ui, "gradients", self.history, [("discriminator", |m| m.norm_d), ("generator", |m| m.norm_g)]);
@@ -138,7 +145,9 @@ impl Panes<'_> {
                     0 => String::new(),
                     n => format!(" in {n} classes"),
                 };
-                ui.label(format!("Some of the pictures to learn from ({count}{classes}), as the networks will see them:"));
+                ui.label(format!(
+                    "Some of the pictures to learn from ({count}{classes}), as the networks will see them:"
+                ));
                 if let Some(sheet) = &found.sheet {
                     fit(ui, sheet, "a look at the data");
                 }
@@ -175,9 +184,10 @@ impl Panes<'_> {
         egui::ScrollArea::horizontal().id_salt("film").stick_to_right(true).show(ui, |ui| {
             ui.horizontal(|ui| {
                 for (&step, sheet) in &self.history.frames {
-                    let frame = film.frames.entry(step).or_insert_with(|| {
-                        upload(ui.ctx(), &format!("frame {step}"), &corner(sheet))
-                    });
+                    let frame = film
+                        .frames
+                        .entry(step)
+                        .or_insert_with(|| upload(ui.ctx(), &format!("frame {step}"), &corner(sheet)));
                     let chosen = film.chosen.unwrap_or(newest) == step;
                     let image = egui::Image::new((frame.id(), Vec2::splat(FRAME))).alt_text(format!("frame {step}"));
                     let button = egui::Button::image(image).selected(chosen).frame(chosen);
@@ -257,7 +267,7 @@ fn plot(ui: &mut Ui, name: &str, history: &History, curves: [(&str, fn(&Metrics)
         for ((name, value), colour) in curves.into_iter().zip(colours) {
             let raw: Vec<[f64; 2]> =
                 history.metrics.iter().step_by(stride).map(|m| [m.step as f64, f64::from(value(m))]).collect();
-            plot.line(Line::new(format!("{name} "), PlotPoints::from(raw)).color(colour.gamma_multiply(0.25)).width(1.0));
+            plot.line(Line::new("", PlotPoints::from(raw)).color(colour.gamma_multiply(0.25)).width(1.0));
             let smoothed: Vec<[f64; 2]> = smooth(&history.metrics, value).into_iter().step_by(stride).collect();
             plot.line(Line::new(name, PlotPoints::from(smoothed)).color(colour).width(1.8));
         }

@@ -110,17 +110,19 @@ impl Settings {
         ui.add_space(6.0);
         let wish = if running { self.running(ui, paused) } else { self.start(ui) };
         ui.separator();
-        egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-            ui.add_enabled_ui(!running, |ui| {
-                self.data(ui, looker);
-                self.network(ui);
-            });
-            let rates = self.rates(ui, running);
-            ui.add_enabled_ui(!running, |ui| self.keeping(ui));
-            rates
-        })
-        .inner
-        .or(wish)
+        egui::ScrollArea::vertical()
+            .auto_shrink(false)
+            .show(ui, |ui| {
+                ui.add_enabled_ui(!running, |ui| {
+                    self.data(ui, looker);
+                    self.network(ui);
+                });
+                let rates = self.rates(ui, running);
+                ui.add_enabled_ui(!running, |ui| self.keeping(ui));
+                rates
+            })
+            .inner
+            .or(wish)
     }
 
     fn start(&mut self, ui: &mut Ui) -> Option<Wish> {
@@ -167,7 +169,11 @@ impl Settings {
     fn data(&mut self, ui: &mut Ui, looker: &Looker) {
         ui.strong("Pictures");
         ui.horizontal_wrapped(|ui| {
-            if ui.button("Folder...").on_hover_text("Ctrl+O; sub-folders are classes. A folder can also be dropped here").clicked() {
+            if ui
+                .button("Folder...")
+                .on_hover_text("Ctrl+O; sub-folders are classes. A folder can also be dropped here")
+                .clicked()
+            {
                 looker.ask_folder();
             }
             if ui.button("Archive...").on_hover_text("A .zip, .tar, .tar.gz or .tgz of pictures").clicked() {
@@ -233,7 +239,9 @@ impl Settings {
         let train = &mut self.config.train;
         let mut changed = false;
         egui::Grid::new("rates").num_columns(2).spacing([12.0, 6.0]).show(ui, |ui| {
-            for (name, rate) in [("Generator", &mut train.generator_rate), ("Discriminator", &mut train.discriminator_rate)] {
+            for (name, rate) in
+                [("Generator", &mut train.generator_rate), ("Discriminator", &mut train.discriminator_rate)]
+            {
                 let label = ui.label(name);
                 let drag = DragValue::new(rate).range(1e-6..=1e-2).speed(2e-6).max_decimals(6);
                 let tip = "The paper: 0.0002; 0.001 was too high, training became unstable";
@@ -250,8 +258,10 @@ impl Settings {
         ui.strong("Run");
         egui::Grid::new("run").num_columns(2).spacing([12.0, 6.0]).show(ui, |ui| {
             let label = ui.label("Folder");
-            let folder = ui.add(egui::TextEdit::singleline(&mut self.folder).desired_width(170.0)).labelled_by(label.id);
-            self.folder_chosen |= folder.on_hover_text("Checkpoints, metrics.csv and sample grids are kept here").changed();
+            let folder =
+                ui.add(egui::TextEdit::singleline(&mut self.folder).desired_width(170.0)).labelled_by(label.id);
+            self.folder_chosen |=
+                folder.on_hover_text("Checkpoints, metrics.csv and sample grids are kept here").changed();
             ui.end_row();
             let label = ui.label("Steps");
             ui.add(DragValue::new(&mut self.steps).range(0..=100_000_000).speed(100))

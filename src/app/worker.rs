@@ -29,7 +29,10 @@ pub(super) enum Choice {
 pub(super) enum Request {
     Open(Choice),
     /// Samples `chunk * CHUNK ..` of a seed; requests that were overtaken by newer ones are dropped.
-    Draw { seed: u64, chunk: u64 },
+    Draw {
+        seed: u64,
+        chunk: u64,
+    },
     /// Nothing asked before this still counts.
     Forget,
 }
@@ -52,10 +55,12 @@ impl Worker {
         let (outbox, replies) = unbounded();
         let ctx = ctx.clone();
         let answer = outbox.clone();
-        let work = move || serve(&inbox, &device, |reply| {
-            let _ = outbox.send(reply);
-            ctx.request_repaint();
-        });
+        let work = move || {
+            serve(&inbox, &device, |reply| {
+                let _ = outbox.send(reply);
+                ctx.request_repaint();
+            })
+        };
         if let Err(cause) = std::thread::Builder::new().name("explorer".into()).spawn(work) {
             let _ = answer.send(Reply::Failed(format!("the explorer's thread cannot be started: {cause}")));
         }

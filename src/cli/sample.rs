@@ -10,6 +10,7 @@ use clap::Args;
 use npyz::WriterBuilder;
 
 use super::Common;
+use crate::files;
 use crate::image::{Picture, grid};
 use crate::latent;
 use crate::model::{Model, Statistics};
@@ -106,18 +107,12 @@ fn read_z(path: &Path, z_dim: usize) -> anyhow::Result<Vec<f32>> {
 }
 
 fn write_npy(path: &Path, shape: &[u64], values: &[f32]) -> anyhow::Result<()> {
-    let write = || -> std::io::Result<()> {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        std::fs::create_dir_all(folder)?;
-        let file = tempfile::NamedTempFile::new_in(folder)?;
-        let mut out = BufWriter::new(&file);
+    let write = |file: &mut File| -> std::io::Result<()> {
+        let mut out = BufWriter::new(file);
         let mut writer = npyz::WriteOptions::new().default_dtype().shape(shape).writer(&mut out).begin_nd()?;
         writer.extend(values.iter().copied())?;
         writer.finish()?;
-        out.flush()?;
-        drop(out);
-        file.persist(path).map_err(|e| e.error)?;
-        Ok(())
+        out.flush()
     };
-    write().with_context(|| format!("{} cannot be written", path.display()))
+    files::write(path, write).with_context(|| format!("{} cannot be written", path.display()))
 }

@@ -3,6 +3,8 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use crate::files;
+
 /// Why a picture could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum PictureError {
@@ -154,18 +156,9 @@ impl Picture {
     /// # Errors
     /// [`PictureError::Write`] with the file and the cause.
     pub fn write_png(&self, path: &Path) -> Result<(), PictureError> {
-        let write = || -> Result<(), image::ImageError> {
-            let folder = match path.parent() {
-                Some(folder) if !folder.as_os_str().is_empty() => folder,
-                _ => Path::new("."),
-            };
-            std::fs::create_dir_all(folder)?;
-            let mut file = tempfile::NamedTempFile::new_in(folder)?;
-            file.write_all(&self.to_png()?)?;
-            file.persist(path).map_err(|e| e.error)?;
-            Ok(())
-        };
-        write().map_err(|cause| PictureError::Write { path: path.to_owned(), cause })
+        let failed = |cause| PictureError::Write { path: path.to_owned(), cause };
+        let png = self.to_png().map_err(failed)?;
+        files::write(path, |file| file.write_all(&png)).map_err(|cause| failed(cause.into()))
     }
 }
 

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
+use crate::files;
+
 /// The key of the note among safetensors' free metadata.
 const NOTE: &str = "zscape";
 
@@ -122,16 +124,8 @@ impl TensorFile {
     /// # Errors
     /// [`TensorFileError::Io`] naming the file.
     pub fn write(&self, path: &Path, half: bool) -> Result<(), TensorFileError> {
-        let write = || -> std::io::Result<()> {
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            std::fs::create_dir_all(folder)?;
-            let mut file = tempfile::NamedTempFile::new_in(folder)?;
-            file.write_all(&self.to_bytes(half))?;
-            file.as_file().sync_all()?;
-            file.persist(path).map_err(|e| e.error)?;
-            Ok(())
-        };
-        write().map_err(|cause| TensorFileError::Io { path: path.to_owned(), cause })
+        files::write(path, |file| file.write_all(&self.to_bytes(half)).and_then(|()| file.sync_all()))
+            .map_err(|cause| TensorFileError::Io { path: path.to_owned(), cause })
     }
 }
 

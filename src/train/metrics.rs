@@ -4,6 +4,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 
+use crate::files;
+
 /// What one step measured.
 #[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Metrics {
@@ -58,10 +60,7 @@ impl MetricsLog {
             }
         }
         let fresh = kept.is_empty();
-        let folder = path.parent().unwrap_or(Path::new("."));
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(kept.as_bytes())?;
-        file.persist(path).map_err(|e| e.error)?;
+        files::write(path, |file| file.write_all(kept.as_bytes()))?;
         let file = OpenOptions::new().append(true).open(path)?;
         Ok(Self { writer: csv::WriterBuilder::new().has_headers(fresh).from_writer(file) })
     }

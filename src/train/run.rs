@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::checkpoint::{self, Checkpoint, CheckpointError};
 use super::config::RunConfig;
+use crate::files;
 use burn::tensor::Device;
 
 /// Why a run folder could not be used.
@@ -66,12 +67,8 @@ impl Run {
         let write = || -> std::io::Result<()> {
             fs::create_dir_all(folder.join("samples"))?;
             fs::create_dir_all(folder.join("checkpoints"))?;
-            let mut file = tempfile::NamedTempFile::new_in(folder)?;
             let text = toml::to_string(&config).map_err(std::io::Error::other)?;
-            file.write_all(text.as_bytes())?;
-            file.as_file().sync_all()?;
-            file.persist(&path).map_err(|e| e.error)?;
-            Ok(())
+            files::write(&path, |file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
         };
         write().map_err(|cause| RunError::Io { path: path.clone(), cause })?;
         Ok(Self { folder: folder.to_owned(), config })

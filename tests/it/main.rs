@@ -4,6 +4,7 @@ mod command_line;
 mod devices;
 mod killing;
 mod resuming;
+mod window;
 
 use std::path::Path;
 

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::{Scene, Truth};
+use crate::files;
 use crate::image::PictureError;
 
 /// Why a set could not be written.
@@ -48,9 +49,7 @@ pub fn write_set(
 ) -> Result<(), SynthError> {
     let path = folder.join("truth.jsonl");
     let failed = |cause: std::io::Error| SynthError::Truth { path: path.clone(), cause };
-    std::fs::create_dir_all(folder).map_err(failed)?;
-    let list = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-    let mut list = std::io::BufWriter::new(list);
+    let mut list = Vec::new();
     for index in 0..count {
         let sample = scene.draw(seed, index, size);
         let file = format!("{index:06}.png");
@@ -60,10 +59,8 @@ pub fn write_set(
         }
         let line = Line { file: &file, seed, index, truth: &sample.truth };
         serde_json::to_writer(&mut list, &line).map_err(|e| failed(e.into()))?;
-        list.write_all(b"\n").map_err(failed)?;
+        list.push(b'\n');
         progress(index + 1);
     }
-    let list = list.into_inner().map_err(|e| failed(e.into_error()))?;
-    list.persist(&path).map_err(|e| failed(e.error))?;
-    Ok(())
+    files::write(&path, |file| file.write_all(&list)).map_err(failed)
 }

@@ -1,0 +1,139 @@
+//! The window, driven by the labels a person reads.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use egui_kittest::Harness;
+use egui_kittest::kittest::Queryable;
+use zscape::app::{App, Start};
+use zscape::data::Problem;
+use zscape::device::Compute;
+use zscape::image::Picture;
+use zscape::train::{Ending, Event, Metrics, Preview, Progress};
+
+fn window(start: Start) -> Harness<'static, Option<App>> {
+    let draw = move |ui: &mut egui::Ui, app: &mut Option<App>| {
+        let ctx = ui.ctx().clone();
+        app.get_or_insert_with(|| App::new(Compute::cpu(), start.clone(), &ctx)).ui(ui);
+    };
+    Harness::builder().with_size([1280.0, 800.0]).build_ui_state(draw, None)
+}
+
+/// Steps the window until `done`, while its threads work.
+fn until(
+    harness: &mut Harness<'static, Option<App>>,
+    what: &str,
+    done: impl Fn(&Harness<'static, Option<App>>) -> bool,
+) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !done(harness) {
+        assert!(Instant::now() < deadline, "{what} did not happen");
+        std::thread::sleep(Duration::from_millis(10));
+        harness.step();
+    }
+}
+
+fn tell(harness: &mut Harness<'static, Option<App>>, events: impl IntoIterator<Item = Event>) {
+    let ctx = harness.ctx.clone();
+    for event in events {
+        harness.state_mut().as_mut().unwrap().on_event(event, &ctx);
+    }
+    harness.step();
+    harness.step();
+}
+
+fn started() -> Event {
+    Event::Started { step: 0, last: Some(10), folder: "some-run".into(), device: "a device".into() }
+}
+
+fn stepped(step: u64) -> Event {
+    Event::Stepped(Progress {
+        metrics: Metrics { step, loss_d: 1.0, loss_g: 2.0, d_real: 0.7, d_fake: 0.3, ..Metrics::default() },
+        images: step * 4,
+        epoch: Some(0.5),
+        images_per_second: 12.5,
+        seconds_left: Some(90.0),
+    })
+}
+
+#[test]
+fn the_first_start_shows_samples_of_a_bundled_model() {
+    let mut harness = window(Start::default());
+    until(&mut harness, "a sample", |h| h.query_by_label("sample 0").is_some());
+    assert!(harness.query_by_label("Train one on synth:rooms").is_some());
+    harness.get_by_label("Faces").click();
+    until(&mut harness, "the other model", |h| h.query_by_label_contains("of synth:faces").is_some());
+}
+
+#[test]
+fn data_that_cannot_be_used_says_why_and_does_not_start() {
+    let mut harness = window(Start { data: Some("no/such/folder".into()), ..Start::default() });
+    until(&mut harness, "the error", |h| h.query_all_by_label_contains("no/such/folder does not exist").count() > 0);
+    let start = harness.get_by_label("Start training");
+    assert!(start.accesskit_node().is_disabled());
+}
+
+#[test]
+fn what_the_trainer_tells_is_shown() {
+    let mut harness = window(Start { data: Some("synth:rooms".into()), ..Start::default() });
+    let preview = |step| {
+        Event::Previewed(Preview {
+            step,
+            pictures: vec![Picture::new(16, 16, 3, vec![step as u8; 768]); 64],
+            kept: true,
+        })
+    };
+    tell(&mut harness, [started(), preview(0), stepped(1), preview(1), stepped(7)]);
+    assert!(harness.query_by_label_contains("step 7 of 10").is_some());
+    assert!(harness.query_by_label_contains("12.5 images/s").is_some());
+    assert!(harness.query_by_label("after step 1").is_some());
+    harness.get_by_label("frame 0").click();
+    harness.run_steps(3);
+    assert!(harness.query_by_label("before the first step: noise").is_some(), "the filmstrip goes back in time");
+    let problem = Problem { name: "cats/9.png".into(), cause: "not a picture".into() };
+    tell(&mut harness, [Event::Problems { new: vec![problem], total: 1 }]);
+    assert!(harness.query_by_label_contains("cats/9.png").is_some());
+    tell(&mut harness, [Event::Ended(Ending::Failed("the disk is full".into()))]);
+    assert!(harness.query_all_by_label_contains("the disk is full").count() > 0);
+}
+
+#[test]
+fn a_run_is_started_paused_stepped_and_saved_before_the_window_closes() {
+    let folder = tempfile::tempdir().unwrap();
+    let run: PathBuf = folder.path().join("run");
+    let pictures = folder.path().join("pictures");
+    for i in 0..80u8 {
+        Picture::new(16, 16, 3, vec![i; 768]).write_png(&pictures.join(format!("{i}.png"))).unwrap();
+    }
+    let data = pictures.to_string_lossy().into_owned();
+    let mut harness = window(Start { data: Some(data), run: Some(run.clone()), ..Start::default() });
+    harness.step();
+    harness.get_by_label("16").click();
+    until(&mut harness, "the look at the data", |h| h.query_by_label("a look at the data").is_some());
+    harness.get_by_label("Start training").click();
+    until(&mut harness, "the first step", |h| h.query_by_label("Pause").is_some());
+    harness.get_by_label("Pause").click();
+    until(&mut harness, "the pause", |h| h.query_by_label("Go on").is_some());
+    harness.get_by_label("Step").click();
+    until(&mut harness, "a step", |h| {
+        h.query_by_label_contains("images/s").is_some() || h.query_by_label_contains("step 1").is_some()
+    });
+
+    // A person closes the window.
+    let close = |harness: &mut Harness<'static, Option<App>>| {
+        let viewport = harness.input_mut().viewports.entry(egui::ViewportId::ROOT).or_default();
+        viewport.events.push(egui::ViewportEvent::Close);
+        harness.step();
+    };
+    close(&mut harness);
+    until(&mut harness, "the question", |h| h.query_by_label("Training is going on").is_some());
+    harness.get_by_label("Keep training").click();
+    harness.run_steps(3);
+    assert!(harness.query_by_label("Training is going on").is_none());
+    close(&mut harness);
+    until(&mut harness, "the question", |h| h.query_by_label("Save and quit").is_some());
+    harness.get_by_label("Save and quit").click();
+    until(&mut harness, "the end", |h| h.query_by_label_contains("stopped").is_some());
+    let saved = std::fs::read_dir(run.join("checkpoints")).unwrap().count();
+    assert_eq!(saved, 1, "what was learnt is kept");
+}
