@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Makes the README's screenshots: the real window, before, during and after a short training on synth:rooms.
+# Needs xvfb, xdotool, imagemagick. Usage: assets/screenshots.sh [SECONDS OF TRAINING] [WIDTHxHEIGHT] [FOLDER]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+seconds=${1:-240} size=${2:-1280x800} out=$(realpath -m "${3:-assets/screenshots}")
+program=${CARGO_TARGET_DIR:-target}/release/zscape
+[ -x "$program" ] || cargo build --release --locked
+program=$(realpath "$program")
+work=$(mktemp -d)
+mkdir -p "$out"
+Xvfb :97 -screen 0 "${size}x24" >/dev/null 2>&1 &
+server=$!
+trap 'kill $window $server 2>/dev/null || true; rm -rf "$work"' EXIT
+export DISPLAY=:97 XDG_DATA_HOME=$work XDG_RUNTIME_DIR=$work
+sleep 1
+cd "$work"
+"$program" &
+window=$!
+shot() { import -window root "$out/$1.png"; }
+click() { xdotool mousemove "$1" "$2" click 1; sleep 1; xdotool mousemove 5 790; sleep 1; }
+sleep 5
+id=$(xdotool search --onlyvisible --name zscape | head -1)
+xdotool windowsize "$id" "${size%x*}" "${size#*x}" windowmove "$id" 0 0
+sleep 3
+shot explore-dark
+click 172 16
+sleep 3
+shot before-dark
+xdotool key ctrl+t; sleep 2
+shot before-light
+xdotool key ctrl+t; sleep 1
+click 160 62
+sleep "$seconds"
+shot during-dark
+click 215 55
+sleep 5
+xdotool key ctrl+t; sleep 2
+shot after-light
