@@ -25,6 +25,8 @@ pub(super) struct Gallery {
     cell: f32,
     sheets: BTreeMap<u64, TextureHandle>,
     asked: Vec<u64>,
+    /// The chunk that was on the screen last.
+    seen: u64,
     dialog: (Sender<PathBuf>, Receiver<PathBuf>),
 }
 
@@ -42,6 +44,7 @@ impl Gallery {
             cell: 96.0,
             sheets: BTreeMap::new(),
             asked: Vec::new(),
+            seen: 0,
             dialog: unbounded(),
         }
     }
@@ -167,14 +170,14 @@ impl Gallery {
         });
         // Textures far from the screen are let go.
         while self.sheets.len() > KEPT {
-            let seen = self.asked.last().copied().unwrap_or(0);
-            let far = self.sheets.keys().copied().max_by_key(|chunk| chunk.abs_diff(seen));
+            let far = self.sheets.keys().copied().max_by_key(|chunk| chunk.abs_diff(self.seen));
             far.and_then(|chunk| self.sheets.remove(&chunk));
         }
     }
 
     fn sample(&mut self, ui: &mut egui::Ui, number: u64) {
         let chunk = number / CHUNK;
+        self.seen = chunk;
         let Some(sheet) = self.sheets.get(&chunk) else {
             if !self.asked.contains(&chunk) {
                 self.asked.push(chunk);

@@ -250,8 +250,11 @@ fn fit(ui: &mut Ui, texture: &TextureHandle, text: &str) {
     });
 }
 
+/// One of the numbers a step measures.
+type Curve = fn(&Metrics) -> f32;
+
 /// Two curves over the steps: faint as measured, strong smoothed.
-fn plot(ui: &mut Ui, name: &str, history: &History, curves: [(&str, fn(&Metrics) -> f32); 2]) {
+fn plot(ui: &mut Ui, name: &str, history: &History, curves: [(&str, Curve); 2]) {
     if history.metrics.is_empty() {
         ui.weak("drawn as soon as the first step is taken");
         return;
@@ -275,7 +278,7 @@ fn plot(ui: &mut Ui, name: &str, history: &History, curves: [(&str, fn(&Metrics)
 }
 
 /// An exponential average over about 25 steps.
-fn smooth(metrics: &[Metrics], value: fn(&Metrics) -> f32) -> Vec<[f64; 2]> {
+fn smooth(metrics: &[Metrics], value: Curve) -> Vec<[f64; 2]> {
     let mut average = f64::from(metrics.first().map_or(0.0, value));
     let step = |m: &Metrics| {
         average += 0.08 * (f64::from(value(m)) - average);

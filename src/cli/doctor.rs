@@ -55,7 +55,7 @@ impl Doctor {
                 Err(error) => format!("Computing: {error}\n"),
             };
             if self.common.device != Choice::Cpu && !adapters.iter().any(|adapter| adapter.hardware) {
-                text += "  No graphics card was found, so training runs on the CPU: it works, but some hundred times \
+                text += "  No graphics card was found, so training runs on the CPU: it works, but far \
                          slower.\n  If this machine has one, install its Vulkan driver and run this again.\n";
             }
             text += &match &window {

@@ -156,7 +156,7 @@ impl Loader {
     ///
     /// # Errors
     /// [`DataError::SmallerThanBatch`] when too many pictures turn out to be broken.
-    pub fn next(&mut self) -> Result<Batch, DataError> {
+    pub fn next_batch(&mut self) -> Result<Batch, DataError> {
         let mut pixels = Vec::with_capacity(self.batch * self.values);
         let mut count = 0;
         while count < self.batch {
@@ -244,11 +244,11 @@ mod tests {
             let mut straight = Loader::start(dataset.clone(), batch, seed, Place::default(), 1).unwrap();
             let mut place = Place::default();
             for _ in 0..skip {
-                place = straight.next().unwrap().next;
+                place = straight.next_batch().unwrap().next;
             }
             let mut resumed = Loader::start(dataset, batch, seed, place, 3).unwrap();
             for _ in 0..6 {
-                prop_assert_eq!(straight.next().unwrap(), resumed.next().unwrap());
+                prop_assert_eq!(straight.next_batch().unwrap(), resumed.next_batch().unwrap());
             }
         }
     }
@@ -260,7 +260,13 @@ mod tests {
         for epoch in 0..3 {
             let mut seen: Vec<u8> = (0..3)
                 .flat_map(|_| {
-                    loader.next().unwrap().pixels.chunks(4).map(|p| crate::image::from_signed(p[0])).collect::<Vec<_>>()
+                    loader
+                        .next_batch()
+                        .unwrap()
+                        .pixels
+                        .chunks(4)
+                        .map(|p| crate::image::from_signed(p[0]))
+                        .collect::<Vec<_>>()
                 })
                 .collect();
             let order = seen.clone();
@@ -277,7 +283,8 @@ mod tests {
         assert!(message.contains("3 usable pictures") && message.contains("--batch"), "{message}");
         let (_folder, dataset) = set(6, &[0, 1, 2, 3]);
         let mut loader = Loader::start(dataset, 4, 1, Place::default(), 1).unwrap();
-        let message = (0..3).find_map(|_| loader.next().err()).expect("an error, not an endless search").to_string();
+        let message =
+            (0..3).find_map(|_| loader.next_batch().err()).expect("an error, not an endless search").to_string();
         assert!(message.contains("cannot be read"), "{message}");
         assert!(!loader.problems().is_empty());
     }

@@ -302,7 +302,7 @@ impl<'a> Job<'a> {
         let train = &self.options.config.train;
         let model = &self.options.config.model;
         let step = self.state.step + 1;
-        let batch = self.loader.next()?;
+        let batch = self.loader.next_batch()?;
         let shape = [batch.count, model.channels, model.size, model.size];
         let real = Tensor::from_data(TensorData::new(batch.pixels, shape), &self.compute.device);
         let rates = Rates { generator: self.state.generator_rate, discriminator: self.state.discriminator_rate };
