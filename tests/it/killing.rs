@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rand::{RngExt, SeedableRng};
 
-const KILLS: u64 = 12;
+const KILLS: u64 = 16;
 
 fn start(run: &Path, resume: bool) -> Child {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("zscape"));
@@ -25,6 +25,12 @@ fn newest(run: &Path) -> u64 {
     entries.filter_map(|e| e.file_name().to_str()?.strip_prefix("step-")?.parse().ok()).max().unwrap_or(0)
 }
 
+/// Checkpoints half written.
+fn writing(run: &Path) -> usize {
+    let entries = std::fs::read_dir(run.join("checkpoints")).into_iter().flatten().flatten();
+    entries.filter(|e| e.file_name().to_string_lossy().starts_with(".writing-")).count()
+}
+
 #[test]
 fn a_killed_run_resumes_from_its_last_whole_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
@@ -34,7 +40,6 @@ fn a_killed_run_resumes_from_its_last_whole_checkpoint() {
     for kill in 0..KILLS {
         let before = newest(&run);
         let mut child = start(&run, kill > 0);
-        // Nearly all of this run's time is saving; the moment within it is the seed's.
         let deadline = Instant::now() + Duration::from_secs(60);
         while newest(&run) < before + 3 {
             if let Some(status) = child.try_wait().unwrap() {
@@ -44,11 +49,19 @@ fn a_killed_run_resumes_from_its_last_whole_checkpoint() {
             assert!(Instant::now() < deadline, "kill {kill}: no progress beyond step {before}");
             std::thread::sleep(Duration::from_millis(1));
         }
-        std::thread::sleep(Duration::from_micros(rng.random_range(0..30_000)));
+        if kill % 2 == 0 {
+            // While a checkpoint is being written ...
+            while writing(&run) == 0 {
+                assert!(Instant::now() < deadline, "kill {kill}: nothing more was saved after step {before}");
+                std::hint::spin_loop();
+            }
+        } else {
+            // ... or whenever the seed says.
+            std::thread::sleep(Duration::from_micros(rng.random_range(0..30_000)));
+        }
         child.kill().unwrap();
         child.wait().unwrap();
-        let left = std::fs::read_dir(run.join("checkpoints")).unwrap().flatten();
-        interrupted += left.filter(|e| e.file_name().to_string_lossy().starts_with(".writing-")).count();
+        interrupted += writing(&run);
         let step = newest(&run);
         let whole = run.join(format!("checkpoints/step-{step:08}"));
         for file in ["model.safetensors", "optimisers.safetensors"] {
