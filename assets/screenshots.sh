@@ -19,6 +19,8 @@ cd "$work"
 window=$!
 shot() { import -window root "$out/$1.png"; }
 click() { xdotool mousemove "$1" "$2" click 1; sleep 1; xdotool mousemove 5 790; sleep 1; }
+# No window manager gives the keyboard's focus here, so the theme's button is used and not its shortcut.
+theme() { click $((${size%x*} - 51)) 16; }
 sleep 5
 id=$(xdotool search --onlyvisible --name zscape | head -1)
 xdotool windowsize "$id" "${size%x*}" "${size#*x}" windowmove "$id" 0 0
@@ -27,13 +29,13 @@ shot explore-dark
 click 172 16
 sleep 3
 shot before-dark
-xdotool key ctrl+t; sleep 2
+theme
 shot before-light
-xdotool key ctrl+t; sleep 1
+theme
 click 160 62
 sleep "$seconds"
 shot during-dark
 click 215 55
 sleep 5
-xdotool key ctrl+t; sleep 2
+theme
 shot after-light
