@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::RwLock;
 
 use rand::SeedableRng;
 use rand::seq::index;
 use rand_chacha::ChaCha8Rng;
 
-use super::archive::{Archive, Entry};
+use super::archive::{Archive, Entry, FILE_LIMIT};
+use super::folder::{classes, list, shown};
 use super::prepare::{decode, fit};
 use super::source::{DataError, Source};
 use super::synth::Scene;
@@ -17,7 +18,8 @@ use crate::image::Picture;
 
 /// Bytes of prepared pictures that are kept in memory: small sets are decoded once, larger ones still train.
 const CACHE_BYTES: usize = 1 << 30;
-const EXTENSIONS: [&str; 11] = ["png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff", "ppm", "pgm", "pnm"];
+/// Pictures that [`peek`] tries for each that it is to show, so that a wholly broken set does not keep it for ever.
+const TRIES: usize = 4;
 
 /// A picture that was skipped.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -30,7 +32,8 @@ pub struct Problem {
 
 #[derive(Debug)]
 enum Store {
-    Folder(PathBuf, Vec<String>),
+    /// The folder, and the pictures' paths inside.
+    Folder(PathBuf, Vec<PathBuf>),
     Archive(Archive),
     Synth(Scene, u64),
 }
@@ -43,7 +46,7 @@ pub struct Dataset {
     size: usize,
     channels: usize,
     classes: Vec<String>,
-    class_of: Vec<usize>,
+    class_of: Vec<Option<usize>>,
     cache: RwLock<HashMap<u64, Picture>>,
 }
 
@@ -55,13 +58,12 @@ impl Dataset {
     pub fn open(source: &Source, size: usize, channels: usize, seed: u64) -> Result<Self, DataError> {
         let (store, names) = match source {
             Source::Folder(root) => {
-                let names = list(root)?;
-                (Store::Folder(root.clone(), names.clone()), names)
+                let files = list(root)?;
+                let names: Vec<_> = files.iter().map(|inside| shown(inside)).collect();
+                (Store::Folder(root.clone(), files), names)
             }
             Source::Archive(path) => {
-                let mut archive = Archive::open(path)?;
-                archive.entries.retain(|entry| is_picture(&entry.name));
-                archive.entries.sort_by(|a, b| a.name.cmp(&b.name));
+                let archive = Archive::open(path)?;
                 let names = archive.entries.iter().map(|entry| entry.name.clone()).collect();
                 (Store::Archive(archive), names)
             }
@@ -78,7 +80,7 @@ impl Dataset {
     /// How many pictures; `None` when they never end.
     pub fn len(&self) -> Option<usize> {
         match &self.store {
-            Store::Folder(_, names) => Some(names.len()),
+            Store::Folder(_, files) => Some(files.len()),
             Store::Archive(archive) => Some(archive.entries.len()),
             Store::Synth(..) => None,
         }
@@ -94,20 +96,31 @@ impl Dataset {
         &self.source
     }
 
-    /// The classes, by name; empty when all pictures lie in one folder.
+    /// Width and height of every picture.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// 1 (grey) or 3 (red, green, blue).
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+
+    /// The classes, sorted by name: the first folders below the one that all pictures have in common, or the next level
+    /// where those only part the set (`train`, `test`). Empty with fewer than two.
     pub fn classes(&self) -> &[String] {
         &self.classes
     }
 
-    /// The class of picture `index`, where there are classes.
+    /// The class of picture `index`, as an index into [`Dataset::classes`]; `None` where it has none.
     pub fn class(&self, index: u64) -> Option<usize> {
-        self.class_of.get(index as usize).copied()
+        self.class_of.get(index as usize).copied().flatten()
     }
 
     /// What picture `index` is called.
     pub fn name(&self, index: u64) -> String {
         match &self.store {
-            Store::Folder(_, names) => names.get(index as usize).cloned().unwrap_or_default(),
+            Store::Folder(_, files) => files.get(index as usize).map(|inside| shown(inside)).unwrap_or_default(),
             Store::Archive(archive) => archive.entries.get(index as usize).map(|e| e.name.clone()).unwrap_or_default(),
             Store::Synth(scene, seed) => format!("{scene} {index} of seed {seed}"),
         }
@@ -136,9 +149,12 @@ impl Dataset {
 
     fn prepare(&self, index: u64) -> Result<Picture, String> {
         let decoded = match &self.store {
-            Store::Folder(root, names) => {
-                let name = names.get(index as usize).ok_or("there is no such picture")?;
-                decode(&std::fs::read(root.join(name)).map_err(|e| e.to_string())?)?
+            Store::Folder(root, files) => {
+                let path = root.join(files.get(index as usize).ok_or("there is no such picture")?);
+                if std::fs::metadata(&path).map_err(|e| e.to_string())?.len() > FILE_LIMIT {
+                    return Err("it is larger than 1 GiB".to_owned());
+                }
+                decode(&std::fs::read(path).map_err(|e| e.to_string())?)?
             }
             Store::Archive(archive) => {
                 let entry: &Entry = archive.entries.get(index as usize).ok_or("there is no such picture")?;
@@ -150,16 +166,22 @@ impl Dataset {
     }
 }
 
-/// Up to `count` pictures, picked by `seed`, for a look before training, and those that could not be read.
+/// Up to `count` pictures, picked by `seed`, for a look before training, and those that could not be read on the way.
+///
+/// Reads and decodes on the calling thread; a window calls it from another than its own.
 pub fn peek(dataset: &Dataset, count: usize, seed: u64) -> (Vec<(u64, Picture)>, Vec<Problem>) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let tries = count.saturating_mul(TRIES);
     let picked: Vec<u64> = match dataset.len() {
-        Some(length) => index::sample(&mut rng, length, count.min(length)).iter().map(|i| i as u64).collect(),
-        None => (0..count as u64).collect(),
+        Some(length) => index::sample(&mut rng, length, tries.min(length)).iter().map(|i| i as u64).collect(),
+        None => (0..tries as u64).collect(),
     };
     let mut pictures = Vec::new();
     let mut problems = Vec::new();
     for index in picked {
+        if pictures.len() == count {
+            break;
+        }
         match dataset.picture(index) {
             Ok(picture) => pictures.push((index, picture)),
             Err(problem) => problems.push(problem),
@@ -168,52 +190,11 @@ pub fn peek(dataset: &Dataset, count: usize, seed: u64) -> (Vec<(u64, Picture)>,
     (pictures, problems)
 }
 
-fn is_picture(name: &str) -> bool {
-    let path = Path::new(name);
-    let hidden = path.iter().any(|part| {
-        let part = part.to_string_lossy();
-        part == "__MACOSX" || (part.starts_with('.') && part != "." && part != "..")
-    });
-    let known = path.extension().is_some_and(|end| EXTENSIONS.contains(&end.to_string_lossy().to_lowercase().as_str()));
-    known && !hidden
-}
-
-/// The pictures under `root`, as sorted paths relative to it.
-fn list(root: &Path) -> Result<Vec<String>, DataError> {
-    let mut names = Vec::new();
-    for entry in walkdir::WalkDir::new(root).follow_links(true) {
-        let entry = entry.map_err(|e| DataError::Io {
-            path: e.path().unwrap_or(root).to_owned(),
-            cause: e.into_io_error().unwrap_or_else(|| std::io::Error::other("the folder contains itself")),
-        })?;
-        if entry.file_type().is_file()
-            && let Ok(inside) = entry.path().strip_prefix(root)
-            && is_picture(&inside.to_string_lossy())
-        {
-            names.push(inside.to_string_lossy().into_owned());
-        }
-    }
-    names.sort();
-    Ok(names)
-}
-
-/// The folders that pictures lie in are their classes, if there are at least two.
-fn classes(names: &[String]) -> (Vec<String>, Vec<usize>) {
-    let folder = |name: &String| Path::new(name).parent().unwrap_or(Path::new("")).to_string_lossy().into_owned();
-    let mut classes: Vec<String> = names.iter().map(folder).collect();
-    classes.sort();
-    classes.dedup();
-    if classes.len() < 2 {
-        return (Vec::new(), Vec::new());
-    }
-    let class_of = names.iter().map(|name| classes.binary_search(&folder(name)).unwrap_or(0)).collect();
-    (classes, class_of)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::io::Write;
+    use std::path::Path;
 
     fn picture(shade: u8) -> Picture {
         Picture::new(20, 16, 3, vec![shade; 20 * 16 * 3])
@@ -272,7 +253,7 @@ mod tests {
         for path in [&tar_path, &gz_path, &zip_path] {
             let dataset = open(path).unwrap();
             assert_eq!(shades(&dataset), [0, 40, 80], "{}", path.display());
-            assert_eq!(dataset.classes().len(), 2, "{}", path.display());
+            assert_eq!(dataset.classes(), ["cats", "dogs"], "{}", path.display());
             let bytes = std::fs::read(path).unwrap();
             let cut = place.path().join(format!("cut-{}", path.file_name().unwrap().to_string_lossy()));
             std::fs::write(&cut, &bytes[..bytes.len() / 3]).unwrap();
@@ -300,5 +281,27 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let message = open(folder.path()).unwrap_err().to_string();
         assert!(message.contains("holds no pictures"), "{message}");
+    }
+
+    #[test]
+    fn a_look_shows_other_pictures_in_place_of_broken_ones() {
+        let folder = folder();
+        std::fs::write(folder.path().join("cats/9.png"), "text").unwrap();
+        let dataset = open(folder.path()).unwrap();
+        for seed in 0..8 {
+            assert_eq!(peek(&dataset, 3, seed).0.len(), 3, "seed {seed}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_name_that_is_not_unicode_is_read_and_a_dangling_link_is_a_problem() {
+        use std::os::unix::ffi::OsStrExt;
+        let folder = folder();
+        picture(9).write_png(&folder.path().join(std::ffi::OsStr::from_bytes(b"caf\xe9.png"))).unwrap();
+        std::os::unix::fs::symlink("nowhere", folder.path().join("dogs/7.png")).unwrap();
+        let (pictures, problems) = peek(&open(folder.path()).unwrap(), 9, 1);
+        assert_eq!(pictures.len(), 4);
+        assert_eq!(problems.iter().map(|problem| problem.name.as_str()).collect::<Vec<_>>(), ["dogs/7.png"]);
     }
 }

@@ -11,10 +11,11 @@ use rand_chacha::ChaCha8Rng;
 
 use super::dataset::{Dataset, Problem};
 use super::source::DataError;
-use crate::image::Picture;
 
-/// Batches that are decoded ahead: this bounds the memory.
+/// Batches that are decoded ahead.
 const AHEAD: usize = 4;
+/// Bytes that may wait decoded ahead where those batches are large; one batch may always.
+const AHEAD_BYTES: usize = 256 << 20;
 
 /// A place in the data: the epoch's shuffled order, and how much of it is used. With the seed it decides all that follows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -72,28 +73,32 @@ impl Order {
     }
 }
 
-type Decoded = (u64, Result<Picture, Problem>);
+/// A picture as network values `[channels, size, size]`, or why there is none.
+type Values = Result<Vec<f32>, Problem>;
 
 /// Hands out batches; its threads end with it.
 pub struct Loader {
     dataset: Arc<Dataset>,
     batch: usize,
+    /// Values of one picture.
     values: usize,
+    /// Pictures asked for and not yet used, at most: this bounds the memory.
+    window: u64,
     /// What has been asked for, and what has been used: the same order at two places.
     asked: Order,
     used: Order,
     sent: u64,
     taken: u64,
-    early: BTreeMap<u64, Result<Picture, Problem>>,
+    early: BTreeMap<u64, Values>,
     problems: Vec<Problem>,
     broken: std::collections::HashSet<u64>,
     jobs: Option<Sender<(u64, u64)>>,
-    decoded: Receiver<Decoded>,
+    decoded: Receiver<(u64, Values)>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Loader {
-    /// Starts `threads` decoding threads for batches of `batch` pictures, from `place` on.
+    /// Starts `threads` decoding threads (at least one) for batches of `batch` pictures (at least one), from `place` on.
     ///
     /// # Errors
     /// [`DataError::SmallerThanBatch`] when the set cannot fill one.
@@ -104,7 +109,9 @@ impl Loader {
         place: Place,
         threads: usize,
     ) -> Result<Self, DataError> {
-        let first = dataset.picture(0).map_or(0, |picture| picture.pixels().len());
+        let batch = batch.max(1);
+        let values = dataset.size() * dataset.size() * dataset.channels();
+        let window = (batch * AHEAD).min(AHEAD_BYTES / (values * size_of::<f32>()).max(1)).max(batch) as u64;
         let (jobs, inbox) = unbounded::<(u64, u64)>();
         let (outbox, decoded) = unbounded();
         let mut loader = Self {
@@ -112,7 +119,8 @@ impl Loader {
             used: Order::new(dataset.len(), seed, place),
             dataset,
             batch,
-            values: first,
+            values,
+            window,
             sent: 0,
             taken: 0,
             early: BTreeMap::new(),
@@ -127,7 +135,13 @@ impl Loader {
             let (dataset, inbox, outbox) = (loader.dataset.clone(), inbox.clone(), outbox.clone());
             let work = move || {
                 for (number, index) in inbox {
-                    if outbox.send((number, dataset.picture(index))).is_err() {
+                    // The trainer only copies: turning bytes into planes of values is done here too.
+                    let values = dataset.picture(index).map(|picture| {
+                        let mut values = vec![0.0; picture.pixels().len()];
+                        picture.write_chw(&mut values);
+                        values
+                    });
+                    if outbox.send((number, values)).is_err() {
                         return;
                     }
                 }
@@ -145,6 +159,7 @@ impl Loader {
                 source_name: self.dataset.source().to_string(),
                 pictures: length as u64 - skipped,
                 skipped,
+                first: self.problems.first().cloned(),
                 batch: self.batch,
             }),
             _ => Ok(()),
@@ -155,16 +170,16 @@ impl Loader {
     /// filled from the next epoch's order.
     ///
     /// # Errors
-    /// [`DataError::SmallerThanBatch`] when too many pictures turn out to be broken.
+    /// [`DataError::SmallerThanBatch`] when too many pictures turn out to be broken, then and ever after.
     pub fn next_batch(&mut self) -> Result<Batch, DataError> {
+        // Without this, a caller that asks again after the error would wait for pictures that never come.
+        self.check()?;
         let mut pixels = Vec::with_capacity(self.batch * self.values);
         let mut count = 0;
         while count < self.batch {
             match self.decoded()? {
-                (_, Ok(picture)) => {
-                    let from = pixels.len();
-                    pixels.resize(from + picture.pixels().len(), 0.0);
-                    picture.write_chw(&mut pixels[from..]);
+                (_, Ok(values)) => {
+                    pixels.extend_from_slice(&values);
                     count += 1;
                 }
                 (index, Err(problem)) => {
@@ -179,9 +194,9 @@ impl Loader {
     }
 
     /// The next picture of the order with its index.
-    fn decoded(&mut self) -> Result<Decoded, DataError> {
+    fn decoded(&mut self) -> Result<(u64, Values), DataError> {
         let Some(jobs) = &self.jobs else { return Err(DataError::ThreadsGone) };
-        while self.sent < self.taken + (self.batch * AHEAD) as u64 {
+        while self.sent < self.taken + self.window {
             jobs.send((self.sent, self.asked.next())).map_err(|_| DataError::ThreadsGone)?;
             self.sent += 1;
         }
@@ -216,6 +231,7 @@ impl Drop for Loader {
 mod tests {
     use super::*;
     use crate::data::Source;
+    use crate::image::Picture;
     use proptest::prelude::*;
 
     fn set(good: usize, broken: &[usize]) -> (tempfile::TempDir, Arc<Dataset>) {
@@ -285,7 +301,20 @@ mod tests {
         let mut loader = Loader::start(dataset, 4, 1, Place::default(), 1).unwrap();
         let message =
             (0..3).find_map(|_| loader.next_batch().err()).expect("an error, not an endless search").to_string();
-        assert!(message.contains("cannot be read"), "{message}");
+        assert!(message.contains("cannot be read, the first is") && message.contains(".png: "), "{message}");
         assert!(!loader.problems().is_empty());
+        assert!(loader.next_batch().is_err(), "asking again gives the error again");
+    }
+
+    #[test]
+    fn a_loader_that_is_dropped_ends_its_threads_whatever_is_still_asked_for() {
+        let (_folder, dataset) = set(12, &[]);
+        for batches in 0..3 {
+            let mut loader = Loader::start(dataset.clone(), 4, 7, Place::default(), 3).unwrap();
+            for _ in 0..batches {
+                loader.next_batch().unwrap();
+            }
+        }
+        assert_eq!(Arc::strong_count(&dataset), 1, "no thread holds the set any more");
     }
 }

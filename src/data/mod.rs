@@ -2,6 +2,7 @@
 
 mod archive;
 mod dataset;
+mod folder;
 mod loader;
 mod prepare;
 mod source;

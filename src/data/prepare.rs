@@ -1,9 +1,11 @@
 //! From a file's bytes to a square picture of the networks' size: decode, turn upright, crop the centre, resize.
 
+use std::borrow::Cow;
 use std::io::Cursor;
 
 use fast_image_resize as fir;
-use image::{DynamicImage, ImageDecoder, ImageReader, Rgba};
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageReader, Limits, Rgba};
 
 use crate::image::Picture;
 
@@ -11,7 +13,10 @@ use crate::image::Picture;
 pub(super) fn decode(bytes: &[u8]) -> Result<Picture, String> {
     let read = || -> image::ImageResult<DynamicImage> {
         let mut decoder = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?.into_decoder()?;
-        let orientation = decoder.orientation()?;
+        // The crate holds only the decoders' own buffers to its limit (512 MiB), not the picture they fill.
+        Limits::default().reserve(decoder.total_bytes())?;
+        // An unreadable mark says nothing about the picture.
+        let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
         let mut decoded = DynamicImage::from_decoder(decoder)?;
         decoded.apply_orientation(orientation);
         Ok(decoded)
@@ -32,33 +37,35 @@ fn on_white(decoded: &DynamicImage) -> DynamicImage {
 }
 
 /// The centre square of a picture, `size` x `size`, with `channels` channels; Lanczos over the whole footprint of each
-/// new pixel, so that shrinking averages instead of skipping.
+/// new pixel, so that shrinking averages instead of skipping. A square that has the size already keeps its pixels.
 pub(super) fn fit(picture: &Picture, size: usize, channels: usize) -> Result<Picture, String> {
-    let picture = to_channels(picture, channels);
     let (width, height) = (picture.width(), picture.height());
-    if width == size && height == size {
-        return Ok(picture.into_owned());
-    }
     if width == 0 || height == 0 {
         return Err("it has no pixels".to_owned());
     }
-    let side = width.min(height) as f64;
-    let kind = if channels == 1 { fir::PixelType::U8 } else { fir::PixelType::U8x3 };
-    let from =
-        fir::images::ImageRef::new(width as u32, height as u32, picture.pixels(), kind).map_err(|e| e.to_string())?;
-    let mut to = fir::images::Image::new(size as u32, size as u32, kind);
-    let options = fir::ResizeOptions::new().resize_alg(fir::ResizeAlg::Convolution(fir::FilterType::Lanczos3)).crop(
-        (width as f64 - side) / 2.0,
-        (height as f64 - side) / 2.0,
-        side,
-        side,
-    );
-    fir::Resizer::new().resize(&from, &mut to, &options).map_err(|e| e.to_string())?;
-    Ok(Picture::new(size, size, channels, to.into_vec()))
+    // The fewer channels are resized: to grey before, to colour after.
+    let narrow = if channels == 1 { to_channels(picture, 1) } else { Cow::Borrowed(picture) };
+    let depth = narrow.channels();
+    let side = width.min(height);
+    let (left, top) = ((width - side) / 2, (height - side) / 2);
+    let fitted = if side == size {
+        let rows = narrow.pixels().chunks_exact(width * depth).skip(top).take(side);
+        rows.flat_map(|row| &row[left * depth..(left + side) * depth]).copied().collect()
+    } else {
+        let kind = if depth == 1 { fir::PixelType::U8 } else { fir::PixelType::U8x3 };
+        let from = fir::images::ImageRef::new(width as u32, height as u32, narrow.pixels(), kind)
+            .map_err(|e| e.to_string())?;
+        let mut to = fir::images::Image::new(size as u32, size as u32, kind);
+        let options = fir::ResizeOptions::new()
+            .resize_alg(fir::ResizeAlg::Convolution(fir::FilterType::Lanczos3))
+            .crop(left as f64, top as f64, side as f64, side as f64);
+        fir::Resizer::new().resize(&from, &mut to, &options).map_err(|e| e.to_string())?;
+        to.into_vec()
+    };
+    Ok(to_channels(&Picture::new(size, size, depth, fitted), channels).into_owned())
 }
 
-fn to_channels(picture: &Picture, channels: usize) -> std::borrow::Cow<'_, Picture> {
-    use std::borrow::Cow;
+fn to_channels(picture: &Picture, channels: usize) -> Cow<'_, Picture> {
     let (width, height) = (picture.width(), picture.height());
     match (picture.channels(), channels) {
         (1, 3) => Cow::Owned(Picture::new(width, height, 3, picture.to_rgb())),
@@ -111,5 +118,44 @@ mod tests {
         assert_eq!(decode(&png).unwrap().pixels(), [255; 12]);
         assert!(decode(&png[..20]).is_err());
         assert!(decode(b"").is_err());
+    }
+
+    #[test]
+    fn a_crop_of_the_right_size_keeps_its_pixels() {
+        let wide = Picture::new(7, 4, 1, (0..28).map(|i| i * 9).collect());
+        let expected: Vec<u8> = wide.pixels().chunks(7).flat_map(|row| row[1..5].to_vec()).collect();
+        assert_eq!(fit(&wide, 4, 1).unwrap().pixels(), expected);
+        let coloured = expected.iter().flat_map(|&grey| [grey; 3]).collect::<Vec<_>>();
+        assert_eq!(fit(&wide, 4, 3).unwrap().pixels(), coloured);
+    }
+
+    #[test]
+    fn a_camera_held_upright_gives_an_upright_picture() {
+        use image::ImageEncoder;
+        // Dark on the left, light on the right; mark 6 turns it clockwise: dark on top.
+        let pixels: Vec<u8> = (0..32 * 16).map(|i| if i % 32 < 16 { 0 } else { 255 }).collect();
+        let mut jpeg = Vec::new();
+        let mut encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut jpeg, 95);
+        let exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+        encoder.set_exif_metadata(exif.to_vec()).unwrap();
+        encoder.write_image(&pixels, 32, 16, image::ExtendedColorType::L8).unwrap();
+        let upright = decode(&jpeg).unwrap();
+        assert_eq!((upright.width(), upright.height(), upright.channels()), (16, 32, 1));
+        assert!(upright.pixels()[8] < 20 && upright.pixels()[31 * 16 + 8] > 235);
+    }
+
+    #[test]
+    fn sixteen_bits_become_eight() {
+        let mut png = Vec::new();
+        let deep = image::ImageBuffer::<image::Luma<u16>, _>::from_pixel(2, 2, image::Luma([0x8080]));
+        deep.write_to(&mut Cursor::new(&mut png), image::ImageFormat::Png).unwrap();
+        assert_eq!(decode(&png).unwrap(), Picture::new(2, 2, 1, vec![0x80; 4]));
+    }
+
+    #[test]
+    fn a_picture_of_absurd_size_is_refused_before_it_fills_the_memory() {
+        // A portable graymap needs no more than a header to announce 90 GB.
+        let cause = decode(b"P5 300000 300000 255\n").unwrap_err();
+        assert!(cause.to_lowercase().contains("memory") || cause.contains("limit"), "{cause}");
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::dataset::Problem;
 use super::synth::Scene;
 
 /// Why pictures cannot be had.
@@ -31,14 +32,13 @@ pub enum DataError {
         name: String,
     },
     /// No pictures in it.
-    #[error("{path} holds no pictures (png, jpg, jpeg, webp, bmp, gif, tif, tiff, ppm, pgm)")]
+    #[error("{path} holds no pictures (png, jpg, webp, bmp, gif, tiff, ppm, pgm); check what is inside")]
     Empty {
         /// The folder or archive.
         path: PathBuf,
     },
     /// Too few pictures to fill one batch.
-    #[error("{source_name} has {pictures} usable pictures, fewer than one batch of {batch}{}; lower --batch or add pictures",
-        if *skipped > 0 { format!(" ({skipped} cannot be read)") } else { String::new() })]
+    #[error("{source_name} has {pictures} usable pictures, fewer than one batch of {batch}{}; lower --batch or add pictures", unread(*skipped, first.as_ref()))]
     SmallerThanBatch {
         /// The source.
         source_name: String,
@@ -46,11 +46,13 @@ pub enum DataError {
         pictures: u64,
         /// Pictures that could not be read.
         skipped: u64,
+        /// The first of these.
+        first: Option<Problem>,
         /// The batch.
         batch: usize,
     },
     /// The file system refused.
-    #[error("{path}: {cause}")]
+    #[error("cannot read {path}: {cause}; check that it is still there and that you may read it")]
     Io {
         /// The file or folder.
         path: PathBuf,
@@ -65,9 +67,28 @@ pub enum DataError {
         /// What the reader said.
         cause: String,
     },
+    /// A compressed tar found no room to be unpacked.
+    #[error(
+        "{path} has to be unpacked into {folder} and that failed: {cause}; make room there, set TMPDIR to a roomier folder, or give an unpacked folder or a .zip"
+    )]
+    Unpack {
+        /// The archive.
+        path: PathBuf,
+        /// The folder of temporary files.
+        folder: PathBuf,
+        /// What the file system said.
+        cause: std::io::Error,
+    },
     /// The decoding threads are gone.
     #[error("the threads that decode pictures ended unexpectedly; start the run again with --resume")]
     ThreadsGone,
+}
+
+fn unread(skipped: u64, first: Option<&Problem>) -> String {
+    match first {
+        Some(Problem { name, cause }) => format!(" ({skipped} cannot be read, the first is {name}: {cause})"),
+        None => String::new(),
+    }
 }
 
 /// Where pictures come from.

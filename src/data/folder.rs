@@ -1,0 +1,167 @@
+//! Which files are pictures, where they lie in a folder, and which classes their folders make.
+
+use std::path::{Component, Path, PathBuf};
+
+use super::source::DataError;
+
+/// The ends of names that are taken for pictures; what a file really is, its first bytes decide.
+const EXTENSIONS: [&str; 15] =
+    ["png", "jpg", "jpeg", "jpe", "jfif", "webp", "bmp", "gif", "tif", "tiff", "ppm", "pgm", "pbm", "pnm", "pam"];
+
+/// Folders that part a set for evaluation and say nothing of what is on its pictures.
+const SPLITS: [&str; 10] =
+    ["train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval", "unlabeled"];
+
+/// Whether a path inside a set is a picture's, and not of a hidden file or of what macOS adds to archives.
+pub(super) fn is_picture(name: &str) -> bool {
+    let known = Path::new(name)
+        .extension()
+        .and_then(|end| end.to_str())
+        .is_some_and(|end| EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(end)));
+    known && !name.split('/').any(is_hidden)
+}
+
+fn is_hidden(part: &str) -> bool {
+    part == "__MACOSX" || part.starts_with('.')
+}
+
+/// A path inside a set as it is shown and sorted: the same for a folder and its archive, on every system.
+pub(super) fn shown(inside: &Path) -> String {
+    let parts = inside.components().filter_map(|part| match part {
+        Component::Normal(part) => Some(part.to_string_lossy()),
+        _ => None,
+    });
+    parts.collect::<Vec<_>>().join("/")
+}
+
+/// The pictures under `root`, as paths relative to it, sorted by what [`shown`] makes of them.
+///
+/// Links are followed. One that leads nowhere stays in the list, to be reported as a picture that cannot be read; one
+/// that leads back to a folder it lies in is passed over.
+pub(super) fn list(root: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let mut files = Vec::new();
+    let walk = walkdir::WalkDir::new(root).follow_links(true).into_iter();
+    for entry in walk.filter_entry(|e| e.depth() == 0 || !is_hidden(&e.file_name().to_string_lossy())) {
+        let path = match entry {
+            Ok(entry) if entry.file_type().is_file() => entry.into_path(),
+            Ok(_) => continue,
+            Err(error) if error.loop_ancestor().is_some() => {
+                tracing::debug!("passed over: {error}");
+                continue;
+            }
+            Err(error) => match error.path() {
+                Some(path) if path.is_symlink() => path.to_owned(),
+                path => {
+                    let path = path.unwrap_or(root).to_owned();
+                    let cause = error.into_io_error().unwrap_or_else(|| std::io::Error::other("it cannot be listed"));
+                    return Err(DataError::Io { path, cause });
+                }
+            },
+        };
+        if let Ok(inside) = path.strip_prefix(root)
+            && is_picture(&shown(inside))
+        {
+            files.push(inside.to_owned());
+        }
+    }
+    files.sort_by_cached_key(|inside| shown(inside));
+    Ok(files)
+}
+
+/// The classes, sorted, and each picture's: the folders at the first level below what all pictures have in common.
+///
+/// Where these are only parts of a set (`train`, `test`), the level below counts instead. Fewer than two folders make no
+/// classes, and a picture beside the folders has none.
+pub(super) fn classes(names: &[String]) -> (Vec<String>, Vec<Option<usize>>) {
+    let mut level = common(names);
+    let at = |name: &'_ String, level: usize| folders(name).nth(level).map(str::to_owned);
+    let distinct = |level: usize| {
+        let mut found: Vec<_> = names.iter().filter_map(|name| at(name, level)).collect();
+        found.sort_unstable();
+        found.dedup();
+        found
+    };
+    let mut classes = distinct(level);
+    if classes.iter().all(|class| SPLITS.iter().any(|split| split.eq_ignore_ascii_case(class))) {
+        level += 1;
+        classes = distinct(level);
+    }
+    if classes.len() < 2 {
+        return (Vec::new(), Vec::new());
+    }
+    let class_of = names.iter().map(|name| at(name, level).and_then(|class| classes.binary_search(&class).ok()));
+    let class_of = class_of.collect();
+    (classes, class_of)
+}
+
+/// The folders on the way to a picture, from the top.
+fn folders(name: &str) -> impl Iterator<Item = &str> {
+    name.rsplit_once('/').into_iter().flat_map(|(folder, _)| folder.split('/'))
+}
+
+/// How many folders all pictures have in common.
+fn common(names: &[String]) -> usize {
+    let Some(first) = names.first() else { return 0 };
+    let shared: Vec<_> = folders(first).collect();
+    names.iter().fold(shared.len(), |level, name| {
+        shared[..level].iter().zip(folders(name)).take_while(|(a, b)| **a == *b).count()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(names: &[&str]) -> (Vec<String>, Vec<Option<usize>>) {
+        classes(&names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn folders_below_the_common_one_are_classes() {
+        assert_eq!(
+            of(&["set/cats/a.png", "set/cats/old/b.png", "set/dogs/c.png"]),
+            (vec!["cats".into(), "dogs".into()], vec![Some(0), Some(0), Some(1)])
+        );
+        assert_eq!(
+            of(&["a.png", "cats/b.png", "dogs/c.png"]),
+            (vec!["cats".into(), "dogs".into()], vec![None, Some(0), Some(1)])
+        );
+    }
+
+    #[test]
+    fn one_folder_makes_no_classes() {
+        assert_eq!(of(&["faces/a.png", "faces/b.png"]), (vec![], vec![]));
+        assert_eq!(of(&["a.png", "b.png"]), (vec![], vec![]));
+        assert_eq!(of(&["test/a.png", "train/b.png"]), (vec![], vec![]), "parts of a set are not classes");
+        assert_eq!(of(&[]), (vec![], vec![]));
+    }
+
+    #[test]
+    fn parts_of_a_set_share_their_classes() {
+        assert_eq!(
+            of(&["Test/cat/a.png", "Train/cat/b.png", "Train/dog/c.png"]),
+            (vec!["cat".into(), "dog".into()], vec![Some(0), Some(0), Some(1)])
+        );
+    }
+
+    #[test]
+    fn only_visible_pictures_count() {
+        for name in ["a.png", "b/A.JPEG", "c.tiff"] {
+            assert!(is_picture(name), "{name}");
+        }
+        for name in ["labels.csv", "png", ".a.png", "__MACOSX/a.png", ".git/a.png", "a.png/b"] {
+            assert!(!is_picture(name), "{name}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_in_a_circle_are_passed_over_and_dangling_ones_kept_to_be_reported() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir(root.path().join("a")).unwrap();
+        std::fs::write(root.path().join("a/1.png"), "").unwrap();
+        std::os::unix::fs::symlink("..", root.path().join("a/up")).unwrap();
+        std::os::unix::fs::symlink("nowhere", root.path().join("a/2.png")).unwrap();
+        assert_eq!(list(root.path()).unwrap(), [Path::new("a/1.png"), Path::new("a/2.png")]);
+    }
+}
