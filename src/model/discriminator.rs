@@ -1,6 +1,5 @@
 //! The discriminator: pictures to one logit each (section 3).
 
-use burn::tensor::activation::leaky_relu;
 use burn::tensor::{Device, Tensor};
 
 use super::config::ModelConfig;
@@ -45,7 +44,7 @@ impl Discriminator {
         let (head, convolutions) = self.layers.split_last_mut().expect("a discriminator has layers");
         let mut x = pictures;
         for layer in convolutions {
-            x = leaky_relu(layer.normalise(layer.down(x), &self.config, Pass::Train), LEAK);
+            x = layer.activate(layer.down(x), &self.config, LEAK, Pass::Train);
         }
         let [batch, maps, height, width] = x.dims();
         let inputs = maps * height * width;

@@ -1,6 +1,5 @@
 //! The generator: z to pictures (section 3, figure 1).
 
-use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 
 use super::config::{ModelConfig, Statistics};
@@ -58,8 +57,7 @@ impl Generator {
                 None => project(layer, z.clone(), batch),
                 Some(x) => layer.up(x),
             };
-            let normed = layer.normalise(linear, config, pass);
-            x = Some(if i == last { normed.tanh() } else { relu(normed) });
+            x = Some(if i == last { layer.biased(linear).tanh() } else { layer.activate(linear, config, 0.0, pass) });
         }
         x.expect("a generator has layers")
     }
@@ -81,9 +79,5 @@ fn project(layer: &Layer, z: Tensor<2>, batch: usize) -> Tensor<4> {
         unreachable!("the projection has rank 4")
     };
     let matrix = layer.weight.value.clone().reshape([z_dim, maps * height * width]);
-    let x = z.matmul(matrix).reshape([batch, maps, height, width]);
-    match &layer.bias {
-        Some(bias) => x + bias.value.clone().reshape([1, maps, 1, 1]),
-        None => x,
-    }
+    z.matmul(matrix).reshape([batch, maps, height, width])
 }

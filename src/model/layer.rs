@@ -1,14 +1,12 @@
 //! What both networks are made of: parameters, batch norm, and strided convolutions in both directions.
 
-use burn::tensor::module::{batch_norm, batch_norm_train, conv_transpose2d, conv2d};
-use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Normal};
 
-use super::ModelConfig;
-use super::config::Statistics;
+use super::config::{ModelConfig, Statistics};
+use super::kernels;
 
 /// Weights are drawn from N(0, 0.02), batch-norm gains from N(1, 0.02) (section 3 and the authors' code).
 const SPREAD: f32 = 0.02;
@@ -112,24 +110,27 @@ pub(super) enum Pass {
 }
 
 impl Norm {
-    fn forward(&mut self, x: Tensor<4>, epsilon: f64, pass: Pass) -> Tensor<4> {
-        let (gain, shift) = (self.gain.tensor::<1>(), self.shift.tensor::<1>());
+    /// Batch norm of `x`, then the rectifier of `slope`.
+    fn forward(&mut self, x: Tensor<4>, epsilon: f64, slope: f64, pass: Pass) -> Tensor<4> {
+        let (gain, shift) = (self.gain.value.clone(), self.shift.value.clone());
         if pass == Pass::Sample(Statistics::Running) {
-            return batch_norm(x, gain, shift, self.mean.tensor(), self.variance.tensor(), epsilon);
+            let scale = gain / (self.variance.value.clone() + epsilon).sqrt();
+            let shift = shift - self.mean.value.clone() * scale.clone();
+            return kernels::rectify(x, scale, shift, slope);
         }
         let [batch, _, height, width] = x.dims();
         let count = (batch * height * width) as f64;
-        let normed = batch_norm_train(x, gain, shift, epsilon);
+        let (y, mean, variance) = kernels::norm(x, gain, shift, epsilon, slope);
         if pass == Pass::Train {
             let toward = |old: &Tensor<1>, new: Tensor<1>| {
                 old.clone().mul_scalar(1.0 - MOMENTUM) + new.inner().mul_scalar(MOMENTUM)
             };
             // The running variance is the unbiased one, as PyTorch keeps it.
-            let unbiased = normed.variance.mul_scalar(count / (count - 1.0).max(1.0));
-            self.mean.value = toward(&self.mean.value, normed.mean);
+            let unbiased = variance.mul_scalar(count / (count - 1.0).max(1.0));
+            self.mean.value = toward(&self.mean.value, mean);
             self.variance.value = toward(&self.variance.value, unbiased);
         }
-        normed.output
+        y
     }
 }
 
@@ -147,24 +148,33 @@ pub struct Layer {
 impl Layer {
     /// `[batch, in, h, w]` to `[batch, out, 2h, 2w]`: fractionally-strided convolution, weight `[in, out, k, k]`.
     pub(super) fn up(&self, x: Tensor<4>) -> Tensor<4> {
-        let kernel = self.weight.shape[2];
-        let (padding, padding_out) = if kernel == 5 { (2, 1) } else { (1, 0) };
-        let options = ConvTransposeOptions::new([2, 2], [padding; 2], [padding_out; 2], [1, 1], 1);
-        conv_transpose2d(x, self.weight.tensor(), self.bias.as_ref().map(Parameter::tensor), options)
+        kernels::up(x, self.weight.tensor())
     }
 
     /// `[batch, in, 2h, 2w]` to `[batch, out, h, w]`: strided convolution, weight `[out, in, k, k]`.
     pub(super) fn down(&self, x: Tensor<4>) -> Tensor<4> {
-        let padding = if self.weight.shape[2] == 5 { 2 } else { 1 };
-        let options = ConvOptions::new([2, 2], [padding; 2], [1, 1], 1);
-        conv2d(x, self.weight.tensor(), self.bias.as_ref().map(Parameter::tensor), options)
+        kernels::down(x, self.weight.tensor())
     }
 
-    /// Batch norm, where this layer has it.
-    pub(super) fn normalise(&mut self, x: Tensor<4>, config: &ModelConfig, pass: Pass) -> Tensor<4> {
-        match &mut self.norm {
-            Some(norm) => norm.forward(x, config.norm_epsilon, pass),
+    /// Adds the bias, where this layer has one.
+    pub(super) fn biased(&self, x: Tensor<4>) -> Tensor<4> {
+        match &self.bias {
+            Some(bias) => x + bias.value.clone().reshape([1, bias.len(), 1, 1]),
             None => x,
+        }
+    }
+
+    /// What comes after the convolution in a hidden layer: bias and batch norm, where this layer has them, then ReLU
+    /// (`slope` 0) or LeakyReLU.
+    pub(super) fn activate(&mut self, x: Tensor<4>, config: &ModelConfig, slope: f64, pass: Pass) -> Tensor<4> {
+        let maps = x.dims()[1];
+        let biased = self.biased(x);
+        match &mut self.norm {
+            Some(norm) => norm.forward(biased, config.norm_epsilon, slope, pass),
+            None => {
+                let device = biased.device();
+                kernels::rectify(biased, Tensor::ones([maps], &device), Tensor::zeros([maps], &device), slope)
+            }
         }
     }
 

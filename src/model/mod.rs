@@ -4,6 +4,7 @@ mod config;
 mod discriminator;
 mod file;
 mod generator;
+mod kernels;
 mod layer;
 mod tensors;
 

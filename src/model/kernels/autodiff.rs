@@ -1,0 +1,142 @@
+//! The kernels' backward passes.
+//!
+//! Up and down are each other's transposes, so each one's input gradient is the other.
+
+use burn::backend::Autodiff;
+use burn::backend::Backend;
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::tensor::FloatTensor;
+
+use super::Kernels;
+
+#[derive(Debug)]
+struct Down;
+#[derive(Debug)]
+struct Up;
+#[derive(Debug)]
+struct Rectify;
+#[derive(Debug)]
+struct Norm;
+
+impl<B: Backend + Kernels> Backward<B, 2> for Down {
+    type State = (FloatTensor<B>, FloatTensor<B>);
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let [input, weight] = ops.parents;
+        let grad = grads.consume::<B>(&ops.node);
+        let (large, weights) = ops.state;
+        if let Some(node) = weight {
+            grads.register::<B>(node.id, B::weight_gradient(grad.clone(), large, weights.clone()));
+        }
+        if let Some(node) = input {
+            grads.register::<B>(node.id, B::up(grad, weights));
+        }
+    }
+}
+
+impl<B: Backend + Kernels> Backward<B, 2> for Up {
+    type State = (FloatTensor<B>, FloatTensor<B>);
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let [input, weight] = ops.parents;
+        let grad = grads.consume::<B>(&ops.node);
+        let (small, weights) = ops.state;
+        if let Some(node) = weight {
+            grads.register::<B>(node.id, B::weight_gradient(small, grad.clone(), weights.clone()));
+        }
+        if let Some(node) = input {
+            grads.register::<B>(node.id, B::down(grad, weights));
+        }
+    }
+}
+
+impl<B: Backend + Kernels> Backward<B, 3> for Rectify {
+    /// x, y, scale, slope.
+    type State = (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>, f64);
+
+    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let (x, y, scale, slope) = ops.state;
+        let (back, scale, shift) = B::rectify_backward(x, y, grad, scale, slope);
+        for (node, grad) in ops.parents.into_iter().zip([back, scale, shift]) {
+            if let Some(node) = node {
+                grads.register::<B>(node.id, grad);
+            }
+        }
+    }
+}
+
+impl<B: Backend + Kernels> Backward<B, 3> for Norm {
+    /// x, y, gain, mean, variance, epsilon, slope.
+    type State = (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>, FloatTensor<B>, FloatTensor<B>, f64, f64);
+
+    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let (x, y, gain, mean, variance, epsilon, slope) = ops.state;
+        let (back, gain, shift) = B::norm_backward(x, y, grad, gain, mean, variance, epsilon, slope);
+        for (node, grad) in ops.parents.into_iter().zip([back, gain, shift]) {
+            if let Some(node) = node {
+                grads.register::<B>(node.id, grad);
+            }
+        }
+    }
+}
+
+impl<B: Backend + Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
+    fn down(large: FloatTensor<Self>, weights: FloatTensor<Self>) -> FloatTensor<Self> {
+        match Down.prepare::<C>([large.node(), weights.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let (large, weights) = (large.into_primitive(), weights.into_primitive());
+                prep.finish((large.clone(), weights.clone()), B::down(large, weights))
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::down(large.into_primitive(), weights.into_primitive())),
+        }
+    }
+
+    fn up(small: FloatTensor<Self>, weights: FloatTensor<Self>) -> FloatTensor<Self> {
+        match Up.prepare::<C>([small.node(), weights.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let (small, weights) = (small.into_primitive(), weights.into_primitive());
+                prep.finish((small.clone(), weights.clone()), B::up(small, weights))
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::up(small.into_primitive(), weights.into_primitive())),
+        }
+    }
+
+    fn rectify(
+        x: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        slope: f64,
+    ) -> FloatTensor<Self> {
+        let prepared = Rectify.prepare::<C>([x.node(), scale.node(), shift.node()]).compute_bound().stateful();
+        let (x, scale) = (x.into_primitive(), scale.into_primitive());
+        let y = B::rectify(x.clone(), scale.clone(), shift.into_primitive(), slope);
+        match prepared {
+            OpsKind::Tracked(prep) => prep.finish((x, y.clone(), scale, slope), y),
+            OpsKind::UnTracked(prep) => prep.finish(y),
+        }
+    }
+
+    fn norm(
+        x: FloatTensor<Self>,
+        gain: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        epsilon: f64,
+        slope: f64,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let prepared = Norm.prepare::<C>([x.node(), gain.node(), shift.node()]).compute_bound().stateful();
+        let (x, gain) = (x.into_primitive(), gain.into_primitive());
+        let (y, mean, variance) = B::norm(x.clone(), gain.clone(), shift.into_primitive(), epsilon, slope);
+        let statistics = [mean.clone(), variance.clone()].map(Self::FloatTensorPrimitive::new);
+        let y = match prepared {
+            OpsKind::Tracked(prep) => prep.finish((x, y.clone(), gain, mean, variance, epsilon, slope), y),
+            OpsKind::UnTracked(prep) => prep.finish(y),
+        };
+        let [mean, variance] = statistics;
+        (y, mean, variance)
+    }
+}

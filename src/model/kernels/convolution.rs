@@ -1,0 +1,578 @@
+//! Strided and fractionally-strided convolutions on the CPU, channels last, without im2col.
+//!
+//! All three are matrix products whose rows are gathered by pointer: a tile of a few positions by a few vectors of output
+//! maps stays in registers while the kernel's taps go by. A fractionally-strided convolution is four small stride-1 ones,
+//! one for each parity of the output's row and column, so no multiplication by an inserted zero is ever made.
+//!
+//! Each sum is made by one thread in one order, so results do not depend on the number of threads.
+
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+/// Numbers of a weight panel that stay in the first-level cache while positions go by.
+const DEPTH: usize = 192;
+/// Positions one task takes.
+const ROWS: usize = 192;
+/// Positions of the weight gradient whose gathered values stay in the first-level cache.
+const BLOCK: usize = 192;
+
+/// What a convolution joins: a small map `[batch, height, width, small]` and a large one
+/// `[batch, 2 height, 2 width, large]`, both channels last, by weights `[small, large, kernel, kernel]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Pictures.
+    pub batch: usize,
+    /// Rows of the small map.
+    pub height: usize,
+    /// Columns of the small map.
+    pub width: usize,
+    /// Maps on the small side.
+    pub small: usize,
+    /// Maps on the large side.
+    pub large: usize,
+    /// Side of the kernel: 4 or 5.
+    pub kernel: usize,
+}
+
+impl Shape {
+    fn positions(&self) -> usize {
+        self.batch * self.height * self.width
+    }
+
+    fn padding(&self) -> isize {
+        if self.kernel == 5 { 2 } else { 1 }
+    }
+
+    fn taps(&self) -> usize {
+        self.kernel * self.kernel
+    }
+
+    /// Values of the small map.
+    pub fn small_len(&self) -> usize {
+        self.positions() * self.small
+    }
+
+    /// Values of the large map.
+    pub fn large_len(&self) -> usize {
+        4 * self.positions() * self.large
+    }
+
+    /// Number of weights.
+    pub fn weights_len(&self) -> usize {
+        self.small * self.large * self.taps()
+    }
+}
+
+/// A grid of positions, and where the rows of the product come from and go to.
+#[derive(Clone, Copy)]
+struct Grid {
+    batch: usize,
+    height: usize,
+    width: usize,
+    /// Rows and columns between neighbours in the input, and the input's own rows, columns and maps.
+    step: usize,
+    rows: usize,
+    columns: usize,
+    maps: usize,
+}
+
+impl Grid {
+    fn len(&self) -> usize {
+        self.batch * self.height * self.width
+    }
+
+    /// Picture, row and column of a position.
+    fn place(&self, position: usize) -> (usize, usize, usize) {
+        (position / (self.height * self.width), position / self.width % self.height, position % self.width)
+    }
+
+    /// Where the input of a tap lies for a position, unless it is padding.
+    fn input(&self, (picture, row, column): (usize, usize, usize), tap: (isize, isize)) -> Option<usize> {
+        let row = (row * self.step).checked_add_signed(tap.0).filter(|&row| row < self.rows)?;
+        let column = (column * self.step).checked_add_signed(tap.1).filter(|&column| column < self.columns)?;
+        Some(((picture * self.rows + row) * self.columns + column) * self.maps)
+    }
+}
+
+/// Weights as the tiles read them: `[panels][taps][depth][lanes]`, the last panel filled up with zeros.
+struct Packed {
+    values: Vec<f32>,
+    /// Offset of each tap's input from a position.
+    taps: Vec<(isize, isize)>,
+    depth: usize,
+    outputs: usize,
+    lanes: usize,
+}
+
+impl Packed {
+    /// `at(tap, depth, output)` finds the weight of a tap, or none where the tap does not reach that output. Weights of
+    /// one (depth, output) pair lie together in memory, so all their taps are fetched at once.
+    fn new(
+        taps: Vec<(isize, isize)>,
+        depth: usize,
+        outputs: usize,
+        lanes: usize,
+        at: impl Fn(usize, usize, usize) -> Option<f32> + Sync,
+    ) -> Self {
+        let count = taps.len();
+        let mut values = vec![0.0; outputs.div_ceil(lanes) * count * depth * lanes];
+        values.par_chunks_mut(count * depth * lanes).enumerate().for_each(|(panel, values)| {
+            let first = panel * lanes;
+            let used = lanes.min(outputs - first);
+            for d in 0..depth {
+                for lane in 0..used {
+                    for tap in 0..count {
+                        if let Some(weight) = at(tap, d, first + lane) {
+                            values[(tap * depth + d) * lanes + lane] = weight;
+                        }
+                    }
+                }
+            }
+        });
+        Self { values, taps, depth, outputs, lanes }
+    }
+}
+
+/// How many positions (rows of a tile) and vectors of outputs keep the machine's registers full.
+fn tile_of<S: Simd>(outputs: usize) -> (usize, usize) {
+    let lanes = S::F32_LANES;
+    match (S::REGISTER_COUNT >= 32, outputs.div_ceil(lanes)) {
+        (true, 1) => (14, 1),
+        (true, 2) => (12, 2),
+        (true, n) if n % 4 == 0 => (6, 4),
+        (true, n) if n % 3 == 0 => (8, 3),
+        (true, _) => (12, 2),
+        (false, 1) => (10, 1),
+        (false, _) => (6, 2),
+    }
+}
+
+/// Sums of products for `R` positions and `V` vectors of outputs, added to `sums`: `inputs` are `depth` numbers each,
+/// `weights` `depth` times `V` vectors.
+#[inline(always)]
+fn tile<S: Simd, const R: usize, const V: usize>(
+    simd: S,
+    inputs: &[&[f32]; R],
+    weights: &[S::f32s],
+    depth: usize,
+    sums: &mut [[S::f32s; V]; R],
+) {
+    // Cut to one length here, so that no index is checked in the loop.
+    let inputs = inputs.map(|input| &input[..depth]);
+    for (d, weights) in weights.chunks_exact(V).take(depth).enumerate() {
+        for r in 0..R {
+            let x = simd.splat_f32s(inputs[r][d]);
+            for v in 0..V {
+                sums[r][v] = simd.mul_add_f32s(x, weights[v], sums[r][v]);
+            }
+        }
+    }
+}
+
+/// One of the products a convolution is made of.
+struct Part {
+    weights: Packed,
+    /// Where outputs go: `(first, count, row, column)`, the latter two within the position's place in the output map.
+    pieces: Vec<(usize, usize, usize, usize)>,
+}
+
+/// A convolution: each position of `grid` makes `scale x scale` positions of an output of `maps` maps.
+struct Product<'a> {
+    grid: Grid,
+    input: &'a [f32],
+    parts: &'a [Part],
+    scale: usize,
+    maps: usize,
+}
+
+impl Product<'_> {
+    fn run(&self, output: &mut [f32]) {
+        let row = self.grid.width * self.maps * self.scale * self.scale;
+        let rows = ROWS.div_ceil(self.grid.width);
+        let arch = Arch::new();
+        output.par_chunks_mut(rows * row).enumerate().for_each(|(i, output)| {
+            arch.dispatch(Task { product: self, first: i * rows * self.grid.width, output });
+        });
+    }
+}
+
+/// Some whole rows of the grid, from position `first` on, and their part of the output.
+struct Task<'a, 'b> {
+    product: &'a Product<'b>,
+    first: usize,
+    output: &'a mut [f32],
+}
+
+impl Task<'_, '_> {
+    #[inline(always)]
+    fn part<S: Simd, const R: usize, const V: usize>(&mut self, simd: S, part: &Part) {
+        let (packed, grid) = (&part.weights, &self.product.grid);
+        let (scale, maps) = (self.product.scale, self.product.maps);
+        let (lanes, depth, taps) = (V * S::F32_LANES, packed.depth, packed.taps.len());
+        debug_assert_eq!(lanes, packed.lanes);
+        let count = self.output.len() / (maps * scale * scale);
+        let tiles = count.div_ceil(R);
+        let padding = vec![0.0f32; depth];
+        // Every tile's and tap's inputs, found once for all panels.
+        let mut inputs = vec![[padding.as_slice(); R]; tiles * taps];
+        for i in 0..count {
+            let place = grid.place(self.first + i);
+            for (t, &tap) in packed.taps.iter().enumerate() {
+                if let Some(at) = grid.input(place, tap) {
+                    inputs[i / R * taps + t][i % R] = &self.product.input[at..at + depth];
+                }
+            }
+        }
+        let together = (DEPTH / depth).max(1);
+        let mut sums = vec![[[simd.splat_f32s(0.0); V]; R]; tiles];
+        for (panel, weights) in packed.values.chunks_exact(taps * depth * lanes).enumerate() {
+            let (weights, _) = S::as_simd_f32s(weights);
+            sums.fill([[simd.splat_f32s(0.0); V]; R]);
+            for first in (0..taps).step_by(together) {
+                for from in (0..depth).step_by(DEPTH) {
+                    let deep = DEPTH.min(depth - from);
+                    for (t, sums) in sums.iter_mut().enumerate() {
+                        let mut kept = *sums;
+                        for tap in first..(first + together).min(taps) {
+                            let inputs = inputs[t * taps + tap].map(|input| &input[from..from + deep]);
+                            let weights = &weights[(tap * depth + from) * V..][..deep * V];
+                            tile::<S, R, V>(simd, &inputs, weights, deep, &mut kept);
+                        }
+                        *sums = kept;
+                    }
+                }
+            }
+            let sums: &[f32] = pulp::bytemuck::cast_slice(sums.as_flattened().as_flattened());
+            let done = panel * lanes..(panel * lanes + lanes).min(packed.outputs);
+            for (i, sums) in sums.chunks_exact(lanes).take(count).enumerate() {
+                let (row, column) = (i / grid.width, i % grid.width);
+                for &(from, outputs, y, x) in &part.pieces {
+                    let (start, end) = (from.max(done.start), (from + outputs).min(done.end));
+                    if start < end {
+                        let place = ((row * scale + y) * grid.width * scale + column * scale + x) * maps;
+                        self.output[place + start - from..place + end - from]
+                            .copy_from_slice(&sums[start - done.start..end - done.start]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl WithSimd for Task<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        for part in self.product.parts {
+            match tile_of::<S>(part.weights.outputs) {
+                (14, 1) => self.part::<S, 14, 1>(simd, part),
+                (12, 2) => self.part::<S, 12, 2>(simd, part),
+                (8, 3) => self.part::<S, 8, 3>(simd, part),
+                (6, 4) => self.part::<S, 6, 4>(simd, part),
+                (10, 1) => self.part::<S, 10, 1>(simd, part),
+                _ => self.part::<S, 6, 2>(simd, part),
+            }
+        }
+    }
+}
+
+/// Lanes of a panel for so many outputs on this machine.
+fn panel_lanes(outputs: usize) -> usize {
+    struct Lanes(usize);
+    impl WithSimd for Lanes {
+        type Output = usize;
+        fn with_simd<S: Simd>(self, _: S) -> usize {
+            tile_of::<S>(self.0).1 * S::F32_LANES
+        }
+    }
+    Arch::new().dispatch(Lanes(outputs))
+}
+
+/// Strided convolution: the large map to the small one.
+pub fn down(shape: Shape, large: &[f32], weights: &[f32], small: &mut [f32]) {
+    assert_eq!((large.len(), weights.len(), small.len()), (shape.large_len(), shape.weights_len(), shape.small_len()));
+    let (padding, kernel, taps) = (shape.padding(), shape.kernel, shape.taps());
+    let offsets = (0..taps).map(|t| ((t / kernel) as isize - padding, (t % kernel) as isize - padding)).collect();
+    let packed = Packed::new(offsets, shape.large, shape.small, panel_lanes(shape.small), |tap, from, to| {
+        Some(weights[(to * shape.large + from) * taps + tap])
+    });
+    let grid = Grid {
+        batch: shape.batch,
+        height: shape.height,
+        width: shape.width,
+        step: 2,
+        rows: 2 * shape.height,
+        columns: 2 * shape.width,
+        maps: shape.large,
+    };
+    let part = Part { weights: packed, pieces: vec![(0, shape.small, 0, 0)] };
+    Product { grid, input: large, parts: &[part], scale: 1, maps: shape.small }.run(small);
+}
+
+/// The kernel's row (or column) that joins output parity `parity` with the input `offset` steps away, if there is one.
+fn tap_of(parity: usize, offset: isize, padding: isize, kernel: usize) -> Option<usize> {
+    usize::try_from(parity as isize + padding - 2 * offset).ok().filter(|&tap| tap < kernel)
+}
+
+/// Fractionally-strided convolution: the small map to the large one.
+pub fn up(shape: Shape, small: &[f32], weights: &[f32], large: &mut [f32]) {
+    assert_eq!((large.len(), weights.len(), small.len()), (shape.large_len(), shape.weights_len(), shape.small_len()));
+    let (padding, kernel, taps) = (shape.padding(), shape.kernel, shape.taps());
+    let grid = Grid {
+        batch: shape.batch,
+        height: shape.height,
+        width: shape.width,
+        step: 1,
+        rows: shape.height,
+        columns: shape.width,
+        maps: shape.small,
+    };
+    let maps = shape.large;
+    let weight = |from: usize, to: usize, tap: usize| weights[(from * maps + to) * taps + tap];
+    let parts: Vec<Part> = if maps <= 4 {
+        // A picture has too few maps to fill a vector: all four parities are made at once, from a 3x3 neighbourhood.
+        let offsets: Vec<_> = (0..9).map(|t| (t / 3 - 1, t % 3 - 1)).collect();
+        let packed = Packed::new(offsets.clone(), shape.small, 4 * maps, panel_lanes(4 * maps), |tap, from, output| {
+            let (parity, to) = (output / maps, output % maps);
+            let (y, x) = offsets[tap];
+            let row = tap_of(parity / 2, y, padding, kernel)?;
+            let column = tap_of(parity % 2, x, padding, kernel)?;
+            Some(weight(from, to, row * kernel + column))
+        });
+        vec![Part { weights: packed, pieces: vec![(0, 2 * maps, 0, 0), (2 * maps, 2 * maps, 1, 0)] }]
+    } else {
+        let parity = |y: usize, x: usize| {
+            let reach =
+                |parity| (-1..=1).filter_map(move |offset| Some((offset, tap_of(parity, offset, padding, kernel)?)));
+            let (offsets, kernels): (Vec<_>, Vec<_>) = reach(y)
+                .flat_map(|(dy, row)| reach(x).map(move |(dx, column)| ((dy, dx), row * kernel + column)))
+                .unzip();
+            let packed = Packed::new(offsets, shape.small, maps, panel_lanes(maps), |tap, from, to| {
+                Some(weight(from, to, kernels[tap]))
+            });
+            Part { weights: packed, pieces: vec![(0, maps, y, x)] }
+        };
+        vec![parity(0, 0), parity(0, 1), parity(1, 0), parity(1, 1)]
+    };
+    Product { grid, input: small, parts: &parts, scale: 2, maps }.run(large);
+}
+
+/// Gradient of the weights of both: sums over all positions of small times large.
+pub fn weight_gradient(shape: Shape, small: &[f32], large: &[f32], gradient: &mut [f32]) {
+    assert_eq!((large.len(), gradient.len(), small.len()), (shape.large_len(), shape.weights_len(), shape.small_len()));
+    Arch::new().dispatch(WeightGradient { shape, small, large, gradient });
+}
+
+struct WeightGradient<'a> {
+    shape: Shape,
+    small: &'a [f32],
+    large: &'a [f32],
+    gradient: &'a mut [f32],
+}
+
+impl WithSimd for WeightGradient<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        if S::REGISTER_COUNT >= 32 {
+            self.run::<S, 12, 2>(simd);
+        } else {
+            self.run::<S, 6, 2>(simd);
+        }
+    }
+}
+
+impl WeightGradient<'_> {
+    #[inline(always)]
+    fn run<S: Simd, const R: usize, const V: usize>(self, _: S) {
+        let Self { shape, small, large, gradient } = self;
+        let lanes = V * S::F32_LANES;
+        let (taps, padding, maps) = (shape.taps(), shape.padding(), shape.large);
+        let positions = shape.positions();
+        let strips = shape.small.div_ceil(R);
+        // The small map, transposed in strips of `R` maps: `[strips][positions][R]`.
+        let mut packed = vec![0.0f32; strips * positions * R];
+        packed.par_chunks_mut(positions * R).enumerate().for_each(|(strip, packed)| {
+            let first = strip * R;
+            let used = R.min(shape.small - first);
+            for (to, from) in packed.chunks_exact_mut(R).zip(small.chunks_exact(shape.small)) {
+                to[..used].copy_from_slice(&from[first..first + used]);
+            }
+        });
+        let grid = Grid {
+            batch: shape.batch,
+            height: shape.height,
+            width: shape.width,
+            step: 2,
+            rows: 2 * shape.height,
+            columns: 2 * shape.width,
+            maps,
+        };
+        let offset = |tap: usize| ((tap / shape.kernel) as isize - padding, (tap % shape.kernel) as isize - padding);
+        // Columns of the product, in groups of at most `lanes` maps, each group tap by tap: `(tap, first map, count)`.
+        let mut panels: Vec<Vec<(usize, usize, usize)>> = Vec::new();
+        for group in (0..maps).step_by(lanes) {
+            let width = lanes.min(maps - group);
+            let per_panel = lanes / width;
+            for first in (0..taps).step_by(per_panel) {
+                panels.push((first..(first + per_panel).min(taps)).map(|tap| (tap, group, width)).collect());
+            }
+        }
+        let sums: Vec<Vec<f32>> = panels
+            .par_iter()
+            .map(|panel| {
+                let panel = Panel { runs: panel, packed: &packed, large, grid, strips, offset: &offset };
+                Arch::new().dispatch(panel)
+            })
+            .collect();
+        // Each map's taps lie together in the weights: written map by map, read panel by panel.
+        gradient.par_chunks_mut(maps * taps).enumerate().for_each(|(to, row)| {
+            for (runs, sums) in panels.iter().zip(&sums) {
+                let mut lane = 0;
+                for &(tap, first, count) in runs {
+                    for i in 0..count {
+                        row[(first + i) * taps + tap] = sums[to * lanes + lane + i];
+                    }
+                    lane += count;
+                }
+            }
+        });
+    }
+}
+
+struct Panel<'a, F> {
+    runs: &'a [(usize, usize, usize)],
+    packed: &'a [f32],
+    large: &'a [f32],
+    grid: Grid,
+    strips: usize,
+    offset: &'a F,
+}
+
+impl<F: Fn(usize) -> (isize, isize)> WithSimd for Panel<'_, F> {
+    type Output = Vec<f32>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> Vec<f32> {
+        if S::REGISTER_COUNT >= 32 { self.run::<S, 12, 2>(simd) } else { self.run::<S, 6, 2>(simd) }
+    }
+}
+
+impl<F: Fn(usize) -> (isize, isize)> Panel<'_, F> {
+    /// Sums `[strips * R][V vectors]`.
+    #[inline(always)]
+    fn run<S: Simd, const R: usize, const V: usize>(&self, simd: S) -> Vec<f32> {
+        let lanes = V * S::F32_LANES;
+        let positions = self.grid.len();
+        let mut sums = vec![[[simd.splat_f32s(0.0); V]; R]; self.strips];
+        let mut gathered = vec![0.0f32; BLOCK * lanes];
+        for from in (0..positions).step_by(BLOCK) {
+            let count = BLOCK.min(positions - from);
+            for (i, row) in gathered.chunks_exact_mut(lanes).take(count).enumerate() {
+                let place = self.grid.place(from + i);
+                let mut lane = 0;
+                for &(tap, first, width) in self.runs {
+                    match self.grid.input(place, (self.offset)(tap)) {
+                        Some(at) => row[lane..lane + width].copy_from_slice(&self.large[at + first..][..width]),
+                        None => row[lane..lane + width].fill(0.0),
+                    }
+                    lane += width;
+                }
+            }
+            for (strip, sums) in sums.iter_mut().enumerate() {
+                let mut kept = *sums;
+                let small = &self.packed[(strip * positions + from) * R..][..count * R];
+                let (large, _) = S::as_simd_f32s(&gathered);
+                for (small, large) in small.chunks_exact(R).zip(large.chunks_exact(V)) {
+                    for r in 0..R {
+                        let x = simd.splat_f32s(small[r]);
+                        for v in 0..V {
+                            kept[r][v] = simd.mul_add_f32s(x, large[v], kept[r][v]);
+                        }
+                    }
+                }
+                *sums = kept;
+            }
+        }
+        pulp::bytemuck::cast_slice(sums.as_flattened().as_flattened()).to_vec()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Calls `visit(small index, large index, weight index)` for every product the convolution is made of.
+    fn products(shape: Shape, mut visit: impl FnMut(usize, usize, usize)) {
+        let Shape { batch, height, width, small, large, kernel } = shape;
+        let padding = shape.padding();
+        for position in 0..batch * height * width {
+            let (n, row, column) = (position / (height * width), position / width % height, position % width);
+            for tap in 0..kernel * kernel {
+                let y = (2 * row + tap / kernel) as isize - padding;
+                let x = (2 * column + tap % kernel) as isize - padding;
+                if y < 0 || x < 0 || y >= 2 * height as isize || x >= 2 * width as isize {
+                    continue;
+                }
+                let at = (n * 2 * height + y as usize) * 2 * width + x as usize;
+                for s in 0..small {
+                    for l in 0..large {
+                        let weight = (s * large + l) * kernel * kernel + tap;
+                        visit(position * small + s, at * large + l, weight);
+                    }
+                }
+            }
+        }
+    }
+
+    fn noise(count: usize, seed: usize) -> Vec<f32> {
+        (0..count).map(|i| ((i * 7919 + seed * 104_729) % 2003) as f32 / 1001.5 - 1.0).collect()
+    }
+
+    fn assert_close(found: &[f32], exact: &[f64]) {
+        let scale = exact.iter().fold(0.0f64, |most, v| most.max(v.abs())).max(1e-3);
+        for (i, (found, exact)) in found.iter().zip(exact).enumerate() {
+            assert!((f64::from(*found) - exact).abs() <= 1e-4 * scale, "{i}: {found} is not {exact}");
+        }
+    }
+
+    fn check(shape: Shape) {
+        let (small, large) = (noise(shape.small_len(), 1), noise(shape.large_len(), 2));
+        let weights = noise(shape.weights_len(), 3);
+        let mut exact = [small.len(), large.len(), weights.len()].map(|len| vec![0.0f64; len]);
+        products(shape, |s, l, w| {
+            exact[0][s] += f64::from(large[l]) * f64::from(weights[w]);
+            exact[1][l] += f64::from(small[s]) * f64::from(weights[w]);
+            exact[2][w] += f64::from(small[s]) * f64::from(large[l]);
+        });
+        let [mut to_small, mut to_large, mut gradient] =
+            [small.len(), large.len(), weights.len()].map(|len| vec![f32::NAN; len]);
+        down(shape, &large, &weights, &mut to_small);
+        up(shape, &small, &weights, &mut to_large);
+        weight_gradient(shape, &small, &large, &mut gradient);
+        assert_close(&to_small, &exact[0]);
+        assert_close(&to_large, &exact[1]);
+        assert_close(&gradient, &exact[2]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn all_directions_agree_with_the_definition(
+            batch in 1usize..4, height in 1usize..6, width in 1usize..6,
+            small in 1usize..70, large in 1usize..40, kernel in 4usize..6,
+        ) {
+            check(Shape { batch, height, width, small, large, kernel });
+        }
+    }
+
+    #[test]
+    fn maps_deeper_and_grids_larger_than_one_block_agree_too() {
+        check(Shape { batch: 1, height: 2, width: 3, small: 65, large: 200, kernel: 4 });
+        check(Shape { batch: 3, height: 9, width: 11, small: 5, large: 3, kernel: 5 });
+        check(Shape { batch: 2, height: 2, width: 2, small: 230, large: 17, kernel: 5 });
+    }
+}

@@ -1,0 +1,133 @@
+//! The kernels on Burn's CPU backend. Tensors stay channels last between layers; only their strides say so.
+
+use burn::backend::flex::{FlexTensor, Layout};
+use burn::backend::{Flex, TensorMetadata};
+use burn::tensor::{Bytes, DType, Shape as Dims};
+
+use super::convolution::{self, Shape};
+use super::{Kernels, rectify};
+
+/// `[batch, maps, height, width]` as `[batch, height, width, maps]`, contiguous; nothing is copied when it already lies so.
+fn channels_last(x: FlexTensor) -> FlexTensor {
+    x.permute(&[0, 2, 3, 1]).to_contiguous()
+}
+
+/// Values `[batch, height, width, maps]` as a tensor `[batch, maps, height, width]`.
+fn channels_first(values: Vec<f32>, [batch, height, width, maps]: [usize; 4]) -> FlexTensor {
+    flat(values, &[batch, height, width, maps]).permute(&[0, 3, 1, 2])
+}
+
+fn flat(values: Vec<f32>, dims: &[usize]) -> FlexTensor {
+    FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(Dims::from(dims.to_vec())), DType::F32)
+}
+
+/// The numbers of a contiguous tensor.
+fn numbers(x: &FlexTensor) -> &[f32] {
+    x.as_slice().expect("the tensor was made contiguous")
+}
+
+fn dims(x: &FlexTensor) -> [usize; 4] {
+    let shape = x.shape();
+    [shape[0], shape[1], shape[2], shape[3]]
+}
+
+impl Kernels for Flex {
+    fn down(large: FlexTensor, weights: FlexTensor) -> FlexTensor {
+        let [batch, _, height, width] = dims(&large);
+        let [small, maps, kernel, _] = dims(&weights);
+        let shape = Shape { batch, height: height / 2, width: width / 2, small, large: maps, kernel };
+        let mut out = vec![0.0; shape.small_len()];
+        let weights = weights.to_contiguous();
+        convolution::down(shape, numbers(&channels_last(large)), numbers(&weights), &mut out);
+        channels_first(out, [batch, shape.height, shape.width, small])
+    }
+
+    fn up(small: FlexTensor, weights: FlexTensor) -> FlexTensor {
+        let [batch, _, height, width] = dims(&small);
+        let [maps, large, kernel, _] = dims(&weights);
+        let shape = Shape { batch, height, width, small: maps, large, kernel };
+        let mut out = vec![0.0; shape.large_len()];
+        let weights = weights.to_contiguous();
+        convolution::up(shape, numbers(&channels_last(small)), numbers(&weights), &mut out);
+        channels_first(out, [batch, 2 * height, 2 * width, large])
+    }
+
+    fn weight_gradient(small: FlexTensor, large: FlexTensor, weights: FlexTensor) -> FlexTensor {
+        let [batch, _, height, width] = dims(&small);
+        let [maps, large_maps, kernel, _] = dims(&weights);
+        let shape = Shape { batch, height, width, small: maps, large: large_maps, kernel };
+        let mut out = vec![0.0; shape.weights_len()];
+        convolution::weight_gradient(shape, numbers(&channels_last(small)), numbers(&channels_last(large)), &mut out);
+        flat(out, &[maps, large_maps, kernel, kernel])
+    }
+
+    fn rectify(x: FlexTensor, scale: FlexTensor, shift: FlexTensor, slope: f64) -> FlexTensor {
+        let [batch, maps, height, width] = dims(&x);
+        let (scale, shift) = (scale.to_contiguous(), shift.to_contiguous());
+        let y = rectify::rectify(numbers(&channels_last(x)), numbers(&scale), numbers(&shift), slope as f32);
+        channels_first(y, [batch, height, width, maps])
+    }
+
+    fn rectify_backward(
+        x: FlexTensor,
+        y: FlexTensor,
+        gradient: FlexTensor,
+        scale: FlexTensor,
+        slope: f64,
+    ) -> (FlexTensor, FlexTensor, FlexTensor) {
+        let [batch, maps, height, width] = dims(&x);
+        let (x, y, gradient) = (channels_last(x), channels_last(y), channels_last(gradient));
+        let (x, y, gradient) = (numbers(&x), numbers(&y), numbers(&gradient));
+        let scale = scale.to_contiguous();
+        let (zero, slope) = (vec![0.0; maps], slope as f32);
+        let (plain, along) = rectify::sums(x, y, gradient, &zero, slope);
+        let back = rectify::back(x, y, gradient, slope, numbers(&scale), &zero, &zero);
+        (channels_first(back, [batch, height, width, maps]), flat(along, &[maps]), flat(plain, &[maps]))
+    }
+
+    fn norm(
+        x: FlexTensor,
+        gain: FlexTensor,
+        shift: FlexTensor,
+        epsilon: f64,
+        slope: f64,
+    ) -> (FlexTensor, FlexTensor, FlexTensor) {
+        let [batch, maps, height, width] = dims(&x);
+        let x = channels_last(x);
+        let (gain, shift) = (gain.to_contiguous(), shift.to_contiguous());
+        let (mean, variance) = rectify::moments(numbers(&x), maps);
+        let scale: Vec<f32> =
+            numbers(&gain).iter().zip(&variance).map(|(gain, v)| gain / (v + epsilon as f32).sqrt()).collect();
+        let moved: Vec<f32> =
+            numbers(&shift).iter().zip(mean.iter().zip(&scale)).map(|(shift, (m, s))| shift - m * s).collect();
+        let y = rectify::rectify(numbers(&x), &scale, &moved, slope as f32);
+        (channels_first(y, [batch, height, width, maps]), flat(mean, &[maps]), flat(variance, &[maps]))
+    }
+
+    fn norm_backward(
+        x: FlexTensor,
+        y: FlexTensor,
+        gradient: FlexTensor,
+        gain: FlexTensor,
+        mean: FlexTensor,
+        variance: FlexTensor,
+        epsilon: f64,
+        slope: f64,
+    ) -> (FlexTensor, FlexTensor, FlexTensor) {
+        let [batch, maps, height, width] = dims(&x);
+        let (x, y, gradient) = (channels_last(x), channels_last(y), channels_last(gradient));
+        let (x, y, gradient) = (numbers(&x), numbers(&y), numbers(&gradient));
+        let (gain, mean, variance) = (gain.to_contiguous(), mean.to_contiguous(), variance.to_contiguous());
+        let (gain, mean, slope) = (numbers(&gain), numbers(&mean), slope as f32);
+        let (plain, centred) = rectify::sums(x, y, gradient, mean, slope);
+        let count = (batch * height * width) as f32;
+        let inverse: Vec<f32> = numbers(&variance).iter().map(|v| 1.0 / (v + epsilon as f32).sqrt()).collect();
+        // dx = gain * inverse * (g - mean(g) - normed * mean(g * normed)), written as g * by + x * along + plus.
+        let by: Vec<f32> = gain.iter().zip(&inverse).map(|(gain, inverse)| gain * inverse).collect();
+        let along: Vec<f32> = (0..maps).map(|i| -by[i] * inverse[i] * inverse[i] * centred[i] / count).collect();
+        let plus: Vec<f32> = (0..maps).map(|i| -by[i] * plain[i] / count - along[i] * mean[i]).collect();
+        let back = rectify::back(x, y, gradient, slope, &by, &along, &plus);
+        let gain_gradient = centred.iter().zip(&inverse).map(|(sum, inverse)| sum * inverse).collect();
+        (channels_first(back, [batch, height, width, maps]), flat(gain_gradient, &[maps]), flat(plain, &[maps]))
+    }
+}

@@ -1,0 +1,256 @@
+//! What the networks spend their time on: strided convolutions in both directions, and batch norm with its rectifier.
+//!
+//! Each is one operation with a backward pass of its own. The CPU has kernels made for it; every other device runs the
+//! defaults, which are Burn's.
+
+mod autodiff;
+mod convolution;
+mod cpu;
+mod rectify;
+
+use burn::backend::ops::{ConvOptions, ConvTransposeOptions};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Cube, Dispatch, TensorMetadata, backend_extension};
+use burn::tensor::{Shape, Tensor};
+
+fn padding(kernel: usize) -> usize {
+    if kernel == 5 { 2 } else { 1 }
+}
+
+fn down_options(kernel: usize) -> ConvOptions<2> {
+    ConvOptions::new([2, 2], [padding(kernel); 2], [1, 1], 1)
+}
+
+/// What goes back through a rectifier whose output was `y`.
+fn unrectify<B: Backend>(y: FloatTensor<B>, gradient: FloatTensor<B>, slope: f64) -> FloatTensor<B> {
+    let positive = B::relu_backward(y, gradient.clone());
+    if slope == 0.0 {
+        return positive;
+    }
+    B::float_add(B::float_mul_scalar(positive, (1.0 - slope).into()), B::float_mul_scalar(gradient, slope.into()))
+}
+
+fn rectified<B: Backend>(x: FloatTensor<B>, slope: f64) -> FloatTensor<B> {
+    if slope == 0.0 { B::relu(x) } else { B::leaky_relu(x, slope.into()) }
+}
+
+/// Sums over all but the maps: `[maps]`.
+fn by_map<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
+    let maps = x.shape()[1];
+    B::float_reshape(B::float_sum_dims(x, &[0, 2, 3]), Shape::new([maps]))
+}
+
+fn per_map<B: Backend>(values: FloatTensor<B>) -> FloatTensor<B> {
+    let maps = values.shape()[0];
+    B::float_reshape(values, Shape::new([1, maps, 1, 1]))
+}
+
+/// Kernels of size 4 (padding 1) or 5 (padding 2), stride 2, weights `[small, large, kernel, kernel]`, where the small map
+/// is `[batch, small, h, w]` and the large one `[batch, large, 2h, 2w]`.
+#[backend_extension(Flex, Cube, Fusion, Autodiff)]
+pub trait Kernels: Backend {
+    /// Strided convolution, large to small.
+    #[fusion(default)]
+    fn down(large: FloatTensor<Self>, weights: FloatTensor<Self>) -> FloatTensor<Self> {
+        let kernel = weights.shape()[2];
+        Self::conv2d(large, weights, None, down_options(kernel))
+    }
+
+    /// Fractionally-strided convolution, small to large.
+    #[fusion(default)]
+    fn up(small: FloatTensor<Self>, weights: FloatTensor<Self>) -> FloatTensor<Self> {
+        let kernel = weights.shape()[2];
+        let options = ConvTransposeOptions::new([2, 2], [padding(kernel); 2], [kernel % 2; 2], [1, 1], 1);
+        Self::conv_transpose2d(small, weights, None, options)
+    }
+
+    /// Gradient of the weights of either; `weights` only lends its shape.
+    #[fusion(default)]
+    fn weight_gradient(
+        small: FloatTensor<Self>,
+        large: FloatTensor<Self>,
+        weights: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let kernel = weights.shape()[2];
+        Self::conv2d_weight_backward(large, weights, small, down_options(kernel))
+    }
+
+    /// `scale * x + shift` by map, then times `slope` where negative (0 is ReLU).
+    #[fusion(default)]
+    fn rectify(
+        x: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        slope: f64,
+    ) -> FloatTensor<Self> {
+        let moved = Self::float_add(Self::float_mul(x, per_map::<Self>(scale)), per_map::<Self>(shift));
+        rectified::<Self>(moved, slope)
+    }
+
+    /// Gradients of `x`, `scale` and `shift` of [`Self::rectify`].
+    #[fusion(default)]
+    fn rectify_backward(
+        x: FloatTensor<Self>,
+        y: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        slope: f64,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let gradient = unrectify::<Self>(y, gradient, slope);
+        let along = by_map::<Self>(Self::float_mul(gradient.clone(), x));
+        (Self::float_mul(gradient.clone(), per_map::<Self>(scale)), along, by_map::<Self>(gradient))
+    }
+
+    /// Batch norm by the batch's own statistics, then the rectifier; also the mean and the biased variance, `[maps]`.
+    #[fusion(default)]
+    fn norm(
+        x: FloatTensor<Self>,
+        gain: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        epsilon: f64,
+        slope: f64,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let normed = Self::batch_norm_train(x, gain, shift, epsilon);
+        (rectified::<Self>(normed.output, slope), normed.mean, normed.variance)
+    }
+
+    /// Gradients of `x`, `gain` and `shift` of [`Self::norm`].
+    #[fusion(default)]
+    #[allow(clippy::too_many_arguments)]
+    fn norm_backward(
+        x: FloatTensor<Self>,
+        y: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        gain: FloatTensor<Self>,
+        mean: FloatTensor<Self>,
+        variance: FloatTensor<Self>,
+        epsilon: f64,
+        slope: f64,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let gradient = unrectify::<Self>(y, gradient, slope);
+        let back = Self::batch_norm_train_backward(x, gain, mean, variance, epsilon, gradient);
+        (back.x_grad, back.gamma_grad, back.beta_grad)
+    }
+}
+
+impl Kernels for Cube {}
+
+/// `[batch, large, 2h, 2w]` to `[batch, small, h, w]`: strided convolution by weights `[small, large, kernel, kernel]`.
+pub fn down(large: Tensor<4>, weights: Tensor<4>) -> Tensor<4> {
+    Tensor::from_dispatch(<Dispatch as Kernels>::down(large.into_dispatch(), weights.into_dispatch()))
+}
+
+/// `[batch, small, h, w]` to `[batch, large, 2h, 2w]`: fractionally-strided convolution by weights
+/// `[small, large, kernel, kernel]`.
+pub fn up(small: Tensor<4>, weights: Tensor<4>) -> Tensor<4> {
+    Tensor::from_dispatch(<Dispatch as Kernels>::up(small.into_dispatch(), weights.into_dispatch()))
+}
+
+/// `scale * x + shift` by map, then times `slope` where negative; `x` is `[batch, maps, h, w]`, the others `[maps]`.
+pub fn rectify(x: Tensor<4>, scale: Tensor<1>, shift: Tensor<1>, slope: f64) -> Tensor<4> {
+    let y = <Dispatch as Kernels>::rectify(x.into_dispatch(), scale.into_dispatch(), shift.into_dispatch(), slope);
+    Tensor::from_dispatch(y)
+}
+
+/// Batch norm by the batch's own statistics, then the rectifier, of `x` `[batch, maps, h, w]`; also the batch's mean and
+/// biased variance `[maps]`.
+pub fn norm(
+    x: Tensor<4>,
+    gain: Tensor<1>,
+    shift: Tensor<1>,
+    epsilon: f64,
+    slope: f64,
+) -> (Tensor<4>, Tensor<1>, Tensor<1>) {
+    let (y, mean, variance) =
+        <Dispatch as Kernels>::norm(x.into_dispatch(), gain.into_dispatch(), shift.into_dispatch(), epsilon, slope);
+    (Tensor::from_dispatch(y), Tensor::from_dispatch(mean), Tensor::from_dispatch(variance))
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::activation::leaky_relu;
+    use burn::tensor::module::batch_norm_train;
+    use burn::tensor::{Device, TensorData};
+
+    use super::*;
+
+    fn noise<const D: usize>(dims: [usize; D], seed: usize) -> Tensor<D> {
+        let count: usize = dims.iter().product();
+        let values: Vec<f32> = (0..count).map(|i| ((i * 7919 + seed * 104_729) % 2003) as f32 / 500.0 - 1.0).collect();
+        Tensor::from_data(TensorData::new(values, dims), &Device::flex())
+    }
+
+    fn assert_near<const D: usize>(a: Tensor<D>, b: Tensor<D>) {
+        let (a, b) = (a.into_data(), b.into_data());
+        for (a, b) in a.iter::<f32>().zip(b.iter::<f32>()) {
+            assert!((a - b).abs() < 2e-4 * (1.0 + b.abs()), "{a} is not {b}");
+        }
+    }
+
+    /// Gradients of three inputs, when what is returned is weighed by fixed noise.
+    fn gradients(f: impl Fn(Tensor<4>, Tensor<1>, Tensor<1>) -> Tensor<4>) -> (Tensor<4>, Tensor<1>, Tensor<1>) {
+        let x = noise([3, 5, 7, 6], 1).autodiff().require_grad();
+        let (gain, shift) = (noise([5], 2).autodiff().require_grad(), noise([5], 3).autodiff().require_grad());
+        let y = f(x.clone(), gain.clone(), shift.clone());
+        let grads = (y * noise([3, 5, 7, 6], 4).autodiff()).sum().backward();
+        (x.grad(&grads).unwrap(), gain.grad(&grads).unwrap(), shift.grad(&grads).unwrap())
+    }
+
+    #[test]
+    fn norm_and_its_gradients_are_burns() {
+        for slope in [0.0, 0.2] {
+            let burns = |x, gain, shift| leaky_relu(batch_norm_train(x, gain, shift, 1e-5).output, slope);
+            let (x, gain, shift) = (noise([3, 5, 7, 6], 1), noise([5], 2), noise([5], 3));
+            let (y, mean, variance) = norm(x.clone(), gain.clone(), shift.clone(), 1e-5, slope);
+            let expected = batch_norm_train(x.clone(), gain.clone(), shift.clone(), 1e-5);
+            assert_near(y, burns(x, gain, shift));
+            assert_near(mean, expected.mean);
+            assert_near(variance, expected.variance);
+            let ours = gradients(|x, gain, shift| norm(x, gain, shift, 1e-5, slope).0);
+            let theirs = gradients(burns);
+            assert_near(ours.0, theirs.0);
+            assert_near(ours.1, theirs.1);
+            assert_near(ours.2, theirs.2);
+        }
+    }
+
+    #[test]
+    fn rectify_and_its_gradients_are_burns() {
+        let burns = |x: Tensor<4>, scale: Tensor<1>, shift: Tensor<1>| {
+            leaky_relu(x * scale.reshape([1, 5, 1, 1]) + shift.reshape([1, 5, 1, 1]), 0.2)
+        };
+        let ours = gradients(|x, scale, shift| rectify(x, scale, shift, 0.2));
+        let theirs = gradients(burns);
+        assert_near(ours.0, theirs.0);
+        assert_near(ours.1, theirs.1);
+        assert_near(ours.2, theirs.2);
+        let (x, scale, shift) = (noise([3, 5, 7, 6], 1), noise([5], 2), noise([5], 3));
+        assert_near(rectify(x.clone(), scale.clone(), shift.clone(), 0.2), burns(x, scale, shift));
+    }
+
+    #[test]
+    fn convolutions_and_their_gradients_are_burns() {
+        use burn::tensor::module::{conv_transpose2d, conv2d};
+        for kernel in [4, 5] {
+            let weights = || noise([6, 4, kernel, kernel], 2).autodiff().require_grad();
+            let large = || noise([2, 4, 6, 8], 1).autodiff().require_grad();
+            let small = || noise([2, 6, 3, 4], 3).autodiff().require_grad();
+            let (w1, w2, x1, x2) = (weights(), weights(), large(), large());
+            let ours = down(x1.clone(), w1.clone());
+            let theirs = conv2d(x2.clone(), w2.clone(), None, down_options(kernel));
+            assert_near(ours.clone().inner(), theirs.clone().inner());
+            let (g1, g2) = ((ours.clone() * ours).sum().backward(), (theirs.clone() * theirs).sum().backward());
+            assert_near(x1.grad(&g1).unwrap(), x2.grad(&g2).unwrap());
+            assert_near(w1.grad(&g1).unwrap(), w2.grad(&g2).unwrap());
+
+            let (w1, w2, x1, x2) = (weights(), weights(), small(), small());
+            let options = ConvTransposeOptions::new([2, 2], [padding(kernel); 2], [kernel % 2; 2], [1, 1], 1);
+            let ours = up(x1.clone(), w1.clone());
+            let theirs = conv_transpose2d(x2.clone(), w2.clone(), None, options);
+            assert_near(ours.clone().inner(), theirs.clone().inner());
+            let (g1, g2) = ((ours.clone() * ours).sum().backward(), (theirs.clone() * theirs).sum().backward());
+            assert_near(x1.grad(&g1).unwrap(), x2.grad(&g2).unwrap());
+            assert_near(w1.grad(&g1).unwrap(), w2.grad(&g2).unwrap());
+        }
+    }
+}
