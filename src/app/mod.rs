@@ -1,13 +1,12 @@
-//! The window. It draws what it was last told: models are opened and sampled by [`worker`], pictures are looked at by
+//! The window. It draws what it was last told: models are opened and sampled by a worker of [`explore`], pictures are looked at by
 //! [`look`], training happens in [`crate::train::Trainer`]; all of them answer over channels and wake it.
 
-mod gallery;
+mod explore;
 mod history;
 mod look;
 mod monitor;
 mod settings;
 mod texture;
-mod worker;
 
 use std::path::PathBuf;
 
@@ -15,7 +14,7 @@ use egui::{Key, KeyboardShortcut, Modifiers};
 
 use crate::device::{Compute, Kind};
 use crate::train::{Command, Ending, Event, Trainer};
-use gallery::Gallery;
+use explore::Explorer;
 use history::History;
 use look::Looker;
 use monitor::Monitor;
@@ -53,7 +52,7 @@ const OPEN_DATA: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Ke
 pub struct App {
     compute: Compute,
     view: View,
-    gallery: Gallery,
+    explorer: Explorer,
     looker: Looker,
     settings: Settings,
     monitor: Monitor,
@@ -66,13 +65,13 @@ impl App {
     /// The window's state; nothing is opened or computed on the calling thread.
     pub fn new(compute: Compute, start: Start, ctx: &egui::Context) -> Self {
         let view = if start.data.is_some() && start.model.is_none() { View::Train } else { View::Explore };
-        let gallery = Gallery::new(&compute, start.model, ctx);
+        let explorer = Explorer::new(&compute, start.model, ctx);
         let looker = Looker::new(ctx);
         let settings = Settings::new(start.data.unwrap_or_else(|| "synth:rooms".to_owned()), start.run);
         Self {
             compute,
             view,
-            gallery,
+            explorer,
             looker,
             settings,
             monitor: Monitor::default(),
@@ -104,7 +103,7 @@ impl App {
         for event in events {
             self.on_event(event, &ctx);
         }
-        self.gallery.receive(&ctx);
+        self.explorer.receive(&ctx);
         for frame in self.looker.receive(&ctx, &mut self.settings) {
             self.history.add_frame(frame);
         }
@@ -115,7 +114,7 @@ impl App {
         egui::Panel::bottom("status").show(ui, |ui| self.status(ui));
         match self.view {
             View::Explore => {
-                if self.gallery.ui(ui) {
+                if self.explorer.ui(ui) {
                     self.settings.use_data("synth:rooms".to_owned());
                     self.settings.start_when_ready();
                     self.view = View::Train;
@@ -207,13 +206,20 @@ impl App {
         }
     }
 
-    /// A model dropped on the window is explored, anything else is data to train on.
+    /// A model or session dropped on the window is explored, a picture on the explorer's photo panel is looked for, and
+    /// anything else is data to train on.
     fn dropped(&mut self, ctx: &egui::Context) {
         let dropped = ctx.input(|input| input.raw.dropped_files.first().map(|file| file.path().to_owned()));
         let Some(path) = dropped else { return };
-        if path.extension().is_some_and(|end| end == "safetensors") {
+        let ending = path.extension().map(|end| end.to_string_lossy().to_lowercase());
+        if ending.as_deref() == Some("safetensors") {
             self.view = View::Explore;
-            self.gallery.open(path);
+            self.explorer.open(path);
+        } else if ending.as_deref() == Some("zscape") {
+            self.view = View::Explore;
+            self.explorer.open_session(path);
+        } else if self.view == View::Explore && self.explorer.wants_pictures() {
+            self.explorer.project(path);
         } else {
             self.view = View::Train;
             self.settings.use_data(path.to_string_lossy().into_owned());

@@ -1,18 +1,26 @@
 //! The command line: everything the window does, headless and repeatable. One file a command.
 
+mod arithmetic;
 mod convert;
+mod directions;
 mod doctor;
 mod gui;
 mod info;
+mod numpy;
+mod project;
 mod sample;
 mod synth;
 mod train;
+mod walk;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::device::{Choice, Compute};
+use crate::latent;
+use crate::model::Model;
 
 /// Explore the latent space of a DCGAN, and watch it learn.
 #[derive(Parser, Debug)]
@@ -39,6 +47,14 @@ enum Command {
     Train(train::Train),
     /// Draw pictures with a trained generator
     Sample(sample::Sample),
+    /// Walk from sample to sample through Z
+    Walk(walk::Walk),
+    /// Add and take away concepts: averages of samples
+    Arithmetic(arithmetic::Arithmetic),
+    /// Find directions of Z that change the picture
+    Directions(directions::Directions),
+    /// Find the z that draws a picture
+    Project(project::Project),
     /// Tell what a model, a checkpoint or a run folder is
     Info(info::Info),
     /// Write a model as a smaller file
@@ -78,6 +94,47 @@ impl Common {
     }
 }
 
+/// What every command that explores a model understands.
+#[derive(Args, Debug, Clone)]
+struct Explored {
+    #[command(flatten)]
+    common: Common,
+    /// A model file, a checkpoint, a run folder (its newest checkpoint), bundled:rooms or bundled:faces
+    #[arg(long, value_name = "FILE|DIR")]
+    model: PathBuf,
+    /// Names the samples: sample number i of seed s is the same z everywhere
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+impl Explored {
+    fn open(&self) -> anyhow::Result<(Model, Compute)> {
+        let compute = self.common.compute()?;
+        let model = Model::open(&self.model, &compute.device)?;
+        Ok((model, compute))
+    }
+
+    /// The z's of samples of the seed.
+    fn samples(&self, model: &Model, numbers: impl IntoIterator<Item = u64>) -> Vec<Vec<f32>> {
+        let config = model.config();
+        let z = |number| latent::numbered(config.prior, config.z_dim, self.seed, number);
+        numbers.into_iter().map(z).collect()
+    }
+}
+
+/// Sample numbers as the command line takes them: `3,17,42`.
+#[derive(Debug, Clone)]
+struct Numbers(Vec<u64>);
+
+impl std::str::FromStr for Numbers {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = |part: &str| part.trim().parse().map_err(|_| format!("{part:?} is no sample number"));
+        text.split(',').map(number).collect::<Result<_, _>>().map(Self)
+    }
+}
+
 /// Runs the command line; 0 done, 1 failed with a message, 2 wrong usage.
 pub fn main() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_env("ZSCAPE_LOG")
@@ -102,6 +159,10 @@ fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Gui { common, gui } => gui.run(&common),
         Command::Train(command) => command.run(),
         Command::Sample(command) => command.run(),
+        Command::Walk(command) => command.run(),
+        Command::Arithmetic(command) => command.run(),
+        Command::Directions(command) => command.run(),
+        Command::Project(command) => command.run(),
         Command::Info(command) => command.run(),
         Command::Convert(command) => command.run(),
         Command::Synth(command) => command.run(),

@@ -2,12 +2,35 @@
 
 use std::borrow::Cow;
 use std::io::Cursor;
+use std::path::{Path, PathBuf};
 
 use fast_image_resize as fir;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits, Rgba};
 
 use crate::image::Picture;
+
+/// Why one picture cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{path} cannot be used as a picture: {cause}")]
+pub struct UnusablePicture {
+    /// The file.
+    pub path: PathBuf,
+    /// What the file system or the decoder said.
+    pub cause: String,
+}
+
+/// Reads one picture as the networks see those they train on: its centre square, `size x size`, `channels` channels.
+///
+/// # Errors
+/// [`UnusablePicture`] naming the file.
+pub fn read_fitted(path: &Path, size: usize, channels: usize) -> Result<Picture, UnusablePicture> {
+    let read = || {
+        let bytes = std::fs::read(path).map_err(|cause| cause.to_string())?;
+        fit(&decode(&bytes)?, size, channels)
+    };
+    read().map_err(|cause| UnusablePicture { path: path.to_owned(), cause })
+}
 
 /// Decodes a picture; transparent ones are laid on white, and a camera's orientation mark is obeyed.
 pub(super) fn decode(bytes: &[u8]) -> Result<Picture, String> {

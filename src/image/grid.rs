@@ -2,6 +2,56 @@
 
 use super::Picture;
 
+/// A white sheet that pictures are put on.
+pub struct Sheet {
+    width: usize,
+    channels: usize,
+    pixels: Vec<u8>,
+}
+
+impl Sheet {
+    /// A white one.
+    pub fn new(width: usize, height: usize, channels: usize) -> Self {
+        Self { width, channels, pixels: vec![255; width * height * channels] }
+    }
+
+    /// Puts a picture with its upper left corner at `x`, `y`; grey ones are drawn on a coloured sheet as RGB.
+    ///
+    /// # Panics
+    /// If it does not fit on the sheet.
+    pub fn put(&mut self, picture: &Picture, x: usize, y: usize) {
+        let rgb;
+        let source = if picture.channels() == self.channels {
+            picture.pixels()
+        } else {
+            rgb = picture.to_rgb();
+            &rgb
+        };
+        let row = picture.width() * self.channels;
+        for (line, from) in source.chunks_exact(row).enumerate() {
+            let to = ((y + line) * self.width + x) * self.channels;
+            self.pixels[to..to + row].copy_from_slice(from);
+        }
+    }
+
+    /// A black bar, for signs.
+    ///
+    /// # Panics
+    /// If it does not fit on the sheet.
+    pub fn bar(&mut self, x: usize, y: usize, width: usize, height: usize) {
+        for line in y..y + height {
+            let to = (line * self.width + x) * self.channels;
+            self.pixels[to..to + width * self.channels].fill(0);
+        }
+    }
+
+    /// The finished sheet.
+    pub fn into_picture(self) -> Picture {
+        let height = self.pixels.len() / (self.width * self.channels).max(1);
+        Picture::new(self.width, height, self.channels, self.pixels)
+    }
+}
+
 /// Pictures in rows of `columns`, `gap` pixels of white between them; no pictures give an empty 0x0 picture.
 ///
 /// All pictures must be of one size; grey ones are drawn among coloured ones as RGB.
@@ -12,26 +62,12 @@ pub fn grid(pictures: &[Picture], columns: usize, gap: usize) -> Picture {
     let columns = columns.clamp(1, pictures.len());
     let rows = pictures.len().div_ceil(columns);
     let (cell_w, cell_h) = (first.width(), first.height());
-    let width = columns * cell_w + (columns - 1) * gap;
-    let height = rows * cell_h + (rows - 1) * gap;
     let channels = pictures.iter().map(Picture::channels).max().unwrap_or(1);
-    let mut pixels = vec![255; width * height * channels];
+    let mut sheet = Sheet::new(columns * cell_w + (columns - 1) * gap, rows * cell_h + (rows - 1) * gap, channels);
     for (i, picture) in pictures.iter().enumerate() {
-        let (x0, y0) = ((i % columns) * (cell_w + gap), (i / columns) * (cell_h + gap));
-        let rgb;
-        let source = if picture.channels() == channels {
-            picture.pixels()
-        } else {
-            rgb = picture.to_rgb();
-            &rgb
-        };
-        for y in 0..cell_h {
-            let from = y * cell_w * channels;
-            let to = ((y0 + y) * width + x0) * channels;
-            pixels[to..to + cell_w * channels].copy_from_slice(&source[from..from + cell_w * channels]);
-        }
+        sheet.put(picture, i % columns * (cell_w + gap), i / columns * (cell_h + gap));
     }
-    Picture::new(width, height, channels, pixels)
+    sheet.into_picture()
 }
 
 #[cfg(test)]

@@ -112,6 +112,25 @@ impl Picture {
         }
     }
 
+    /// How far each pixel is from the same one of a picture of the same size and channels: black where they are equal.
+    pub fn difference(&self, other: &Self) -> Self {
+        let pixels = self.pixels.iter().zip(&other.pixels).map(|(a, b)| a.abs_diff(*b)).collect();
+        Self::new(self.width, self.height, self.channels, pixels)
+    }
+
+    /// Every pixel as a square of `zoom x zoom`.
+    pub fn enlarged(&self, zoom: usize) -> Self {
+        let zoom = zoom.max(1);
+        let mut pixels = Vec::with_capacity(self.pixels.len() * zoom * zoom);
+        for row in self.pixels.chunks_exact((self.width * self.channels).max(1)) {
+            let wide: Vec<u8> = row.chunks_exact(self.channels).flat_map(|pixel| pixel.repeat(zoom)).collect();
+            for _ in 0..zoom {
+                pixels.extend_from_slice(&wide);
+            }
+        }
+        Self::new(self.width * zoom, self.height * zoom, self.channels, pixels)
+    }
+
     /// Reads any format the `image` crate knows. Grey files stay grey; everything else becomes RGB.
     ///
     /// # Errors

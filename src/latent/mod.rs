@@ -1,5 +1,13 @@
-//! Z: where pictures come from.
+//! Z: where pictures come from, and the ways through it.
 
+pub mod arithmetic;
+pub mod directions;
+mod draw;
 mod gallery;
+pub mod project;
+pub mod session;
+pub mod vector;
+pub mod walk;
 
+pub use draw::{DrawError, pictures, values};
 pub use gallery::{draw, numbered, training};

@@ -33,6 +33,12 @@ pub enum ModelError {
         /// The folder.
         path: PathBuf,
     },
+    /// No bundled model has this name.
+    #[error("no model called {name} comes with zscape; there are bundled:rooms and bundled:faces")]
+    NotBundled {
+        /// What was asked for.
+        name: String,
+    },
     /// The config cannot be built.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -78,11 +84,15 @@ impl Model {
         self.generator.config()
     }
 
-    /// Opens anything the program can: a model file, a checkpoint folder, or a run folder (its newest checkpoint).
+    /// Opens anything the program can: a model file, a checkpoint folder, a run folder (its newest checkpoint), or a
+    /// bundled model by its name (`bundled:faces`).
     ///
     /// # Errors
     /// [`ModelError`] naming the file and what to do.
     pub fn open(path: &Path, device: &Device) -> Result<Self, ModelError> {
+        if let Some(bundled) = super::bundled::open(path, device) {
+            return bundled;
+        }
         let file = model_file(path)?;
         Self::from_file(TensorFile::read(&file)?, &file, device)
     }

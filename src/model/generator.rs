@@ -47,16 +47,36 @@ impl Generator {
         self.forward(z, Pass::Train)
     }
 
+    /// Feature maps `[batch, maps, side, side]` after the rectifier of hidden layer `layer` (0 is the projection).
+    ///
+    /// # Panics
+    /// If there is no such hidden layer.
+    pub fn features(&self, z: Tensor<2>, layer: usize, statistics: Statistics) -> Tensor<4> {
+        assert!(layer + 1 < self.layers.len(), "layer {layer} is not a hidden one");
+        let mut part = self.clone();
+        let mut x = None;
+        for layer in &mut part.layers[..=layer] {
+            let linear = layer.apply(x.take(), &z);
+            x = Some(layer.activate(linear, &part.config, 0.0, Pass::Sample(statistics)));
+        }
+        x.expect("at least the projection was applied")
+    }
+
+    /// The same generator on the tape as a constant: gradients flow through it to z, and none are computed for its weights.
+    pub fn on_tape(&self) -> Self {
+        let mut lifted = self.clone();
+        for parameter in lifted.layers.iter_mut().flat_map(Layer::kept_mut) {
+            parameter.value = parameter.value.clone().autodiff();
+        }
+        lifted
+    }
+
     fn forward(&mut self, z: Tensor<2>, pass: Pass) -> Tensor<4> {
         let config = &self.config;
-        let [batch, _] = z.dims();
         let last = self.layers.len() - 1;
         let mut x = None;
         for (i, layer) in self.layers.iter_mut().enumerate() {
-            let linear = match x.take() {
-                None => project(layer, z.clone(), batch),
-                Some(x) => layer.up(x),
-            };
+            let linear = layer.apply(x.take(), &z);
             x = Some(if i == last { layer.biased(linear).tanh() } else { layer.activate(linear, config, 0.0, pass) });
         }
         x.expect("a generator has layers")
@@ -73,8 +93,19 @@ impl Generator {
     }
 }
 
+impl Layer {
+    /// The projection of z, or the convolution of the maps before.
+    fn apply(&self, maps: Option<Tensor<4>>, z: &Tensor<2>) -> Tensor<4> {
+        match maps {
+            None => project(self, z.clone()),
+            Some(maps) => self.up(maps),
+        }
+    }
+}
+
 /// A 4x4 fractionally-strided convolution of a 1x1 map is a matrix product.
-fn project(layer: &Layer, z: Tensor<2>, batch: usize) -> Tensor<4> {
+fn project(layer: &Layer, z: Tensor<2>) -> Tensor<4> {
+    let [batch, _] = z.dims();
     let &[z_dim, maps, height, width] = layer.weight.shape.as_slice() else {
         unreachable!("the projection has rank 4")
     };

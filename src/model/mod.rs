@@ -1,5 +1,6 @@
 //! The networks: one config describes generator and discriminator, one file holds them.
 
+mod bundled;
 mod config;
 mod discriminator;
 mod file;
@@ -8,6 +9,7 @@ mod kernels;
 mod layer;
 mod tensors;
 
+pub use bundled::bundled;
 pub use config::{ConfigError, ModelConfig, Preset, Prior, Statistics};
 pub use discriminator::Discriminator;
 pub use file::{Model, ModelError, Provenance};

@@ -1,0 +1,101 @@
+//! `zscape arithmetic`.
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+use clap::Args;
+
+use super::{Explored, Numbers};
+use crate::image::{Picture, grid};
+use crate::latent::arithmetic::{self, Figure, Term};
+use crate::latent::{self, vector};
+use crate::model::Model;
+
+#[derive(Args, Debug)]
+pub(super) struct Arithmetic {
+    #[command(flatten)]
+    explored: Explored,
+    /// Samples whose average is added, such as 3,17,42; may be given several times
+    #[arg(long, value_name = "NUMBERS", required_unless_present = "from")]
+    plus: Vec<Numbers>,
+    /// Samples whose average is taken away; may be given several times
+    #[arg(long, value_name = "NUMBERS")]
+    minus: Vec<Numbers>,
+    /// Instead: the turn of figure 8, from the average of these samples ...
+    #[arg(long, value_name = "NUMBERS", requires = "to", conflicts_with_all = ["plus", "minus"])]
+    from: Option<Numbers>,
+    /// ... to the average of these, applied to --on
+    #[arg(long, value_name = "NUMBERS", requires = "from")]
+    to: Option<Numbers>,
+    /// Samples that the turn is applied to, a row each
+    #[arg(long, value_name = "NUMBERS", default_value = "0,1,2,3,4")]
+    on: Numbers,
+    /// Pictures in a row of the turn
+    #[arg(long, default_value_t = 11)]
+    steps: usize,
+    /// Bring the result back to the prior's length before drawing
+    #[arg(long)]
+    normalise: bool,
+    /// The figure, a PNG
+    #[arg(long, value_name = "FIGURE.png")]
+    out: PathBuf,
+}
+
+impl Arithmetic {
+    pub(super) fn run(&self) -> anyhow::Result<()> {
+        let (model, compute) = self.explored.open()?;
+        let draw = |z: &[Vec<f32>]| latent::pictures(&model.generator, z, &compute.device);
+        if let (Some(from), Some(to)) = (&self.from, &self.to) {
+            let samples = |numbers: &Numbers| self.explored.samples(&model, numbers.0.iter().copied());
+            let rows = arithmetic::turn(&samples(from), &samples(to), &samples(&self.on), self.steps.max(2))?;
+            grid(&draw(&rows.concat())?, self.steps.max(2), 2).write_png(&self.out)?;
+            let summary = serde_json::json!({ "out": self.out, "rows": rows.len(), "steps": self.steps.max(2) });
+            return self.explored.common.print(&summary, || format!("{} rows in {}", rows.len(), self.out.display()));
+        }
+        let terms = self.terms(&model);
+        let mut z = arithmetic::result(&terms)?;
+        let prior = model.config().prior;
+        let fit = arithmetic::fit(prior, &z);
+        if self.normalise {
+            z = arithmetic::back_to_prior(prior, &z);
+        }
+        let mut trays = Vec::new();
+        for term in &terms {
+            let Some(average) = vector::mean(&term.exemplars) else { bail!("a tray is empty") };
+            let mut pictures = draw(&[&term.exemplars[..], &[average]].concat())?;
+            let average = pictures.pop();
+            trays.extend(average.map(|average| (term.minus, pictures, average)));
+        }
+        let exemplars: Vec<(bool, Vec<Picture>)> =
+            trays.iter().map(|(minus, pictures, _)| (*minus, pictures.clone())).collect();
+        let Some(pixels) = arithmetic::in_pixels(&exemplars) else { bail!("there is nothing to add up") };
+        let results = draw(&arithmetic::neighbourhood(&z, self.explored.seed))?;
+        Figure { trays, results, pixels }.sheet().write_png(&self.out)?;
+        let summary = serde_json::json!({ "out": self.out, "fit": fit, "normalised": self.normalise, "z": z });
+        self.explored.common.print(&summary, || {
+            let warning = match (fit.outside(), self.normalise) {
+                (true, false) => "; this is outside what the generator was trained on: --normalise brings it back",
+                _ => "",
+            };
+            format!(
+                "{}: the result is {:.2} long where the prior's z's are {:.2} ({:+.1} standard deviations){warning}",
+                self.out.display(),
+                fit.norm,
+                fit.expected,
+                fit.deviations
+            )
+        })
+    }
+
+    /// The first sum, then what is taken away, then what is added again: the paper's order.
+    fn terms(&self, model: &Model) -> Vec<Term> {
+        let term = |minus: bool, numbers: &Numbers| Term {
+            minus,
+            exemplars: self.explored.samples(model, numbers.0.iter().copied()),
+        };
+        let (first, rest) = self.plus.split_at(self.plus.len().min(1));
+        let added = first.iter().map(|numbers| term(false, numbers));
+        let taken = self.minus.iter().map(|numbers| term(true, numbers));
+        added.chain(taken).chain(rest.iter().map(|numbers| term(false, numbers))).collect()
+    }
+}

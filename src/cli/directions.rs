@@ -1,0 +1,56 @@
+//! `zscape directions`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{Explored, numpy};
+use crate::image::grid;
+use crate::latent;
+use crate::latent::directions::{self, Method};
+
+/// A strip's positions, in standard deviations.
+const STRIP: [f32; 7] = [-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0];
+
+#[derive(Args, Debug)]
+pub(super) struct Directions {
+    #[command(flatten)]
+    explored: Explored,
+    /// How they are found
+    #[arg(long, value_enum, default_value = "ganspace")]
+    method: Method,
+    /// How many
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
+    count: u16,
+    /// The sample that they are shown on
+    #[arg(long, default_value_t = 0)]
+    number: u64,
+    /// Also write the directions as a NumPy file, [n, z_dim] float32, one standard deviation long
+    #[arg(long, value_name = "OUT.npy")]
+    vectors: Option<PathBuf>,
+    /// A strip from -3 to +3 standard deviations for each, a PNG
+    #[arg(long, value_name = "FIGURE.png")]
+    out: PathBuf,
+}
+
+impl Directions {
+    pub(super) fn run(&self) -> anyhow::Result<()> {
+        let (model, compute) = self.explored.open()?;
+        let (seed, count) = (self.explored.seed, usize::from(self.count));
+        let found = directions::find(&model.generator, self.method, count, seed, &compute.device)?;
+        let start = self.explored.samples(&model, [self.number]).concat();
+        let z: Vec<_> = found.iter().flat_map(|found| directions::strip(&start, &found.vector, STRIP)).collect();
+        let pictures = latent::pictures(&model.generator, &z, &compute.device)?;
+        grid(&pictures, STRIP.len(), 2).write_png(&self.out)?;
+        if let Some(path) = &self.vectors {
+            let values: Vec<f32> = found.iter().flat_map(|found| found.vector.clone()).collect();
+            numpy::write(path, &[found.len() as u64, model.config().z_dim as u64], &values)?;
+        }
+        let summary = serde_json::json!({ "out": self.out, "directions": found });
+        self.explored.common.print(&summary, || {
+            let line = |found: &directions::Direction| format!("{:<12} {:.4}", found.name, found.weight);
+            let lines: Vec<String> = found.iter().map(line).collect();
+            format!("{}\n{} rows in {}", lines.join("\n"), found.len(), self.out.display())
+        })
+    }
+}

@@ -1,0 +1,41 @@
+//! NumPy files in and out.
+
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Write};
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use npyz::WriterBuilder;
+
+use crate::files;
+
+/// z's `[n, z_dim]` float32.
+pub(super) fn read_z(path: &Path, z_dim: usize) -> anyhow::Result<Vec<Vec<f32>>> {
+    let named = || format!("{} cannot be read as a NumPy file of float32", path.display());
+    let file = File::open(path).with_context(named)?;
+    let npy = npyz::NpyFile::new(BufReader::new(file)).with_context(named)?;
+    let shape = npy.shape().to_vec();
+    if shape.len() != 2 || shape[1] != z_dim as u64 || shape[0] == 0 {
+        bail!("{} has shape {shape:?}; this model's z's are [n, {z_dim}]", path.display());
+    }
+    if npy.order() != npyz::Order::C {
+        bail!("{} is in Fortran order; save it with numpy.ascontiguousarray", path.display());
+    }
+    let values = npy.into_vec::<f32>().with_context(named)?;
+    if values.iter().any(|value| !value.is_finite()) {
+        bail!("{} holds values that are no numbers (NaN or infinite)", path.display());
+    }
+    Ok(values.chunks_exact(z_dim).map(<[f32]>::to_vec).collect())
+}
+
+/// An array of float32, row-major.
+pub(super) fn write(path: &Path, shape: &[u64], values: &[f32]) -> anyhow::Result<()> {
+    let write = |file: &mut File| -> std::io::Result<()> {
+        let mut out = BufWriter::new(file);
+        let mut writer = npyz::WriteOptions::new().default_dtype().shape(shape).writer(&mut out).begin_nd()?;
+        writer.extend(values.iter().copied())?;
+        writer.finish()?;
+        out.flush()
+    };
+    files::write(path, write).with_context(|| format!("{} cannot be written", path.display()))
+}

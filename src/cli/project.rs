@@ -1,0 +1,72 @@
+//! `zscape project`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{Explored, numpy};
+use crate::data;
+use crate::image::grid;
+use crate::latent;
+use crate::latent::project::{Encoder, Projection, Settings};
+
+#[derive(Args, Debug)]
+pub(super) struct Project {
+    #[command(flatten)]
+    explored: Explored,
+    /// The picture to look for; it is cropped and resized as for training
+    #[arg(long, value_name = "FILE")]
+    picture: PathBuf,
+    /// z's tried side by side
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u16).range(1..=256))]
+    restarts: u16,
+    /// Steps of optimisation
+    #[arg(long, default_value_t = 250, value_parser = clap::value_parser!(u16).range(1..))]
+    steps: u16,
+    /// Also write the z as a NumPy file, [1, z_dim] float32
+    #[arg(long, value_name = "OUT.npy")]
+    z: Option<PathBuf>,
+    /// Original, reconstruction and their difference side by side, a PNG
+    #[arg(long, value_name = "FIGURE.png")]
+    out: PathBuf,
+}
+
+impl Project {
+    pub(super) fn run(&self) -> anyhow::Result<()> {
+        let (model, compute) = self.explored.open()?;
+        let config = model.config();
+        let original = data::read_fitted(&self.picture, config.size, config.channels)?;
+        let settings =
+            Settings { restarts: usize::from(self.restarts), steps: usize::from(self.steps), seed: self.explored.seed };
+        let bar = ProgressBar::new(u64::from(self.steps));
+        bar.set_style(ProgressStyle::with_template("{bar:30} {pos}/{len} {msg} {eta} left")?);
+        bar.set_message("fitting an encoder");
+        let encoder = Encoder::fit(&model.generator, settings.seed, &compute.device)?;
+        let mut projection = Projection::new(&model.generator, &encoder, &original, settings, &compute.device)?;
+        let mut last = projection.step()?;
+        while !projection.done() {
+            last = projection.step()?;
+            bar.set_position(last.step as u64);
+            bar.set_message(format!("error {:.4}", last.error));
+        }
+        bar.finish_and_clear();
+        let drawn = latent::pictures(&model.generator, &[last.z.clone()], &compute.device)?.remove(0);
+        let difference = original.difference(&drawn);
+        grid(&[original, drawn, difference], 3, 2).write_png(&self.out)?;
+        if let Some(path) = &self.z {
+            numpy::write(path, &[1, last.z.len() as u64], &last.z)?;
+        }
+        let summary = serde_json::json!({
+            "out": self.out, "error": last.error, "apart": last.apart, "drawable": last.drawable(), "z": last.z,
+        });
+        self.explored.common.print(&summary, || {
+            let verdict = if last.drawable() {
+                "the model can draw it"
+            } else {
+                "the model cannot draw this picture: its own samples are closer to one another than this came"
+            };
+            format!("error {:.4} (samples are {:.4} apart): {verdict}; {}", last.error, last.apart, self.out.display())
+        })
+    }
+}

@@ -1,0 +1,88 @@
+//! `zscape walk`.
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+use clap::Args;
+
+use super::{Explored, Numbers};
+use crate::image::{grid, write_frames, write_gif};
+use crate::latent::walk::{Way, changes, jumps};
+use crate::latent::{self, walk};
+
+#[derive(Args, Debug)]
+pub(super) struct Walk {
+    #[command(flatten)]
+    explored: Explored,
+    /// How many samples are visited, counted from --first
+    #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u64).range(2..))]
+    points: u64,
+    /// The first sample's number
+    #[arg(long, default_value_t = 0)]
+    first: u64,
+    /// Visit these samples instead, such as 3,17,42
+    #[arg(long, value_name = "NUMBERS", conflicts_with_all = ["points", "first"])]
+    visit: Option<Numbers>,
+    /// Pictures from one sample to the next
+    #[arg(long, default_value_t = 11, value_parser = clap::value_parser!(u16).range(2..))]
+    steps: u16,
+    /// Go back to the first sample at the end
+    #[arg(long = "loop")]
+    closed: bool,
+    /// Walk on great circles instead of straight
+    #[arg(long)]
+    slerp: bool,
+    /// Frames a second of a GIF
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=50))]
+    rate: u32,
+    /// Enlarges a GIF's pixels
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=16))]
+    zoom: u16,
+    /// A .png (one row from each sample to the next, as the paper's figure 4), a .gif, or a folder for single frames
+    #[arg(long, value_name = "WALK.png|WALK.gif|DIR")]
+    out: PathBuf,
+}
+
+impl Walk {
+    pub(super) fn run(&self) -> anyhow::Result<()> {
+        let ending = self.out.extension().and_then(|end| end.to_str()).map(str::to_lowercase);
+        if let Some(ending @ ("mp4" | "webm" | "mkv" | "mov" | "avi")) = ending.as_deref() {
+            bail!(
+                ".{ending} needs an encoder that zscape does not carry; write a .gif, or a folder of frames for ffmpeg"
+            );
+        }
+        let (model, compute) = self.explored.open()?;
+        let numbers = match &self.visit {
+            Some(Numbers(numbers)) if numbers.len() < 2 => bail!("a walk visits at least two samples"),
+            Some(Numbers(numbers)) => numbers.clone(),
+            None => (self.first..self.first + self.points).collect(),
+        };
+        let walk = walk::Walk {
+            keyframes: self.explored.samples(&model, numbers),
+            way: if self.slerp { Way::Spherical } else { Way::Linear },
+            closed: self.closed,
+        };
+        let steps = usize::from(self.steps);
+        let draw = |z: &[Vec<f32>]| latent::pictures(&model.generator, z, &compute.device);
+        let film = draw(&walk.film(steps - 1))?;
+        match ending.as_deref() {
+            Some("png") => grid(&draw(&walk.rows(steps).concat())?, steps, 2).write_png(&self.out)?,
+            Some("gif") => write_gif(&self.out, &film, self.rate, usize::from(self.zoom))?,
+            Some(other) => bail!("{}: .{other} is not known; name a .png, a .gif, or a folder", self.out.display()),
+            None => write_frames(&self.out, &film)?,
+        }
+        let changes = changes(&film);
+        let jumps = jumps(&changes);
+        let largest = changes.iter().copied().fold(0.0, f32::max);
+        let summary = serde_json::json!({
+            "out": self.out, "legs": walk.legs(), "frames": film.len(), "changes": changes, "jumps": jumps,
+        });
+        self.explored.common.print(&summary, || {
+            let jumps = match jumps.len() {
+                0 => "no sudden jump".to_owned(),
+                count => format!("{count} sudden jumps (the paper's sign of memorisation), at frames {jumps:?}"),
+            };
+            format!("{} legs in {}; {jumps}; largest change {largest:.3}", walk.legs(), self.out.display())
+        })
+    }
+}

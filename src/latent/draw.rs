@@ -1,0 +1,58 @@
+//! z's to pictures, in batches that any memory holds.
+
+use burn::tensor::{Device, Tensor, TensorData};
+
+use crate::image::Picture;
+use crate::model::{Generator, Statistics};
+
+/// Pictures drawn at a time with running statistics; they do not depend on one another.
+const BATCH: usize = 64;
+
+/// What the device said when it could not draw.
+#[derive(Debug, thiserror::Error)]
+#[error("the device failed while drawing: {0}")]
+pub struct DrawError(String);
+
+/// z's as a tensor `[count, z_dim]`.
+pub fn tensor(z: &[Vec<f32>], device: &Device) -> Tensor<2> {
+    let z_dim = z.first().map_or(0, Vec::len);
+    Tensor::from_data(TensorData::new(z.concat(), [z.len(), z_dim]), device)
+}
+
+/// Values `[count, channels, size, size]` in [-1, 1] that the generator draws of `z`. With batch statistics all of them
+/// are one batch, since each then depends on the others.
+///
+/// # Errors
+/// [`DrawError`] when the device fails.
+pub fn values(
+    generator: &Generator,
+    z: &[Vec<f32>],
+    statistics: Statistics,
+    device: &Device,
+) -> Result<Vec<f32>, DrawError> {
+    let batch = if statistics == Statistics::Batch { z.len().max(1) } else { BATCH };
+    let mut drawn = Vec::with_capacity(z.len() * generator.config().values());
+    for part in z.chunks(batch) {
+        drawn.extend(read(generator.sample(tensor(part, device), statistics))?);
+    }
+    Ok(drawn)
+}
+
+/// The pictures the generator draws of `z`, with the model's own choice of statistics.
+///
+/// # Errors
+/// [`DrawError`] when the device fails.
+pub fn pictures(generator: &Generator, z: &[Vec<f32>], device: &Device) -> Result<Vec<Picture>, DrawError> {
+    let config = generator.config();
+    let values = values(generator, z, config.sampling, device)?;
+    let picture = |values: &[f32]| Picture::from_chw(values, config.channels, config.size, config.size);
+    Ok(values.chunks_exact(config.values()).map(picture).collect())
+}
+
+/// Reads a tensor's numbers back, row-major.
+///
+/// # Errors
+/// [`DrawError`] when the device fails.
+pub(super) fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, DrawError> {
+    Ok(tensor.try_into_data().map_err(|cause| DrawError(cause.to_string()))?.iter::<f32>().collect())
+}
