@@ -29,6 +29,10 @@ pub struct Start {
     pub data: Option<String>,
     /// The run folder.
     pub run: Option<PathBuf>,
+    /// A session file to open.
+    pub session: Option<PathBuf>,
+    /// Where the session is kept between starts, if anywhere.
+    pub kept: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -65,7 +69,7 @@ impl App {
     /// The window's state; nothing is opened or computed on the calling thread.
     pub fn new(compute: Compute, start: Start, ctx: &egui::Context) -> Self {
         let view = if start.data.is_some() && start.model.is_none() { View::Train } else { View::Explore };
-        let explorer = Explorer::new(&compute, start.model, ctx);
+        let explorer = Explorer::new(&compute, &start, ctx);
         let looker = Looker::new(ctx);
         let settings = Settings::new(start.data.unwrap_or_else(|| "synth:rooms".to_owned()), start.run);
         Self {

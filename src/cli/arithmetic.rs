@@ -5,18 +5,17 @@ use std::path::PathBuf;
 use anyhow::bail;
 use clap::Args;
 
-use super::{Explored, Numbers};
+use super::{Exploration, Explored, Numbers};
 use crate::image::{Picture, grid};
 use crate::latent::arithmetic::{self, Figure, Term};
-use crate::latent::{self, vector};
-use crate::model::Model;
+use crate::latent::vector;
 
 #[derive(Args, Debug)]
 pub(super) struct Arithmetic {
     #[command(flatten)]
     explored: Explored,
     /// Samples whose average is added, such as 3,17,42; may be given several times
-    #[arg(long, value_name = "NUMBERS", required_unless_present = "from")]
+    #[arg(long, value_name = "NUMBERS", required_unless_present_any = ["from", "session"])]
     plus: Vec<Numbers>,
     /// Samples whose average is taken away; may be given several times
     #[arg(long, value_name = "NUMBERS")]
@@ -43,18 +42,18 @@ pub(super) struct Arithmetic {
 
 impl Arithmetic {
     pub(super) fn run(&self) -> anyhow::Result<()> {
-        let (model, compute) = self.explored.open()?;
-        let draw = |z: &[Vec<f32>]| latent::pictures(&model.generator, z, &compute.device);
+        let exploration = self.explored.open()?;
+        let draw = |z: &[Vec<f32>]| exploration.draw(z);
         if let (Some(from), Some(to)) = (&self.from, &self.to) {
-            let samples = |numbers: &Numbers| self.explored.samples(&model, numbers.0.iter().copied());
+            let samples = |numbers: &Numbers| exploration.samples(numbers.0.iter().copied());
             let rows = arithmetic::turn(&samples(from), &samples(to), &samples(&self.on), self.steps.max(2))?;
             grid(&draw(&rows.concat())?, self.steps.max(2), 2).write_png(&self.out)?;
             let summary = serde_json::json!({ "out": self.out, "rows": rows.len(), "steps": self.steps.max(2) });
             return self.explored.common.print(&summary, || format!("{} rows in {}", rows.len(), self.out.display()));
         }
-        let terms = self.terms(&model);
+        let terms = self.terms(&exploration);
         let mut z = arithmetic::result(&terms)?;
-        let prior = model.config().prior;
+        let prior = exploration.model.config().prior;
         let fit = arithmetic::fit(prior, &z);
         if self.normalise {
             z = arithmetic::back_to_prior(prior, &z);
@@ -69,7 +68,7 @@ impl Arithmetic {
         let exemplars: Vec<(bool, Vec<Picture>)> =
             trays.iter().map(|(minus, pictures, _)| (*minus, pictures.clone())).collect();
         let Some(pixels) = arithmetic::in_pixels(&exemplars) else { bail!("there is nothing to add up") };
-        let results = draw(&arithmetic::neighbourhood(&z, self.explored.seed))?;
+        let results = draw(&arithmetic::neighbourhood(&z, exploration.seed))?;
         Figure { trays, results, pixels }.sheet().write_png(&self.out)?;
         let summary = serde_json::json!({ "out": self.out, "fit": fit, "normalised": self.normalise, "z": z });
         self.explored.common.print(&summary, || {
@@ -88,11 +87,12 @@ impl Arithmetic {
     }
 
     /// The first sum, then what is taken away, then what is added again: the paper's order.
-    fn terms(&self, model: &Model) -> Vec<Term> {
-        let term = |minus: bool, numbers: &Numbers| Term {
-            minus,
-            exemplars: self.explored.samples(model, numbers.0.iter().copied()),
-        };
+    fn terms(&self, exploration: &Exploration) -> Vec<Term> {
+        if let (Some(session), []) = (&exploration.session, &self.plus[..]) {
+            return session.terms(exploration.model.config());
+        }
+        let term =
+            |minus: bool, numbers: &Numbers| Term { minus, exemplars: exploration.samples(numbers.0.iter().copied()) };
         let (first, rest) = self.plus.split_at(self.plus.len().min(1));
         let added = first.iter().map(|numbers| term(false, numbers));
         let taken = self.minus.iter().map(|numbers| term(true, numbers));

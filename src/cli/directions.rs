@@ -6,7 +6,6 @@ use clap::Args;
 
 use super::{Explored, numpy};
 use crate::image::grid;
-use crate::latent;
 use crate::latent::directions::{self, Method};
 
 /// A strip's positions, in standard deviations.
@@ -35,16 +34,15 @@ pub(super) struct Directions {
 
 impl Directions {
     pub(super) fn run(&self) -> anyhow::Result<()> {
-        let (model, compute) = self.explored.open()?;
-        let (seed, count) = (self.explored.seed, usize::from(self.count));
-        let found = directions::find(&model.generator, self.method, count, seed, &compute.device)?;
-        let start = self.explored.samples(&model, [self.number]).concat();
+        let exploration = self.explored.open()?;
+        let (generator, device) = (&exploration.model.generator, &exploration.compute.device);
+        let found = directions::find(generator, self.method, usize::from(self.count), exploration.seed, device)?;
+        let start = exploration.samples([self.number]).concat();
         let z: Vec<_> = found.iter().flat_map(|found| directions::strip(&start, &found.vector, STRIP)).collect();
-        let pictures = latent::pictures(&model.generator, &z, &compute.device)?;
-        grid(&pictures, STRIP.len(), 2).write_png(&self.out)?;
+        grid(&exploration.draw(&z)?, STRIP.len(), 2).write_png(&self.out)?;
         if let Some(path) = &self.vectors {
             let values: Vec<f32> = found.iter().flat_map(|found| found.vector.clone()).collect();
-            numpy::write(path, &[found.len() as u64, model.config().z_dim as u64], &values)?;
+            numpy::write(path, &[found.len() as u64, start.len() as u64], &values)?;
         }
         let summary = serde_json::json!({ "out": self.out, "directions": found });
         self.explored.common.print(&summary, || {

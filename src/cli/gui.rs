@@ -18,10 +18,15 @@ pub(super) struct Gui {
     /// Keep the training in this folder; a run that is there can be resumed
     #[arg(long, value_name = "DIR")]
     run: Option<PathBuf>,
+    /// Open this session: what was explored, and with which model
+    #[arg(long, value_name = "FILE", conflicts_with = "model")]
+    session: Option<PathBuf>,
 }
 
 impl Gui {
     pub(super) fn run(self, common: &Common) -> anyhow::Result<()> {
-        app::run(common.compute()?, app::Start { model: self.model, data: self.data, run: self.run })
+        let kept = eframe::storage_dir("zscape").map(|folder| folder.join("last-session.zscape"));
+        let Self { model, data, run, session } = self;
+        app::run(common.compute()?, app::Start { model, data, run, session, kept })
     }
 }

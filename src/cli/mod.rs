@@ -19,7 +19,8 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::device::{Choice, Compute};
-use crate::latent;
+use crate::image::Picture;
+use crate::latent::{self, session::Session};
 use crate::model::Model;
 
 /// Explore the latent space of a DCGAN, and watch it learn.
@@ -100,25 +101,49 @@ struct Explored {
     #[command(flatten)]
     common: Common,
     /// A model file, a checkpoint, a run folder (its newest checkpoint), bundled:rooms or bundled:faces
-    #[arg(long, value_name = "FILE|DIR")]
-    model: PathBuf,
-    /// Names the samples: sample number i of seed s is the same z everywhere
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, value_name = "FILE|DIR", required_unless_present = "session")]
+    model: Option<PathBuf>,
+    /// Replay what was saved in the window: its model and seed, and the walk or the arithmetic in it
+    #[arg(long, value_name = "FILE")]
+    session: Option<PathBuf>,
+    /// Names the samples: sample number i of seed s is the same z everywhere [default: 1, or the session's]
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+/// An open model, and what of a session goes with it.
+struct Exploration {
+    compute: Compute,
+    model: Model,
+    session: Option<Session>,
     seed: u64,
 }
 
 impl Explored {
-    fn open(&self) -> anyhow::Result<(Model, Compute)> {
+    fn open(&self) -> anyhow::Result<Exploration> {
         let compute = self.common.compute()?;
-        let model = Model::open(&self.model, &compute.device)?;
-        Ok((model, compute))
+        let session = self.session.as_deref().map(Session::read).transpose()?;
+        let path = self.model.as_ref().or(session.as_ref().map(|session| &session.model));
+        let path = path.ok_or_else(|| anyhow::anyhow!("name a --model or a --session"))?;
+        let model = Model::open(path, &compute.device)?;
+        if let Some(session) = &session {
+            session.check(model.config())?;
+        }
+        let seed = self.seed.or(session.as_ref().map(|session| session.seed)).unwrap_or(1);
+        Ok(Exploration { compute, model, session, seed })
     }
+}
 
+impl Exploration {
     /// The z's of samples of the seed.
-    fn samples(&self, model: &Model, numbers: impl IntoIterator<Item = u64>) -> Vec<Vec<f32>> {
-        let config = model.config();
+    fn samples(&self, numbers: impl IntoIterator<Item = u64>) -> Vec<Vec<f32>> {
+        let config = self.model.config();
         let z = |number| latent::numbered(config.prior, config.z_dim, self.seed, number);
         numbers.into_iter().map(z).collect()
+    }
+
+    fn draw(&self, z: &[Vec<f32>]) -> anyhow::Result<Vec<Picture>> {
+        Ok(latent::pictures(&self.model.generator, z, &self.compute.device)?)
     }
 }
 

@@ -8,7 +8,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::{Explored, numpy};
 use crate::data;
 use crate::image::grid;
-use crate::latent;
 use crate::latent::project::{Encoder, Projection, Settings};
 
 #[derive(Args, Debug)]
@@ -34,16 +33,17 @@ pub(super) struct Project {
 
 impl Project {
     pub(super) fn run(&self) -> anyhow::Result<()> {
-        let (model, compute) = self.explored.open()?;
+        let exploration = self.explored.open()?;
+        let (model, device) = (&exploration.model, &exploration.compute.device);
         let config = model.config();
         let original = data::read_fitted(&self.picture, config.size, config.channels)?;
         let settings =
-            Settings { restarts: usize::from(self.restarts), steps: usize::from(self.steps), seed: self.explored.seed };
+            Settings { restarts: usize::from(self.restarts), steps: usize::from(self.steps), seed: exploration.seed };
         let bar = ProgressBar::new(u64::from(self.steps));
         bar.set_style(ProgressStyle::with_template("{bar:30} {pos}/{len} {msg} {eta} left")?);
         bar.set_message("fitting an encoder");
-        let encoder = Encoder::fit(&model.generator, settings.seed, &compute.device)?;
-        let mut projection = Projection::new(&model.generator, &encoder, &original, settings, &compute.device)?;
+        let encoder = Encoder::fit(&model.generator, settings.seed, device)?;
+        let mut projection = Projection::new(&model.generator, &encoder, &original, settings, device)?;
         let mut last = projection.step()?;
         while !projection.done() {
             last = projection.step()?;
@@ -51,7 +51,7 @@ impl Project {
             bar.set_message(format!("error {:.4}", last.error));
         }
         bar.finish_and_clear();
-        let drawn = latent::pictures(&model.generator, &[last.z.clone()], &compute.device)?.remove(0);
+        let drawn = exploration.draw(std::slice::from_ref(&last.z))?.remove(0);
         let difference = original.difference(&drawn);
         grid(&[original, drawn, difference], 3, 2).write_png(&self.out)?;
         if let Some(path) = &self.z {

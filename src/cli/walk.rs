@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use anyhow::bail;
 use clap::Args;
 
-use super::{Explored, Numbers};
+use super::{Exploration, Explored, Numbers};
 use crate::image::{grid, write_frames, write_gif};
+use crate::latent::walk;
 use crate::latent::walk::{Way, changes, jumps};
-use crate::latent::{self, walk};
 
 #[derive(Args, Debug)]
 pub(super) struct Walk {
@@ -51,19 +51,10 @@ impl Walk {
                 ".{ending} needs an encoder that zscape does not carry; write a .gif, or a folder of frames for ffmpeg"
             );
         }
-        let (model, compute) = self.explored.open()?;
-        let numbers = match &self.visit {
-            Some(Numbers(numbers)) if numbers.len() < 2 => bail!("a walk visits at least two samples"),
-            Some(Numbers(numbers)) => numbers.clone(),
-            None => (self.first..self.first + self.points).collect(),
-        };
-        let walk = walk::Walk {
-            keyframes: self.explored.samples(&model, numbers),
-            way: if self.slerp { Way::Spherical } else { Way::Linear },
-            closed: self.closed,
-        };
+        let exploration = self.explored.open()?;
+        let walk = self.walk(&exploration)?;
         let steps = usize::from(self.steps);
-        let draw = |z: &[Vec<f32>]| latent::pictures(&model.generator, z, &compute.device);
+        let draw = |z: &[Vec<f32>]| exploration.draw(z);
         let film = draw(&walk.film(steps - 1))?;
         match ending.as_deref() {
             Some("png") => grid(&draw(&walk.rows(steps).concat())?, steps, 2).write_png(&self.out)?,
@@ -84,5 +75,22 @@ impl Walk {
             };
             format!("{} legs in {}; {jumps}; largest change {largest:.3}", walk.legs(), self.out.display())
         })
+    }
+
+    fn walk(&self, exploration: &Exploration) -> anyhow::Result<walk::Walk> {
+        if let (Some(session), None) = (&exploration.session, &self.visit) {
+            let walk = session.walk(exploration.model.config());
+            if walk.legs() == 0 {
+                bail!("the session has no walk: it needs two keyframes at least");
+            }
+            return Ok(walk);
+        }
+        let numbers = match &self.visit {
+            Some(Numbers(numbers)) if numbers.len() < 2 => bail!("a walk visits at least two samples"),
+            Some(Numbers(numbers)) => numbers.clone(),
+            None => (self.first..self.first + self.points).collect(),
+        };
+        let way = if self.slerp { Way::Spherical } else { Way::Linear };
+        Ok(walk::Walk { keyframes: exploration.samples(numbers), way, closed: self.closed })
     }
 }

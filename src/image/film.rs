@@ -60,7 +60,7 @@ mod tests {
         assert_eq!(read[0].buffer().dimensions(), (12, 18));
         let shades: Vec<_> = read.iter().map(|frame| frame.buffer().get_pixel(5, 5).0[0]).collect();
         assert_eq!(shades, [0, 50, 100, 150, 200]);
-        let lost = folder.path().join("no/such/folder/walk.gif");
+        let lost = path.join("walk.gif");
         assert!(write_gif(&lost, &frames, 10, 1).unwrap_err().to_string().contains("walk.gif"));
     }
 }

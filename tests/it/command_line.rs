@@ -203,3 +203,84 @@ fn ctrl_c_saves_and_stops() {
     let saved = std::fs::read_dir(run.join("checkpoints")).unwrap().count();
     assert_eq!(saved, 1);
 }
+
+#[test]
+fn walks_sums_directions_and_photographs_are_drawn_and_repeat() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| text(&folder.path().join(name)).to_owned();
+    let model = ["--model", "bundled:faces", "--device", "cpu", "--json"];
+    let run = |command: &str, rest: &[&str]| json(&mut zscape(&[&[command], &model[..], rest].concat()));
+
+    let walk = run("walk", &["--points", "3", "--steps", "5", "--loop", "--out", &path("walk.png")]);
+    assert_eq!((&walk["legs"], &walk["frames"]), (&3.into(), &12.into()));
+    let strip = Picture::read(&folder.path().join("walk.png")).unwrap();
+    assert_eq!((strip.width(), strip.height()), (5 * 66 - 2, 3 * 66 - 2));
+    run("walk", &["--visit", "4,9", "--steps", "3", "--out", &path("frames")]);
+    assert_eq!(std::fs::read_dir(folder.path().join("frames")).unwrap().count(), 3);
+    run("walk", &["--visit", "4,9", "--steps", "3", "--slerp", "--out", &path("walk.gif")]);
+    assert!(std::fs::read(folder.path().join("walk.gif")).unwrap().starts_with(b"GIF89a"));
+
+    let sum = ["--plus", "3,17,42", "--minus", "5,8,9", "--plus", "11,12,30", "--out"];
+    let first = run("arithmetic", &[&sum[..], &[&path("a.png")]].concat());
+    let second = run("arithmetic", &[&sum[..], &[&path("b.png")]].concat());
+    assert_eq!(first["z"], second["z"]);
+    assert_eq!(
+        std::fs::read(folder.path().join("a.png")).unwrap(),
+        std::fs::read(folder.path().join("b.png")).unwrap()
+    );
+    assert!(first["fit"]["deviations"].is_number());
+    run("arithmetic", &["--from", "1,2", "--to", "3,4", "--on", "5,6", "--out", &path("turn.png")]);
+    assert_eq!(Picture::read(&folder.path().join("turn.png")).unwrap().width(), 11 * 66 - 2);
+
+    let found = run("directions", &["--method", "sefa", "--count", "2", "--out", &path("directions.png")]);
+    assert_eq!(found["directions"].as_array().unwrap().len(), 2);
+
+    run("sample", &["--count", "1", "--first", "77", "--out", &path("own.png")]);
+    let own = path("own.png");
+    let project = ["--picture", &own, "--steps", "60", "--restarts", "8", "--out", &path("photo.png")];
+    let photo = run("project", &project);
+    assert_eq!(photo["z"].as_array().unwrap().len(), 100);
+    assert!(photo["drawable"].as_bool().unwrap(), "its own sample: {}", photo["error"]);
+}
+
+#[test]
+fn a_session_is_replayed_to_the_same_picture() {
+    use zscape::latent::session::{Point, Session};
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let mut session = Session::new("bundled:rooms".into());
+    session.seed = 4;
+    session.walk.keyframes = [2, 7].map(|number| Point::Sample { seed: 4, number }).to_vec();
+    for (tray, number) in [(0, 1), (1, 2), (2, 3)] {
+        session.trays[tray].members.push(Point::Sample { seed: 4, number });
+    }
+    session.write(&path("a.zscape")).unwrap();
+    let pairs = [("walk", vec!["--visit", "2,7"]), ("arithmetic", vec!["--plus", "1", "--minus", "2", "--plus", "3"])];
+    for (command, by_hand) in pairs {
+        let (a, b) = (path("a.png"), path("b.png"));
+        zscape(&[command, "--session", text(&path("a.zscape")), "--out", text(&a)]).assert().success();
+        let rest = [&[command, "--model", "bundled:rooms", "--seed", "4", "--out", text(&b)], &by_hand[..]].concat();
+        zscape(&rest).assert().success();
+        assert_eq!(std::fs::read(&a).unwrap(), std::fs::read(&b).unwrap(), "{command}");
+    }
+    std::fs::write(path("broken.zscape"), "{").unwrap();
+    let errors = stderr(&mut zscape(&["walk", "--session", text(&path("broken.zscape")), "--out", "x.png"]), 1);
+    assert!(errors.contains("broken.zscape"), "{errors}");
+    session.model = path("gone.safetensors");
+    session.write(&path("lost.zscape")).unwrap();
+    let errors = stderr(&mut zscape(&["walk", "--session", text(&path("lost.zscape")), "--out", "x.png"]), 1);
+    assert!(errors.contains("gone.safetensors"), "{errors}");
+}
+
+#[test]
+fn what_cannot_be_walked_or_added_says_why() {
+    let model = ["--model", "bundled:faces", "--device", "cpu"];
+    let run = |command: &str, rest: &[&str], code| stderr(&mut zscape(&[&[command], &model[..], rest].concat()), code);
+    assert!(run("walk", &["--out", "a.mp4"], 1).contains(".gif"));
+    assert!(run("walk", &["--visit", "3", "--out", "a.png"], 1).contains("at least two"));
+    assert!(run("arithmetic", &["--plus", "3,x", "--out", "a.png"], 2).contains("no sample number"));
+    assert!(run("arithmetic", &["--out", "a.png"], 2).contains("--plus"));
+    assert!(run("project", &["--picture", "no/such.png", "--out", "a.png"], 1).contains("no/such.png"));
+    let unknown = stderr(&mut zscape(&["walk", "--model", "bundled:cats", "--out", "a.png"]), 1);
+    assert!(unknown.contains("bundled:rooms"), "{unknown}");
+}

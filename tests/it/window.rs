@@ -33,6 +33,20 @@ fn until(
     }
 }
 
+/// A file let go over the window.
+#[derive(Debug)]
+struct Dropped(PathBuf);
+
+impl egui::DroppedFile for Dropped {
+    fn path(&self) -> &std::path::Path {
+        &self.0
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>, String> {
+        std::fs::read(&self.0).map_err(|error| error.to_string())
+    }
+}
+
 fn tell(harness: &mut Harness<'static, Option<App>>, events: impl IntoIterator<Item = Event>) {
     let ctx = harness.ctx.clone();
     for event in events {
@@ -61,8 +75,74 @@ fn the_first_start_shows_samples_of_a_bundled_model() {
     let mut harness = window(Start::default());
     until(&mut harness, "a sample", |h| h.query_by_label("sample 0").is_some());
     assert!(harness.query_by_label("Train one on synth:rooms").is_some());
-    harness.get_by_label("Faces").click();
+    harness.get_by_label("faces").click();
     until(&mut harness, "the other model", |h| h.query_by_label_contains("of synth:faces").is_some());
+}
+
+#[test]
+fn samples_are_added_up_by_clicking_and_the_sum_is_undone() {
+    let mut harness = window(Start { model: Some("bundled:faces".into()), ..Start::default() });
+    until(&mut harness, "a sample", |h| h.query_by_label("sample 0").is_some());
+    harness.get_by_label("Arithmetic").click();
+    harness.run_steps(2);
+    for (tray, sample) in [(1, 0), (2, 1), (3, 2)] {
+        harness.get_by_label(&format!("Tray {tray}")).click();
+        harness.run_steps(2);
+        harness.get_by_label(&format!("sample {sample}")).click();
+        harness.run_steps(3);
+    }
+    until(&mut harness, "the result", |h| h.query_by_label("result").is_some());
+    assert_eq!(harness.query_all_by_label("neighbour").count(), 8);
+    assert!(harness.query_by_label_contains("length").is_some(), "the fit to the prior is told");
+    assert_eq!(harness.query_all_by_label("average of the tray").count(), 3);
+    harness.get_by_label("Undo").click();
+    harness.run_steps(3);
+    assert!(harness.query_by_label("sample 2 of seed 1").is_none(), "the last exemplar is gone");
+    harness.get_by_label("Redo").click();
+    harness.run_steps(3);
+    assert!(harness.query_by_label("sample 2 of seed 1").is_some());
+}
+
+#[test]
+fn every_tool_of_the_explorer_shows_what_it_promises() {
+    let folder = tempfile::tempdir().unwrap();
+    let kept = folder.path().join("last.zscape");
+    let start = Start { model: Some("bundled:rooms".into()), kept: Some(kept.clone()), ..Start::default() };
+    let mut harness = window(start);
+    until(&mut harness, "a sample", |h| h.query_by_label("sample 0").is_some());
+    harness.get_by_label("Walk").click();
+    harness.run_steps(2);
+    harness.get_by_label("The paper's nine").click();
+    until(&mut harness, "the jump meter", |h| h.query_by_label_contains("sudden jump").is_some());
+    harness.get_by_label("Directions").click();
+    until(&mut harness, "the directions", |h| h.query_by_label("GANSpace 1").is_some());
+    harness.get_by_label("GANSpace 1").click();
+    until(&mut harness, "the strip", |h| h.query_by_label("+3").is_some());
+    harness.get_by_label("Plane").click();
+    until(&mut harness, "the point", |h| h.query_by_label("under the point").is_some());
+    harness.get_by_label("Keep this point").click();
+    harness.run_steps(3);
+    until(&mut harness, "the shelf", |h| h.query_by_label("plane at 0.50, 0.50").is_some());
+    until(&mut harness, "the saved session", |_| kept.exists());
+
+    // A second window begins where the first one was.
+    let mut again = window(Start { kept: Some(kept), ..Start::default() });
+    until(&mut again, "the model", |h| h.query_by_label_contains("of synth:rooms").is_some());
+    again.get_by_label("Plane").click();
+    until(&mut again, "the shelf", |h| h.query_by_label("plane at 0.50, 0.50").is_some());
+}
+
+#[test]
+fn a_picture_that_is_none_is_named_by_the_photo_panel() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notes.png");
+    std::fs::write(&path, "no picture").unwrap();
+    let mut harness = window(Start { model: Some("bundled:faces".into()), ..Start::default() });
+    until(&mut harness, "a sample", |h| h.query_by_label("sample 0").is_some());
+    harness.get_by_label("Photo").click();
+    harness.run_steps(2);
+    harness.input_mut().dropped_files.push(std::sync::Arc::new(Dropped(path)));
+    until(&mut harness, "the error", |h| h.query_by_label_contains("notes.png cannot be used as a picture").is_some());
 }
 
 #[test]

@@ -12,6 +12,8 @@ use crate::latent::session::{Point, Session, Tray};
 use crate::latent::vector;
 use crate::model::ModelConfig;
 
+/// Rows and columns of the turn (figure 8).
+const TURN: (u64, usize) = (5, 11);
 /// Side of a tray's pictures and of the results, in points.
 const SMALL: f32 = 64.0;
 const LARGE: f32 = 96.0;
@@ -82,6 +84,37 @@ impl Explorer {
                 self.result_actions(ui, config, &z);
             });
         });
+        self.turn(ui, config);
+    }
+
+    /// The turn from what is taken away to what is added, on the seed's first samples (figure 8).
+    fn turn(&mut self, ui: &mut Ui, config: &ModelConfig) {
+        let terms = self.session.terms(config);
+        let [to, from] = &terms[..] else { return };
+        if to.minus == from.minus {
+            return;
+        }
+        let (from, to) = if from.minus { (from, to) } else { (to, from) };
+        let seed = self.session.seed;
+        let on: Vec<_> = (0..TURN.0).map(|number| Point::Sample { seed, number }.z(config)).collect();
+        let Ok(rows) = arithmetic::turn(&from.exemplars, &to.exemplars, &on, TURN.1) else { return };
+        ui.separator();
+        ui.strong("The turn")
+            .on_hover_text("From the minus tray's average to the plus tray's, on samples 0 to 4 (figure 8)");
+        let side = ((ui.available_width() - 60.0) / TURN.1 as f32).clamp(24.0, 72.0);
+        let Some(shown) = self.views.of(&self.worker, Slot::Turn, rows.concat()) else { return };
+        ui.spacing_mut().item_spacing = egui::Vec2::splat(2.0);
+        for row in 0..TURN.0 as usize {
+            ui.horizontal(|ui| {
+                for column in 0..TURN.1 {
+                    cell(ui, Some(shown), row * TURN.1 + column, side, "turn");
+                }
+            });
+        }
+        let pictures = shown.pictures.clone();
+        if ui.button("Save the turn...").clicked() {
+            self.files.save_png("turn.png", move || crate::image::grid(&pictures, TURN.1, 2));
+        }
     }
 
     fn trays(&mut self, ui: &mut Ui, config: &ModelConfig) {
@@ -129,7 +162,7 @@ impl Explorer {
                         if !self.session.trays[i].members.is_empty() {
                             ui.weak("average");
                             let shown = self.views.of(&self.worker, Slot::Averages, averages.clone());
-                            cell(ui, shown, filled, SMALL, "average");
+                            cell(ui, shown, filled, SMALL, "average of the tray");
                         }
                     });
                 });

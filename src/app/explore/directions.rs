@@ -6,7 +6,7 @@ use egui::Ui;
 
 use super::Explorer;
 use super::views::cell;
-use super::worker::{Request, Slot};
+use super::worker::{Request, Slot, Worker};
 use crate::latent::directions::{Direction, Method, strip};
 use crate::latent::session::Slider;
 use crate::latent::{arithmetic, vector};
@@ -45,6 +45,15 @@ impl Default for Found {
 }
 
 impl Found {
+    /// What was found by a method; it is looked for when it is first asked for.
+    pub fn find(&mut self, worker: &Worker, method: Method) -> Option<&Vec<Direction>> {
+        if !self.asked.contains(&method) {
+            self.asked.push(method);
+            worker.send(Request::Find(method));
+        }
+        self.found.get(&method)
+    }
+
     pub fn take(&mut self, method: Method, directions: Vec<Direction>) {
         self.found.insert(method, directions);
     }
@@ -83,11 +92,7 @@ impl Explorer {
         let list = match self.directions.source {
             Source::Own => self.session.concepts.clone(),
             Source::Found(method) => {
-                if !self.directions.asked.contains(&method) {
-                    self.directions.asked.push(method);
-                    self.worker.send(Request::Find(method));
-                }
-                let Some(found) = self.directions.found.get(&method) else {
+                let Some(found) = self.directions.find(&self.worker, method) else {
                     ui.horizontal(|ui| {
                         ui.spinner();
                         ui.label("looking at what the generator does with Z");

@@ -21,36 +21,30 @@ pub(super) enum Answer {
 pub(super) struct Files {
     ctx: egui::Context,
     channel: (Sender<Answer>, Receiver<Answer>),
+    /// Where the session is kept between starts.
+    kept: Option<PathBuf>,
     autosaves: Sender<Session>,
     /// What was written last, to tell the person.
     pub written: Option<PathBuf>,
 }
 
-/// Where the session is kept between starts.
-fn autosave_path() -> Option<PathBuf> {
-    eframe::storage_dir("zscape").map(|folder| folder.join("last-session.zscape"))
-}
-
 impl Files {
-    pub fn new(ctx: &egui::Context) -> Self {
+    /// `kept` is where the session is kept between starts, if anywhere.
+    pub fn new(ctx: &egui::Context, kept: Option<PathBuf>) -> Self {
         let (autosaves, waiting) = unbounded::<Session>();
+        let place = kept.clone();
         std::thread::spawn(move || {
             while let Ok(mut session) = waiting.recv() {
                 // Only the newest of a burst is written.
                 while let Ok(newer) = waiting.try_recv() {
                     session = newer;
                 }
-                if let Some(path) = autosave_path() {
-                    let made = path.parent().map_or(Ok(()), std::fs::create_dir_all);
-                    if let Err(cause) =
-                        made.map_err(|e| e.to_string()).and_then(|()| session.write(&path).map_err(|e| e.to_string()))
-                    {
-                        tracing::warn!("the session could not be kept: {cause}");
-                    }
+                if let Some(Err(error)) = place.as_ref().map(|path| session.write(path)) {
+                    tracing::warn!("the session could not be kept: {error}");
                 }
             }
         });
-        Self { ctx: ctx.clone(), channel: unbounded(), autosaves, written: None }
+        Self { ctx: ctx.clone(), channel: unbounded(), kept, autosaves, written: None }
     }
 
     pub fn answers(&self) -> &Receiver<Answer> {
@@ -69,7 +63,8 @@ impl Files {
 
     /// Brings the last session back, if there is one.
     pub fn restore(&self) {
-        self.spawn(|| Session::read(&autosave_path()?).ok().map(|session| Answer::Session(Box::new(session))));
+        let Some(path) = self.kept.clone() else { return };
+        self.spawn(move || path.exists().then(|| read(&path)));
     }
 
     pub fn autosave(&self, session: Session) {

@@ -100,15 +100,19 @@ impl Gallery {
         Some(egui::Image::new((sheet.id(), Vec2::splat(side))).uv(uv))
     }
 
+    fn ask(&mut self, worker: &Worker, chunk: u64) {
+        if !self.asked.contains(&chunk) && !self.sheets.contains_key(&chunk) {
+            self.asked.push(chunk);
+            worker.send(Request::Draw { seed: self.seed, chunk });
+        }
+    }
+
     /// Draws a sample; true when it was clicked.
     fn sample(&mut self, ui: &mut egui::Ui, worker: &Worker, config: &ModelConfig, number: u64, chosen: bool) -> bool {
         let chunk = number / CHUNK;
         self.seen = chunk;
         let Some(image) = self.image(number, self.cell) else {
-            if !self.asked.contains(&chunk) {
-                self.asked.push(chunk);
-                worker.send(Request::Draw { seed: self.seed, chunk });
-            }
+            self.ask(worker, chunk);
             let (rect, _) = ui.allocate_exact_size(Vec2::splat(self.cell), Sense::hover());
             ui.painter().rect_filled(rect, 2.0, ui.visuals().faint_bg_color);
             return false;
@@ -119,7 +123,9 @@ impl Gallery {
             ui.painter().rect_stroke(shown.rect, 2.0, stroke, egui::StrokeKind::Inside);
         }
         if shown.hovered() && self.near.as_ref().is_none_or(|(of, _)| *of != number) {
-            self.near = Some((number, self.nearest(config, number)));
+            let near = self.nearest(config, number);
+            near.iter().for_each(|number| self.ask(worker, number / CHUNK));
+            self.near = Some((number, near));
         }
         let clicked = shown.clicked();
         shown.on_hover_ui(|ui| {

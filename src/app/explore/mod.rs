@@ -15,6 +15,7 @@ use std::path::PathBuf;
 
 use egui::{Key, KeyboardShortcut, Modifiers, Ui};
 
+use super::Start;
 use crate::device::Compute;
 use crate::latent::session::{Point, Session};
 use crate::model::{ModelConfig, Provenance, bundled};
@@ -77,14 +78,15 @@ pub(super) struct Explorer {
 }
 
 impl Explorer {
-    pub fn new(compute: &Compute, model: Option<PathBuf>, ctx: &egui::Context) -> Self {
+    pub fn new(compute: &Compute, start: &Start, ctx: &egui::Context) -> Self {
         let worker = Worker::start(compute.device.clone(), ctx);
-        let asked = model.is_some();
-        let model = model.or_else(|| bundled().next().map(PathBuf::from)).unwrap_or_default();
+        let model = start.model.clone().or_else(|| bundled().next().map(PathBuf::from)).unwrap_or_default();
         worker.send(Request::Open(model.clone()));
-        let files = Files::new(ctx);
-        if !asked {
-            files.restore();
+        let files = Files::new(ctx, start.kept.clone());
+        match (&start.session, &start.model) {
+            (Some(session), _) => files.read(session.clone()),
+            (None, None) => files.restore(),
+            (None, Some(_)) => {}
         }
         let session = Session::new(model);
         Self {

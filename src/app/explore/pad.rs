@@ -5,7 +5,9 @@ use egui::{Rect, Sense, Ui, Vec2, vec2};
 use super::Explorer;
 use super::views::cell;
 use super::worker::Slot;
-use crate::latent::arithmetic;
+use crate::latent::directions::Method;
+use crate::latent::session::Point;
+use crate::latent::{arithmetic, vector};
 use crate::model::ModelConfig;
 
 /// Pictures along each side of the map.
@@ -71,6 +73,17 @@ impl Explorer {
             for (i, name) in ["A", "B", "C"].into_iter().enumerate() {
                 ui.selectable_value(&mut self.corner, i, name).on_hover_text("The next click on a sample goes here");
                 cell(ui, shown, i, 56.0, &self.session.plane[i].name()).on_hover_text(self.session.plane[i].name());
+            }
+            let strongest = self.directions.find(&self.worker, Method::Ganspace).cloned();
+            let button = ui.add_enabled(strongest.is_some(), egui::Button::new("Principal directions from A"));
+            let about =
+                "B and C become A moved by 3 standard deviations along the two directions that change pictures most";
+            if button.on_hover_text(about).clicked() {
+                let start = self.session.plane[0].z(config);
+                for (corner, direction) in (1..3).zip(strongest.iter().flatten()) {
+                    let z = vector::along(&start, &direction.vector, 3.0);
+                    self.session.plane[corner] = Point::Made { name: format!("A + 3 {}", direction.name), z };
+                }
             }
         });
         ui.add_space(4.0);

@@ -42,6 +42,8 @@ pub(super) enum Slot {
     Keyframes,
     /// A strip of the direction chosen.
     Strip,
+    /// The turn between two trays.
+    Turn,
     /// The pad's background.
     Land,
     /// The whole walk.
