@@ -135,6 +135,7 @@ impl App {
         match wish {
             Some(Wish::Start(options)) => {
                 self.history = History::default();
+                self.monitor.restart();
                 let ctx = ui.ctx().clone();
                 let wake = move || ctx.request_repaint();
                 self.trainer = Some(Trainer::start(*options, self.compute.clone(), wake));
