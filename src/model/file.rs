@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::layer::Layer;
-use super::{ConfigError, Discriminator, Generator, ModelConfig, Parameter, TensorFile, TensorFileError};
+use super::{ConfigError, Discriminator, Generator, ModelConfig, TensorFile, TensorFileError};
 
 /// Why a model could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -113,15 +113,18 @@ impl Model {
     }
 
     /// The file that holds this model.
-    pub fn to_file(&self) -> TensorFile {
+    ///
+    /// # Errors
+    /// [`TensorFileError::Device`] when the device fails before it gave the values.
+    pub fn to_file(&self) -> Result<TensorFile, TensorFileError> {
         let mut file = TensorFile::default();
-        store(&self.generator.layers, "generator", &mut file);
+        store(&self.generator.layers, "generator", &mut file)?;
         if let Some(discriminator) = &self.discriminator {
-            store(&discriminator.layers, "discriminator", &mut file);
+            store(&discriminator.layers, "discriminator", &mut file)?;
         }
         let note = Note { config: self.config().clone(), provenance: self.provenance.clone() };
         file.note = Some(serde_json::to_string(&note).expect("plain structs are always JSON"));
-        file
+        Ok(file)
     }
 }
 
@@ -161,14 +164,11 @@ fn load(
     Ok(())
 }
 
-fn store(layers: &[Layer], network: &str, file: &mut TensorFile) {
+fn store(layers: &[Layer], network: &str, file: &mut TensorFile) -> Result<(), TensorFileError> {
     for parameter in layers.iter().flat_map(Layer::kept) {
-        file.tensors.insert(format!("{network}.{}", parameter.name), (parameter.shape.clone(), values(parameter)));
+        file.put(format!("{network}.{}", parameter.name), &parameter.shape, &parameter.value)?;
     }
-}
-
-fn values(parameter: &Parameter) -> Vec<f32> {
-    parameter.value.to_data().iter::<f32>().collect()
+    Ok(())
 }
 
 #[cfg(test)]
@@ -190,7 +190,7 @@ mod tests {
         };
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.safetensors");
-        model.to_file().write(&path, false).unwrap();
+        model.to_file().unwrap().write(&path, false).unwrap();
         for place in [path.as_path(), folder.path()] {
             let back = Model::open(place, &device).unwrap();
             assert_eq!(back.provenance, model.provenance);
@@ -209,7 +209,7 @@ mod tests {
             discriminator: None,
             provenance: Provenance::default(),
         };
-        let mut file = model.to_file();
+        let mut file = model.to_file().unwrap();
         let other = Note { config: ModelConfig { base: 8, ..config }, provenance: Provenance::default() };
         file.note = Some(serde_json::to_string(&other).unwrap());
         let error = Model::from_bytes(&file.to_bytes(false), Path::new("a.safetensors"), &device).unwrap_err();

@@ -115,11 +115,11 @@ impl Checkpoint {
             discriminator: Some(self.networks.discriminator.clone()),
             provenance,
         };
-        model.to_file().write(&beside.join("model.safetensors"), false)?;
+        model.to_file()?.write(&beside.join("model.safetensors"), false)?;
         let mut optimisers = TensorFile::default();
         let mut times = Times::new();
-        store("generator", &self.networks.moments_g, &mut optimisers, &mut times);
-        store("discriminator", &self.networks.moments_d, &mut optimisers, &mut times);
+        store("generator", &self.networks.moments_g, &mut optimisers, &mut times)?;
+        store("discriminator", &self.networks.moments_d, &mut optimisers, &mut times)?;
         optimisers.note = Some(serde_json::to_string(&times).expect("a map of numbers is always JSON"));
         optimisers.write(&beside.join("optimisers.safetensors"), false)?;
         let state = beside.join("state.json");
@@ -196,15 +196,15 @@ fn sync_folder(_folder: &Path) -> std::io::Result<()> {
 /// Updates so far of every parameter that was ever updated: `generator.0` to its count.
 type Times = BTreeMap<String, usize>;
 
-fn store(network: &str, moments: &Moments, file: &mut TensorFile, times: &mut Times) {
+fn store(network: &str, moments: &Moments, file: &mut TensorFile, times: &mut Times) -> Result<(), TensorFileError> {
     for (i, state) in moments.states.iter().enumerate() {
         let Some(AdamState { momentum }) = state else { continue };
         for (which, tensor) in [("first", &momentum.moment_1), ("second", &momentum.moment_2)] {
-            let values: Vec<f32> = tensor.to_data().iter::<f32>().collect();
-            file.tensors.insert(format!("{network}.{i}.{which}"), (vec![values.len()], values));
+            file.put(format!("{network}.{i}.{which}"), &tensor.dims(), tensor)?;
         }
         times.insert(format!("{network}.{i}"), momentum.time);
     }
+    Ok(())
 }
 
 /// Reads what [`store`] wrote for one network; `lengths` are its parameters'.
