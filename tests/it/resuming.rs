@@ -114,3 +114,32 @@ fn a_run_that_breaks_down_is_saved_as_it_was_before() {
     assert!(message.contains("no longer numbers") && message.contains("saved"), "{message}");
     assert!(events.iter().any(|event| matches!(event, Event::Saved { .. })));
 }
+
+#[test]
+fn a_run_that_cannot_write_warns_goes_on_and_saves_once_it_can() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options { paused: true, preview_every: 1, save_every: 1, ..super::tiny(folder.path(), 1) };
+    let trainer = Trainer::start(options, Compute::cpu(), || ());
+    let warned = |of: &str| loop {
+        let event = trainer.events().recv_timeout(Duration::from_secs(60)).unwrap();
+        assert!(!matches!(event, Event::Ended(_)), "it should go on: {event:?}");
+        if matches!(&event, Event::Warning(text) if text.contains(of)) {
+            break;
+        }
+    };
+    while !matches!(trainer.events().recv_timeout(Duration::from_secs(60)).unwrap(), Event::Paused) {}
+    // Files where the folders were: what is written there fails, as on a full disk.
+    for place in ["checkpoints", "samples"].map(|name| folder.path().join(name)) {
+        std::fs::remove_dir_all(&place).unwrap();
+        std::fs::write(&place, "in the way").unwrap();
+    }
+    trainer.send(Command::Step);
+    warned("a preview is not kept");
+    warned("step 1 is not saved");
+    trainer.send(Command::Step);
+    warned("step 2 is not saved");
+    std::fs::remove_file(folder.path().join("checkpoints")).unwrap();
+    trainer.send(Command::Stop);
+    assert_eq!(finish(&trainer).0, Ending::Stopped);
+    assert!(folder.path().join("checkpoints/step-00000002").is_dir());
+}
