@@ -31,7 +31,7 @@ pub enum CheckpointError {
     #[error(transparent)]
     Tensors(#[from] TensorFileError),
     /// `state.json` cannot be read.
-    #[error("{path} cannot be read ({cause}); remove this checkpoint's folder to go on from the one before")]
+    #[error("{path} cannot be read: {cause}")]
     State {
         /// The file.
         path: PathBuf,
@@ -181,6 +181,20 @@ pub fn tidy(checkpoints: &Path, keep_last: usize, keep_every: u64) -> std::io::R
         }
     }
     Ok(())
+}
+
+/// Takes a damaged checkpoint out of the list, under a name of its own beside the others, which is returned.
+///
+/// # Errors
+/// What the file system says.
+pub fn set_aside(checkpoint: &Path) -> std::io::Result<PathBuf> {
+    let name = checkpoint.file_name().unwrap_or_default().to_string_lossy();
+    let aside = checkpoint.with_file_name(format!("damaged-{name}"));
+    if aside.exists() {
+        fs::remove_dir_all(&aside)?;
+    }
+    fs::rename(checkpoint, &aside)?;
+    Ok(aside)
 }
 
 #[cfg(unix)]

@@ -214,7 +214,8 @@ impl<'a> Job<'a> {
         } else {
             Run::create(&options.folder, config.clone())?
         };
-        let found = if options.resume { run.newest(&compute.device)? } else { None };
+        let warn = |text| emit(Event::Warning(text));
+        let found = if options.resume { run.newest(&compute.device, warn)? } else { None };
         let Checkpoint { networks, state } = match found {
             Some(checkpoint) => checkpoint,
             None => Checkpoint {

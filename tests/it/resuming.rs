@@ -143,3 +143,36 @@ fn a_run_that_cannot_write_warns_goes_on_and_saves_once_it_can() {
     assert_eq!(finish(&trainer).0, Ending::Stopped);
     assert!(folder.path().join("checkpoints/step-00000002").is_dir());
 }
+
+/// Cuts a file of the run's checkpoint at `step` short.
+fn damage(run: &Path, step: u64) {
+    let path = run.join(format!("checkpoints/step-{step:08}/model.safetensors"));
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+}
+
+#[test]
+fn a_damaged_checkpoint_gives_way_to_the_one_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let options =
+        |steps, resume| Options { steps: Some(steps), resume, save_every: 2, ..super::tiny(folder.path(), 1) };
+    train(options(6, false));
+    let untouched = losses(folder.path());
+    damage(folder.path(), 6);
+    let (ending, events) = finish(&Trainer::start(options(6, true), Compute::cpu(), || ()));
+    assert_eq!(ending, Ending::Finished);
+    assert!(events.iter().any(|event| matches!(event, Event::Started { step: 4, .. })), "{events:?}");
+    let warned = |event: &Event| matches!(event, Event::Warning(text) if text.contains("damaged-step-00000006"));
+    assert!(events.iter().any(warned), "{events:?}");
+    assert_eq!(losses(folder.path()), untouched);
+    // The step is saved anew, and whole.
+    let path = folder.path().join("checkpoints/step-00000006/model.safetensors");
+    zscape::model::TensorFile::read(&path).unwrap();
+
+    for step in [2, 4, 6] {
+        damage(folder.path(), step);
+    }
+    let (ending, _) = finish(&Trainer::start(options(8, true), Compute::cpu(), || ()));
+    let Ending::Failed(message) = ending else { panic!("it should be refused, not {ending:?}") };
+    assert!(message.contains("none") && message.contains("step-00000006"), "{message}");
+}
