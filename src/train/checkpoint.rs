@@ -11,7 +11,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use super::config::TrainConfig;
 use super::step::{Moments, Networks};
 use crate::data::Place;
-use crate::model::{Model, ModelError, Provenance, TensorFile, TensorFileError};
+use crate::model::{self, Model, ModelError, Provenance, TensorFile, TensorFileError};
 
 /// Why a checkpoint could not be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -73,21 +73,6 @@ pub struct Checkpoint {
 
 fn name(step: u64) -> String {
     format!("step-{step:08}")
-}
-
-/// The whole checkpoints in `checkpoints`, oldest first, with their steps.
-pub fn list(checkpoints: &Path) -> Vec<(u64, PathBuf)> {
-    let mut found: Vec<_> = fs::read_dir(checkpoints)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| {
-            let step = entry.file_name().to_str()?.strip_prefix("step-")?.parse().ok()?;
-            Some((step, entry.path()))
-        })
-        .collect();
-    found.sort();
-    found
 }
 
 impl Checkpoint {
@@ -163,7 +148,7 @@ impl Checkpoint {
 /// # Errors
 /// What the file system says.
 pub fn tidy(checkpoints: &Path, keep_last: usize, keep_every: u64) -> std::io::Result<()> {
-    let found = list(checkpoints);
+    let found = model::checkpoints(checkpoints);
     let old = found.len().saturating_sub(keep_last.max(1));
     for (step, folder) in &found[..old] {
         if keep_every == 0 || !step.is_multiple_of(keep_every) {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::checkpoint::{self, Checkpoint, CheckpointError};
 use super::config::RunConfig;
-use crate::files;
+use crate::{files, model};
 use burn::tensor::Device;
 
 /// Why a run folder could not be used.
@@ -133,7 +133,7 @@ impl Run {
     /// [`RunError::Damaged`] when there are some but none can be read; [`RunError::Io`] when one cannot be renamed.
     pub fn newest(&self, device: &Device, damaged: impl Fn(String)) -> Result<Option<Checkpoint>, RunError> {
         let mut broken: Vec<(PathBuf, CheckpointError)> = Vec::new();
-        for (_, folder) in checkpoint::list(&self.checkpoints()).into_iter().rev() {
+        for (_, folder) in model::checkpoints(&self.checkpoints()).into_iter().rev() {
             match Checkpoint::read(&folder, &self.config.train, device) {
                 Ok(checkpoint) => {
                     for (path, cause) in broken {
