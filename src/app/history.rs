@@ -1,8 +1,9 @@
 //! What the trainer has told so far: the numbers, the filmstrip, the log, the problems.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
-use super::look::Frame;
+use super::look::Past;
 use crate::data::Problem;
 use crate::image::{Picture, grid};
 use crate::train::{Ending, Event, Metrics, Progress};
@@ -21,6 +22,7 @@ pub(super) struct History {
     pub problems: Vec<Problem>,
     pub problem_count: u64,
     progress: Option<Progress>,
+    folder: Option<PathBuf>,
     last: Option<u64>,
     paused: bool,
     ending: Option<Ending>,
@@ -34,6 +36,7 @@ impl History {
                 self.last = last;
                 let how = if step > 0 { format!("resumed after step {step}") } else { "started".to_owned() };
                 self.log.push(format!("{how} on {device}, kept in {}", folder.display()));
+                self.folder = Some(folder);
             }
             Event::Stepped(progress) => {
                 self.metrics.push(progress.metrics);
@@ -72,9 +75,20 @@ impl History {
         }
     }
 
-    /// A frame that an earlier session of the run left.
-    pub fn add_frame(&mut self, frame: Frame) {
-        self.frames.entry(frame.step).or_insert(frame.sheet);
+    /// Puts what an earlier session left before what this one told; what is not of this `run` came too late.
+    pub fn add_past(&mut self, run: &Path, past: Past) {
+        if self.folder.as_deref() != Some(run) {
+            return;
+        }
+        match past {
+            Past::Metrics(mut lines) => {
+                lines.append(&mut self.metrics);
+                self.metrics = lines;
+            }
+            Past::Frame { step, sheet } => {
+                self.frames.entry(step).or_insert(sheet);
+            }
+        }
     }
 
     pub fn paused(&self) -> bool {

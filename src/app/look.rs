@@ -9,6 +9,7 @@ use super::settings::Settings;
 use super::texture::upload;
 use crate::data::{Dataset, Problem, Source, peek};
 use crate::image::{Picture, grid};
+use crate::train::{Metrics, MetricsLog, Run, RunConfig};
 
 /// Pictures in a look at the data.
 const COUNT: usize = 40;
@@ -29,17 +30,20 @@ pub(super) struct Found {
     pub problems: Vec<Problem>,
 }
 
-/// A preview grid of the run's past.
-pub(super) struct Frame {
-    pub step: u64,
-    pub sheet: Picture,
+/// What earlier sessions left of a run that is resumed.
+pub(super) enum Past {
+    /// Every step's numbers, in order.
+    Metrics(Vec<Metrics>),
+    /// A preview grid.
+    Frame { step: u64, sheet: Picture },
 }
 
 enum Answer {
     Look { data: String, size: usize, channels: usize, found: Result<Seen, String> },
     Chosen(PathBuf),
     Folder(PathBuf),
-    Frame(Frame),
+    Run(PathBuf, RunConfig),
+    Past(PathBuf, Past),
 }
 
 type Seen = (Option<usize>, Vec<String>, Picture, Vec<Problem>);
@@ -104,9 +108,24 @@ impl Looker {
         });
     }
 
-    /// Reads the filmstrip that earlier sessions of a run left in `samples/`.
-    pub fn read_samples(&self, run: PathBuf) {
+    /// Reads the settings of the run in `folder`, if one is there.
+    pub fn open_run(&self, folder: PathBuf) {
         self.spawn(move |answer| {
+            if let Ok(run) = Run::open(&folder) {
+                answer(Answer::Run(folder, run.config().clone()));
+            }
+        });
+    }
+
+    /// Reads what earlier sessions of a run left up to `last`: the numbers of its steps, and its filmstrip.
+    pub fn read_past(&self, run: PathBuf, last: u64) {
+        self.spawn(move |answer| {
+            let tell = |past| answer(Answer::Past(run.clone(), past));
+            if let Ok(mut lines) = MetricsLog::read(&run.join("metrics.csv")) {
+                // The run goes on writing its file meanwhile.
+                lines.retain(|line| line.step <= last);
+                tell(Past::Metrics(lines));
+            }
             let files = std::fs::read_dir(run.join("samples")).into_iter().flatten().flatten();
             let mut frames: Vec<(u64, PathBuf)> = files
                 .filter_map(|file| {
@@ -114,19 +133,20 @@ impl Looker {
                     let step = path.file_stem()?.to_str()?.strip_prefix("step-")?.parse().ok()?;
                     Some((step, path))
                 })
+                .filter(|(step, _)| *step <= last)
                 .collect();
             frames.sort();
             for (step, path) in frames {
                 if let Ok(sheet) = Picture::read(&path) {
-                    answer(Answer::Frame(Frame { step, sheet }));
+                    tell(Past::Frame { step, sheet });
                 }
             }
         });
     }
 
-    /// Hands the answers to the settings; returns the frames of a resumed run.
-    pub fn receive(&self, ctx: &egui::Context, settings: &mut Settings) -> Vec<Frame> {
-        let mut frames = Vec::new();
+    /// Hands the answers to the settings; returns what was found of resumed runs' past, with their folders.
+    pub fn receive(&self, ctx: &egui::Context, settings: &mut Settings) -> Vec<(PathBuf, Past)> {
+        let mut found_past = Vec::new();
         while let Ok(answer) = self.answers.1.try_recv() {
             match answer {
                 Answer::Look { data, size, channels, found } => {
@@ -140,9 +160,46 @@ impl Looker {
                 }
                 Answer::Chosen(path) => settings.use_data(path.to_string_lossy().into_owned()),
                 Answer::Folder(path) => settings.use_folder(path),
-                Answer::Frame(frame) => frames.push(frame),
+                Answer::Run(folder, config) => settings.use_run(&folder, config),
+                Answer::Past(run, past) => found_past.push((run, past)),
             }
         }
-        frames
+        found_past
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::history::History;
+    use crate::train::Event;
+
+    #[test]
+    fn a_resumed_runs_plots_begin_where_the_run_began() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = folder.path().to_owned();
+        let mut log = MetricsLog::open(&run.join("metrics.csv"), 0).unwrap();
+        for step in 1..=7 {
+            log.write(&Metrics { step, ..Metrics::default() }).unwrap();
+        }
+        for step in [0, 5, 6] {
+            Picture::new(8, 8, 1, vec![0; 64]).write_png(&run.join(format!("samples/step-{step:08}.png"))).unwrap();
+        }
+        let mut history = History::default();
+        history.take(Event::Started { step: 5, last: None, folder: run.clone(), device: String::new() });
+        history.metrics.push(Metrics { step: 6, ..Metrics::default() });
+        let ctx = egui::Context::default();
+        let (looker, mut settings) = (Looker::new(&ctx), Settings::new(String::new(), None));
+        looker.read_past(run, 5);
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        while history.frames.len() < 2 {
+            assert!(std::time::Instant::now() < deadline, "the past is read");
+            for (run, past) in looker.receive(&ctx, &mut settings) {
+                history.add_past(Path::new("another"), Past::Metrics(vec![Metrics::default()]));
+                history.add_past(&run, past);
+            }
+        }
+        assert_eq!(history.metrics.iter().map(|line| line.step).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
+        assert_eq!(history.frames.keys().copied().collect::<Vec<_>>(), [0, 5], "what was never saved is drawn anew");
     }
 }

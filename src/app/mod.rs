@@ -68,9 +68,13 @@ pub struct App {
 impl App {
     /// The window's state; nothing is opened or computed on the calling thread.
     pub fn new(compute: Compute, start: Start, ctx: &egui::Context) -> Self {
-        let view = if start.data.is_some() && start.model.is_none() { View::Train } else { View::Explore };
+        let training = start.data.is_some() || start.run.is_some();
+        let view = if training && start.model.is_none() { View::Train } else { View::Explore };
         let explorer = Explorer::new(&compute, &start, ctx);
         let looker = Looker::new(ctx);
+        if let Some(run) = &start.run {
+            looker.open_run(run.clone());
+        }
         let settings = Settings::new(start.data.unwrap_or_else(|| "synth:rooms".to_owned()), start.run);
         Self {
             compute,
@@ -87,8 +91,11 @@ impl App {
 
     /// Takes in one of the trainer's events, as [`Self::ui`] does for its own trainer.
     pub fn on_event(&mut self, event: Event, ctx: &egui::Context) {
-        if let Event::Started { step: 1.., folder, .. } = &event {
-            self.looker.read_samples(folder.clone());
+        if let Event::Started { step, folder, .. } = &event {
+            self.settings.offer_resume(folder);
+            if *step > 0 {
+                self.looker.read_past(folder.clone(), *step);
+            }
         }
         if let (Event::Ended(ending), Closing::Saving) = (&event, self.closing) {
             match ending {
@@ -108,8 +115,8 @@ impl App {
             self.on_event(event, &ctx);
         }
         self.explorer.receive(&ctx);
-        for frame in self.looker.receive(&ctx, &mut self.settings) {
-            self.history.add_frame(frame);
+        for (run, past) in self.looker.receive(&ctx, &mut self.settings) {
+            self.history.add_past(&run, past);
         }
         self.shortcuts(&ctx);
         self.dropped(&ctx);
@@ -119,8 +126,10 @@ impl App {
         match self.view {
             View::Explore => {
                 if self.explorer.ui(ui) {
-                    self.settings.use_data("synth:rooms".to_owned());
-                    self.settings.start_when_ready();
+                    if !self.running() {
+                        self.settings.use_data("synth:rooms".to_owned());
+                        self.settings.start_when_ready();
+                    }
                     self.view = View::Train;
                 }
             }
@@ -138,10 +147,10 @@ impl App {
         match wish {
             Some(Wish::Start(options)) => {
                 self.history = History::default();
+                self.monitor.restart();
                 let ctx = ui.ctx().clone();
                 let wake = move || ctx.request_repaint();
                 self.trainer = Some(Trainer::start(*options, self.compute.clone(), wake));
-                self.settings.ask_for_new_folder(&mut self.looker);
             }
             Some(Wish::Tell(command)) => self.tell(command),
             None => {}

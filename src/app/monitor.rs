@@ -57,6 +57,11 @@ impl Default for Monitor {
 }
 
 impl Monitor {
+    /// Forgets the pictures of the run before: steps count anew, so the textures kept by them are another run's.
+    pub fn restart(&mut self) {
+        self.film = Film::default();
+    }
+
     /// Draws the panes; before training, a look at the data takes the preview's place.
     pub fn ui(&mut self, ui: &mut Ui, history: &History, look: Option<&Look>) {
         let mut panes = Panes { history, look, film: &mut self.film };
@@ -285,4 +290,48 @@ fn smooth(metrics: &[Metrics], value: Curve) -> Vec<[f64; 2]> {
         [m.step as f64, average]
     };
     metrics.iter().map(step).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use egui_kittest::Harness;
+    use egui_kittest::kittest::Queryable;
+
+    use super::*;
+    use crate::train::{Event, Preview};
+
+    fn previewed(steps: [u64; 2], grey: u8) -> History {
+        let mut history = History::default();
+        for step in steps {
+            let pictures = vec![Picture::new(16, 16, 1, vec![grey; 256]); 64];
+            history.take(Event::Previewed(Preview { step, pictures, kept: true }));
+        }
+        history
+    }
+
+    #[test]
+    fn a_new_run_shows_no_picture_of_the_one_before() {
+        let draw = |ui: &mut Ui, (monitor, history): &mut (Monitor, History)| monitor.ui(ui, history, None);
+        let mut harness = Harness::builder()
+            .with_size([1280.0, 800.0])
+            .build_ui_state(draw, (Monitor::default(), previewed([0, 1], 40)));
+        harness.run_steps(2);
+        harness.get_by_label("frame 0").click();
+        harness.run_steps(2);
+        let shown = |harness: &Harness<'_, (Monitor, History)>| {
+            let film = &harness.state().0.film;
+            let frames: Vec<_> = film.frames.values().map(TextureHandle::id).collect();
+            (film.chosen, film.large.as_ref().map(|(step, texture)| (*step, texture.id())), frames)
+        };
+        let old = shown(&harness);
+        assert_eq!((old.0, old.2.len()), (Some(0), 2));
+        let (monitor, history) = harness.state_mut();
+        monitor.restart();
+        *history = previewed([0, 1], 200);
+        harness.run_steps(2);
+        let new = shown(&harness);
+        assert_eq!((new.0, new.2.len()), (None, 2), "the newest preview is followed again");
+        assert_ne!(new.1, old.1);
+        assert!(new.2.iter().all(|id| !old.2.contains(id)), "thumbnails are drawn anew");
+    }
 }

@@ -19,6 +19,8 @@ pub(super) struct Settings {
     folder: String,
     /// Whether somebody chose the folder; otherwise it follows the data.
     folder_chosen: bool,
+    /// The data that the folder was named after; nothing when a new name is due.
+    named_after: Option<String>,
     resume: bool,
     /// 0 for no end.
     steps: u64,
@@ -37,6 +39,7 @@ impl Settings {
             config,
             folder: run.as_ref().map(|run| run.to_string_lossy().into_owned()).unwrap_or_default(),
             folder_chosen: run.is_some(),
+            named_after: None,
             resume: false,
             steps: 0,
             look: None,
@@ -45,8 +48,30 @@ impl Settings {
         }
     }
 
+    /// Chooses the data of a new run.
     pub fn use_data(&mut self, data: String) {
         self.config.data = data;
+        self.start_anew();
+    }
+
+    fn start_anew(&mut self) {
+        self.resume = false;
+        self.named_after = None;
+    }
+
+    /// Takes over the settings of the run in `folder`, unless another folder was chosen meanwhile.
+    pub fn use_run(&mut self, folder: &Path, config: RunConfig) {
+        if Path::new(&self.folder) == folder {
+            self.config = config;
+            self.offer_resume(folder);
+        }
+    }
+
+    /// Offers to go on with the run in `folder`, whose settings are at hand.
+    pub fn offer_resume(&mut self, folder: &Path) {
+        self.folder = folder.to_string_lossy().into_owned();
+        self.folder_chosen = false;
+        self.resume = true;
     }
 
     pub fn start_when_ready(&mut self) {
@@ -54,15 +79,20 @@ impl Settings {
     }
 
     pub fn use_folder(&mut self, folder: PathBuf) {
-        if !self.folder_chosen {
+        if !self.folder_chosen && !self.resume {
             self.folder = folder.to_string_lossy().into_owned();
         }
     }
 
-    pub fn ask_for_new_folder(&mut self, looker: &mut Looker) {
-        self.folder_chosen = false;
-        self.resume = false;
-        looker.free_folder(self.config.data.clone());
+    /// Has a new run's folder named, once for each choice of data.
+    fn name_folder(&mut self, looker: &Looker) {
+        let data = &self.config.data;
+        if self.resume || self.folder_chosen || self.named_after.as_ref() == Some(data) {
+            return;
+        }
+        looker.free_folder(data.clone());
+        self.named_after = Some(data.clone());
+        self.folder.clear();
     }
 
     pub fn looked(&mut self, look: Look) {
@@ -100,13 +130,11 @@ impl Settings {
     pub fn ui(&mut self, ui: &mut Ui, looker: &mut Looker, running: bool, paused: bool) -> Option<Wish> {
         let question = (self.config.data.clone(), self.config.model.size, self.config.model.channels);
         if self.asked.as_ref() != Some(&question) && self.config.model.check().is_ok() {
-            if self.asked.as_ref().is_none_or(|asked| asked.0 != question.0) {
-                looker.free_folder(question.0.clone());
-            }
             looker.look(question.0.clone(), question.1, question.2);
             self.look = None;
             self.asked = Some(question);
         }
+        self.name_folder(looker);
         ui.add_space(6.0);
         let wish = if running { self.running(ui, paused) } else { self.start(ui) };
         ui.separator();
@@ -181,8 +209,9 @@ impl Settings {
             }
             for scene in ["synth:rooms", "synth:faces"] {
                 let chosen = self.config.data == scene;
-                if ui.selectable_label(chosen, scene).on_hover_text("Drawn by the program, endless").clicked() {
-                    self.config.data = scene.to_owned();
+                let label = ui.selectable_label(chosen, scene).on_hover_text("Drawn by the program, endless");
+                if label.clicked() && !chosen {
+                    self.use_data(scene.to_owned());
                 }
             }
         });
@@ -274,8 +303,12 @@ impl Settings {
                 .on_hover_text("Decides weights, order and every z: the same seed is the same run");
             ui.end_row();
         });
-        ui.checkbox(&mut self.resume, "Resume the run in this folder")
+        let resume = ui
+            .checkbox(&mut self.resume, "Resume the run in this folder")
             .on_hover_text("Goes on from its newest checkpoint; the settings must be the run's own");
+        if resume.changed() && !self.resume {
+            self.start_anew();
+        }
     }
 }
 

@@ -36,7 +36,7 @@ impl Convert {
         if self.generator_only {
             model.discriminator = None;
         }
-        model.to_file().write(&self.output, self.half)?;
+        model.to_file()?.write(&self.output, self.half)?;
         let summary = serde_json::json!({ "out": self.output });
         self.common.print(&summary, || format!("written {}", self.output.display()))
     }

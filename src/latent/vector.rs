@@ -31,7 +31,7 @@ pub fn slerp(a: &[f32], b: &[f32], t: f32) -> Vec<f32> {
     let dot: f32 = a.iter().zip(b).map(|(a, b)| a * b).sum();
     let angle = (dot / (long_a * long_b)).clamp(-1.0, 1.0).acos();
     let sine = angle.sin();
-    if !(sine > 1e-4) {
+    if sine.is_nan() || sine <= 1e-4 {
         return lerp(a, b, t);
     }
     let length = long_a + (long_b - long_a) * t;

@@ -97,6 +97,11 @@ impl fmt::Display for Statistics {
     }
 }
 
+/// Most filters of the widest-resolution hidden layer: eight times the paper's.
+const MAX_BASE: usize = 1024;
+/// Most coordinates of z.
+const MAX_Z_DIM: usize = 4096;
+
 /// Settings no network can be built from.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum ConfigError {
@@ -109,6 +114,12 @@ pub enum ConfigError {
     /// The kernel is not one of the published ones.
     #[error("a {0}x{0} kernel is not known: --kernel is 4 (PyTorch) or 5 (the paper)")]
     Kernel(usize),
+    /// The networks would have no width, or more than any machine trains.
+    #[error("{0} base filters are not possible: --base is 1 to {MAX_BASE}")]
+    Base(usize),
+    /// The latent space would have no dimension, or more than anyone explores.
+    #[error("a z of {0} coordinates is not possible: its length is 1 to {MAX_Z_DIM}")]
+    ZDim(usize),
     /// A count that must be at least one.
     #[error("{0} must be at least 1")]
     Zero(&'static str),
@@ -200,11 +211,11 @@ impl ModelConfig {
         if self.kernel != 4 && self.kernel != 5 {
             return Err(ConfigError::Kernel(self.kernel));
         }
-        if self.base == 0 {
-            return Err(ConfigError::Zero("--base"));
+        if !(1..=MAX_BASE).contains(&self.base) {
+            return Err(ConfigError::Base(self.base));
         }
-        if self.z_dim == 0 {
-            return Err(ConfigError::Zero("the length of z"));
+        if !(1..=MAX_Z_DIM).contains(&self.z_dim) {
+            return Err(ConfigError::ZDim(self.z_dim));
         }
         Ok(())
     }
@@ -229,5 +240,13 @@ mod tests {
         assert!(config.check().unwrap_err().to_string().contains("16, 32, 64 or 128"));
         let config = ModelConfig { channels: 4, ..ModelConfig::preset(Preset::Paper) };
         assert_eq!(config.check(), Err(ConfigError::Channels(4)));
+        for base in [0, 1025] {
+            let config = ModelConfig { base, ..ModelConfig::preset(Preset::Paper) };
+            assert!(config.check().unwrap_err().to_string().contains("--base is 1 to 1024"));
+        }
+        for z_dim in [0, 4097] {
+            let config = ModelConfig { z_dim, ..ModelConfig::preset(Preset::Paper) };
+            assert!(config.check().unwrap_err().to_string().contains("1 to 4096"));
+        }
     }
 }

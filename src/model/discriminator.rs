@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor};
 
 use super::config::ModelConfig;
-use super::layer::{Initialiser, Layer, Parameter, Pass};
+use super::layer::{Initialiser, Layer, Parameter, Parameters, Pass};
 
 /// Slope of LeakyReLU below zero (section 3).
 const LEAK: f64 = 0.2;
@@ -19,18 +19,26 @@ pub struct Discriminator {
 impl Discriminator {
     /// A discriminator with weights drawn by `seed`.
     pub fn new(config: &ModelConfig, seed: u64, device: &Device) -> Self {
-        let mut init = Initialiser::new(seed, 2, device);
+        let Ok(drawn) = Self::build(config, &mut Initialiser::new(seed, 2, device));
+        drawn
+    }
+
+    /// A discriminator of the parameters that `from` gives.
+    ///
+    /// # Errors
+    /// What `from` says.
+    pub(super) fn build<P: Parameters>(config: &ModelConfig, from: &mut P) -> Result<Self, P::Error> {
         let stages = config.stages();
         let mut layers = Vec::with_capacity(stages + 1);
         let mut inputs = config.channels;
         for stage in 1..=stages {
             let outputs = config.maps(stages - stage);
             let shape = vec![outputs, inputs, config.kernel, config.kernel];
-            layers.push(init.layer(&format!("down{stage}"), shape, outputs, config.bias, stage > 1));
+            layers.push(Layer::build(from, &format!("down{stage}"), shape, outputs, config.bias, stage > 1)?);
             inputs = outputs;
         }
-        layers.push(init.layer("head", vec![1, inputs, 4, 4], 1, config.bias, false));
-        Self { config: config.clone(), layers }
+        layers.push(Layer::build(from, "head", vec![1, inputs, 4, 4], 1, config.bias, false)?);
+        Ok(Self { config: config.clone(), layers })
     }
 
     /// The config it was built from.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::layer::Layer;
+use super::layer::{Initial, Layer, Parameters};
 use super::{ConfigError, Discriminator, Generator, ModelConfig, Parameter, TensorFile, TensorFileError};
 
 /// Why a model could not be opened.
@@ -110,28 +110,27 @@ impl Model {
         let note = file.note.take().ok_or_else(|| ModelError::NotAModel { path: path.to_owned() })?;
         let Note { config, provenance } = serde_json::from_str(&note).map_err(header)?;
         config.check()?;
-        let mut generator = Generator::new(&config, 0, device);
-        load(&mut generator.layers, "generator", &mut file, path, device)?;
-        let discriminator = if file.tensors.keys().any(|name| name.starts_with("discriminator.")) {
-            let mut discriminator = Discriminator::new(&config, 0, device);
-            load(&mut discriminator.layers, "discriminator", &mut file, path, device)?;
-            Some(discriminator)
-        } else {
-            None
-        };
+        let judged = file.tensors.keys().any(|name| name.starts_with("discriminator."));
+        let mut stored = Stored { network: "generator", file: &mut file, path, device };
+        let generator = Generator::build(&config, &mut stored)?;
+        stored.network = "discriminator";
+        let discriminator = if judged { Some(Discriminator::build(&config, &mut stored)?) } else { None };
         Ok(Self { generator, discriminator, provenance })
     }
 
     /// The file that holds this model.
-    pub fn to_file(&self) -> TensorFile {
+    ///
+    /// # Errors
+    /// [`TensorFileError::Device`] when the device fails before it gave the values.
+    pub fn to_file(&self) -> Result<TensorFile, TensorFileError> {
         let mut file = TensorFile::default();
-        store(&self.generator.layers, "generator", &mut file);
+        store(&self.generator.layers, "generator", &mut file)?;
         if let Some(discriminator) = &self.discriminator {
-            store(&discriminator.layers, "discriminator", &mut file);
+            store(&discriminator.layers, "discriminator", &mut file)?;
         }
         let note = Note { config: self.config().clone(), provenance: self.provenance.clone() };
         file.note = Some(serde_json::to_string(&note).expect("plain structs are always JSON"));
-        file
+        Ok(file)
     }
 }
 
@@ -144,41 +143,49 @@ fn model_file(path: &Path) -> Result<PathBuf, ModelError> {
     if direct.is_file() {
         return Ok(direct);
     }
-    let newest = std::fs::read_dir(path.join("checkpoints"))
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("step-")))
-        .max();
-    match newest {
-        Some(checkpoint) => Ok(checkpoint.join("model.safetensors")),
+    match checkpoints(&path.join("checkpoints")).pop() {
+        Some((_, checkpoint)) => Ok(checkpoint.join("model.safetensors")),
         None => Err(ModelError::NoCheckpoint { path: path.to_owned() }),
     }
 }
 
-fn load(
-    layers: &mut [Layer],
-    network: &str,
-    file: &mut TensorFile,
-    path: &Path,
-    device: &Device,
-) -> Result<(), TensorFileError> {
-    for parameter in layers.iter_mut().flat_map(Layer::kept_mut) {
-        let values = file.take(&format!("{network}.{}", parameter.name), &parameter.shape, path)?;
-        parameter.value = Tensor::from_data(TensorData::from(values.as_slice()), device);
+/// The checkpoints of a run in its folder `checkpoints`, oldest first, with their steps.
+pub fn checkpoints(checkpoints: &Path) -> Vec<(u64, PathBuf)> {
+    let mut found: Vec<_> = std::fs::read_dir(checkpoints)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| {
+            let step = entry.file_name().to_str()?.strip_prefix("step-")?.parse().ok()?;
+            Some((step, entry.path()))
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+/// The parameters of one network in a file.
+struct Stored<'a> {
+    network: &'static str,
+    file: &'a mut TensorFile,
+    path: &'a Path,
+    device: &'a Device,
+}
+
+impl Parameters for Stored<'_> {
+    type Error = TensorFileError;
+
+    fn parameter(&mut self, name: String, shape: Vec<usize>, _: Initial) -> Result<Parameter, TensorFileError> {
+        let values = self.file.take(&format!("{}.{name}", self.network), &shape, self.path)?;
+        Ok(Parameter { name, shape, value: Tensor::from_data(TensorData::from(values.as_slice()), self.device) })
+    }
+}
+
+fn store(layers: &[Layer], network: &str, file: &mut TensorFile) -> Result<(), TensorFileError> {
+    for parameter in layers.iter().flat_map(Layer::kept) {
+        file.put(format!("{network}.{}", parameter.name), &parameter.shape, &parameter.value)?;
     }
     Ok(())
-}
-
-fn store(layers: &[Layer], network: &str, file: &mut TensorFile) {
-    for parameter in layers.iter().flat_map(Layer::kept) {
-        file.tensors.insert(format!("{network}.{}", parameter.name), (parameter.shape.clone(), values(parameter)));
-    }
-}
-
-fn values(parameter: &Parameter) -> Vec<f32> {
-    parameter.value.to_data().iter::<f32>().collect()
 }
 
 #[cfg(test)]
@@ -200,7 +207,7 @@ mod tests {
         };
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.safetensors");
-        model.to_file().write(&path, false).unwrap();
+        model.to_file().unwrap().write(&path, false).unwrap();
         for place in [path.as_path(), folder.path()] {
             let back = Model::open(place, &device).unwrap();
             assert_eq!(back.provenance, model.provenance);
@@ -219,7 +226,7 @@ mod tests {
             discriminator: None,
             provenance: Provenance::default(),
         };
-        let mut file = model.to_file();
+        let mut file = model.to_file().unwrap();
         let other = Note { config: ModelConfig { base: 8, ..config }, provenance: Provenance::default() };
         file.note = Some(serde_json::to_string(&other).unwrap());
         let error = Model::from_bytes(&file.to_bytes(false), Path::new("a.safetensors"), &device).unwrap_err();
@@ -228,6 +235,19 @@ mod tests {
         file.note = None;
         let error = Model::from_bytes(&file.to_bytes(false), Path::new("a"), &device).unwrap_err();
         assert!(matches!(error, ModelError::NotAModel { .. }));
+    }
+
+    #[test]
+    fn a_header_that_asks_for_endless_networks_is_refused() {
+        let (config, device) = small();
+        for hostile in
+            [ModelConfig { base: usize::MAX >> 8, ..config.clone() }, ModelConfig { z_dim: 1 << 40, ..config }]
+        {
+            let note = Note { config: hostile, provenance: Provenance::default() };
+            let file = TensorFile { note: Some(serde_json::to_string(&note).unwrap()), ..TensorFile::default() };
+            let error = Model::from_bytes(&file.to_bytes(false), Path::new("a"), &device).unwrap_err();
+            assert!(matches!(error, ModelError::Config(_)), "{error}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor};
 
 use super::config::{ModelConfig, Statistics};
-use super::layer::{Initialiser, Layer, Parameter, Pass};
+use super::layer::{Initialiser, Layer, Parameter, Parameters, Pass};
 
 /// z, projected to `[maps, 4, 4]`, then doubled by fractionally-strided convolutions to the picture; batch norm and ReLU
 /// everywhere but at the output, which is tanh.
@@ -17,18 +17,27 @@ pub struct Generator {
 impl Generator {
     /// A generator with weights drawn by `seed`.
     pub fn new(config: &ModelConfig, seed: u64, device: &Device) -> Self {
-        let mut init = Initialiser::new(seed, 1, device);
+        let Ok(drawn) = Self::build(config, &mut Initialiser::new(seed, 1, device));
+        drawn
+    }
+
+    /// A generator of the parameters that `from` gives.
+    ///
+    /// # Errors
+    /// What `from` says.
+    pub(super) fn build<P: Parameters>(config: &ModelConfig, from: &mut P) -> Result<Self, P::Error> {
         let stages = config.stages();
         let first = config.maps(0);
-        let mut layers = vec![init.layer("project", vec![config.z_dim, first, 4, 4], first, config.bias, true)];
+        let mut layers =
+            vec![Layer::build(from, "project", vec![config.z_dim, first, 4, 4], first, config.bias, true)?];
         for stage in 1..=stages {
             let last = stage == stages;
             let inputs = config.maps(stage - 1);
             let outputs = if last { config.channels } else { config.maps(stage) };
             let shape = vec![inputs, outputs, config.kernel, config.kernel];
-            layers.push(init.layer(&format!("up{stage}"), shape, outputs, config.bias, !last));
+            layers.push(Layer::build(from, &format!("up{stage}"), shape, outputs, config.bias, !last)?);
         }
-        Self { config: config.clone(), layers }
+        Ok(Self { config: config.clone(), layers })
     }
 
     /// The config it was built from.

@@ -1,5 +1,7 @@
 //! What both networks are made of: parameters, batch norm, and strided convolutions in both directions.
 
+use std::convert::Infallible;
+
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -44,6 +46,24 @@ impl Parameter {
     }
 }
 
+/// What a parameter is before the first step.
+#[derive(Clone, Copy)]
+pub(super) enum Initial {
+    Weight,
+    Gain,
+    Zeros,
+    Ones,
+}
+
+/// Where the parameters of a network come from.
+pub(super) trait Parameters {
+    /// What may go wrong with one.
+    type Error;
+
+    /// The parameter called `name`, of `shape`; asked for once each, in file order.
+    fn parameter(&mut self, name: String, shape: Vec<usize>, initial: Initial) -> Result<Parameter, Self::Error>;
+}
+
 /// Draws initial parameters on the CPU, so that a seed gives the same networks on every device.
 pub(super) struct Initialiser<'a> {
     rng: ChaCha8Rng,
@@ -58,32 +78,25 @@ impl<'a> Initialiser<'a> {
         Self { rng, device }
     }
 
-    fn normal(&mut self, name: String, shape: Vec<usize>, mean: f32) -> Parameter {
+    fn normal(&mut self, length: usize, mean: f32) -> Tensor<1> {
         let normal = Normal::new(mean, SPREAD).expect("the spread is a positive constant");
-        let values: Vec<f32> = normal.sample_iter(&mut self.rng).take(shape.iter().product()).collect();
-        Parameter { name, shape, value: Tensor::from_data(TensorData::from(values.as_slice()), self.device) }
+        let values: Vec<f32> = normal.sample_iter(&mut self.rng).take(length).collect();
+        Tensor::from_data(TensorData::from(values.as_slice()), self.device)
     }
+}
 
-    fn zeros(&self, name: String, length: usize) -> Parameter {
-        Parameter { name, shape: vec![length], value: Tensor::zeros([length], self.device) }
-    }
+impl Parameters for Initialiser<'_> {
+    type Error = Infallible;
 
-    /// A layer called `name` whose weight has `shape` and whose output has `outputs` maps.
-    pub fn layer(&mut self, name: &str, shape: Vec<usize>, outputs: usize, bias: bool, norm: bool) -> Layer {
-        Layer {
-            weight: self.normal(format!("{name}.weight"), shape, 0.0),
-            bias: bias.then(|| self.zeros(format!("{name}.bias"), outputs)),
-            norm: norm.then(|| Norm {
-                gain: self.normal(format!("{name}.norm.gain"), vec![outputs], 1.0),
-                shift: self.zeros(format!("{name}.norm.shift"), outputs),
-                mean: Parameter { name: format!("{name}.norm.mean"), ..self.zeros(String::new(), outputs) },
-                variance: Parameter {
-                    name: format!("{name}.norm.variance"),
-                    shape: vec![outputs],
-                    value: Tensor::ones([outputs], self.device),
-                },
-            }),
-        }
+    fn parameter(&mut self, name: String, shape: Vec<usize>, initial: Initial) -> Result<Parameter, Infallible> {
+        let length = shape.iter().product();
+        let value = match initial {
+            Initial::Weight => self.normal(length, 0.0),
+            Initial::Gain => self.normal(length, 1.0),
+            Initial::Zeros => Tensor::zeros([length], self.device),
+            Initial::Ones => Tensor::ones([length], self.device),
+        };
+        Ok(Parameter { name, shape, value })
     }
 }
 
@@ -146,6 +159,35 @@ pub struct Layer {
 }
 
 impl Layer {
+    /// A layer called `name` whose weight has `shape` and whose output has `outputs` maps.
+    ///
+    /// # Errors
+    /// What `from` says.
+    pub(super) fn build<P: Parameters>(
+        from: &mut P,
+        name: &str,
+        shape: Vec<usize>,
+        outputs: usize,
+        bias: bool,
+        norm: bool,
+    ) -> Result<Self, P::Error> {
+        let mut a = |part: &str, shape, initial| from.parameter(format!("{name}.{part}"), shape, initial);
+        let maps = vec![outputs];
+        let weight = a("weight", shape, Initial::Weight)?;
+        let bias = if bias { Some(a("bias", maps.clone(), Initial::Zeros)?) } else { None };
+        let norm = if norm {
+            Some(Norm {
+                gain: a("norm.gain", maps.clone(), Initial::Gain)?,
+                shift: a("norm.shift", maps.clone(), Initial::Zeros)?,
+                mean: a("norm.mean", maps.clone(), Initial::Zeros)?,
+                variance: a("norm.variance", maps, Initial::Ones)?,
+            })
+        } else {
+            None
+        };
+        Ok(Self { weight, bias, norm })
+    }
+
     /// `[batch, in, h, w]` to `[batch, out, 2h, 2w]`: fractionally-strided convolution, weight `[in, out, k, k]`.
     pub(super) fn up(&self, x: Tensor<4>) -> Tensor<4> {
         kernels::up(x, self.weight.tensor())
@@ -195,10 +237,10 @@ impl Layer {
         self.learnt().chain(self.norm.iter().flat_map(|norm| [&norm.mean, &norm.variance]))
     }
 
-    /// Everything a file holds: what is learnt, and the running statistics.
-    pub fn kept_mut(&mut self) -> impl Iterator<Item = &mut Parameter> {
-        let norm =
-            self.norm.iter_mut().flat_map(|norm| [&mut norm.gain, &mut norm.shift, &mut norm.mean, &mut norm.variance]);
+    /// As [`Self::kept`].
+    pub(super) fn kept_mut(&mut self) -> impl Iterator<Item = &mut Parameter> {
+        let norm = self.norm.iter_mut();
+        let norm = norm.flat_map(|norm| [&mut norm.gain, &mut norm.shift, &mut norm.mean, &mut norm.variance]);
         std::iter::once(&mut self.weight).chain(&mut self.bias).chain(norm)
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use burn::tensor::Tensor;
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
@@ -38,6 +39,14 @@ pub enum TensorFileError {
         path: PathBuf,
         /// Which tensor, and how it differs.
         what: String,
+    },
+    /// The device failed before it gave a tensor's values.
+    #[error("the device failed while {name} was read from it: {cause}")]
+    Device {
+        /// The tensor.
+        name: String,
+        /// What the device said.
+        cause: String,
     },
 }
 
@@ -81,6 +90,20 @@ impl TensorFile {
         }
         let note = header.metadata().as_ref().and_then(|text| text.get(NOTE).cloned());
         Ok(Self { tensors, note })
+    }
+
+    /// Puts in the values of `tensor` as `name`, `shape` being what they stand for; waits for the device.
+    ///
+    /// # Errors
+    /// [`TensorFileError::Device`] when the values cannot be read from it.
+    pub fn put(&mut self, name: String, shape: &[usize], tensor: &Tensor<1>) -> Result<(), TensorFileError> {
+        match tensor.try_to_data() {
+            Ok(data) => {
+                self.tensors.insert(name, (shape.to_vec(), data.iter::<f32>().collect()));
+                Ok(())
+            }
+            Err(cause) => Err(TensorFileError::Device { name, cause: cause.to_string() }),
+        }
     }
 
     /// Takes the tensor `name` of `shape` out.

@@ -11,7 +11,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use super::config::TrainConfig;
 use super::step::{Moments, Networks};
 use crate::data::Place;
-use crate::model::{Model, ModelError, Provenance, TensorFile, TensorFileError};
+use crate::model::{self, Model, ModelError, Provenance, TensorFile, TensorFileError};
 
 /// Why a checkpoint could not be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +31,7 @@ pub enum CheckpointError {
     #[error(transparent)]
     Tensors(#[from] TensorFileError),
     /// `state.json` cannot be read.
-    #[error("{path} cannot be read ({cause}); remove this checkpoint's folder to go on from the one before")]
+    #[error("{path} cannot be read: {cause}")]
     State {
         /// The file.
         path: PathBuf,
@@ -75,21 +75,6 @@ fn name(step: u64) -> String {
     format!("step-{step:08}")
 }
 
-/// The whole checkpoints in `checkpoints`, oldest first, with their steps.
-pub fn list(checkpoints: &Path) -> Vec<(u64, PathBuf)> {
-    let mut found: Vec<_> = fs::read_dir(checkpoints)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| {
-            let step = entry.file_name().to_str()?.strip_prefix("step-")?.parse().ok()?;
-            Some((step, entry.path()))
-        })
-        .collect();
-    found.sort();
-    found
-}
-
 impl Checkpoint {
     /// Writes the checkpoint into `checkpoints` and returns its folder.
     ///
@@ -115,11 +100,11 @@ impl Checkpoint {
             discriminator: Some(self.networks.discriminator.clone()),
             provenance,
         };
-        model.to_file().write(&beside.join("model.safetensors"), false)?;
+        model.to_file()?.write(&beside.join("model.safetensors"), false)?;
         let mut optimisers = TensorFile::default();
         let mut times = Times::new();
-        store("generator", &self.networks.moments_g, &mut optimisers, &mut times);
-        store("discriminator", &self.networks.moments_d, &mut optimisers, &mut times);
+        store("generator", &self.networks.moments_g, &mut optimisers, &mut times)?;
+        store("discriminator", &self.networks.moments_d, &mut optimisers, &mut times)?;
         optimisers.note = Some(serde_json::to_string(&times).expect("a map of numbers is always JSON"));
         optimisers.write(&beside.join("optimisers.safetensors"), false)?;
         let state = beside.join("state.json");
@@ -163,7 +148,7 @@ impl Checkpoint {
 /// # Errors
 /// What the file system says.
 pub fn tidy(checkpoints: &Path, keep_last: usize, keep_every: u64) -> std::io::Result<()> {
-    let found = list(checkpoints);
+    let found = model::checkpoints(checkpoints);
     let old = found.len().saturating_sub(keep_last.max(1));
     for (step, folder) in &found[..old] {
         if keep_every == 0 || !step.is_multiple_of(keep_every) {
@@ -183,6 +168,20 @@ pub fn tidy(checkpoints: &Path, keep_last: usize, keep_every: u64) -> std::io::R
     Ok(())
 }
 
+/// Takes a damaged checkpoint out of the list, under a name of its own beside the others, which is returned.
+///
+/// # Errors
+/// What the file system says.
+pub fn set_aside(checkpoint: &Path) -> std::io::Result<PathBuf> {
+    let name = checkpoint.file_name().unwrap_or_default().to_string_lossy();
+    let aside = checkpoint.with_file_name(format!("damaged-{name}"));
+    if aside.exists() {
+        fs::remove_dir_all(&aside)?;
+    }
+    fs::rename(checkpoint, &aside)?;
+    Ok(aside)
+}
+
 #[cfg(unix)]
 fn sync_folder(folder: &Path) -> std::io::Result<()> {
     fs::File::open(folder)?.sync_all()
@@ -196,15 +195,15 @@ fn sync_folder(_folder: &Path) -> std::io::Result<()> {
 /// Updates so far of every parameter that was ever updated: `generator.0` to its count.
 type Times = BTreeMap<String, usize>;
 
-fn store(network: &str, moments: &Moments, file: &mut TensorFile, times: &mut Times) {
+fn store(network: &str, moments: &Moments, file: &mut TensorFile, times: &mut Times) -> Result<(), TensorFileError> {
     for (i, state) in moments.states.iter().enumerate() {
         let Some(AdamState { momentum }) = state else { continue };
         for (which, tensor) in [("first", &momentum.moment_1), ("second", &momentum.moment_2)] {
-            let values: Vec<f32> = tensor.to_data().iter::<f32>().collect();
-            file.tensors.insert(format!("{network}.{i}.{which}"), (vec![values.len()], values));
+            file.put(format!("{network}.{i}.{which}"), &tensor.dims(), tensor)?;
         }
         times.insert(format!("{network}.{i}"), momentum.time);
     }
+    Ok(())
 }
 
 /// Reads what [`store`] wrote for one network; `lengths` are its parameters'.

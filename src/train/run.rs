@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::checkpoint::{self, Checkpoint, CheckpointError};
 use super::config::RunConfig;
-use crate::files;
+use crate::{files, model};
 use burn::tensor::Device;
 
 /// Why a run folder could not be used.
@@ -42,9 +42,14 @@ pub enum RunError {
         /// `field: the run's, not the asked one`.
         differences: Vec<String>,
     },
-    /// The checkpoint is at fault.
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
+    /// There are checkpoints, but none that can be read.
+    #[error("none of this run's checkpoints can be read; the newest, {path}: {cause}")]
+    Damaged {
+        /// The newest one's folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: CheckpointError,
+    },
 }
 
 /// An opened run folder.
@@ -121,13 +126,27 @@ impl Run {
         self.folder.join("samples").join(format!("step-{step:08}.png"))
     }
 
-    /// The newest whole checkpoint, or nothing if none was ever finished.
+    /// The newest checkpoint that can be read, or nothing if none was ever finished. Damaged ones that are newer are
+    /// renamed out of the way of the run, which comes by their steps again; `damaged` is told of each.
     ///
     /// # Errors
-    /// [`RunError::Checkpoint`] when it is there but cannot be read.
-    pub fn newest(&self, device: &Device) -> Result<Option<Checkpoint>, RunError> {
-        match checkpoint::list(&self.checkpoints()).last() {
-            Some((_, folder)) => Ok(Some(Checkpoint::read(folder, &self.config.train, device)?)),
+    /// [`RunError::Damaged`] when there are some but none can be read; [`RunError::Io`] when one cannot be renamed.
+    pub fn newest(&self, device: &Device, damaged: impl Fn(String)) -> Result<Option<Checkpoint>, RunError> {
+        let mut broken: Vec<(PathBuf, CheckpointError)> = Vec::new();
+        for (_, folder) in model::checkpoints(&self.checkpoints()).into_iter().rev() {
+            match Checkpoint::read(&folder, &self.config.train, device) {
+                Ok(checkpoint) => {
+                    for (path, cause) in broken {
+                        let aside = checkpoint::set_aside(&path).map_err(|cause| RunError::Io { path, cause })?;
+                        damaged(format!("a damaged checkpoint is now {}: {cause}", aside.display()));
+                    }
+                    return Ok(Some(checkpoint));
+                }
+                Err(cause) => broken.push((folder, cause)),
+            }
+        }
+        match broken.into_iter().next() {
+            Some((path, cause)) => Err(RunError::Damaged { path, cause }),
             None => Ok(None),
         }
     }

@@ -98,28 +98,28 @@ impl Networks {
         let device = real.device();
         let batch = real.dims()[0];
         let (prior, z_dim) = (self.generator.config().prior, self.generator.config().z_dim);
-        // Each generator update of a step has z's of its own; the first ones also serve the discriminator.
-        let draw =
-            |update: usize| latent::training(prior, z_dim, seed, step << 4 | update as u64, batch, &device).autodiff();
-        let mut drawn = Some(self.draw(draw(0)));
-        if update_d {
-            let fake = drawn.as_ref().map(|(_, fake)| fake.clone().inner());
-            if let Some(fake) = fake {
-                self.update_discriminator(real, fake, rates, &mut report);
-            }
+        let z = |update: usize| latent::training(prior, z_dim, seed, step << 4 | update as u64, batch, &device);
+        if updates_g == 0 {
+            // The discriminator's step alone needs no gradients of what is drawn.
+            let fake = self.generator.train(z(0));
+            self.update_discriminator(real.clone(), fake, rates, &mut report);
         }
         for update in 0..updates_g {
-            let (generator, fake) = drawn.take().unwrap_or_else(|| self.draw(draw(update)));
+            // Each generator update of a step has z's of its own; the first ones also serve the discriminator.
+            let (generator, fake) = self.draw(z(update));
+            if update == 0 && update_d {
+                self.update_discriminator(real.clone(), fake.clone().inner(), rates, &mut report);
+            }
             self.update_generator(&generator, fake, rates, &mut report);
         }
         report
     }
 
-    /// Pictures of z on the tape, and the generator that drew them.
+    /// Pictures of z, on the tape, and the generator that drew them.
     fn draw(&mut self, z: Tensor<2>) -> (Generator, Tensor<4>) {
         let mut generator = self.generator.clone();
         track(&mut generator.layers);
-        let fake = generator.train(z);
+        let fake = generator.train(z.autodiff());
         keep_statistics(&mut self.generator.layers, &generator.layers);
         (generator, fake)
     }
@@ -179,23 +179,16 @@ fn update(
     adam: &Adam,
     rate: f64,
 ) -> Tensor<1> {
-    let mut squares: Option<Tensor<1>> = None;
+    let mut squares = Tensor::zeros([1], &layers[0].weight.value.device());
     let parameters = layers.iter_mut().flat_map(Layer::learnt_mut);
     for ((parameter, leaf), state) in parameters.zip(tracked.iter().flat_map(Layer::learnt)).zip(&mut moments.states) {
         let Some(grad) = leaf.value.grad_remove(grads) else { continue };
-        let square = grad.clone().square().sum();
-        squares = Some(match squares {
-            Some(sum) => sum + square,
-            None => square,
-        });
+        squares = squares + grad.clone().square().sum();
         let (value, next) = adam.step(rate, parameter.value.clone(), grad, state.take());
         parameter.value = value;
         *state = next;
     }
-    match squares {
-        Some(sum) => sum.sqrt(),
-        None => Tensor::from_floats([f32::NAN], &Device::flex()),
-    }
+    squares.sqrt()
 }
 
 #[cfg(test)]
@@ -239,7 +232,7 @@ mod tests {
         let (model, train) = tiny();
         let device = Device::flex();
         let mut networks = Networks::new(&model, &train, 1, &device);
-        let (generator, fake) = networks.draw(Tensor::ones([8, 8], &device).autodiff());
+        let (generator, fake) = networks.draw(Tensor::ones([8, 8], &device));
         let mut judge = networks.discriminator.clone();
         freeze(&mut judge.layers);
         let grads = judge.train(fake).mean().backward();
@@ -254,7 +247,7 @@ mod tests {
         let mut networks = Networks::new(&model, &train, 4, &device);
         let z = latent::draw(model.prior, 8, 3, 0..8, &device);
         let loss = |networks: &mut Networks, z: Tensor<2>| {
-            let (generator, fake) = networks.draw(z.autodiff());
+            let (generator, fake) = networks.draw(z);
             let mut judge = networks.discriminator.clone();
             freeze(&mut judge.layers);
             (generator, -log_sigmoid(judge.train(fake)).mean())

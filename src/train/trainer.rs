@@ -17,7 +17,7 @@ use super::run::{Run, RunError};
 use super::step::Networks;
 use crate::data::{DataError, Dataset, Loader, Place, Source};
 use crate::device::Compute;
-use crate::image::{self, Picture, PictureError};
+use crate::image::{self, Picture};
 use crate::latent;
 use crate::model::{ConfigError, Generator, Provenance};
 
@@ -81,9 +81,6 @@ pub enum TrainError {
     /// A checkpoint could not be written or read.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// A preview could not be written.
-    #[error(transparent)]
-    Picture(#[from] PictureError),
     /// The settings are impossible.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -101,6 +98,12 @@ pub enum TrainError {
         /// The step that was not finished.
         step: u64,
         /// What it said.
+        cause: String,
+    },
+    /// Something that never should panicked; a lost device is often behind it.
+    #[error("training broke: {cause}")]
+    Broke {
+        /// What the panic said.
         cause: String,
     },
     /// The losses are no longer numbers.
@@ -132,12 +135,8 @@ impl Trainer {
                 let _ = outbox.send(event);
                 notify();
             };
-            let ending = match catch_unwind(AssertUnwindSafe(|| Job::open(options, compute, &emit)?.work(&inbox))) {
-                Ok(Ok(ending)) => ending,
-                Ok(Err(error)) => Ending::Failed(error.to_string()),
-                Err(panic) => Ending::Failed(format!("the trainer broke: {}", panic_text(&*panic))),
-            };
-            emit(Event::Ended(ending));
+            let ending = guarded(|| Job::open(options, compute, &emit)?.work(&inbox));
+            emit(Event::Ended(ending.unwrap_or_else(|error| Ending::Failed(error.to_string()))));
         };
         let thread = match std::thread::Builder::new().name("trainer".into()).spawn(work) {
             Ok(thread) => Some(thread),
@@ -175,6 +174,11 @@ impl Drop for Trainer {
     }
 }
 
+/// Does `work`, a panic in which is an error.
+fn guarded<T>(work: impl FnOnce() -> Result<T, TrainError>) -> Result<T, TrainError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(TrainError::Broke { cause: panic_text(&*panic) }))
+}
+
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no reason was given".to_owned())
@@ -193,6 +197,7 @@ struct Job<'a> {
     last: Metrics,
     problems: u64,
     speed: Speed,
+    warned: Option<String>,
 }
 
 impl<'a> Job<'a> {
@@ -209,7 +214,8 @@ impl<'a> Job<'a> {
         } else {
             Run::create(&options.folder, config.clone())?
         };
-        let found = if options.resume { run.newest(&compute.device)? } else { None };
+        let warn = |text| emit(Event::Warning(text));
+        let found = if options.resume { run.newest(&compute.device, warn)? } else { None };
         let Checkpoint { networks, state } = match found {
             Some(checkpoint) => checkpoint,
             None => Checkpoint {
@@ -237,13 +243,22 @@ impl<'a> Job<'a> {
             device: compute.name.clone(),
         });
         let speed = Speed::default();
-        Ok(Self { options, compute, emit, run, dataset, loader, log, networks, state, last, problems: 0, speed })
+        let (problems, warned) = (0, None);
+        Ok(Self { options, compute, emit, run, dataset, loader, log, networks, state, last, problems, speed, warned })
+    }
+
+    /// Tells of what the run survives; what is said again at every step, such as of a full disk, is told once.
+    fn warn(&mut self, warning: String) {
+        if self.warned.as_ref() != Some(&warning) {
+            (self.emit)(Event::Warning(warning.clone()));
+            self.warned = Some(warning);
+        }
     }
 
     /// Trains to the end; whatever ends it, the last good step is saved first.
     fn work(mut self, inbox: &Receiver<Command>) -> Result<Ending, TrainError> {
-        let outcome = self.steps(inbox);
-        match (outcome, self.save()) {
+        let outcome = guarded(|| self.steps(inbox));
+        match (outcome, guarded(|| self.save())) {
             (Ok(ending), Ok(())) => Ok(ending),
             (Ok(_), Err(error)) => Err(error),
             (Err(error), Ok(())) => {
@@ -275,7 +290,7 @@ impl<'a> Job<'a> {
                         (self.emit)(Event::Resumed);
                     }
                     Command::Step if waiting => single = true,
-                    Command::Save => self.save()?,
+                    Command::Save => self.save_on_the_way(),
                     Command::Rates(rates) => {
                         self.state.generator_rate = rates.generator;
                         self.state.discriminator_rate = rates.discriminator;
@@ -309,22 +324,13 @@ impl<'a> Job<'a> {
         // The networks of the last good step, in case this one fails half-way. Tensors are shared, not copied.
         let before = self.networks.clone();
         let (seed, networks) = (self.options.config.seed, &mut self.networks);
-        let taken = catch_unwind(AssertUnwindSafe(|| networks.step(real, step, seed, train, rates).read()));
-        let read = match taken {
-            Ok(Ok(read)) => read,
-            Ok(Err(cause)) => {
-                self.networks = before;
-                return Err(TrainError::Device { step, cause });
-            }
-            Err(panic) => {
-                self.networks = before;
-                return Err(TrainError::Device { step, cause: panic_text(&*panic) });
-            }
-        };
-        if read.iter().flatten().any(|value| !value.is_finite()) {
-            self.networks = before;
-            return Err(TrainError::Diverged { step });
-        }
+        let read = guarded(|| {
+            let read = networks.step(real, step, seed, train, rates).read();
+            let read = read.map_err(|cause| TrainError::Device { step, cause })?;
+            let finite = read.iter().flatten().all(|value| value.is_finite());
+            if finite { Ok(read) } else { Err(TrainError::Diverged { step }) }
+        })
+        .inspect_err(|_| self.networks = before)?;
         self.state.step = step;
         self.state.images += batch.count as u64;
         self.state.place = batch.next;
@@ -341,15 +347,16 @@ impl<'a> Job<'a> {
             norm_g: norm_g.unwrap_or(self.last.norm_g),
             seconds: self.state.seconds,
         };
-        let path = self.run.metrics();
-        self.log.write(&self.last).map_err(|cause| TrainError::Metrics { path, cause })?;
+        if let Err(cause) = self.log.write(&self.last) {
+            self.warn(format!("{} lacks steps: {cause}", self.run.metrics().display()));
+        }
         self.speed.step(batch.count);
         self.report();
         if step.is_multiple_of(self.options.preview_every.max(1)) {
             self.preview(false)?;
         }
         if step.is_multiple_of(self.options.save_every.max(1)) {
-            self.save()?;
+            self.save_on_the_way();
         }
         Ok(())
     }
@@ -382,10 +389,20 @@ impl<'a> Job<'a> {
             .map_err(|cause| TrainError::Device { step, cause })?;
         let kept = !extra && in_filmstrip(step, self.options.preview_every.max(1));
         if kept {
-            image::grid(&pictures, PREVIEW_COLUMNS, 2).write_png(&self.run.sample(step))?;
+            let written = image::grid(&pictures, PREVIEW_COLUMNS, 2).write_png(&self.run.sample(step));
+            if let Err(error) = written {
+                self.warn(format!("a preview is not kept: {error}"));
+            }
         }
         (self.emit)(Event::Previewed(Preview { step, pictures, kept }));
         Ok(())
+    }
+
+    /// Saves; where that fails, the run goes on and can be saved later.
+    fn save_on_the_way(&mut self) {
+        if let Err(error) = self.save() {
+            self.warn(format!("step {} is not saved: {error}", self.state.step));
+        }
     }
 
     fn save(&mut self) -> Result<(), TrainError> {
@@ -400,7 +417,7 @@ impl<'a> Job<'a> {
         let folder = checkpoint.write(&self.run.checkpoints(), provenance)?;
         if let Err(cause) = checkpoint::tidy(&self.run.checkpoints(), self.options.keep_last, self.options.keep_every) {
             let place = self.run.checkpoints();
-            (self.emit)(Event::Warning(format!("old checkpoints in {} stay: {cause}", place.display())));
+            self.warn(format!("old checkpoints in {} stay: {cause}", place.display()));
         }
         (self.emit)(Event::Saved { step: self.state.step, folder });
         Ok(())
@@ -449,6 +466,13 @@ impl Speed {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_panic_is_an_error_with_its_words() {
+        let broken: Result<(), _> = guarded(|| panic!("the device is {}", "lost"));
+        assert_eq!(broken.unwrap_err().to_string(), "training broke: the device is lost");
+        assert_eq!(guarded(|| Ok(3)).unwrap(), 3);
+    }
 
     #[test]
     fn the_filmstrip_thins_as_a_run_grows() {

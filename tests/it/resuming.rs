@@ -114,3 +114,65 @@ fn a_run_that_breaks_down_is_saved_as_it_was_before() {
     assert!(message.contains("no longer numbers") && message.contains("saved"), "{message}");
     assert!(events.iter().any(|event| matches!(event, Event::Saved { .. })));
 }
+
+#[test]
+fn a_run_that_cannot_write_warns_goes_on_and_saves_once_it_can() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options { paused: true, preview_every: 1, save_every: 1, ..super::tiny(folder.path(), 1) };
+    let trainer = Trainer::start(options, Compute::cpu(), || ());
+    let warned = |of: &str| loop {
+        let event = trainer.events().recv_timeout(Duration::from_secs(60)).unwrap();
+        assert!(!matches!(event, Event::Ended(_)), "it should go on: {event:?}");
+        if matches!(&event, Event::Warning(text) if text.contains(of)) {
+            break;
+        }
+    };
+    while !matches!(trainer.events().recv_timeout(Duration::from_secs(60)).unwrap(), Event::Paused) {}
+    // Files where the folders were: what is written there fails, as on a full disk.
+    for place in ["checkpoints", "samples"].map(|name| folder.path().join(name)) {
+        std::fs::remove_dir_all(&place).unwrap();
+        std::fs::write(&place, "in the way").unwrap();
+    }
+    trainer.send(Command::Step);
+    warned("a preview is not kept");
+    warned("step 1 is not saved");
+    trainer.send(Command::Step);
+    warned("step 2 is not saved");
+    std::fs::remove_file(folder.path().join("checkpoints")).unwrap();
+    trainer.send(Command::Stop);
+    assert_eq!(finish(&trainer).0, Ending::Stopped);
+    assert!(folder.path().join("checkpoints/step-00000002").is_dir());
+}
+
+/// Cuts a file of the run's checkpoint at `step` short.
+fn damage(run: &Path, step: u64) {
+    let path = run.join(format!("checkpoints/step-{step:08}/model.safetensors"));
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+}
+
+#[test]
+fn a_damaged_checkpoint_gives_way_to_the_one_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let options =
+        |steps, resume| Options { steps: Some(steps), resume, save_every: 2, ..super::tiny(folder.path(), 1) };
+    train(options(6, false));
+    let untouched = losses(folder.path());
+    damage(folder.path(), 6);
+    let (ending, events) = finish(&Trainer::start(options(6, true), Compute::cpu(), || ()));
+    assert_eq!(ending, Ending::Finished);
+    assert!(events.iter().any(|event| matches!(event, Event::Started { step: 4, .. })), "{events:?}");
+    let warned = |event: &Event| matches!(event, Event::Warning(text) if text.contains("damaged-step-00000006"));
+    assert!(events.iter().any(warned), "{events:?}");
+    assert_eq!(losses(folder.path()), untouched);
+    // The step is saved anew, and whole.
+    let path = folder.path().join("checkpoints/step-00000006/model.safetensors");
+    zscape::model::TensorFile::read(&path).unwrap();
+
+    for step in [2, 4, 6] {
+        damage(folder.path(), step);
+    }
+    let (ending, _) = finish(&Trainer::start(options(8, true), Compute::cpu(), || ()));
+    let Ending::Failed(message) = ending else { panic!("it should be refused, not {ending:?}") };
+    assert!(message.contains("none") && message.contains("step-00000006"), "{message}");
+}

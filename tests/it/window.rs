@@ -9,18 +9,24 @@ use zscape::app::{App, Start};
 use zscape::data::Problem;
 use zscape::device::Compute;
 use zscape::image::Picture;
-use zscape::train::{Ending, Event, Metrics, Preview, Progress};
+use zscape::train::{Ending, Event, Metrics, Options, Preview, Progress, Trainer};
 
 fn window(start: Start) -> Harness<'static, Option<App>> {
+    sized([1280.0, 800.0], start)
+}
+
+/// A window of `size`, that looks the same on every machine.
+pub(super) fn sized(size: [f32; 2], start: Start) -> Harness<'static, Option<App>> {
+    let compute = Compute { name: "CPU".to_owned(), ..Compute::cpu() };
     let draw = move |ui: &mut egui::Ui, app: &mut Option<App>| {
         let ctx = ui.ctx().clone();
-        app.get_or_insert_with(|| App::new(Compute::cpu(), start.clone(), &ctx)).ui(ui);
+        app.get_or_insert_with(|| App::new(compute.clone(), start.clone(), &ctx)).ui(ui);
     };
-    Harness::builder().with_size([1280.0, 800.0]).build_ui_state(draw, None)
+    Harness::builder().with_size(size).with_theme(egui::Theme::Dark).build_ui_state(draw, None)
 }
 
 /// Steps the window until `done`, while its threads work.
-fn until(
+pub(super) fn until(
     harness: &mut Harness<'static, Option<App>>,
     what: &str,
     done: impl Fn(&Harness<'static, Option<App>>) -> bool,
@@ -47,7 +53,7 @@ impl egui::DroppedFile for Dropped {
     }
 }
 
-fn tell(harness: &mut Harness<'static, Option<App>>, events: impl IntoIterator<Item = Event>) {
+pub(super) fn tell(harness: &mut Harness<'static, Option<App>>, events: impl IntoIterator<Item = Event>) {
     let ctx = harness.ctx.clone();
     for event in events {
         harness.state_mut().as_mut().unwrap().on_event(event, &ctx);
@@ -94,7 +100,7 @@ fn samples_are_added_up_by_clicking_and_the_sum_is_undone() {
     until(&mut harness, "the result", |h| h.query_by_label("result").is_some());
     assert_eq!(harness.query_all_by_label("neighbour").count(), 8);
     assert!(harness.query_by_label_contains("length").is_some(), "the fit to the prior is told");
-    assert_eq!(harness.query_all_by_label("average of the tray").count(), 3);
+    until(&mut harness, "three averages", |h| h.query_all_by_label("average of the tray").count() == 3);
     harness.get_by_label("Undo").click();
     harness.run_steps(3);
     assert!(harness.query_by_label("sample 2 of seed 1").is_none(), "the last exemplar is gone");
@@ -217,4 +223,25 @@ fn a_run_is_started_paused_stepped_and_saved_before_the_window_closes() {
     until(&mut harness, "the end", |h| h.query_all_by_label_contains("stopped").count() > 0);
     let saved = std::fs::read_dir(run.join("checkpoints")).unwrap().count();
     assert_eq!(saved, 1, "what was learnt is kept");
+}
+
+#[test]
+fn a_run_that_is_there_is_resumed_and_offered_again_once_it_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let trainer = Trainer::start(Options { steps: Some(2), ..super::tiny(&run, 1) }, Compute::cpu(), || ());
+    assert!(trainer.events().iter().any(|event| matches!(event, Event::Ended(Ending::Finished))));
+    let mut harness = window(Start { run: Some(run.clone()), ..Start::default() });
+    until(&mut harness, "the run's settings", |h| h.query_by_label("Resume training").is_some());
+    until(&mut harness, "the look at the data", |h| h.query_by_label("a look at the data").is_some());
+    // The run's own settings, or it would be refused.
+    harness.get_by_label("Resume training").click();
+    until(&mut harness, "the resumption", |h| h.query_all_by_label_contains("resumed after step 2").count() > 0);
+    until(&mut harness, "a step", |h| h.query_by_label_contains("images/s").is_some());
+    harness.get_by_label("Stop").click();
+    until(&mut harness, "the end", |h| h.query_by_label("Resume training").is_some());
+    let offered = |h: &Harness<'_, Option<App>>| h.query_all_by_value(&run.to_string_lossy()).count() > 0;
+    assert!(offered(&harness), "the same folder is offered");
+    harness.get_by_label("Resume the run in this folder").click();
+    until(&mut harness, "a new run", |h| h.query_by_label("Start training").is_some() && !offered(h));
 }

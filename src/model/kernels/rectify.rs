@@ -69,7 +69,7 @@ pub fn rectify(x: &[f32], scale: &[f32], shift: &[f32], slope: f32) -> Vec<f32> 
 pub fn sums(x: &[f32], y: &[f32], gradient: &[f32], centre: &[f32], slope: f32) -> (Vec<f32>, Vec<f32>) {
     let maps = centre.len();
     let size = ROWS * maps;
-    let parts: Vec<(Vec<f32>, Vec<f32>)> = x
+    let (plain, centred): (Vec<_>, Vec<_>) = x
         .par_chunks(size)
         .zip(y.par_chunks(size).zip(gradient.par_chunks(size)))
         .map(|(x, (y, gradient))| {
@@ -87,17 +87,17 @@ pub fn sums(x: &[f32], y: &[f32], gradient: &[f32], centre: &[f32], slope: f32) 
             });
             (plain, centred)
         })
-        .collect();
-    let total = |pick: fn(&(Vec<f32>, Vec<f32>)) -> &Vec<f32>| {
+        .unzip();
+    let total = |parts: &[Vec<f32>]| {
         let mut total = vec![0.0f64; maps];
-        for part in &parts {
-            for (total, value) in total.iter_mut().zip(pick(part)) {
+        for part in parts {
+            for (total, value) in total.iter_mut().zip(part) {
                 *total += f64::from(*value);
             }
         }
         total.iter().map(|&t| t as f32).collect()
     };
-    (total(|part| &part.0), total(|part| &part.1))
+    (total(&plain), total(&centred))
 }
 
 /// Gradient of `x`: what goes back through the rectifier, times `by`, plus `along * x + plus`, map by map.
