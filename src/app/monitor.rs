@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use egui::{TextureHandle, Ui, Vec2};
-use egui_plot::{Legend, Line, Plot, PlotPoints};
+use egui_plot::{Corner, Legend, Line, Plot, PlotPoints};
 use egui_tiles::{SimplificationOptions, Tile, TileId, Tiles, Tree, UiResponse};
 
 use super::history::History;
@@ -80,18 +80,25 @@ impl egui_tiles::Behavior<Pane> for Panes<'_> {
         egui::Frame::new().inner_margin(8.0).show(ui, |ui| match pane {
             Pane::Preview => self.preview(ui),
             Pane::Losses => {
-                plot(ui, "losses", self.history, [("discriminator", |m| m.loss_d), ("generator", |m| m.loss_g)])
+                plot(ui, "losses", self.history, 0.0, [("discriminator", |m| m.loss_d), ("generator", |m| m.loss_g)])
             }
             Pane::Probabilities => {
                 plot(
                     ui,
                     "probabilities",
                     self.history,
+                    1.0,
                     [("D(x), real", |m| m.d_real), ("D(G(z)), drawn", |m| m.d_fake)],
                 );
             }
             Pane::Gradients => {
-                plot(ui, "gradients", self.history, [("discriminator", |m| m.norm_d), ("generator", |m| m.norm_g)]);
+                plot(
+                    ui,
+                    "gradients",
+                    self.history,
+                    0.0,
+                    [("discriminator", |m| m.norm_d), ("generator", |m| m.norm_g)],
+                );
             }
             Pane::Log => self.log(ui),
         });
@@ -258,8 +265,8 @@ fn fit(ui: &mut Ui, texture: &TextureHandle, text: &str) {
 /// One of the numbers a step measures.
 type Curve = fn(&Metrics) -> f32;
 
-/// Two curves over the steps: faint as measured, strong smoothed.
-fn plot(ui: &mut Ui, name: &str, history: &History, curves: [(&str, Curve); 2]) {
+/// Two curves over the steps, from 0 to `top` at least: faint as measured, strong smoothed.
+fn plot(ui: &mut Ui, name: &str, history: &History, top: f64, curves: [(&str, Curve); 2]) {
     if history.metrics.is_empty() {
         ui.weak("drawn as soon as the first step is taken");
         return;
@@ -270,7 +277,9 @@ fn plot(ui: &mut Ui, name: &str, history: &History, curves: [(&str, Curve); 2]) 
         [egui::Color32::from_rgb(20, 90, 200), egui::Color32::from_rgb(200, 90, 0)]
     };
     let stride = history.metrics.len().div_ceil(POINTS);
-    let plot = Plot::new(name.to_owned()).legend(Legend::default()).include_y(0.0).allow_scroll(false);
+    // The newest steps, on the right, stay in sight.
+    let legend = Legend::default().position(Corner::LeftTop).follow_insertion_order(true);
+    let plot = Plot::new(name.to_owned()).legend(legend).include_y(0.0).include_y(top).allow_scroll(false);
     plot.x_axis_label("step").show(ui, |plot| {
         for ((name, value), colour) in curves.into_iter().zip(colours) {
             let raw: Vec<[f64; 2]> =

@@ -8,6 +8,9 @@ use super::look::{Look, Looker};
 use crate::model::{Preset, Prior, Statistics};
 use crate::train::{Command, Options, Rates, RunConfig};
 
+/// Data that the program draws itself.
+const SCENES: [&str; 2] = ["synth:rooms", "synth:faces"];
+
 /// What a person asked for with the panel's buttons.
 pub(super) enum Wish {
     Start(Box<Options>),
@@ -207,7 +210,9 @@ impl Settings {
             if ui.button("Archive...").on_hover_text("A .zip, .tar, .tar.gz or .tgz of pictures").clicked() {
                 looker.ask_archive();
             }
-            for scene in ["synth:rooms", "synth:faces"] {
+        });
+        ui.horizontal(|ui| {
+            for scene in SCENES {
                 let chosen = self.config.data == scene;
                 let label = ui.selectable_label(chosen, scene).on_hover_text("Drawn by the program, endless");
                 if label.clicked() && !chosen {
@@ -215,8 +220,10 @@ impl Settings {
                 }
             }
         });
-        ui.add(egui::Label::new(RichText::new(&self.config.data).monospace()).truncate())
-            .on_hover_text(&self.config.data);
+        if !SCENES.contains(&self.config.data.as_str()) {
+            ui.add(egui::Label::new(RichText::new(&self.config.data).monospace()).truncate())
+                .on_hover_text(&self.config.data);
+        }
         if let Some(Look { found: Ok(found), .. }) = &self.look
             && !found.problems.is_empty()
         {
@@ -293,7 +300,8 @@ impl Settings {
                 folder.on_hover_text("Checkpoints, metrics.csv and sample grids are kept here").changed();
             ui.end_row();
             let label = ui.label("Steps");
-            ui.add(DragValue::new(&mut self.steps).range(0..=100_000_000).speed(100))
+            let endless = |steps: f64, _| if steps > 0.0 { steps.to_string() } else { "until stopped".to_owned() };
+            ui.add(DragValue::new(&mut self.steps).range(0..=100_000_000).speed(100).custom_formatter(endless))
                 .labelled_by(label.id)
                 .on_hover_text("The last step; 0 goes on until stopped");
             ui.end_row();

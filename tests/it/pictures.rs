@@ -1,0 +1,86 @@
+//! What the training's window looks like, compared with the pictures in `tests/snapshots`. After a change that is meant,
+//! `UPDATE_SNAPSHOTS=1 cargo test --release pictures` renews them: look at them before they are committed.
+
+use egui_kittest::kittest::Queryable;
+use egui_kittest::{Harness, SnapshotOptions, SnapshotResults};
+use zscape::app::{App, Start};
+use zscape::image::Picture;
+use zscape::train::{Ending, Event, Metrics, Preview, Progress};
+
+use super::window::{sized, tell, until};
+
+/// Pixels that may differ between drivers.
+const DIFFERENT: usize = 10;
+const STEPS: u64 = 200;
+
+/// Compares the Train view at both sizes after `events`, unless nothing here can draw it.
+fn compare(name: &str, events: &[Event]) {
+    if zscape::device::adapters().is_empty() {
+        println!("skipped: there is no graphics adapter, not even a software one, to draw the window with");
+        return;
+    }
+    let mut results = SnapshotResults::new();
+    for size in [[1280.0, 800.0], [1920.0, 1080.0]] {
+        let mut harness = sized(size, Start { run: Some("a-run".into()), ..Start::default() });
+        until(&mut harness, "the look at the data", |h| h.query_by_label("a look at the data").is_some());
+        tell(&mut harness, events.iter().cloned());
+        settle(&mut harness);
+        let options = SnapshotOptions::new().max_failed_pixels(DIFFERENT);
+        results.add(harness.try_snapshot_options(format!("{name}-{}", size[0]), &options));
+    }
+    results.unwrap();
+}
+
+/// Until nothing moves any more.
+fn settle(harness: &mut Harness<'static, Option<App>>) {
+    harness.run_steps(20);
+}
+
+/// The sheet of a generator that grows more sure of its colours.
+fn previewed(step: u64) -> Event {
+    let picture = |i: u64| {
+        let pixel = |at: u64| {
+            let noise = (at * 7919 + i * 104_729) % 251;
+            let learnt = [i * 4, 255 - i * 3, at % 256].map(|colour| (colour * step + noise * (STEPS - step)) / STEPS);
+            learnt.map(|colour| colour as u8)
+        };
+        Picture::new(16, 16, 3, (0..256).flat_map(pixel).collect())
+    };
+    Event::Previewed(Preview { step, pictures: (0..64).map(picture).collect(), kept: true })
+}
+
+fn stepped(step: u64) -> Event {
+    let wave = (step as f32 * 0.37).sin() * 0.1;
+    let learnt = 1.0 - (-(step as f32) / 60.0).exp();
+    let metrics = Metrics {
+        step,
+        loss_d: 1.4 - 0.5 * learnt + wave,
+        loss_g: 0.7 + 1.6 * learnt - 2.0 * wave,
+        d_real: 0.5 + 0.3 * learnt + wave,
+        d_fake: 0.5 - 0.3 * learnt - wave,
+        norm_d: 1.0 + wave,
+        norm_g: 2.0 - wave,
+        seconds: step as f64,
+    };
+    let progress =
+        Progress { metrics, images: step * 64, epoch: None, images_per_second: 64.0, seconds_left: Some(0.0) };
+    Event::Stepped(progress)
+}
+
+#[test]
+fn the_train_view_before_training_is_as_pictured() {
+    compare("before-training", &[]);
+}
+
+#[test]
+fn the_train_view_of_a_finished_run_is_as_pictured() {
+    let started = Event::Started { step: 0, last: Some(STEPS), folder: "a-run".into(), device: "CPU".into() };
+    let steps = (1..=STEPS).flat_map(|step| {
+        let preview = step.is_multiple_of(25).then(|| previewed(step));
+        std::iter::once(stepped(step)).chain(preview)
+    });
+    let saved = Event::Saved { step: STEPS, folder: "a-run/checkpoints/step-00000200".into() };
+    let events: Vec<_> =
+        [started, previewed(0)].into_iter().chain(steps).chain([saved, Event::Ended(Ending::Finished)]).collect();
+    compare("finished", &events);
+}
