@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes the README's screenshots: the real window, before, during and after a short training on synth:rooms.
+# Makes the README's screenshots: the real window, exploring the bundled faces, and before, during and after a short
+# training on synth:rooms.
 # Needs xvfb, xdotool, imagemagick. Usage: assets/screenshots.sh [SECONDS OF TRAINING] [WIDTHxHEIGHT] [FOLDER]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -26,6 +27,24 @@ id=$(xdotool search --onlyvisible --name zscape | head -1)
 xdotool windowsize "$id" "${size%x*}" "${size#*x}" windowmove "$id" 0 0
 sleep 3
 shot explore-dark
+at() { xdotool mousemove "$1" "$2" click 1; sleep 0.8; }
+at 548 54 # faces
+sleep 3
+at 110 54 # arithmetic
+for y in 160 240 320; do for x in 60 140 220; do at $x $y; done; done
+xdotool mousemove 5 790
+sleep 2
+shot arithmetic-dark
+at 179 54 # walk
+at 506 115 # the paper's nine
+sleep 4
+shot walk-dark
+at 246 54 # directions
+sleep 3
+at 520 360
+theme
+shot directions-light
+theme
 click 172 16
 sleep 3
 shot before-dark

@@ -29,6 +29,11 @@ pub(super) struct History {
 }
 
 impl History {
+    /// The run's folder.
+    pub fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
+    }
+
     /// Takes in one event.
     pub fn take(&mut self, event: Event) {
         match event {
@@ -49,6 +54,8 @@ impl History {
                 }
                 self.newest = Some((preview.step, sheet));
             }
+            // The explorer's.
+            Event::Generator(_) => {}
             Event::Paused => {
                 self.paused = true;
                 self.log.push("paused".to_owned());

@@ -104,7 +104,10 @@ impl App {
                 _ => ctx.send_viewport_cmd(egui::ViewportCommand::Close),
             }
         }
-        self.history.take(event);
+        match (event, self.history.folder()) {
+            (Event::Generator(file), Some(run)) => self.explorer.follow(run.to_owned(), file),
+            (event, _) => self.history.take(event),
+        }
     }
 
     /// Draws a frame.
@@ -125,7 +128,12 @@ impl App {
         egui::Panel::bottom("status").show(ui, |ui| self.status(ui));
         match self.view {
             View::Explore => {
-                if self.explorer.ui(ui) {
+                let follows = self.explorer.follows();
+                let train = self.explorer.ui(ui, self.running());
+                if follows != self.explorer.follows() {
+                    self.tell(Command::Follow(!follows));
+                }
+                if train {
                     if !self.running() {
                         self.settings.use_data("synth:rooms".to_owned());
                         self.settings.start_when_ready();

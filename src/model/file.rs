@@ -105,7 +105,11 @@ impl Model {
         Self::from_file(TensorFile::from_bytes(bytes, name)?, name, device)
     }
 
-    fn from_file(mut file: TensorFile, path: &Path, device: &Device) -> Result<Self, ModelError> {
+    /// A model from a file's contents; `path` is only named in errors.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn from_file(mut file: TensorFile, path: &Path, device: &Device) -> Result<Self, ModelError> {
         let header = |cause: serde_json::Error| ModelError::Header { path: path.to_owned(), cause: cause.to_string() };
         let note = file.note.take().ok_or_else(|| ModelError::NotAModel { path: path.to_owned() })?;
         let Note { config, provenance } = serde_json::from_str(&note).map_err(header)?;
@@ -147,6 +151,12 @@ fn model_file(path: &Path) -> Result<PathBuf, ModelError> {
         Some((_, checkpoint)) => Ok(checkpoint.join("model.safetensors")),
         None => Err(ModelError::NoCheckpoint { path: path.to_owned() }),
     }
+}
+
+/// The checkpoints of the run that `path`, a run folder or one of its checkpoints, belongs to; of anything else, none.
+pub fn siblings(path: &Path) -> Vec<(u64, PathBuf)> {
+    let inside = path.parent().filter(|parent| parent.file_name().is_some_and(|name| name == "checkpoints"));
+    checkpoints(inside.unwrap_or(&path.join("checkpoints")))
 }
 
 /// The checkpoints of a run in its folder `checkpoints`, oldest first, with their steps.

@@ -12,7 +12,7 @@ mod tensors;
 pub use bundled::bundled;
 pub use config::{ConfigError, ModelConfig, Preset, Prior, Statistics};
 pub use discriminator::Discriminator;
-pub use file::{Model, ModelError, Provenance, checkpoints};
+pub use file::{Model, ModelError, Provenance, checkpoints, siblings};
 pub use generator::Generator;
 pub use layer::{Layer, Norm, Parameter};
 pub use tensors::{TensorFile, TensorFileError};

@@ -1,10 +1,12 @@
 //! All that can be told to a training run, and all that it tells. The window and the command line read the same stream.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::metrics::Metrics;
 use crate::data::Problem;
 use crate::image::Picture;
+use crate::model::TensorFile;
 
 /// Adam's learning rates.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -18,6 +20,8 @@ pub struct Rates {
 /// What a person may ask of the trainer; obeyed between steps.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Command {
+    /// Tell the newest generator with every preview, or no longer.
+    Follow(bool),
     /// Wait.
     Pause,
     /// Go on.
@@ -88,6 +92,8 @@ pub enum Event {
     Stepped(Progress),
     /// The preview z's were drawn.
     Previewed(Preview),
+    /// The generator as it is now, as the file that would hold it: finished data, which any thread can take up.
+    Generator(Arc<TensorFile>),
     /// It waits for [`Command::Resume`] or [`Command::Step`].
     Paused,
     /// It goes on.

@@ -17,9 +17,9 @@ use super::run::{Run, RunError};
 use super::step::Networks;
 use crate::data::{DataError, Dataset, Loader, Place, Source};
 use crate::device::Compute;
-use crate::image::{self, Picture};
+use crate::image;
 use crate::latent;
-use crate::model::{ConfigError, Generator, Provenance};
+use crate::model::{ConfigError, Model, Provenance};
 
 /// How long a speed is averaged over.
 const SPEED_WINDOW: Duration = Duration::from_secs(20);
@@ -198,6 +198,8 @@ struct Job<'a> {
     problems: u64,
     speed: Speed,
     warned: Option<String>,
+    /// Whether somebody explores the generator while it learns.
+    followed: bool,
 }
 
 impl<'a> Job<'a> {
@@ -244,7 +246,23 @@ impl<'a> Job<'a> {
         });
         let speed = Speed::default();
         let (problems, warned) = (0, None);
-        Ok(Self { options, compute, emit, run, dataset, loader, log, networks, state, last, problems, speed, warned })
+        let followed = false;
+        Ok(Self {
+            options,
+            compute,
+            emit,
+            run,
+            dataset,
+            loader,
+            log,
+            networks,
+            state,
+            last,
+            problems,
+            speed,
+            warned,
+            followed,
+        })
     }
 
     /// Tells of what the run survives; what is said again at every step, such as of a full disk, is told once.
@@ -291,6 +309,10 @@ impl<'a> Job<'a> {
                     }
                     Command::Step if waiting => single = true,
                     Command::Save => self.save_on_the_way(),
+                    Command::Follow(follow) => {
+                        self.followed = follow;
+                        self.publish();
+                    }
                     Command::Rates(rates) => {
                         self.state.generator_rate = rates.generator;
                         self.state.discriminator_rate = rates.discriminator;
@@ -385,8 +407,11 @@ impl<'a> Job<'a> {
     fn preview(&mut self, extra: bool) -> Result<(), TrainError> {
         let step = self.state.step;
         let seed = self.options.config.seed;
-        let pictures = sample(&self.networks.generator, seed, self.options.preview_count as u64, &self.compute)
-            .map_err(|cause| TrainError::Device { step, cause })?;
+        let model = &self.options.config.model;
+        let numbers = 0..self.options.preview_count as u64;
+        let z: Vec<_> = numbers.map(|n| latent::numbered(model.prior, model.z_dim, seed, n)).collect();
+        let pictures = latent::pictures(&self.networks.generator, &z, &self.compute.device)
+            .map_err(|error| TrainError::Device { step, cause: error.to_string() })?;
         let kept = !extra && in_filmstrip(step, self.options.preview_every.max(1));
         if kept {
             let written = image::grid(&pictures, PREVIEW_COLUMNS, 2).write_png(&self.run.sample(step));
@@ -395,7 +420,30 @@ impl<'a> Job<'a> {
             }
         }
         (self.emit)(Event::Previewed(Preview { step, pictures, kept }));
+        self.publish();
         Ok(())
+    }
+
+    /// Hands the generator to whoever explores it while it learns.
+    fn publish(&mut self) {
+        if self.followed {
+            let generator = self.networks.generator.clone();
+            let model = Model { generator, discriminator: None, provenance: self.provenance() };
+            match model.to_file() {
+                Ok(file) => (self.emit)(Event::Generator(Arc::new(file))),
+                Err(error) => self.warn(format!("the explorer cannot follow: {error}")),
+            }
+        }
+    }
+
+    fn provenance(&self) -> Provenance {
+        Provenance {
+            data: self.options.config.data.clone(),
+            steps: self.state.step,
+            images: self.state.images,
+            seed: self.options.config.seed,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
     }
 
     /// Saves; where that fails, the run goes on and can be saved later.
@@ -406,15 +454,8 @@ impl<'a> Job<'a> {
     }
 
     fn save(&mut self) -> Result<(), TrainError> {
-        let provenance = Provenance {
-            data: self.options.config.data.clone(),
-            steps: self.state.step,
-            images: self.state.images,
-            seed: self.options.config.seed,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-        };
         let checkpoint = Checkpoint { networks: self.networks.clone(), state: self.state.clone() };
-        let folder = checkpoint.write(&self.run.checkpoints(), provenance)?;
+        let folder = checkpoint.write(&self.run.checkpoints(), self.provenance())?;
         if let Err(cause) = checkpoint::tidy(&self.run.checkpoints(), self.options.keep_last, self.options.keep_every) {
             let place = self.run.checkpoints();
             self.warn(format!("old checkpoints in {} stay: {cause}", place.display()));
@@ -422,16 +463,6 @@ impl<'a> Job<'a> {
         (self.emit)(Event::Saved { step: self.state.step, folder });
         Ok(())
     }
-}
-
-/// Samples 0 to `count` of `seed`, drawn in one batch with the model's own choice of statistics.
-fn sample(generator: &Generator, seed: u64, count: u64, compute: &Compute) -> Result<Vec<Picture>, String> {
-    let config = generator.config();
-    let z = latent::draw(config.prior, config.z_dim, seed, 0..count, &compute.device);
-    let drawn = generator.sample(z, config.sampling).try_into_data().map_err(|e| e.to_string())?;
-    let values: Vec<f32> = drawn.iter::<f32>().collect();
-    let picture = |values: &[f32]| Picture::from_chw(values, config.channels, config.size, config.size);
-    Ok(values.chunks_exact(config.values()).map(picture).collect())
 }
 
 /// Whether a preview belongs to the strip: about twenty in each doubling of the steps.

@@ -206,6 +206,15 @@ fn a_run_is_started_paused_stepped_and_saved_before_the_window_closes() {
     harness.get_by_label("Step").click();
     until(&mut harness, "a step", |h| h.query_by_label_contains("   paused").is_some());
 
+    // The explorer shows the generator as it learns.
+    harness.get_by_label("Explore").click();
+    harness.run_steps(2);
+    harness.get_by_label("Follow the training").click();
+    until(&mut harness, "the generator in training", |h| h.query_by_label_contains("16x16 pictures of").is_some());
+    until(&mut harness, "a sample of it", |h| h.query_by_label("sample 0").is_some());
+    harness.get_by_label("Train").click();
+    harness.run_steps(2);
+
     // A person closes the window.
     let close = |harness: &mut Harness<'static, Option<App>>| {
         let viewport = harness.input_mut().viewports.entry(egui::ViewportId::ROOT).or_default();

@@ -1,6 +1,6 @@
 //! An endless grid of what a generator draws. Sample i of seed s is the same z everywhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use egui::{Rect, Sense, TextureHandle, Vec2, pos2};
 
@@ -25,6 +25,8 @@ pub(super) struct Gallery {
     seed: u64,
     sheets: BTreeMap<u64, TextureHandle>,
     asked: Vec<u64>,
+    /// Chunks drawn by a model that has learnt since.
+    stale: BTreeSet<u64>,
     /// The chunk that was on the screen last.
     seen: u64,
     /// The sample under the pointer, and those nearest to it in Z.
@@ -33,7 +35,15 @@ pub(super) struct Gallery {
 
 impl Default for Gallery {
     fn default() -> Self {
-        Self { cell: 80.0, seed: 1, sheets: BTreeMap::new(), asked: Vec::new(), seen: 0, near: None }
+        Self {
+            cell: 80.0,
+            seed: 1,
+            sheets: BTreeMap::new(),
+            asked: Vec::new(),
+            stale: BTreeSet::new(),
+            seen: 0,
+            near: None,
+        }
     }
 }
 
@@ -42,8 +52,14 @@ impl Gallery {
     pub fn forget(&mut self, worker: &Worker) {
         self.sheets.clear();
         self.asked.clear();
+        self.stale.clear();
         self.near = None;
         worker.send(Request::Forget);
+    }
+
+    /// The model has learnt: what is on the screen is drawn again, and shown as it was until then.
+    pub fn refresh(&mut self) {
+        self.stale = self.sheets.keys().copied().collect();
     }
 
     pub fn take(&mut self, ctx: &egui::Context, seed: u64, chunk: u64, sheet: &Picture) {
@@ -111,6 +127,9 @@ impl Gallery {
     fn sample(&mut self, ui: &mut egui::Ui, worker: &Worker, config: &ModelConfig, number: u64, chosen: bool) -> bool {
         let chunk = number / CHUNK;
         self.seen = chunk;
+        if self.stale.remove(&chunk) {
+            worker.send(Request::Draw { seed: self.seed, chunk });
+        }
         let Some(image) = self.image(number, self.cell) else {
             self.ask(worker, chunk);
             let (rect, _) = ui.allocate_exact_size(Vec2::splat(self.cell), Sense::hover());

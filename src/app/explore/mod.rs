@@ -12,13 +12,14 @@ mod walk;
 mod worker;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use egui::{Key, KeyboardShortcut, Modifiers, Ui};
 
 use super::Start;
 use crate::device::Compute;
 use crate::latent::session::{Point, Session};
-use crate::model::{ModelConfig, Provenance, bundled};
+use crate::model::{ModelConfig, Provenance, TensorFile, bundled};
 use files::{Answer, Files};
 use gallery::Gallery;
 use undo::Undo;
@@ -75,6 +76,10 @@ pub(super) struct Explorer {
     directions: directions::Found,
     corner: usize,
     photo: photo::Photo,
+    /// Checkpoints of the run that the model belongs to.
+    siblings: Vec<(u64, PathBuf)>,
+    /// Whether the generator in training is explored as it learns.
+    following: bool,
 }
 
 impl Explorer {
@@ -104,12 +109,27 @@ impl Explorer {
             directions: directions::Found::default(),
             corner: 0,
             photo: photo::Photo::default(),
+            siblings: Vec::new(),
+            following: false,
+        }
+    }
+
+    /// Whether the generator in training should be told with every preview.
+    pub fn follows(&self) -> bool {
+        self.following
+    }
+
+    /// The generator in training in the run folder `run`, as it is now.
+    pub fn follow(&mut self, run: PathBuf, generator: Arc<TensorFile>) {
+        if self.following {
+            self.worker.send(Request::Follow(run, generator));
         }
     }
 
     /// Explores another model, keeping what of the session fits it.
     pub fn open(&mut self, path: PathBuf) {
         self.error = None;
+        self.following = false;
         self.worker.send(Request::Open(path));
     }
 
@@ -146,7 +166,21 @@ impl Explorer {
         }
         while let Ok(reply) = self.worker.replies.try_recv() {
             match reply {
-                Reply::Opened { path, config, provenance } => self.opened(path, config, provenance),
+                Reply::Opened { path, config, provenance, siblings } => {
+                    self.opened(path, config, provenance);
+                    self.siblings = siblings;
+                }
+                Reply::Followed { path, config, provenance } => {
+                    let same = self.model.as_ref().is_some_and(|(old, _)| *old == config);
+                    if same && self.session.model == path {
+                        self.model = Some((config, provenance));
+                        self.views.refresh();
+                        self.gallery.refresh();
+                    } else {
+                        self.opened(path, config, provenance);
+                        self.siblings.clear();
+                    }
+                }
                 Reply::Drawn { seed, chunk, sheet } => self.gallery.take(ctx, seed, chunk, &sheet),
                 Reply::Rendered { slot, pictures } => self.views.take(ctx, slot, pictures),
                 Reply::Found { method, directions } => self.directions.take(method, directions),
@@ -177,8 +211,8 @@ impl Explorer {
         self.gallery.forget(&self.worker);
     }
 
-    /// Draws the explorer; true when training on rooms was asked for.
-    pub fn ui(&mut self, ui: &mut Ui) -> bool {
+    /// Draws the explorer; true when training on rooms was asked for. `training` tells whether a run is going on.
+    pub fn ui(&mut self, ui: &mut Ui, training: bool) -> bool {
         let ctx = ui.ctx().clone();
         if ctx.input_mut(|input| input.consume_shortcut(&REDO)) {
             self.undo.redo(&mut self.session);
@@ -187,7 +221,7 @@ impl Explorer {
             self.undo.undo(&mut self.session);
         }
         let before = self.session.model.clone();
-        let train = egui::Panel::top("explore").show(ui, |ui| self.bar(ui)).inner;
+        let train = egui::Panel::top("explore").show(ui, |ui| self.bar(ui, training)).inner;
         if let Some((config, _)) = self.model.clone() {
             self.panels(ui, &config);
         } else if self.error.is_none() {
@@ -305,7 +339,7 @@ impl Explorer {
         self.session.shelf.push(Point::Made { name, z });
     }
 
-    fn bar(&mut self, ui: &mut Ui) -> bool {
+    fn bar(&mut self, ui: &mut Ui, training: bool) -> bool {
         let mut train = false;
         ui.add_space(4.0);
         ui.horizontal_wrapped(|ui| {
@@ -350,12 +384,19 @@ impl Explorer {
                 .on_hover_text("Starts training at once, on bedrooms that the program draws itself")
                 .clicked();
         });
-        if let Some((config, provenance)) = &self.model {
-            ui.weak(format!(
-                "{}x{} pictures of {}, after {} training steps; {} statistics",
-                config.size, config.size, provenance.data, provenance.steps, config.sampling
-            ));
-        }
+        ui.horizontal(|ui| {
+            if let Some((config, provenance)) = &self.model {
+                ui.weak(format!(
+                    "{}x{} pictures of {}, after {} training steps; {} statistics",
+                    config.size, config.size, provenance.data, provenance.steps, config.sampling
+                ));
+            }
+            if training {
+                ui.checkbox(&mut self.following, "Follow the training")
+                    .on_hover_text("Explore the generator in training: everything is drawn again as it learns");
+            }
+            self.checkpoints(ui);
+        });
         if let Some(error) = self.error.clone() {
             ui.horizontal_wrapped(|ui| {
                 ui.colored_label(ui.visuals().error_fg_color, error);
@@ -366,6 +407,21 @@ impl Explorer {
         }
         ui.add_space(4.0);
         train
+    }
+
+    /// A slider over the run's checkpoints: the same z's, earlier and later.
+    fn checkpoints(&mut self, ui: &mut Ui) {
+        let Some((_, provenance)) = self.model.as_ref().filter(|_| self.siblings.len() > 1) else { return };
+        let now = self.siblings.iter().position(|(step, _)| *step >= provenance.steps);
+        let mut at = now.unwrap_or(self.siblings.len() - 1);
+        let label = ui.label("Checkpoint");
+        let steps: Vec<u64> = self.siblings.iter().map(|(step, _)| *step).collect();
+        let slider = egui::Slider::new(&mut at, 0..=self.siblings.len() - 1);
+        let slider = slider.custom_formatter(move |i, _| format!("step {}", steps[(i as usize).min(steps.len() - 1)]));
+        let moved = ui.add(slider).labelled_by(label.id);
+        if moved.on_hover_text("Drag through the run: the same z's, earlier and later").changed() {
+            self.open(self.siblings[at].1.clone());
+        }
     }
 
     fn session_menu(&mut self, ui: &mut Ui) {

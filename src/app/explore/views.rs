@@ -55,6 +55,11 @@ impl Views {
         self.shown.insert(slot, Shown { texture, pictures });
     }
 
+    /// The model has learnt: everything is asked for again, and shown as it was until then.
+    pub fn refresh(&mut self) {
+        self.asked.clear();
+    }
+
     /// Another model: everything is asked for again.
     pub fn forget(&mut self) {
         self.asked.clear();

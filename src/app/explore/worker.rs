@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use burn::tensor::Device;
 use crossbeam_channel::{Receiver, Sender, unbounded};
@@ -11,7 +12,7 @@ use crate::image::{Picture, grid};
 use crate::latent;
 use crate::latent::directions::{self, Direction, Method};
 use crate::latent::project::{Encoder, Progress, Projection, Settings};
-use crate::model::{Model, ModelConfig, Provenance};
+use crate::model::{Model, ModelConfig, Provenance, TensorFile, siblings};
 
 /// Samples of one texture, and its columns.
 pub(super) const CHUNK: u64 = 64;
@@ -53,6 +54,8 @@ pub(super) enum Slot {
 pub(super) enum Request {
     /// A file, a folder, or a bundled model's name.
     Open(PathBuf),
+    /// The generator that is in training in this run folder, as it is now.
+    Follow(PathBuf, Arc<TensorFile>),
     /// Samples `chunk * CHUNK ..` of a seed.
     Draw { seed: u64, chunk: u64 },
     /// Nothing asked of the gallery before this still counts.
@@ -68,7 +71,15 @@ pub(super) enum Request {
 }
 
 pub(super) enum Reply {
+    /// A model is open; `siblings` are the checkpoints of its run.
     Opened {
+        path: PathBuf,
+        config: ModelConfig,
+        provenance: Provenance,
+        siblings: Vec<(u64, PathBuf)>,
+    },
+    /// The model in training has learnt; everything is to be drawn again.
+    Followed {
         path: PathBuf,
         config: ModelConfig,
         provenance: Provenance,
@@ -168,7 +179,15 @@ impl Desk {
                 (self.model, self.encoder, self.photo) = (Some(model), None, None);
                 self.gallery.clear();
                 self.slots.clear();
-                reply(Reply::Opened { path, config, provenance });
+                let siblings = siblings(&path);
+                reply(Reply::Opened { path, config, provenance, siblings });
+            }
+            Request::Follow(path, file) => {
+                let model = Model::from_file(TensorFile::clone(&file), &path, &self.device)?;
+                let (config, provenance) = (model.config().clone(), model.provenance.clone());
+                // A photograph's search goes on with the generator it began with.
+                (self.model, self.encoder) = (Some(model), None);
+                reply(Reply::Followed { path, config, provenance });
             }
             Request::Draw { seed, chunk } => self.gallery.push((seed, chunk)),
             Request::Forget => self.gallery.clear(),
