@@ -1,6 +1,7 @@
 //! The command line: everything the window does, headless and repeatable. One file a command.
 
 mod arithmetic;
+mod bench;
 mod convert;
 mod directions;
 mod doctor;
@@ -62,6 +63,8 @@ enum Command {
     Convert(convert::Convert),
     /// Write synthetic pictures with their ground truth
     Synth(synth::Synth),
+    /// Time training steps and drawing on this machine
+    Bench(bench::Bench),
     /// Tell what this machine can compute and draw on, and what is missing
     Doctor(doctor::Doctor),
 }
@@ -191,6 +194,7 @@ fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Info(command) => command.run(),
         Command::Convert(command) => command.run(),
         Command::Synth(command) => command.run(),
+        Command::Bench(command) => command.run(),
         Command::Doctor(command) => command.run(),
     }
 }

@@ -284,3 +284,12 @@ fn what_cannot_be_walked_or_added_says_why() {
     let unknown = stderr(&mut zscape(&["walk", "--model", "bundled:cats", "--out", "a.png"]), 1);
     assert!(unknown.contains("bundled:rooms"), "{unknown}");
 }
+
+#[test]
+fn the_bench_tells_times_of_this_machine() {
+    let told =
+        json(&mut zscape(&["bench", "--device", "cpu", "--base", "4", "--batch", "4", "--steps", "2", "--json"]));
+    for what in ["step_ms", "images_per_s", "infer1_ms", "infer64_ms"] {
+        assert!(told[what].as_f64().unwrap() > 0.0, "{what}");
+    }
+}

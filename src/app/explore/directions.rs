@@ -165,7 +165,7 @@ impl Explorer {
         ui.separator();
         ui.label(format!("{} from -3 to +3 standard deviations", direction.name));
         let z = strip(&self.session.subject.z(config), &direction.vector, STRIP);
-        let side = ((ui.available_width() - 40.0) / STRIP.len() as f32).clamp(40.0, 110.0);
+        let side = ((ui.available_width() - 40.0) / STRIP.len() as f32).clamp(40.0, 150.0);
         let shown = self.views.of(&self.worker, Slot::Strip, z);
         ui.horizontal(|ui| {
             ui.spacing_mut().item_spacing.x = 4.0;

@@ -119,13 +119,16 @@ impl Packed {
         values.par_chunks_mut(count * depth * lanes).enumerate().for_each(|(panel, values)| {
             let first = panel * lanes;
             let used = lanes.min(outputs - first);
+            // Read map by map, written tap by tap: the block in between stays in the first-level cache.
+            let mut block = vec![0.0f32; count * lanes];
             for d in 0..depth {
                 for lane in 0..used {
-                    for tap in 0..count {
-                        if let Some(weight) = at(tap, d, first + lane) {
-                            values[(tap * depth + d) * lanes + lane] = weight;
-                        }
+                    for (tap, row) in block.chunks_exact_mut(lanes).enumerate() {
+                        row[lane] = at(tap, d, first + lane).unwrap_or(0.0);
                     }
+                }
+                for (tap, row) in block.chunks_exact(lanes).enumerate() {
+                    values[(tap * depth + d) * lanes..][..lanes].copy_from_slice(row);
                 }
             }
         });
