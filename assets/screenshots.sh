@@ -19,7 +19,7 @@ cd "$work"
 "$program" &
 window=$!
 shot() { import -window root "$out/$1.png"; }
-click() { xdotool mousemove "$1" "$2" click 1; sleep 1; xdotool mousemove 5 790; sleep 1; }
+click() { xdotool mousemove "$1" "$2" click 1; sleep 1; xdotool mousemove 1000 795; sleep 1; }
 # No window manager gives the keyboard's focus here, so the theme's button is used and not its shortcut.
 theme() { click $((${size%x*} - 51)) 16; }
 sleep 5
@@ -32,7 +32,7 @@ at 548 54 # faces
 sleep 3
 at 110 54 # arithmetic
 for y in 160 240 320; do for x in 60 140 220; do at $x $y; done; done
-xdotool mousemove 5 790
+xdotool mousemove 1000 795
 sleep 2
 shot arithmetic-dark
 at 179 54 # walk
