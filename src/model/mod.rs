@@ -7,6 +7,7 @@ mod file;
 mod generator;
 mod kernels;
 mod layer;
+mod optimiser;
 mod tensors;
 
 pub use bundled::bundled;
@@ -15,4 +16,5 @@ pub use discriminator::Discriminator;
 pub use file::{Model, ModelError, Provenance, checkpoints, siblings};
 pub use generator::Generator;
 pub use layer::{Layer, Norm, Parameter};
+pub use optimiser::{Optimiser, track};
 pub use tensors::{TensorFile, TensorFileError};

@@ -9,9 +9,9 @@ use burn::optim::{AdamState, AdaptiveMomentumState};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::config::TrainConfig;
-use super::step::{Moments, Networks};
+use super::step::Networks;
 use crate::data::Place;
-use crate::model::{self, Model, ModelError, Provenance, TensorFile, TensorFileError};
+use crate::model::{self, Model, ModelError, Optimiser, Provenance, TensorFile, TensorFileError};
 
 /// Why a checkpoint could not be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -103,8 +103,8 @@ impl Checkpoint {
         model.to_file()?.write(&beside.join("model.safetensors"), false)?;
         let mut optimisers = TensorFile::default();
         let mut times = Times::new();
-        store("generator", &self.networks.moments_g, &mut optimisers, &mut times)?;
-        store("discriminator", &self.networks.moments_d, &mut optimisers, &mut times)?;
+        store("generator", &self.networks.optimiser_g, &mut optimisers, &mut times)?;
+        store("discriminator", &self.networks.optimiser_d, &mut optimisers, &mut times)?;
         optimisers.note = Some(serde_json::to_string(&times).expect("a map of numbers is always JSON"));
         optimisers.write(&beside.join("optimisers.safetensors"), false)?;
         let state = beside.join("state.json");
@@ -135,9 +135,9 @@ impl Checkpoint {
         let times: Times = serde_json::from_str(file.note.as_deref().unwrap_or_default())
             .map_err(|cause| TensorFileError::Damaged { path: path.clone(), cause: cause.to_string() })?;
         let lengths = networks.generator.learnt().map(|p| p.len()).collect();
-        load("generator", lengths, &mut networks.moments_g, (&mut file, &times), &path, device)?;
+        load("generator", lengths, &mut networks.optimiser_g, (&mut file, &times), &path, device)?;
         let lengths = networks.discriminator.learnt().map(|p| p.len()).collect();
-        load("discriminator", lengths, &mut networks.moments_d, (&mut file, &times), &path, device)?;
+        load("discriminator", lengths, &mut networks.optimiser_d, (&mut file, &times), &path, device)?;
         Ok(Self { networks, state })
     }
 }
@@ -195,8 +195,13 @@ fn sync_folder(_folder: &Path) -> std::io::Result<()> {
 /// Updates so far of every parameter that was ever updated: `generator.0` to its count.
 type Times = BTreeMap<String, usize>;
 
-fn store(network: &str, moments: &Moments, file: &mut TensorFile, times: &mut Times) -> Result<(), TensorFileError> {
-    for (i, state) in moments.states.iter().enumerate() {
+fn store(
+    network: &str,
+    optimiser: &Optimiser,
+    file: &mut TensorFile,
+    times: &mut Times,
+) -> Result<(), TensorFileError> {
+    for (i, state) in optimiser.states.iter().enumerate() {
         let Some(AdamState { momentum }) = state else { continue };
         for (which, tensor) in [("first", &momentum.moment_1), ("second", &momentum.moment_2)] {
             file.put(format!("{network}.{i}.{which}"), &tensor.dims(), tensor)?;
@@ -210,12 +215,12 @@ fn store(network: &str, moments: &Moments, file: &mut TensorFile, times: &mut Ti
 fn load(
     network: &str,
     lengths: Vec<usize>,
-    moments: &mut Moments,
+    optimiser: &mut Optimiser,
     (file, times): (&mut TensorFile, &Times),
     path: &Path,
     device: &Device,
 ) -> Result<(), TensorFileError> {
-    for (i, (state, length)) in moments.states.iter_mut().zip(lengths).enumerate() {
+    for (i, (state, length)) in optimiser.states.iter_mut().zip(lengths).enumerate() {
         // A parameter that was never updated has no state.
         let Some(&time) = times.get(&format!("{network}.{i}")) else { continue };
         let mut take = |which| -> Result<Tensor<1>, TensorFileError> {

@@ -1,19 +1,13 @@
 //! One training step (section 3 and 4): non-saturating loss on logits, Adam, batch statistics.
 
-use burn::optim::{Adam, AdamConfig, AdamState, Optimizer, decay::WeightDecayConfig};
+use burn::optim::{AdamConfig, decay::WeightDecayConfig};
 use burn::tensor::activation::log_sigmoid;
-use burn::tensor::{Device, Gradients, Tensor};
+use burn::tensor::{Device, Tensor};
 
 use super::config::{Schedule, TrainConfig};
 use super::messages::Rates;
 use crate::latent;
-use crate::model::{Discriminator, Generator, Layer, ModelConfig};
-
-/// A network's Adam: one state for each learnt parameter, in file order; `None` before the first update.
-#[derive(Clone)]
-pub struct Moments {
-    pub(super) states: Vec<Option<AdamState<1>>>,
-}
+use crate::model::{Discriminator, Generator, Layer, ModelConfig, Optimiser, track};
 
 /// Both networks in training, and their optimisers.
 #[derive(Clone)]
@@ -22,9 +16,8 @@ pub struct Networks {
     pub generator: Generator,
     /// Pictures to logits.
     pub discriminator: Discriminator,
-    pub(super) moments_g: Moments,
-    pub(super) moments_d: Moments,
-    adam: Adam,
+    pub(super) optimiser_g: Optimiser,
+    pub(super) optimiser_d: Optimiser,
 }
 
 /// What a step measured, still on the device.
@@ -43,13 +36,6 @@ impl StepReport {
         let read: Vec<f32> = Tensor::cat(known, 0).try_into_data().map_err(|e| e.to_string())?.iter::<f32>().collect();
         let mut read = read.into_iter();
         Ok(self.values.each_ref().map(|value| value.as_ref().and_then(|_| read.next())))
-    }
-}
-
-/// Gives every learnt parameter of the layers its place on the tape.
-fn track(layers: &mut [Layer]) {
-    for parameter in layers.iter_mut().flat_map(Layer::learnt_mut) {
-        parameter.value = parameter.value.clone().autodiff().require_grad();
     }
 }
 
@@ -83,9 +69,9 @@ impl Networks {
         if train.decay > 0.0 {
             config = config.with_weight_decay(Some(WeightDecayConfig::new(train.decay)));
         }
-        let moments_g = Moments { states: vec![None; generator.learnt().count()] };
-        let moments_d = Moments { states: vec![None; discriminator.learnt().count()] };
-        Self { generator, discriminator, moments_g, moments_d, adam: config.build() }
+        let optimiser_g = Optimiser::new(&config, &generator.layers);
+        let optimiser_d = Optimiser::new(&config, &discriminator.layers);
+        Self { generator, discriminator, optimiser_g, optimiser_d }
     }
 
     /// Takes step number `step` (the first is 1) on real pictures `[batch, channels, size, size]` in [-1, 1].
@@ -132,14 +118,8 @@ impl Networks {
         keep_statistics(&mut self.discriminator.layers, &discriminator.layers);
         let loss = -log_sigmoid(on_real.clone()).mean() - log_sigmoid(on_fake.clone().neg()).mean();
         let mut grads = loss.backward();
-        let norm = update(
-            &mut self.discriminator.layers,
-            &discriminator.layers,
-            &mut grads,
-            &mut self.moments_d,
-            &self.adam,
-            rates.discriminator,
-        );
+        let layers = &mut self.discriminator.layers;
+        let norm = self.optimiser_d.update(layers, &discriminator.layers, &mut grads, rates.discriminator);
         report.values[0] = Some(loss.inner());
         report.values[2] = Some(mean_probability(on_real));
         report.values[3] = Some(mean_probability(on_fake));
@@ -152,14 +132,8 @@ impl Networks {
         let logits = judge.train(fake);
         let loss = -log_sigmoid(logits.clone()).mean();
         let mut grads = loss.backward();
-        let norm = update(
-            &mut self.generator.layers,
-            &generator.layers,
-            &mut grads,
-            &mut self.moments_g,
-            &self.adam,
-            rates.generator,
-        );
+        let layers = &mut self.generator.layers;
+        let norm = self.optimiser_g.update(layers, &generator.layers, &mut grads, rates.generator);
         report.values[1] = Some(loss.inner());
         report.values[3].get_or_insert_with(|| mean_probability(logits));
         report.values[5] = Some(norm);
@@ -168,27 +142,6 @@ impl Networks {
 
 fn mean_probability(logits: Tensor<1>) -> Tensor<1> {
     burn::tensor::activation::sigmoid(logits.inner()).mean()
-}
-
-/// One Adam update of `layers` by the gradients found at `tracked`; returns their norm `[1]`.
-fn update(
-    layers: &mut [Layer],
-    tracked: &[Layer],
-    grads: &mut Gradients,
-    moments: &mut Moments,
-    adam: &Adam,
-    rate: f64,
-) -> Tensor<1> {
-    let mut squares = Tensor::zeros([1], &layers[0].weight.value.device());
-    let parameters = layers.iter_mut().flat_map(Layer::learnt_mut);
-    for ((parameter, leaf), state) in parameters.zip(tracked.iter().flat_map(Layer::learnt)).zip(&mut moments.states) {
-        let Some(grad) = leaf.value.grad_remove(grads) else { continue };
-        squares = squares + grad.clone().square().sum();
-        let (value, next) = adam.step(rate, parameter.value.clone(), grad, state.take());
-        parameter.value = value;
-        *state = next;
-    }
-    squares.sqrt()
 }
 
 #[cfg(test)]
