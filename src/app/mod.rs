@@ -4,6 +4,7 @@
 mod explore;
 mod history;
 mod look;
+mod measure;
 mod monitor;
 mod settings;
 mod texture;
@@ -13,10 +14,11 @@ use std::path::PathBuf;
 use egui::{Key, KeyboardShortcut, Modifiers};
 
 use crate::device::{Compute, Kind};
-use crate::train::{Command, Ending, Event, Trainer};
+use crate::train::{Command, Ending, Event, Options, Trainer};
 use explore::Explorer;
 use history::History;
 use look::Looker;
+pub use measure::{Frames, measure};
 use monitor::Monitor;
 use settings::{Settings, Wish};
 
@@ -153,17 +155,18 @@ impl App {
             .show(ui, |ui| self.settings.ui(ui, &mut self.looker, running, self.history.paused()))
             .inner;
         match wish {
-            Some(Wish::Start(options)) => {
-                self.history = History::default();
-                self.monitor.restart();
-                let ctx = ui.ctx().clone();
-                let wake = move || ctx.request_repaint();
-                self.trainer = Some(Trainer::start(*options, self.compute.clone(), wake));
-            }
+            Some(Wish::Start(options)) => self.begin(*options, ui.ctx()),
             Some(Wish::Tell(command)) => self.tell(command),
             None => {}
         }
         egui::CentralPanel::default().show(ui, |ui| self.monitor.ui(ui, &self.history, self.settings.look()));
+    }
+
+    fn begin(&mut self, options: Options, ctx: &egui::Context) {
+        self.history = History::default();
+        self.monitor.restart();
+        let ctx = ctx.clone();
+        self.trainer = Some(Trainer::start(options, self.compute.clone(), move || ctx.request_repaint()));
     }
 
     fn bar(&mut self, ui: &mut egui::Ui) {
@@ -308,6 +311,14 @@ impl eframe::App for App {
 /// # Errors
 /// When no window can be opened; the message says what is missing.
 pub fn run(compute: Compute, start: Start) -> anyhow::Result<()> {
+    open(compute, |compute, ctx| Box::new(App::new(compute, start, ctx)))
+}
+
+/// Opens a window on what `create` makes.
+fn open(
+    compute: Compute,
+    create: impl FnOnce(Compute, &egui::Context) -> Box<dyn eframe::App> + 'static,
+) -> anyhow::Result<()> {
     if compute.kind == Kind::Cpu {
         // The window needs a core's worth of time to stay fluent while the CPU trains.
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -331,7 +342,7 @@ pub fn run(compute: Compute, start: Start) -> anyhow::Result<()> {
         });
     }
     let create = move |cc: &eframe::CreationContext<'_>| -> Result<Box<dyn eframe::App>, _> {
-        Ok(Box::new(App::new(compute, start, &cc.egui_ctx)))
+        Ok(create(compute, &cc.egui_ctx))
     };
     eframe::run_native("zscape", options, Box::new(create))
         .map_err(|error| anyhow::anyhow!("the window cannot be opened: {error}. `zscape doctor` tells what is missing"))

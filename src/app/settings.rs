@@ -8,6 +8,8 @@ use super::look::{Look, Looker};
 use crate::model::{Preset, Prior, Statistics};
 use crate::train::{Command, Options, Rates, RunConfig};
 
+/// Base filters that are proposed: a CPU learns a 64x64 set of this width in an hour; cards can take the preset's 64.
+pub(super) const BASE: usize = 32;
 /// Data that the program draws itself.
 const SCENES: [&str; 2] = ["synth:rooms", "synth:faces"];
 
@@ -36,8 +38,7 @@ pub(super) struct Settings {
 impl Settings {
     pub fn new(data: String, run: Option<PathBuf>) -> Self {
         let mut config = RunConfig::preset(Preset::Pytorch, data);
-        // A CPU learns a 64x64 set of this width in an hour; cards can take the preset's 64.
-        config.model.base = 32;
+        config.model.base = BASE;
         Self {
             config,
             folder: run.as_ref().map(|run| run.to_string_lossy().into_owned()).unwrap_or_default(),

@@ -1,11 +1,14 @@
 //! `zscape bench`.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use anyhow::bail;
 use burn::tensor::{Distribution, Tensor};
 use clap::Args;
 
 use super::Common;
+use crate::app;
+use crate::device::Compute;
 use crate::latent;
 use crate::model::{Generator, ModelConfig, Preset};
 use crate::train::{Networks, Rates, TrainConfig};
@@ -32,13 +35,19 @@ pub(super) struct Bench {
     /// Training steps that are timed
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
     steps: u16,
+    /// Time the window instead: its first picture, and its frames while it trains for so many seconds
+    #[arg(long, value_name = "SECONDS", conflicts_with_all = ["preset", "base", "kernel", "batch", "steps"])]
+    window: Option<u16>,
 }
 
 impl Bench {
     /// Training steps and drawing, timed; medians are told. Initial weights and random pictures do, since the work is the
     /// same whatever the numbers are.
-    pub(super) fn run(&self) -> anyhow::Result<()> {
+    pub(super) fn run(&self, began: Instant) -> anyhow::Result<()> {
         let compute = self.common.compute()?;
+        if let Some(seconds) = self.window {
+            return self.window(compute, began, Duration::from_secs(seconds.into()));
+        }
         let preset = ModelConfig::preset(self.preset);
         let config = ModelConfig {
             base: self.base.unwrap_or(preset.base),
@@ -76,6 +85,46 @@ impl Bench {
                 self.preset,
                 config.base,
                 k = config.kernel
+            )
+        })
+    }
+}
+
+impl Bench {
+    fn window(&self, compute: Compute, began: Instant, train_for: Duration) -> anyhow::Result<()> {
+        let run = tempfile::tempdir()?;
+        let device = compute.name.clone();
+        let frames = app::measure(compute, began, train_for, &run.path().join("run"))?;
+        let Some(first) = frames.first_picture else { bail!("the window was closed before it showed a picture") };
+        if frames.work.is_empty() {
+            bail!("the window was closed before it trained");
+        }
+        let milliseconds = |times: &[Duration]| -> Vec<f64> {
+            let mut times: Vec<_> = times.iter().map(|time| time.as_secs_f64() * 1e3).collect();
+            times.sort_by(f64::total_cmp);
+            times
+        };
+        let (work, intervals) = (milliseconds(&frames.work), milliseconds(&frames.intervals));
+        let at = |times: &[f64], share: f64| times[(times.len() as f64 * share) as usize];
+        let within = work.iter().filter(|&&time| time < 20.0).count() as f64 / work.len() as f64;
+        let summary = serde_json::json!({
+            "device": device, "first_picture_ms": first.as_secs_f64() * 1e3, "frames": work.len(), "steps": frames.steps,
+            "frame_ms_median": at(&work, 0.5), "frame_ms_95": at(&work, 0.95), "under_20_ms": within,
+            "interval_ms_median": at(&intervals, 0.5), "interval_ms_95": at(&intervals, 0.95),
+        });
+        self.common.print(&summary, || {
+            format!(
+                "{device}\nfirst picture         {:9.0} ms\n{} frames while {} steps were trained, {:.1} % of them \
+                 under 20 ms\na frame               {:9.1} ms, 95 % under {:.1} ms\n\
+                 from frame to frame   {:9.1} ms, 95 % under {:.1} ms",
+                first.as_secs_f64() * 1e3,
+                work.len(),
+                frames.steps,
+                within * 1e2,
+                at(&work, 0.5),
+                at(&work, 0.95),
+                at(&intervals, 0.5),
+                at(&intervals, 0.95)
             )
         })
     }

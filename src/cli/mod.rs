@@ -16,6 +16,7 @@ mod walk;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -165,13 +166,14 @@ impl std::str::FromStr for Numbers {
 
 /// Runs the command line; 0 done, 1 failed with a message, 2 wrong usage.
 pub fn main() -> ExitCode {
+    let began = Instant::now();
     let filter = tracing_subscriber::EnvFilter::try_from_env("ZSCAPE_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,wgpu_hal=error,tiny_skia=error,egui_wgpu=error"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
     let cli = Cli::parse();
     let outcome = match cli.command {
         None => cli.gui.run(&cli.common),
-        Some(command) => dispatch(command),
+        Some(command) => dispatch(command, began),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -182,7 +184,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn dispatch(command: Command) -> anyhow::Result<()> {
+fn dispatch(command: Command, began: Instant) -> anyhow::Result<()> {
     match command {
         Command::Gui { common, gui } => gui.run(&common),
         Command::Train(command) => command.run(),
@@ -194,7 +196,7 @@ fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Info(command) => command.run(),
         Command::Convert(command) => command.run(),
         Command::Synth(command) => command.run(),
-        Command::Bench(command) => command.run(),
+        Command::Bench(command) => command.run(began),
         Command::Doctor(command) => command.run(),
     }
 }

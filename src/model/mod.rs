@@ -16,5 +16,5 @@ pub use discriminator::Discriminator;
 pub use file::{Model, ModelError, Provenance, checkpoints, siblings};
 pub use generator::Generator;
 pub use layer::{Layer, Norm, Parameter};
-pub use optimiser::{Optimiser, track};
+pub use optimiser::{Adam, Moments, Optimiser, track};
 pub use tensors::{TensorFile, TensorFileError};

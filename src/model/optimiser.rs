@@ -1,22 +1,54 @@
-//! Adam over the learnt parameters of some layers: of the networks in training, and of the small ones that measure them.
+//! Adam (Kingma and Ba 2014) over the learnt parameters of some layers: of the networks in training, and of the small ones
+//! that measure them.
 
-use burn::optim::{Adam, AdamConfig, AdamState, Optimizer};
 use burn::tensor::{Gradients, Tensor};
 
+use super::kernels::{self, AdamStep};
 use super::layer::Layer;
 
-/// Adam, with one state for each learnt parameter of its layers.
-#[derive(Clone)]
+/// Adam's numbers. The learning rate is given with each update, since it may change meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Adam {
+    /// Share of the mean that is kept in an update.
+    pub beta1: f32,
+    /// Share of the mean square that is kept.
+    pub beta2: f32,
+    /// Added to the root of the mean square.
+    pub epsilon: f32,
+    /// L2 penalty on the weights.
+    pub decay: f32,
+}
+
+impl Default for Adam {
+    /// What fits ordinary networks, and not GANs: a first momentum of 0.9.
+    fn default() -> Self {
+        Self { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, decay: 0.0 }
+    }
+}
+
+/// What Adam remembers of a parameter's gradients, each as long as the parameter.
+#[derive(Debug, Clone)]
+pub struct Moments {
+    /// Mean.
+    pub first: Tensor<1>,
+    /// Mean square.
+    pub second: Tensor<1>,
+    /// Updates so far.
+    pub time: u32,
+}
+
+/// Adam, with the moments of each learnt parameter of its layers.
+#[derive(Debug, Clone)]
 pub struct Optimiser {
     adam: Adam,
     /// In file order; `None` before a parameter's first update.
-    pub states: Vec<Option<AdamState<1>>>,
+    pub moments: Vec<Option<Moments>>,
 }
 
 impl Optimiser {
     /// A fresh one for `layers`.
-    pub fn new(config: &AdamConfig, layers: &[Layer]) -> Self {
-        Self { adam: config.build(), states: vec![None; layers.iter().flat_map(Layer::learnt).count()] }
+    pub fn new(adam: Adam, layers: &[Layer]) -> Self {
+        Self { adam, moments: vec![None; layers.iter().flat_map(Layer::learnt).count()] }
     }
 
     /// One update of `layers` by the gradients that were found at `tracked`, their copies on the tape ([`track`]);
@@ -25,14 +57,34 @@ impl Optimiser {
         let mut squares = Tensor::zeros([1], &layers[0].weight.value.device());
         let parameters = layers.iter_mut().flat_map(Layer::learnt_mut);
         let leaves = tracked.iter().flat_map(Layer::learnt);
-        for ((parameter, leaf), state) in parameters.zip(leaves).zip(&mut self.states) {
+        for ((parameter, leaf), moments) in parameters.zip(leaves).zip(&mut self.moments) {
             let Some(grad) = leaf.value.grad_remove(grads) else { continue };
             squares = squares + grad.clone().square().sum();
-            let (value, next) = self.adam.step(rate, parameter.value.clone(), grad, state.take());
+            let Moments { first, second, time } = moments.take().unwrap_or_else(|| {
+                let zeros = grad.zeros_like();
+                Moments { first: zeros.clone(), second: zeros, time: 0 }
+            });
+            let step = self.adam.step(rate, time + 1);
+            let (value, first, second) = kernels::adam(parameter.value.clone(), grad, first, second, step);
             parameter.value = value;
-            *state = next;
+            *moments = Some(Moments { first, second, time: time + 1 });
         }
         squares.sqrt()
+    }
+}
+
+impl Adam {
+    /// The numbers of update `time` (the first is 1), its bias corrections among them.
+    fn step(&self, rate: f64, time: u32) -> AdamStep {
+        let [beta1, beta2] = [self.beta1, self.beta2].map(f64::from);
+        let [mean, square] = [beta1, beta2].map(|beta| 1.0 - beta.powi(time as i32));
+        AdamStep {
+            beta1,
+            beta2,
+            rate: rate * square.sqrt() / mean,
+            floor: f64::from(self.epsilon) * square.sqrt(),
+            decay: self.decay.into(),
+        }
     }
 }
 
@@ -40,5 +92,42 @@ impl Optimiser {
 pub fn track(layers: &mut [Layer]) {
     for parameter in layers.iter_mut().flat_map(Layer::learnt_mut) {
         parameter.value = parameter.value.clone().autodiff().require_grad();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::optim::{AdamConfig, Optimizer, decay::WeightDecayConfig};
+    use burn::tensor::Device;
+
+    use super::*;
+
+    #[test]
+    fn updates_are_those_of_burns_adam() {
+        let device = Device::flex();
+        let noise = |seed: usize| {
+            let values: Vec<f32> =
+                (0..40_000).map(|i| ((i * 7919 + seed * 104_729) % 2003) as f32 / 1000.0 - 1.0).collect();
+            Tensor::<1>::from_floats(values.as_slice(), &device)
+        };
+        for decay in [0.0, 1e-3] {
+            let adam = Adam { beta1: 0.5, beta2: 0.999, epsilon: 1e-8, decay };
+            let mut config = AdamConfig::new().with_beta_1(0.5).with_beta_2(0.999).with_epsilon(1e-8);
+            if decay > 0.0 {
+                config = config.with_weight_decay(Some(WeightDecayConfig::new(decay)));
+            }
+            let burns = config.build();
+            let (mut ours, mut theirs, mut state) = (noise(0), noise(0), None);
+            let (mut first, mut second) = (ours.zeros_like(), ours.zeros_like());
+            for time in 1..6 {
+                let grad = noise(time);
+                (theirs, state) = burns.step(2e-4, theirs, grad.clone(), state);
+                (ours, first, second) = kernels::adam(ours, grad, first, second, adam.step(2e-4, time as u32));
+            }
+            let (ours, theirs) = (ours.into_data(), theirs.into_data());
+            for (ours, theirs) in ours.iter::<f32>().zip(theirs.iter::<f32>()) {
+                assert!((ours - theirs).abs() < 1e-6, "{ours} is not {theirs}");
+            }
+        }
     }
 }

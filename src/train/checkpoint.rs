@@ -5,13 +5,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use burn::optim::{AdamState, AdaptiveMomentumState};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::config::TrainConfig;
 use super::step::Networks;
 use crate::data::Place;
-use crate::model::{self, Model, ModelError, Optimiser, Provenance, TensorFile, TensorFileError};
+use crate::model::{self, Model, ModelError, Moments, Optimiser, Provenance, TensorFile, TensorFileError};
 
 /// Why a checkpoint could not be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -193,7 +192,7 @@ fn sync_folder(_folder: &Path) -> std::io::Result<()> {
 }
 
 /// Updates so far of every parameter that was ever updated: `generator.0` to its count.
-type Times = BTreeMap<String, usize>;
+type Times = BTreeMap<String, u32>;
 
 fn store(
     network: &str,
@@ -201,12 +200,12 @@ fn store(
     file: &mut TensorFile,
     times: &mut Times,
 ) -> Result<(), TensorFileError> {
-    for (i, state) in optimiser.states.iter().enumerate() {
-        let Some(AdamState { momentum }) = state else { continue };
-        for (which, tensor) in [("first", &momentum.moment_1), ("second", &momentum.moment_2)] {
+    for (i, moments) in optimiser.moments.iter().enumerate() {
+        let Some(Moments { first, second, time }) = moments else { continue };
+        for (which, tensor) in [("first", first), ("second", second)] {
             file.put(format!("{network}.{i}.{which}"), &tensor.dims(), tensor)?;
         }
-        times.insert(format!("{network}.{i}"), momentum.time);
+        times.insert(format!("{network}.{i}"), *time);
     }
     Ok(())
 }
@@ -220,7 +219,7 @@ fn load(
     path: &Path,
     device: &Device,
 ) -> Result<(), TensorFileError> {
-    for (i, (state, length)) in optimiser.states.iter_mut().zip(lengths).enumerate() {
+    for (i, (moments, length)) in optimiser.moments.iter_mut().zip(lengths).enumerate() {
         // A parameter that was never updated has no state.
         let Some(&time) = times.get(&format!("{network}.{i}")) else { continue };
         let mut take = |which| -> Result<Tensor<1>, TensorFileError> {
@@ -228,7 +227,7 @@ fn load(
             Ok(Tensor::from_data(TensorData::from(values.as_slice()), device))
         };
         let (first, second) = (take("first")?, take("second")?);
-        *state = Some(AdamState::new(AdaptiveMomentumState::new(time, first, second)));
+        *moments = Some(Moments { first, second, time });
     }
     Ok(())
 }

@@ -1,13 +1,12 @@
 //! One training step (section 3 and 4): non-saturating loss on logits, Adam, batch statistics.
 
-use burn::optim::{AdamConfig, decay::WeightDecayConfig};
 use burn::tensor::activation::log_sigmoid;
 use burn::tensor::{Device, Tensor};
 
 use super::config::{Schedule, TrainConfig};
 use super::messages::Rates;
 use crate::latent;
-use crate::model::{Discriminator, Generator, Layer, ModelConfig, Optimiser, track};
+use crate::model::{Adam, Discriminator, Generator, Layer, ModelConfig, Optimiser, track};
 
 /// Both networks in training, and their optimisers.
 #[derive(Clone)]
@@ -64,13 +63,9 @@ impl Networks {
 
     /// Networks as they are, with fresh optimisers.
     pub fn from_networks(generator: Generator, discriminator: Discriminator, train: &TrainConfig) -> Self {
-        let mut config =
-            AdamConfig::new().with_beta_1(train.beta1).with_beta_2(train.beta2).with_epsilon(train.epsilon);
-        if train.decay > 0.0 {
-            config = config.with_weight_decay(Some(WeightDecayConfig::new(train.decay)));
-        }
-        let optimiser_g = Optimiser::new(&config, &generator.layers);
-        let optimiser_d = Optimiser::new(&config, &discriminator.layers);
+        let adam = Adam { beta1: train.beta1, beta2: train.beta2, epsilon: train.epsilon, decay: train.decay };
+        let optimiser_g = Optimiser::new(adam, &generator.layers);
+        let optimiser_d = Optimiser::new(adam, &discriminator.layers);
         Self { generator, discriminator, optimiser_g, optimiser_d }
     }
 

@@ -57,6 +57,11 @@ impl Gallery {
         worker.send(Request::Forget);
     }
 
+    /// Whether there are samples to see.
+    pub fn has_samples(&self) -> bool {
+        !self.sheets.is_empty()
+    }
+
     /// The model has learnt: what is on the screen is drawn again, and shown as it was until then.
     pub fn refresh(&mut self) {
         self.stale = self.sheets.keys().copied().collect();

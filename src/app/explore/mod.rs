@@ -119,6 +119,11 @@ impl Explorer {
         self.following
     }
 
+    /// Whether there are samples to see.
+    pub fn shows_samples(&self) -> bool {
+        self.gallery.has_samples()
+    }
+
     /// The generator in training in the run folder `run`, as it is now.
     pub fn follow(&mut self, run: PathBuf, generator: Arc<TensorFile>) {
         if self.following {

@@ -6,6 +6,8 @@
 //!
 //! Each sum is made by one thread in one order, so results do not depend on the number of threads.
 
+use std::ops::Range;
+
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -134,6 +136,10 @@ impl Packed {
         });
         Self { values, taps, depth, outputs, lanes }
     }
+
+    fn panels(&self) -> usize {
+        self.outputs.div_ceil(self.lanes)
+    }
 }
 
 /// How many positions (rows of a tile) and vectors of outputs keep the machine's registers full.
@@ -172,8 +178,8 @@ fn tile<S: Simd, const R: usize, const V: usize>(
     }
 }
 
-/// One of the products a convolution is made of.
-struct Part {
+/// One of the products a convolution is made of, its weights packed.
+pub struct Part {
     weights: Packed,
     /// Where outputs go: `(first, count, row, column)`, the latter two within the position's place in the output map.
     pieces: Vec<(usize, usize, usize, usize)>,
@@ -191,45 +197,98 @@ struct Product<'a> {
 impl Product<'_> {
     fn run(&self, output: &mut [f32]) {
         let row = self.grid.width * self.maps * self.scale * self.scale;
-        let rows = ROWS.div_ceil(self.grid.width);
+        let rows = self.grid.batch * self.grid.height;
         let arch = Arch::new();
+        if self.grid.len() <= ROWS {
+            // Too few positions to share out: the panels are shared out instead, and put into place afterwards.
+            let panels = self.parts.iter().flat_map(|part| (0..part.weights.panels()).map(move |panel| (part, panel)));
+            let panels: Vec<_> = panels.collect();
+            let all = Task { product: self, first: 0, count: self.grid.len() };
+            let sums = panels.par_iter().map(|&(part, panel)| {
+                let mut found = Vec::new();
+                let put = |_, sums: &[f32]| found.extend_from_slice(sums);
+                arch.dispatch(Sums { task: all, part, panels: panel..panel + 1, put });
+                found
+            });
+            let sums: Vec<_> = sums.collect();
+            for ((part, panel), sums) in panels.into_iter().zip(sums) {
+                all.put(part, panel, &sums, output);
+            }
+            return;
+        }
+        // Tasks of even length, as many for each thread.
+        let tasks = self.grid.len().div_ceil(ROWS).next_multiple_of(rayon::current_num_threads());
+        let rows = rows.div_ceil(tasks);
         output.par_chunks_mut(rows * row).enumerate().for_each(|(i, output)| {
-            arch.dispatch(Task { product: self, first: i * rows * self.grid.width, output });
+            let count = output.len() / (self.maps * self.scale * self.scale);
+            let task = Task { product: self, first: i * rows * self.grid.width, count };
+            for part in self.parts {
+                let put = |panel, sums: &[f32]| task.put(part, panel, sums, output);
+                arch.dispatch(Sums { task, part, panels: 0..part.weights.panels(), put });
+            }
         });
     }
 }
 
-/// Some whole rows of the grid, from position `first` on, and their part of the output.
-struct Task<'a, 'b> {
-    product: &'a Product<'b>,
+/// Some whole rows of the grid: `count` positions from `first` on.
+#[derive(Clone, Copy)]
+struct Task<'a> {
+    product: &'a Product<'a>,
     first: usize,
-    output: &'a mut [f32],
+    count: usize,
 }
 
-impl Task<'_, '_> {
+impl Task<'_> {
+    /// Puts a panel's sums `[positions, lanes]` to their places in the task's part of the output.
+    fn put(&self, part: &Part, panel: usize, sums: &[f32], output: &mut [f32]) {
+        let (width, scale, maps) = (self.product.grid.width, self.product.scale, self.product.maps);
+        let lanes = part.weights.lanes;
+        let done = panel * lanes..(panel * lanes + lanes).min(part.weights.outputs);
+        for (i, sums) in sums.chunks_exact(lanes).take(self.count).enumerate() {
+            let (row, column) = (i / width, i % width);
+            for &(from, outputs, y, x) in &part.pieces {
+                let (start, end) = (from.max(done.start), (from + outputs).min(done.end));
+                if start < end {
+                    let place = ((row * scale + y) * width * scale + column * scale + x) * maps;
+                    output[place + start - from..place + end - from]
+                        .copy_from_slice(&sums[start - done.start..end - done.start]);
+                }
+            }
+        }
+    }
+}
+
+/// A part's sums for the positions of a task; each panel's `[positions filled up to whole tiles, lanes]` go to `put`.
+struct Sums<'a, F> {
+    task: Task<'a>,
+    part: &'a Part,
+    panels: Range<usize>,
+    put: F,
+}
+
+impl<F: FnMut(usize, &[f32])> Sums<'_, F> {
     #[inline(always)]
-    fn part<S: Simd, const R: usize, const V: usize>(&mut self, simd: S, part: &Part) {
-        let (packed, grid) = (&part.weights, &self.product.grid);
-        let (scale, maps) = (self.product.scale, self.product.maps);
+    fn run<S: Simd, const R: usize, const V: usize>(mut self, simd: S) {
+        let (packed, grid) = (&self.part.weights, &self.task.product.grid);
         let (lanes, depth, taps) = (V * S::F32_LANES, packed.depth, packed.taps.len());
         debug_assert_eq!(lanes, packed.lanes);
-        let count = self.output.len() / (maps * scale * scale);
-        let tiles = count.div_ceil(R);
+        let tiles = self.task.count.div_ceil(R);
         let padding = vec![0.0f32; depth];
         // Every tile's and tap's inputs, found once for all panels.
         let mut inputs = vec![[padding.as_slice(); R]; tiles * taps];
-        for i in 0..count {
-            let place = grid.place(self.first + i);
+        for i in 0..self.task.count {
+            let place = grid.place(self.task.first + i);
             for (t, &tap) in packed.taps.iter().enumerate() {
                 if let Some(at) = grid.input(place, tap) {
-                    inputs[i / R * taps + t][i % R] = &self.product.input[at..at + depth];
+                    inputs[i / R * taps + t][i % R] = &self.task.product.input[at..at + depth];
                 }
             }
         }
         let together = (DEPTH / depth).max(1);
+        let size = taps * depth * lanes;
         let mut sums = vec![[[simd.splat_f32s(0.0); V]; R]; tiles];
-        for (panel, weights) in packed.values.chunks_exact(taps * depth * lanes).enumerate() {
-            let (weights, _) = S::as_simd_f32s(weights);
+        for panel in self.panels {
+            let (weights, _) = S::as_simd_f32s(&packed.values[panel * size..][..size]);
             sums.fill([[simd.splat_f32s(0.0); V]; R]);
             for first in (0..taps).step_by(together) {
                 for from in (0..depth).step_by(DEPTH) {
@@ -245,37 +304,23 @@ impl Task<'_, '_> {
                     }
                 }
             }
-            let sums: &[f32] = pulp::bytemuck::cast_slice(sums.as_flattened().as_flattened());
-            let done = panel * lanes..(panel * lanes + lanes).min(packed.outputs);
-            for (i, sums) in sums.chunks_exact(lanes).take(count).enumerate() {
-                let (row, column) = (i / grid.width, i % grid.width);
-                for &(from, outputs, y, x) in &part.pieces {
-                    let (start, end) = (from.max(done.start), (from + outputs).min(done.end));
-                    if start < end {
-                        let place = ((row * scale + y) * grid.width * scale + column * scale + x) * maps;
-                        self.output[place + start - from..place + end - from]
-                            .copy_from_slice(&sums[start - done.start..end - done.start]);
-                    }
-                }
-            }
+            (self.put)(panel, pulp::bytemuck::cast_slice(sums.as_flattened().as_flattened()));
         }
     }
 }
 
-impl WithSimd for Task<'_, '_> {
+impl<F: FnMut(usize, &[f32])> WithSimd for Sums<'_, F> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(mut self, simd: S) {
-        for part in self.product.parts {
-            match tile_of::<S>(part.weights.outputs) {
-                (14, 1) => self.part::<S, 14, 1>(simd, part),
-                (12, 2) => self.part::<S, 12, 2>(simd, part),
-                (8, 3) => self.part::<S, 8, 3>(simd, part),
-                (6, 4) => self.part::<S, 6, 4>(simd, part),
-                (10, 1) => self.part::<S, 10, 1>(simd, part),
-                _ => self.part::<S, 6, 2>(simd, part),
-            }
+    fn with_simd<S: Simd>(self, simd: S) {
+        match tile_of::<S>(self.part.weights.outputs) {
+            (14, 1) => self.run::<S, 14, 1>(simd),
+            (12, 2) => self.run::<S, 12, 2>(simd),
+            (8, 3) => self.run::<S, 8, 3>(simd),
+            (6, 4) => self.run::<S, 6, 4>(simd),
+            (10, 1) => self.run::<S, 10, 1>(simd),
+            _ => self.run::<S, 6, 2>(simd),
         }
     }
 }
@@ -292,14 +337,20 @@ fn panel_lanes(outputs: usize) -> usize {
     Arch::new().dispatch(Lanes(outputs))
 }
 
-/// Strided convolution: the large map to the small one.
-pub fn down(shape: Shape, large: &[f32], weights: &[f32], small: &mut [f32]) {
-    assert_eq!((large.len(), weights.len(), small.len()), (shape.large_len(), shape.weights_len(), shape.small_len()));
+/// Weights `[small, large, kernel, kernel]` as [`down`] reads them.
+pub fn pack_down(shape: Shape, weights: &[f32]) -> Vec<Part> {
+    assert_eq!(weights.len(), shape.weights_len());
     let (padding, kernel, taps) = (shape.padding(), shape.kernel, shape.taps());
     let offsets = (0..taps).map(|t| ((t / kernel) as isize - padding, (t % kernel) as isize - padding)).collect();
     let packed = Packed::new(offsets, shape.large, shape.small, panel_lanes(shape.small), |tap, from, to| {
         Some(weights[(to * shape.large + from) * taps + tap])
     });
+    vec![Part { weights: packed, pieces: vec![(0, shape.small, 0, 0)] }]
+}
+
+/// Strided convolution: the large map to the small one. `weights` are [`pack_down`]'s.
+pub fn down(shape: Shape, large: &[f32], weights: &[Part], small: &mut [f32]) {
+    assert_eq!((large.len(), small.len()), (shape.large_len(), shape.small_len()));
     let grid = Grid {
         batch: shape.batch,
         height: shape.height,
@@ -309,8 +360,7 @@ pub fn down(shape: Shape, large: &[f32], weights: &[f32], small: &mut [f32]) {
         columns: 2 * shape.width,
         maps: shape.large,
     };
-    let part = Part { weights: packed, pieces: vec![(0, shape.small, 0, 0)] };
-    Product { grid, input: large, parts: &[part], scale: 1, maps: shape.small }.run(small);
+    Product { grid, input: large, parts: weights, scale: 1, maps: shape.small }.run(small);
 }
 
 /// The kernel's row (or column) that joins output parity `parity` with the input `offset` steps away, if there is one.
@@ -318,22 +368,13 @@ fn tap_of(parity: usize, offset: isize, padding: isize, kernel: usize) -> Option
     usize::try_from(parity as isize + padding - 2 * offset).ok().filter(|&tap| tap < kernel)
 }
 
-/// Fractionally-strided convolution: the small map to the large one.
-pub fn up(shape: Shape, small: &[f32], weights: &[f32], large: &mut [f32]) {
-    assert_eq!((large.len(), weights.len(), small.len()), (shape.large_len(), shape.weights_len(), shape.small_len()));
+/// Weights `[small, large, kernel, kernel]` as [`up`] reads them.
+pub fn pack_up(shape: Shape, weights: &[f32]) -> Vec<Part> {
+    assert_eq!(weights.len(), shape.weights_len());
     let (padding, kernel, taps) = (shape.padding(), shape.kernel, shape.taps());
-    let grid = Grid {
-        batch: shape.batch,
-        height: shape.height,
-        width: shape.width,
-        step: 1,
-        rows: shape.height,
-        columns: shape.width,
-        maps: shape.small,
-    };
     let maps = shape.large;
     let weight = |from: usize, to: usize, tap: usize| weights[(from * maps + to) * taps + tap];
-    let parts: Vec<Part> = if maps <= 4 {
+    if maps <= 4 {
         // A picture has too few maps to fill a vector: all four parities are made at once, from a 3x3 neighbourhood.
         let offsets: Vec<_> = (0..9).map(|t| (t / 3 - 1, t % 3 - 1)).collect();
         let packed = Packed::new(offsets.clone(), shape.small, 4 * maps, panel_lanes(4 * maps), |tap, from, output| {
@@ -357,8 +398,22 @@ pub fn up(shape: Shape, small: &[f32], weights: &[f32], large: &mut [f32]) {
             Part { weights: packed, pieces: vec![(0, maps, y, x)] }
         };
         vec![parity(0, 0), parity(0, 1), parity(1, 0), parity(1, 1)]
+    }
+}
+
+/// Fractionally-strided convolution: the small map to the large one. `weights` are [`pack_up`]'s.
+pub fn up(shape: Shape, small: &[f32], weights: &[Part], large: &mut [f32]) {
+    assert_eq!((large.len(), small.len()), (shape.large_len(), shape.small_len()));
+    let grid = Grid {
+        batch: shape.batch,
+        height: shape.height,
+        width: shape.width,
+        step: 1,
+        rows: shape.height,
+        columns: shape.width,
+        maps: shape.small,
     };
-    Product { grid, input: small, parts: &parts, scale: 2, maps }.run(large);
+    Product { grid, input: small, parts: weights, scale: 2, maps: shape.large }.run(large);
 }
 
 /// Gradient of the weights of both: sums over all positions of small times large.
@@ -553,8 +608,8 @@ mod tests {
         });
         let [mut to_small, mut to_large, mut gradient] =
             [small.len(), large.len(), weights.len()].map(|len| vec![f32::NAN; len]);
-        down(shape, &large, &weights, &mut to_small);
-        up(shape, &small, &weights, &mut to_large);
+        down(shape, &large, &pack_down(shape, &weights), &mut to_small);
+        up(shape, &small, &pack_up(shape, &weights), &mut to_large);
         weight_gradient(shape, &small, &large, &mut gradient);
         assert_close(&to_small, &exact[0]);
         assert_close(&to_large, &exact[1]);

@@ -5,7 +5,8 @@ use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::{Bytes, DType, Shape as Dims};
 
 use super::convolution::{self, Shape};
-use super::{Kernels, rectify};
+use super::packed::{Way, packed};
+use super::{AdamStep, Kernels, adam, rectify};
 
 /// `[batch, maps, height, width]` as `[batch, height, width, maps]`, contiguous; nothing is copied when it already lies so.
 fn channels_last(x: FlexTensor) -> FlexTensor {
@@ -37,8 +38,8 @@ impl Kernels for Flex {
         let [small, maps, kernel, _] = dims(&weights);
         let shape = Shape { batch, height: height / 2, width: width / 2, small, large: maps, kernel };
         let mut out = vec![0.0; shape.small_len()];
-        let weights = weights.to_contiguous();
-        convolution::down(shape, numbers(&channels_last(large)), numbers(&weights), &mut out);
+        let weights = packed(shape, Way::Down, &weights.to_contiguous());
+        convolution::down(shape, numbers(&channels_last(large)), &weights, &mut out);
         channels_first(out, [batch, shape.height, shape.width, small])
     }
 
@@ -47,8 +48,8 @@ impl Kernels for Flex {
         let [maps, large, kernel, _] = dims(&weights);
         let shape = Shape { batch, height, width, small: maps, large, kernel };
         let mut out = vec![0.0; shape.large_len()];
-        let weights = weights.to_contiguous();
-        convolution::up(shape, numbers(&channels_last(small)), numbers(&weights), &mut out);
+        let weights = packed(shape, Way::Up, &weights.to_contiguous());
+        convolution::up(shape, numbers(&channels_last(small)), &weights, &mut out);
         channels_first(out, [batch, 2 * height, 2 * width, large])
     }
 
@@ -129,5 +130,19 @@ impl Kernels for Flex {
         let back = rectify::back(x, y, gradient, slope, &by, &along, &plus);
         let gain_gradient = centred.iter().zip(&inverse).map(|(sum, inverse)| sum * inverse).collect();
         (channels_first(back, [batch, height, width, maps]), flat(gain_gradient, &[maps]), flat(plain, &[maps]))
+    }
+
+    fn adam(
+        value: FlexTensor,
+        gradient: FlexTensor,
+        first: FlexTensor,
+        second: FlexTensor,
+        step: AdamStep,
+    ) -> (FlexTensor, FlexTensor, FlexTensor) {
+        let all = [value, gradient, first, second].map(|x| x.to_contiguous());
+        let [value, gradient, first, second] = all.each_ref().map(numbers);
+        let (value, first, second) = adam::adam(value, gradient, first, second, step);
+        let length = [value.len()];
+        (flat(value, &length), flat(first, &length), flat(second, &length))
     }
 }

@@ -3,9 +3,11 @@
 //! Each is one operation with a backward pass of its own. The CPU has kernels made for it; every other device runs the
 //! defaults, which are Burn's.
 
+mod adam;
 mod autodiff;
 mod convolution;
 mod cpu;
+mod packed;
 mod rectify;
 
 use burn::backend::ops::{ConvOptions, ConvTransposeOptions};
@@ -43,6 +45,21 @@ fn by_map<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
 fn per_map<B: Backend>(values: FloatTensor<B>) -> FloatTensor<B> {
     let maps = values.shape()[0];
     B::float_reshape(values, Shape::new([1, maps, 1, 1]))
+}
+
+/// Numbers of one update by Adam, bias corrections worked in.
+#[derive(Debug, Clone, Copy)]
+pub struct AdamStep {
+    /// Share of the mean that is kept.
+    pub beta1: f64,
+    /// Share of the mean square that is kept.
+    pub beta2: f64,
+    /// What the mean is multiplied by.
+    pub rate: f64,
+    /// Added to the root of the mean square.
+    pub floor: f64,
+    /// L2 penalty.
+    pub decay: f64,
 }
 
 /// Kernels of size 4 (padding 1) or 5 (padding 2), stride 2, weights `[small, large, kernel, kernel]`, where the small map
@@ -131,6 +148,31 @@ pub trait Kernels: Backend {
         let back = Self::batch_norm_train_backward(x, gain, mean, variance, epsilon, gradient);
         (back.x_grad, back.gamma_grad, back.beta_grad)
     }
+
+    /// One update by Adam: the new value, mean and mean square.
+    #[fusion(default)]
+    fn adam(
+        value: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        step: AdamStep,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let blend = |old, share: f64, new| {
+            let kept = Self::float_mul_scalar(old, share.into());
+            Self::float_add(kept, Self::float_mul_scalar(new, (1.0 - share).into()))
+        };
+        let gradient = if step.decay == 0.0 {
+            gradient
+        } else {
+            Self::float_add(gradient, Self::float_mul_scalar(value.clone(), step.decay.into()))
+        };
+        let first = blend(first, step.beta1, gradient.clone());
+        let second = blend(second, step.beta2, Self::float_mul(gradient.clone(), gradient));
+        let root = Self::float_add_scalar(Self::float_sqrt(second.clone()), step.floor.into());
+        let change = Self::float_div(Self::float_mul_scalar(first.clone(), step.rate.into()), root);
+        (Self::float_sub(value, change), first, second)
+    }
 }
 
 impl Kernels for Cube {}
@@ -164,6 +206,19 @@ pub fn norm(
     let (y, mean, variance) =
         <Dispatch as Kernels>::norm(x.into_dispatch(), gain.into_dispatch(), shift.into_dispatch(), epsilon, slope);
     (Tensor::from_dispatch(y), Tensor::from_dispatch(mean), Tensor::from_dispatch(variance))
+}
+
+/// One update of `value` by Adam, all of one length: the new value, mean and mean square.
+pub fn adam(
+    value: Tensor<1>,
+    gradient: Tensor<1>,
+    first: Tensor<1>,
+    second: Tensor<1>,
+    step: AdamStep,
+) -> (Tensor<1>, Tensor<1>, Tensor<1>) {
+    let [value, gradient, first, second] = [value, gradient, first, second].map(Tensor::into_dispatch);
+    let (value, first, second) = <Dispatch as Kernels>::adam(value, gradient, first, second, step);
+    (Tensor::from_dispatch(value), Tensor::from_dispatch(first), Tensor::from_dispatch(second))
 }
 
 #[cfg(test)]

@@ -1,0 +1,68 @@
+//! The speeds that are promised: a training step, drawing, reading a photograph, drawing synthetic ones. Run with
+//! `cargo bench`; `zscape bench` times what a person waits for, on any device.
+
+use divan::Bencher;
+use divan::counter::ItemsCount;
+use zscape::data::read_fitted;
+use zscape::data::synth::Scene;
+use zscape::device::Compute;
+use zscape::latent;
+use zscape::model::{Generator, ModelConfig, Preset};
+use zscape::train::{Networks, Rates, TrainConfig};
+
+fn main() {
+    divan::main();
+}
+
+fn config(base: usize, kernel: usize) -> ModelConfig {
+    ModelConfig { base, kernel, ..ModelConfig::preset(Preset::Pytorch) }
+}
+
+/// Initial weights and any pictures do: the work is the same whatever the numbers are.
+#[divan::bench(args = [(64, 4, 64), (128, 5, 16)], sample_count = 5, sample_size = 1)]
+fn training_step(bencher: Bencher, (base, kernel, batch): (usize, usize, usize)) {
+    let (compute, config) = (Compute::cpu(), config(base, kernel));
+    let train = TrainConfig { batch, ..TrainConfig::preset(Preset::Pytorch) };
+    let rates = Rates { generator: train.generator_rate, discriminator: train.discriminator_rate };
+    let mut networks = Networks::new(&config, &train, 1, &compute.device);
+    let z: Vec<_> = (0..batch as u64).map(|i| latent::numbered(config.prior, config.z_dim, 1, i)).collect();
+    let z = burn::tensor::Tensor::from_data(
+        burn::tensor::TensorData::new(z.concat(), [batch, config.z_dim]),
+        &compute.device,
+    );
+    let real = networks.generator.sample(z, config.sampling);
+    let mut step = 0;
+    bencher.counter(ItemsCount::new(batch)).bench_local(|| {
+        step += 1;
+        networks.step(real.clone(), step, 1, &train, rates).read().expect("the CPU does not fail")
+    });
+}
+
+#[divan::bench(args = [1, 64], sample_count = 20)]
+fn drawing(bencher: Bencher, count: u64) {
+    let (compute, config) = (Compute::cpu(), config(64, 4));
+    let generator = Generator::new(&config, 1, &compute.device);
+    let z: Vec<_> = (0..count).map(|i| latent::numbered(config.prior, config.z_dim, 1, i)).collect();
+    bencher
+        .counter(ItemsCount::new(count))
+        .bench_local(|| latent::pictures(&generator, &z, &compute.device).expect("the CPU does not fail"));
+}
+
+/// A photograph of the size of those in LFW, read from its file.
+#[divan::bench]
+fn jpeg_of_250_to_64(bencher: Bencher) {
+    let folder = tempfile::tempdir().expect("there is room for a picture");
+    let path = folder.path().join("photograph.jpg");
+    let room = Scene::Rooms.draw(1, 0, 250).picture;
+    image::save_buffer(&path, room.pixels(), 250, 250, image::ExtendedColorType::Rgb8).expect("a picture is encoded");
+    bencher.counter(ItemsCount::new(1usize)).bench_local(|| read_fitted(&path, 64, 3).expect("it was just written"));
+}
+
+#[divan::bench(args = [Scene::Rooms, Scene::Faces])]
+fn synthetic(bencher: Bencher, scene: Scene) {
+    let mut index = 0;
+    bencher.counter(ItemsCount::new(1usize)).bench_local(|| {
+        index += 1;
+        scene.draw(1, index, 64)
+    });
+}
