@@ -1,6 +1,7 @@
 //! Z: where pictures come from, and the ways through it.
 
 pub mod arithmetic;
+pub mod boxes;
 pub mod directions;
 mod draw;
 mod gallery;
@@ -9,5 +10,6 @@ pub mod session;
 pub mod vector;
 pub mod walk;
 
-pub use draw::{DrawError, pictures, values};
+pub(crate) use draw::read;
+pub use draw::{DrawError, pictures, tensor, values};
 pub use gallery::{draw, numbered, training};

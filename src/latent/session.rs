@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use super::arithmetic::Term;
+use super::boxes::{BoxesError, Forgetting};
 use super::directions::Direction;
 use super::walk::{Walk, Way};
 use super::{numbered, vector};
 use crate::files;
-use crate::model::ModelConfig;
+use crate::model::{Ablation, AblationError, ModelConfig};
 
 /// Why a session could not be read, written or used.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +41,12 @@ pub enum SessionError {
         /// The session's model.
         model: PathBuf,
     },
+    /// Filters of another model.
+    #[error(transparent)]
+    Ablation(#[from] AblationError),
+    /// Boxes over pictures of another model.
+    #[error(transparent)]
+    Boxes(#[from] BoxesError),
 }
 
 /// A place in Z.
@@ -132,6 +139,12 @@ pub struct Session {
     pub plane: [Point; 3],
     /// The pad's point, in shares of the ways from the first corner to the others.
     pub pad: [f32; 2],
+    /// Filters that are dropped wherever pictures are drawn.
+    #[serde(default)]
+    pub ablations: Vec<Ablation>,
+    /// What is being forgotten.
+    #[serde(default)]
+    pub forget: Forgetting,
 }
 
 impl Session {
@@ -150,6 +163,8 @@ impl Session {
             concepts: Vec::new(),
             plane: [sample(0), sample(1), sample(2)],
             pad: [0.5, 0.5],
+            ablations: Vec::new(),
+            forget: Forgetting::default(),
         }
     }
 
@@ -189,6 +204,18 @@ impl Session {
             Some(found) => Err(SessionError::Width { found, wanted: config.z_dim, model: self.model.clone() }),
             None => Ok(()),
         }
+    }
+
+    /// Checks that what is dropped and boxed is a model's.
+    ///
+    /// # Errors
+    /// [`SessionError::Ablation`] or [`SessionError::Boxes`].
+    pub fn check_inside(&self, config: &ModelConfig) -> Result<(), SessionError> {
+        self.ablations.iter().try_for_each(|ablation| ablation.check(config))?;
+        if !self.forget.boxes.boxes.is_empty() {
+            self.forget.boxes.check(config)?;
+        }
+        Ok(())
     }
 
     /// The trays as terms; empty trays are left out, so that a sum grows as it is filled.
