@@ -3,6 +3,7 @@
 
 mod explore;
 mod history;
+mod inside;
 mod look;
 mod measure;
 mod monitor;
@@ -242,6 +243,8 @@ impl App {
         } else if ending.as_deref() == Some("zscape") {
             self.view = View::Explore;
             self.explorer.open_session(path);
+        } else if self.view == View::Explore && ending.as_deref() == Some("json") {
+            self.explorer.open_boxes(path);
         } else if self.view == View::Explore && self.explorer.wants_pictures() {
             self.explorer.project(path);
         } else {

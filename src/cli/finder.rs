@@ -17,7 +17,7 @@ pub(super) struct Train {
     #[command(flatten)]
     common: Common,
     /// Steps of 32 rooms
-    #[arg(long, default_value_t = 3000)]
+    #[arg(long, default_value_t = 4000)]
     steps: u64,
     /// Names the rooms it learns from
     #[arg(long, default_value_t = 1)]

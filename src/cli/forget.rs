@@ -146,6 +146,10 @@ impl Forget {
                 found.filters.len(),
                 ablation.gains.len(),
             );
+            let dead = found.filters.iter().filter(|filter| filter.mean == 0.0).count();
+            if dead > 0 {
+                text += &format!("\n{dead} filters are never active on these samples and tell nothing");
+            }
             if let Some(score) = &score {
                 text += &format!("\n{}", score.text());
             }
@@ -214,10 +218,10 @@ impl Forget {
         let (with, without): (Vec<u64>, Vec<u64>) = (0..z.len() as u64).partition(shows);
         let chosen: Vec<_> = with.into_iter().chain(without).take(columns).map(|n| z[n as usize].clone()).collect();
         let device = &exploration.compute.device;
-        let trial = Trial::new(&exploration.model.generator, &chosen, None, None, device)?;
+        let trial = Trial::new(&exploration.model.generator, chosen, None, None, device)?;
         let mut rows = trial.before.clone();
         for ablation in [ablation.clone(), control(found, ablation, Some(1)), control(found, ablation, None)] {
-            rows.extend(trial.under(&ablation)?.0);
+            rows.extend(trial.draw(&ablation)?);
         }
         Ok(grid(&rows, columns, 2))
     }
@@ -233,16 +237,16 @@ impl Forget {
         let z = exploration.samples(FRESH..FRESH + self.count as u64);
         let doses = doses(found.positive().max(ablation.gains.len()));
         let bar = bar(CONTROLS + 3 + doses.len() as u64, "measuring");
-        let trial = Trial::new(&exploration.model.generator, &z, None, Some(finder), device)?;
+        let few = z[..z.len().min(DOSED)].to_vec();
+        let trial = Trial::new(&exploration.model.generator, z, None, Some(finder), device)?;
         let under = |ablation: &Ablation| {
             bar.inc(1);
-            trial.under(ablation).map(|(_, effect)| effect)
+            trial.effect(ablation)
         };
         let dropped = under(ablation)?;
         let random =
             (1..=CONTROLS).map(|seed| under(&control(found, ablation, Some(seed)))).collect::<Result<Vec<_>, _>>()?;
         let matched = under(&control(found, ablation, None))?;
-        let few = &z[..z.len().min(DOSED)];
         let small = Trial::new(&exploration.model.generator, few, None, Some(finder), device)?;
         let mut curve = Vec::new();
         for count in doses {
@@ -251,19 +255,17 @@ impl Forget {
         }
         bar.finish_and_clear();
         let windows = trial.objects.iter().filter(|area| !area.is_empty()).count();
-        Ok(Score { fresh: z.len(), windows, dropped, random: mean(&random), matched, curve })
+        Ok(Score { fresh: self.count, windows, dropped, random: mean(&random), matched, curve })
     }
 }
 
 /// The same ablation of as many other filters: random ones of a seed, or the nearest in mean activation.
 fn control(found: &Found, ablation: &Ablation, seed: Option<u64>) -> Ablation {
     let chosen: Vec<usize> = ablation.gains.keys().copied().collect();
-    let maps = match seed {
+    ablation.of(&match seed {
         Some(seed) => found.random(&chosen, seed),
         None => found.matched(&chosen),
-    };
-    let gain = ablation.gains.values().next().copied().unwrap_or(0.0);
-    Ablation { area: ablation.area.clone(), ..Ablation::scale(ablation.layer, &maps, gain) }
+    })
 }
 
 fn mean(effects: &[Effect]) -> Effect {

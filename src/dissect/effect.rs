@@ -20,48 +20,62 @@ pub struct Effect {
 }
 
 /// Some z's, what they show, and where the object is on them.
-pub struct Trial<'a> {
-    generator: &'a Generator,
-    z: &'a [Vec<f32>],
-    finder: Option<&'a Finder>,
-    device: &'a Device,
+#[derive(Debug, Clone)]
+pub struct Trial {
+    generator: Generator,
+    z: Vec<Vec<f32>>,
+    finder: Option<Finder>,
+    device: Device,
     /// The pictures as they are.
     pub before: Vec<Picture>,
     /// Where the object is on each.
     pub objects: Vec<Area>,
 }
 
-impl<'a> Trial<'a> {
+impl Trial {
     /// Draws `z`; `objects` says where the object is on each, or `finder` looks for it.
     ///
     /// # Errors
     /// [`DrawError`] when the device fails.
     pub fn new(
-        generator: &'a Generator,
-        z: &'a [Vec<f32>],
+        generator: &Generator,
+        z: Vec<Vec<f32>>,
         objects: Option<Vec<Area>>,
-        finder: Option<&'a Finder>,
-        device: &'a Device,
+        finder: Option<&Finder>,
+        device: &Device,
     ) -> Result<Self, DrawError> {
-        let before = latent::pictures(generator, z, device)?;
-        let nowhere = || vec![Area::none(generator.config().size); z.len()];
+        let before = latent::pictures(generator, &z, device)?;
         let objects = match (objects, finder) {
             (Some(objects), _) => objects,
             (None, Some(finder)) => finder.areas(&before)?,
-            (None, None) => nowhere(),
+            (None, None) => vec![Area::none(generator.config().size); z.len()],
         };
-        Ok(Self { generator, z, finder, device, before, objects })
+        Ok(Self { generator: generator.clone(), z, finder: finder.cloned(), device: device.clone(), before, objects })
     }
 
-    /// The same z's under an ablation, and its effect.
+    /// The same z's under an ablation.
     ///
     /// # Errors
     /// [`DrawError`] when the device fails.
-    pub fn under(&self, ablation: &Ablation) -> Result<(Vec<Picture>, Effect), DrawError> {
-        let after = latent::pictures(&self.generator.under(std::slice::from_ref(ablation)), self.z, self.device)?;
-        let left = self.finder.map(|finder| finder.areas(&after)).transpose()?;
-        let effect = effect(&self.before, &after, &self.objects, left.as_deref());
-        Ok((after, effect))
+    pub fn draw(&self, ablation: &Ablation) -> Result<Vec<Picture>, DrawError> {
+        latent::pictures(&self.generator.under(std::slice::from_ref(ablation)), &self.z, &self.device)
+    }
+
+    /// What was done to the pictures that are now `after`.
+    ///
+    /// # Errors
+    /// [`DrawError`] when the device fails.
+    pub fn measure(&self, after: &[Picture]) -> Result<Effect, DrawError> {
+        let left = self.finder.as_ref().map(|finder| finder.areas(after)).transpose()?;
+        Ok(effect(&self.before, after, &self.objects, left.as_deref()))
+    }
+
+    /// An ablation's effect.
+    ///
+    /// # Errors
+    /// [`DrawError`] when the device fails.
+    pub fn effect(&self, ablation: &Ablation) -> Result<Effect, DrawError> {
+        self.measure(&self.draw(ablation)?)
     }
 }
 
@@ -108,13 +122,9 @@ pub fn doses(most: usize) -> Vec<usize> {
 ///
 /// # Errors
 /// [`DrawError`] when the device fails.
-pub fn dose(trial: &Trial<'_>, found: &Found, like: &Ablation, dropped: usize, seed: u64) -> Result<Dose, DrawError> {
+pub fn dose(trial: &Trial, found: &Found, like: &Ablation, dropped: usize, seed: u64) -> Result<Dose, DrawError> {
     let chosen: Vec<usize> = found.ranked().into_iter().take(dropped).collect();
-    let gain = like.gains.values().next().copied().unwrap_or(0.0);
-    let under = |maps: &[usize]| {
-        let ablation = Ablation { area: like.area.clone(), ..Ablation::scale(found.layer, maps, gain) };
-        trial.under(&ablation).map(|(_, effect)| effect)
-    };
+    let under = |maps: &[usize]| trial.effect(&like.of(maps));
     Ok(Dose {
         dropped,
         found: under(&chosen)?,

@@ -46,10 +46,11 @@ impl LayerMaps {
         }
     }
 
-    /// The maps as grey pictures: black is zero and less, white the layer's largest activation.
+    /// The maps as grey pictures: black is zero and less, white the layer's largest activation; by square roots, since few
+    /// places come near the largest.
     pub fn pictures(&self) -> Vec<Picture> {
-        let scale = 255.0 / self.summary().largest.max(f32::MIN_POSITIVE);
-        let shade = |&v: &f32| (v * scale).clamp(0.0, 255.0).round() as u8;
+        let largest = self.summary().largest.max(f32::MIN_POSITIVE);
+        let shade = |&v: &f32| ((v / largest).clamp(0.0, 1.0).sqrt() * 255.0).round() as u8;
         self.maps.iter().map(|map| Picture::new(self.side, self.side, 1, map.iter().map(shade).collect())).collect()
     }
 }
@@ -115,12 +116,36 @@ pub fn peaks(generator: &Generator, z: &[Vec<f32>], layer: usize, device: &Devic
     let batch = if statistics == Statistics::Batch { z.len().max(1) } else { BATCH };
     let mut peaks = Vec::with_capacity(z.len());
     for part in z.chunks(batch) {
-        let features = generator.features(latent::tensor(part, device), layer, statistics);
-        let [count, maps, side, _] = features.dims();
-        let largest = latent::read(features.reshape([count, maps, side * side]).max_dim(2))?;
-        peaks.extend(largest.chunks_exact(maps).map(<[f32]>::to_vec));
+        peaks.extend(largest(generator.features(latent::tensor(part, device), layer, statistics))?);
     }
     Ok(peaks)
+}
+
+/// The same of a convolution of the discriminator to each of `pictures`.
+///
+/// # Errors
+/// [`DrawError`] when the device fails.
+pub fn judged_peaks(
+    discriminator: &Discriminator,
+    pictures: &[Picture],
+    layer: usize,
+    statistics: Statistics,
+    device: &Device,
+) -> Result<Vec<Vec<f32>>, DrawError> {
+    let batch = if statistics == Statistics::Batch { pictures.len().max(1) } else { BATCH };
+    let mut peaks = Vec::with_capacity(pictures.len());
+    for part in pictures.chunks(batch) {
+        let (mut layers, _) = discriminator.inside(tensor(part, discriminator.config(), device), statistics);
+        peaks.extend(largest(layers.swap_remove(layer))?);
+    }
+    Ok(peaks)
+}
+
+/// The largest value of each map: `[picture][map]`.
+fn largest(features: Tensor<4>) -> Result<Vec<Vec<f32>>, DrawError> {
+    let [count, maps, side, _] = features.dims();
+    let largest = latent::read(features.reshape([count, maps, side * side]).max_dim(2))?;
+    Ok(largest.chunks_exact(maps).map(<[f32]>::to_vec).collect())
 }
 
 /// The picture, lit where a map `side` wide and high is active: dark where it is zero, as it is where it is at its largest.
@@ -138,7 +163,7 @@ pub fn lit(picture: &Picture, map: &[f32], side: usize) -> Picture {
 /// A sheet of strips, a layer each under the picture, as wide as fits `width` pixels at most.
 pub fn sheet(picture: &Picture, layers: &[LayerMaps], width: usize) -> Picture {
     /// Pixels of a map at least, between maps, and between layers.
-    const LEAST: usize = 16;
+    const LEAST: usize = 32;
     const GAP: usize = 1;
     const APART: usize = 8;
     let mut blocks = vec![picture.enlarged(128 / picture.width().max(1))];
@@ -184,8 +209,8 @@ mod tests {
             assert!((map.iter().copied().fold(0.0, f32::max) - peak).abs() < 1e-5);
         }
         let sheet = sheet(&picture, &maps, 100);
-        // Eight and four maps of 16 pixels under the picture enlarged eight times.
-        assert_eq!((sheet.width(), sheet.height()), (128, 128 + 8 + 2 * 16 + 1 + 8 + 16));
+        // Eight and four maps of 32 pixels, three in a row, under the picture enlarged eight times.
+        assert_eq!((sheet.width(), sheet.height()), (128, 128 + 8 + (3 * 32 + 2) + 8 + (2 * 32 + 1)));
     }
 
     #[test]

@@ -62,6 +62,12 @@ impl Ablation {
         Self { name: String::new(), on: true, layer, gains, area: None }
     }
 
+    /// The same done to other maps: a control.
+    pub fn of(&self, maps: &[usize]) -> Self {
+        let gain = self.gains.values().next().copied().unwrap_or(0.0);
+        Self { gains: maps.iter().map(|&map| (map, gain)).collect(), ..self.clone() }
+    }
+
     /// Checks that a model has this layer and these maps.
     ///
     /// # Errors

@@ -17,9 +17,11 @@ use std::sync::Arc;
 use egui::{Key, KeyboardShortcut, Modifiers, Ui};
 
 use super::Start;
+use super::inside::{Inside, Part, ablation_sets};
 use crate::device::Compute;
+use crate::latent::boxes::Forgetting;
 use crate::latent::session::{Point, Session};
-use crate::model::{ModelConfig, Provenance, TensorFile, bundled};
+use crate::model::{Ablation, ModelConfig, Provenance, TensorFile, bundled};
 use files::{Answer, Files};
 use gallery::Gallery;
 use undo::Undo;
@@ -37,16 +39,24 @@ enum Tool {
     Directions,
     Plane,
     Photo,
+    Inside(Part),
 }
 
 impl Tool {
-    const ALL: [(Self, &'static str, &'static str); 6] = [
+    const ALL: [(Self, &'static str, &'static str); 9] = [
         (Self::Gallery, "Gallery", "Only the samples"),
         (Self::Arithmetic, "Arithmetic", "Add and take away what samples have in common (the paper's figure 7)"),
         (Self::Walk, "Walk", "From sample to sample through Z (figure 4)"),
         (Self::Directions, "Directions", "Sliders that change one thing of a sample"),
         (Self::Plane, "Plane", "Drag a point over the plane through three samples"),
         (Self::Photo, "Photo", "Find the z that draws a picture of your own"),
+        (Self::Inside(Part::Layers), "Layers", "Every layer's feature maps, and what each of them does"),
+        (
+            Self::Inside(Part::Forget),
+            "Forget",
+            "Find the filters that draw an object, and draw without them (figure 6)",
+        ),
+        (Self::Inside(Part::Discriminator), "Discriminator", "What its features look for, and its verdicts (figure 5)"),
     ];
 
     fn hint(self) -> &'static str {
@@ -56,7 +66,9 @@ impl Tool {
             Self::Walk => "Click samples: they are visited in this order.",
             Self::Directions => "Click the sample that the sliders move.",
             Self::Plane => "Click samples: they become the corner that is framed.",
-            Self::Photo => "",
+            Self::Photo | Self::Inside(Part::Forget) => "",
+            Self::Inside(Part::Layers) => "Click the sample whose layers are shown.",
+            Self::Inside(Part::Discriminator) => "Click the sample that is judged.",
         }
     }
 }
@@ -76,6 +88,9 @@ pub(super) struct Explorer {
     directions: directions::Found,
     corner: usize,
     photo: photo::Photo,
+    inside: Inside,
+    /// The ablations that the worker draws under.
+    ablated: Vec<Ablation>,
     /// Checkpoints of the run that the model belongs to.
     siblings: Vec<(u64, PathBuf)>,
     /// Whether the generator in training is explored as it learns.
@@ -109,6 +124,8 @@ impl Explorer {
             directions: directions::Found::default(),
             corner: 0,
             photo: photo::Photo::default(),
+            inside: Inside::new(compute.device.clone(), ctx),
+            ablated: Vec::new(),
             siblings: Vec::new(),
             following: false,
         }
@@ -127,6 +144,7 @@ impl Explorer {
     /// The generator in training in the run folder `run`, as it is now.
     pub fn follow(&mut self, run: PathBuf, generator: Arc<TensorFile>) {
         if self.following {
+            self.inside.follow(run.clone(), generator.clone());
             self.worker.send(Request::Follow(run, generator));
         }
     }
@@ -140,6 +158,10 @@ impl Explorer {
 
     /// Looks for the z of a picture.
     pub fn project(&mut self, path: PathBuf) {
+        if self.tool == Tool::Inside(Part::Discriminator) {
+            self.inside.judge(path);
+            return;
+        }
         self.tool = Tool::Photo;
         self.error = None;
         self.photo.start(&self.worker, path);
@@ -152,11 +174,18 @@ impl Explorer {
 
     /// Whether a dropped picture would be looked for in Z.
     pub fn wants_pictures(&self) -> bool {
-        self.tool == Tool::Photo
+        matches!(self.tool, Tool::Photo | Tool::Inside(Part::Discriminator))
+    }
+
+    /// Boxes over samples, for what is to be forgotten.
+    pub fn open_boxes(&mut self, path: PathBuf) {
+        self.tool = Tool::Inside(Part::Forget);
+        self.inside.open_boxes(path);
     }
 
     /// Takes in what other threads finished.
     pub fn receive(&mut self, ctx: &egui::Context) {
+        self.inside.receive(ctx, &mut self.session);
         while let Ok(answer) = self.files.answers().try_recv() {
             match answer {
                 Answer::Model(path) => self.open(path),
@@ -208,7 +237,15 @@ impl Explorer {
             self.session.model = path;
             // Sample numbers go on naming z's; what was found in the old model's layers does not.
             self.session.sliders.clear();
+            self.session.ablations.clear();
+            self.session.forget = Forgetting::default();
         }
+        if let Err(error) = self.session.check_inside(&config) {
+            self.error = Some(error.to_string());
+            self.session.ablations.clear();
+            self.session.forget = Forgetting::default();
+        }
+        self.inside.reopen();
         self.model = Some((config, provenance));
         self.views.forget();
         self.directions = directions::Found::default();
@@ -224,6 +261,12 @@ impl Explorer {
         }
         if ctx.input_mut(|input| input.consume_shortcut(&UNDO)) {
             self.undo.undo(&mut self.session);
+        }
+        if self.session.ablations != self.ablated && self.model.is_some() {
+            self.ablated = self.session.ablations.clone();
+            self.worker.send(Request::Ablate(self.ablated.clone()));
+            self.views.refresh();
+            self.gallery.refresh();
         }
         let before = self.session.model.clone();
         let train = egui::Panel::top("explore").show(ui, |ui| self.bar(ui, training)).inner;
@@ -247,6 +290,11 @@ impl Explorer {
             egui::CentralPanel::default().show(ui, |ui| self.samples(ui, config));
             return;
         }
+        if self.tool == Tool::Inside(Part::Forget) {
+            // It has samples of its own, which are drawn with everything in place.
+            egui::CentralPanel::default().show(ui, |ui| self.inside.ui(ui, Part::Forget, &mut self.session));
+            return;
+        }
         let width = ui.available_width();
         egui::Panel::left("samples").default_size(width * 0.36).size_range(220.0..=(width * 0.6).max(221.0)).show(
             ui,
@@ -266,6 +314,7 @@ impl Explorer {
                 Tool::Directions => self.directions(ui, config),
                 Tool::Plane => self.plane(ui, config),
                 Tool::Photo => self.photo(ui),
+                Tool::Inside(part) => self.inside.ui(ui, part, &mut self.session),
             });
         });
     }
@@ -281,10 +330,10 @@ impl Explorer {
     /// The samples of the gallery's seed that the tool at hand uses.
     fn chosen(&self) -> Vec<u64> {
         let points: Vec<&Point> = match self.tool {
-            Tool::Gallery | Tool::Photo => Vec::new(),
+            Tool::Gallery | Tool::Photo | Tool::Inside(Part::Forget) => Vec::new(),
             Tool::Arithmetic => self.session.trays.iter().flat_map(|tray| &tray.members).collect(),
             Tool::Walk => self.session.walk.keyframes.iter().collect(),
-            Tool::Directions => vec![&self.session.subject],
+            Tool::Directions | Tool::Inside(_) => vec![&self.session.subject],
             Tool::Plane => self.session.plane.iter().collect(),
         };
         let number = |point: &Point| match point {
@@ -303,7 +352,7 @@ impl Explorer {
             }
             Tool::Arithmetic => self.arithmetic.pick(&mut self.session, point),
             Tool::Walk => self.session.walk.keyframes.push(point),
-            Tool::Directions => self.session.subject = point,
+            Tool::Directions | Tool::Inside(_) => self.session.subject = point,
             Tool::Plane => {
                 self.session.plane[self.corner] = point;
                 self.corner = (self.corner + 1) % 3;
@@ -401,6 +450,7 @@ impl Explorer {
                     .on_hover_text("Explore the generator in training: everything is drawn again as it learns");
             }
             self.checkpoints(ui);
+            ablation_sets(ui, &mut self.session);
         });
         if let Some(error) = self.error.clone() {
             ui.horizontal_wrapped(|ui| {

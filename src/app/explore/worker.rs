@@ -12,7 +12,7 @@ use crate::image::{Picture, grid};
 use crate::latent;
 use crate::latent::directions::{self, Direction, Method};
 use crate::latent::project::{Encoder, Progress, Projection, Settings};
-use crate::model::{Model, ModelConfig, Provenance, TensorFile, siblings};
+use crate::model::{Ablation, Model, ModelConfig, Provenance, TensorFile, siblings};
 
 /// Samples of one texture, and its columns.
 pub(super) const CHUNK: u64 = 64;
@@ -64,6 +64,8 @@ pub(super) enum Request {
     Render { slot: Slot, z: Vec<Vec<f32>> },
     /// The strongest directions.
     Find(Method),
+    /// Draw everything under these.
+    Ablate(Vec<Ablation>),
     /// Look for the z of a picture.
     Project(PathBuf),
     /// Stop looking.
@@ -119,8 +121,16 @@ impl Worker {
                 let _ = outbox.send(reply);
                 ctx.request_repaint();
             };
-            Desk { device, model: None, encoder: None, gallery: Vec::new(), slots: Vec::new(), photo: None }
-                .serve(&inbox, &reply);
+            Desk {
+                device,
+                model: None,
+                encoder: None,
+                gallery: Vec::new(),
+                slots: Vec::new(),
+                photo: None,
+                ablations: Vec::new(),
+            }
+            .serve(&inbox, &reply);
         };
         if let Err(cause) = std::thread::Builder::new().name("explorer".into()).spawn(work) {
             let _ = answer.send(Reply::Failed(format!("the explorer's thread cannot be started: {cause}")));
@@ -141,9 +151,18 @@ struct Desk {
     gallery: Vec<(u64, u64)>,
     slots: Vec<(Slot, Vec<Vec<f32>>)>,
     photo: Option<(Picture, Projection)>,
+    ablations: Vec<Ablation>,
 }
 
 impl Desk {
+    /// Has the generator draw under the ablations that are its model's.
+    fn ablate(&mut self) {
+        if let Some(model) = &mut self.model {
+            let fitting = self.ablations.iter().filter(|ablation| ablation.check(model.config()).is_ok());
+            model.generator = model.generator.under(&fitting.cloned().collect::<Vec<_>>());
+        }
+    }
+
     fn serve(&mut self, inbox: &Receiver<Request>, reply: &dyn Fn(Reply)) {
         loop {
             let idle = self.gallery.is_empty() && self.slots.is_empty() && self.photo.is_none();
@@ -177,6 +196,7 @@ impl Desk {
                 let model = Model::open(&path, &self.device)?;
                 let (config, provenance) = (model.config().clone(), model.provenance.clone());
                 (self.model, self.encoder, self.photo) = (Some(model), None, None);
+                self.ablate();
                 self.gallery.clear();
                 self.slots.clear();
                 let siblings = siblings(&path);
@@ -187,6 +207,7 @@ impl Desk {
                 let (config, provenance) = (model.config().clone(), model.provenance.clone());
                 // A photograph's search goes on with the generator it began with.
                 (self.model, self.encoder) = (Some(model), None);
+                self.ablate();
                 reply(Reply::Followed { path, config, provenance });
             }
             Request::Draw { seed, chunk } => self.gallery.push((seed, chunk)),
@@ -215,6 +236,10 @@ impl Desk {
                     self.encoder = Some(encoder);
                     self.photo = Some((picture, photo?));
                 }
+            }
+            Request::Ablate(ablations) => {
+                self.ablations = ablations;
+                self.ablate();
             }
             Request::Cancel => self.photo = None,
         }
