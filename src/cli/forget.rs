@@ -10,7 +10,7 @@ use clap::Args;
 use super::inside::{LayerName, bar, layer_name, write_ablations};
 use super::{Exploration, Explored};
 use crate::dissect::effect::{Dose, Effect, Trial, dose, doses};
-use crate::dissect::object::{Activations, Found, find};
+use crate::dissect::object::{Activations, Found, find, fit_everything};
 use crate::dissect::segment::Finder;
 use crate::image::{Area, Picture, grid};
 use crate::latent::boxes::{Boxes, Forgetting, SAMPLES};
@@ -20,6 +20,8 @@ use crate::model::Ablation;
 const FRESH: u64 = 1_000_000;
 /// Fresh z's that a dose-response curve is measured on.
 const DOSED: usize = 200;
+/// Samples that the window shows with and without.
+const TOGGLED: usize = 64;
 /// Random controls that a score averages.
 const CONTROLS: u64 = 3;
 
@@ -120,7 +122,12 @@ impl Forget {
             self.figure(&exploration, &z, &objects, &found, &ablation)?.write_png(out)?;
         }
         let score = match &finder {
-            Some(finder) if self.score => Some(self.score(&exploration, &found, &ablation, finder)?),
+            Some(finder) if self.score => {
+                let began = Instant::now();
+                fit_everything(&activations, &objects);
+                let whole = began.elapsed().as_secs_f64();
+                Some(Score { whole_fit_seconds: whole, ..self.score(&exploration, &found, &ablation, finder)? })
+            }
             _ => None,
         };
         let summary = serde_json::json!({
@@ -238,6 +245,10 @@ impl Forget {
         let doses = doses(found.positive().max(ablation.gains.len()));
         let bar = bar(CONTROLS + 3 + doses.len() as u64, "measuring");
         let few = z[..z.len().min(DOSED)].to_vec();
+        let toggled = Trial::new(&exploration.model.generator, z[..z.len().min(TOGGLED)].to_vec(), None, None, device)?;
+        let began = Instant::now();
+        toggled.draw(ablation)?;
+        let toggle_ms = began.elapsed().as_secs_f64() * 1e3;
         let trial = Trial::new(&exploration.model.generator, z, None, Some(finder), device)?;
         let under = |ablation: &Ablation| {
             bar.inc(1);
@@ -255,7 +266,16 @@ impl Forget {
         }
         bar.finish_and_clear();
         let windows = trial.objects.iter().filter(|area| !area.is_empty()).count();
-        Ok(Score { fresh: self.count, windows, dropped, random: mean(&random), matched, curve })
+        Ok(Score {
+            fresh: self.count,
+            windows,
+            dropped,
+            random: mean(&random),
+            matched,
+            curve,
+            toggle_ms,
+            whole_fit_seconds: 0.0,
+        })
     }
 }
 
@@ -314,6 +334,10 @@ struct Score {
     random: Effect,
     matched: Effect,
     curve: Vec<Dose>,
+    /// What a toggle in the window waits for.
+    toggle_ms: f64,
+    /// The regression on every place of all samples.
+    whole_fit_seconds: f64,
 }
 
 impl Score {
@@ -339,6 +363,10 @@ impl Score {
             lines.push(row(&format!("{} filters", dose.dropped), &dose.found));
             lines.push(row("random", &dose.random));
         }
+        lines.push(format!(
+            "{TOGGLED} samples drawn anew in {:.0} ms; a fit of every place of all samples takes {:.2} s",
+            self.toggle_ms, self.whole_fit_seconds
+        ));
         lines.join("\n")
     }
 }

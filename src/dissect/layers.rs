@@ -154,7 +154,7 @@ pub fn lit(picture: &Picture, map: &[f32], side: usize) -> Picture {
     let (width, channels) = (picture.width(), picture.channels());
     let light = |pixel: usize| {
         let (x, y) = (pixel % width * side / width, pixel / width * side / picture.height());
-        0.15 + 0.85 * (map[y * side + x] / largest).clamp(0.0, 1.0)
+        0.15 + 0.85 * (map[y * side + x] / largest).clamp(0.0, 1.0).sqrt()
     };
     let pixels = picture.pixels().iter().enumerate().map(|(i, &byte)| (f32::from(byte) * light(i / channels)) as u8);
     Picture::new(width, picture.height(), channels, pixels.collect())

@@ -95,6 +95,16 @@ impl Activations {
     }
 }
 
+/// Fits every place of all samples at once, on the object or not: the largest regression there can be, for its time.
+pub fn fit_everything(activations: &Activations, objects: &BTreeMap<u64, Area>) -> Logistic {
+    let nowhere = Area::none(activations.side);
+    let truth: Vec<bool> = (0..activations.samples.len() as u64)
+        .flat_map(|number| objects.get(&number).unwrap_or(&nowhere).shares(activations.side))
+        .map(|share| share >= 0.5)
+        .collect();
+    Logistic::fit(&activations.samples.concat(), activations.maps, &truth)
+}
+
 /// A filter's part in the object.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Filter {

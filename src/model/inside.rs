@@ -173,17 +173,22 @@ mod tests {
                     }
                 };
                 let gradient = values(judge.lead_back(x.clone(), &unit, Rule::Plain, statistics));
-                let largest = (0..gradient.len()).max_by(|&a, &b| gradient[a].abs().total_cmp(&gradient[b].abs()));
-                for at in [largest.unwrap(), 40, 300] {
+                let mut order: Vec<usize> = (0..gradient.len()).collect();
+                order.sort_by(|&a, &b| gradient[b].abs().total_cmp(&gradient[a].abs()));
+                let agrees = |&&at: &&usize| {
                     let moved = |by: f32| {
                         let mut moved = values(x.clone());
                         moved[at] += by;
                         measure(Tensor::from_data(TensorData::new(moved, x.dims()), &Device::flex()))
                     };
-                    let slope = (moved(2e-3) - moved(-2e-3)) / 4e-3;
+                    let slope = (moved(5e-4) - moved(-5e-4)) / 1e-3;
                     let found = f64::from(gradient[at]);
-                    assert!((slope - found).abs() < 0.03 * found.abs() + 3e-3, "{unit:?} at {at}: {slope} {found}");
-                }
+                    (slope - found).abs() < 0.03 * found.abs() + 3e-3
+                };
+                // A step across a rectifier's kink, which a few pixels take, has no one slope.
+                let agreeing = order.iter().take(24).filter(agrees).count();
+                assert!(agreeing >= 20, "{unit:?}, {statistics}: {agreeing} of 24");
+                assert!(gradient[order[0]].abs() > 0.05, "{unit:?}: there is something to compare");
             }
         }
     }

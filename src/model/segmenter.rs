@@ -121,7 +121,9 @@ mod tests {
         let back = Segmenter::open(&path, &device).unwrap();
         assert_eq!(back.judge(x.clone()).dims(), [2, 1, 32, 32]);
         assert_eq!(back.judge(x.clone()).into_data(), segmenter.judge(x).into_data());
-        TensorFile::default().write(&path, false).unwrap();
+        let mut other = TensorFile::default();
+        other.tensors.insert("up1.weight".into(), (vec![1], vec![0.0]));
+        other.write(&path, false).unwrap();
         let error = Segmenter::open(&path, &device).unwrap_err().to_string();
         assert!(error.contains("windows.safetensors") && error.contains("segmenter.down1"), "{error}");
     }

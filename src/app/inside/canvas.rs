@@ -161,6 +161,7 @@ impl Canvas {
 fn place(ui: &mut Ui, image: egui::Image<'_>, side: f32, size: usize) -> (Scale, Response) {
     let (rect, response) = ui.allocate_exact_size(Vec2::splat(side), Sense::click_and_drag());
     image.paint_at(ui, rect);
+    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Image, true, "sample to be boxed"));
     (Scale { rect, zoom: side / size as f32, size: size as u32 }, response)
 }
 

@@ -195,18 +195,13 @@ impl Forget {
             if ui.button(">").on_hover_text("The next sample (Right)").clicked() {
                 self.at = (self.at + 1).min(last);
             }
-            let state = match all.boxes.get(&self.at).map(Vec::len) {
-                None => "not looked at",
-                Some(0) => "shows none",
-                Some(_) => "boxed",
-            };
-            ui.label(format!("sample {}: {state}", self.at));
+            ui.label(format!("sample {}", self.at));
             let mut none = all.boxes.get(&self.at).is_some_and(Vec::is_empty);
             let told = ui.checkbox(&mut none, "shows none");
             if told.on_hover_text("All of this sample is told apart from the object (N)").changed() {
                 set_none(all, self.at, none);
             }
-            ui.separator();
+            ui.add_space(8.0);
             ui.selectable_value(&mut self.paints, false, "Boxes")
                 .on_hover_text("Drag to draw; drag a box or its corner to move it; Delete removes the chosen one");
             ui.selectable_value(&mut self.paints, true, "Where")
