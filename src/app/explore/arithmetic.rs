@@ -8,7 +8,7 @@ use egui::{TextureHandle, Ui, Vec2};
 use super::Explorer;
 use super::drag::{Home, drop_zone};
 use super::turn::EXEMPLARS;
-use super::views::place;
+use super::views::{lines, place};
 use super::worker::Slot;
 use crate::app::texture::upload;
 use crate::image::Picture;
@@ -22,7 +22,7 @@ use crate::model::ModelConfig;
 pub(super) const AVERAGED: usize = 3;
 /// Side of a tray's pictures and of the results, in points.
 const SMALL: f32 = 60.0;
-const LARGE: f32 = 96.0;
+const LARGE: f32 = 88.0;
 
 /// What clicked samples go to.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -122,11 +122,13 @@ impl Explorer {
         self.hint_at_trays(ui);
         let narrow = ui.available_width() < 3.0 * LARGE + 480.0;
         ui.horizontal_top(|ui| {
-            ui.vertical(|ui| self.results(ui));
+            ui.vertical(|ui| {
+                self.results(ui);
+                self.in_pixels(ui);
+            });
             ui.add_space(12.0);
             ui.vertical(|ui| {
                 ui.set_max_width(220.0);
-                self.in_pixels(ui);
                 self.result_actions(ui, config);
             });
             if !narrow {
@@ -186,13 +188,17 @@ impl Explorer {
         }
         let texture = self.arithmetic.pixels.as_ref().and_then(|(_, _, texture)| texture.as_ref());
         let image = texture.map(|texture| egui::Image::new((texture.id(), Vec2::splat(LARGE))));
-        place(ui, image, LARGE, "pixel arithmetic", egui::Sense::hover());
+        ui.horizontal(|ui| {
+            // Beneath the result, as in the paper's figure.
+            ui.add_space(LARGE);
+            place(ui, image, LARGE, "pixel arithmetic", egui::Sense::hover());
+        });
     }
 
     fn trays(&mut self, ui: &mut Ui) {
         let (mut first, mut filled) = (0, 0);
         let mut gone = None;
-        ui.horizontal_wrapped(|ui| {
+        lines(ui, |ui| {
             for i in 0..self.session.trays.len() {
                 let members = self.session.trays[i].members.len();
                 if self.tray(ui, i, first, filled) {
@@ -218,7 +224,7 @@ impl Explorer {
         let (mut removed, mut gone) = (None, false);
         let (zone, dropped) = drop_zone(ui, active, |ui| {
             let width = SMALL * 3.0 + 14.0;
-            ui.set_min_size(Vec2::new(width, SMALL * 2.0 + 50.0));
+            ui.set_min_size(Vec2::new(width, SMALL * 2.0 + 34.0));
             ui.set_max_width(width);
             ui.vertical(|ui| {
                 ui.horizontal(|ui| {

@@ -111,9 +111,11 @@ impl Explorer {
         self.views.ask(&self.worker, Slot::Pointer, &self.plans.moved);
         ui.horizontal_top(|ui| {
             self.subject(ui);
-            ui.vertical(|ui| self.moved_actions(ui, config));
+            ui.vertical(|ui| {
+                self.moved_actions(ui, config);
+                self.large_strip(ui, config);
+            });
         });
-        self.large_strip(ui, config);
         ui.horizontal_wrapped(|ui| {
             for (source, name, about) in SOURCES {
                 ui.selectable_value(&mut self.directions.source, source, name).on_hover_text(about);
@@ -238,7 +240,7 @@ impl Explorer {
             strips(start, std::slice::from_ref(direction), &STRIP)
         });
         self.views.ask(&self.worker, Slot::Strip, z);
-        let side = ((ui.available_width() - 40.0) / STRIP.len() as f32).clamp(40.0, 112.0);
+        let side = ((ui.available_width() - 36.0) / STRIP.len() as f32).clamp(32.0, 112.0);
         ui.horizontal(|ui| {
             ui.spacing_mut().item_spacing.x = 4.0;
             for (i, amount) in STRIP.into_iter().enumerate() {
@@ -277,7 +279,7 @@ impl Explorer {
             ui.spacing_mut().item_spacing.x = 6.0;
             let own = self.directions.source == Source::Own;
             let reserved = if own { 240.0 } else { 116.0 };
-            ui.spacing_mut().slider_width = (ui.available_width() - reserved).clamp(60.0, 320.0);
+            ui.spacing_mut().slider_width = (ui.available_width() - reserved).clamp(60.0, 480.0);
             let slider = egui::Slider::new(&mut next, -3.0..=3.0).fixed_decimals(1);
             ui.add(slider).on_hover_text("Standard deviations; type a number for more");
             if ui.add_enabled(now != 0.0, egui::Button::new("Reset").small()).clicked() {

@@ -91,16 +91,17 @@ pub(super) fn drop_zone<R>(
     framed: bool,
     contents: impl FnOnce(&mut Ui) -> R,
 ) -> (egui::InnerResponse<R>, Option<Carried>) {
-    let visuals = ui.visuals();
-    let stroke = if framed {
-        egui::Stroke::new(2.0, visuals.selection.bg_fill)
-    } else {
-        visuals.widgets.noninteractive.bg_stroke
+    let inner = egui::Frame::group(ui.style()).show(ui, contents);
+    // Painted over the frame, so that nothing moves when it changes.
+    let colour = match (Carried::hovers(&inner.response), framed) {
+        (true, _) => Some(ui.visuals().warn_fg_color),
+        (false, true) => Some(ui.visuals().selection.bg_fill),
+        (false, false) => None,
     };
-    let inner = egui::Frame::group(ui.style()).stroke(stroke).show(ui, contents);
-    if Carried::hovers(&inner.response) {
-        let stroke = egui::Stroke::new(2.0, ui.visuals().warn_fg_color);
-        ui.painter().rect_stroke(inner.response.rect, 4.0, stroke, egui::StrokeKind::Inside);
+    if let Some(colour) = colour {
+        let rounding = ui.visuals().widgets.noninteractive.corner_radius;
+        let stroke = egui::Stroke::new(2.0, colour);
+        ui.painter().rect_stroke(inner.response.rect, rounding, stroke, egui::StrokeKind::Inside);
     }
     let dropped = Carried::dropped(&inner.response);
     (inner, dropped)

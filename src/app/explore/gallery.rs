@@ -26,8 +26,10 @@ const SIDES: std::ops::RangeInclusive<f32> = 24.0..=256.0;
 const GAP: f32 = 4.0;
 
 pub(super) struct Gallery {
-    /// Side of a sample, in points.
+    /// The side of a sample that is wished for, and the one that fills the rows, in points.
+    wish: f32,
     cell: f32,
+    width: f32,
     seed: u64,
     sheets: BTreeMap<u64, TextureHandle>,
     asked: Vec<u64>,
@@ -60,7 +62,9 @@ enum Target {
 impl Default for Gallery {
     fn default() -> Self {
         Self {
+            wish: 80.0,
             cell: 80.0,
+            width: 80.0,
             seed: 1,
             sheets: BTreeMap::new(),
             asked: Vec::new(),
@@ -112,7 +116,7 @@ impl Gallery {
                 .labelled_by(label.id)
                 .on_hover_text("Sample number i of seed s is the same z in any window and on the command line");
             let label = ui.label("Go to");
-            let field = egui::TextEdit::singleline(&mut self.number).hint_text("number").desired_width(60.0);
+            let field = egui::TextEdit::singleline(&mut self.number).hint_text("number").desired_width(72.0);
             let field = ui.add(field).labelled_by(label.id);
             if ui.ctx().input_mut(|input| input.consume_shortcut(&GO_TO)) {
                 field.request_focus();
@@ -123,10 +127,10 @@ impl Gallery {
             field.on_hover_text(format!("A sample's number, then Enter ({})", ui.ctx().format_shortcut(&GO_TO)));
             let label = ui.label("Zoom");
             ui.spacing_mut().slider_width = 70.0;
-            let mut cell = self.cell;
-            let zoom = ui.add(egui::Slider::new(&mut cell, SIDES).show_value(false)).labelled_by(label.id);
+            let mut wish = self.wish;
+            let zoom = ui.add(egui::Slider::new(&mut wish, SIDES).show_value(false)).labelled_by(label.id);
             if zoom.on_hover_text("Ctrl and the wheel, a pinch, or + and - do the same").changed() {
-                self.zoom(cell, 0.0, self.top);
+                self.zoom(wish, 0.0, self.top);
             }
         });
     }
@@ -140,11 +144,17 @@ impl Gallery {
     }
 
     /// Changes the size of samples; `kept` stays `rows` (of the old size) below the upper edge.
-    fn zoom(&mut self, cell: f32, rows: f32, kept: u64) {
-        let cell = cell.clamp(*SIDES.start(), *SIDES.end());
-        let rows = rows * (self.cell + GAP) / (cell + GAP);
-        self.cell = cell;
-        self.target = Some(Target::At(kept, rows));
+    fn zoom(&mut self, wish: f32, rows: f32, kept: u64) {
+        let before = self.cell;
+        self.wish = wish.clamp(*SIDES.start(), *SIDES.end());
+        self.fill();
+        self.target = Some(Target::At(kept, rows * (before + GAP) / (self.cell + GAP)));
+    }
+
+    /// As many samples in a row as there is room for at the size that is wished for, made to fill it.
+    fn fill(&mut self) {
+        self.columns = ((self.width + GAP) / (self.wish + GAP)).floor().max(1.0) as u64;
+        self.cell = ((self.width + GAP) / self.columns as f32 - GAP).floor().max(8.0);
     }
 
     /// Draws the samples of `seed`, the `chosen` ones framed; returns the one that was clicked. `keys` tells whether the
@@ -172,12 +182,16 @@ impl Gallery {
         if over {
             self.pinch(ui, area);
         }
-        let columns = ((area.width() - 12.0 + GAP) / (self.cell + GAP)).floor().max(1.0) as u64;
-        if columns != self.columns && self.target.is_none() {
-            // The window changed: what was at the top stays there.
-            self.target = Some(Target::At(self.top, 0.0));
+        let (width, before) = (area.width() - 12.0, self.columns);
+        if width != self.width {
+            self.width = width;
+            self.fill();
+            if self.columns != before && self.target.is_none() {
+                // What was at the top stays there.
+                self.target = Some(Target::At(self.top, 0.0));
+            }
         }
-        self.columns = columns;
+        let columns = self.columns;
         self.page = ((area.height() / (self.cell + GAP)) as u64).max(1);
         let mut scroll = egui::ScrollArea::vertical().auto_shrink(false);
         if let Some(offset) = self.scroll_target() {
@@ -242,7 +256,7 @@ impl Gallery {
         let height = ui.input(|input| input.pointer.hover_pos()).map_or(0.0, |at| at.y - area.top());
         let rows = (height / (self.cell + GAP)).max(0.0);
         let kept = self.top.saturating_add(rows as u64 * self.columns);
-        self.zoom(self.cell * factor, rows.floor(), kept);
+        self.zoom(self.wish * factor, rows.floor(), kept);
     }
 
     /// Moves the framed sample; returns it when it is taken.
@@ -269,7 +283,7 @@ impl Gallery {
             }
             for (keys, factor) in [([Key::Plus, Key::Equals], 1.2), ([Key::Minus, Key::Minus], 1.0 / 1.2)] {
                 if keys.into_iter().any(|key| input.consume_key(plain, key)) {
-                    self.zoom(self.cell * factor, 0.0, self.top);
+                    self.zoom(self.wish * factor, 0.0, self.top);
                 }
             }
             if input.consume_key(plain, Key::Enter) {
@@ -298,7 +312,8 @@ impl Gallery {
     }
 
     fn ask(&mut self, worker: &Worker, chunk: u64) {
-        if !self.sheets.contains_key(&chunk) && !self.asked.contains(&chunk) {
+        let missing = !self.sheets.contains_key(&chunk) && !self.asked.contains(&chunk);
+        if self.stale.remove(&chunk) || missing {
             self.asked.push(chunk);
             worker.send(Request::Draw { seed: self.seed, chunk });
         }
@@ -313,11 +328,8 @@ impl Gallery {
         chosen: bool,
     ) -> bool {
         let chunk = number / CHUNK;
-        if self.stale.remove(&chunk) {
-            worker.send(Request::Draw { seed: self.seed, chunk });
-        }
+        self.ask(worker, chunk);
         let Some(image) = self.image(number, self.cell) else {
-            self.ask(worker, chunk);
             place(ui, None, self.cell, "", Sense::hover());
             return false;
         };
@@ -334,7 +346,9 @@ impl Gallery {
         }
         if shown.hovered() && self.near.as_ref().is_none_or(|(of, _)| *of != number) {
             let near = self.nearest(config, number);
-            near.iter().for_each(|number| self.ask(worker, number / CHUNK));
+            for number in &near {
+                self.ask(worker, number / CHUNK);
+            }
             self.near = Some((number, near));
         }
         let clicked = shown.clicked();
@@ -398,10 +412,15 @@ mod tests {
         gallery.number = "no number".into();
         gallery.go_to_typed();
         assert!(gallery.target.is_none());
-        (gallery.first_row, gallery.cell) = (0, 96.0);
+        // Ten to a row, then twenty.
+        gallery = Gallery { width: 996.0, ..gallery };
+        gallery.zoom(96.0, 0.0, 0);
+        gallery.first_row = 0;
+        assert_eq!((gallery.columns, gallery.cell), (10, 96.0));
         gallery.zoom(46.0, 2.0, 400);
+        assert_eq!((gallery.columns, gallery.cell), (20, 46.0));
         let offset = gallery.scroll_target().unwrap();
-        assert_eq!(offset, 40.0 * 50.0 - 2.0 * 100.0, "the same sample at the same height");
+        assert_eq!(offset, 20.0 * 50.0 - 2.0 * 100.0, "the same sample at the same height");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use egui::{Align2, Color32, FontId, Key, Modifiers, Pos2, Rect, Response, Sense,
 use super::Explorer;
 use super::drag::drop_zone;
 use super::plans::{Kept, LAND};
+use super::views::lines;
 use super::worker::Slot;
 use crate::latent::arithmetic;
 use crate::latent::directions::{Direction, Method};
@@ -69,6 +70,7 @@ impl Explorer {
             self.pad_keys(ui);
         }
         self.choice(ui);
+        ui.weak("Drag a point, or click where the framed one should go; a double click makes another.");
         let room = ui.available_size();
         let side = room.y.min(room.x - 236.0).clamp(180.0, 900.0);
         ui.horizontal_top(|ui| {
@@ -83,7 +85,7 @@ impl Explorer {
 
     /// What the map shows: a plane through samples, or two directions.
     fn choice(&mut self, ui: &mut Ui) {
-        ui.horizontal_wrapped(|ui| {
+        lines(ui, |ui| {
             let directions = self.session.axes.is_some();
             if ui.selectable_label(!directions, "Through samples").clicked() {
                 self.session.axes = None;
@@ -160,9 +162,7 @@ impl Explorer {
         let pointer = response.hover_pos().or_else(|| response.interact_pointer_pos());
         let resting = pointer.filter(|_| !response.dragged());
         let hovered = resting.map(|at| place(rect, at));
-        response.on_hover_cursor(egui::CursorIcon::Crosshair).on_hover_text_at_pointer(
-            "Drag a point, or click where the framed one should go. Double click for another point (N)",
-        );
+        response.on_hover_cursor(egui::CursorIcon::Crosshair);
         hovered
     }
 

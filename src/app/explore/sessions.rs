@@ -147,11 +147,12 @@ impl Explorer {
             self.session = Session { seed: self.session.seed, ..Session::new(path.clone()) };
             self.file = None;
         }
+        // Sample numbers go on naming z's; what was found in another model's layers does not, save in another checkpoint
+        // of the same run.
+        let run = |path: &Path| path.ancestors().find(|folder| folder.ends_with("checkpoints")).map(Path::to_owned);
+        let same_run = |one: &Path, other: &Path| run(one).is_some_and(|of| run(other) == Some(of));
         if self.session.model != path {
-            // Sample numbers go on naming z's; what was found in another model's layers does not, save in another
-            // checkpoint of the same run.
-            let run = |path: &Path| path.ancestors().find(|folder| folder.ends_with("checkpoints")).map(Path::to_owned);
-            if run(&path).is_none_or(|run_of| run(&self.session.model) != Some(run_of)) {
+            if !same_run(&path, &self.session.model) {
                 self.session.sliders.clear();
                 self.session.axes = None;
             }
@@ -162,7 +163,8 @@ impl Explorer {
         if first || unchanged {
             self.undo.rebase(&self.session);
         }
-        let alike = self.model.as_ref().is_some_and(|(old, _)| *old == config);
+        let alike = self.model.as_ref().is_some_and(|(old, _)| *old == config)
+            && self.explored.as_ref().is_some_and(|explored| same_run(&path, explored));
         self.explored = Some(path);
         self.model = Some((config, provenance));
         self.directions = directions::Found::default();

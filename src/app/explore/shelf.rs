@@ -14,15 +14,11 @@ impl Explorer {
     /// The kept points; what is dragged here is kept.
     pub(super) fn shelf(&mut self, ui: &mut Ui) {
         self.views.ask(&self.worker, Slot::Shelf, &self.plans.shelf);
-        let dragging = egui::DragAndDrop::has_payload_of_type::<Carried>(ui.ctx());
-        if self.session.shelf.is_empty() && !dragging {
-            return;
-        }
         let (mut picked, mut removed, mut renamed) = (None, None, None);
         let shelf = ui.horizontal_wrapped(|ui| {
             ui.label("Kept:").on_hover_text("Drag samples here to keep them; right click for their names");
             if self.session.shelf.is_empty() {
-                ui.weak("let it go here to keep it");
+                ui.weak("drag samples here to use them later");
             }
             for (i, point) in self.session.shelf.iter().enumerate() {
                 let response = self.views.point(ui, Slot::Shelf, i, SIDE, point, None);

@@ -6,6 +6,7 @@ use super::Explorer;
 use super::arithmetic::AVERAGED;
 use super::drag::{Home, drop_zone};
 use super::plans::TURN_STEPS;
+use super::views::lines;
 use super::worker::Slot;
 use crate::latent::session::Point;
 
@@ -26,7 +27,7 @@ impl Explorer {
     pub(super) fn turn(&mut self, ui: &mut Ui) {
         self.views.ask(&self.worker, Slot::Sides, &self.plans.sides);
         self.views.ask(&self.worker, Slot::Turn, &self.plans.turn);
-        ui.horizontal_wrapped(|ui| {
+        lines(ui, |ui| {
             let mut first = 0;
             for (i, side) in SIDES.into_iter().enumerate() {
                 let points = match i {

@@ -147,3 +147,8 @@ pub(super) fn place(
         }
     }
 }
+
+/// From left to right, in as many lines as it takes, all aligned at their upper edge.
+pub(super) fn lines<R>(ui: &mut Ui, contents: impl FnOnce(&mut Ui) -> R) -> R {
+    ui.with_layout(egui::Layout::left_to_right(egui::Align::TOP).with_main_wrap(true), contents).inner
+}

@@ -67,7 +67,7 @@ impl Explorer {
         self.transport(ui, legs);
         ui.horizontal_top(|ui| {
             let rows = self.plans.walk.legs();
-            let room = (ui.available_height() - METER - 110.0).max(160.0);
+            let room = (ui.available_height() - METER - 84.0).max(160.0);
             let wide = ui.available_width();
             let side = room.min(wide * 0.34).clamp(140.0, 420.0);
             ui.vertical(|ui| self.playhead(ui, side));
@@ -229,12 +229,12 @@ impl Explorer {
             1 => "One sudden jump: a sign of memorised pictures (section 6.1).".to_owned(),
             count => format!("{count} sudden jumps: a sign of memorised pictures (section 6.1)."),
         };
-        ui.label(verdict);
+        ui.label(verdict).on_hover_text("Plotted: how much each frame changes the picture. Steps of over three times the median are jumps");
         let at = |i: usize| (i as f64 + 0.5) / STEPS as f64;
         let points: Vec<[f64; 2]> = changes.iter().enumerate().map(|(i, c)| [at(i), f64::from(*c)]).collect();
         let plot = Plot::new("changes").height(METER).include_y(0.0).allow_scroll(false).show_grid(false);
-        plot.x_axis_label("keyframe").y_axis_label("change per step").show(ui, |plot| {
-            plot.line(Line::new("change", PlotPoints::from(points)));
+        plot.x_axis_label("keyframe").show(ui, |plot| {
+            plot.line(Line::new("change", PlotPoints::from(points)).color(egui::Color32::from_rgb(90, 160, 230)));
             plot.vline(VLine::new("here", f64::from(self.walk.time)));
             for jump in jumps {
                 plot.vline(VLine::new("jump", at(jump)).color(egui::Color32::RED));
