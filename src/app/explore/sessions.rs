@@ -112,16 +112,26 @@ impl Explorer {
     /// A model was opened.
     pub(super) fn on_opened(&mut self, reply: Reply) {
         let Reply::Opened { path, config, provenance, siblings, session } = reply else { return };
+        let mut undoable = true;
         if let Some(session) = session {
             let file = self.opening.take().and_then(|opening| opening.file);
             self.notice = session.learnt_since(&provenance);
-            self.session = *session;
             if let Some(file) = &file {
+                // The session before can be gone back to; there is none before the one that is restored at the start.
+                self.undo.note(&self.session);
                 self.files.remember(file);
+            } else {
+                undoable = false;
             }
+            self.session = *session;
             self.file = file;
+        } else if self.model.is_none() {
+            undoable = false;
         }
         self.opened(path, config, provenance);
+        if !undoable {
+            self.undo.rebase(&self.session);
+        }
         self.siblings = siblings;
     }
 
@@ -139,8 +149,6 @@ impl Explorer {
     }
 
     fn opened(&mut self, path: PathBuf, config: ModelConfig, provenance: Provenance) {
-        let first = self.model.is_none();
-        let before = self.session.clone();
         if let Err(error) = self.session.check_width(config.z_dim) {
             // The z's of another model mean nothing to this one.
             self.notice = Some(format!("A new session was begun, since {error}. Undo brings the old one back"));
@@ -158,10 +166,13 @@ impl Explorer {
             }
             self.session.model.clone_from(&path);
         }
-        self.session.made_with = Some(MadeWith { config: config.clone(), provenance: provenance.clone() });
-        let unchanged = Session { made_with: self.session.made_with.clone(), ..before } == self.session;
-        if first || unchanged {
+        let made_with = Some(MadeWith { config: config.clone(), provenance: provenance.clone() });
+        if self.session == *self.undo.now() {
+            // Only what the model is was learnt: nobody changed anything.
+            self.session.made_with = made_with;
             self.undo.rebase(&self.session);
+        } else {
+            self.session.made_with = made_with;
         }
         let alike = self.model.as_ref().is_some_and(|(old, _)| *old == config)
             && self.explored.as_ref().is_some_and(|explored| same_run(&path, explored));

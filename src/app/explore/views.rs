@@ -142,6 +142,9 @@ pub(super) fn place(
         Some(image) => ui.add(image.sense(sense).alt_text(name.to_owned())),
         None => {
             let (rect, response) = ui.allocate_exact_size(Vec2::splat(side), sense);
+            if !name.is_empty() {
+                response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Image, true, name));
+            }
             ui.painter().rect_filled(rect, 2.0, ui.visuals().faint_bg_color);
             response
         }
@@ -150,5 +153,7 @@ pub(super) fn place(
 
 /// From left to right, in as many lines as it takes, all aligned at their upper edge.
 pub(super) fn lines<R>(ui: &mut Ui, contents: impl FnOnce(&mut Ui) -> R) -> R {
-    ui.with_layout(egui::Layout::left_to_right(egui::Align::TOP).with_main_wrap(true), contents).inner
+    let size = egui::vec2(ui.available_size_before_wrap().x, ui.spacing().interact_size.y);
+    let layout = egui::Layout::left_to_right(egui::Align::TOP).with_main_wrap(true);
+    ui.allocate_ui_with_layout(size, layout, contents).inner
 }

@@ -11,7 +11,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use crate::data;
 use crate::image::{Picture, grid};
 use crate::latent;
-use crate::latent::directions::{self, Direction, Method};
+use crate::latent::directions::{self, Direction, Effects, Method};
 use crate::latent::project::{Encoder, Fitting, Progress, Projection, Settings};
 use crate::latent::session::Session;
 use crate::model::{Model, ModelConfig, Provenance, Statistics, TensorFile, siblings};
@@ -23,8 +23,9 @@ pub(super) const COLUMNS: usize = 8;
 const BREATH: usize = 8;
 /// Steps of a photograph's projection between two looks at the inbox.
 const SLICE: usize = 2;
-/// Directions found at once.
+/// Directions found at once, and the seed of the samples they are found on.
 const DIRECTIONS: usize = 12;
+const SEED: u64 = 1;
 
 /// z's to be drawn, shared with whoever asked for them.
 pub(super) type Zs = Arc<[Vec<f32>]>;
@@ -148,7 +149,7 @@ impl Worker {
                 let _ = outbox.send(reply);
                 ctx.request_repaint();
             };
-            Desk { device, model: None, encoder: None, gallery: Vec::new(), slots: Vec::new(), photo: Photo::None }
+            Desk { device, model: None, encoder: None, gallery: Vec::new(), slots: Vec::new(), effects: None, photo: Photo::None }
                 .serve(&inbox, &reply);
         };
         if let Err(cause) = std::thread::Builder::new().name("explorer".into()).spawn(work) {
@@ -198,6 +199,8 @@ struct Desk {
     encoder: Option<Encoder>,
     gallery: Vec<Job<(u64, u64)>>,
     slots: Vec<Job<Slot>>,
+    /// The search for the coordinates that matter, which takes a while.
+    effects: Option<Effects>,
     photo: Photo,
 }
 
@@ -206,7 +209,8 @@ impl Desk {
         let mut waiting = VecDeque::new();
         loop {
             waiting.extend(inbox.try_iter());
-            let idle = self.gallery.is_empty() && self.slots.is_empty() && matches!(self.photo, Photo::None);
+            let drawing = !self.gallery.is_empty() || !self.slots.is_empty();
+            let idle = !drawing && self.effects.is_none() && matches!(self.photo, Photo::None);
             if waiting.is_empty() && idle {
                 match inbox.recv() {
                     Ok(request) => waiting.push_back(request),
@@ -228,7 +232,7 @@ impl Desk {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => reply(Reply::Failed(format!("{error:#}"))),
                 Err(_) => {
-                    (self.photo, self.encoder) = (Photo::None, None);
+                    (self.photo, self.encoder, self.effects) = (Photo::None, None, None);
                     self.slots.clear();
                     self.gallery.clear();
                     reply(Reply::Failed("the device failed while drawing; open the model again".to_owned()));
@@ -265,9 +269,12 @@ impl Desk {
                 self.slots.retain(|job| job.what != slot);
                 self.slots.push(Job::new(slot, z));
             }
+            Request::Find(Method::Raw) => {
+                self.effects = self.model.as_ref().map(|model| Effects::new(model.config(), SEED));
+            }
             Request::Find(method) => {
                 if let Some(model) = &self.model {
-                    let directions = directions::find(&model.generator, method, DIRECTIONS, 1, &self.device)?;
+                    let directions = directions::find(&model.generator, method, DIRECTIONS, SEED, &self.device)?;
                     reply(Reply::Found { method, directions });
                 }
             }
@@ -291,6 +298,7 @@ impl Desk {
         (self.model, self.encoder, self.photo) = (Some(model), None, Photo::None);
         self.gallery.clear();
         self.slots.clear();
+        self.effects = None;
         let siblings = siblings(path);
         Ok(Reply::Opened { path: path.to_owned(), config, provenance, siblings, session })
     }
@@ -311,7 +319,7 @@ impl Desk {
         Ok(())
     }
 
-    /// The most urgent piece of work: what the pointer waits for, then the gallery, then a photograph.
+    /// The most urgent piece of work: what the pointer waits for, then the gallery, then what takes long.
     fn work(&mut self, reply: &dyn Fn(Reply)) -> anyhow::Result<()> {
         let Some(model) = &self.model else {
             self.gallery.clear();
@@ -331,6 +339,12 @@ impl Desk {
                 reply(Reply::Drawn { seed, chunk, sheet: grid(&job.drawn, COLUMNS, 0) });
             } else {
                 self.gallery.push(job);
+            }
+        } else if let Some(mut effects) = self.effects.take() {
+            if effects.step(&model.generator, &self.device)? {
+                reply(Reply::Found { method: Method::Raw, directions: effects.strongest(DIRECTIONS) });
+            } else {
+                self.effects = Some(effects);
             }
         } else if let Err(error) = self.search(reply) {
             reply(Reply::NotProjected(format!("{error:#}")));
