@@ -71,6 +71,12 @@ impl Settings {
         }
     }
 
+    /// Shows the learning rates in force.
+    pub fn use_rates(&mut self, rates: Rates) {
+        self.config.train.generator_rate = rates.generator;
+        self.config.train.discriminator_rate = rates.discriminator;
+    }
+
     /// Offers to go on with the run in `folder`, whose settings are at hand.
     pub fn offer_resume(&mut self, folder: &Path) {
         self.folder = folder.to_string_lossy().into_owned();

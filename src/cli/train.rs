@@ -57,6 +57,12 @@ pub(super) struct Train {
     /// Adam's learning rate, for both networks (the paper: 2e-4; 1e-3 is too high)
     #[arg(long)]
     lr: Option<f64>,
+    /// The generator's learning rate alone
+    #[arg(long, value_name = "RATE")]
+    generator_lr: Option<f64>,
+    /// The discriminator's learning rate alone
+    #[arg(long, value_name = "RATE")]
+    discriminator_lr: Option<f64>,
     /// Decides weights, order and every z
     #[arg(long)]
     seed: Option<u64>,
@@ -103,8 +109,8 @@ impl Train {
         set(&mut model.base, &self.base);
         set(&mut model.prior, &self.prior);
         set(&mut train.batch, &self.batch);
-        set(&mut train.generator_rate, &self.lr);
-        set(&mut train.discriminator_rate, &self.lr);
+        set(&mut train.generator_rate, &self.generator_lr.or(self.lr));
+        set(&mut train.discriminator_rate, &self.discriminator_lr.or(self.lr));
         if self.batch_stats {
             model.sampling = Statistics::Batch;
         }
@@ -165,6 +171,10 @@ impl Train {
                     if step > 0 {
                         say(&bar, &format!("resumed after step {step}"));
                     }
+                }
+                Event::Rates(rates) => {
+                    let (generator, discriminator) = (rates.generator, rates.discriminator);
+                    say(&bar, &format!("learning rates: generator {generator}, discriminator {discriminator}"));
                 }
                 Event::Stepped(progress) => {
                     bar.set_position(progress.metrics.step);
