@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::Args;
 
+use super::score::Score;
 use super::{Exploration, Explored, Numbers};
 use crate::image::{Picture, grid};
 use crate::latent::arithmetic::{self, Figure, Term};
@@ -15,7 +16,7 @@ pub(super) struct Arithmetic {
     #[command(flatten)]
     explored: Explored,
     /// Samples whose average is added, such as 3,17,42; may be given several times
-    #[arg(long, value_name = "NUMBERS", required_unless_present_any = ["from", "session"])]
+    #[arg(long, value_name = "NUMBERS", required_unless_present_any = ["from", "session", "score"])]
     plus: Vec<Numbers>,
     /// Samples whose average is taken away; may be given several times
     #[arg(long, value_name = "NUMBERS")]
@@ -36,20 +37,26 @@ pub(super) struct Arithmetic {
     #[arg(long)]
     normalise: bool,
     /// The figure, a PNG
-    #[arg(long, value_name = "FIGURE.png")]
-    out: PathBuf,
+    #[arg(long, value_name = "FIGURE.png", required_unless_present = "score")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    score: Score,
 }
 
 impl Arithmetic {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let exploration = self.explored.open()?;
+        if self.score.asked() {
+            return self.score.run(&exploration, &self.explored.common, self.out.as_deref());
+        }
+        let out = self.out.as_deref().context("name the figure's file with --out")?;
         let draw = |z: &[Vec<f32>]| exploration.draw(z);
         if let (Some(from), Some(to)) = (&self.from, &self.to) {
             let samples = |numbers: &Numbers| exploration.samples(numbers.0.iter().copied());
             let rows = arithmetic::turn(&samples(from), &samples(to), &samples(&self.on), self.steps.max(2))?;
-            grid(&draw(&rows.concat())?, self.steps.max(2), 2).write_png(&self.out)?;
-            let summary = serde_json::json!({ "out": self.out, "rows": rows.len(), "steps": self.steps.max(2) });
-            return self.explored.common.print(&summary, || format!("{} rows in {}", rows.len(), self.out.display()));
+            grid(&draw(&rows.concat())?, self.steps.max(2), 2).write_png(out)?;
+            let summary = serde_json::json!({ "out": out, "rows": rows.len(), "steps": self.steps.max(2) });
+            return self.explored.common.print(&summary, || format!("{} rows in {}", rows.len(), out.display()));
         }
         let terms = self.terms(&exploration);
         let mut z = arithmetic::result(&terms)?;
@@ -69,8 +76,8 @@ impl Arithmetic {
             trays.iter().map(|(minus, pictures, _)| (*minus, pictures.clone())).collect();
         let Some(pixels) = arithmetic::in_pixels(&exemplars) else { bail!("there is nothing to add up") };
         let results = draw(&arithmetic::neighbourhood(&z, exploration.seed))?;
-        Figure { trays, results, pixels }.sheet().write_png(&self.out)?;
-        let summary = serde_json::json!({ "out": self.out, "fit": fit, "normalised": self.normalise, "z": z });
+        Figure { trays, results, pixels }.sheet().write_png(out)?;
+        let summary = serde_json::json!({ "out": out, "fit": fit, "normalised": self.normalise, "z": z });
         self.explored.common.print(&summary, || {
             let warning = match (fit.outside(), self.normalise) {
                 (true, false) => "; this is outside what the generator was trained on: --normalise brings it back",
@@ -78,7 +85,7 @@ impl Arithmetic {
             };
             format!(
                 "{}: the result is {:.2} long where the prior's z's are {:.2} ({:+.1} standard deviations){warning}",
-                self.out.display(),
+                out.display(),
                 fit.norm,
                 fit.expected,
                 fit.deviations

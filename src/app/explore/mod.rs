@@ -4,6 +4,7 @@ mod arithmetic;
 mod directions;
 mod files;
 mod gallery;
+mod measure;
 mod pad;
 mod photo;
 mod undo;
@@ -25,6 +26,8 @@ use gallery::Gallery;
 use undo::Undo;
 use views::{Views, cell};
 use worker::{Reply, Request, Slot, Worker};
+
+pub use measure::{GALLERY, Latency, LatencyError, latency};
 
 const UNDO: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key::Z);
 const REDO: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND.plus(Modifiers::SHIFT), Key::Z);
