@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::{Common, Exploration};
 use crate::evaluate::statistics::{Estimate, Share};
 use crate::evaluate::triples::{EXEMPLARS, OfAttribute};
-use crate::evaluate::{Attribute, Doing, Fitting, Report, Settings, figure, score};
+use crate::evaluate::{Attribute, Doing, Fitting, Report, Seen, Settings, Way, figure, score};
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Score")]
@@ -92,26 +92,25 @@ fn text(report: &Report, out: Option<(&Path, usize)>) -> String {
         let _ = writeln!(text, "{written}");
     };
     line(format!(
-        "The judge, tried on {} faces that it did not learn from: right as rendered, disturbed, and of those disturbed \
-         that it is sure of; and the share of the samples that it is sure of",
+        "The judge, on {} faces that it did not learn from: right as rendered, right disturbed, right where sure of \
+         disturbed ones",
         report.judge.faces
     ));
-    for (told, sure) in report.judge.told.iter().zip(&report.sure) {
-        let correlation = told.correlation.map_or(String::new(), |r| format!("  correlation {r:.3}"));
-        line(format!(
-            "  {:<8} {:>7} {:>7} {:>7}   {:5.1} %{correlation}",
-            told.attribute.name(),
-            percent(told.clean),
-            percent(told.disturbed),
-            percent(told.sure),
-            sure * 1e2,
-        ));
+    for told in &report.judge.told {
+        let correlation = told.correlation.map_or(String::new(), |r| format!("   correlation {r:.3}"));
+        let shares = [told.clean, told.disturbed, told.sure].map(|share| format!("{:>8}", percent(share)));
+        line(format!("  {:<8} {}{correlation}", told.attribute.name(), shares.concat()));
+    }
+    line(format!("\nWhat it sees in {} samples of seed {}", report.settings.samples, report.settings.seed));
+    for Seen { attribute, sure, values } in &report.seen {
+        let named = attribute.values().iter().zip(values);
+        let named: Vec<_> = named.map(|(name, count)| format!("{name} {count}")).collect();
+        line(format!("  {:<8} sure of {:>7}: {}", attribute.name(), percent(*sure), named.join(", ")));
     }
     line(format!(
-        "\n{} triples of {} samples, seed {}: shares and their 95 % intervals",
+        "\n{} triples over {} of 30 pairs of attributes: shares and their 95 % intervals",
         report.triples.len(),
-        report.settings.samples,
-        report.settings.seed
+        report.pairs
     ));
     line(format!("  {:<42} {:<23} {:<23} {}", "", "target obtained", "others kept", "both: success"));
     for scored in &report.scored {
@@ -124,23 +123,28 @@ fn text(report: &Report, out: Option<(&Path, usize)>) -> String {
             interval(scored.tally.success)
         ));
     }
-    line(format!("\nBy attribute, Z and {EXEMPLARS} exemplars: obtained as target, kept as base, kept where C's agree"));
-    if let Some(scored) = report.scored.iter().find(|scored| scored.exemplars == EXEMPLARS) {
+    line(format!("\nBy attribute, {EXEMPLARS} exemplars in Z: obtained as target, kept as base, kept where C's agree"));
+    if let Some(scored) = report.scored.iter().find(|scored| scored.exemplars == EXEMPLARS && scored.way == Way::Z) {
         for OfAttribute { attribute, obtained, base, other } in &scored.tally.by_attribute {
             let counts = [obtained, base, other].map(|share| format!("{:>7} of {:<4}", percent(*share), share.of));
             line(format!("  {:<8} {}", attribute.name(), counts.join("")));
         }
     }
-    let Estimate { value, low, high } = report.turn.correlation;
-    line(format!(
-        "\nThe turn: correlation with the place on the vector {value:.3} ({low:.3} to {high:.3}) over {} rows of {} vectors; {} \
-         of the rows at 0.9 or more; from {:.2} to {:.2} on average",
-        report.turn.rows,
-        report.turn.draws,
-        percent(report.turn.even),
-        report.turn.path.first().copied().unwrap_or_default(),
-        report.turn.path.last().copied().unwrap_or_default(),
-    ));
+    match &report.turn {
+        None => line("\nThe turn: fewer than four samples face one of the sides".to_owned()),
+        Some(turn) => {
+            let Estimate { value, low, high } = turn.correlation;
+            line(format!(
+                "\nThe turn: correlation with the place on the vector {value:.3} ({low:.3} to {high:.3}), {} rows of {} \
+                 vectors; {} of the rows at 0.9 or more; on average from {:.2} to {:.2}",
+                turn.rows,
+                turn.draws,
+                percent(turn.even),
+                turn.path.first().copied().unwrap_or_default(),
+                turn.path.last().copied().unwrap_or_default(),
+            ));
+        }
+    }
     if let Some((out, rows)) = out {
         let names = Attribute::ALL.map(Attribute::name).join(", ");
         line(format!(

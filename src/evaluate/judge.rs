@@ -85,8 +85,7 @@ impl Judge {
         device: &Device,
         progress: &mut dyn FnMut(usize),
     ) -> Result<Self, DrawError> {
-        let config =
-            ModelConfig { size, channels, base: BASE, bias: true, ..ModelConfig::preset(Preset::Pytorch) };
+        let config = ModelConfig { size, channels, base: BASE, bias: true, ..ModelConfig::preset(Preset::Pytorch) };
         let faces = Faces::render(fitting.seed ^ LEARNT, fitting.faces.max(1), &config);
         let mut network = Classifier::new(&config, OUTPUTS, fitting.seed, device);
         let mut optimiser = Optimiser::new(Adam::default(), &network.layers);
@@ -240,7 +239,8 @@ mod tests {
     fn the_loss_is_small_where_the_outputs_are_right_and_large_where_they_are_not() {
         let truth = Faces::render(1, 1, &ModelConfig { size: 16, ..ModelConfig::preset(Preset::Pytorch) }).truths[0];
         let device = Device::flex();
-        let row = |values: [f32; OUTPUTS]| Tensor::<2>::from_data(TensorData::new(values.to_vec(), [1, OUTPUTS]), &device);
+        let row =
+            |values: [f32; OUTPUTS]| Tensor::<2>::from_data(TensorData::new(values.to_vec(), [1, OUTPUTS]), &device);
         let wanted = truth.wanted();
         let mut right = wanted.map(|v| v * 20.0);
         right[MEASURES].copy_from_slice(&wanted[MEASURES]);

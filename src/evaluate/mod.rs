@@ -16,4 +16,4 @@ pub mod turn;
 pub use attributes::{Attribute, Verdict};
 pub use figure::figure;
 pub use judge::{Fitting, HeldOut, Judge, Told};
-pub use score::{Doing, Report, ScoreError, Settings, score};
+pub use score::{Doing, Report, ScoreError, Scored, Seen, Settings, Way, score};

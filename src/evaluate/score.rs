@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::attributes::{Attribute, Verdict};
 use super::judge::{Fitting, HeldOut, Judge};
+use super::statistics::Share;
 use super::triples::{self, EXEMPLARS, Outcome, Tally, Triple};
 use super::turn::{self, STEPS, Turning};
 use crate::image::Picture;
@@ -48,9 +49,6 @@ pub enum ScoreError {
          the model draws too little like faces yet (or the judge was taught too few steps)"
     )]
     Unsure(usize),
-    /// Nobody looks to one side.
-    #[error("among {0} samples there are not four that face left and four that face right")]
-    Facing(usize),
     /// The device failed.
     #[error(transparent)]
     Draw(#[from] DrawError),
@@ -102,6 +100,31 @@ pub struct Scored {
     pub pictures: Vec<Picture>,
 }
 
+/// What the judge sees of one attribute in the samples. A model that draws one value only has nothing to add or to take.
+#[derive(Debug, Clone, Serialize)]
+pub struct Seen {
+    /// Which.
+    pub attribute: Attribute,
+    /// Samples of which the judge is sure.
+    pub sure: Share,
+    /// How many of these have each value.
+    pub values: Vec<usize>,
+}
+
+impl Seen {
+    fn count(attribute: Attribute, verdicts: &[Verdict]) -> Self {
+        let (mut sure, mut values) = (Share::default(), vec![0; attribute.values().len()]);
+        for verdict in verdicts {
+            let value = verdict.sure_value(attribute);
+            sure.count(value.is_some());
+            if let Some(value) = value {
+                values[value] += 1;
+            }
+        }
+        Self { attribute, sure, values }
+    }
+}
+
 /// All that was measured.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
@@ -109,16 +132,18 @@ pub struct Report {
     pub settings: Settings,
     /// How right the judge is.
     pub judge: HeldOut,
-    /// Samples of which the judge is sure, by attribute, as a share of all.
-    pub sure: Vec<f64>,
+    /// What the judge sees in the samples, by attribute.
+    pub seen: Vec<Seen>,
+    /// Ordered pairs of attributes, of thirty, for which there are exemplars.
+    pub pairs: usize,
     /// The triples.
     pub triples: Vec<Triple>,
     /// What each result must show, by attribute.
     pub expected: Vec<[Option<usize>; 6]>,
     /// By way and number of exemplars.
     pub scored: Vec<Scored>,
-    /// How evenly faces turn.
-    pub turn: Turning,
+    /// How evenly faces turn; none where fewer than four samples face one of the sides.
+    pub turn: Option<Turning>,
     /// The pictures of the first turn's rows.
     #[serde(skip)]
     pub turned: Vec<Picture>,
@@ -157,7 +182,13 @@ impl Court<'_> {
     }
 
     /// Adds up the first `exemplars` of each triple in one way.
-    fn add(&self, way: Way, exemplars: usize, triples: &[Triple], samples: &Samples) -> Result<Vec<Picture>, ScoreError> {
+    fn add(
+        &self,
+        way: Way,
+        exemplars: usize,
+        triples: &[Triple],
+        samples: &Samples,
+    ) -> Result<Vec<Picture>, ScoreError> {
         let first = |numbers: &[usize; EXEMPLARS]| numbers[..exemplars].to_vec();
         let signed = |triple: &Triple| [false, true, false].into_iter().zip(triple.samples.each_ref().map(first));
         if way == Way::Pixels {
@@ -171,7 +202,10 @@ impl Court<'_> {
         }
         let sum = |triple| {
             let terms: Vec<_> = signed(triple)
-                .map(|(minus, numbers)| Term { minus, exemplars: numbers.iter().map(|&i| samples.z[i].clone()).collect() })
+                .map(|(minus, numbers)| Term {
+                    minus,
+                    exemplars: numbers.iter().map(|&i| samples.z[i].clone()).collect(),
+                })
                 .collect();
             let z = arithmetic::result(&terms)?;
             let prior = self.model.config().prior;
@@ -219,11 +253,7 @@ pub fn score(
         samples.pictures.extend(pictures);
         progress(Doing::Sampling, samples.pictures.len(), settings.samples);
     }
-    let sure = Attribute::ALL.map(|attribute| {
-        let sure = samples.verdicts.iter().filter(|verdict| verdict.sure_value(attribute).is_some()).count();
-        sure as f64 / settings.samples.max(1) as f64
-    });
-
+    let seen = Attribute::ALL.map(|attribute| Seen::count(attribute, &samples.verdicts));
     let triples = triples::choose(&samples.verdicts, settings.triples, settings.seed);
     if triples.is_empty() {
         return Err(ScoreError::Unsure(settings.samples));
@@ -247,7 +277,8 @@ pub fn score(
     Ok(Report {
         settings,
         judge: held_out,
-        sure: sure.to_vec(),
+        seen: seen.to_vec(),
+        pairs: triples::pairs(&samples.verdicts),
         triples,
         expected,
         scored,
@@ -263,7 +294,7 @@ fn turning(
     samples: &Samples,
     settings: Settings,
     progress: &mut dyn FnMut(Doing, usize, usize),
-) -> Result<(Turning, Vec<Picture>), ScoreError> {
+) -> Result<(Option<Turning>, Vec<Picture>), ScoreError> {
     let of = |numbers: &[usize]| -> Vec<Vec<f32>> { numbers.iter().map(|&i| samples.z[i].clone()).collect() };
     let draws = turn::choose(&samples.verdicts, settings.turns, settings.seed);
     let mut first = Vec::new();
@@ -278,6 +309,5 @@ fn turning(
         }
         progress(Doing::Turning, turns.len(), draws.len());
     }
-    let told = turn::measure(&turns, settings.seed).ok_or(ScoreError::Facing(settings.samples))?;
-    Ok((told, first))
+    Ok((turn::measure(&turns, settings.seed), first))
 }

@@ -38,9 +38,8 @@ pub struct Concepts {
 impl Concepts {
     /// In words: `smile, no beard - no smile, no beard + no smile, beard`.
     pub fn name(&self) -> String {
-        let concept = |target: usize, base: usize| {
-            format!("{}, {}", self.target.values()[target], self.base.values()[base])
-        };
+        let concept =
+            |target: usize, base: usize| format!("{}, {}", self.target.values()[target], self.base.values()[base]);
         format!(
             "{} - {} + {}",
             concept(self.wanted, self.here),
@@ -55,9 +54,8 @@ impl Concepts {
 
     /// The numbers of the samples that are sure exemplars of A, B and C.
     fn exemplars(&self, samples: &[Verdict]) -> [Vec<usize>; 3] {
-        [(self.wanted, self.here), (self.without, self.here), (self.without, self.there)].map(|(target, base)| {
-            (0..samples.len()).filter(|&i| self.holds(&samples[i], target, base)).collect()
-        })
+        [(self.wanted, self.here), (self.without, self.here), (self.without, self.there)]
+            .map(|(target, base)| (0..samples.len()).filter(|&i| self.holds(&samples[i], target, base)).collect())
     }
 }
 
@@ -74,13 +72,7 @@ pub struct Triple {
 /// where there are no such pairs.
 pub fn choose(samples: &[Verdict], count: usize, seed: u64) -> Vec<Triple> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut pairs: Vec<_> = Attribute::ALL
-        .iter()
-        .flat_map(|&target| Attribute::ALL.map(|base| (target, base)))
-        .filter(|(target, base)| target != base)
-        .map(|(target, base)| possible(samples, target, base))
-        .filter(|possible| !possible.is_empty())
-        .collect();
+    let mut pairs = all_possible(samples);
     let mut triples = Vec::with_capacity(count);
     while triples.len() < count && !pairs.is_empty() {
         pairs.shuffle(&mut rng);
@@ -96,8 +88,25 @@ pub fn choose(samples: &[Verdict], count: usize, seed: u64) -> Vec<Triple> {
     triples
 }
 
+/// Ordered pairs of attributes, of thirty, for which there are enough exemplars of some values.
+pub fn pairs(samples: &[Verdict]) -> usize {
+    all_possible(samples).len()
+}
+
+/// Concepts of some values, and the numbers of their exemplars.
+type Possible = (Concepts, [Vec<usize>; 3]);
+
+fn all_possible(samples: &[Verdict]) -> Vec<Vec<Possible>> {
+    let pairs = Attribute::ALL.iter().flat_map(|&target| Attribute::ALL.map(|base| (target, base)));
+    pairs
+        .filter(|(target, base)| target != base)
+        .map(|(target, base)| possible(samples, target, base))
+        .filter(|possible| !possible.is_empty())
+        .collect()
+}
+
 /// All values of a pair of attributes that have enough exemplars, and these.
-fn possible(samples: &[Verdict], target: Attribute, base: Attribute) -> Vec<(Concepts, [Vec<usize>; 3])> {
+fn possible(samples: &[Verdict], target: Attribute, base: Attribute) -> Vec<Possible> {
     let ordered = |attribute: Attribute| {
         let values = 0..attribute.values().len();
         values.clone().flat_map(move |a| values.clone().map(move |b| (a, b))).filter(|(a, b)| a != b)
@@ -138,8 +147,8 @@ pub struct Outcome {
 impl Outcome {
     /// Compares a verdict on a result with what it must show. The more likely value counts, sure or not.
     pub fn new(target: Attribute, expected: &[Option<usize>; 6], verdict: &Verdict) -> Self {
-        let met = Attribute::ALL
-            .map(|attribute| expected[attribute.index()].map(|value| verdict.value(attribute) == value));
+        let met =
+            Attribute::ALL.map(|attribute| expected[attribute.index()].map(|value| verdict.value(attribute) == value));
         let kept = Attribute::ALL.iter().all(|&other| other == target || met[other.index()] != Some(false));
         Self { met, obtained: met[target.index()] == Some(true), kept }
     }
@@ -286,6 +295,7 @@ mod tests {
         pairs.sort_unstable();
         pairs.dedup();
         assert_eq!(pairs.len(), 30, "the first thirty are all ordered pairs of six attributes");
+        assert_eq!(super::pairs(&samples), 30);
         assert_eq!(triples, choose(&samples, 65, 3));
         assert_ne!(triples, choose(&samples, 65, 4));
     }

@@ -33,7 +33,8 @@ pub struct Draw {
 
 /// Chooses exemplars and rows, `draws` times; none where too few samples face a side.
 pub fn choose(samples: &[Verdict], draws: usize, seed: u64) -> Vec<Draw> {
-    let facing = |side: f32| -> Vec<usize> { (0..samples.len()).filter(|&i| samples[i].turn * side >= FACING).collect() };
+    let facing =
+        |side: f32| -> Vec<usize> { (0..samples.len()).filter(|&i| samples[i].turn * side >= FACING).collect() };
     let (left, right) = (facing(-1.0), facing(1.0));
     if left.len() < SIDE || right.len() < SIDE || samples.len() < 2 * SIDE + ROWS {
         return Vec::new();
