@@ -41,6 +41,9 @@ pub(super) struct Score {
     /// Steps that the network learns for
     #[arg(long, value_name = "STEPS", default_value_t = 1200, value_parser = clap::value_parser!(u16).range(1..), requires = "score")]
     fit_steps: u16,
+    /// Probability from which on the network is sure
+    #[arg(long, value_name = "P", default_value_t = 0.95, requires = "score")]
+    sure: f32,
     /// Triples in the figure that --out names
     #[arg(long, value_name = "COUNT", default_value_t = 12, value_parser = clap::value_parser!(u16).range(1..=100), requires = "score")]
     rows: u16,
@@ -57,7 +60,12 @@ impl Score {
             turns: self.turns.into(),
             samples: self.pool as usize,
             seed: exploration.seed,
-            fitting: Fitting { steps: self.fit_steps.into(), seed: exploration.seed, ..Fitting::default() },
+            fitting: Fitting {
+                steps: self.fit_steps.into(),
+                sure: self.sure,
+                seed: exploration.seed,
+                ..Fitting::default()
+            },
         };
         let bar = ProgressBar::new(0);
         bar.set_style(ProgressStyle::with_template("{msg:24} {bar:30} {pos}/{len} {eta} left")?);

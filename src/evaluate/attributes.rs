@@ -13,8 +13,6 @@ pub(super) const HAIRS: std::ops::Range<usize> = 3..9;
 /// Then skin and turn themselves, both in -1..=1.
 pub(super) const MEASURES: std::ops::Range<usize> = 9..11;
 
-/// A verdict on a coin or a style is sure from this probability on.
-pub const SURE: f32 = 0.95;
 /// A verdict on skin or turn is sure this far from the middle of -1..=1.
 pub const FAR: f32 = 0.35;
 
@@ -93,14 +91,14 @@ impl Verdict {
         Self::assemble(coins, style, [true; 4], face.skin * 2.0 - 1.0, face.turn)
     }
 
-    /// What a row of the network's output says.
-    pub(super) fn told(outputs: &[f32]) -> Self {
+    /// What a row of the network's output says; it is sure of kinds that have the probability `sure` at least.
+    pub(super) fn told(outputs: &[f32], sure: f32) -> Self {
         let coins = &outputs[COINS];
         let styles = &outputs[HAIRS];
         let style = (0..styles.len()).max_by(|&a, &b| styles[a].total_cmp(&styles[b])).unwrap_or(0);
         let whole: f32 = styles.iter().map(|logit| (logit - styles[style]).exp()).sum();
         let chance = |logit: f32| 1.0 / (1.0 + (-logit.abs()).exp());
-        let sure = [chance(coins[0]), chance(coins[1]), chance(coins[2]), 1.0 / whole].map(|chance| chance >= SURE);
+        let sure = [chance(coins[0]), chance(coins[1]), chance(coins[2]), 1.0 / whole].map(|chance| chance >= sure);
         let coins = [coins[0], coins[1], coins[2]].map(|logit| usize::from(logit > 0.0));
         let measures = &outputs[MEASURES];
         Self::assemble(coins, style, sure, measures[0], measures[1])
@@ -146,12 +144,12 @@ mod tests {
     #[test]
     fn a_verdict_says_what_the_outputs_say_and_how_surely() {
         let mut outputs = [-9.0, 9.0, 0.5, 0.0, 0.0, 9.0, 0.0, 0.0, 0.0, 0.1, -0.8];
-        let told = Verdict::told(&outputs);
+        let told = Verdict::told(&outputs, 0.95);
         assert_eq!(told.values, [0, 1, 1, 2, 1, 0]);
         assert_eq!(told.sure, [true, true, false, true, false, true]);
         assert_eq!((told.sure_value(Attribute::Beard), told.sure_value(Attribute::Turn)), (None, Some(0)));
         outputs[3] = 8.5;
-        assert!(!Verdict::told(&outputs).sure[3], "two styles are nearly as likely");
+        assert!(!Verdict::told(&outputs, 0.95).sure[3], "two styles are nearly as likely");
     }
 
     #[test]
@@ -159,7 +157,7 @@ mod tests {
         for index in 0..30 {
             let Truth::Face(face) = Scene::Faces.truth(5, index) else { panic!("faces are faces") };
             let truth = Verdict::truth(&face);
-            let told = Verdict::told(&truth.wanted());
+            let told = Verdict::told(&truth.wanted(), 0.95);
             assert_eq!((told.values, told.turn), (truth.values, face.turn));
         }
     }

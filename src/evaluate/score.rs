@@ -15,8 +15,6 @@ use crate::model::Model;
 
 /// Pictures drawn at a time.
 const DRAWN: usize = 256;
-/// Faces that the judge is tried on.
-const HELD_OUT: usize = 2048;
 /// The source whose attributes are known.
 const FACES: &str = "synth:faces";
 
@@ -240,7 +238,7 @@ pub fn score(
     let judge = Judge::fit(config.size, config.channels, settings.fitting, device, &mut |done| {
         progress(Doing::Teaching, done, steps);
     })?;
-    let held_out = judge.held_out(HELD_OUT)?;
+    let held_out = judge.held_out()?;
     let court = Court { model, judge, device };
 
     let z: Vec<_> = (0..settings.samples as u64)
