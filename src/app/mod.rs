@@ -100,6 +100,9 @@ impl App {
                 self.looker.read_past(folder.clone(), *step);
             }
         }
+        if let Event::Rates(rates) = &event {
+            self.settings.use_rates(*rates);
+        }
         if let (Event::Ended(ending), Closing::Saving) = (&event, self.closing) {
             match ending {
                 // What could not be saved must be read before the window goes.
