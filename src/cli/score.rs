@@ -39,7 +39,7 @@ pub(super) struct Score {
     #[arg(long, value_name = "COUNT", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=65_536), requires = "score")]
     pool: u32,
     /// Steps that the network learns for
-    #[arg(long, value_name = "STEPS", default_value_t = 1200, value_parser = clap::value_parser!(u16).range(1..), requires = "score")]
+    #[arg(long, value_name = "STEPS", default_value_t = 700, value_parser = clap::value_parser!(u16).range(1..), requires = "score")]
     fit_steps: u16,
     /// Probability from which on the network is sure
     #[arg(long, value_name = "P", default_value_t = 0.95, requires = "score")]

@@ -19,9 +19,9 @@ const BASE: usize = 16;
 /// Faces in a step.
 const BATCH: usize = 64;
 /// The largest learning rate; it falls as a cosine.
-const RATE: f64 = 2e-3;
+const RATE: f64 = 1e-3;
 /// What an error of skin or turn counts beside an error of kind.
-const MEASURE: f32 = 1.0;
+const MEASURE: f32 = 0.3;
 /// Pictures judged at a time.
 const JUDGED: usize = 256;
 /// Keeps the faces that are learnt from apart from those that are held out, and both from anybody's training set.
@@ -43,7 +43,7 @@ pub struct Fitting {
 
 impl Default for Fitting {
     fn default() -> Self {
-        Self { faces: 8192, steps: 1200, sure: 0.95, seed: 1 }
+        Self { faces: 8192, steps: 700, sure: 0.95, seed: 1 }
     }
 }
 
