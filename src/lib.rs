@@ -6,6 +6,7 @@ pub mod cli;
 pub mod data;
 pub mod device;
 pub mod dissect;
+pub mod evaluate;
 pub mod files;
 pub mod image;
 pub mod latent;

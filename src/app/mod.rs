@@ -17,6 +17,7 @@ use egui::{Key, KeyboardShortcut, Modifiers};
 use crate::device::{Compute, Kind};
 use crate::train::{Command, Ending, Event, Options, Trainer};
 use explore::Explorer;
+pub use explore::{GALLERY, Latency, LatencyError, latency};
 use history::History;
 use look::Looker;
 pub use measure::{Frames, measure};
@@ -36,6 +37,8 @@ pub struct Start {
     pub session: Option<PathBuf>,
     /// Where the session is kept between starts, if anywhere.
     pub kept: Option<PathBuf>,
+    /// Where figures and films are written without asking.
+    pub exports: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -99,6 +102,9 @@ impl App {
             if *step > 0 {
                 self.looker.read_past(folder.clone(), *step);
             }
+        }
+        if let Event::Rates(rates) = &event {
+            self.settings.use_rates(*rates);
         }
         if let (Event::Ended(ending), Closing::Saving) = (&event, self.closing) {
             match ending {
@@ -217,8 +223,11 @@ impl App {
         if ctx.input_mut(|input| input.consume_shortcut(&TOGGLE_THEME)) {
             toggle_theme(ctx);
         }
+        // The explorer has its own meaning for the rest of them.
+        if self.view == View::Explore {
+            return;
+        }
         if ctx.input_mut(|input| input.consume_shortcut(&OPEN_DATA)) {
-            self.view = View::Train;
             self.looker.ask_folder();
         }
         if self.running() {
@@ -231,7 +240,7 @@ impl App {
         }
     }
 
-    /// A model or session dropped on the window is explored, a picture on the explorer's photo panel is looked for, and
+    /// A model or session dropped on the window is explored, a picture dropped on the explorer is looked for in Z, and
     /// anything else is data to train on.
     fn dropped(&mut self, ctx: &egui::Context) {
         let dropped = ctx.input(|input| input.raw.dropped_files.first().map(|file| file.path().to_owned()));
@@ -245,7 +254,7 @@ impl App {
             self.explorer.open_session(path);
         } else if self.view == View::Explore && ending.as_deref() == Some("json") {
             self.explorer.open_boxes(path);
-        } else if self.view == View::Explore && self.explorer.wants_pictures() {
+        } else if self.view == View::Explore && self.explorer.wants(&path) {
             self.explorer.project(path);
         } else {
             self.view = View::Train;

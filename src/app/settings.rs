@@ -54,7 +54,7 @@ impl Settings {
 
     /// Chooses the data of a new run.
     pub fn use_data(&mut self, data: String) {
-        self.config.data = data;
+        self.config.use_data(data);
         self.start_anew();
     }
 
@@ -69,6 +69,12 @@ impl Settings {
             self.config = config;
             self.offer_resume(folder);
         }
+    }
+
+    /// Shows the learning rates in force.
+    pub fn use_rates(&mut self, rates: Rates) {
+        self.config.train.generator_rate = rates.generator;
+        self.config.train.discriminator_rate = rates.discriminator;
     }
 
     /// Offers to go on with the run in `folder`, whose settings are at hand.
@@ -150,7 +156,10 @@ impl Settings {
                     self.network(ui);
                 });
                 let rates = self.rates(ui, running);
-                ui.add_enabled_ui(!running, |ui| self.keeping(ui));
+                ui.add_enabled_ui(!running, |ui| {
+                    self.noise(ui);
+                    self.keeping(ui);
+                });
                 rates
             })
             .inner
@@ -289,6 +298,29 @@ impl Settings {
         ui.add_space(8.0);
         let rates = Rates { generator: train.generator_rate, discriminator: train.discriminator_rate };
         (changed && running).then_some(Wish::Tell(Command::Rates(rates)))
+    }
+
+    /// What keeps the discriminator from winning too early.
+    fn noise(&mut self, ui: &mut Ui) {
+        ui.strong("Instance noise").on_hover_text("Noise on everything the discriminator sees, real or drawn");
+        let train = &mut self.config.train;
+        egui::Grid::new("noise").num_columns(2).spacing([12.0, 6.0]).show(ui, |ui| {
+            let label = ui.label("Deviation");
+            ui.add(DragValue::new(&mut train.noise).range(0.0..=1.0).speed(0.005).max_decimals(3))
+                .labelled_by(label.id)
+                .on_hover_text(
+                    "The paper: 0, which suits photographs. A discriminator that is never in doubt teaches nothing: 0.2 \
+                     helps where pictures have no grain of their own, as drawn ones (Sønderby et al. 2017)",
+                );
+            ui.end_row();
+            let label = ui.label("Fades over");
+            let never = |steps: f64, _| if steps > 0.0 { format!("{steps} steps") } else { "never".to_owned() };
+            ui.add(DragValue::new(&mut train.noise_steps).range(0..=100_000_000).speed(100).custom_formatter(never))
+                .labelled_by(label.id)
+                .on_hover_text("Steps until the noise is gone; 0 for never");
+            ui.end_row();
+        });
+        ui.add_space(8.0);
     }
 
     fn keeping(&mut self, ui: &mut Ui) {

@@ -34,7 +34,7 @@ enum Object {
 pub(super) struct Forget {
     #[command(flatten)]
     explored: Explored,
-    /// The hidden layer: up2, or 16x16; "second highest" is 16x16 or, counting the projection, 8x8 [default: 16x16]
+    /// The hidden layer: up1, or 8x8; the paper's "second highest" is 16x16 or, counting the projection, 8x8 [default: 8x8]
     #[arg(long)]
     layer: Option<LayerName>,
     /// Boxes over the object on some samples, a JSON file: {"size": 64, "seed": 1, "boxes": {"3": [[10, 8, 26, 24]]}}
@@ -105,6 +105,12 @@ impl Forget {
             Some(path) => Some(Finder::open(path, device)?),
             None => Some(Finder::bundled(device)?),
         };
+        if finder.is_some() && model.provenance.data != "synth:rooms" {
+            tracing::warn!(
+                "windows are looked for as rooms of synth:rooms have them; this model learnt from {}",
+                model.provenance.data
+            );
+        }
         let (z, objects) = self.objects(&exploration, &forgetting, finder.as_ref())?;
         let began = Instant::now();
         let activations = Activations::of(&model.generator, &z, layer, device)?;

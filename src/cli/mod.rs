@@ -15,6 +15,7 @@ mod layers;
 mod numpy;
 mod project;
 mod sample;
+mod score;
 mod synth;
 mod train;
 mod walk;
@@ -148,8 +149,11 @@ impl Explored {
         let mut ablations = self.ablated.read(model.config())?;
         if let Some(session) = &session {
             session.check(model.config())?;
-            session.check_inside(model.config())?;
             ablations.extend(session.ablations.iter().cloned());
+            let same = session.model == *path;
+            if let Some(changed) = session.learnt_since(&model.provenance).filter(|_| same) {
+                tracing::warn!("{changed}");
+            }
         }
         model.generator = model.generator.under(&ablations);
         let seed = self.seed.or(session.as_ref().map(|session| session.seed)).unwrap_or(1);

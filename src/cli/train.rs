@@ -57,6 +57,19 @@ pub(super) struct Train {
     /// Adam's learning rate, for both networks (the paper: 2e-4; 1e-3 is too high)
     #[arg(long)]
     lr: Option<f64>,
+    /// The generator's learning rate alone
+    #[arg(long, value_name = "RATE")]
+    generator_lr: Option<f64>,
+    /// The discriminator's learning rate alone
+    #[arg(long, value_name = "RATE")]
+    discriminator_lr: Option<f64>,
+    /// Noise on what the discriminator sees, as a deviation in [0, 1]: keeps it in doubt, and so of use to the generator,
+    /// where pictures have no grain of their own [default: 0.2 fading over 3000 steps for synth:, otherwise the paper's 0]
+    #[arg(long, value_name = "DEVIATION")]
+    noise: Option<f32>,
+    /// Steps over which that noise fades to nothing; 0 for never
+    #[arg(long, value_name = "STEPS")]
+    noise_steps: Option<u64>,
     /// Decides weights, order and every z
     #[arg(long)]
     seed: Option<u64>,
@@ -86,7 +99,7 @@ impl Train {
         let mut config = if self.resume {
             Run::open(&self.run).context("there is no run to resume; leave --resume out to start one")?.config().clone()
         } else {
-            RunConfig::preset(self.preset.unwrap_or(Preset::Pytorch), "")
+            RunConfig::preset(self.preset.unwrap_or(Preset::Pytorch), self.data.clone().unwrap_or_default())
         };
         if let (true, Some(preset)) = (self.resume, self.preset) {
             config.model.preset = preset;
@@ -103,8 +116,10 @@ impl Train {
         set(&mut model.base, &self.base);
         set(&mut model.prior, &self.prior);
         set(&mut train.batch, &self.batch);
-        set(&mut train.generator_rate, &self.lr);
-        set(&mut train.discriminator_rate, &self.lr);
+        set(&mut train.generator_rate, &self.generator_lr.or(self.lr));
+        set(&mut train.discriminator_rate, &self.discriminator_lr.or(self.lr));
+        set(&mut train.noise, &self.noise);
+        set(&mut train.noise_steps, &self.noise_steps);
         if self.batch_stats {
             model.sampling = Statistics::Batch;
         }
@@ -165,6 +180,10 @@ impl Train {
                     if step > 0 {
                         say(&bar, &format!("resumed after step {step}"));
                     }
+                }
+                Event::Rates(rates) => {
+                    let (generator, discriminator) = (rates.generator, rates.discriminator);
+                    say(&bar, &format!("learning rates: generator {generator}, discriminator {discriminator}"));
                 }
                 Event::Stepped(progress) => {
                     bar.set_position(progress.metrics.step);

@@ -134,7 +134,7 @@ pub struct Forgetting {
     pub samples: u64,
     /// The boxes.
     pub boxes: Boxes,
-    /// The hidden layer; the default is the one at 16x16, or the nearest to it.
+    /// The hidden layer; the default is the second of [`second_highest`], where dropping harms the rest of rooms least.
     pub layer: Option<usize>,
     /// How many of the ranked filters are dropped; all of positive weight if nothing is said, as in the paper.
     pub top: Option<usize>,
@@ -164,7 +164,7 @@ impl Default for Forgetting {
 impl Forgetting {
     /// The hidden layer that filters are looked for in.
     pub fn layer(&self, config: &ModelConfig) -> usize {
-        self.layer.unwrap_or_else(|| second_highest(config)[0]).min(config.stages() - 1)
+        self.layer.unwrap_or_else(|| second_highest(config)[1]).min(config.stages() - 1)
     }
 
     /// The ablation of filters in the order of their rank, the first `positive` of them with positive weights.

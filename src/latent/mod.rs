@@ -5,6 +5,7 @@ pub mod boxes;
 pub mod directions;
 mod draw;
 mod gallery;
+pub mod plane;
 pub mod project;
 pub mod session;
 pub mod vector;

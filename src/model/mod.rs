@@ -2,6 +2,7 @@
 
 mod ablation;
 mod bundled;
+mod classifier;
 mod config;
 mod discriminator;
 mod file;
@@ -15,6 +16,7 @@ mod tensors;
 
 pub use ablation::{Ablation, AblationError};
 pub use bundled::bundled;
+pub use classifier::Classifier;
 pub use config::{ConfigError, ModelConfig, Preset, Prior, Statistics};
 pub use discriminator::Discriminator;
 pub use file::{Model, ModelError, Provenance, checkpoints, siblings};

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::config::TrainConfig;
+use super::messages::Rates;
 use super::step::Networks;
 use crate::data::Place;
 use crate::model::{self, Model, ModelError, Moments, Optimiser, Provenance, TensorFile, TensorFileError};
@@ -60,6 +61,13 @@ pub struct State {
     pub generator_rate: f64,
     /// As above, for the discriminator.
     pub discriminator_rate: f64,
+}
+
+impl State {
+    /// Learning rates in force.
+    pub fn rates(&self) -> Rates {
+        Rates { generator: self.generator_rate, discriminator: self.discriminator_rate }
+    }
 }
 
 /// Everything a run needs to go on bit for bit.

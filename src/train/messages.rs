@@ -88,6 +88,8 @@ pub enum Event {
         /// The device that computes.
         device: String,
     },
+    /// The learning rates that it begins with: a resumed run's may have been changed since its settings were written.
+    Rates(Rates),
     /// A step was taken.
     Stepped(Progress),
     /// The preview z's were drawn.

@@ -4,6 +4,7 @@ mod checkpoint;
 mod config;
 mod messages;
 mod metrics;
+mod noise;
 mod run;
 mod step;
 mod trainer;

@@ -5,6 +5,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::config::{Schedule, TrainConfig};
 use super::messages::Rates;
+use super::noise::Noise;
 use crate::latent;
 use crate::model::{Adam, Discriminator, Generator, Layer, ModelConfig, Optimiser, keep_statistics, track};
 
@@ -69,18 +70,21 @@ impl Networks {
         let device = real.device();
         let batch = real.dims()[0];
         let (prior, z_dim) = (self.generator.config().prior, self.generator.config().z_dim);
+        let noise = Noise::new(train, seed, step);
         let z = |update: usize| latent::training(prior, z_dim, seed, step << 4 | update as u64, batch, &device);
         if updates_g == 0 {
             // The discriminator's step alone needs no gradients of what is drawn.
             let fake = self.generator.train(z(0));
-            self.update_discriminator(real.clone(), fake, rates, &mut report);
+            self.update_discriminator([noise.on(real.clone(), 0), noise.on(fake, 1)], rates, &mut report);
         }
         for update in 0..updates_g {
             // Each generator update of a step has z's of its own; the first ones also serve the discriminator.
             let (generator, fake) = self.draw(z(update));
             if update == 0 && update_d {
-                self.update_discriminator(real.clone(), fake.clone().inner(), rates, &mut report);
+                let fake = noise.on(fake.clone().inner(), 1);
+                self.update_discriminator([noise.on(real.clone(), 0), fake], rates, &mut report);
             }
+            let fake = noise.on(fake, 2 + update as u64);
             self.update_generator(&generator, fake, rates, &mut report);
         }
         report
@@ -95,7 +99,7 @@ impl Networks {
         (generator, fake)
     }
 
-    fn update_discriminator(&mut self, real: Tensor<4>, fake: Tensor<4>, rates: Rates, report: &mut StepReport) {
+    fn update_discriminator(&mut self, [real, fake]: [Tensor<4>; 2], rates: Rates, report: &mut StepReport) {
         let mut discriminator = self.discriminator.clone();
         track(&mut discriminator.layers);
         let on_real = discriminator.train(real.autodiff());

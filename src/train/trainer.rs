@@ -11,7 +11,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::checkpoint::{self, Checkpoint, CheckpointError, State};
 use super::config::RunConfig;
-use super::messages::{Command, Ending, Event, Preview, Progress, Rates};
+use super::messages::{Command, Ending, Event, Preview, Progress};
 use super::metrics::{Metrics, MetricsLog};
 use super::run::{Run, RunError};
 use super::step::Networks;
@@ -218,7 +218,7 @@ impl<'a> Job<'a> {
         };
         let warn = |text| emit(Event::Warning(text));
         let found = if options.resume { run.newest(&compute.device, warn)? } else { None };
-        let Checkpoint { networks, state } = match found {
+        let Checkpoint { networks, mut state } = match found {
             Some(checkpoint) => checkpoint,
             None => Checkpoint {
                 networks: Networks::new(&config.model, &config.train, config.seed, &compute.device),
@@ -232,6 +232,14 @@ impl<'a> Job<'a> {
                 },
             },
         };
+        // Rates that were changed since the run began go on; those asked for with the resumption come first.
+        let (asked, begun) = (&config.train, &run.config().train);
+        if asked.generator_rate != begun.generator_rate {
+            state.generator_rate = asked.generator_rate;
+        }
+        if asked.discriminator_rate != begun.discriminator_rate {
+            state.discriminator_rate = asked.discriminator_rate;
+        }
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
         let loader = Loader::start(dataset.clone(), config.train.batch, config.seed, state.place, threads)?;
         let path = run.metrics();
@@ -244,6 +252,7 @@ impl<'a> Job<'a> {
             folder: options.folder.clone(),
             device: compute.name.clone(),
         });
+        emit(Event::Rates(state.rates()));
         let speed = Speed::default();
         let (problems, warned) = (0, None);
         let followed = false;
@@ -342,7 +351,7 @@ impl<'a> Job<'a> {
         let batch = self.loader.next_batch()?;
         let shape = [batch.count, model.channels, model.size, model.size];
         let real = Tensor::from_data(TensorData::new(batch.pixels, shape), &self.compute.device);
-        let rates = Rates { generator: self.state.generator_rate, discriminator: self.state.discriminator_rate };
+        let rates = self.state.rates();
         // The networks of the last good step, in case this one fails half-way. Tensors are shared, not copied.
         let before = self.networks.clone();
         let (seed, networks) = (self.options.config.seed, &mut self.networks);

@@ -176,3 +176,19 @@ fn a_damaged_checkpoint_gives_way_to_the_one_before() {
     let Ending::Failed(message) = ending else { panic!("it should be refused, not {ending:?}") };
     assert!(message.contains("none") && message.contains("step-00000006"), "{message}");
 }
+
+#[test]
+fn learning_rates_asked_for_with_a_resumption_count_and_those_changed_before_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let rates = |options: Options| {
+        let (ending, events) = finish(&Trainer::start(options, Compute::cpu(), || ()));
+        assert_eq!(ending, Ending::Finished);
+        events.into_iter().find_map(|event| if let Event::Rates(rates) = event { Some(rates) } else { None }).unwrap()
+    };
+    let options = |steps, resume| Options { steps: Some(steps), resume, ..super::tiny(folder.path(), 1) };
+    let begun = rates(options(1, false));
+    let mut lowered = options(2, true);
+    lowered.config.train.generator_rate = 5e-5;
+    assert_eq!(rates(lowered), Rates { generator: 5e-5, ..begun });
+    assert_eq!(rates(options(3, true)), Rates { generator: 5e-5, ..begun }, "what was changed goes on");
+}

@@ -95,7 +95,7 @@ impl Canvas {
         {
             self.chosen = boxes.iter().rposition(|&b| scale.rect(b).expand(2.0).contains(at));
         }
-        let typing = ui.ctx().egui_wants_keyboard_input();
+        let typing = ui.ctx().text_edit_focused();
         let deletes = |input: &mut egui::InputState| {
             input.consume_key(Modifiers::NONE, Key::Delete) || input.consume_key(Modifiers::NONE, Key::Backspace)
         };

@@ -115,13 +115,11 @@ impl Judge {
             );
             return;
         }
-        egui::ScrollArea::vertical().id_salt("discriminator").auto_shrink(false).show(ui, |ui| {
-            ui.horizontal_wrapped(|ui| statistics(ui, &mut self.statistics));
-            ui.separator();
-            self.verdict_ui(ui, inspector, dialogs, opened, session);
-            ui.separator();
-            self.hunt_ui(ui, inspector, dialogs, opened);
-        });
+        ui.horizontal_wrapped(|ui| statistics(ui, &mut self.statistics));
+        ui.separator();
+        self.verdict_ui(ui, inspector, dialogs, opened, session);
+        ui.separator();
+        self.hunt_ui(ui, inspector, dialogs, opened);
     }
 
     fn verdict_ui(

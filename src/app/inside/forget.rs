@@ -247,7 +247,7 @@ impl Forget {
     }
 
     fn keys(&mut self, ui: &Ui, last: u64, boxes: &mut Boxes) {
-        if ui.ctx().egui_wants_keyboard_input() {
+        if ui.ctx().text_edit_focused() {
             return;
         }
         let pressed = |key: Key| ui.input_mut(|input| input.consume_key(Modifiers::NONE, key));

@@ -62,6 +62,8 @@ impl Inside {
     /// The generator in training, as it is now; only where its inside is being looked at.
     pub fn follow(&mut self, run: PathBuf, generator: Arc<TensorFile>) {
         if self.asked.is_some() {
+            // As the explorer's session names it.
+            let run = std::path::absolute(&run).unwrap_or(run);
             self.asked = Some(run.clone());
             self.inspector.ask(Ask::Follow(run, generator));
         }
