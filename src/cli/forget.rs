@@ -179,7 +179,7 @@ impl Forget {
         exploration: &Exploration,
         forgetting: &Forgetting,
         finder: Option<&Finder>,
-    ) -> anyhow::Result<(Vec<Vec<f32>>, BTreeMap<u64, Area>)> {
+    ) -> anyhow::Result<Marked> {
         let config = exploration.model.config();
         let mut seed = exploration.seed;
         let mut objects = BTreeMap::new();
@@ -284,6 +284,9 @@ impl Forget {
         })
     }
 }
+
+/// Samples' z's, and by number where the object is on those that were looked at.
+type Marked = (Vec<Vec<f32>>, BTreeMap<u64, Area>);
 
 /// The same ablation of as many other filters: random ones of a seed, or the nearest in mean activation.
 fn control(found: &Found, ablation: &Ablation, seed: Option<u64>) -> Ablation {

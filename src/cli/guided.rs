@@ -16,7 +16,7 @@ use crate::model::{Discriminator, Model, Rule};
 /// Pictures judged at once.
 const BATCH: u64 = 64;
 /// Seed of the weights that the learnt ones are compared with.
-const RANDOM: u64 = 0x72_616e_646f_6d;
+const RANDOM: u64 = 0x7261_6e64_6f6d;
 
 #[derive(Args, Debug)]
 pub(super) struct Guided {

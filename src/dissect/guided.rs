@@ -203,7 +203,8 @@ mod tests {
         let judge = Discriminator::new(&config, 2, &Device::flex());
         let picture = Scene::Rooms.draw(1, 3, 16).picture;
         for rule in [Rule::Plain, Rule::Guided] {
-            let told = verdicts(&judge, &[picture.clone()], rule, Statistics::Running, &Device::flex()).unwrap();
+            let told =
+                verdicts(&judge, std::slice::from_ref(&picture), rule, Statistics::Running, &Device::flex()).unwrap();
             assert_eq!(told[0].saliency.len(), 256);
             assert!(told[0].logit.is_finite() && told[0].saliency.iter().any(|&v| v > 0.0), "{rule:?}");
         }

@@ -200,7 +200,8 @@ mod tests {
         assert_eq!(shapes, [("project", 8, 4), ("up1", 4, 8)]);
         assert_eq!(picture, latent::pictures(&generator, &z[..1], &device).unwrap()[0]);
         let judge = Discriminator::new(&config, 5, &device);
-        let (seen, logit) = of_discriminator(&judge, &[picture.clone()], Statistics::Running, &device).unwrap();
+        let (seen, logit) =
+            of_discriminator(&judge, std::slice::from_ref(&picture), Statistics::Running, &device).unwrap();
         let shapes: Vec<_> = seen.iter().map(|layer| (layer.name.as_str(), layer.maps.len(), layer.side)).collect();
         assert_eq!(shapes, [("down1", 4, 8), ("down2", 8, 4)]);
         assert!(logit.is_finite());

@@ -119,7 +119,7 @@ fn disturb(values: &mut [f32], window: &Area, seed: u64, number: u64) {
         let pattern = patterned * rng.random_range(0.0..1.0);
         for (i, value) in plane.iter_mut().enumerate() {
             let noise: f32 = rng.sample(StandardNormal);
-            let on = (across && i % SIZE % period == 0) || (down && i / SIZE % period == 0);
+            let on = (across && (i % SIZE).is_multiple_of(period)) || (down && (i / SIZE).is_multiple_of(period));
             let dotted = if on { pattern } else { 0.0 };
             *value = (*value * gain + offset + grain * noise + dotted).clamp(-1.0, 1.0);
         }

@@ -14,7 +14,7 @@ use crate::model::{Discriminator, Model, ModelConfig, Statistics};
 /// Pictures of a step of the hunt.
 const BATCH: u64 = 64;
 /// Seed of the weights that learnt features are compared with.
-const RANDOM: u64 = 0x72_616e_646f_6d;
+const RANDOM: u64 = 0x7261_6e64_6f6d;
 
 #[derive(PartialEq, Eq)]
 pub(super) enum Step {
