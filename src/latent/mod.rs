@@ -11,5 +11,5 @@ pub mod vector;
 pub mod walk;
 
 pub(crate) use draw::read;
-pub use draw::{DrawError, pictures, values};
+pub use draw::{DrawError, pictures, tensor, values};
 pub use gallery::{draw, numbered, training};

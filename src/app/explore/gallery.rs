@@ -2,14 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use egui::{Key, Rect, Sense, TextureHandle, Vec2, pos2};
+use egui::{Key, Rect, Sense, Vec2, pos2};
 
 use super::drag::Carried;
 use super::tool::GO_TO;
 use super::views::place;
 use super::worker::{CHUNK, COLUMNS, Request, Worker};
-use crate::app::texture::upload;
-use crate::image::Picture;
+use crate::app::texture::{Sheet, Texture};
 use crate::latent::session::Point;
 use crate::latent::{numbered, vector};
 use crate::model::ModelConfig;
@@ -31,7 +30,7 @@ pub(super) struct Gallery {
     cell: f32,
     width: f32,
     seed: u64,
-    sheets: BTreeMap<u64, TextureHandle>,
+    sheets: BTreeMap<u64, Texture>,
     asked: Vec<u64>,
     /// Chunks drawn by a model that has learnt since.
     stale: BTreeSet<u64>,
@@ -101,10 +100,10 @@ impl Gallery {
         self.stale = self.sheets.keys().copied().collect();
     }
 
-    pub fn take(&mut self, ctx: &egui::Context, seed: u64, chunk: u64, sheet: &Picture) {
+    pub fn take(&mut self, ctx: &egui::Context, seed: u64, chunk: u64, sheet: Sheet) {
         if seed == self.seed {
             self.asked.retain(|&asked| asked != chunk);
-            self.sheets.insert(chunk, upload(ctx, &format!("samples {chunk}"), sheet));
+            self.sheets.insert(chunk, Texture::new(ctx, &format!("samples {chunk}"), sheet));
         }
     }
 
