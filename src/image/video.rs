@@ -68,9 +68,8 @@ impl Yuv {
             let i = (y.min(height - 1) * width + x.min(width - 1)) * 3;
             [rgb[i], rgb[i + 1], rgb[i + 2]].map(f32::from)
         };
-        let places = |step: usize| {
-            (0..tall).step_by(step).flat_map(move |y| (0..wide).step_by(step).map(move |x| (x, y)))
-        };
+        let places =
+            |step: usize| (0..tall).step_by(step).flat_map(move |y| (0..wide).step_by(step).map(move |x| (x, y)));
         let bright = places(1).map(|(x, y)| byte(light(at(x, y)))).collect();
         let colours: Vec<[f32; 3]> = places(2)
             .map(|(x, y)| {

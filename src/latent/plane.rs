@@ -35,11 +35,7 @@ impl Plane {
 
     fn spanned(z: &[f32], [across, down]: [&[f32]; 2], from: f32, to: f32) -> Self {
         let scaled = |vector: &[f32]| vector.iter().map(|v| v * (to - from)).collect();
-        Self {
-            origin: along(&along(z, across, from), down, from),
-            across: scaled(across),
-            down: scaled(down),
-        }
+        Self { origin: along(&along(z, across, from), down, from), across: scaled(across), down: scaled(down) }
     }
 
     /// The z at a place.

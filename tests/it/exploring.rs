@@ -364,7 +364,8 @@ fn concepts_are_saved_applied_and_removed() {
     }
     until(&mut harness, "the result", |h| h.query_by_label("result").is_some());
     // The field's hint is no label, so it is found by its role.
-    let field = |h: &Window| h.query_all_by_role(egui::accesskit::Role::TextInput).last().map(|node| node.rect().center());
+    let field =
+        |h: &Window| h.query_all_by_role(egui::accesskit::Role::TextInput).last().map(|node| node.rect().center());
     let at = field(&harness).unwrap();
     drag(&mut harness, at, at);
     harness.event(egui::Event::Text("curls".into()));

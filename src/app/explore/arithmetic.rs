@@ -115,7 +115,9 @@ impl Explorer {
         self.trays(ui);
         ui.add_space(4.0);
         if self.plans.sum.is_none() {
-            ui.label("Every tray is empty. For a smile: three smiling faces, minus three neutral ones, plus three others.");
+            ui.label(
+                "Every tray is empty. For a smile: three smiling faces, minus three neutral ones, plus three others.",
+            );
             self.concepts(ui);
             return;
         }

@@ -117,7 +117,8 @@ impl Explorer {
 
     /// What went wrong, what should be known, and what was written.
     fn messages(&mut self, ui: &mut Ui) {
-        let close = |ui: &mut Ui| ui.small_button("Close").clicked() || ui.input(|input| input.key_pressed(Key::Escape));
+        let close =
+            |ui: &mut Ui| ui.small_button("Close").clicked() || ui.input(|input| input.key_pressed(Key::Escape));
         if let Some(error) = self.error.clone() {
             ui.horizontal_wrapped(|ui| {
                 ui.colored_label(ui.visuals().error_fg_color, error);

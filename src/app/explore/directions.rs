@@ -75,7 +75,10 @@ impl Found {
 
     /// Everything that was found so far.
     pub fn all(&self) -> impl Iterator<Item = &Direction> {
-        [Method::Ganspace, Method::Sefa, Method::Raw].iter().filter_map(|method| self.found.get(method)).flat_map(|d| d.iter())
+        [Method::Ganspace, Method::Sefa, Method::Raw]
+            .iter()
+            .filter_map(|method| self.found.get(method))
+            .flat_map(|d| d.iter())
     }
 
     pub fn take(&mut self, method: Method, directions: Vec<Direction>) {
@@ -123,7 +126,9 @@ impl Explorer {
         });
         if list.is_empty() {
             if self.directions.source == Source::Own {
-                ui.label("None yet: save a concept from the arithmetic, or a direction or a combination of sliders here.");
+                ui.label(
+                    "None yet: save a concept from the arithmetic, or a direction or a combination of sliders here.",
+                );
             } else {
                 ui.horizontal(|ui| {
                     ui.spinner();
@@ -236,9 +241,8 @@ impl Explorer {
         };
         ui.label(format!("{} from -3 to +3 standard deviations", direction.name));
         let key = (direction, self.plans.moved[1].clone());
-        let z = self.directions.strip.of(key, |(direction, start)| {
-            strips(start, std::slice::from_ref(direction), &STRIP)
-        });
+        let z =
+            self.directions.strip.of(key, |(direction, start)| strips(start, std::slice::from_ref(direction), &STRIP));
         self.views.ask(&self.worker, Slot::Strip, z);
         let side = ((ui.available_width() - 36.0) / STRIP.len() as f32).clamp(32.0, 112.0);
         ui.horizontal(|ui| {
@@ -318,8 +322,7 @@ impl Explorer {
                 (input.count_and_consume_key(Modifiers::NONE, key) as f32, large as f32)
             })
         };
-        let [up, down, left, right] =
-            [Key::ArrowUp, Key::ArrowDown, Key::ArrowLeft, Key::ArrowRight].map(pressed);
+        let [up, down, left, right] = [Key::ArrowUp, Key::ArrowDown, Key::ArrowLeft, Key::ArrowRight].map(pressed);
         let at = list.iter().position(|direction| Some(direction) == self.directions.chosen.as_ref());
         let step = (down.0 - up.0) as isize;
         if step != 0 && !list.is_empty() {

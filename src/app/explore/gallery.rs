@@ -319,22 +319,14 @@ impl Gallery {
         }
     }
 
-    fn sample(
-        &mut self,
-        ui: &mut egui::Ui,
-        worker: &Worker,
-        config: &ModelConfig,
-        number: u64,
-        chosen: bool,
-    ) -> bool {
+    fn sample(&mut self, ui: &mut egui::Ui, worker: &Worker, config: &ModelConfig, number: u64, chosen: bool) -> bool {
         let chunk = number / CHUNK;
         self.ask(worker, chunk);
         let Some(image) = self.image(number, self.cell) else {
             place(ui, None, self.cell, "", Sense::hover());
             return false;
         };
-        let shown =
-            place(ui, Some(image.clone()), self.cell, &format!("sample {number}"), Sense::click_and_drag());
+        let shown = place(ui, Some(image.clone()), self.cell, &format!("sample {number}"), Sense::click_and_drag());
         Carried::take_up(&shown, || Point::Sample { seed: self.seed, number }, None, Some(&image));
         if chosen {
             let stroke = egui::Stroke::new(3.0, ui.visuals().selection.bg_fill);

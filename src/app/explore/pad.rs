@@ -203,7 +203,11 @@ impl Explorer {
             // Beside the point, on the side where there is room.
             let left = if at.x + 14.0 + galley.size().x > rect.right() { -14.0 - galley.size().x } else { 14.0 };
             let corner = at + vec2(left, -0.5 * galley.size().y);
-            painter.rect_filled(Rect::from_min_size(corner, galley.size()).expand(2.0), 3.0, Color32::from_black_alpha(170));
+            painter.rect_filled(
+                Rect::from_min_size(corner, galley.size()).expand(2.0),
+                3.0,
+                Color32::from_black_alpha(170),
+            );
             painter.galley(corner, galley, colour);
         }
     }
@@ -254,7 +258,11 @@ impl Explorer {
                 });
             });
         }
-        if ui.button("New point").on_hover_text("In the middle of the map (N); double click puts it elsewhere").clicked() {
+        if ui
+            .button("New point")
+            .on_hover_text("In the middle of the map (N); double click puts it elsewhere")
+            .clicked()
+        {
             self.new_pin([0.5, 0.5]);
         }
         if let Some(i) = kept
@@ -280,8 +288,7 @@ impl Explorer {
                 0.01 * input.count_and_consume_key(Modifiers::NONE, key) as f32 + 0.1 * large
             })
         };
-        let [up, down, left, right] =
-            [Key::ArrowUp, Key::ArrowDown, Key::ArrowLeft, Key::ArrowRight].map(pressed);
+        let [up, down, left, right] = [Key::ArrowUp, Key::ArrowDown, Key::ArrowLeft, Key::ArrowRight].map(pressed);
         if let Some(pin) = self.session.pins.get_mut(self.pad.held) {
             let [x, y] = pin.at;
             pin.at = [(x + right - left).clamp(0.0, 1.0), (y + down - up).clamp(0.0, 1.0)];

@@ -45,12 +45,7 @@ impl Photo {
             Search::Fitting(path, original, share) => {
                 if !path.as_os_str().is_empty() {
                     let texture = upload(ctx, "original", &original);
-                    *self = Self {
-                        path,
-                        original: Some((original, texture)),
-                        searching: true,
-                        ..Self::default()
-                    };
+                    *self = Self { path, original: Some((original, texture)), searching: true, ..Self::default() };
                 }
                 self.fitting = share;
             }
@@ -127,7 +122,9 @@ impl Explorer {
             if self.photo.searching {
                 let text = format!("drawing own samples to fit an encoder on: {:.0} %", self.photo.fitting * 100.0);
                 ui.add(egui::ProgressBar::new(self.photo.fitting).text(text));
-                ui.weak(format!("Then {restarts} starts are optimised side by side. The encoder is kept for the next picture."));
+                ui.weak(format!(
+                    "Then {restarts} starts are optimised side by side. The encoder is kept for the next picture."
+                ));
             }
             return;
         };

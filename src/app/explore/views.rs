@@ -131,13 +131,7 @@ impl Views {
 }
 
 /// A picture that has a name for those who cannot see it, or an empty place.
-pub(super) fn place(
-    ui: &mut Ui,
-    image: Option<egui::Image<'static>>,
-    side: f32,
-    name: &str,
-    sense: Sense,
-) -> Response {
+pub(super) fn place(ui: &mut Ui, image: Option<egui::Image<'static>>, side: f32, name: &str, sense: Sense) -> Response {
     match image {
         Some(image) => ui.add(image.sense(sense).alt_text(name.to_owned())),
         None => {

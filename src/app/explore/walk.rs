@@ -229,7 +229,9 @@ impl Explorer {
             1 => "One sudden jump: a sign of memorised pictures (section 6.1).".to_owned(),
             count => format!("{count} sudden jumps: a sign of memorised pictures (section 6.1)."),
         };
-        ui.label(verdict).on_hover_text("Plotted: how much each frame changes the picture. Steps of over three times the median are jumps");
+        ui.label(verdict).on_hover_text(
+            "Plotted: how much each frame changes the picture. Steps of over three times the median are jumps",
+        );
         let at = |i: usize| (i as f64 + 0.5) / STEPS as f64;
         let points: Vec<[f64; 2]> = changes.iter().enumerate().map(|(i, c)| [at(i), f64::from(*c)]).collect();
         let plot = Plot::new("changes").height(METER).include_y(0.0).allow_scroll(false).show_grid(false);

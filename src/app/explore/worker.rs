@@ -149,8 +149,16 @@ impl Worker {
                 let _ = outbox.send(reply);
                 ctx.request_repaint();
             };
-            Desk { device, model: None, encoder: None, gallery: Vec::new(), slots: Vec::new(), effects: None, photo: Photo::None }
-                .serve(&inbox, &reply);
+            Desk {
+                device,
+                model: None,
+                encoder: None,
+                gallery: Vec::new(),
+                slots: Vec::new(),
+                effects: None,
+                photo: Photo::None,
+            }
+            .serve(&inbox, &reply);
         };
         if let Err(cause) = std::thread::Builder::new().name("explorer".into()).spawn(work) {
             let _ = answer.send(Reply::Failed(format!("the explorer's thread cannot be started: {cause}")));
