@@ -16,6 +16,7 @@ use egui::{Key, KeyboardShortcut, Modifiers};
 use crate::device::{Compute, Kind};
 use crate::train::{Command, Ending, Event, Options, Trainer};
 use explore::Explorer;
+pub use explore::{GALLERY, Latency, LatencyError, latency};
 use history::History;
 use look::Looker;
 pub use measure::{Frames, measure};

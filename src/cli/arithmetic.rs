@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::Args;
 
+use super::score::Score;
 use super::{Exploration, Explored, Numbers};
 use crate::image::grid;
 use crate::latent::arithmetic::{self, Sum, Term};
@@ -14,7 +15,7 @@ pub(super) struct Arithmetic {
     #[command(flatten)]
     explored: Explored,
     /// Samples whose average is added, such as 3,17,42; may be given several times
-    #[arg(long, value_name = "NUMBERS", required_unless_present_any = ["from", "session"])]
+    #[arg(long, value_name = "NUMBERS", required_unless_present_any = ["from", "session", "score"])]
     plus: Vec<Numbers>,
     /// Samples whose average is taken away; may be given several times
     #[arg(long, value_name = "NUMBERS")]
@@ -38,27 +39,33 @@ pub(super) struct Arithmetic {
     #[arg(long)]
     normalise: bool,
     /// The figure, a PNG
-    #[arg(long, value_name = "FIGURE.png")]
-    out: PathBuf,
+    #[arg(long, value_name = "FIGURE.png", required_unless_present = "score")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    score: Score,
 }
 
 impl Arithmetic {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let exploration = self.explored.open()?;
+        if self.score.asked() {
+            return self.score.run(&exploration, &self.explored.common, self.out.as_deref());
+        }
+        let out = self.out.as_deref().context("name the figure's file with --out")?;
         let draw = |z: &[Vec<f32>]| exploration.draw(z);
         if let Some(rows) = self.turned(&exploration)? {
-            grid(&draw(&rows.concat())?, self.steps.max(2), 2).write_png(&self.out)?;
-            let summary = serde_json::json!({ "out": self.out, "rows": rows.len(), "steps": self.steps.max(2) });
-            return self.explored.common.print(&summary, || format!("{} rows in {}", rows.len(), self.out.display()));
+            grid(&draw(&rows.concat())?, self.steps.max(2), 2).write_png(out)?;
+            let summary = serde_json::json!({ "out": out, "rows": rows.len(), "steps": self.steps.max(2) });
+            return self.explored.common.print(&summary, || format!("{} rows in {}", rows.len(), out.display()));
         }
         let prior = exploration.model.config().prior;
         let inside = self.normalise || exploration.session.as_ref().is_some_and(|session| session.inside);
         let sum = Sum::new(self.terms(&exploration), prior, inside, exploration.seed)?;
         let (exemplars, averages, around) = (draw(&sum.exemplars())?, draw(&sum.averages)?, draw(&sum.around)?);
         let Some(figure) = sum.figure(&exemplars, &averages, &around) else { bail!("there is nothing to add up") };
-        figure.sheet().write_png(&self.out)?;
+        figure.sheet().write_png(out)?;
         let Sum { fit, z, .. } = sum;
-        let summary = serde_json::json!({ "out": self.out, "fit": fit, "normalised": inside, "z": z });
+        let summary = serde_json::json!({ "out": out, "fit": fit, "normalised": inside, "z": z });
         self.explored.common.print(&summary, || {
             let warning = match (fit.outside(), inside) {
                 (true, false) => "; this is outside what the generator was trained on: --normalise brings it back",
@@ -66,7 +73,7 @@ impl Arithmetic {
             };
             format!(
                 "{}: the result is {:.2} long where the prior's z's are {:.2} ({:+.1} standard deviations){warning}",
-                self.out.display(),
+                out.display(),
                 fit.norm,
                 fit.expected,
                 fit.deviations

@@ -10,11 +10,14 @@ use super::Common;
 use crate::app;
 use crate::device::Compute;
 use crate::latent;
-use crate::model::{Generator, ModelConfig, Preset};
+use crate::model::{Generator, Model, ModelConfig, Preset, Provenance};
 use crate::train::{Networks, Rates, TrainConfig};
 
 /// Steps and drawings that warm caches up and are not counted.
 const WARM: usize = 3;
+/// Single samples that the explorer is asked for, and whole galleries.
+const LATENCIES: usize = 300;
+const GALLERIES: usize = 5;
 
 #[derive(Args, Debug)]
 pub(super) struct Bench {
@@ -41,7 +44,7 @@ pub(super) struct Bench {
 }
 
 impl Bench {
-    /// Training steps and drawing, timed; medians are told. Initial weights and random pictures do, since the work is the
+    /// Training steps, drawing, and the explorer's replies, timed; medians are told. Initial weights and random pictures do, since the work is the
     /// same whatever the numbers are.
     pub(super) fn run(&self, began: Instant) -> anyhow::Result<()> {
         let compute = self.common.compute()?;
@@ -72,18 +75,29 @@ impl Bench {
             median(25, || Ok(latent::pictures(&generator, &z, &compute.device).map(drop)?))
         };
         let (one, many) = (draw(1)?, draw(64)?);
+        let model = Model { generator: generator.clone(), discriminator: None, provenance: Provenance::default() };
+        let latency = app::latency(&model, &compute.device, LATENCIES, GALLERIES)?;
+        let (replies, galleries) = (sorted(&latency.one), sorted(&latency.gallery));
         let rate = batch as f64 / step_ms * 1e3;
         let summary = serde_json::json!({
             "device": compute.name, "preset": self.preset, "base": config.base, "kernel": config.kernel, "batch": batch,
             "step_ms": step_ms, "images_per_s": rate, "infer1_ms": one, "infer64_ms": many,
+            "latency_ms_median": at(&replies, 0.5), "latency_ms_95": at(&replies, 0.95),
+            "gallery256_ms": at(&galleries, 0.5),
         });
         self.common.print(&summary, || {
             format!(
                 "{}, {}, base {}, {k}x{k} kernels\ntraining step of {batch}  {step_ms:9.1} ms  {rate:.1} images/s\n\
-                 one picture drawn      {one:9.2} ms\n64 pictures drawn      {many:9.1} ms",
+                 one picture drawn      {one:9.2} ms\n64 pictures drawn      {many:9.1} ms\n\
+                 from request to reply  {:9.2} ms for one sample in the explorer, 95 % under {:.2} ms\n\
+                 gallery of {}         {:9.1} ms",
                 compute.name,
                 self.preset,
                 config.base,
+                at(&replies, 0.5),
+                at(&replies, 0.95),
+                app::GALLERY,
+                at(&galleries, 0.5),
                 k = config.kernel
             )
         })
@@ -99,13 +113,7 @@ impl Bench {
         if frames.work.is_empty() {
             bail!("the window was closed before it trained");
         }
-        let milliseconds = |times: &[Duration]| -> Vec<f64> {
-            let mut times: Vec<_> = times.iter().map(|time| time.as_secs_f64() * 1e3).collect();
-            times.sort_by(f64::total_cmp);
-            times
-        };
-        let (work, intervals) = (milliseconds(&frames.work), milliseconds(&frames.intervals));
-        let at = |times: &[f64], share: f64| times[(times.len() as f64 * share) as usize];
+        let (work, intervals) = (sorted(&frames.work), sorted(&frames.intervals));
         let within = work.iter().filter(|&&time| time < 20.0).count() as f64 / work.len() as f64;
         let summary = serde_json::json!({
             "device": device, "first_picture_ms": first.as_secs_f64() * 1e3, "frames": work.len(), "steps": frames.steps,
@@ -128,6 +136,18 @@ impl Bench {
             )
         })
     }
+}
+
+/// Times in milliseconds, the shortest first.
+fn sorted(times: &[Duration]) -> Vec<f64> {
+    let mut times: Vec<_> = times.iter().map(|time| time.as_secs_f64() * 1e3).collect();
+    times.sort_by(f64::total_cmp);
+    times
+}
+
+/// The time that a share of some sorted times is under.
+fn at(times: &[f64], share: f64) -> f64 {
+    times[(times.len() as f64 * share) as usize]
 }
 
 /// The median time of `count` runs after a few that are not counted, in milliseconds.

@@ -10,6 +10,7 @@ mod info;
 mod numpy;
 mod project;
 mod sample;
+mod score;
 mod synth;
 mod train;
 mod walk;

@@ -10,5 +10,5 @@ pub mod synth;
 
 pub use dataset::{Dataset, Problem, peek};
 pub use loader::{Batch, Loader, Place};
-pub use prepare::{UnusablePicture, read_fitted};
+pub use prepare::{UnusablePicture, read_fitted, to_channels};
 pub use source::{DataError, Source};

@@ -88,7 +88,8 @@ pub(super) fn fit(picture: &Picture, size: usize, channels: usize) -> Result<Pic
     Ok(to_channels(&Picture::new(size, size, depth, fitted), channels).into_owned())
 }
 
-fn to_channels(picture: &Picture, channels: usize) -> Cow<'_, Picture> {
+/// A picture as grey (1) or colour (3).
+pub fn to_channels(picture: &Picture, channels: usize) -> Cow<'_, Picture> {
     let (width, height) = (picture.width(), picture.height());
     match (picture.channels(), channels) {
         (1, 3) => Cow::Owned(Picture::new(width, height, 3, picture.to_rgb())),

@@ -53,6 +53,6 @@ pub fn pictures(generator: &Generator, z: &[Vec<f32>], device: &Device) -> Resul
 ///
 /// # Errors
 /// [`DrawError`] when the device fails.
-pub(super) fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, DrawError> {
+pub(crate) fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, DrawError> {
     Ok(tensor.try_into_data().map_err(|cause| DrawError(cause.to_string()))?.iter::<f32>().collect())
 }

@@ -10,5 +10,6 @@ pub mod session;
 pub mod vector;
 pub mod walk;
 
+pub(crate) use draw::read;
 pub use draw::{DrawError, pictures, values};
 pub use gallery::{draw, numbered, training};

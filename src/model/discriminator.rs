@@ -28,17 +28,7 @@ impl Discriminator {
     /// # Errors
     /// What `from` says.
     pub(super) fn build<P: Parameters>(config: &ModelConfig, from: &mut P) -> Result<Self, P::Error> {
-        let stages = config.stages();
-        let mut layers = Vec::with_capacity(stages + 1);
-        let mut inputs = config.channels;
-        for stage in 1..=stages {
-            let outputs = config.maps(stages - stage);
-            let shape = vec![outputs, inputs, config.kernel, config.kernel];
-            layers.push(Layer::build(from, &format!("down{stage}"), shape, outputs, config.bias, stage > 1)?);
-            inputs = outputs;
-        }
-        layers.push(Layer::build(from, "head", vec![1, inputs, 4, 4], 1, config.bias, false)?);
-        Ok(Self { config: config.clone(), layers })
+        Ok(Self { config: config.clone(), layers: build_layers(config, 1, from)? })
     }
 
     /// The config it was built from.
@@ -49,18 +39,8 @@ impl Discriminator {
     /// Logits `[batch]` that pictures `[batch, channels, size, size]` are real, with batch statistics, which also move
     /// the running ones.
     pub fn train(&mut self, pictures: Tensor<4>) -> Tensor<1> {
-        let (head, convolutions) = self.layers.split_last_mut().expect("a discriminator has layers");
-        let mut x = pictures;
-        for layer in convolutions {
-            x = layer.activate(layer.down(x), &self.config, LEAK, Pass::Train);
-        }
-        let [batch, maps, height, width] = x.dims();
-        let inputs = maps * height * width;
-        let logits = x.reshape([batch, inputs]).matmul(head.weight.value.clone().reshape([inputs, 1])).reshape([batch]);
-        match &head.bias {
-            Some(bias) => logits + bias.value.clone(),
-            None => logits,
-        }
+        let [batch, ..] = pictures.dims();
+        forward(&mut self.layers, &self.config, pictures, Pass::Train).reshape([batch])
     }
 
     /// The learnt parameters, in file order.
@@ -71,6 +51,45 @@ impl Discriminator {
     /// How many values are learnt.
     pub fn parameter_count(&self) -> usize {
         self.learnt().map(Parameter::len).sum()
+    }
+}
+
+/// The layers of a network that gives `outputs` numbers a picture.
+///
+/// # Errors
+/// What `from` says.
+pub(super) fn build_layers<P: Parameters>(
+    config: &ModelConfig,
+    outputs: usize,
+    from: &mut P,
+) -> Result<Vec<Layer>, P::Error> {
+    let stages = config.stages();
+    let mut layers = Vec::with_capacity(stages + 1);
+    let mut inputs = config.channels;
+    for stage in 1..=stages {
+        let maps = config.maps(stages - stage);
+        let shape = vec![maps, inputs, config.kernel, config.kernel];
+        layers.push(Layer::build(from, &format!("down{stage}"), shape, maps, config.bias, stage > 1)?);
+        inputs = maps;
+    }
+    layers.push(Layer::build(from, "head", vec![outputs, inputs, 4, 4], outputs, config.bias, false)?);
+    Ok(layers)
+}
+
+/// Pictures `[batch, channels, size, size]` to `[batch, outputs]`.
+pub(super) fn forward(layers: &mut [Layer], config: &ModelConfig, pictures: Tensor<4>, pass: Pass) -> Tensor<2> {
+    let (head, convolutions) = layers.split_last_mut().expect("there is a head at least");
+    let mut x = pictures;
+    for layer in convolutions {
+        x = layer.activate(layer.down(x), config, LEAK, pass);
+    }
+    let [batch, maps, height, width] = x.dims();
+    let (inputs, outputs) = (maps * height * width, head.weight.shape[0]);
+    let matrix = head.weight.value.clone().reshape([outputs, inputs]).transpose();
+    let given = x.reshape([batch, inputs]).matmul(matrix);
+    match &head.bias {
+        Some(bias) => given + bias.value.clone().reshape([1, outputs]),
+        None => given,
     }
 }
 

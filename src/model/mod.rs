@@ -1,6 +1,7 @@
 //! The networks: one config describes generator and discriminator, one file holds them.
 
 mod bundled;
+mod classifier;
 mod config;
 mod discriminator;
 mod file;
@@ -11,10 +12,11 @@ mod optimiser;
 mod tensors;
 
 pub use bundled::bundled;
+pub use classifier::Classifier;
 pub use config::{ConfigError, ModelConfig, Preset, Prior, Statistics};
 pub use discriminator::Discriminator;
 pub use file::{Model, ModelError, Provenance, checkpoints, siblings};
 pub use generator::Generator;
 pub use layer::{Layer, Norm, Parameter};
-pub use optimiser::{Adam, Moments, Optimiser, track};
+pub use optimiser::{Adam, Moments, Optimiser, keep_statistics, track};
 pub use tensors::{TensorFile, TensorFileError};

@@ -95,6 +95,16 @@ pub fn track(layers: &mut [Layer]) {
     }
 }
 
+/// Copies the running statistics that a pass through `from` moved.
+pub fn keep_statistics(to: &mut [Layer], from: &[Layer]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        if let (Some(to), Some(from)) = (&mut to.norm, &from.norm) {
+            to.mean.value = from.mean.value.clone();
+            to.variance.value = from.variance.value.clone();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use burn::optim::{AdamConfig, Optimizer, decay::WeightDecayConfig};

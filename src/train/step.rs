@@ -7,7 +7,7 @@ use super::config::{Schedule, TrainConfig};
 use super::messages::Rates;
 use super::noise::Noise;
 use crate::latent;
-use crate::model::{Adam, Discriminator, Generator, Layer, ModelConfig, Optimiser, track};
+use crate::model::{Adam, Discriminator, Generator, Layer, ModelConfig, Optimiser, keep_statistics, track};
 
 /// Both networks in training, and their optimisers.
 #[derive(Clone)]
@@ -43,16 +43,6 @@ impl StepReport {
 fn freeze(layers: &mut [Layer]) {
     for parameter in layers.iter_mut().flat_map(Layer::learnt_mut) {
         parameter.value = parameter.value.clone().autodiff();
-    }
-}
-
-/// Copies the running statistics that a pass through `from` moved.
-fn keep_statistics(to: &mut [Layer], from: &[Layer]) {
-    for (to, from) in to.iter_mut().zip(from) {
-        if let (Some(to), Some(from)) = (&mut to.norm, &from.norm) {
-            to.mean.value = from.mean.value.clone();
-            to.variance.value = from.variance.value.clone();
-        }
     }
 }
 

@@ -289,10 +289,40 @@ fn what_cannot_be_walked_or_added_says_why() {
 }
 
 #[test]
+fn arithmetic_is_scored_where_the_truth_is_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let figure = folder.path().join("figure.png");
+    let cpu = ["--device", "cpu", "--model"];
+    let score = |model: &str, rest: &[&str]| zscape(&[&["arithmetic", "--score"], &cpu[..], &[model], rest].concat());
+    // A judge so badly taught is never sure; here it need not be.
+    let small = ["--triples", "8", "--turns", "1", "--pool", "192", "--fit-steps", "24", "--sure", "0.5"];
+    let rest = ["--rows", "2", "--json", "--out", text(&figure)];
+    let told = json(&mut score("bundled:faces", &[&small[..], &rest].concat()));
+    let list = |name: &str| told[name].as_array().unwrap().clone();
+    assert_eq!((list("triples").len(), list("expected").len(), list("scored").len()), (8, 8, 6));
+    for scored in list("scored") {
+        let outcomes = scored["outcomes"].as_array().unwrap();
+        let both = outcomes.iter().filter(|one| one["obtained"] == true && one["kept"] == true).count();
+        assert_eq!((outcomes.len(), &scored["success"]["hits"]), (8, &both.into()));
+        assert!(scored["success"]["high"].as_f64().unwrap() <= 1.0);
+    }
+    assert_eq!(told["judge"]["told"].as_array().unwrap().len(), 6);
+    assert!(Picture::read(&figure).unwrap().width() > 13 * 64);
+
+    let errors = stderr(&mut score("bundled:rooms", &small), 1);
+    assert!(errors.contains("synth:faces") && errors.contains("synth:rooms"), "{errors}");
+    let errors = stderr(&mut zscape(&["arithmetic", "--model", "bundled:faces", "--score", "--plus", "1"]), 2);
+    assert!(errors.contains("--plus"), "{errors}");
+    let errors = stderr(&mut zscape(&["arithmetic", "--model", "bundled:faces", "--plus", "1"]), 2);
+    assert!(errors.contains("--out"), "{errors}");
+}
+
+#[test]
 fn the_bench_tells_times_of_this_machine() {
     let told =
         json(&mut zscape(&["bench", "--device", "cpu", "--base", "4", "--batch", "4", "--steps", "2", "--json"]));
-    for what in ["step_ms", "images_per_s", "infer1_ms", "infer64_ms"] {
+    let times = ["latency_ms_median", "latency_ms_95", "gallery256_ms"];
+    for what in ["step_ms", "images_per_s", "infer1_ms", "infer64_ms"].into_iter().chain(times) {
         assert!(told[what].as_f64().unwrap() > 0.0, "{what}");
     }
 }

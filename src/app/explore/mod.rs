@@ -8,6 +8,7 @@ mod drag;
 mod exports;
 mod files;
 mod gallery;
+mod measure;
 mod pad;
 mod photo;
 mod plans;
@@ -37,6 +38,8 @@ use tool::Tool;
 use undo::Undo;
 use views::Views;
 use worker::{Reply, Request, Slot, Worker};
+
+pub use measure::{GALLERY, Latency, LatencyError, latency};
 
 pub(super) struct Explorer {
     worker: Worker,

@@ -1,0 +1,177 @@
+//! `zscape arithmetic --score`.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{Common, Exploration};
+use crate::evaluate::statistics::{Estimate, Share};
+use crate::evaluate::triples::{EXEMPLARS, OfAttribute};
+use crate::evaluate::{Attribute, Doing, Fitting, Report, Seen, Settings, Way, figure, score};
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Score")]
+pub(super) struct Score {
+    /// Instead: measure how well arithmetic works on a model of synth:faces
+    ///
+    /// A small network learns smile, glasses, beard, hair style, skin (light or dark) and turn (left or right) from
+    /// rendered faces, whose truth is known. A triple is two attributes with two values each: A has the target value and
+    /// one base value ("smile, no beard"), B only the base ("no smile, no beard"), C the other base ("no smile, beard").
+    /// Exemplars are chosen at random among samples of which the network is sure in both attributes; nothing else about
+    /// them is chosen, and no result is looked at. A - B + C succeeds if the network finds in it the target value
+    /// ("smile": obtained), and the base of C ("beard") and every other attribute of which the network is sure in all
+    /// three exemplars of C and in which they agree (kept). One exemplar is held to the same as three. Intervals are
+    /// 95 %: Wilson's for shares, the bootstrap's over turn vectors for the correlation.
+    ///
+    /// The turn is measured along the vector from four samples that face left to four that face right, on five samples in
+    /// eleven steps.
+    #[arg(long, conflicts_with_all = ["plus", "minus", "from", "to", "session"])]
+    score: bool,
+    /// Triples of concepts
+    #[arg(long, value_name = "COUNT", default_value_t = 200, value_parser = clap::value_parser!(u16).range(1..), requires = "score")]
+    triples: u16,
+    /// Turn vectors
+    #[arg(long, value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..), requires = "score")]
+    turns: u16,
+    /// Samples that exemplars are chosen from
+    #[arg(long, value_name = "COUNT", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=65_536), requires = "score")]
+    pool: u32,
+    /// Steps that the network learns for
+    #[arg(long, value_name = "STEPS", default_value_t = 700, value_parser = clap::value_parser!(u16).range(1..), requires = "score")]
+    fit_steps: u16,
+    /// Probability from which on the network is sure
+    #[arg(long, value_name = "P", default_value_t = 0.95, requires = "score")]
+    sure: f32,
+    /// Triples in the figure that --out names
+    #[arg(long, value_name = "COUNT", default_value_t = 12, value_parser = clap::value_parser!(u16).range(1..=100), requires = "score")]
+    rows: u16,
+}
+
+impl Score {
+    pub(super) fn asked(&self) -> bool {
+        self.score
+    }
+
+    pub(super) fn run(&self, exploration: &Exploration, common: &Common, out: Option<&Path>) -> anyhow::Result<()> {
+        let settings = Settings {
+            triples: self.triples.into(),
+            turns: self.turns.into(),
+            samples: self.pool as usize,
+            seed: exploration.seed,
+            fitting: Fitting {
+                steps: self.fit_steps.into(),
+                sure: self.sure,
+                seed: exploration.seed,
+                ..Fitting::default()
+            },
+        };
+        let bar = ProgressBar::new(0);
+        bar.set_style(ProgressStyle::with_template("{msg:24} {bar:30} {pos}/{len} {eta} left")?);
+        bar.set_message("rendering faces");
+        let report = score(&exploration.model, settings, &exploration.compute.device, &mut |doing, done, of| {
+            let message = match doing {
+                Doing::Teaching => "learning the attributes",
+                Doing::Sampling => "drawing samples",
+                Doing::Adding => "doing arithmetic",
+                Doing::Turning => "turning heads",
+            };
+            if bar.message() != message {
+                bar.reset();
+                bar.set_message(message);
+            }
+            bar.set_length(of as u64);
+            bar.set_position(done as u64);
+        });
+        bar.finish_and_clear();
+        let report = report?;
+        let rows = usize::from(self.rows);
+        if let Some(out) = out {
+            figure(&report, rows).write_png(out)?;
+        }
+        common.print(&report, || text(&report, out.map(|out| (out, rows))))
+    }
+}
+
+fn text(report: &Report, out: Option<(&Path, usize)>) -> String {
+    let mut text = String::new();
+    let mut line = |written: String| {
+        let _ = writeln!(text, "{written}");
+    };
+    line(format!(
+        "The judge, on {} faces that it did not learn from: right as rendered, right disturbed, right where sure of \
+         disturbed ones",
+        report.judge.faces
+    ));
+    for told in &report.judge.told {
+        let correlation = told.correlation.map_or(String::new(), |r| format!("   correlation {r:.3}"));
+        let shares = [told.clean, told.disturbed, told.sure].map(|share| format!("{:>8}", percent(share)));
+        line(format!("  {:<8} {}{correlation}", told.attribute.name(), shares.concat()));
+    }
+    line(format!("\nWhat it sees in {} samples of seed {}", report.settings.samples, report.settings.seed));
+    for Seen { attribute, sure, values } in &report.seen {
+        let named = attribute.values().iter().zip(values);
+        let named: Vec<_> = named.map(|(name, count)| format!("{name} {count}")).collect();
+        line(format!("  {:<8} sure of {:>7}: {}", attribute.name(), percent(*sure), named.join(", ")));
+    }
+    line(format!(
+        "\n{} triples over {} of 30 pairs of attributes: shares and their 95 % intervals",
+        report.triples.len(),
+        report.pairs
+    ));
+    line(format!("  {:<42} {:<23} {:<23} {}", "", "target obtained", "others kept", "both: success"));
+    for scored in &report.scored {
+        let plural = if scored.exemplars == 1 { "" } else { "s" };
+        line(format!(
+            "  {:<42} {:<23} {:<23} {}",
+            format!("{} exemplar{plural}, {}", scored.exemplars, scored.way.name()),
+            interval(scored.tally.obtained),
+            interval(scored.tally.kept),
+            interval(scored.tally.success)
+        ));
+    }
+    line(format!("\nBy attribute, {EXEMPLARS} exemplars in Z: obtained as target, kept as base, kept where C's agree"));
+    if let Some(scored) = report.scored.iter().find(|scored| scored.exemplars == EXEMPLARS && scored.way == Way::Z) {
+        for OfAttribute { attribute, obtained, base, other } in &scored.tally.by_attribute {
+            let counts = [obtained, base, other].map(|share| format!("{:>7} of {:<4}", percent(*share), share.of));
+            line(format!("  {:<8} {}", attribute.name(), counts.join("")));
+        }
+    }
+    match &report.turn {
+        None => line("\nThe turn: fewer than four samples face one of the sides".to_owned()),
+        Some(turn) => {
+            let Estimate { value, low, high } = turn.correlation;
+            line(format!(
+                "\nThe turn: correlation with the place on the vector {value:.3} ({low:.3} to {high:.3}), {} rows of {} \
+                 vectors; {} of the rows at 0.9 or more; on average from {:.2} to {:.2}",
+                turn.rows,
+                turn.draws,
+                percent(turn.even),
+                turn.path.first().copied().unwrap_or_default(),
+                turn.path.last().copied().unwrap_or_default(),
+            ));
+        }
+    }
+    if let Some((out, rows)) = out {
+        let names = Attribute::ALL.map(Attribute::name).join(", ");
+        line(format!(
+            "\n{}: exemplars of A, B and C; the results in Z and in pixels with one exemplar, then with {EXEMPLARS}. Lights: \
+             {names}; green as it must be, red not, grey free. Then a turn. The rows:",
+            out.display()
+        ));
+        for triple in report.triples.iter().take(rows) {
+            line(format!("  {}", triple.concepts.name()));
+        }
+    }
+    text
+}
+
+fn percent(share: Share) -> String {
+    share.wilson().map_or("-".to_owned(), |share| format!("{:.1} %", share.value * 1e2))
+}
+
+fn interval(share: Share) -> String {
+    let told = |Estimate { value, low, high }| format!("{:.1} % ({:.1} to {:.1})", value * 1e2, low * 1e2, high * 1e2);
+    share.wilson().map_or("-".to_owned(), told)
+}
