@@ -120,7 +120,8 @@ impl Gallery {
             if ui.ctx().input_mut(|input| input.consume_shortcut(&GO_TO)) {
                 field.request_focus();
             }
-            if field.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter)) {
+            // Taken from the gallery, to which it would mean this very sample.
+            if field.lost_focus() && ui.input_mut(|input| input.consume_key(egui::Modifiers::NONE, Key::Enter)) {
                 self.go_to_typed();
             }
             field.on_hover_text(format!("A sample's number, then Enter ({})", ui.ctx().format_shortcut(&GO_TO)));
