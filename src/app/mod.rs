@@ -36,6 +36,8 @@ pub struct Start {
     pub session: Option<PathBuf>,
     /// Where the session is kept between starts, if anywhere.
     pub kept: Option<PathBuf>,
+    /// Where figures and films are written without asking.
+    pub exports: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -220,8 +222,11 @@ impl App {
         if ctx.input_mut(|input| input.consume_shortcut(&TOGGLE_THEME)) {
             toggle_theme(ctx);
         }
+        // The explorer has its own meaning for the rest of them.
+        if self.view == View::Explore {
+            return;
+        }
         if ctx.input_mut(|input| input.consume_shortcut(&OPEN_DATA)) {
-            self.view = View::Train;
             self.looker.ask_folder();
         }
         if self.running() {
@@ -234,7 +239,7 @@ impl App {
         }
     }
 
-    /// A model or session dropped on the window is explored, a picture on the explorer's photo panel is looked for, and
+    /// A model or session dropped on the window is explored, a picture dropped on the explorer is looked for in Z, and
     /// anything else is data to train on.
     fn dropped(&mut self, ctx: &egui::Context) {
         let dropped = ctx.input(|input| input.raw.dropped_files.first().map(|file| file.path().to_owned()));
@@ -246,7 +251,7 @@ impl App {
         } else if ending.as_deref() == Some("zscape") {
             self.view = View::Explore;
             self.explorer.open_session(path);
-        } else if self.view == View::Explore && self.explorer.wants_pictures() {
+        } else if self.view == View::Explore && self.explorer.wants(&path) {
             self.explorer.project(path);
         } else {
             self.view = View::Train;

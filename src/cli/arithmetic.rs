@@ -7,9 +7,8 @@ use clap::Args;
 
 use super::score::Score;
 use super::{Exploration, Explored, Numbers};
-use crate::image::{Picture, grid};
-use crate::latent::arithmetic::{self, Figure, Term};
-use crate::latent::vector;
+use crate::image::grid;
+use crate::latent::arithmetic::{self, Sum, Term};
 
 #[derive(Args, Debug)]
 pub(super) struct Arithmetic {
@@ -27,6 +26,9 @@ pub(super) struct Arithmetic {
     /// ... to the average of these, applied to --on
     #[arg(long, value_name = "NUMBERS", requires = "from")]
     to: Option<Numbers>,
+    /// Replay the session's turn instead of its sum
+    #[arg(long, requires = "session", conflicts_with_all = ["plus", "minus", "from"])]
+    turn: bool,
     /// Samples that the turn is applied to, a row each
     #[arg(long, value_name = "NUMBERS", default_value = "0,1,2,3,4")]
     on: Numbers,
@@ -51,35 +53,21 @@ impl Arithmetic {
         }
         let out = self.out.as_deref().context("name the figure's file with --out")?;
         let draw = |z: &[Vec<f32>]| exploration.draw(z);
-        if let (Some(from), Some(to)) = (&self.from, &self.to) {
-            let samples = |numbers: &Numbers| exploration.samples(numbers.0.iter().copied());
-            let rows = arithmetic::turn(&samples(from), &samples(to), &samples(&self.on), self.steps.max(2))?;
+        if let Some(rows) = self.turned(&exploration)? {
             grid(&draw(&rows.concat())?, self.steps.max(2), 2).write_png(out)?;
             let summary = serde_json::json!({ "out": out, "rows": rows.len(), "steps": self.steps.max(2) });
             return self.explored.common.print(&summary, || format!("{} rows in {}", rows.len(), out.display()));
         }
-        let terms = self.terms(&exploration);
-        let mut z = arithmetic::result(&terms)?;
         let prior = exploration.model.config().prior;
-        let fit = arithmetic::fit(prior, &z);
-        if self.normalise {
-            z = arithmetic::back_to_prior(prior, &z);
-        }
-        let mut trays = Vec::new();
-        for term in &terms {
-            let Some(average) = vector::mean(&term.exemplars) else { bail!("a tray is empty") };
-            let mut pictures = draw(&[&term.exemplars[..], &[average]].concat())?;
-            let average = pictures.pop();
-            trays.extend(average.map(|average| (term.minus, pictures, average)));
-        }
-        let exemplars: Vec<(bool, Vec<Picture>)> =
-            trays.iter().map(|(minus, pictures, _)| (*minus, pictures.clone())).collect();
-        let Some(pixels) = arithmetic::in_pixels(&exemplars) else { bail!("there is nothing to add up") };
-        let results = draw(&arithmetic::neighbourhood(&z, exploration.seed))?;
-        Figure { trays, results, pixels }.sheet().write_png(out)?;
-        let summary = serde_json::json!({ "out": out, "fit": fit, "normalised": self.normalise, "z": z });
+        let inside = self.normalise || exploration.session.as_ref().is_some_and(|session| session.inside);
+        let sum = Sum::new(self.terms(&exploration), prior, inside, exploration.seed)?;
+        let (exemplars, averages, around) = (draw(&sum.exemplars())?, draw(&sum.averages)?, draw(&sum.around)?);
+        let Some(figure) = sum.figure(&exemplars, &averages, &around) else { bail!("there is nothing to add up") };
+        figure.sheet().write_png(out)?;
+        let Sum { fit, z, .. } = sum;
+        let summary = serde_json::json!({ "out": out, "fit": fit, "normalised": inside, "z": z });
         self.explored.common.print(&summary, || {
-            let warning = match (fit.outside(), self.normalise) {
+            let warning = match (fit.outside(), inside) {
                 (true, false) => "; this is outside what the generator was trained on: --normalise brings it back",
                 _ => "",
             };
@@ -90,6 +78,19 @@ impl Arithmetic {
                 fit.expected,
                 fit.deviations
             )
+        })
+    }
+
+    /// The turn's rows, if a turn is wanted.
+    fn turned(&self, exploration: &Exploration) -> anyhow::Result<Option<Vec<Vec<Vec<f32>>>>> {
+        let (config, steps) = (exploration.model.config(), self.steps.max(2));
+        let samples = |numbers: &Numbers| exploration.samples(numbers.0.iter().copied());
+        Ok(match (&self.from, &self.to, &exploration.session) {
+            (Some(from), Some(to), _) => {
+                Some(arithmetic::turn(&samples(from), &samples(to), &samples(&self.on), steps)?)
+            }
+            (_, _, Some(session)) if self.turn => Some(session.turned(config, steps)?),
+            _ => None,
         })
     }
 

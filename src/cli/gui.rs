@@ -21,12 +21,15 @@ pub(super) struct Gui {
     /// Open this session: what was explored, and with which model
     #[arg(long, value_name = "FILE", conflicts_with = "model")]
     session: Option<PathBuf>,
+    /// Write figures and films into this folder, without asking for each
+    #[arg(long, value_name = "DIR")]
+    exports: Option<PathBuf>,
 }
 
 impl Gui {
     pub(super) fn run(self, common: &Common) -> anyhow::Result<()> {
         let kept = eframe::storage_dir("zscape").map(|folder| folder.join("last-session.zscape"));
-        let Self { model, data, run, session } = self;
-        app::run(common.compute()?, app::Start { model, data, run, session, kept })
+        let Self { model, data, run, session, exports } = self;
+        app::run(common.compute()?, app::Start { model, data, run, session, kept, exports })
     }
 }

@@ -133,6 +133,10 @@ impl Explored {
         let model = Model::open(path, &compute.device)?;
         if let Some(session) = &session {
             session.check(model.config())?;
+            let same = session.model == *path;
+            if let Some(changed) = session.learnt_since(&model.provenance).filter(|_| same) {
+                tracing::warn!("{changed}");
+            }
         }
         let seed = self.seed.or(session.as_ref().map(|session| session.seed)).unwrap_or(1);
         Ok(Exploration { compute, model, session, seed })

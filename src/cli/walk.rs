@@ -6,7 +6,7 @@ use anyhow::bail;
 use clap::Args;
 
 use super::{Exploration, Explored, Numbers};
-use crate::image::{grid, write_frames, write_gif};
+use crate::image::{write_frames, write_gif, write_mp4};
 use crate::latent::walk;
 use crate::latent::walk::{Way, changes, jumps};
 
@@ -32,24 +32,23 @@ pub(super) struct Walk {
     /// Walk on great circles instead of straight
     #[arg(long)]
     slerp: bool,
-    /// Frames a second of a GIF
+    /// Frames a second of a GIF or a video
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=50))]
     rate: u32,
-    /// Enlarges a GIF's pixels
+    /// Enlarges the pixels of a GIF or a video
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=16))]
     zoom: u16,
-    /// A .png (one row from each sample to the next, as the paper's figure 4), a .gif, or a folder for single frames
-    #[arg(long, value_name = "WALK.png|WALK.gif|DIR")]
+    /// A .png (one row from each sample to the next, as the paper's figure 4), a .gif, an .mp4 (H.264,
+    /// uncompressed), or a folder for single frames
+    #[arg(long, value_name = "WALK.png|WALK.gif|WALK.mp4|DIR")]
     out: PathBuf,
 }
 
 impl Walk {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let ending = self.out.extension().and_then(|end| end.to_str()).map(str::to_lowercase);
-        if let Some(ending @ ("mp4" | "webm" | "mkv" | "mov" | "avi")) = ending.as_deref() {
-            bail!(
-                ".{ending} needs an encoder that zscape does not carry; write a .gif, or a folder of frames for ffmpeg"
-            );
+        if let Some(other) = ending.as_deref().filter(|ending| !["png", "gif", "mp4"].contains(ending)) {
+            bail!("{}: .{other} is not known; name a .png, a .gif, an .mp4, or a folder", self.out.display());
         }
         let exploration = self.explored.open()?;
         let walk = self.walk(&exploration)?;
@@ -57,9 +56,9 @@ impl Walk {
         let draw = |z: &[Vec<f32>]| exploration.draw(z);
         let film = draw(&walk.film(steps - 1))?;
         match ending.as_deref() {
-            Some("png") => grid(&draw(&walk.rows(steps).concat())?, steps, 2).write_png(&self.out)?,
+            Some("png") => walk.strip(&film, steps - 1).write_png(&self.out)?,
             Some("gif") => write_gif(&self.out, &film, self.rate, usize::from(self.zoom))?,
-            Some(other) => bail!("{}: .{other} is not known; name a .png, a .gif, or a folder", self.out.display()),
+            Some(_) => write_mp4(&self.out, &film, self.rate, usize::from(self.zoom))?,
             None => write_frames(&self.out, &film)?,
         }
         let changes = changes(&film);

@@ -6,7 +6,9 @@
 mod film;
 mod grid;
 mod picture;
+mod video;
 
 pub use film::{write_frames, write_gif};
 pub use grid::{Sheet, grid};
 pub use picture::{Picture, PictureError, from_signed, to_signed};
+pub use video::write_mp4;

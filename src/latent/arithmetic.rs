@@ -73,6 +73,59 @@ pub fn neighbourhood(z: &[f32], seed: u64) -> Vec<Vec<f32>> {
         .collect()
 }
 
+/// A sum worked out: every z that figure 7 draws.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sum {
+    /// What is added and taken away.
+    pub terms: Vec<Term>,
+    /// Each term's average.
+    pub averages: Vec<Vec<f32>>,
+    /// The result, brought back to the prior where that was asked for.
+    pub z: Vec<f32>,
+    /// How well the sum fits the prior as it came out.
+    pub fit: Fit,
+    /// The result among its neighbours.
+    pub around: Vec<Vec<f32>>,
+}
+
+impl Sum {
+    /// Adds up `terms`; `inside` brings the result back to the prior, `seed` gives the neighbours' noise.
+    ///
+    /// # Errors
+    /// As [`result`].
+    pub fn new(terms: Vec<Term>, prior: Prior, inside: bool, seed: u64) -> Result<Self, ArithmeticError> {
+        let sum = result(&terms)?;
+        let fit = fit(prior, &sum);
+        let z = if inside { back_to_prior(prior, &sum) } else { sum };
+        let averages = terms.iter().filter_map(|term| mean(&term.exemplars)).collect();
+        Ok(Self { averages, fit, around: neighbourhood(&z, seed), z, terms })
+    }
+
+    /// All exemplars, term by term.
+    pub fn exemplars(&self) -> Vec<Vec<f32>> {
+        self.terms.iter().flat_map(|term| term.exemplars.iter().cloned()).collect()
+    }
+
+    /// The pictures of [`Self::exemplars`], term by term again.
+    fn by_term(&self, exemplars: &[Picture]) -> Vec<(bool, Vec<Picture>)> {
+        let mut left = exemplars.iter().cloned();
+        self.terms.iter().map(|term| (term.minus, left.by_ref().take(term.exemplars.len()).collect())).collect()
+    }
+
+    /// The same arithmetic with the exemplars' pictures.
+    pub fn in_pixels(&self, exemplars: &[Picture]) -> Option<Picture> {
+        in_pixels(&self.by_term(exemplars))
+    }
+
+    /// Figure 7, from the pictures of [`Self::exemplars`], of the averages and of the result among its neighbours.
+    pub fn figure(&self, exemplars: &[Picture], averages: &[Picture], around: &[Picture]) -> Option<Figure> {
+        let pixels = self.in_pixels(exemplars)?;
+        let trays = self.by_term(exemplars).into_iter().zip(averages.iter().cloned());
+        let trays = trays.map(|((minus, pictures), average)| (minus, pictures, average)).collect();
+        Some(Figure { trays, results: around.to_vec(), pixels })
+    }
+}
+
 /// The same arithmetic with the exemplars' pictures: what it gives without a latent space. `pictures` are those of each
 /// term's exemplars.
 pub fn in_pixels(terms: &[(bool, Vec<Picture>)]) -> Option<Picture> {

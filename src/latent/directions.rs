@@ -9,7 +9,7 @@ use super::draw::{self, DrawError};
 use super::vector::along;
 use super::{numbered, walk};
 use crate::image::Picture;
-use crate::model::{Generator, Prior, Statistics};
+use crate::model::{Generator, ModelConfig, Prior, Statistics};
 
 /// z's that GANSpace looks at.
 const LOOKED_AT: u64 = 512;
@@ -71,21 +71,48 @@ pub fn strip(z: &[f32], direction: &[f32], amounts: impl IntoIterator<Item = f32
 }
 
 fn raw(generator: &Generator, count: usize, seed: u64, device: &Device) -> Result<Vec<Direction>, DrawError> {
-    let config = generator.config();
-    let step = deviation(config.prior);
-    let tried: Vec<_> = (0..TRIED).map(|i| numbered(config.prior, config.z_dim, seed, i)).collect();
-    let unit = |i: usize| (0..config.z_dim).map(|j| if i == j { step } else { 0.0 }).collect::<Vec<f32>>();
-    let mut found = Vec::with_capacity(config.z_dim);
-    for i in 0..config.z_dim {
-        let vector = unit(i);
-        let moved: Vec<_> = tried.iter().flat_map(|z| strip(z, &vector, [-1.0, 1.0])).collect();
-        let pictures: Vec<Picture> = draw::pictures(generator, &moved, device)?;
-        let effect: f32 = pictures.chunks_exact(2).map(|pair| walk::change(&pair[0], &pair[1])).sum();
-        found.push(Direction { name: format!("z {i}"), vector, weight: effect / TRIED as f32 });
+    let mut effects = Effects::new(generator.config(), seed);
+    while !effects.step(generator, device)? {}
+    Ok(effects.strongest(count))
+}
+
+/// The search for the coordinates that matter, one coordinate at a time, so that whoever searches can do other things
+/// between.
+pub struct Effects {
+    tried: Vec<Vec<f32>>,
+    step: f32,
+    found: Vec<Direction>,
+}
+
+impl Effects {
+    /// The effects are to be measured on own samples of `seed`.
+    pub fn new(config: &ModelConfig, seed: u64) -> Self {
+        let tried = (0..TRIED).map(|i| numbered(config.prior, config.z_dim, seed, i)).collect();
+        Self { tried, step: deviation(config.prior), found: Vec::with_capacity(config.z_dim) }
     }
-    found.sort_by(|a, b| b.weight.total_cmp(&a.weight));
-    found.truncate(count);
-    Ok(found)
+
+    /// Measures the next coordinate; true when it was the last.
+    ///
+    /// # Errors
+    /// [`DrawError`] when the device fails.
+    pub fn step(&mut self, generator: &Generator, device: &Device) -> Result<bool, DrawError> {
+        let (i, z_dim) = (self.found.len(), generator.config().z_dim);
+        if i < z_dim {
+            let vector: Vec<f32> = (0..z_dim).map(|j| if i == j { self.step } else { 0.0 }).collect();
+            let moved: Vec<_> = self.tried.iter().flat_map(|z| strip(z, &vector, [-1.0, 1.0])).collect();
+            let pictures: Vec<Picture> = draw::pictures(generator, &moved, device)?;
+            let effect: f32 = pictures.chunks_exact(2).map(|pair| walk::change(&pair[0], &pair[1])).sum();
+            self.found.push(Direction { name: format!("z {i}"), vector, weight: effect / TRIED as f32 });
+        }
+        Ok(self.found.len() >= z_dim)
+    }
+
+    /// The strongest of those that were measured.
+    pub fn strongest(mut self, count: usize) -> Vec<Direction> {
+        self.found.sort_by(|a, b| b.weight.total_cmp(&a.weight));
+        self.found.truncate(count);
+        self.found
+    }
 }
 
 fn ganspace(generator: &Generator, count: usize, seed: u64, device: &Device) -> Result<Vec<Direction>, DrawError> {
@@ -152,7 +179,7 @@ fn scaled(vector: &[f32], length: f32) -> Vec<f32> {
 mod tests {
     use super::*;
     use crate::latent::vector::norm;
-    use crate::model::{ModelConfig, Preset};
+    use crate::model::Preset;
 
     /// A generator whose picture hangs on coordinate 3 far more than on any other.
     fn lopsided(prior: Prior) -> Generator {

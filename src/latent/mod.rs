@@ -4,6 +4,7 @@ pub mod arithmetic;
 pub mod directions;
 mod draw;
 mod gallery;
+pub mod plane;
 pub mod project;
 pub mod session;
 pub mod vector;

@@ -11,6 +11,8 @@ use crate::model::{Generator, Prior, Statistics};
 
 /// Own samples that the encoder is fitted on.
 const FITTED_ON: u64 = 2048;
+/// Own samples drawn at a time.
+const DRAWN_AT_ONCE: usize = 16;
 /// Side of the small pictures that the encoder sees.
 const SMALL: usize = 16;
 /// Strength of the encoder's ridge, as a share of the mean variance of a pixel.
@@ -64,18 +66,44 @@ pub struct Encoder {
     apart: f32,
 }
 
-impl Encoder {
-    /// Draws the generator's own samples of `seed` and fits the encoder on them by ridge regression.
+/// An encoder in the making: the generator's own samples are drawn a few at a time, so that whoever fits it can do other
+/// things between.
+pub struct Fitting {
+    generator: Generator,
+    z: Vec<Vec<f32>>,
+    full: Vec<f32>,
+}
+
+impl Fitting {
+    /// Own samples of `seed` are to be drawn.
+    pub fn new(generator: &Generator, seed: u64) -> Self {
+        let config = generator.config();
+        let z = (0..FITTED_ON).map(|i| numbered(config.prior, config.z_dim, seed, i)).collect();
+        Self { generator: generator.clone(), z, full: Vec::new() }
+    }
+
+    /// Draws some more; returns the share that is drawn.
     ///
     /// # Errors
     /// [`DrawError`] when the device fails.
-    pub fn fit(generator: &Generator, seed: u64, device: &Device) -> Result<Self, DrawError> {
+    pub fn step(&mut self, device: &Device) -> Result<f32, DrawError> {
+        let config = self.generator.config();
+        let drawn = self.full.len() / config.values();
+        // With batch statistics all samples are one batch.
+        let count = if config.sampling == Statistics::Batch { self.z.len() } else { DRAWN_AT_ONCE };
+        let part = &self.z[drawn..(drawn + count).min(self.z.len())];
+        self.full.extend(draw::values(&self.generator, part, config.sampling, device)?);
+        Ok((drawn + part.len()) as f32 / self.z.len() as f32)
+    }
+
+    /// Fits the encoder on what was drawn, by ridge regression.
+    pub fn finish(self) -> Encoder {
+        let Self { generator, mut z, full } = self;
         let config = generator.config();
-        let z: Vec<_> = (0..FITTED_ON).map(|i| numbered(config.prior, config.z_dim, seed, i)).collect();
-        let full = draw::values(generator, &z, config.sampling, device)?;
+        z.truncate(full.len() / config.values());
         let small: Vec<Vec<f32>> =
             full.chunks_exact(config.values()).map(|values| shrink(values, config.channels, config.size)).collect();
-        let features = small[0].len();
+        let features = small.first().map_or(0, Vec::len);
         let mut centre = vec![0.0f32; features];
         for row in &small {
             for (centre, value) in centre.iter_mut().zip(row) {
@@ -85,7 +113,7 @@ impl Encoder {
         let x = DMatrix::from_fn(small.len(), features, |i, j| small[i][j] - centre[j]);
         let y = DMatrix::from_fn(z.len(), config.z_dim, |i, j| z[i][j]);
         let mut gram = x.tr_mul(&x);
-        let ridge = RIDGE * (gram.trace() / features as f32).max(1e-6);
+        let ridge = RIDGE * (gram.trace() / features.max(1) as f32).max(1e-6);
         for i in 0..features {
             gram[(i, i)] += ridge;
         }
@@ -96,7 +124,19 @@ impl Encoder {
             None => DMatrix::zeros(features, config.z_dim),
         };
         let apart = nearest_apart(&full, config.values());
-        Ok(Self { z, small, weights, centre, apart })
+        Encoder { z, small, weights, centre, apart }
+    }
+}
+
+impl Encoder {
+    /// Draws the generator's own samples of `seed` and fits the encoder on them.
+    ///
+    /// # Errors
+    /// [`DrawError`] when the device fails.
+    pub fn fit(generator: &Generator, seed: u64, device: &Device) -> Result<Self, DrawError> {
+        let mut fitting = Fitting::new(generator, seed);
+        while fitting.step(device)? < 1.0 {}
+        Ok(fitting.finish())
     }
 
     /// First guesses for a picture's values: the encoder's, then the own samples that look most like it.
@@ -226,6 +266,11 @@ impl Projection {
                 apart: encoder.apart,
             },
         })
+    }
+
+    /// The generator that the z is looked for in.
+    pub fn generator(&self) -> &Generator {
+        &self.generator
     }
 
     /// Whether all steps are taken.

@@ -2,12 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use super::arithmetic::Term;
+use super::arithmetic::{self, ArithmeticError, Sum, Term};
 use super::directions::Direction;
+use super::plane::Plane;
 use super::walk::{Walk, Way};
 use super::{numbered, vector};
 use crate::files;
-use crate::model::ModelConfig;
+use crate::model::{ModelConfig, Provenance};
+
+/// Rows of the turn's figure where nobody chose others (figure 8).
+const TURN_ROWS: u64 = 5;
 
 /// Why a session could not be read, written or used.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +43,16 @@ pub enum SessionError {
         wanted: usize,
         /// The session's model.
         model: PathBuf,
+    },
+    /// The file of the session's model holds another one now.
+    #[error(
+        "{model} is not the model that the session was made with: {how}. Put that model back in its place to open the session"
+    )]
+    Differs {
+        /// The model.
+        model: PathBuf,
+        /// What differs.
+        how: String,
     },
 }
 
@@ -109,17 +123,75 @@ pub struct Slider {
     pub amount: f32,
 }
 
+/// The turn of figure 8: from the average of some exemplars to that of others.
+#[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
+pub struct Turn {
+    /// Exemplars that look the one way; the paper takes four.
+    pub from: Vec<Point>,
+    /// Exemplars that look the other way.
+    pub to: Vec<Point>,
+    /// What is turned, a row each; none means the first samples of the seed.
+    pub on: Vec<Point>,
+}
+
+/// A concept that is tried on a sample.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Applied {
+    /// The concept.
+    pub direction: Direction,
+    /// How much of it; 1 is all.
+    pub amount: f32,
+    /// The sample.
+    pub on: Point,
+}
+
+/// A named point of the pad.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Pin {
+    /// What it is called.
+    pub name: String,
+    /// Its place on the [`Plane`].
+    pub at: [f32; 2],
+}
+
+impl Pin {
+    fn first() -> Vec<Self> {
+        vec![Self { name: "point 1".to_owned(), at: [0.5, 0.5] }]
+    }
+}
+
+/// What a session was made with, so that another model in the same place is noticed.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct MadeWith {
+    /// The networks.
+    pub config: ModelConfig,
+    /// What they had learnt from.
+    pub provenance: Provenance,
+}
+
 /// Everything explored. Views show it, every change of it can be undone, a file keeps it.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Session {
     /// The model: a path, or a bundled one's name.
     pub model: PathBuf,
+    /// What that model was.
+    #[serde(default)]
+    pub made_with: Option<MadeWith>,
     /// The gallery's seed.
     pub seed: u64,
     /// Points that were kept.
     pub shelf: Vec<Point>,
     /// The arithmetic's trays.
     pub trays: Vec<Tray>,
+    /// Whether the arithmetic's result is brought back to the prior.
+    #[serde(default)]
+    pub inside: bool,
+    /// The turn.
+    #[serde(default)]
+    pub turn: Turn,
+    /// The concept that is tried on a sample.
+    #[serde(default)]
+    pub applied: Option<Applied>,
     /// The walk.
     pub walk: Timeline,
     /// What the sliders move.
@@ -130,8 +202,12 @@ pub struct Session {
     pub concepts: Vec<Direction>,
     /// The three points whose plane the pad shows.
     pub plane: [Point; 3],
-    /// The pad's point, in shares of the ways from the first corner to the others.
-    pub pad: [f32; 2],
+    /// The directions that the pad shows instead, from the first of the three.
+    #[serde(default)]
+    pub axes: Option<[Direction; 2]>,
+    /// The pad's points.
+    #[serde(default = "Pin::first")]
+    pub pins: Vec<Pin>,
 }
 
 impl Session {
@@ -141,15 +217,20 @@ impl Session {
         let tray = |minus| Tray { minus, members: Vec::new() };
         Self {
             model,
+            made_with: None,
             seed: 1,
             shelf: Vec::new(),
             trays: vec![tray(false), tray(true), tray(false)],
+            inside: false,
+            turn: Turn::default(),
+            applied: None,
             walk: Timeline::default(),
             subject: sample(0),
             sliders: Vec::new(),
             concepts: Vec::new(),
             plane: [sample(0), sample(1), sample(2)],
-            pad: [0.5, 0.5],
+            axes: None,
+            pins: Pin::first(),
         }
     }
 
@@ -172,23 +253,60 @@ impl Session {
             .map_err(|cause| SessionError::Io { path: path.to_owned(), cause })
     }
 
-    /// Checks that every z has the model's width.
+    /// Checks that the session can be explored with a model: that it is of the networks the session was made with, and
+    /// that every z has its width.
+    ///
+    /// # Errors
+    /// [`SessionError::Differs`] or [`SessionError::Width`], the latter for the first z that does not fit.
+    pub fn check(&self, config: &ModelConfig) -> Result<(), SessionError> {
+        if let Some(made) = self.made_with.as_ref().filter(|made| made.config.z_dim == config.z_dim) {
+            let differs = |how| Err(SessionError::Differs { model: self.model.clone(), how });
+            let (was, now) = (&made.config, config);
+            if was.prior != now.prior {
+                return differs(format!("its z's were {}, now they are {}", was.prior, now.prior));
+            }
+            if (was.size, was.channels) != (now.size, now.channels) {
+                let [was, now] = [was, now].map(|config| format!("{0}x{0}x{1}", config.size, config.channels));
+                return differs(format!("its pictures were {was}, now they are {now}"));
+            }
+        }
+        self.check_width(config.z_dim)
+    }
+
+    /// Checks that every z that is kept in the session has `wanted` numbers.
     ///
     /// # Errors
     /// [`SessionError::Width`] for the first that has not.
-    pub fn check(&self, config: &ModelConfig) -> Result<(), SessionError> {
+    pub fn check_width(&self, wanted: usize) -> Result<(), SessionError> {
         let trays = self.trays.iter().flat_map(|tray| &tray.members);
-        let points = self.shelf.iter().chain(trays).chain(&self.walk.keyframes).chain(&self.plane);
-        let made = points.chain([&self.subject]).filter_map(|point| match point {
+        let turn = self.turn.from.iter().chain(&self.turn.to).chain(&self.turn.on);
+        let points = self.shelf.iter().chain(trays).chain(turn).chain(&self.walk.keyframes).chain(&self.plane);
+        let points = points.chain([&self.subject]).chain(self.applied.iter().map(|applied| &applied.on));
+        let made = points.filter_map(|point| match point {
             Point::Made { z, .. } => Some(z.len()),
             Point::Sample { .. } => None,
         });
-        let sliders = self.sliders.iter().map(|slider| slider.direction.vector.len());
-        let concepts = self.concepts.iter().map(|concept| concept.vector.len());
-        match made.chain(sliders).chain(concepts).find(|&found| found != config.z_dim) {
-            Some(found) => Err(SessionError::Width { found, wanted: config.z_dim, model: self.model.clone() }),
+        let sliders = self.sliders.iter().map(|slider| &slider.direction);
+        let directions = sliders.chain(&self.concepts).chain(self.axes.iter().flatten());
+        let directions = directions.chain(self.applied.iter().map(|applied| &applied.direction));
+        match made.chain(directions.map(|direction| direction.vector.len())).find(|&found| found != wanted) {
+            Some(found) => Err(SessionError::Width { found, wanted, model: self.model.clone() }),
             None => Ok(()),
         }
+    }
+
+    /// What a person should know who opens the session with a model that fits but has learnt more, or less, since.
+    pub fn learnt_since(&self, provenance: &Provenance) -> Option<String> {
+        let was = &self.made_with.as_ref().filter(|made| made.provenance != *provenance)?.provenance;
+        Some(format!(
+            "{} has changed since the session was made: it had taken {} training steps on {}, now {} on {}. Pictures of the same \
+             z's differ from then",
+            self.model.display(),
+            was.steps,
+            was.data,
+            provenance.steps,
+            provenance.data
+        ))
     }
 
     /// The trays as terms; empty trays are left out, so that a sum grows as it is filled.
@@ -199,6 +317,31 @@ impl Session {
             exemplars: tray.members.iter().map(|point| point.z(config)).collect(),
         };
         filled.map(term).collect()
+    }
+
+    /// The trays added up.
+    ///
+    /// # Errors
+    /// [`ArithmeticError::Nothing`] while all trays are empty.
+    pub fn sum(&self, config: &ModelConfig) -> Result<Sum, ArithmeticError> {
+        Sum::new(self.terms(config), config.prior, self.inside, self.seed)
+    }
+
+    /// The turn's figure, row by row in `steps` z's each.
+    ///
+    /// # Errors
+    /// [`ArithmeticError::Empty`] for the side that has no exemplars.
+    pub fn turned(&self, config: &ModelConfig, steps: usize) -> Result<Vec<Vec<Vec<f32>>>, ArithmeticError> {
+        let z = |points: &[Point]| points.iter().map(|point| point.z(config)).collect::<Vec<_>>();
+        arithmetic::turn(&z(&self.turn.from), &z(&self.turn.to), &z(&self.turn_on()), steps)
+    }
+
+    /// What is turned, a row each.
+    pub fn turn_on(&self) -> Vec<Point> {
+        match &self.turn.on[..] {
+            [] => (0..TURN_ROWS).map(|number| Point::Sample { seed: self.seed, number }).collect(),
+            on => on.to_vec(),
+        }
     }
 
     /// The walk through the keyframes.
@@ -216,19 +359,20 @@ impl Session {
         self.sliders.iter().fold(start, |z, slider| vector::along(&z, &slider.direction.vector, slider.amount))
     }
 
-    /// The z at a place of the pad: `corner + x * (second - corner) + y * (third - corner)`.
-    pub fn on_plane(&self, config: &ModelConfig, [x, y]: [f32; 2]) -> Vec<f32> {
-        let [corner, second, third] = [0, 1, 2].map(|i| self.plane[i].z(config));
-        let across = vector::along(&second, &corner, -1.0);
-        let down = vector::along(&third, &corner, -1.0);
-        vector::along(&vector::along(&corner, &across, x), &down, y)
+    /// The pad's map.
+    pub fn map(&self, config: &ModelConfig) -> Plane {
+        let [first, second, third] = &self.plane;
+        match &self.axes {
+            Some([across, down]) => Plane::of_directions(&first.z(config), [&across.vector, &down.vector]),
+            None => Plane::through(&[first, second, third].map(|point| point.z(config))),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Preset;
+    use crate::model::{Preset, Prior};
 
     fn config() -> ModelConfig {
         ModelConfig { z_dim: 2, ..ModelConfig::preset(Preset::Pytorch) }
@@ -263,6 +407,36 @@ mod tests {
     }
 
     #[test]
+    fn another_model_in_the_same_place_is_noticed() {
+        let mut session = Session::new("a.safetensors".into());
+        let provenance = Provenance { data: "faces".into(), steps: 10, ..Provenance::default() };
+        session.made_with = Some(MadeWith { config: config(), provenance: provenance.clone() });
+        session.check(&config()).unwrap();
+        assert_eq!(session.learnt_since(&provenance), None);
+        let error = session.check(&ModelConfig { size: 32, ..config() }).unwrap_err().to_string();
+        assert!(error.contains("a.safetensors") && error.contains("32x32"), "{error}");
+        let other = if config().prior == Prior::Normal { Prior::Uniform } else { Prior::Normal };
+        assert!(session.check(&ModelConfig { prior: other, ..config() }).is_err());
+        // Samples are numbers: they go on naming z's where there are no others.
+        session.check(&ModelConfig { z_dim: 5, ..config() }).unwrap();
+        let told = session.learnt_since(&Provenance { steps: 20, ..provenance }).unwrap();
+        assert!(told.contains("10") && told.contains("20"), "{told}");
+    }
+
+    #[test]
+    fn a_file_of_before_the_turn_and_the_pins_still_opens() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("old.zscape");
+        let old = r#"{ "model": "bundled:faces", "seed": 4, "shelf": [], "trays": [], "pad": [0.1, 0.2],
+            "walk": { "keyframes": [{ "seed": 4, "number": 9 }], "way": "linear", "closed": false },
+            "subject": { "seed": 1, "number": 0 }, "sliders": [], "concepts": [],
+            "plane": [{ "seed": 1, "number": 0 }, { "seed": 1, "number": 1 }, { "seed": 1, "number": 2 }] }"#;
+        std::fs::write(&path, old).unwrap();
+        let session = Session::read(&path).unwrap();
+        assert_eq!((session.seed, session.pins.len(), session.inside), (4, 1, false));
+    }
+
+    #[test]
     fn sliders_and_plane_move_z() {
         let mut session = Session::new(PathBuf::new());
         session.subject = made([1.0, 1.0]);
@@ -270,7 +444,13 @@ mod tests {
         session.sliders = vec![Slider { direction, amount: -2.0 }];
         assert_eq!(session.moved(&config()), [0.0, 1.0]);
         session.plane = [made([0.0, 0.0]), made([2.0, 0.0]), made([0.0, 4.0])];
-        assert_eq!(session.on_plane(&config(), [0.5, 0.25]), [1.0, 1.0]);
+        assert!(vector::distance(&session.map(&config()).at([0.5, 0.5]), &[1.0, 2.0]) < 1e-5);
+        session.axes = Some([[0.5, 0.0], [0.0, 1.0]].map(|vector| Direction {
+            name: "d".into(),
+            vector: vector.to_vec(),
+            weight: 1.0,
+        }));
+        assert!(vector::distance(&session.map(&config()).at([1.0, 0.5]), &[1.5, 0.0]) < 1e-5);
         assert!(session.terms(&config()).is_empty(), "empty trays add nothing");
     }
 }

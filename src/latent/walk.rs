@@ -1,7 +1,7 @@
 //! Walks through Z (section 6.1): keyframes, the way between them, and a measure of sudden change.
 
 use super::vector::{lerp, slerp};
-use crate::image::Picture;
+use crate::image::{Picture, grid};
 
 /// The way from one keyframe to the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
@@ -52,15 +52,16 @@ impl Walk {
         })
     }
 
-    /// Every leg in `steps` pictures from one keyframe to the next, both included: a row of the paper's figure 4 each.
-    pub fn rows(&self, steps: usize) -> Vec<Vec<Vec<f32>>> {
-        let share = |step: usize| step as f32 / (steps.max(2) - 1) as f32;
-        (0..self.legs())
-            .map(|leg| {
-                let row = (0..steps.max(2)).map(|step| (leg as f32 + share(step)).min(leg as f32 + 1.0));
-                row.filter_map(|time| self.at(time)).collect()
-            })
-            .collect()
+    /// The frames of [`Self::film`] by legs, each with both keyframes: a row of the paper's figure 4 each.
+    pub fn rows<'a, T>(&self, film: &'a [T], steps: usize) -> Vec<Vec<&'a T>> {
+        let frame = |i: usize| &film[i % film.len()];
+        (0..self.legs()).map(|leg| (leg * steps..=(leg + 1) * steps).map(frame).collect()).collect()
+    }
+
+    /// The paper's figure 4: [`Self::rows`] of the film's pictures as one.
+    pub fn strip(&self, film: &[Picture], steps: usize) -> Picture {
+        let pictures: Vec<Picture> = self.rows(film, steps).into_iter().flatten().cloned().collect();
+        grid(&pictures, steps + 1, 2)
     }
 
     /// The whole walk as one film, `steps` frames a leg, no keyframe twice; a closed one goes round without a pause.
@@ -136,11 +137,15 @@ mod tests {
 
     #[test]
     fn rows_end_where_the_next_begins() {
-        let rows = walk(true).rows(11);
-        assert_eq!(rows.len(), 3);
-        assert!(rows.iter().all(|row| row.len() == 11));
-        for leg in 0..3 {
-            assert_eq!(rows[leg][10], rows[(leg + 1) % 3][0]);
+        for closed in [true, false] {
+            let walk = walk(closed);
+            let film = walk.film(10);
+            let rows = walk.rows(&film, 10);
+            assert_eq!(rows.len(), walk.legs());
+            assert!(rows.iter().all(|row| row.len() == 11));
+            for (leg, row) in rows.iter().enumerate() {
+                assert_eq!((row[0], row[10]), (&walk.keyframes[leg], &walk.keyframes[(leg + 1) % 3]));
+            }
         }
     }
 

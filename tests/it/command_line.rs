@@ -220,6 +220,9 @@ fn walks_sums_directions_and_photographs_are_drawn_and_repeat() {
     run("walk", &["--visit", "4,9", "--steps", "3", "--slerp", "--out", &path("walk.gif")]);
     assert!(std::fs::read(folder.path().join("walk.gif")).unwrap().starts_with(b"GIF89a"));
 
+    run("walk", &["--visit", "4,9", "--steps", "3", "--out", &path("walk.mp4")]);
+    assert_eq!(&std::fs::read(folder.path().join("walk.mp4")).unwrap()[4..8], b"ftyp");
+
     let sum = ["--plus", "3,17,42", "--minus", "5,8,9", "--plus", "11,12,30", "--out"];
     let first = run("arithmetic", &[&sum[..], &[&path("a.png")]].concat());
     let second = run("arithmetic", &[&sum[..], &[&path("b.png")]].concat());
@@ -276,7 +279,7 @@ fn a_session_is_replayed_to_the_same_picture() {
 fn what_cannot_be_walked_or_added_says_why() {
     let model = ["--model", "bundled:faces", "--device", "cpu"];
     let run = |command: &str, rest: &[&str], code| stderr(&mut zscape(&[&[command], &model[..], rest].concat()), code);
-    assert!(run("walk", &["--out", "a.mp4"], 1).contains(".gif"));
+    assert!(run("walk", &["--out", "a.avi"], 1).contains(".mp4"));
     assert!(run("walk", &["--visit", "3", "--out", "a.png"], 1).contains("at least two"));
     assert!(run("arithmetic", &["--plus", "3,x", "--out", "a.png"], 2).contains("no sample number"));
     assert!(run("arithmetic", &["--out", "a.png"], 2).contains("--plus"));

@@ -2,6 +2,7 @@
 
 mod command_line;
 mod devices;
+mod exploring;
 mod killing;
 mod pictures;
 mod resuming;

@@ -11,7 +11,7 @@ use zscape::device::Compute;
 use zscape::image::Picture;
 use zscape::train::{Ending, Event, Metrics, Options, Preview, Progress, Trainer};
 
-fn window(start: Start) -> Harness<'static, Option<App>> {
+pub(super) fn window(start: Start) -> Harness<'static, Option<App>> {
     sized([1280.0, 800.0], start)
 }
 
@@ -41,7 +41,7 @@ pub(super) fn until(
 
 /// A file let go over the window.
 #[derive(Debug)]
-struct Dropped(PathBuf);
+pub(super) struct Dropped(pub PathBuf);
 
 impl egui::DroppedFile for Dropped {
     fn path(&self) -> &std::path::Path {
@@ -126,16 +126,19 @@ fn every_tool_of_the_explorer_shows_what_it_promises() {
     until(&mut harness, "the strip", |h| h.query_by_label("+3").is_some());
     harness.get_by_label("Plane").click();
     until(&mut harness, "the point", |h| h.query_by_label("under the point").is_some());
-    harness.get_by_label("Keep this point").click();
+    assert_eq!(harness.query_all_by_label("point 1").count(), 1);
+    harness.get_by_label("Keep").click();
     harness.run_steps(3);
-    until(&mut harness, "the shelf", |h| h.query_by_label("plane at 0.50, 0.50").is_some());
-    until(&mut harness, "the saved session", |_| kept.exists());
+    assert_eq!(harness.query_all_by_label("point 1").count(), 2, "on the map's list and on the shelf");
+    until(&mut harness, "the saved session", |_| {
+        std::fs::read_to_string(&kept).is_ok_and(|text| text.contains("\"shelf\": [\n    {"))
+    });
 
     // A second window begins where the first one was.
     let mut again = window(Start { kept: Some(kept), ..Start::default() });
     until(&mut again, "the model", |h| h.query_by_label_contains("of synth:rooms").is_some());
     again.get_by_label("Plane").click();
-    until(&mut again, "the shelf", |h| h.query_by_label("plane at 0.50, 0.50").is_some());
+    until(&mut again, "the shelf", |h| h.query_all_by_label("point 1").count() == 2);
 }
 
 #[test]

@@ -1,250 +1,354 @@
-//! Arithmetic by clicking: trays of samples, their averages, the result among its neighbours (section 6.3.2, figure 7).
+//! Arithmetic by clicking and dragging: trays of samples, their averages, the result among its neighbours (section 6.3.2,
+//! figure 7).
 
-use egui::Ui;
+use std::sync::Arc;
+
+use egui::{TextureHandle, Ui, Vec2};
 
 use super::Explorer;
-use super::views::cell;
+use super::drag::{Home, drop_zone};
+use super::turn::EXEMPLARS;
+use super::views::{lines, place};
 use super::worker::Slot;
+use crate::app::texture::upload;
 use crate::image::Picture;
-use crate::latent::arithmetic::{self, Figure};
+use crate::latent::arithmetic::{self, Term};
 use crate::latent::directions::Direction;
 use crate::latent::session::{Point, Session, Tray};
 use crate::latent::vector;
 use crate::model::ModelConfig;
 
-/// Rows and columns of the turn (figure 8).
-const TURN: (u64, usize) = (5, 11);
+/// Exemplars that make a stable average (section 6.3.2).
+pub(super) const AVERAGED: usize = 3;
 /// Side of a tray's pictures and of the results, in points.
-const SMALL: f32 = 64.0;
-const LARGE: f32 = 96.0;
+const SMALL: f32 = 60.0;
+const LARGE: f32 = 88.0;
 
-#[derive(Default)]
+/// What clicked samples go to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Active {
+    Tray(usize),
+    /// The sample that a concept is tried on.
+    Applied,
+}
+
+/// The arithmetic in pixels: what it was worked out of, and its picture.
+type Pixels = (Arc<[Picture]>, Vec<Term>, Option<TextureHandle>);
+
 pub(super) struct Arithmetic {
-    /// The tray that clicks go to.
-    active: usize,
+    pub active: Active,
+    /// The turn's side that clicks go to.
+    pub side: usize,
+    /// Whether the turn is shown, and not the sum.
+    turns: bool,
     /// The name a concept is saved under.
     name: String,
+    pixels: Option<Pixels>,
+}
+
+impl Default for Arithmetic {
+    fn default() -> Self {
+        Self { active: Active::Tray(0), side: 0, turns: false, name: String::new(), pixels: None }
+    }
 }
 
 impl Arithmetic {
-    /// Puts a point into the active tray, or takes it out if it is there.
+    pub fn turns(&self) -> bool {
+        self.turns
+    }
+
+    /// Puts a point where clicks go to, or takes it out if it is there.
     pub fn pick(&mut self, session: &mut Session, point: Point) {
-        self.active = self.active.min(session.trays.len().saturating_sub(1));
-        let Some(tray) = session.trays.get_mut(self.active) else { return };
-        match tray.members.iter().position(|member| *member == point) {
-            Some(at) => drop(tray.members.remove(at)),
-            None => {
-                tray.members.push(point);
-                // Three exemplars make a stable average (section 6.3.2); the next tray is most likely next.
-                if tray.members.len() == 3 && session.trays.get(self.active + 1).is_some_and(|t| t.members.is_empty()) {
-                    self.active += 1;
-                }
+        if self.turns {
+            let turn = &mut session.turn;
+            let Some(list) = [&mut turn.from, &mut turn.to, &mut turn.on].into_iter().nth(self.side) else { return };
+            // The other side is most likely next.
+            if toggle(list, point) && list.len() == EXEMPLARS && self.side == 0 {
+                self.side = 1;
             }
+            return;
+        }
+        match self.active {
+            Active::Applied => match &mut session.applied {
+                Some(applied) => applied.on = point,
+                None => session.subject = point,
+            },
+            Active::Tray(i) => {
+                let i = i.min(session.trays.len().saturating_sub(1));
+                let Some(tray) = session.trays.get_mut(i) else { return };
+                let full = toggle(&mut tray.members, point) && tray.members.len() == AVERAGED;
+                let next = session.trays.get(i + 1).is_some_and(|tray| tray.members.is_empty());
+                self.active = Active::Tray(if full && next { i + 1 } else { i });
+            }
+        }
+    }
+}
+
+/// Adds a point to a list, or takes it out if it is there; true when it was added.
+fn toggle(list: &mut Vec<Point>, point: Point) -> bool {
+    match list.iter().position(|member| *member == point) {
+        Some(at) => {
+            list.remove(at);
+            false
+        }
+        None => {
+            list.push(point);
+            true
         }
     }
 }
 
 impl Explorer {
     pub(super) fn arithmetic(&mut self, ui: &mut Ui, config: &ModelConfig) {
-        self.trays(ui, config);
-        ui.add_space(8.0);
-        let terms = self.session.terms(config);
-        let Ok(z) = arithmetic::result(&terms) else {
-            ui.label("Fill the trays: for a smile, three smiling faces, minus three neutral ones, plus three others.");
+        ui.horizontal(|ui| {
+            ui.selectable_value(&mut self.arithmetic.turns, false, "Sum").on_hover_text("Figure 7: king - man + woman");
+            ui.selectable_value(&mut self.arithmetic.turns, true, "Turn")
+                .on_hover_text("Figure 8: a vector from some exemplars to others, applied to samples");
+        });
+        if self.arithmetic.turns {
+            self.turn(ui);
             return;
-        };
-        let around = arithmetic::neighbourhood(&z, self.session.seed);
-        let trays = &self.session.trays;
-        let exemplars: Vec<_> = trays.iter().flat_map(|tray| &tray.members).map(|point| point.z(config)).collect();
-        let pixels = self
-            .views
-            .of(&self.worker, Slot::Exemplars, exemplars)
-            .and_then(|shown| arithmetic::in_pixels(&by_tray(trays, &shown.pictures)));
+        }
+        self.views.ask(&self.worker, Slot::Exemplars, &self.plans.exemplars);
+        self.views.ask(&self.worker, Slot::Averages, &self.plans.averages);
+        self.views.ask(&self.worker, Slot::Result, &self.plans.around);
+        self.trays(ui);
+        ui.add_space(4.0);
+        if self.plans.sum.is_none() {
+            ui.label(
+                "Every tray is empty. For a smile: three smiling faces, minus three neutral ones, plus three others.",
+            );
+            self.concepts(ui);
+            return;
+        }
+        self.hint_at_trays(ui);
+        let narrow = ui.available_width() < 3.0 * LARGE + 480.0;
         ui.horizontal_top(|ui| {
             ui.vertical(|ui| {
-                ui.strong("Result").on_hover_text("In the middle; around it with uniform noise of +-0.25 added");
-                let shown = self.views.of(&self.worker, Slot::Result, around);
-                egui::Grid::new("results").spacing([4.0, 4.0]).show(ui, |ui| {
-                    for i in 0..9 {
-                        cell(ui, shown, i, LARGE, if i == 4 { "result" } else { "neighbour" });
-                        if i % 3 == 2 {
-                            ui.end_row();
+                self.results(ui);
+                self.in_pixels(ui);
+            });
+            ui.add_space(12.0);
+            ui.vertical(|ui| {
+                ui.set_max_width(220.0);
+                self.result_actions(ui, config);
+            });
+            if !narrow {
+                ui.add_space(12.0);
+                ui.vertical(|ui| self.concepts(ui));
+            }
+        });
+        if narrow {
+            self.concepts(ui);
+        }
+    }
+
+    /// What is wrong with the trays, if anything.
+    fn hint_at_trays(&self, ui: &mut Ui) {
+        let trays = self.session.trays.iter().zip(1..);
+        let few: Vec<String> = trays
+            .filter(|(tray, _)| tray.members.len() < AVERAGED)
+            .map(|(tray, number)| match tray.members.len() {
+                0 => format!("tray {number} is empty and left out"),
+                count => format!("tray {number} has {count}"),
+            })
+            .collect();
+        if !few.is_empty() {
+            ui.weak(format!("{}; averages of fewer than {AVERAGED} are unstable (section 6.3.2).", few.join(", ")));
+        }
+    }
+
+    fn results(&mut self, ui: &mut Ui) {
+        ui.strong("Result").on_hover_text("In the middle; around it with uniform noise of +-0.25 added");
+        ui.spacing_mut().item_spacing = Vec2::splat(4.0);
+        for row in 0..3 {
+            ui.horizontal(|ui| {
+                for i in row * 3..row * 3 + 3 {
+                    let name = if i == 4 { "result" } else { "neighbour" };
+                    let cell = self.views.made(ui, Slot::Result, i, LARGE, name);
+                    if i == 4 {
+                        let stroke = egui::Stroke::new(2.0, ui.visuals().selection.bg_fill);
+                        ui.painter().rect_stroke(cell.rect, 0.0, stroke, egui::StrokeKind::Inside);
+                    }
+                    cell.on_hover_text(format!("{name}: drag it to wherever a sample can be used"));
+                }
+            });
+        }
+    }
+
+    fn in_pixels(&mut self, ui: &mut Ui) {
+        ui.strong("The same with pixels").on_hover_text("What averaging pictures gives without a latent space");
+        let exemplars = self.views.settled(Slot::Exemplars).map(|shown| shown.pictures.clone());
+        if let (Some(sum), Some(exemplars)) = (&self.plans.sum, exemplars) {
+            let same = self.arithmetic.pixels.as_ref();
+            let same = same.is_some_and(|(of, terms, _)| Arc::ptr_eq(of, &exemplars) && *terms == sum.terms);
+            if !same {
+                let picture = sum.in_pixels(&exemplars);
+                let texture = picture.map(|picture| upload(ui.ctx(), "pixels", &picture));
+                self.arithmetic.pixels = Some((exemplars, sum.terms.clone(), texture));
+            }
+        }
+        let texture = self.arithmetic.pixels.as_ref().and_then(|(_, _, texture)| texture.as_ref());
+        let image = texture.map(|texture| egui::Image::new((texture.id(), Vec2::splat(LARGE))));
+        ui.horizontal(|ui| {
+            // Beneath the result, as in the paper's figure.
+            ui.add_space(LARGE);
+            place(ui, image, LARGE, "pixel arithmetic", egui::Sense::hover());
+        });
+    }
+
+    fn trays(&mut self, ui: &mut Ui) {
+        let (mut first, mut filled) = (0, 0);
+        let mut gone = None;
+        lines(ui, |ui| {
+            for i in 0..self.session.trays.len() {
+                let members = self.session.trays[i].members.len();
+                if self.tray(ui, i, first, filled) {
+                    gone = Some(i);
+                }
+                first += members;
+                filled += usize::from(members > 0);
+            }
+            if ui.button("Another tray").on_hover_text("Added at the end").clicked() {
+                self.session.trays.push(Tray::default());
+                self.arithmetic.active = Active::Tray(self.session.trays.len() - 1);
+            }
+        });
+        if let Some(i) = gone {
+            self.session.trays.remove(i);
+            self.arithmetic.active = Active::Tray(i.min(self.session.trays.len().saturating_sub(1)));
+        }
+    }
+
+    /// Tray `i`, whose exemplars and average begin at `first` and `filled` of their slots; true when it is to go.
+    fn tray(&mut self, ui: &mut Ui, i: usize, first: usize, filled: usize) -> bool {
+        let active = self.arithmetic.active == Active::Tray(i);
+        let (mut removed, mut gone) = (None, false);
+        let (zone, dropped) = drop_zone(ui, active, |ui| {
+            let width = SMALL * 3.0 + 14.0;
+            ui.set_min_size(Vec2::new(width, SMALL * 2.0 + 34.0));
+            ui.set_max_width(width);
+            ui.vertical(|ui| {
+                ui.horizontal(|ui| {
+                    let name = format!("Tray {}", i + 1);
+                    if ui.selectable_label(active, name).on_hover_text("Clicked samples go here").clicked() {
+                        self.arithmetic.active = Active::Tray(i);
+                    }
+                    let several = self.session.trays.len() > 1;
+                    let tray = &mut self.session.trays[i];
+                    let sign = if tray.minus { "minus" } else { "plus" };
+                    if ui.button(sign).on_hover_text("Added or taken away: click to change").clicked() {
+                        tray.minus = !tray.minus;
+                    }
+                    if ui.small_button("Clear").on_hover_text("Takes all out").clicked() {
+                        tray.members.clear();
+                    }
+                    gone = several && ui.small_button("x").on_hover_text("Removes the tray").clicked();
+                });
+                ui.spacing_mut().item_spacing = Vec2::splat(4.0);
+                ui.horizontal_wrapped(|ui| {
+                    for (j, point) in self.session.trays[i].members.iter().enumerate() {
+                        let home = Home::Tray(i, j);
+                        let cell = self.views.point(ui, Slot::Exemplars, first + j, SMALL, point, Some(home));
+                        if cell.clicked() {
+                            removed = Some(j);
                         }
+                        cell.on_hover_text(format!("{}: click to take it out, or drag it", point.name()));
+                    }
+                    if self.session.trays[i].members.is_empty() {
+                        ui.weak("empty: click or drag samples here");
                     }
                 });
-            });
-            ui.add_space(16.0);
-            ui.vertical(|ui| {
-                ui.strong("The same with pixels").on_hover_text("What averaging pictures gives without a latent space");
-                if let Some(picture) = pixels {
-                    let texture = crate::app::texture::upload(ui.ctx(), "pixels", &picture);
-                    ui.add(egui::Image::new((texture.id(), egui::Vec2::splat(LARGE))).alt_text("pixel arithmetic"));
-                }
-                ui.add_space(8.0);
-                self.result_actions(ui, config, &z);
-            });
-        });
-        self.turn(ui, config);
-    }
-
-    /// The turn from what is taken away to what is added, on the seed's first samples (figure 8).
-    fn turn(&mut self, ui: &mut Ui, config: &ModelConfig) {
-        let terms = self.session.terms(config);
-        let [to, from] = &terms[..] else { return };
-        if to.minus == from.minus {
-            return;
-        }
-        let (from, to) = if from.minus { (from, to) } else { (to, from) };
-        let seed = self.session.seed;
-        let on: Vec<_> = (0..TURN.0).map(|number| Point::Sample { seed, number }.z(config)).collect();
-        let Ok(rows) = arithmetic::turn(&from.exemplars, &to.exemplars, &on, TURN.1) else { return };
-        ui.separator();
-        ui.strong("The turn")
-            .on_hover_text("From the minus tray's average to the plus tray's, on samples 0 to 4 (figure 8)");
-        let side = ((ui.available_width() - 60.0) / TURN.1 as f32).clamp(24.0, 72.0);
-        let Some(shown) = self.views.of(&self.worker, Slot::Turn, rows.concat()) else { return };
-        ui.spacing_mut().item_spacing = egui::Vec2::splat(2.0);
-        for row in 0..TURN.0 as usize {
-            ui.horizontal(|ui| {
-                for column in 0..TURN.1 {
-                    cell(ui, Some(shown), row * TURN.1 + column, side, "turn");
-                }
-            });
-        }
-        let pictures = shown.pictures.clone();
-        if ui.button("Save the turn...").clicked() {
-            self.files.save_png("turn.png", move || crate::image::grid(&pictures, TURN.1, 2));
-        }
-    }
-
-    fn trays(&mut self, ui: &mut Ui, config: &ModelConfig) {
-        let trays = &self.session.trays;
-        let members: Vec<_> = trays.iter().flat_map(|tray| &tray.members).map(|point| point.z(config)).collect();
-        let averages: Vec<_> = self.session.terms(config).iter().filter_map(|t| vector::mean(&t.exemplars)).collect();
-        self.views.of(&self.worker, Slot::Averages, averages.clone());
-        let mut removed = None;
-        let (mut first, mut filled) = (0, 0);
-        ui.horizontal_wrapped(|ui| {
-            for i in 0..self.session.trays.len() {
-                let active = self.arithmetic.active == i;
-                let stroke = if active {
-                    egui::Stroke::new(2.0, ui.visuals().selection.bg_fill)
-                } else {
-                    ui.visuals().widgets.noninteractive.bg_stroke
-                };
-                let frame = egui::Frame::group(ui.style()).stroke(stroke);
-                frame.show(ui, |ui| {
-                    ui.set_min_size([SMALL * 3.0 + 12.0, SMALL * 2.0 + 56.0].into());
-                    ui.vertical(|ui| {
-                        ui.horizontal(|ui| {
-                            if ui.selectable_label(active, format!("Tray {}", i + 1)).clicked() {
-                                self.arithmetic.active = i;
-                            }
-                            let tray = &mut self.session.trays[i];
-                            let sign = if tray.minus { "minus" } else { "plus" };
-                            if ui.button(sign).on_hover_text("Added or taken away: click to change").clicked() {
-                                tray.minus = !tray.minus;
-                            }
-                            if ui.button("Clear").clicked() {
-                                tray.members.clear();
-                            }
-                        });
-                        let shown = self.views.of(&self.worker, Slot::Exemplars, members.clone());
-                        ui.horizontal_wrapped(|ui| {
-                            for (j, point) in self.session.trays[i].members.iter().enumerate() {
-                                let response = cell(ui, shown, first + j, SMALL, &point.name());
-                                if response.clicked() {
-                                    removed = Some((i, j));
-                                }
-                                response.on_hover_text(format!("{}: click to take it out", point.name()));
-                            }
-                        });
-                        if !self.session.trays[i].members.is_empty() {
-                            ui.weak("average");
-                            let shown = self.views.of(&self.worker, Slot::Averages, averages.clone());
-                            cell(ui, shown, filled, SMALL, "average of the tray");
-                        }
+                if !self.session.trays[i].members.is_empty() {
+                    ui.horizontal(|ui| {
+                        let cell = self.views.made(ui, Slot::Averages, filled, SMALL, "average of the tray");
+                        cell.on_hover_text("The average; drag it to wherever a sample can be used");
+                        ui.weak("average");
                     });
-                });
-                first += self.session.trays[i].members.len();
-                filled += usize::from(!self.session.trays[i].members.is_empty());
-            }
-            if ui.button("Another tray").clicked() {
-                self.session.trays.push(Tray::default());
-                self.arithmetic.active = self.session.trays.len() - 1;
-            }
+                }
+            });
         });
-        if let Some((tray, member)) = removed {
-            self.session.trays[tray].members.remove(member);
+        // A click beside the pictures makes the tray the one that samples go to.
+        if zone.response.interact(egui::Sense::click()).clicked() {
+            self.arithmetic.active = Active::Tray(i);
         }
+        if let Some(j) = removed.filter(|&j| j < self.session.trays[i].members.len()) {
+            self.session.trays[i].members.remove(j);
+        }
+        if let Some(carried) = dropped {
+            self.put(carried, Home::Tray(i, usize::MAX));
+        }
+        gone
     }
 
-    fn result_actions(&mut self, ui: &mut Ui, config: &ModelConfig, z: &[f32]) {
-        let fit = arithmetic::fit(config.prior, z);
+    fn result_actions(&mut self, ui: &mut Ui, config: &ModelConfig) {
+        let Some((fit, z)) = self.plans.sum.as_ref().map(|sum| (sum.fit, sum.z.clone())) else { return };
         let length =
             format!("length {:.2}, the prior's {:.2} ({:+.1} deviations)", fit.norm, fit.expected, fit.deviations);
-        if fit.outside() {
-            ui.colored_label(ui.visuals().warn_fg_color, format!("Outside the prior: {length}"));
+        if fit.outside() && !self.session.inside {
+            let text = format!("Outside the prior: {length}. The generator was never asked for such a z");
+            ui.colored_label(ui.visuals().warn_fg_color, text);
+        } else if self.session.inside {
+            ui.weak(format!("Brought back to the prior; it came out with {length}"));
         } else {
             ui.weak(length);
         }
+        ui.checkbox(&mut self.session.inside, "Bring back to the prior")
+            .on_hover_text("Shows the nearest z that has the length the generator was trained with");
         ui.horizontal(|ui| {
             if ui.button("Keep").on_hover_text("Puts the result on the shelf, to be used as a sample").clicked() {
-                self.keep("arithmetic".to_owned(), z.to_vec());
+                self.keep(format!("arithmetic of length {:.2}", vector::norm(&z)), z);
             }
-            let back = ui.button("Keep inside the prior");
-            if back.on_hover_text("Keeps it at the length that the generator was trained with").clicked() {
-                self.keep("arithmetic, in the prior".to_owned(), arithmetic::back_to_prior(config.prior, z));
-            }
+            self.export_sum(ui);
         });
         let differences = self.session.trays.iter().any(|tray| tray.minus && !tray.members.is_empty());
         ui.horizontal(|ui| {
-            ui.add(egui::TextEdit::singleline(&mut self.arithmetic.name).hint_text("smile").desired_width(100.0));
+            let name = egui::TextEdit::singleline(&mut self.arithmetic.name).hint_text("smile").desired_width(80.0);
+            ui.add(name).on_hover_text("The concept's name");
             let ready = differences && !self.arithmetic.name.trim().is_empty();
             let save = ui.add_enabled(ready, egui::Button::new("Save as concept"));
-            let about = "The first tray minus what is taken away, as a direction with a slider (Directions)";
-            if save.on_hover_text(about).on_disabled_hover_text("Needs a name, and a tray that is taken away").clicked()
-            {
-                let terms = self.session.terms(config);
-                let first_plus = terms.iter().find(|term| !term.minus).cloned();
-                let minuses = terms.into_iter().filter(|term| term.minus);
-                let concept: Vec<_> = first_plus.into_iter().chain(minuses).collect();
-                if let Ok(vector) = arithmetic::result(&concept) {
-                    let name = std::mem::take(&mut self.arithmetic.name).trim().to_owned();
-                    let weight = vector::norm(&vector);
-                    self.session.concepts.push(Direction { name, vector, weight });
-                }
+            let about = "The first tray that is added minus what is taken away, as a direction to apply to any sample";
+            let missing = "Needs a name, and a tray that is taken away";
+            if save.on_hover_text(about).on_disabled_hover_text(missing).clicked() {
+                self.save_concept(config);
             }
         });
-        if ui.button("Save figure...").on_hover_text("A PNG laid out as the paper's figure 7").clicked() {
-            self.save_figure(config);
-        }
-        if let Some(path) = &self.files.written {
-            ui.weak(format!("written: {}", path.display()));
-        }
     }
 
-    fn save_figure(&mut self, config: &ModelConfig) {
+    fn save_concept(&mut self, config: &ModelConfig) {
         let terms = self.session.terms(config);
-        let averages = terms.iter().filter_map(|term| vector::mean(&term.exemplars)).collect();
-        let exemplars = terms.iter().flat_map(|term| term.exemplars.clone()).collect();
-        let averages = self.views.of(&self.worker, Slot::Averages, averages).map(|shown| shown.pictures.clone());
-        let exemplars = self.views.of(&self.worker, Slot::Exemplars, exemplars).map(|shown| shown.pictures.clone());
-        let Ok(z) = arithmetic::result(&terms) else { return };
-        let around = arithmetic::neighbourhood(&z, self.session.seed);
-        let results = self.views.of(&self.worker, Slot::Result, around).map(|shown| shown.pictures.clone());
-        let (Some(averages), Some(exemplars), Some(results)) = (averages, exemplars, results) else { return };
-        let trays = by_tray(&self.session.trays, &exemplars);
-        let Some(pixels) = arithmetic::in_pixels(&trays) else { return };
-        let trays = trays.into_iter().zip(averages).map(|((minus, pictures), average)| (minus, pictures, average));
-        let figure = Figure { trays: trays.collect(), results, pixels };
-        self.files.save_png("arithmetic.png", move || figure.sheet());
+        let first_plus = terms.iter().find(|term| !term.minus).cloned();
+        let minuses = terms.into_iter().filter(|term| term.minus);
+        let concept: Vec<_> = first_plus.into_iter().chain(minuses).collect();
+        if let Ok(vector) = arithmetic::result(&concept) {
+            let name = std::mem::take(&mut self.arithmetic.name).trim().to_owned();
+            let weight = vector::norm(&vector);
+            let direction = Direction { name, vector, weight };
+            self.session.concepts.push(direction.clone());
+            self.apply(direction);
+        }
     }
 }
 
-/// The exemplars' pictures, tray by tray; empty trays have no place among them.
-fn by_tray(trays: &[Tray], pictures: &[Picture]) -> Vec<(bool, Vec<Picture>)> {
-    let mut left = pictures.iter().cloned();
-    let filled = trays.iter().filter(|tray| !tray.members.is_empty());
-    filled.map(|tray| (tray.minus, left.by_ref().take(tray.members.len()).collect())).collect()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clicks_fill_one_tray_after_another_and_take_out_again() {
+        let mut session = Session::new("bundled:faces".into());
+        let mut arithmetic = Arithmetic::default();
+        let sample = |number| Point::Sample { seed: 1, number };
+        for number in 0..4 {
+            arithmetic.pick(&mut session, sample(number));
+        }
+        assert_eq!((session.trays[0].members.len(), &session.trays[1].members[..]), (3, &[sample(3)][..]));
+        arithmetic.pick(&mut session, sample(3));
+        assert!(session.trays[1].members.is_empty());
+        arithmetic.turns = true;
+        for number in 0..5 {
+            arithmetic.pick(&mut session, sample(number));
+        }
+        assert_eq!((session.turn.from.len(), session.turn.to.len()), (4, 1));
+    }
 }

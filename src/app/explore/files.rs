@@ -4,17 +4,30 @@ use std::path::{Path, PathBuf};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
+use crate::files;
 use crate::image::Picture;
 use crate::latent::session::Session;
 
 /// Ending of session files.
 const SESSION: &str = "zscape";
+/// Sessions in the list of recent ones.
+const RECENT: usize = 8;
+/// Endings of pictures.
+const PICTURES: [&str; 11] = ["png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff", "ppm", "pgm", "pnm"];
 
 pub(super) enum Answer {
     Model(PathBuf),
     Photo(PathBuf),
-    Session(Box<Session>),
+    /// A session was read; `None` is where it is kept between starts.
+    Session(Option<PathBuf>, Box<Session>),
+    /// What was kept between starts cannot be used; a copy of it lies there.
+    NotRestored(String),
+    /// The session is in this file.
+    Saved(PathBuf),
     Written(PathBuf),
+    Recent(Vec<PathBuf>),
+    /// A session that is not there any more.
+    Gone(PathBuf, String),
     Failed(String),
 }
 
@@ -23,32 +36,93 @@ pub(super) struct Files {
     channel: (Sender<Answer>, Receiver<Answer>),
     /// Where the session is kept between starts.
     kept: Option<PathBuf>,
+    /// Where figures and films go without being asked for.
+    exports: Option<PathBuf>,
     autosaves: Sender<Session>,
+    lists: Sender<Vec<PathBuf>>,
+    recent: Vec<PathBuf>,
     /// What was written last, to tell the person.
     pub written: Option<PathBuf>,
+    /// What is being written.
+    pub writing: Option<String>,
+}
+
+/// Writes the newest of what arrives, on a thread of its own.
+fn keeper<T: Send + 'static>(write: impl Fn(&T) -> Result<(), String> + Send + 'static) -> Sender<T> {
+    let (sender, waiting) = unbounded::<T>();
+    std::thread::spawn(move || {
+        while let Ok(mut newest) = waiting.recv() {
+            while let Ok(newer) = waiting.try_recv() {
+                newest = newer;
+            }
+            if let Err(error) = write(&newest) {
+                tracing::warn!("the session could not be kept: {error}");
+            }
+        }
+    });
+    sender
 }
 
 impl Files {
-    /// `kept` is where the session is kept between starts, if anywhere.
-    pub fn new(ctx: &egui::Context, kept: Option<PathBuf>) -> Self {
-        let (autosaves, waiting) = unbounded::<Session>();
+    /// `kept` is where the session is kept between starts, if anywhere; `exports` a folder for everything that is written.
+    pub fn new(ctx: &egui::Context, kept: Option<PathBuf>, exports: Option<PathBuf>) -> Self {
         let place = kept.clone();
-        std::thread::spawn(move || {
-            while let Ok(mut session) = waiting.recv() {
-                // Only the newest of a burst is written.
-                while let Ok(newer) = waiting.try_recv() {
-                    session = newer;
-                }
-                if let Some(Err(error)) = place.as_ref().map(|path| session.write(path)) {
-                    tracing::warn!("the session could not be kept: {error}");
-                }
-            }
+        let autosaves = keeper(move |session: &Session| {
+            place.as_ref().map_or(Ok(()), |path| session.write(path)).map_err(|error| error.to_string())
         });
-        Self { ctx: ctx.clone(), channel: unbounded(), kept, autosaves, written: None }
+        let list = kept.as_ref().map(|path| path.with_file_name("recent.json"));
+        let place = list.clone();
+        let lists = keeper(move |recent: &Vec<PathBuf>| {
+            let Some(path) = &place else { return Ok(()) };
+            let json = serde_json::to_vec_pretty(recent).map_err(|error| error.to_string())?;
+            files::write(path, |file| std::io::Write::write_all(file, &json)).map_err(|error| error.to_string())
+        });
+        let new = Self {
+            ctx: ctx.clone(),
+            channel: unbounded(),
+            kept,
+            exports,
+            autosaves,
+            lists,
+            recent: Vec::new(),
+            written: None,
+            writing: None,
+        };
+        if let Some(list) = list {
+            new.spawn(move || Some(Answer::Recent(serde_json::from_slice(&std::fs::read(list).ok()?).ok()?)));
+        }
+        new
     }
 
     pub fn answers(&self) -> &Receiver<Answer> {
         &self.channel.1
+    }
+
+    /// Sessions that were opened or saved, the newest first.
+    pub fn recent(&self) -> &[PathBuf] {
+        &self.recent
+    }
+
+    /// What earlier windows remembered comes after what this one did.
+    pub fn remembered(&mut self, earlier: Vec<PathBuf>) {
+        for path in earlier {
+            if !self.recent.contains(&path) {
+                self.recent.push(path);
+            }
+        }
+        self.recent.truncate(RECENT);
+    }
+
+    pub fn remember(&mut self, path: &Path) {
+        self.recent.retain(|recent| recent != path);
+        self.recent.insert(0, path.to_owned());
+        self.recent.truncate(RECENT);
+        let _ = self.lists.send(self.recent.clone());
+    }
+
+    pub fn forget(&mut self, path: &Path) {
+        self.recent.retain(|recent| recent != path);
+        let _ = self.lists.send(self.recent.clone());
     }
 
     fn spawn(&self, work: impl FnOnce() -> Option<Answer> + Send + 'static) {
@@ -64,7 +138,27 @@ impl Files {
     /// Brings the last session back, if there is one.
     pub fn restore(&self) {
         let Some(path) = self.kept.clone() else { return };
-        self.spawn(move || path.exists().then(|| read(&path)));
+        self.spawn(move || {
+            if !path.exists() {
+                return None;
+            }
+            Some(match Session::read(&path) {
+                Ok(session) => Answer::Session(None, Box::new(session)),
+                Err(error) => Answer::NotRestored(error.to_string()),
+            })
+        });
+    }
+
+    /// Puts a copy of what was kept between starts aside, before it is written over; tells where.
+    pub fn put_aside(&self, why: String) {
+        let Some(path) = self.kept.clone() else { return };
+        let (aside, sender) = (path.with_file_name("not-restored.zscape"), self.channel.0.clone());
+        // At once, since the next change writes over it; it is a small file.
+        let told = match std::fs::copy(&path, &aside) {
+            Ok(_) => format!("The last session cannot be restored: {why}. It is kept in {}", aside.display()),
+            Err(_) => format!("The last session cannot be restored: {why}"),
+        };
+        let _ = sender.send(Answer::Failed(told));
     }
 
     pub fn autosave(&self, session: Session) {
@@ -78,10 +172,13 @@ impl Files {
         });
     }
 
+    pub fn ask_run(&self) {
+        self.spawn(|| rfd::FileDialog::new().set_title("Open a run folder").pick_folder().map(Answer::Model));
+    }
+
     pub fn ask_photo(&self) {
         self.spawn(|| {
-            let endings = ["png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff", "ppm"];
-            let dialog = rfd::FileDialog::new().set_title("Open a picture").add_filter("Pictures", &endings);
+            let dialog = rfd::FileDialog::new().set_title("Open a picture").add_filter("Pictures", &PICTURES);
             dialog.pick_file().map(Answer::Photo)
         });
     }
@@ -89,48 +186,121 @@ impl Files {
     pub fn ask_session(&self) {
         self.spawn(|| {
             let dialog = rfd::FileDialog::new().set_title("Open a session").add_filter("Sessions", &[SESSION]);
-            dialog.pick_file().map(|path| read(&path))
+            dialog.pick_file().map(read)
         });
     }
 
     pub fn read(&self, path: PathBuf) {
-        self.spawn(move || Some(read(&path)));
+        self.spawn(move || Some(read(path)));
     }
 
-    pub fn save_session(&self, session: Session) {
-        self.save("Save the session", "session.zscape", SESSION, move |path| {
-            session.write(path).map_err(|e| e.to_string())
-        });
+    /// Writes the session to `path`, or asks where to.
+    pub fn save_session(&self, session: Session, path: Option<PathBuf>) {
+        let write = move |path: PathBuf| match session.write(&path) {
+            Ok(()) => Answer::Saved(path),
+            Err(error) => Answer::Failed(error.to_string()),
+        };
+        match path {
+            Some(path) => self.spawn(move || Some(write(path))),
+            None => self.ask("Save the session", "session.zscape", Some(SESSION), write),
+        }
     }
 
     /// Asks where to, and writes a picture as PNG.
-    pub fn save_png(&self, name: &str, picture: impl FnOnce() -> Picture + Send + 'static) {
-        self.save("Save the figure", name, "png", move |path| picture().write_png(path).map_err(|e| e.to_string()));
+    pub fn save_png(&mut self, name: &str, picture: impl FnOnce() -> Picture + Send + 'static) {
+        self.save("Save the figure", name, Some("png"), move |path| {
+            picture().write_png(path).map_err(|error| error.to_string())
+        });
     }
 
-    /// Asks where to, and has `write` write it there.
+    /// Asks where to, and has `write` write it there: a file of this ending, or without one a folder.
     pub fn save(
+        &mut self,
+        title: &'static str,
+        name: &str,
+        ending: Option<&'static str>,
+        write: impl FnOnce(&Path) -> Result<(), String> + Send + 'static,
+    ) {
+        self.writing = Some(name.to_owned());
+        self.ask(title, name, ending, move |path| match write(&path) {
+            Ok(()) => Answer::Written(path),
+            Err(error) => Answer::Failed(error),
+        });
+    }
+
+    fn ask(
         &self,
         title: &'static str,
         name: &str,
-        ending: &'static str,
-        write: impl FnOnce(&Path) -> Result<(), String> + Send + 'static,
+        ending: Option<&'static str>,
+        write: impl FnOnce(PathBuf) -> Answer + Send + 'static,
     ) {
-        let name = name.to_owned();
+        let (name, exports) = (name.to_owned(), self.exports.clone());
         self.spawn(move || {
-            let dialog = rfd::FileDialog::new().set_title(title).set_file_name(name).add_filter(ending, &[ending]);
-            let path = dialog.save_file()?;
-            Some(match write(&path) {
-                Ok(()) => Answer::Written(path),
-                Err(error) => Answer::Failed(error),
-            })
+            let path = match exports {
+                Some(folder) => Some(free(&folder, &name)),
+                None => {
+                    let dialog = rfd::FileDialog::new().set_title(title).set_file_name(&name);
+                    match ending {
+                        Some(ending) => dialog.add_filter(ending, &[ending]).save_file(),
+                        None => dialog.save_file(),
+                    }
+                }
+            };
+            path.map(write)
         });
     }
 }
 
-fn read(path: &Path) -> Answer {
-    match Session::read(path) {
-        Ok(session) => Answer::Session(Box::new(session)),
+/// A name in `folder` that is not taken: `walk.png`, `walk-2.png`, ...
+fn free(folder: &Path, name: &str) -> PathBuf {
+    let (stem, ending) = name.rsplit_once('.').map_or((name, String::new()), |(stem, end)| (stem, format!(".{end}")));
+    let names = std::iter::once(name.to_owned()).chain((2..).map(|i| format!("{stem}-{i}{ending}")));
+    let mut paths = names.map(|name| folder.join(name));
+    paths.find(|path| !path.exists()).unwrap_or_else(|| folder.join(name))
+}
+
+fn read(path: PathBuf) -> Answer {
+    match Session::read(&path) {
+        Ok(session) => Answer::Session(Some(path), Box::new(session)),
+        Err(error) if !path.exists() => Answer::Gone(path, error.to_string()),
         Err(error) => Answer::Failed(error.to_string()),
+    }
+}
+
+/// Whether a file's name is one of a picture.
+pub(super) fn is_picture(path: &Path) -> bool {
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+    ending.is_some_and(|ending| PICTURES.contains(&ending.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_are_taken_are_counted_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        assert_eq!(free(folder.path(), "walk.png"), path("walk.png"));
+        std::fs::write(path("walk.png"), "").unwrap();
+        std::fs::write(path("walk-2.png"), "").unwrap();
+        assert_eq!(free(folder.path(), "walk.png"), path("walk-3.png"));
+        std::fs::create_dir(path("frames")).unwrap();
+        assert_eq!(free(folder.path(), "frames"), path("frames-2"));
+    }
+
+    #[test]
+    fn the_newest_recent_session_comes_first_and_none_twice() {
+        let mut files = Files::new(&egui::Context::default(), None, None);
+        for i in 0..10 {
+            files.remember(Path::new(&format!("{i}.zscape")));
+        }
+        files.remember(Path::new("8.zscape"));
+        assert_eq!(files.recent().len(), RECENT);
+        assert_eq!(files.recent()[..2], [PathBuf::from("8.zscape"), "9.zscape".into()]);
+        files.forget(Path::new("8.zscape"));
+        files.remembered(vec!["9.zscape".into(), "old.zscape".into()]);
+        assert_eq!(files.recent().last().unwrap(), Path::new("old.zscape"));
     }
 }

@@ -2,8 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use egui::{Rect, Sense, TextureHandle, Vec2, pos2};
+use egui::{Key, Rect, Sense, TextureHandle, Vec2, pos2};
 
+use super::drag::Carried;
+use super::tool::GO_TO;
+use super::views::place;
 use super::worker::{CHUNK, COLUMNS, Request, Worker};
 use crate::app::texture::upload;
 use crate::image::Picture;
@@ -11,38 +14,69 @@ use crate::latent::session::Point;
 use crate::latent::{numbered, vector};
 use crate::model::ModelConfig;
 
-/// Samples that can be scrolled to; other seeds give as many more.
-const SAMPLES: u64 = 64_000;
+/// Rows on the scroll bar; near its ends they are counted on from there, so that samples never end.
+const ROWS: u64 = 10_000;
 /// Textures kept: as many as any screen shows, several times over.
-const KEPT: usize = 48;
+const KEPT: usize = 64;
 /// Samples that a sample's neighbours are looked for among, and how many are shown.
 const NEIGHBOURHOOD: u64 = 512;
 const NEIGHBOURS: usize = 4;
+/// Sides of a sample, in points.
+const SIDES: std::ops::RangeInclusive<f32> = 24.0..=256.0;
+const GAP: f32 = 4.0;
 
 pub(super) struct Gallery {
-    /// Side of a sample, in points.
-    pub cell: f32,
+    /// The side of a sample that is wished for, and the one that fills the rows, in points.
+    wish: f32,
+    cell: f32,
+    width: f32,
     seed: u64,
     sheets: BTreeMap<u64, TextureHandle>,
     asked: Vec<u64>,
     /// Chunks drawn by a model that has learnt since.
     stale: BTreeSet<u64>,
-    /// The chunk that was on the screen last.
-    seen: u64,
     /// The sample under the pointer, and those nearest to it in Z.
     near: Option<(u64, Vec<u64>)>,
+    /// The sample that the keyboard is at.
+    cursor: Option<u64>,
+    /// Samples in a row, and the first row on the scroll bar, as they were last drawn.
+    columns: u64,
+    first_row: u64,
+    /// The first sample on the screen, and rows that fit on it.
+    top: u64,
+    page: u64,
+    /// A sample that is to be brought into sight.
+    target: Option<Target>,
+    /// The number that is being typed.
+    number: String,
+}
+
+/// Where a sample is wanted on the screen.
+enum Target {
+    /// Wherever it takes the least scrolling.
+    InSight(u64),
+    /// Rows from the top, in parts.
+    At(u64, f32),
 }
 
 impl Default for Gallery {
     fn default() -> Self {
         Self {
+            wish: 80.0,
             cell: 80.0,
+            width: 80.0,
             seed: 1,
             sheets: BTreeMap::new(),
             asked: Vec::new(),
             stale: BTreeSet::new(),
-            seen: 0,
             near: None,
+            cursor: None,
+            columns: 1,
+            first_row: 0,
+            top: 0,
+            page: 1,
+            target: None,
+            number: String::new(),
         }
     }
 }
@@ -74,7 +108,57 @@ impl Gallery {
         }
     }
 
-    /// Draws the samples of `seed`, the `chosen` ones framed; returns the one that was clicked.
+    /// The seed, a sample to go to, and the zoom.
+    pub fn head(&mut self, ui: &mut egui::Ui, seed: &mut u64) {
+        ui.horizontal_wrapped(|ui| {
+            let label = ui.label("Seed");
+            ui.add(egui::DragValue::new(seed).speed(0.1))
+                .labelled_by(label.id)
+                .on_hover_text("Sample number i of seed s is the same z in any window and on the command line");
+            let label = ui.label("Go to");
+            let field = egui::TextEdit::singleline(&mut self.number).hint_text("number").desired_width(72.0);
+            let field = ui.add(field).labelled_by(label.id);
+            if ui.ctx().input_mut(|input| input.consume_shortcut(&GO_TO)) {
+                field.request_focus();
+            }
+            if field.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter)) {
+                self.go_to_typed();
+            }
+            field.on_hover_text(format!("A sample's number, then Enter ({})", ui.ctx().format_shortcut(&GO_TO)));
+            let label = ui.label("Zoom");
+            ui.spacing_mut().slider_width = 70.0;
+            let mut wish = self.wish;
+            let zoom = ui.add(egui::Slider::new(&mut wish, SIDES).show_value(false)).labelled_by(label.id);
+            if zoom.on_hover_text("Ctrl and the wheel, a pinch, or + and - do the same").changed() {
+                self.zoom(wish, 0.0, self.top);
+            }
+        });
+    }
+
+    fn go_to_typed(&mut self) {
+        if let Ok(number) = self.number.trim().parse() {
+            self.cursor = Some(number);
+            self.target = Some(Target::At(number, 0.0));
+        }
+        self.number.clear();
+    }
+
+    /// Changes the size of samples; `kept` stays `rows` (of the old size) below the upper edge.
+    fn zoom(&mut self, wish: f32, rows: f32, kept: u64) {
+        let before = self.cell;
+        self.wish = wish.clamp(*SIDES.start(), *SIDES.end());
+        self.fill();
+        self.target = Some(Target::At(kept, rows * (before + GAP) / (self.cell + GAP)));
+    }
+
+    /// As many samples in a row as there is room for at the size that is wished for, made to fill it.
+    fn fill(&mut self) {
+        self.columns = ((self.width + GAP) / (self.wish + GAP)).floor().max(1.0) as u64;
+        self.cell = ((self.width + GAP) / self.columns as f32 - GAP).floor().max(8.0);
+    }
+
+    /// Draws the samples of `seed`, the `chosen` ones framed; returns the one that was clicked. `keys` tells whether the
+    /// arrow keys are the gallery's when the pointer is elsewhere.
     pub fn ui(
         &mut self,
         ui: &mut egui::Ui,
@@ -82,33 +166,139 @@ impl Gallery {
         config: &ModelConfig,
         seed: u64,
         chosen: &[u64],
+        keys: bool,
     ) -> Option<Point> {
         if seed != self.seed {
             self.seed = seed;
             self.forget(worker);
         }
-        let gap = 4.0;
-        ui.spacing_mut().item_spacing = Vec2::splat(gap);
-        let columns = ((ui.available_width() - 12.0 + gap) / (self.cell + gap)).floor().max(1.0) as u64;
-        let rows = SAMPLES.div_ceil(columns) as usize;
+        ui.spacing_mut().item_spacing = Vec2::splat(GAP);
+        let area = ui.available_rect_before_wrap();
+        let over = ui.rect_contains_pointer(area);
         let mut clicked = None;
-        egui::ScrollArea::vertical().auto_shrink(false).show_rows(ui, self.cell, rows, |ui, range| {
+        if (keys || over) && ui.memory(|memory| memory.focused().is_none()) {
+            clicked = self.keyboard(ui);
+        }
+        if over {
+            self.pinch(ui, area);
+        }
+        let (width, before) = (area.width() - 12.0, self.columns);
+        if width != self.width {
+            self.width = width;
+            self.fill();
+            if self.columns != before && self.target.is_none() {
+                // What was at the top stays there.
+                self.target = Some(Target::At(self.top, 0.0));
+            }
+        }
+        let columns = self.columns;
+        self.page = ((area.height() / (self.cell + GAP)) as u64).max(1);
+        let mut scroll = egui::ScrollArea::vertical().auto_shrink(false);
+        if let Some(offset) = self.scroll_target() {
+            scroll = scroll.vertical_scroll_offset(offset);
+        }
+        let output = scroll.show_rows(ui, self.cell, ROWS as usize, |ui, range| {
             for row in range {
                 ui.horizontal(|ui| {
-                    for number in row as u64 * columns..((row as u64 + 1) * columns).min(SAMPLES) {
+                    let first = (self.first_row + row as u64).saturating_mul(columns);
+                    for number in first..first.saturating_add(columns) {
                         if self.sample(ui, worker, config, number, chosen.contains(&number)) {
-                            clicked = Some(Point::Sample { seed, number });
+                            clicked = Some(number);
                         }
                     }
                 });
             }
         });
+        let row = (output.state.clamped_offset().y / (self.cell + GAP)).max(0.0);
+        self.top = (self.first_row + row.round() as u64).saturating_mul(columns);
+        let near_end = row as u64 + self.page + 2 >= ROWS;
+        if near_end || (row < 1.0 && self.first_row > 0) {
+            self.target = Some(Target::At(self.top, row.round() - row));
+            self.first_row = (self.first_row + row as u64).saturating_sub(ROWS / 2);
+        }
         // Textures far from the screen are let go.
         while self.sheets.len() > KEPT {
-            let far = self.sheets.keys().copied().max_by_key(|chunk| chunk.abs_diff(self.seen));
+            let far = self.sheets.keys().copied().max_by_key(|chunk| chunk.abs_diff(self.top / CHUNK));
             far.and_then(|chunk| self.sheets.remove(&chunk));
         }
-        clicked
+        clicked.map(|number| Point::Sample { seed, number })
+    }
+
+    /// Where the scroll bar must be for the sample that is to be in sight.
+    fn scroll_target(&mut self) -> Option<f32> {
+        let line = self.cell + GAP;
+        let (number, below) = match self.target.take()? {
+            Target::At(number, rows) => (number, rows),
+            Target::InSight(number) => {
+                let (row, top) = (number / self.columns, self.top / self.columns);
+                if row < top {
+                    (number, 0.0)
+                } else if row >= top + self.page {
+                    (number, (self.page - 1) as f32)
+                } else {
+                    return None;
+                }
+            }
+        };
+        let row = number / self.columns;
+        if row < self.first_row || row >= self.first_row + ROWS - self.page - 2 {
+            self.first_row = row.saturating_sub(ROWS / 2);
+        }
+        Some((((row - self.first_row) as f32 - below) * line).max(0.0))
+    }
+
+    /// Ctrl and the wheel, or two fingers: what is under the pointer stays there.
+    fn pinch(&mut self, ui: &egui::Ui, area: Rect) {
+        let factor = ui.input(egui::InputState::zoom_delta);
+        if (factor - 1.0).abs() < 1e-3 {
+            return;
+        }
+        let height = ui.input(|input| input.pointer.hover_pos()).map_or(0.0, |at| at.y - area.top());
+        let rows = (height / (self.cell + GAP)).max(0.0);
+        let kept = self.top.saturating_add(rows as u64 * self.columns);
+        self.zoom(self.wish * factor, rows.floor(), kept);
+    }
+
+    /// Moves the framed sample; returns it when it is taken.
+    fn keyboard(&mut self, ui: &egui::Ui) -> Option<u64> {
+        let columns = self.columns as i64;
+        let moves = [
+            (Key::ArrowLeft, -1),
+            (Key::ArrowRight, 1),
+            (Key::ArrowUp, -columns),
+            (Key::ArrowDown, columns),
+            (Key::PageUp, -columns * self.page as i64),
+            (Key::PageDown, columns * self.page as i64),
+        ];
+        let plain = egui::Modifiers::NONE;
+        let (mut moved, mut taken) = (None, None);
+        ui.input_mut(|input| {
+            for (key, by) in moves {
+                for _ in 0..input.count_and_consume_key(plain, key) {
+                    moved = Some(moved.unwrap_or(0) + by);
+                }
+            }
+            if input.consume_key(plain, Key::Home) {
+                moved = Some(i64::MIN);
+            }
+            for (keys, factor) in [([Key::Plus, Key::Equals], 1.2), ([Key::Minus, Key::Minus], 1.0 / 1.2)] {
+                if keys.into_iter().any(|key| input.consume_key(plain, key)) {
+                    self.zoom(self.wish * factor, 0.0, self.top);
+                }
+            }
+            if input.consume_key(plain, Key::Enter) {
+                taken = self.cursor;
+            }
+        });
+        if let Some(by) = moved {
+            let now = match self.cursor {
+                Some(at) => at.saturating_add_signed(by),
+                None => self.top,
+            };
+            self.cursor = Some(now);
+            self.target = Some(Target::InSight(now));
+        }
+        taken
     }
 
     /// A sample's place on its texture, if it is drawn already.
@@ -122,53 +312,66 @@ impl Gallery {
     }
 
     fn ask(&mut self, worker: &Worker, chunk: u64) {
-        if !self.asked.contains(&chunk) && !self.sheets.contains_key(&chunk) {
+        let missing = !self.sheets.contains_key(&chunk) && !self.asked.contains(&chunk);
+        if self.stale.remove(&chunk) || missing {
             self.asked.push(chunk);
             worker.send(Request::Draw { seed: self.seed, chunk });
         }
     }
 
-    /// Draws a sample; true when it was clicked.
     fn sample(&mut self, ui: &mut egui::Ui, worker: &Worker, config: &ModelConfig, number: u64, chosen: bool) -> bool {
         let chunk = number / CHUNK;
-        self.seen = chunk;
-        if self.stale.remove(&chunk) {
-            worker.send(Request::Draw { seed: self.seed, chunk });
-        }
+        self.ask(worker, chunk);
         let Some(image) = self.image(number, self.cell) else {
-            self.ask(worker, chunk);
-            let (rect, _) = ui.allocate_exact_size(Vec2::splat(self.cell), Sense::hover());
-            ui.painter().rect_filled(rect, 2.0, ui.visuals().faint_bg_color);
+            place(ui, None, self.cell, "", Sense::hover());
             return false;
         };
-        let shown = ui.add(image.sense(Sense::click()).alt_text(format!("sample {number}")));
+        let shown = place(ui, Some(image.clone()), self.cell, &format!("sample {number}"), Sense::click_and_drag());
+        Carried::take_up(&shown, || Point::Sample { seed: self.seed, number }, None, Some(&image));
         if chosen {
             let stroke = egui::Stroke::new(3.0, ui.visuals().selection.bg_fill);
             ui.painter().rect_stroke(shown.rect, 2.0, stroke, egui::StrokeKind::Inside);
         }
+        if self.cursor == Some(number) {
+            let stroke = egui::Stroke::new(2.0, ui.visuals().strong_text_color());
+            ui.painter().rect_stroke(shown.rect, 2.0, stroke, egui::StrokeKind::Outside);
+        }
         if shown.hovered() && self.near.as_ref().is_none_or(|(of, _)| *of != number) {
             let near = self.nearest(config, number);
-            near.iter().for_each(|number| self.ask(worker, number / CHUNK));
+            for number in &near {
+                self.ask(worker, number / CHUNK);
+            }
             self.near = Some((number, near));
         }
         let clicked = shown.clicked();
-        shown.on_hover_ui(|ui| {
-            if let Some(large) = self.image(number, 256.0) {
-                ui.add(large);
-            }
-            ui.label(format!("sample {number} of seed {}", self.seed));
-            let near = self.near.iter().filter(|(of, _)| *of == number).flat_map(|(_, near)| near);
-            let drawn: Vec<_> = near.filter_map(|&number| self.image(number, 60.0)).collect();
-            if !drawn.is_empty() {
-                ui.weak("nearest in Z among the samples round it:");
-                ui.horizontal(|ui| {
-                    for image in drawn {
-                        ui.add(image);
-                    }
-                });
-            }
-        });
+        if clicked {
+            self.cursor = Some(number);
+        }
+        if !shown.dragged() {
+            shown.on_hover_ui(|ui| self.large(ui, number));
+        }
         clicked
+    }
+
+    /// A sample large, with those nearest to it.
+    fn large(&self, ui: &mut egui::Ui, number: u64) {
+        if let Some(large) = self.image(number, 256.0) {
+            ui.add(large);
+        }
+        ui.label(format!("sample {number} of seed {}", self.seed));
+        let near = self.near.iter().filter(|(of, _)| *of == number).flat_map(|(_, near)| near);
+        let drawn: Vec<_> = near.filter_map(|&number| Some((number, self.image(number, 60.0)?))).collect();
+        if !drawn.is_empty() {
+            ui.weak(format!("nearest in Z among the {NEIGHBOURHOOD} samples round it:"));
+            ui.horizontal(|ui| {
+                for (number, image) in drawn {
+                    ui.vertical(|ui| {
+                        ui.add(image.alt_text(format!("near {number}")));
+                        ui.weak(number.to_string());
+                    });
+                }
+            });
+        }
     }
 
     /// The samples nearest to `number` in Z, among those around it in the gallery.
@@ -176,9 +379,48 @@ impl Gallery {
         let z = |number| numbered(config.prior, config.z_dim, self.seed, number);
         let here = z(number);
         let first = number.saturating_sub(NEIGHBOURHOOD / 2);
-        let others = (first..first + NEIGHBOURHOOD).filter(|&other| other != number);
+        let others = (first..first.saturating_add(NEIGHBOURHOOD)).filter(|&other| other != number);
         let mut far: Vec<_> = others.map(|other| (vector::distance(&here, &z(other)), other)).collect();
         far.sort_by(|a, b| a.0.total_cmp(&b.0));
         far.into_iter().take(NEIGHBOURS).map(|(_, other)| other).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_sample_can_be_gone_to_and_stays_where_it_is_when_zoomed() {
+        let mut gallery = Gallery { columns: 10, page: 8, ..Gallery::default() };
+        let line = gallery.cell + GAP;
+        for number in [5u64, 1_234, 98_765_432_109] {
+            gallery.number = format!(" {number} ");
+            gallery.go_to_typed();
+            let offset = gallery.scroll_target().unwrap();
+            assert_eq!(gallery.first_row + (offset / line).round() as u64, number / 10);
+            assert_eq!((gallery.cursor, gallery.number.as_str()), (Some(number), ""));
+        }
+        gallery.number = "no number".into();
+        gallery.go_to_typed();
+        assert!(gallery.target.is_none());
+        // Ten to a row, then twenty.
+        gallery = Gallery { width: 996.0, ..gallery };
+        gallery.zoom(96.0, 0.0, 0);
+        gallery.first_row = 0;
+        assert_eq!((gallery.columns, gallery.cell), (10, 96.0));
+        gallery.zoom(46.0, 2.0, 400);
+        assert_eq!((gallery.columns, gallery.cell), (20, 46.0));
+        let offset = gallery.scroll_target().unwrap();
+        assert_eq!(offset, 20.0 * 50.0 - 2.0 * 100.0, "the same sample at the same height");
+    }
+
+    #[test]
+    fn a_sample_in_sight_is_not_scrolled_to() {
+        let mut gallery = Gallery { columns: 10, page: 8, top: 100, ..Gallery::default() };
+        for (number, scrolls) in [(100, false), (179, false), (99, true), (180, true)] {
+            gallery.target = Some(Target::InSight(number));
+            assert_eq!(gallery.scroll_target().is_some(), scrolls, "{number}");
+        }
     }
 }

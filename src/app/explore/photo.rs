@@ -5,38 +5,75 @@ use std::path::PathBuf;
 use egui::{TextureHandle, Ui, Vec2};
 
 use super::Explorer;
-use super::worker::{Request, Worker};
-use crate::app::texture::upload;
+use super::drag::Carried;
+use super::views::place;
+use super::worker::{Request, Search};
+use crate::app::texture::{replace, upload};
 use crate::image::Picture;
-use crate::latent::project::Progress;
+use crate::latent::project::{Progress, Settings};
+use crate::latent::session::Point;
 
 #[derive(Default)]
 pub(super) struct Photo {
-    path: Option<PathBuf>,
-    /// Nothing, then a first look, then how far it is.
+    path: PathBuf,
+    original: Option<(Picture, TextureHandle)>,
     searching: bool,
-    found: Option<(TextureHandle, TextureHandle, TextureHandle, Progress)>,
+    /// The share of the encoder's samples that are drawn.
+    fitting: f32,
+    best: Option<Best>,
+}
+
+struct Best {
+    drawn: TextureHandle,
+    difference: TextureHandle,
+    progress: Progress,
 }
 
 impl Photo {
-    pub fn start(&mut self, worker: &Worker, path: PathBuf) {
-        worker.send(Request::Project(path.clone()));
-        *self = Self { path: Some(path), searching: true, found: None };
-    }
-
+    /// The picture could not be looked for: what was found before stays.
     pub fn failed(&mut self) {
         self.searching = false;
     }
 
-    pub fn take(&mut self, ctx: &egui::Context, progress: Option<(Picture, Picture, Progress)>) {
-        let Some((original, drawn, progress)) = progress else { return };
-        if !self.searching {
-            return;
+    /// What was found in another model means nothing to this one.
+    pub fn model_changed(&mut self) {
+        *self = Self::default();
+    }
+
+    pub fn take(&mut self, ctx: &egui::Context, search: Search) {
+        match search {
+            Search::Fitting(path, original, share) => {
+                if !path.as_os_str().is_empty() {
+                    let texture = upload(ctx, "original", &original);
+                    *self = Self { path, original: Some((original, texture)), searching: true, ..Self::default() };
+                }
+                self.fitting = share;
+            }
+            Search::Best(drawn, progress) => {
+                let Some((original, _)) = self.original.as_ref().filter(|_| self.searching) else { return };
+                self.searching = progress.step < progress.steps;
+                let difference = original.difference(&drawn);
+                match &mut self.best {
+                    Some(best) => {
+                        replace(&mut best.drawn, &drawn);
+                        replace(&mut best.difference, &difference);
+                        best.progress = progress;
+                    }
+                    None => {
+                        self.best = Some(Best {
+                            drawn: upload(ctx, "reconstruction", &drawn),
+                            difference: upload(ctx, "difference", &difference),
+                            progress,
+                        });
+                    }
+                }
+            }
         }
-        self.searching = progress.step < progress.steps;
-        let difference = upload(ctx, "difference", &original.difference(&drawn));
-        self.found =
-            Some((upload(ctx, "original", &original), upload(ctx, "reconstruction", &drawn), difference, progress));
+    }
+
+    /// The name of what was found.
+    fn name(&self) -> String {
+        self.path.file_name().map_or("photo".into(), |name| name.to_string_lossy().into_owned())
     }
 }
 
@@ -53,32 +90,47 @@ impl Explorer {
                 self.photo.searching = false;
             }
         });
-        if let Some(path) = &self.photo.path {
-            ui.weak(path.display().to_string());
-        }
-        let Some((original, drawn, difference, progress)) = self.photo.found.clone() else {
+        let Some((_, original)) = &self.photo.original else { return };
+        ui.weak(self.photo.path.display().to_string());
+        ui.add_space(8.0);
+        let side = ((ui.available_width() - 40.0) / 3.0).clamp(80.0, 256.0);
+        let image = |texture: &TextureHandle| egui::Image::new((texture.id(), Vec2::splat(side)));
+        let best = self.photo.best.as_ref();
+        ui.horizontal(|ui| {
+            ui.vertical(|ui| {
+                ui.label("Original");
+                place(ui, Some(image(original)), side, "Original", egui::Sense::hover());
+            });
+            ui.vertical(|ui| {
+                ui.label("Drawn by the generator");
+                let drawn = best.map(|best| image(&best.drawn));
+                let cell = place(ui, drawn.clone(), side, "reconstruction", egui::Sense::click_and_drag());
+                if let Some(best) = best {
+                    let point = || Point::Made { name: self.photo.name(), z: best.progress.z.clone() };
+                    Carried::take_up(&cell, point, None, drawn.as_ref());
+                    cell.on_hover_text("Drag it to where a sample can be used");
+                }
+            });
+            ui.vertical(|ui| {
+                ui.label("Difference");
+                place(ui, best.map(|best| image(&best.difference)), side, "Difference", egui::Sense::hover());
+            });
+        });
+        ui.add_space(4.0);
+        let restarts = Settings::default().restarts;
+        let Some(Best { progress, .. }) = best else {
             if self.photo.searching {
-                ui.horizontal(|ui| {
-                    ui.spinner();
-                    ui.label("fitting an encoder on the generator's own samples");
-                });
+                let text = format!("drawing own samples to fit an encoder on: {:.0} %", self.photo.fitting * 100.0);
+                ui.add(egui::ProgressBar::new(self.photo.fitting).text(text));
+                ui.weak(format!(
+                    "Then {restarts} starts are optimised side by side. The encoder is kept for the next picture."
+                ));
             }
             return;
         };
-        ui.add_space(8.0);
-        let side = ((ui.available_width() - 32.0) / 3.0).clamp(80.0, 256.0);
-        ui.horizontal(|ui| {
-            for (texture, name) in
-                [(original, "Original"), (drawn, "Drawn by the generator"), (difference, "Difference")]
-            {
-                ui.vertical(|ui| {
-                    ui.label(name);
-                    ui.add(egui::Image::new((texture.id(), Vec2::splat(side))).alt_text(name));
-                });
-            }
-        });
         let share = progress.step as f32 / progress.steps.max(1) as f32;
-        ui.add(egui::ProgressBar::new(share).text(format!("step {} of {}", progress.step, progress.steps)));
+        let steps = format!("step {} of {}, {restarts} starts side by side", progress.step, progress.steps);
+        ui.add(egui::ProgressBar::new(share).text(steps));
         ui.label(format!(
             "Error {:.3}; the generator's own samples are {:.3} from their nearest.",
             progress.error, progress.apart
@@ -91,9 +143,20 @@ impl Explorer {
                 "The generator cannot draw this picture: it came no nearer than its samples are to one another.",
             );
         }
-        if ui.button("Keep").on_hover_text("Puts the z on the shelf, to be used as a sample").clicked() {
-            let name = self.photo.path.as_ref().and_then(|path| path.file_name());
-            self.keep(name.map_or("photo".into(), |name| name.to_string_lossy().into_owned()), progress.z);
-        }
+        let z = progress.z.clone();
+        ui.horizontal(|ui| {
+            if ui.button("Keep").on_hover_text("Puts the z on the shelf, to be used as a sample").clicked() {
+                self.keep(self.photo.name(), z.clone());
+            }
+            let point = Point::Made { name: self.photo.name(), z };
+            if ui.button("Move by sliders").on_hover_text("Makes it the sample of Directions").clicked() {
+                self.session.subject = point.clone();
+                self.tool = super::tool::Tool::Directions;
+            }
+            if ui.button("Walk from here").on_hover_text("Adds it to the walk").clicked() {
+                self.session.walk.keyframes.push(point);
+                self.tool = super::tool::Tool::Walk;
+            }
+        });
     }
 }

@@ -29,6 +29,16 @@ impl Undo {
         true
     }
 
+    /// The session as it was last noted.
+    pub fn now(&self) -> &Session {
+        &self.now
+    }
+
+    /// Takes the session as what it always was: a change that nobody made is not undone.
+    pub fn rebase(&mut self, session: &Session) {
+        self.now = session.clone();
+    }
+
     pub fn can_undo(&self) -> bool {
         !self.past.is_empty()
     }

@@ -1,12 +1,15 @@
-//! Pictures that the tools show: each names its z's anew in every frame, and is given the newest pictures there are.
+//! Pictures that the tools show: each tool names its z's anew in every frame, and shows the newest pictures there are.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use egui::{Rect, Response, Sense, TextureHandle, Ui, Vec2, pos2};
 
-use super::worker::{Request, Slot, Worker};
-use crate::app::texture::upload;
+use super::drag::{Carried, Home};
+use super::worker::{Request, Slot, Worker, Zs};
+use crate::app::texture::{replace, upload};
 use crate::image::{Picture, grid};
+use crate::latent::session::Point;
 
 /// Columns of a texture that holds many pictures.
 const COLUMNS: usize = 16;
@@ -14,12 +17,14 @@ const COLUMNS: usize = 16;
 /// The pictures of a slot, on one texture.
 pub(super) struct Shown {
     texture: TextureHandle,
-    pub pictures: Vec<Picture>,
+    /// What they were drawn of.
+    z: Zs,
+    pub pictures: Arc<[Picture]>,
 }
 
 impl Shown {
-    /// Picture `i` at `side` points, if there is one; it can be clicked and dragged.
-    pub fn image(&self, i: usize, side: f32) -> egui::Image<'static> {
+    /// Picture `i` at `side` points, if there is one.
+    fn image(&self, i: usize, side: f32) -> egui::Image<'static> {
         let columns = COLUMNS.min(self.pictures.len()).max(1);
         let rows = self.pictures.len().div_ceil(columns).max(1);
         let (x, y) = ((i % columns) as f32, (i / columns) as f32);
@@ -31,28 +36,61 @@ impl Shown {
 
 #[derive(Default)]
 pub(super) struct Views {
-    asked: HashMap<Slot, Vec<Vec<f32>>>,
+    asked: HashMap<Slot, Zs>,
     shown: HashMap<Slot, Shown>,
 }
 
 impl Views {
-    /// The newest pictures of a slot, which should be those of `z`; they are asked for when `z` changed.
-    pub fn of(&mut self, worker: &Worker, slot: Slot, z: Vec<Vec<f32>>) -> Option<&Shown> {
+    /// Says that a slot shows `z`, which is drawn if it is not what the slot showed already. Keeping the same shared `z`
+    /// from frame to frame makes this cost nothing.
+    pub fn ask(&mut self, worker: &Worker, slot: Slot, z: &Zs) {
         if z.is_empty() {
             self.asked.remove(&slot);
             self.shown.remove(&slot);
-            return None;
+            return;
         }
-        if self.asked.get(&slot) != Some(&z) {
-            self.asked.insert(slot, z.clone());
-            worker.send(Request::Render { slot, z });
+        match self.asked.get_mut(&slot) {
+            Some(asked) if Arc::ptr_eq(asked, z) || *asked == *z => {}
+            _ => {
+                self.asked.insert(slot, z.clone());
+                worker.send(Request::Render { slot, z: z.clone() });
+            }
         }
-        self.shown.get(&slot)
     }
 
-    pub fn take(&mut self, ctx: &egui::Context, slot: Slot, pictures: Vec<Picture>) {
-        let texture = upload(ctx, &format!("{slot:?}"), &grid(&pictures, COLUMNS, 0));
-        self.shown.insert(slot, Shown { texture, pictures });
+    /// The pictures of exactly what the slot was asked to show, once they are drawn.
+    pub fn settled(&self, slot: Slot) -> Option<&Shown> {
+        let shown = self.shown.get(&slot)?;
+        self.asked.get(&slot).filter(|asked| Arc::ptr_eq(asked, &shown.z)).map(|_| shown)
+    }
+
+    /// Picture `i` of what the slot shows. While its pictures are on their way the same z's picture of before is used
+    /// wherever it was, and a picture in motion shows what was drawn last.
+    pub fn image(&self, slot: Slot, i: usize, side: f32) -> Option<egui::Image<'static>> {
+        let (asked, shown) = (self.asked.get(&slot)?, self.shown.get(&slot)?);
+        let wanted = asked.get(i)?;
+        let at = if Arc::ptr_eq(asked, &shown.z) {
+            Some(i)
+        } else {
+            let moving = asked.len() == shown.z.len();
+            shown.z.iter().position(|z| z == wanted).or(moving.then_some(i))
+        };
+        at.filter(|&at| at < shown.pictures.len()).map(|at| shown.image(at, side))
+    }
+
+    pub fn take(&mut self, ctx: &egui::Context, slot: Slot, z: Zs, pictures: Vec<Picture>) {
+        let sheet = grid(&pictures, COLUMNS, 0);
+        let pictures: Arc<[Picture]> = pictures.into();
+        match self.shown.get_mut(&slot) {
+            Some(shown) => {
+                replace(&mut shown.texture, &sheet);
+                (shown.z, shown.pictures) = (z, pictures);
+            }
+            None => {
+                let texture = upload(ctx, &format!("{slot:?}"), &sheet);
+                self.shown.insert(slot, Shown { texture, z, pictures });
+            }
+        }
     }
 
     /// The model has learnt: everything is asked for again, and shown as it was until then.
@@ -65,19 +103,51 @@ impl Views {
         self.asked.clear();
         self.shown.clear();
     }
+
+    /// Picture `i` of a slot, or an empty place until it is drawn.
+    pub fn cell(&self, ui: &mut Ui, slot: Slot, i: usize, side: f32, name: &str) -> Response {
+        place(ui, self.image(slot, i, side), side, name, Sense::click())
+    }
+
+    /// Picture `i` of a slot, which is `point`'s: it can be dragged to wherever a sample can be used. `home` is where it
+    /// is taken from.
+    pub fn point(&self, ui: &mut Ui, slot: Slot, i: usize, side: f32, point: &Point, home: Option<Home>) -> Response {
+        let image = self.image(slot, i, side);
+        let response = place(ui, image.clone(), side, &point.name(), Sense::click_and_drag());
+        Carried::take_up(&response, || point.clone(), home, image.as_ref());
+        response
+    }
+
+    /// Picture `i` of a slot, whose z has no other name than `name`: it can be dragged as a sample can.
+    pub fn made(&self, ui: &mut Ui, slot: Slot, i: usize, side: f32, name: &str) -> Response {
+        let image = self.image(slot, i, side);
+        let response = place(ui, image.clone(), side, name, Sense::click_and_drag());
+        if let Some(z) = self.asked.get(&slot).and_then(|asked| asked.get(i)) {
+            let point = || Point::Made { name: name.to_owned(), z: z.clone() };
+            Carried::take_up(&response, point, None, image.as_ref());
+        }
+        response
+    }
 }
 
-/// Picture `i` of a slot, or an empty place until it is drawn.
-pub(super) fn cell(ui: &mut Ui, shown: Option<&Shown>, i: usize, side: f32, name: &str) -> Response {
-    match shown.filter(|shown| i < shown.pictures.len()) {
-        Some(shown) => {
-            let image = shown.image(i, side).sense(Sense::click()).alt_text(name.to_owned());
-            ui.add(image)
-        }
+/// A picture that has a name for those who cannot see it, or an empty place.
+pub(super) fn place(ui: &mut Ui, image: Option<egui::Image<'static>>, side: f32, name: &str, sense: Sense) -> Response {
+    match image {
+        Some(image) => ui.add(image.sense(sense).alt_text(name.to_owned())),
         None => {
-            let (rect, response) = ui.allocate_exact_size(Vec2::splat(side), Sense::click());
+            let (rect, response) = ui.allocate_exact_size(Vec2::splat(side), sense);
+            if !name.is_empty() {
+                response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Image, true, name));
+            }
             ui.painter().rect_filled(rect, 2.0, ui.visuals().faint_bg_color);
             response
         }
     }
+}
+
+/// From left to right, in as many lines as it takes, all aligned at their upper edge.
+pub(super) fn lines<R>(ui: &mut Ui, contents: impl FnOnce(&mut Ui) -> R) -> R {
+    let size = egui::vec2(ui.available_size_before_wrap().x, ui.spacing().interact_size.y);
+    let layout = egui::Layout::left_to_right(egui::Align::TOP).with_main_wrap(true);
+    ui.allocate_ui_with_layout(size, layout, contents).inner
 }

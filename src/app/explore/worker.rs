@@ -1,7 +1,8 @@
 //! The thread that owns the explored generator: opens models, turns requests into pictures.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use burn::tensor::Device;
@@ -10,31 +11,42 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use crate::data;
 use crate::image::{Picture, grid};
 use crate::latent;
-use crate::latent::directions::{self, Direction, Method};
-use crate::latent::project::{Encoder, Progress, Projection, Settings};
-use crate::model::{Model, ModelConfig, Provenance, TensorFile, siblings};
+use crate::latent::directions::{self, Direction, Effects, Method};
+use crate::latent::project::{Encoder, Fitting, Progress, Projection, Settings};
+use crate::latent::session::Session;
+use crate::model::{Model, ModelConfig, Provenance, Statistics, TensorFile, siblings};
 
 /// Samples of one texture, and its columns.
 pub(super) const CHUNK: u64 = 64;
 pub(super) const COLUMNS: usize = 8;
+/// Pictures drawn between two looks at the inbox: what the pointer waits for is never far behind.
+const BREATH: usize = 8;
 /// Steps of a photograph's projection between two looks at the inbox.
-const SLICE: usize = 4;
-/// Directions found at once.
+const SLICE: usize = 2;
+/// Directions found at once, and the seed of the samples they are found on.
 const DIRECTIONS: usize = 12;
+const SEED: u64 = 1;
+
+/// z's to be drawn, shared with whoever asked for them.
+pub(super) type Zs = Arc<[Vec<f32>]>;
 
 /// What a set of pictures is for. Of each, only the newest request counts; the first of the list are drawn first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Slot {
-    /// What the pointer drags.
+    /// What the pointer drags, or is over.
     Pointer,
     /// The walk where it is.
     Playhead,
+    /// A sample with a concept, and as it was.
+    Applied,
     /// The result of the arithmetic and its neighbours.
     Result,
     /// Each tray's average.
     Averages,
     /// The exemplars of all trays.
     Exemplars,
+    /// The points of the pad.
+    Pins,
     /// Points that were kept.
     Shelf,
     /// The corners of the pad.
@@ -43,17 +55,21 @@ pub(super) enum Slot {
     Keyframes,
     /// A strip of the direction chosen.
     Strip,
-    /// The turn between two trays.
+    /// The exemplars of the turn, and what is turned.
+    Sides,
+    /// The turn's figure.
     Turn,
     /// The pad's background.
     Land,
+    /// A strip of every direction.
+    Strips,
     /// The whole walk.
     Film,
 }
 
 pub(super) enum Request {
-    /// A file, a folder, or a bundled model's name.
-    Open(PathBuf),
+    /// A file, a folder, or a bundled model's name; with a session, only if it fits the model.
+    Open(PathBuf, Option<Box<Session>>),
     /// The generator that is in training in this run folder, as it is now.
     Follow(PathBuf, Arc<TensorFile>),
     /// Samples `chunk * CHUNK ..` of a seed.
@@ -61,7 +77,7 @@ pub(super) enum Request {
     /// Nothing asked of the gallery before this still counts.
     Forget,
     /// Pictures of these z's.
-    Render { slot: Slot, z: Vec<Vec<f32>> },
+    Render { slot: Slot, z: Zs },
     /// The strongest directions.
     Find(Method),
     /// Look for the z of a picture.
@@ -77,7 +93,10 @@ pub(super) enum Reply {
         config: ModelConfig,
         provenance: Provenance,
         siblings: Vec<(u64, PathBuf)>,
+        session: Option<Box<Session>>,
     },
+    /// It is not, and everything is as it was.
+    NotOpened(String),
     /// The model in training has learnt; everything is to be drawn again.
     Followed {
         path: PathBuf,
@@ -91,15 +110,26 @@ pub(super) enum Reply {
     },
     Rendered {
         slot: Slot,
+        z: Zs,
         pictures: Vec<Picture>,
     },
     Found {
         method: Method,
         directions: Vec<Direction>,
     },
-    /// The original, the best picture so far, and how far it is; without them the encoder is being fitted.
-    Projecting(Option<(Picture, Picture, Progress)>),
+    /// How far the search for a picture's z is.
+    Projecting(Search),
+    /// The picture cannot be looked for.
+    NotProjected(String),
     Failed(String),
+}
+
+/// Looking for the z of a picture.
+pub(super) enum Search {
+    /// The encoder is fitted first, on the generator's own samples; the share that is drawn.
+    Fitting(PathBuf, Picture, f32),
+    /// The best picture so far, and how far it is.
+    Best(Picture, Progress),
 }
 
 /// A handle to the thread, which ends with it.
@@ -119,8 +149,16 @@ impl Worker {
                 let _ = outbox.send(reply);
                 ctx.request_repaint();
             };
-            Desk { device, model: None, encoder: None, gallery: Vec::new(), slots: Vec::new(), photo: None }
-                .serve(&inbox, &reply);
+            Desk {
+                device,
+                model: None,
+                encoder: None,
+                gallery: Vec::new(),
+                slots: Vec::new(),
+                effects: None,
+                photo: Photo::None,
+            }
+            .serve(&inbox, &reply);
         };
         if let Err(cause) = std::thread::Builder::new().name("explorer".into()).spawn(work) {
             let _ = answer.send(Reply::Failed(format!("the explorer's thread cannot be started: {cause}")));
@@ -133,28 +171,66 @@ impl Worker {
     }
 }
 
+/// Pictures on their way.
+struct Job<T> {
+    what: T,
+    z: Zs,
+    drawn: Vec<Picture>,
+}
+
+impl<T> Job<T> {
+    fn new(what: T, z: Zs) -> Self {
+        Self { what, z, drawn: Vec::new() }
+    }
+
+    /// Draws the next few pictures; true when all are drawn.
+    fn go_on(&mut self, model: &Model, device: &Device) -> anyhow::Result<bool> {
+        let left = &self.z[self.drawn.len()..];
+        // With batch statistics pictures depend on one another, and all are one batch.
+        let breath = if model.config().sampling == Statistics::Batch { left.len() } else { BREATH.min(left.len()) };
+        self.drawn.extend(latent::pictures(&model.generator, &left[..breath], device)?);
+        Ok(self.drawn.len() >= self.z.len())
+    }
+}
+
+/// The search for a picture's z.
+enum Photo {
+    None,
+    Fitting(Picture, Box<Fitting>),
+    Projecting(Box<Projection>),
+}
+
 /// What the thread has to do.
 struct Desk {
     device: Device,
     model: Option<Model>,
     encoder: Option<Encoder>,
-    gallery: Vec<(u64, u64)>,
-    slots: Vec<(Slot, Vec<Vec<f32>>)>,
-    photo: Option<(Picture, Projection)>,
+    gallery: Vec<Job<(u64, u64)>>,
+    slots: Vec<Job<Slot>>,
+    /// The search for the coordinates that matter, which takes a while.
+    effects: Option<Effects>,
+    photo: Photo,
 }
 
 impl Desk {
     fn serve(&mut self, inbox: &Receiver<Request>, reply: &dyn Fn(Reply)) {
+        let mut waiting = VecDeque::new();
         loop {
-            let idle = self.gallery.is_empty() && self.slots.is_empty() && self.photo.is_none();
-            let next = if idle {
+            waiting.extend(inbox.try_iter());
+            let drawing = !self.gallery.is_empty() || !self.slots.is_empty();
+            let idle = !drawing && self.effects.is_none() && matches!(self.photo, Photo::None);
+            if waiting.is_empty() && idle {
                 match inbox.recv() {
-                    Ok(request) => Some(request),
+                    Ok(request) => waiting.push_back(request),
                     Err(_) => return,
                 }
-            } else {
-                inbox.try_recv().ok()
-            };
+            }
+            let next = waiting.pop_front();
+            // A slider drawn through checkpoints asks for many: only the last is wanted.
+            let model = |request: &Request| matches!(request, Request::Open(_, None) | Request::Follow(..));
+            if next.as_ref().is_some_and(model) && waiting.iter().any(model) {
+                continue;
+            }
             // A device that is lost in the middle must not take the window's explorer with it unsaid.
             let done = catch_unwind(AssertUnwindSafe(|| match next {
                 Some(request) => self.take(request, reply),
@@ -164,7 +240,9 @@ impl Desk {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => reply(Reply::Failed(format!("{error:#}"))),
                 Err(_) => {
-                    (self.photo, self.encoder) = (None, None);
+                    (self.photo, self.encoder, self.effects) = (Photo::None, None, None);
+                    self.slots.clear();
+                    self.gallery.clear();
                     reply(Reply::Failed("the device failed while drawing; open the model again".to_owned()));
                 }
             }
@@ -173,84 +251,154 @@ impl Desk {
 
     fn take(&mut self, request: Request, reply: &dyn Fn(Reply)) -> anyhow::Result<()> {
         match request {
-            Request::Open(path) => {
-                let model = Model::open(&path, &self.device)?;
-                let (config, provenance) = (model.config().clone(), model.provenance.clone());
-                (self.model, self.encoder, self.photo) = (Some(model), None, None);
-                self.gallery.clear();
-                self.slots.clear();
-                let siblings = siblings(&path);
-                reply(Reply::Opened { path, config, provenance, siblings });
-            }
+            Request::Open(path, session) => match self.open(&whole(&path), session) {
+                Ok(opened) => reply(opened),
+                Err(error) => reply(Reply::NotOpened(format!("{error:#}"))),
+            },
             Request::Follow(path, file) => {
+                let path = whole(&path);
                 let model = Model::from_file(TensorFile::clone(&file), &path, &self.device)?;
                 let (config, provenance) = (model.config().clone(), model.provenance.clone());
-                // A photograph's search goes on with the generator it began with.
+                // A photograph's search goes on with the generator it began with; what is half drawn begins anew.
                 (self.model, self.encoder) = (Some(model), None);
+                self.slots.iter_mut().for_each(|job| job.drawn.clear());
+                self.gallery.iter_mut().for_each(|job| job.drawn.clear());
                 reply(Reply::Followed { path, config, provenance });
             }
-            Request::Draw { seed, chunk } => self.gallery.push((seed, chunk)),
+            Request::Draw { seed, chunk } => {
+                if let Some(config) = self.model.as_ref().map(Model::config) {
+                    let z = (chunk * CHUNK..(chunk + 1) * CHUNK)
+                        .map(|number| latent::numbered(config.prior, config.z_dim, seed, number));
+                    self.gallery.push(Job::new((seed, chunk), z.collect()));
+                }
+            }
             Request::Forget => self.gallery.clear(),
             Request::Render { slot, z } => {
-                self.slots.retain(|(waiting, _)| *waiting != slot);
-                self.slots.push((slot, z));
+                self.slots.retain(|job| job.what != slot);
+                self.slots.push(Job::new(slot, z));
+            }
+            Request::Find(Method::Raw) => {
+                self.effects = self.model.as_ref().map(|model| Effects::new(model.config(), SEED));
             }
             Request::Find(method) => {
                 if let Some(model) = &self.model {
-                    let directions = directions::find(&model.generator, method, DIRECTIONS, 1, &self.device)?;
+                    let directions = directions::find(&model.generator, method, DIRECTIONS, SEED, &self.device)?;
                     reply(Reply::Found { method, directions });
                 }
             }
             Request::Project(path) => {
-                reply(Reply::Projecting(None));
-                if let Some(model) = &self.model {
-                    let config = model.config();
-                    let picture = data::read_fitted(&path, config.size, config.channels)?;
-                    let settings = Settings::default();
-                    let encoder = match self.encoder.take() {
-                        Some(encoder) => encoder,
-                        None => Encoder::fit(&model.generator, settings.seed, &self.device)?,
-                    };
-                    let photo = Projection::new(&model.generator, &encoder, &picture, settings, &self.device);
-                    self.encoder = Some(encoder);
-                    self.photo = Some((picture, photo?));
+                if let Err(error) = self.project(path, reply) {
+                    reply(Reply::NotProjected(format!("{error:#}")));
                 }
             }
-            Request::Cancel => self.photo = None,
+            Request::Cancel => self.photo = Photo::None,
         }
         Ok(())
     }
 
-    /// The most urgent piece of work: what the pointer waits for, then the gallery, then a photograph.
+    /// Opens a model, unless a session comes with it that does not fit.
+    fn open(&mut self, path: &Path, session: Option<Box<Session>>) -> anyhow::Result<Reply> {
+        let model = Model::open(path, &self.device)?;
+        let (config, provenance) = (model.config().clone(), model.provenance.clone());
+        if let Some(session) = &session {
+            session.check(&config)?;
+        }
+        (self.model, self.encoder, self.photo) = (Some(model), None, Photo::None);
+        self.gallery.clear();
+        self.slots.clear();
+        self.effects = None;
+        let siblings = siblings(path);
+        Ok(Reply::Opened { path: path.to_owned(), config, provenance, siblings, session })
+    }
+
+    fn project(&mut self, path: PathBuf, reply: &dyn Fn(Reply)) -> anyhow::Result<()> {
+        let Some(model) = &self.model else { anyhow::bail!("no model is open") };
+        let config = model.config();
+        let original = data::read_fitted(&path, config.size, config.channels)?;
+        reply(Reply::Projecting(Search::Fitting(path, original.clone(), 0.0)));
+        let settings = Settings::default();
+        self.photo = match &self.encoder {
+            Some(encoder) => {
+                let projection = Projection::new(&model.generator, encoder, &original, settings, &self.device)?;
+                Photo::Projecting(Box::new(projection))
+            }
+            None => Photo::Fitting(original, Box::new(Fitting::new(&model.generator, settings.seed))),
+        };
+        Ok(())
+    }
+
+    /// The most urgent piece of work: what the pointer waits for, then the gallery, then what takes long.
     fn work(&mut self, reply: &dyn Fn(Reply)) -> anyhow::Result<()> {
         let Some(model) = &self.model else {
             self.gallery.clear();
             self.slots.clear();
             return Ok(());
         };
-        let urgent = (0..self.slots.len()).min_by_key(|&i| self.slots[i].0);
-        if let Some((slot, z)) = urgent.map(|i| self.slots.swap_remove(i)) {
-            let pictures = latent::pictures(&model.generator, &z, &self.device)?;
-            reply(Reply::Rendered { slot, pictures });
-        } else if let Some((seed, chunk)) = self.gallery.pop() {
-            let config = model.config();
-            let numbers = chunk * CHUNK..(chunk + 1) * CHUNK;
-            let z: Vec<_> = numbers.map(|n| latent::numbered(config.prior, config.z_dim, seed, n)).collect();
-            let sheet = grid(&latent::pictures(&model.generator, &z, &self.device)?, COLUMNS, 0);
-            reply(Reply::Drawn { seed, chunk, sheet });
-        } else if let Some((original, mut photo)) = self.photo.take() {
-            let mut progress = photo.step()?;
-            for _ in 1..SLICE {
-                if !photo.done() {
-                    progress = photo.step()?;
+        let urgent = (0..self.slots.len()).min_by_key(|&i| self.slots[i].what);
+        if let Some(mut job) = urgent.map(|i| self.slots.swap_remove(i)) {
+            if job.go_on(model, &self.device)? {
+                reply(Reply::Rendered { slot: job.what, z: job.z, pictures: job.drawn });
+            } else {
+                self.slots.push(job);
+            }
+        } else if let Some(mut job) = self.gallery.pop() {
+            if job.go_on(model, &self.device)? {
+                let (seed, chunk) = job.what;
+                reply(Reply::Drawn { seed, chunk, sheet: grid(&job.drawn, COLUMNS, 0) });
+            } else {
+                self.gallery.push(job);
+            }
+        } else if let Some(mut effects) = self.effects.take() {
+            if effects.step(&model.generator, &self.device)? {
+                reply(Reply::Found { method: Method::Raw, directions: effects.strongest(DIRECTIONS) });
+            } else {
+                self.effects = Some(effects);
+            }
+        } else if let Err(error) = self.search(reply) {
+            reply(Reply::NotProjected(format!("{error:#}")));
+        }
+        Ok(())
+    }
+
+    /// A step of the search for a picture's z.
+    fn search(&mut self, reply: &dyn Fn(Reply)) -> anyhow::Result<()> {
+        let Some(model) = &self.model else { return Ok(()) };
+        match std::mem::replace(&mut self.photo, Photo::None) {
+            Photo::None => {}
+            Photo::Fitting(original, mut fitting) => {
+                let share = fitting.step(&self.device)?;
+                reply(Reply::Projecting(Search::Fitting(PathBuf::new(), original.clone(), share)));
+                if share < 1.0 {
+                    self.photo = Photo::Fitting(original, fitting);
+                } else {
+                    let encoder = fitting.finish();
+                    let settings = Settings::default();
+                    let projection = Projection::new(&model.generator, &encoder, &original, settings, &self.device)?;
+                    (self.encoder, self.photo) = (Some(encoder), Photo::Projecting(Box::new(projection)));
                 }
             }
-            let drawn = latent::pictures(&model.generator, &[progress.z.clone()], &self.device)?.remove(0);
-            reply(Reply::Projecting(Some((original.clone(), drawn, progress))));
-            if !photo.done() {
-                self.photo = Some((original, photo));
+            Photo::Projecting(mut projection) => {
+                let mut progress = projection.step()?;
+                for _ in 1..SLICE {
+                    if !projection.done() {
+                        progress = projection.step()?;
+                    }
+                }
+                let drawn = latent::pictures(projection.generator(), &[progress.z.clone()], &self.device)?.remove(0);
+                reply(Reply::Projecting(Search::Best(drawn, progress)));
+                if !projection.done() {
+                    self.photo = Photo::Projecting(projection);
+                }
             }
         }
         Ok(())
+    }
+}
+
+/// A model's path as it will still be found from elsewhere; bundled models' names are no paths.
+fn whole(path: &Path) -> PathBuf {
+    match path.to_str() {
+        Some(name) if name.starts_with("bundled:") => path.to_owned(),
+        _ => std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
     }
 }

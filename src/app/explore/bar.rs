@@ -1,0 +1,162 @@
+//! The explorer's toolbar and its keys.
+
+use std::path::PathBuf;
+
+use egui::{Key, Modifiers, Ui};
+
+use super::Explorer;
+use super::tool::{KEYS, OPEN, REDO, REDO_TOO, SAVE, SAVE_AS, Tool, UNDO};
+use crate::model::bundled;
+
+impl Explorer {
+    /// What the keys ask for, wherever the pointer is.
+    pub(super) fn shortcuts(&mut self, ctx: &egui::Context) {
+        if ctx.text_edit_focused() {
+            return;
+        }
+        let pressed = |shortcut| ctx.input_mut(|input| input.consume_shortcut(shortcut));
+        // The longer ones first: without Shift they would be taken for the others.
+        if pressed(&REDO) || pressed(&REDO_TOO) {
+            self.undo.redo(&mut self.session);
+        }
+        if pressed(&UNDO) {
+            self.undo.undo(&mut self.session);
+        }
+        if pressed(&SAVE_AS) {
+            self.save_session(true);
+        }
+        if pressed(&SAVE) {
+            self.save_session(false);
+        }
+        if pressed(&OPEN) {
+            self.files.ask_session();
+        }
+        for (tool, _, _, key) in Tool::ALL {
+            if ctx.input_mut(|input| input.consume_key(Modifiers::NONE, key)) {
+                self.tool = tool;
+            }
+        }
+    }
+
+    pub(super) fn bar(&mut self, ui: &mut Ui, training: bool) -> bool {
+        let mut train = false;
+        ui.add_space(4.0);
+        ui.horizontal_wrapped(|ui| {
+            for (tool, name, about, key) in Tool::ALL {
+                ui.selectable_value(&mut self.tool, tool, name)
+                    .on_hover_text(format!("{about} ({})", key.symbol_or_name()));
+            }
+            ui.separator();
+            ui.label("Model");
+            for name in bundled() {
+                let short = name.trim_start_matches("bundled:").to_owned();
+                let chosen = self.session.model.as_os_str() == name.as_str();
+                if ui.selectable_label(chosen, short).on_hover_text("Comes with zscape, trained by it").clicked() {
+                    self.open(PathBuf::from(name));
+                }
+            }
+            ui.menu_button("Open...", |ui| {
+                if ui.button("A model file...").on_hover_text("A .safetensors file").clicked() {
+                    self.files.ask_model();
+                    ui.close();
+                }
+                if ui.button("A run folder...").on_hover_text("Its newest checkpoint").clicked() {
+                    self.files.ask_run();
+                    ui.close();
+                }
+                ui.weak("A file can also be dropped on the window");
+            });
+            ui.separator();
+            ui.add_enabled_ui(self.undo.can_undo(), |ui| {
+                if ui.button("Undo").on_hover_text(ui.ctx().format_shortcut(&UNDO)).clicked() {
+                    self.undo.undo(&mut self.session);
+                }
+            });
+            ui.add_enabled_ui(self.undo.can_redo(), |ui| {
+                if ui.button("Redo").on_hover_text(ui.ctx().format_shortcut(&REDO)).clicked() {
+                    self.undo.redo(&mut self.session);
+                }
+            });
+            ui.menu_button("Session", |ui| self.session_menu(ui));
+            ui.menu_button("Keys", |ui| {
+                egui::Grid::new("keys").num_columns(2).show(ui, |ui| {
+                    for (key, about) in KEYS {
+                        ui.strong(key);
+                        ui.label(about);
+                        ui.end_row();
+                    }
+                });
+            });
+            ui.separator();
+            train = ui
+                .button(egui::RichText::new("Train one on synth:rooms").strong())
+                .on_hover_text("Starts training at once, on bedrooms that the program draws itself")
+                .clicked();
+        });
+        ui.horizontal_wrapped(|ui| {
+            if let Some((config, provenance)) = &self.model {
+                ui.weak(format!(
+                    "{}x{} pictures of {}, after {} training steps; {} statistics",
+                    config.size, config.size, provenance.data, provenance.steps, config.sampling
+                ));
+            }
+            if let Some(name) = self.file.as_ref().and_then(|file| file.file_name()) {
+                ui.separator();
+                ui.weak(format!("session {}", name.to_string_lossy()));
+            }
+            if training {
+                ui.checkbox(&mut self.following, "Follow the training")
+                    .on_hover_text("Explore the generator in training: everything is drawn again as it learns");
+            }
+            self.checkpoints(ui);
+        });
+        self.messages(ui);
+        ui.add_space(4.0);
+        train
+    }
+
+    /// What went wrong, what should be known, and what was written.
+    fn messages(&mut self, ui: &mut Ui) {
+        let close =
+            |ui: &mut Ui| ui.small_button("Close").clicked() || ui.input(|input| input.key_pressed(Key::Escape));
+        if let Some(error) = self.error.clone() {
+            ui.horizontal_wrapped(|ui| {
+                ui.colored_label(ui.visuals().error_fg_color, error);
+                if close(ui) {
+                    self.error = None;
+                }
+            });
+        }
+        if let Some(notice) = self.notice.clone() {
+            ui.horizontal_wrapped(|ui| {
+                ui.colored_label(ui.visuals().warn_fg_color, notice);
+                if close(ui) {
+                    self.notice = None;
+                }
+            });
+        }
+        if let Some(path) = self.files.written.clone() {
+            ui.horizontal_wrapped(|ui| {
+                ui.label(format!("written: {}", path.display()));
+                if close(ui) {
+                    self.files.written = None;
+                }
+            });
+        }
+    }
+
+    /// A slider over the run's checkpoints: the same z's, earlier and later.
+    fn checkpoints(&mut self, ui: &mut Ui) {
+        let Some((_, provenance)) = self.model.as_ref().filter(|_| self.siblings.len() > 1) else { return };
+        let now = self.siblings.iter().position(|(step, _)| *step >= provenance.steps);
+        let mut at = now.unwrap_or(self.siblings.len() - 1);
+        let label = ui.label("Checkpoint");
+        let steps: Vec<u64> = self.siblings.iter().map(|(step, _)| *step).collect();
+        let slider = egui::Slider::new(&mut at, 0..=self.siblings.len() - 1);
+        let slider = slider.custom_formatter(move |i, _| format!("step {}", steps[(i as usize).min(steps.len() - 1)]));
+        let moved = ui.add(slider).labelled_by(label.id);
+        if moved.on_hover_text("Drag through the run: the same z's, earlier and later").changed() {
+            self.open(self.siblings[at].1.clone());
+        }
+    }
+}
