@@ -5,6 +5,7 @@ pub mod app;
 pub mod cli;
 pub mod data;
 pub mod device;
+pub mod dissect;
 pub mod evaluate;
 pub mod files;
 pub mod image;

@@ -4,6 +4,7 @@
 mod atlas;
 mod explore;
 mod history;
+mod inside;
 mod look;
 mod measure;
 mod monitor;
@@ -258,6 +259,8 @@ impl App {
         } else if ending.as_deref() == Some("zscape") {
             self.view = View::Explore;
             self.explorer.open_session(path);
+        } else if self.view == View::Explore && ending.as_deref() == Some("json") {
+            self.explorer.open_boxes(path);
         } else if self.view == View::Explore && self.explorer.wants(&path) {
             self.explorer.project(path);
         } else {

@@ -5,8 +5,13 @@ mod bench;
 mod convert;
 mod directions;
 mod doctor;
+mod finder;
+mod forget;
 mod gui;
+mod guided;
 mod info;
+mod inside;
+mod layers;
 mod numpy;
 mod project;
 mod sample;
@@ -59,6 +64,14 @@ enum Command {
     Directions(directions::Directions),
     /// Find the z that draws a picture
     Project(project::Project),
+    /// Find the filters that draw an object, and draw without them
+    Forget(forget::Forget),
+    /// Show what the discriminator's features look for, and what decides its verdict
+    Guided(guided::Guided),
+    /// Show every layer's feature maps for a sample
+    Layers(layers::Layers),
+    /// Train what finds windows for `forget`
+    Finder(finder::Train),
     /// Tell what a model, a checkpoint or a run folder is
     Info(info::Info),
     /// Write a model as a smaller file
@@ -114,6 +127,8 @@ struct Explored {
     /// Names the samples: sample number i of seed s is the same z everywhere [default: 1, or the session's]
     #[arg(long)]
     seed: Option<u64>,
+    #[command(flatten)]
+    ablated: inside::Ablated,
 }
 
 /// An open model, and what of a session goes with it.
@@ -130,14 +145,17 @@ impl Explored {
         let session = self.session.as_deref().map(Session::read).transpose()?;
         let path = self.model.as_ref().or(session.as_ref().map(|session| &session.model));
         let path = path.ok_or_else(|| anyhow::anyhow!("name a --model or a --session"))?;
-        let model = Model::open(path, &compute.device)?;
+        let mut model = Model::open(path, &compute.device)?;
+        let mut ablations = self.ablated.read(model.config())?;
         if let Some(session) = &session {
             session.check(model.config())?;
+            ablations.extend(session.ablations.iter().cloned());
             let same = session.model == *path;
             if let Some(changed) = session.learnt_since(&model.provenance).filter(|_| same) {
                 tracing::warn!("{changed}");
             }
         }
+        model.generator = model.generator.under(&ablations);
         let seed = self.seed.or(session.as_ref().map(|session| session.seed)).unwrap_or(1);
         Ok(Exploration { compute, model, session, seed })
     }
@@ -198,6 +216,10 @@ fn dispatch(command: Command, began: Instant) -> anyhow::Result<()> {
         Command::Arithmetic(command) => command.run(),
         Command::Directions(command) => command.run(),
         Command::Project(command) => command.run(),
+        Command::Forget(command) => command.run(),
+        Command::Guided(command) => command.run(),
+        Command::Layers(command) => command.run(),
+        Command::Finder(command) => command.run(),
         Command::Info(command) => command.run(),
         Command::Convert(command) => command.run(),
         Command::Synth(command) => command.run(),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Common, numpy};
+use super::{Common, inside, numpy};
 use crate::image::{Picture, grid};
 use crate::latent;
 use crate::model::{Model, Statistics};
@@ -43,6 +43,8 @@ pub(super) struct Sample {
     /// Use the running statistics: a z is the same picture in any company
     #[arg(long)]
     running_stats: bool,
+    #[command(flatten)]
+    ablated: inside::Ablated,
 }
 
 impl Sample {
@@ -62,7 +64,8 @@ impl Sample {
                 .collect(),
         };
         let count = z.len();
-        let values = latent::values(&model.generator, &z, statistics, &compute.device)?;
+        let generator = model.generator.under(&self.ablated.read(&config)?);
+        let values = latent::values(&generator, &z, statistics, &compute.device)?;
         if let Some(path) = &self.tensor {
             let shape = [count as u64, config.channels as u64, config.size as u64, config.size as u64];
             numpy::write(path, &shape, &values)?;

@@ -3,11 +3,13 @@
 //! A [`Picture`] is what people see: 8-bit pixels. Networks see the same pixels as `f32` in [-1, 1], laid out
 //! `[channels, height, width]` (paper section 4: no preprocessing besides this scaling).
 
+mod area;
 mod film;
 mod grid;
 mod picture;
 mod video;
 
+pub use area::{Area, NotAnArea, Rectangle};
 pub use film::{write_frames, write_gif};
 pub use grid::{Sheet, grid};
 pub use picture::{Picture, PictureError, from_signed, to_signed};

@@ -1,6 +1,7 @@
 //! Z: where pictures come from, and the ways through it.
 
 pub mod arithmetic;
+pub mod boxes;
 pub mod directions;
 mod draw;
 mod gallery;

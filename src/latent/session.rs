@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use super::arithmetic::{self, ArithmeticError, Sum, Term};
+use super::boxes::{BoxesError, Forgetting};
 use super::directions::Direction;
 use super::plane::Plane;
 use super::walk::{Walk, Way};
 use super::{numbered, vector};
 use crate::files;
-use crate::model::{ModelConfig, Provenance};
+use crate::model::{Ablation, AblationError, ModelConfig, Provenance};
 
 /// Rows of the turn's figure where nobody chose others (figure 8).
 const TURN_ROWS: u64 = 5;
@@ -44,6 +45,12 @@ pub enum SessionError {
         /// The session's model.
         model: PathBuf,
     },
+    /// Filters of another model.
+    #[error(transparent)]
+    Ablation(#[from] AblationError),
+    /// Boxes over pictures of another model.
+    #[error(transparent)]
+    Boxes(#[from] BoxesError),
     /// The file of the session's model holds another one now.
     #[error(
         "{model} is not the model that the session was made with: {how}. Put that model back in its place to open the session"
@@ -202,6 +209,12 @@ pub struct Session {
     pub concepts: Vec<Direction>,
     /// The three points whose plane the pad shows.
     pub plane: [Point; 3],
+    /// Filters that are dropped wherever pictures are drawn.
+    #[serde(default)]
+    pub ablations: Vec<Ablation>,
+    /// What is being forgotten.
+    #[serde(default)]
+    pub forget: Forgetting,
     /// The directions that the pad shows instead, from the first of the three.
     #[serde(default)]
     pub axes: Option<[Direction; 2]>,
@@ -229,6 +242,8 @@ impl Session {
             sliders: Vec::new(),
             concepts: Vec::new(),
             plane: [sample(0), sample(1), sample(2)],
+            ablations: Vec::new(),
+            forget: Forgetting::default(),
             axes: None,
             pins: Pin::first(),
         }
@@ -253,11 +268,12 @@ impl Session {
             .map_err(|cause| SessionError::Io { path: path.to_owned(), cause })
     }
 
-    /// Checks that the session can be explored with a model: that it is of the networks the session was made with, and
-    /// that every z has its width.
+    /// Checks that the session can be explored with a model: that it is of the networks the session was made with, that
+    /// what is dropped and boxed is the model's, and that every z has its width.
     ///
     /// # Errors
-    /// [`SessionError::Differs`] or [`SessionError::Width`], the latter for the first z that does not fit.
+    /// [`SessionError::Differs`], those of [`Self::check_inside`], or [`SessionError::Width`] for the first z that does not
+    /// fit.
     pub fn check(&self, config: &ModelConfig) -> Result<(), SessionError> {
         if let Some(made) = self.made_with.as_ref().filter(|made| made.config.z_dim == config.z_dim) {
             let differs = |how| Err(SessionError::Differs { model: self.model.clone(), how });
@@ -270,6 +286,7 @@ impl Session {
                 return differs(format!("its pictures were {was}, now they are {now}"));
             }
         }
+        self.check_inside(config)?;
         self.check_width(config.z_dim)
     }
 
@@ -293,6 +310,18 @@ impl Session {
             Some(found) => Err(SessionError::Width { found, wanted, model: self.model.clone() }),
             None => Ok(()),
         }
+    }
+
+    /// Checks that what is dropped and boxed is a model's.
+    ///
+    /// # Errors
+    /// [`SessionError::Ablation`] or [`SessionError::Boxes`].
+    pub fn check_inside(&self, config: &ModelConfig) -> Result<(), SessionError> {
+        self.ablations.iter().try_for_each(|ablation| ablation.check(config))?;
+        if !self.forget.boxes.boxes.is_empty() {
+            self.forget.boxes.check(config)?;
+        }
+        Ok(())
     }
 
     /// What a person should know who opens the session with a model that fits but has learnt more, or less, since.

@@ -6,7 +6,7 @@ use super::config::ModelConfig;
 use super::layer::{Initialiser, Layer, Parameter, Parameters, Pass};
 
 /// Slope of LeakyReLU below zero (section 3).
-const LEAK: f64 = 0.2;
+pub(super) const LEAK: f64 = 0.2;
 
 /// Strided convolutions with LeakyReLU, batch norm everywhere but on the first, flattened to one logit.
 #[derive(Clone, Debug)]

@@ -175,11 +175,11 @@ pub fn checkpoints(checkpoints: &Path) -> Vec<(u64, PathBuf)> {
 }
 
 /// The parameters of one network in a file.
-struct Stored<'a> {
-    network: &'static str,
-    file: &'a mut TensorFile,
-    path: &'a Path,
-    device: &'a Device,
+pub(super) struct Stored<'a> {
+    pub network: &'static str,
+    pub file: &'a mut TensorFile,
+    pub path: &'a Path,
+    pub device: &'a Device,
 }
 
 impl Parameters for Stored<'_> {
@@ -191,7 +191,7 @@ impl Parameters for Stored<'_> {
     }
 }
 
-fn store(layers: &[Layer], network: &str, file: &mut TensorFile) -> Result<(), TensorFileError> {
+pub(super) fn store(layers: &[Layer], network: &str, file: &mut TensorFile) -> Result<(), TensorFileError> {
     for parameter in layers.iter().flat_map(Layer::kept) {
         file.put(format!("{network}.{}", parameter.name), &parameter.shape, &parameter.value)?;
     }

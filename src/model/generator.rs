@@ -2,6 +2,7 @@
 
 use burn::tensor::{Device, Tensor};
 
+use super::ablation::Ablation;
 use super::config::{ModelConfig, Statistics};
 use super::layer::{Initialiser, Layer, Parameter, Parameters, Pass};
 
@@ -12,6 +13,7 @@ pub struct Generator {
     config: ModelConfig,
     /// `project`, then `up1`, `up2`, ... to the picture.
     pub layers: Vec<Layer>,
+    ablations: Vec<Ablation>,
 }
 
 impl Generator {
@@ -37,7 +39,7 @@ impl Generator {
             let shape = vec![inputs, outputs, config.kernel, config.kernel];
             layers.push(Layer::build(from, &format!("up{stage}"), shape, outputs, config.bias, !last)?);
         }
-        Ok(Self { config: config.clone(), layers })
+        Ok(Self { config: config.clone(), layers, ablations: Vec::new() })
     }
 
     /// The config it was built from.
@@ -45,15 +47,25 @@ impl Generator {
         &self.config
     }
 
+    /// The same generator, sampling under these ablations and no others. Training knows none.
+    pub fn under(&self, ablations: &[Ablation]) -> Self {
+        Self { ablations: ablations.to_vec(), ..self.clone() }
+    }
+
+    /// What it samples under.
+    pub fn ablations(&self) -> &[Ablation] {
+        &self.ablations
+    }
+
     /// Pictures `[batch, channels, size, size]` in [-1, 1] of `z` `[batch, z_dim]`.
     pub fn sample(&self, z: Tensor<2>, statistics: Statistics) -> Tensor<4> {
         // A clone shares the tensors: nothing is copied, and sampling leaves the running statistics alone.
-        self.clone().forward(z, Pass::Sample(statistics))
+        self.clone().forward(z, Pass::Sample(statistics), |_, _| ())
     }
 
     /// Like [`Self::sample`] with batch statistics, which also move the running ones.
     pub fn train(&mut self, z: Tensor<2>) -> Tensor<4> {
-        self.forward(z, Pass::Train)
+        self.forward(z, Pass::Train, |_, _| ())
     }
 
     /// Feature maps `[batch, maps, side, side]` after the rectifier of hidden layer `layer` (0 is the projection).
@@ -63,12 +75,10 @@ impl Generator {
     pub fn features(&self, z: Tensor<2>, layer: usize, statistics: Statistics) -> Tensor<4> {
         assert!(layer + 1 < self.layers.len(), "layer {layer} is not a hidden one");
         let mut part = self.clone();
-        let mut x = None;
-        for layer in &mut part.layers[..=layer] {
-            let linear = layer.apply(x.take(), &z);
-            x = Some(layer.activate(linear, &part.config, 0.0, Pass::Sample(statistics)));
-        }
-        x.expect("at least the projection was applied")
+        part.layers.truncate(layer + 1);
+        let mut seen = None;
+        part.forward(z, Pass::Sample(statistics), |_, maps| seen = Some(maps.clone()));
+        seen.expect("at least the projection was applied")
     }
 
     /// The same generator on the tape as a constant: gradients flow through it to z, and none are computed for its weights.
@@ -80,13 +90,23 @@ impl Generator {
         lifted
     }
 
-    fn forward(&mut self, z: Tensor<2>, pass: Pass) -> Tensor<4> {
-        let config = &self.config;
-        let last = self.layers.len() - 1;
+    /// `seen` is told every hidden layer's number and what it gives.
+    pub(super) fn forward(&mut self, z: Tensor<2>, pass: Pass, mut seen: impl FnMut(usize, &Tensor<4>)) -> Tensor<4> {
+        let (config, hidden) = (&self.config, self.config.stages());
         let mut x = None;
         for (i, layer) in self.layers.iter_mut().enumerate() {
             let linear = layer.apply(x.take(), &z);
-            x = Some(if i == last { layer.biased(linear).tanh() } else { layer.activate(linear, config, 0.0, pass) });
+            if i == hidden {
+                return layer.biased(linear).tanh();
+            }
+            let mut maps = layer.activate(linear, config, 0.0, pass);
+            if pass != Pass::Train {
+                for ablation in self.ablations.iter().filter(|ablation| ablation.on && ablation.layer == i) {
+                    maps = ablation.apply(maps);
+                }
+            }
+            seen(i, &maps);
+            x = Some(maps);
         }
         x.expect("a generator has layers")
     }

@@ -3,6 +3,7 @@
 mod command_line;
 mod devices;
 mod exploring;
+mod inside;
 mod killing;
 mod pictures;
 mod resuming;

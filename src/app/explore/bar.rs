@@ -6,6 +6,7 @@ use egui::{Key, Modifiers, Ui};
 
 use super::Explorer;
 use super::tool::{KEYS, OPEN, REDO, REDO_TOO, SAVE, SAVE_AS, Tool, UNDO};
+use crate::app::inside::ablation_sets;
 use crate::model::bundled;
 
 impl Explorer {
@@ -109,6 +110,7 @@ impl Explorer {
                     .on_hover_text("Explore the generator in training: everything is drawn again as it learns");
             }
             self.checkpoints(ui);
+            ablation_sets(ui, &mut self.session);
         });
         self.messages(ui);
         ui.add_space(4.0);

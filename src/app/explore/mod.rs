@@ -28,9 +28,10 @@ use egui::Ui;
 
 use super::Start;
 use super::atlas::Atlas;
+use super::inside::{Inside, Part};
 use crate::device::Compute;
 use crate::latent::session::{Point, Session};
-use crate::model::{ModelConfig, Provenance, TensorFile, bundled};
+use crate::model::{Ablation, ModelConfig, Provenance, TensorFile, bundled};
 use files::Files;
 use gallery::Gallery;
 use plans::Plans;
@@ -66,6 +67,9 @@ pub(super) struct Explorer {
     directions: directions::Found,
     pad: pad::Pad,
     photo: photo::Photo,
+    inside: Inside,
+    /// The ablations that the worker draws under.
+    ablated: Vec<Ablation>,
     /// Checkpoints of the run that the model belongs to.
     siblings: Vec<(u64, PathBuf)>,
     /// Whether the generator in training is explored as it learns.
@@ -105,6 +109,8 @@ impl Explorer {
             directions: directions::Found::default(),
             pad: pad::Pad::default(),
             photo: photo::Photo::default(),
+            inside: Inside::new(compute.device.clone(), ctx),
+            ablated: Vec::new(),
             siblings: Vec::new(),
             following: false,
         }
@@ -123,12 +129,17 @@ impl Explorer {
     /// The generator in training in the run folder `run`, as it is now.
     pub fn follow(&mut self, run: PathBuf, generator: Arc<TensorFile>) {
         if self.following {
+            self.inside.follow(run.clone(), generator.clone());
             self.worker.send(Request::Follow(run, generator));
         }
     }
 
-    /// Looks for the z of a picture.
+    /// Looks for the z of a picture; where the discriminator is looked at, asks for its verdict instead.
     pub fn project(&mut self, path: PathBuf) {
+        if self.tool == Tool::Inside(Part::Discriminator) {
+            self.inside.judge(path);
+            return;
+        }
         self.tool = Tool::Photo;
         self.error = None;
         self.worker.send(Request::Project(path));
@@ -139,9 +150,16 @@ impl Explorer {
         self.tool == Tool::Photo || files::is_picture(path)
     }
 
+    /// Boxes over samples, for what is to be forgotten.
+    pub fn open_boxes(&mut self, path: PathBuf) {
+        self.tool = Tool::Inside(Part::Forget);
+        self.inside.open_boxes(path);
+    }
+
     /// Takes in what other threads finished.
     pub fn receive(&mut self, ctx: &egui::Context) {
         self.answers();
+        self.inside.receive(ctx, &mut self.session);
         while let Ok(reply) = self.worker.replies.try_recv() {
             match reply {
                 opened @ Reply::Opened { .. } => self.on_opened(opened),
@@ -177,6 +195,7 @@ impl Explorer {
         }
         match self.model.as_ref().map(|(config, _)| config.clone()).filter(|config| self.fits(config)) {
             Some(config) => {
+                self.ablate();
                 self.plans.update(&self.session, &config);
                 self.panels(ui, &config);
                 self.carried(&ctx);
@@ -191,6 +210,16 @@ impl Explorer {
             self.files.autosave(self.session.clone());
         }
         train
+    }
+
+    /// Has everything drawn under the session's ablations.
+    fn ablate(&mut self) {
+        if self.session.ablations != self.ablated {
+            self.ablated.clone_from(&self.session.ablations);
+            self.worker.send(Request::Ablate(self.ablated.clone()));
+            self.views.refresh();
+            self.gallery.refresh();
+        }
     }
 
     /// What a panel changed in this frame is asked for at once, not in the next one: the pointer waits for it.
@@ -217,6 +246,11 @@ impl Explorer {
             });
             return;
         }
+        if self.tool == Tool::Inside(Part::Forget) {
+            // It has samples of its own, which are drawn with everything in place.
+            egui::CentralPanel::default().show(ui, |ui| self.inside.ui(ui, Part::Forget, &mut self.session));
+            return;
+        }
         let width = ui.available_width();
         egui::Panel::left("samples").default_size(width * 0.34).size_range(220.0..=(width * 0.6).max(221.0)).show(
             ui,
@@ -234,8 +268,9 @@ impl Explorer {
                 Tool::Gallery => {}
                 Tool::Directions => self.directions(ui, config, keys),
                 Tool::Plane => self.plane(ui, config, keys),
-                Tool::Arithmetic | Tool::Walk | Tool::Photo => {
+                Tool::Arithmetic | Tool::Walk | Tool::Photo | Tool::Inside(_) => {
                     egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| match self.tool {
+                        Tool::Inside(part) => self.inside.ui(ui, part, &mut self.session),
                         Tool::Arithmetic => self.arithmetic(ui, config),
                         Tool::Walk => self.walk(ui),
                         _ => self.photo(ui),
@@ -259,11 +294,11 @@ impl Explorer {
     fn chosen(&self) -> Vec<u64> {
         let turn = &self.session.turn;
         let points: Vec<&Point> = match self.tool {
-            Tool::Gallery | Tool::Photo => Vec::new(),
+            Tool::Gallery | Tool::Photo | Tool::Inside(Part::Forget) => Vec::new(),
             Tool::Arithmetic if self.arithmetic.turns() => turn.from.iter().chain(&turn.to).collect(),
             Tool::Arithmetic => self.session.trays.iter().flat_map(|tray| &tray.members).collect(),
             Tool::Walk => self.session.walk.keyframes.iter().collect(),
-            Tool::Directions => vec![&self.session.subject],
+            Tool::Directions | Tool::Inside(_) => vec![&self.session.subject],
             Tool::Plane => self.session.plane.iter().collect(),
         };
         let number = |point: &Point| match point {
@@ -282,7 +317,7 @@ impl Explorer {
             }
             Tool::Arithmetic => self.arithmetic.pick(&mut self.session, point),
             Tool::Walk => self.session.walk.keyframes.push(point),
-            Tool::Directions => self.session.subject = point,
+            Tool::Directions | Tool::Inside(_) => self.session.subject = point,
             Tool::Plane => self.pad.pick(&mut self.session, point),
             Tool::Photo => {}
         }

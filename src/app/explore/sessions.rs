@@ -8,6 +8,7 @@ use super::files::Answer;
 use super::tool::{OPEN, SAVE, SAVE_AS};
 use super::worker::{Reply, Request};
 use super::{Explorer, directions};
+use crate::latent::boxes::Forgetting;
 use crate::latent::session::{MadeWith, Session};
 use crate::model::{ModelConfig, Provenance, bundled};
 
@@ -164,9 +165,17 @@ impl Explorer {
             if !same_run(&path, &self.session.model) {
                 self.session.sliders.clear();
                 self.session.axes = None;
+                self.session.ablations.clear();
+                self.session.forget = Forgetting::default();
             }
             self.session.model.clone_from(&path);
         }
+        if let Err(error) = self.session.check_inside(&config) {
+            self.notice = Some(format!("{error}. What was dropped and boxed is let go; undo brings it back"));
+            self.session.ablations.clear();
+            self.session.forget = Forgetting::default();
+        }
+        self.inside.reopen();
         let made_with = Some(MadeWith { config: config.clone(), provenance: provenance.clone() });
         if self.session == *self.undo.now() {
             // Only what the model is was learnt: nobody changed anything.

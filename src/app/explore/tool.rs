@@ -2,6 +2,8 @@
 
 use egui::{Key, KeyboardShortcut, Modifiers};
 
+use crate::app::inside::Part;
+
 pub(super) const UNDO: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key::Z);
 pub(super) const REDO: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND.plus(Modifiers::SHIFT), Key::Z);
 pub(super) const REDO_TOO: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key::Y);
@@ -11,8 +13,8 @@ pub(super) const SAVE_AS: KeyboardShortcut = KeyboardShortcut::new(Modifiers::CO
 pub(super) const GO_TO: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key::G);
 
 /// Every key, for the menu that tells them.
-pub(super) const KEYS: [(&str, &str); 14] = [
-    ("1 ... 6", "the tools, from left to right"),
+pub(super) const KEYS: [(&str, &str); 15] = [
+    ("1 ... 9", "the tools, from left to right"),
     ("Ctrl Z, Ctrl Shift Z", "undo, redo"),
     ("Ctrl S, Ctrl Shift S", "save the session, save it as another file"),
     ("Ctrl O", "open a session"),
@@ -25,6 +27,7 @@ pub(super) const KEYS: [(&str, &str); 14] = [
     ("Up, Down", "Directions: choose another; Shift makes steps larger"),
     ("Backspace", "Directions: back to zero"),
     ("N, Delete, Arrows", "Plane: new point, remove it, move it"),
+    ("Left, Right, N, Delete", "Forget: another sample, it shows none, remove the box"),
     ("Esc", "let go of what is dragged"),
 ];
 
@@ -36,11 +39,12 @@ pub(super) enum Tool {
     Directions,
     Plane,
     Photo,
+    Inside(Part),
 }
 
 impl Tool {
     /// Tools with their names, what they are for, and their keys.
-    pub const ALL: [(Self, &'static str, &'static str, Key); 6] = [
+    pub const ALL: [(Self, &'static str, &'static str, Key); 9] = [
         (Self::Gallery, "Gallery", "Only the samples", Key::Num1),
         (
             Self::Arithmetic,
@@ -52,6 +56,19 @@ impl Tool {
         (Self::Directions, "Directions", "Sliders that change one thing of a sample", Key::Num4),
         (Self::Plane, "Plane", "A map of Z: drag points over it", Key::Num5),
         (Self::Photo, "Photo", "Find the z that draws a picture of your own", Key::Num6),
+        (Self::Inside(Part::Layers), "Layers", "Every layer's feature maps, and what each of them does", Key::Num7),
+        (
+            Self::Inside(Part::Forget),
+            "Forget",
+            "Find the filters that draw an object, and draw without them (figure 6)",
+            Key::Num8,
+        ),
+        (
+            Self::Inside(Part::Discriminator),
+            "Discriminator",
+            "What its features look for, and its verdicts (figure 5)",
+            Key::Num9,
+        ),
     ];
 
     /// What to do with the samples beside the tool.
@@ -63,6 +80,9 @@ impl Tool {
             Self::Directions => "Click the sample that the sliders move.",
             Self::Plane => "Click samples: they become the corner that is framed.",
             Self::Photo => "What is found can be used as these samples are.",
+            Self::Inside(Part::Layers) => "Click the sample whose layers are shown.",
+            Self::Inside(Part::Forget) => "",
+            Self::Inside(Part::Discriminator) => "Click the sample that is judged.",
         }
     }
 

@@ -16,7 +16,7 @@ use crate::latent;
 use crate::latent::directions::{self, Direction, Effects, Method};
 use crate::latent::project::{Encoder, Fitting, Progress, Projection, Settings};
 use crate::latent::session::Session;
-use crate::model::{Model, ModelConfig, Provenance, Statistics, TensorFile, siblings};
+use crate::model::{Ablation, Model, ModelConfig, Provenance, Statistics, TensorFile, siblings};
 
 /// Samples of one texture, and its columns.
 pub(super) const CHUNK: u64 = 64;
@@ -82,6 +82,8 @@ pub(super) enum Request {
     Render { slot: Slot, z: Zs },
     /// The strongest directions.
     Find(Method),
+    /// Draw everything under these.
+    Ablate(Vec<Ablation>),
     /// Look for the z of a picture.
     Project(PathBuf),
     /// Stop looking.
@@ -160,6 +162,7 @@ impl Worker {
                 slots: Vec::new(),
                 effects: None,
                 photo: Photo::None,
+                ablations: Vec::new(),
             }
             .serve(&inbox, &reply);
         };
@@ -215,6 +218,8 @@ struct Desk {
     /// The search for the coordinates that matter, which takes a while.
     effects: Option<Effects>,
     photo: Photo,
+    /// What everything is drawn without.
+    ablations: Vec<Ablation>,
 }
 
 impl Desk {
@@ -254,6 +259,15 @@ impl Desk {
         }
     }
 
+    /// Has the generator draw under the ablations that are its model's; what is half drawn begins anew.
+    fn ablate(&mut self) {
+        let Some(model) = &mut self.model else { return };
+        let fitting = self.ablations.iter().filter(|ablation| ablation.check(model.config()).is_ok());
+        model.generator = model.generator.under(&fitting.cloned().collect::<Vec<_>>());
+        self.slots.iter_mut().for_each(|job| job.drawn.clear());
+        self.gallery.iter_mut().for_each(|job| job.drawn.clear());
+    }
+
     fn take(&mut self, request: Request, reply: &dyn Fn(Reply)) -> anyhow::Result<()> {
         match request {
             Request::Open(path, session) => match self.open(&whole(&path), session) {
@@ -266,8 +280,7 @@ impl Desk {
                 let (config, provenance) = (model.config().clone(), model.provenance.clone());
                 // A photograph's search goes on with the generator it began with; what is half drawn begins anew.
                 (self.model, self.encoder) = (Some(model), None);
-                self.slots.iter_mut().for_each(|job| job.drawn.clear());
-                self.gallery.iter_mut().for_each(|job| job.drawn.clear());
+                self.ablate();
                 reply(Reply::Followed { path, config, provenance });
             }
             Request::Draw { seed, chunk } => {
@@ -296,6 +309,10 @@ impl Desk {
                     reply(Reply::NotProjected(format!("{error:#}")));
                 }
             }
+            Request::Ablate(ablations) => {
+                self.ablations = ablations;
+                self.ablate();
+            }
             Request::Cancel => self.photo = Photo::None,
         }
         Ok(())
@@ -309,6 +326,7 @@ impl Desk {
             session.check(&config)?;
         }
         (self.model, self.encoder, self.photo) = (Some(model), None, Photo::None);
+        self.ablate();
         self.gallery.clear();
         self.slots.clear();
         self.effects = None;

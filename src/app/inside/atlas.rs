@@ -1,0 +1,57 @@
+//! Many pictures of one size on one texture.
+
+use egui::{Rect, Sense, TextureHandle, Ui, Vec2, pos2};
+
+use crate::app::texture::upload;
+use crate::image::{Picture, grid};
+
+/// Columns of the texture.
+const COLUMNS: usize = 16;
+
+pub(super) struct Atlas {
+    texture: TextureHandle,
+    pub pictures: Vec<Picture>,
+}
+
+impl Atlas {
+    pub fn new(ctx: &egui::Context, name: &str, pictures: Vec<Picture>) -> Self {
+        Self { texture: upload(ctx, name, &grid(&pictures, COLUMNS, 0)), pictures }
+    }
+
+    /// Picture `i` at `side` points.
+    pub fn image(&self, i: usize, side: f32) -> egui::Image<'static> {
+        let columns = COLUMNS.min(self.pictures.len()).max(1);
+        let rows = self.pictures.len().div_ceil(columns).max(1);
+        let (w, h) = (1.0 / columns as f32, 1.0 / rows as f32);
+        let (x, y) = ((i % columns) as f32 * w, (i / columns) as f32 * h);
+        let uv = Rect::from_min_max(pos2(x, y), pos2(x + w, y + h));
+        egui::Image::new((self.texture.id(), Vec2::splat(side))).uv(uv)
+    }
+
+    /// Rows of `columns` pictures, `side` points each, close together.
+    pub fn sheet(&self, ui: &mut Ui, columns: usize, side: f32, name: &str) {
+        let spacing = std::mem::replace(&mut ui.spacing_mut().item_spacing, Vec2::splat(2.0));
+        ui.vertical(|ui| {
+            for row in 0..self.pictures.len().div_ceil(columns) {
+                ui.horizontal(|ui| {
+                    for i in row * columns..((row + 1) * columns).min(self.pictures.len()) {
+                        ui.add(self.image(i, side).alt_text(format!("{name} {i}")));
+                    }
+                });
+            }
+        });
+        ui.spacing_mut().item_spacing = spacing;
+    }
+}
+
+/// Picture `i`, to be clicked, or an empty place until it is there.
+pub(super) fn cell(ui: &mut Ui, atlas: Option<&Atlas>, i: usize, side: f32, name: String) -> egui::Response {
+    match atlas.filter(|atlas| i < atlas.pictures.len()) {
+        Some(atlas) => ui.add(atlas.image(i, side).sense(Sense::click()).alt_text(name)),
+        None => {
+            let (rect, response) = ui.allocate_exact_size(Vec2::splat(side), Sense::click());
+            ui.painter().rect_filled(rect, 2.0, ui.visuals().faint_bg_color);
+            response
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! Every layer of both networks as a strip of feature maps, and one map in all detail.
+
+use egui::{RichText, Ui};
+
+use super::atlas::{Atlas, cell};
+use super::desk::{Ask, Inspector, Network, Opened, Place, Subject};
+use super::{statistics, subject};
+use crate::dissect::layers::{LayerMaps, Summary};
+use crate::image::Picture;
+use crate::latent::session::Session;
+use crate::model::{Ablation, Statistics};
+
+/// Side of the large picture, of those beside it, and of the top samples, in points.
+const LARGE: f32 = 232.0;
+const MIDDLE: f32 = 128.0;
+const SMALL: f32 = 72.0;
+
+/// A layer as it is shown.
+struct Strip {
+    network: Network,
+    layer: usize,
+    name: String,
+    side: usize,
+    summary: Summary,
+    maps: Atlas,
+}
+
+struct Focus {
+    place: Place,
+    lit: Atlas,
+    tops: Vec<(u64, f32)>,
+    top_pictures: Atlas,
+    drawn: Atlas,
+}
+
+#[derive(Default)]
+pub(super) struct Layers {
+    statistics: Option<Statistics>,
+    asked: Option<Subject>,
+    picture: Option<Atlas>,
+    strips: Vec<Strip>,
+    logit: Option<f32>,
+    chosen: Option<Place>,
+    focus_asked: Option<(Subject, Place)>,
+    focus: Option<Focus>,
+}
+
+impl Layers {
+    pub fn take(
+        &mut self,
+        ctx: &egui::Context,
+        picture: &Picture,
+        generator: &[LayerMaps],
+        discriminator: &[LayerMaps],
+        logit: Option<f32>,
+    ) {
+        let strips = |network: Network, layers: &[LayerMaps]| -> Vec<Strip> {
+            let strip = |(layer, maps): (usize, &LayerMaps)| Strip {
+                network,
+                layer,
+                name: maps.name.clone(),
+                side: maps.side,
+                summary: maps.summary(),
+                maps: Atlas::new(ctx, &format!("{network:?} {layer}"), maps.pictures()),
+            };
+            layers.iter().enumerate().map(strip).collect()
+        };
+        self.strips = strips(Network::Generator, generator);
+        self.strips.extend(strips(Network::Discriminator, discriminator));
+        self.picture = Some(Atlas::new(ctx, "subject", vec![picture.clone()]));
+        self.logit = logit;
+    }
+
+    pub fn focus(
+        &mut self,
+        ctx: &egui::Context,
+        place: Place,
+        lit: &Picture,
+        tops: Vec<(u64, f32, Picture)>,
+        drawn: Vec<Picture>,
+    ) {
+        let top_pictures = tops.iter().map(|(_, _, picture)| picture.clone()).collect();
+        self.focus = Some(Focus {
+            place,
+            lit: Atlas::new(ctx, "lit", vec![lit.clone()]),
+            tops: tops.into_iter().map(|(number, value, _)| (number, value)).collect(),
+            top_pictures: Atlas::new(ctx, "tops", top_pictures),
+            drawn: Atlas::new(ctx, "dropped and doubled", drawn),
+        });
+    }
+
+    /// The model has learnt: everything is asked for again.
+    pub fn refresh(&mut self) {
+        (self.asked, self.focus_asked) = (None, None);
+    }
+
+    pub fn ui(&mut self, ui: &mut Ui, inspector: &Inspector, opened: &Opened, session: &mut Session) {
+        let judging = self.statistics.get_or_insert(opened.config.sampling);
+        ui.horizontal_wrapped(|ui| {
+            cell(ui, self.picture.as_ref(), 0, 64.0, "the sample".to_owned());
+            ui.vertical(|ui| {
+                ui.strong(session.subject.name());
+                ui.weak("Click another sample on the left; click a map to see it large");
+                match (opened.judges, self.logit) {
+                    (true, logit) => {
+                        ui.horizontal_wrapped(|ui| {
+                            statistics(ui, judging);
+                            if let Some(logit) = logit {
+                                let taken = if logit > 0.0 { "real" } else { "drawn" };
+                                ui.label(format!("verdict: taken for {taken} (logit {logit:+.2})"));
+                            }
+                        });
+                    }
+                    (false, _) => drop(ui.weak("This model is a generator only; a run has a discriminator too")),
+                }
+            });
+        });
+        let now = subject(session, opened, *judging);
+        if self.asked.as_ref() != Some(&now) {
+            self.asked = Some(now.clone());
+            inspector.ask(Ask::Layers(now.clone()));
+        }
+        if let Some(place) = self.chosen
+            && self.focus_asked.as_ref() != Some(&(now.clone(), place))
+        {
+            self.focus_asked = Some((now.clone(), place));
+            inspector.ask(Ask::Focus(now, place));
+        }
+        self.large(ui, session);
+        let mut clicked = None;
+        for strip in &self.strips {
+            ui.separator();
+            let network = if strip.network == Network::Generator { "Generator" } else { "Discriminator" };
+            let count = strip.maps.pictures.len();
+            ui.horizontal_wrapped(|ui| {
+                ui.strong(format!("{network} {}: {count} maps of {1}x{1}", strip.name, strip.side));
+                let told = strip.summary;
+                ui.weak(format!(
+                    "mean {:.3}, largest {:.2}, {:.0} % of places active, {} maps silent",
+                    told.mean,
+                    told.largest,
+                    100.0 * told.active,
+                    told.silent
+                ));
+            });
+            let side = (strip.side as f32 * 2.0).clamp(24.0, 64.0);
+            ui.scope(|ui| {
+                ui.spacing_mut().item_spacing = egui::Vec2::splat(2.0);
+                ui.horizontal_wrapped(|ui| {
+                    for map in 0..count {
+                        let place = Place { network: strip.network, layer: strip.layer, map };
+                        let name = format!("map {map} of {}", strip.name);
+                        let shown = cell(ui, Some(&strip.maps), map, side, name.clone());
+                        if self.chosen == Some(place) {
+                            let stroke = egui::Stroke::new(2.0, ui.visuals().selection.bg_fill);
+                            ui.painter().rect_stroke(shown.rect, 0.0, stroke, egui::StrokeKind::Inside);
+                        }
+                        if shown.clicked() {
+                            clicked = Some(place);
+                        }
+                        shown.on_hover_text(name);
+                    }
+                });
+            });
+        }
+        if clicked.is_some() {
+            self.chosen = clicked;
+        }
+    }
+
+    /// The chosen map over the picture, its top samples, and the picture without it and with it doubled.
+    fn large(&mut self, ui: &mut Ui, session: &mut Session) {
+        let Some(place) = self.chosen else { return };
+        let Some(focus) = self.focus.as_ref().filter(|focus| focus.place == place) else {
+            ui.spinner();
+            return;
+        };
+        let strip = self.strips.iter().find(|strip| strip.network == place.network && strip.layer == place.layer);
+        let layer = strip.map_or_else(String::new, |strip| strip.name.clone());
+        let mut closed = false;
+        egui::Frame::group(ui.style()).show(ui, |ui| {
+            ui.horizontal_top(|ui| {
+                cell(ui, Some(&focus.lit), 0, LARGE, "the map over the picture".to_owned());
+                ui.vertical(|ui| {
+                    ui.horizontal(|ui| {
+                        ui.strong(format!("Map {} of {layer}", place.map));
+                        if place.network == Network::Generator {
+                            let drop = ui.button("Drop it everywhere");
+                            let about =
+                                "Adds a set of this one filter, which acts in every tool until it is turned off";
+                            if drop.on_hover_text(about).clicked() {
+                                session.ablations.push(Ablation {
+                                    name: format!("{layer} map {}", place.map),
+                                    ..Ablation::drop(place.layer, &[place.map])
+                                });
+                            }
+                        }
+                        closed = ui.button("Close").clicked();
+                    });
+                    if place.network == Network::Generator {
+                        ui.horizontal(|ui| {
+                            for (i, what) in ["as it is", "dropped", "doubled"].into_iter().enumerate() {
+                                ui.vertical(|ui| {
+                                    cell(ui, Some(&focus.drawn), i, MIDDLE, format!("map {what}"));
+                                    ui.label(RichText::new(what).weak());
+                                });
+                            }
+                        });
+                    } else {
+                        ui.weak("Lit where the map is active. Only the generator's maps can be dropped.");
+                    }
+                    ui.weak("the samples that drive it most:");
+                    ui.horizontal_wrapped(|ui| {
+                        for (i, (number, value)) in focus.tops.iter().enumerate() {
+                            let name = format!("top sample {number}");
+                            cell(ui, Some(&focus.top_pictures), i, SMALL, name)
+                                .on_hover_text(format!("sample {number}: {value:.2}"));
+                        }
+                    });
+                });
+            });
+        });
+        if closed {
+            (self.chosen, self.focus) = (None, None);
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! `zscape guided`.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use clap::Args;
+
+use super::inside::{Normed, bar};
+use super::{Common, Numbers};
+use crate::data::{Dataset, Source, read_fitted};
+use crate::dissect::guided::{FEATURES, Feature, PICTURES, Search, figure, verdicts};
+use crate::dissect::layers::lit;
+use crate::image::{Picture, grid};
+use crate::model::{Discriminator, Model, Rule};
+
+/// Pictures judged at once.
+const BATCH: u64 = 64;
+/// Seed of the weights that the learnt ones are compared with.
+const RANDOM: u64 = 0x72_616e_646f_6d;
+
+#[derive(Args, Debug)]
+pub(super) struct Guided {
+    #[command(flatten)]
+    common: Common,
+    /// A model file, a checkpoint, or a run folder, with a discriminator in it
+    #[arg(long, value_name = "FILE|DIR")]
+    model: PathBuf,
+    /// Pictures among which the strongest answers are looked for: a folder, an archive, synth:rooms or synth:faces
+    #[arg(long, value_name = "SRC", required_unless_present = "picture")]
+    data: Option<String>,
+    /// How many of them are looked at
+    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..))]
+    count: u64,
+    /// The convolution, 1 the first [default: the last, as in the paper]
+    #[arg(long, value_name = "NUMBER")]
+    layer: Option<usize>,
+    /// These features instead of the first six
+    #[arg(long, value_name = "NUMBERS")]
+    features: Option<Numbers>,
+    /// Names synthetic pictures
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Instead: what in this picture decides the verdict; may be given several times
+    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    picture: Vec<PathBuf>,
+    /// How the verdict is led back to the picture
+    #[arg(long, value_enum, default_value = "plain")]
+    rule: Rule,
+    #[command(flatten)]
+    normed: Normed,
+    /// The figure, a PNG
+    #[arg(long, value_name = "FIGURE.png")]
+    out: PathBuf,
+}
+
+impl Guided {
+    pub(super) fn run(&self) -> anyhow::Result<()> {
+        let compute = self.common.compute()?;
+        let model = Model::open(&self.model, &compute.device)?;
+        let judge = model.discriminator.as_ref().with_context(|| {
+            format!(
+                "{} holds a generator only (as bundled models do, and files made with --generator-only); guided needs a \
+                 discriminator: name a run folder, or a model that was kept whole",
+                self.model.display()
+            )
+        })?;
+        let (config, device) = (model.config(), &compute.device);
+        let statistics = self.normed.choose(config);
+        if !self.picture.is_empty() {
+            return self.saliency(judge, device);
+        }
+        let layer = match self.layer {
+            None => config.stages() - 1,
+            Some(number) if (1..=config.stages()).contains(&number) => number - 1,
+            Some(number) => bail!("there is no convolution {number}; there are 1 to {}", config.stages()),
+        };
+        let count = judge.layers[layer].weight.shape[0];
+        let maps: Vec<usize> = match &self.features {
+            Some(Numbers(numbers)) => numbers.iter().map(|&number| number as usize).collect(),
+            None => (0..FEATURES.min(count)).collect(),
+        };
+        if let Some(map) = maps.iter().find(|&&map| map >= count) {
+            bail!("there is no feature {map}; convolution {} has features 0 to {}", layer + 1, count - 1);
+        }
+        let random = Discriminator::new(config, RANDOM, device);
+        let source = Source::parse(self.data.as_deref().unwrap_or_default())?;
+        let data = Dataset::open(&source, config.size, config.channels, self.seed)?;
+        let count = data.len().map_or(self.count, |length| self.count.min(length as u64));
+        let search = || Search::new(layer, maps.iter().copied(), PICTURES, statistics);
+        let (mut learnt, mut unlearnt) = (search(), search());
+        let (bar, mut skipped) = (bar(count, "pictures"), 0);
+        for first in (0..count).step_by(BATCH as usize) {
+            let mut pictures = Vec::new();
+            for number in first..(first + BATCH).min(count) {
+                match data.picture(number) {
+                    Ok(picture) => pictures.push((number, picture)),
+                    Err(problem) => {
+                        skipped += 1;
+                        bar.suspend(|| eprintln!("skipped {}: {}", problem.name, problem.cause));
+                    }
+                }
+            }
+            if !pictures.is_empty() {
+                learnt.look(judge, &pictures, device)?;
+                unlearnt.look(&random, &pictures, device)?;
+            }
+            bar.set_position(first + BATCH);
+        }
+        bar.finish_and_clear();
+        if skipped == count {
+            bail!("none of the {count} pictures of {source} can be read");
+        }
+        let (learnt, unlearnt) = (learnt.finish(judge, device)?, unlearnt.finish(&random, device)?);
+        figure(&unlearnt, &learnt).write_png(&self.out)?;
+        let told = |features: &[Feature]| -> Vec<_> {
+            let of = |feature: &Feature| {
+                let numbers: Vec<_> = feature.responses.iter().map(|response| response.number).collect();
+                let values: Vec<_> = feature.responses.iter().map(|response| response.value).collect();
+                serde_json::json!({ "feature": feature.map, "pictures": numbers, "responses": values })
+            };
+            features.iter().map(of).collect()
+        };
+        let summary = serde_json::json!({
+            "out": self.out, "layer": layer + 1, "pictures": count - skipped, "statistics": statistics,
+            "learnt": told(&learnt), "random": told(&unlearnt),
+        });
+        self.common.print(&summary, || {
+            let row = |feature: &Feature| {
+                let best = feature.responses.first().map_or(0.0, |response| response.value);
+                let least = feature.responses.last().map_or(0.0, |response| response.value);
+                format!("feature {}: responses {best:.2} to {least:.2}", feature.map)
+            };
+            let rows: Vec<_> = learnt.iter().map(row).collect();
+            format!(
+                "{}: random weights left, learnt right; {} pictures looked at, {statistics} statistics\n{}",
+                self.out.display(),
+                count - skipped,
+                rows.join("\n")
+            )
+        })
+    }
+
+    fn saliency(&self, judge: &Discriminator, device: &burn::tensor::Device) -> anyhow::Result<()> {
+        let config = judge.config();
+        let statistics = self.normed.choose(config);
+        let read = |path: &PathBuf| read_fitted(path, config.size, config.channels);
+        let pictures = self.picture.iter().map(read).collect::<Result<Vec<Picture>, _>>()?;
+        let told = verdicts(judge, &pictures, self.rule, statistics, device)?;
+        let pairs = pictures.iter().zip(&told);
+        let shown: Vec<_> = pairs.flat_map(|(p, told)| [p.clone(), lit(p, &told.saliency, config.size)]).collect();
+        grid(&shown, 2, 2).write_png(&self.out)?;
+        let logits: Vec<f32> = told.iter().map(|verdict| verdict.logit).collect();
+        let summary = serde_json::json!({ "out": self.out, "logits": logits, "statistics": statistics });
+        self.common.print(&summary, || {
+            let row = |(path, logit): (&PathBuf, &f32)| {
+                format!(
+                    "{}: logit {logit:+.2}, taken for {}",
+                    path.display(),
+                    if *logit > 0.0 { "real" } else { "drawn" }
+                )
+            };
+            self.picture.iter().zip(&logits).map(row).collect::<Vec<_>>().join("\n")
+        })
+    }
+}

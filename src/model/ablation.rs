@@ -1,0 +1,170 @@
+//! Feature maps of the generator that are dropped, or scaled, while it samples (section 6.3.1).
+
+use std::collections::BTreeMap;
+
+use burn::tensor::{Tensor, TensorData};
+
+use super::config::ModelConfig;
+use crate::image::Area;
+
+/// Why an ablation means nothing to a model.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum AblationError {
+    /// There is no such hidden layer.
+    #[error("the ablation {name:?} is of layer {layer}; this generator's hidden layers are 0 to {last}")]
+    Layer {
+        /// The ablation.
+        name: String,
+        /// Its layer.
+        layer: usize,
+        /// The generator's last hidden layer.
+        last: usize,
+    },
+    /// There is no such map.
+    #[error("the ablation {name:?} drops map {map} of layer {layer}, which has maps 0 to {last}")]
+    Map {
+        /// The ablation.
+        name: String,
+        /// Its layer.
+        layer: usize,
+        /// The map.
+        map: usize,
+        /// The layer's last map.
+        last: usize,
+    },
+}
+
+/// Feature maps of one hidden layer and what they are multiplied by, after the rectifier.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Ablation {
+    /// What it is called.
+    pub name: String,
+    /// Whether it acts.
+    pub on: bool,
+    /// The hidden layer; 0 is the projection.
+    pub layer: usize,
+    /// What each map is multiplied by: 0 drops it, 2 doubles it. Maps that are not named stay as they are.
+    pub gains: BTreeMap<usize, f32>,
+    /// Where it acts, as a part of the picture; everywhere if nothing is said, as in the paper.
+    #[serde(default)]
+    pub area: Option<Area>,
+}
+
+impl Ablation {
+    /// Drops maps of a layer everywhere, as the paper does.
+    pub fn drop(layer: usize, maps: &[usize]) -> Self {
+        Self::scale(layer, maps, 0.0)
+    }
+
+    /// Multiplies maps of a layer by `gain` everywhere.
+    pub fn scale(layer: usize, maps: &[usize], gain: f32) -> Self {
+        let gains = maps.iter().map(|&map| (map, gain)).collect();
+        Self { name: String::new(), on: true, layer, gains, area: None }
+    }
+
+    /// The same done to other maps: a control.
+    pub fn of(&self, maps: &[usize]) -> Self {
+        let gain = self.gains.values().next().copied().unwrap_or(0.0);
+        Self { gains: maps.iter().map(|&map| (map, gain)).collect(), ..self.clone() }
+    }
+
+    /// Checks that a model has this layer and these maps.
+    ///
+    /// # Errors
+    /// [`AblationError`] naming the ablation.
+    pub fn check(&self, config: &ModelConfig) -> Result<(), AblationError> {
+        let (name, layer) = (self.name.clone(), self.layer);
+        if layer >= config.stages() {
+            return Err(AblationError::Layer { name, layer, last: config.stages() - 1 });
+        }
+        let last = config.maps(layer) - 1;
+        match self.gains.keys().find(|&&map| map > last) {
+            Some(&map) => Err(AblationError::Map { name, layer, map, last }),
+            None => Ok(()),
+        }
+    }
+
+    /// `maps` `[batch, maps, side, side]`, each multiplied by its gain where the area says so.
+    pub(super) fn apply(&self, maps: Tensor<4>) -> Tensor<4> {
+        let [_, count, side, _] = maps.dims();
+        let mut gains = vec![1.0; count];
+        for (&map, &gain) in &self.gains {
+            gains[map] = gain;
+        }
+        let device = maps.device();
+        let (values, side) = match &self.area {
+            None => (gains, 1),
+            Some(area) => {
+                let shares = area.shares(side);
+                let factor = |gain: f32| shares.iter().map(move |share| 1.0 + share * (gain - 1.0));
+                (gains.iter().flat_map(|&gain| factor(gain)).collect(), side)
+            }
+        };
+        maps * Tensor::from_data(TensorData::new(values, [1, count, side, side]), &device)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+    use crate::latent;
+    use crate::model::{Generator, Preset, Statistics};
+
+    fn generator() -> Generator {
+        let config = ModelConfig { size: 16, base: 4, z_dim: 6, ..ModelConfig::preset(Preset::Pytorch) };
+        Generator::new(&config, 5, &Device::flex())
+    }
+
+    fn features(generator: &Generator, layer: usize) -> Vec<f32> {
+        let z = latent::draw(generator.config().prior, 6, 1, 0..2, &Device::flex());
+        generator.features(z, layer, Statistics::Running).into_data().iter::<f32>().collect()
+    }
+
+    #[test]
+    fn dropped_maps_are_zero_and_the_others_as_they_were() {
+        let plain = generator();
+        let dropped = plain.under(&[Ablation::drop(1, &[2])]);
+        let (before, after) = (features(&plain, 1), features(&dropped, 1));
+        for (i, (before, after)) in before.iter().zip(&after).enumerate() {
+            let map = i / 64 % 4;
+            assert_eq!(*after, if map == 2 { 0.0 } else { *before });
+        }
+        assert!(before.iter().skip(128).take(64).any(|v| *v > 0.0), "there was something to drop");
+        assert_eq!(features(&plain, 0), features(&dropped, 0), "layers before know nothing of it");
+        let z = latent::draw(plain.config().prior, 6, 1, 0..2, &Device::flex());
+        let draw = |generator: &Generator| generator.sample(z.clone(), Statistics::Running).into_data();
+        assert_ne!(draw(&plain), draw(&dropped), "the picture changes");
+        let off = plain.under(&[Ablation { on: false, ..Ablation::drop(1, &[2]) }]);
+        assert_eq!(draw(&plain), draw(&off), "what is off does nothing");
+    }
+
+    #[test]
+    fn an_area_bounds_what_is_scaled() {
+        let plain = generator();
+        let area = Area::of_boxes(16, &[[0, 0, 8, 16]]);
+        let doubled = plain.under(&[Ablation { area: Some(area), ..Ablation::scale(1, &[0, 1, 2, 3], 2.0) }]);
+        for (i, (before, after)) in features(&plain, 1).iter().zip(features(&doubled, 1)).enumerate() {
+            let left = i % 8 < 4;
+            assert_eq!(after, if left { 2.0 * before } else { *before });
+        }
+    }
+
+    #[test]
+    fn training_knows_no_ablations() {
+        let z = || Tensor::ones([2, 6], &Device::flex()) * 0.4;
+        let drawn = |mut generator: Generator| generator.train(z()).into_data();
+        assert_eq!(drawn(generator()), drawn(generator().under(&[Ablation::drop(0, &[0, 1, 2, 3])])));
+    }
+
+    #[test]
+    fn what_a_model_has_not_cannot_be_dropped() {
+        let config = generator().config().clone();
+        Ablation::drop(1, &[3]).check(&config).unwrap();
+        let error = Ablation::drop(1, &[4]).check(&config).unwrap_err().to_string();
+        assert!(error.contains("map 4") && error.contains("0 to 3"), "{error}");
+        let error = Ablation { name: "doors".into(), ..Ablation::drop(2, &[]) }.check(&config).unwrap_err().to_string();
+        assert!(error.contains("doors") && error.contains("0 to 1"), "{error}");
+    }
+}

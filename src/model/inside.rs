@@ -1,0 +1,255 @@
+//! What the networks compute on the way: every layer's feature maps, and signals led back from one of the
+//! discriminator's units to the picture (section 6.2).
+
+use burn::tensor::activation::leaky_relu;
+use burn::tensor::{Tensor, TensorData};
+
+use super::config::Statistics;
+use super::discriminator::LEAK;
+use super::layer::{Layer, Pass};
+use super::{Discriminator, Generator};
+
+/// How a rectifier leads a signal back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rule {
+    /// The gradient.
+    Plain,
+    /// Guided backpropagation (Springenberg et al. 2014): only where the unit was positive, and only what is positive.
+    /// The leak of LeakyReLU is closed.
+    Guided,
+}
+
+/// Where in the discriminator a signal begins.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Unit {
+    /// The logit of each picture.
+    Verdict,
+    /// A map of a convolution, for each picture at a place (row by row) of its own.
+    Map {
+        /// The convolution; 0 is the first.
+        layer: usize,
+        /// The map.
+        map: usize,
+        /// Where each picture's signal begins.
+        places: Vec<usize>,
+    },
+}
+
+impl Generator {
+    /// Feature maps `[batch, maps, side, side]` of every hidden layer after its rectifier, the projection's first, and the
+    /// pictures.
+    pub fn inside(&self, z: Tensor<2>, statistics: Statistics) -> (Vec<Tensor<4>>, Tensor<4>) {
+        let mut maps = Vec::new();
+        let pictures = self.clone().forward(z, Pass::Sample(statistics), |_, seen| maps.push(seen.clone()));
+        (maps, pictures)
+    }
+}
+
+impl Discriminator {
+    /// Feature maps `[batch, maps, side, side]` of every convolution after its rectifier, the widest first, and the logits
+    /// `[batch]`. Nothing is learnt.
+    pub fn inside(&self, pictures: Tensor<4>, statistics: Statistics) -> (Vec<Tensor<4>>, Tensor<1>) {
+        let (head, convolutions) = self.layers.split_last().expect("a discriminator has layers");
+        let mut maps: Vec<Tensor<4>> = Vec::new();
+        for layer in convolutions {
+            let before = maps.last().unwrap_or(&pictures).clone();
+            maps.push(leaky_relu(self.linear(layer, before, statistics), LEAK));
+        }
+        let last = maps.last().expect("a discriminator has convolutions").clone();
+        let [batch, count, height, width] = last.dims();
+        let inputs = count * height * width;
+        let flat = last.reshape([batch, inputs]);
+        let logits = flat.matmul(head.weight.value.clone().reshape([inputs, 1])).reshape([batch]);
+        let logits = match &head.bias {
+            Some(bias) => logits + bias.value.clone(),
+            None => logits,
+        };
+        (maps, logits)
+    }
+
+    /// What a convolution does before its rectifier.
+    fn linear(&self, layer: &Layer, maps: Tensor<4>, statistics: Statistics) -> Tensor<4> {
+        let mut layer = layer.clone();
+        let convolved = layer.down(maps);
+        // A slope of one below zero rectifies nothing.
+        layer.activate(convolved, self.config(), 1.0, Pass::Sample(statistics))
+    }
+
+    /// The signal that `unit` sends back to the pictures `[batch, channels, size, size]`: by [`Rule::Plain`] the gradient
+    /// of the unit.
+    ///
+    /// # Panics
+    /// If there is no such unit.
+    pub fn lead_back(&self, pictures: Tensor<4>, unit: &Unit, rule: Rule, statistics: Statistics) -> Tensor<4> {
+        let (head, convolutions) = self.layers.split_last().expect("a discriminator has layers");
+        let last = match unit {
+            Unit::Verdict => convolutions.len() - 1,
+            Unit::Map { layer, .. } => *layer,
+        };
+        let mut inputs = vec![pictures];
+        let mut linears = Vec::new();
+        for layer in &convolutions[..=last] {
+            let linear = self.linear(layer, inputs[inputs.len() - 1].clone(), statistics);
+            inputs.push(leaky_relu(linear.clone(), LEAK));
+            linears.push(linear);
+        }
+        let [batch, maps, height, width] = linears[last].dims();
+        let mut signal = match unit {
+            Unit::Verdict => head.weight.tensor::<4>().repeat_dim(0, batch),
+            Unit::Map { map, places, .. } => {
+                assert!(*map < maps && places.len() == batch, "map {map} of {maps}, a place for each of {batch}");
+                let mut ones = vec![0.0f32; batch * maps * height * width];
+                for (picture, place) in places.iter().enumerate() {
+                    ones[(picture * maps + map) * height * width + place] = 1.0;
+                }
+                let device = linears[last].device();
+                Tensor::from_data(TensorData::new(ones, [batch, maps, height, width]), &device)
+            }
+        };
+        for i in (0..=last).rev() {
+            let shut = linears[i].clone().lower_equal_elem(0.0);
+            signal = match rule {
+                Rule::Plain => {
+                    let leaked = signal.clone() * LEAK;
+                    signal.mask_where(shut, leaked)
+                }
+                Rule::Guided => signal.clamp_min(0.0).mask_fill(shut, 0.0),
+            };
+            signal = self.through(&convolutions[i], inputs[i].clone(), signal, statistics);
+        }
+        signal
+    }
+
+    /// Leads a signal back through a convolution and its batch norm.
+    fn through(&self, layer: &Layer, input: Tensor<4>, signal: Tensor<4>, statistics: Statistics) -> Tensor<4> {
+        let mut lifted = layer.clone();
+        for parameter in lifted.kept_mut() {
+            parameter.value = parameter.value.clone().autodiff();
+        }
+        let input = input.autodiff().require_grad();
+        let product = (self.linear(&lifted, input.clone(), statistics) * signal.autodiff()).sum();
+        input.grad(&product.backward()).expect("the input is on the tape")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+    use crate::model::{ModelConfig, Preset};
+
+    fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+        tensor.into_data().iter::<f32>().collect()
+    }
+
+    fn pictures(config: &ModelConfig) -> Tensor<4> {
+        let count = 2 * config.values();
+        let values: Vec<f32> = (0..count).map(|i| ((i * 37 + i * i * 11) % 101) as f32 / 50.0 - 1.0).collect();
+        let shape = [2, config.channels, config.size, config.size];
+        Tensor::from_data(TensorData::new(values, shape), &Device::flex())
+    }
+
+    #[test]
+    fn gradients_of_the_verdict_and_of_maps_agree_with_finite_differences() {
+        let config = ModelConfig { size: 16, base: 4, channels: 1, ..ModelConfig::preset(Preset::Pytorch) };
+        let mut judge = Discriminator::new(&config, 4, &Device::flex());
+        // Untrained weights are so small that differences drown in single precision.
+        for layer in &mut judge.layers {
+            layer.weight.value = layer.weight.value.clone() * 8.0;
+        }
+        let x = pictures(&config);
+        for statistics in [Statistics::Running, Statistics::Batch] {
+            for unit in [Unit::Verdict, Unit::Map { layer: 1, map: 3, places: vec![5, 9] }] {
+                let measure = |x: Tensor<4>| -> f64 {
+                    let (maps, logits) = judge.inside(x, statistics);
+                    match &unit {
+                        Unit::Verdict => values(logits).iter().map(|&v| f64::from(v)).sum(),
+                        Unit::Map { layer, map, places } => {
+                            let all = values(maps[*layer].clone());
+                            (0..2).map(|i| f64::from(all[(i * 8 + map) * 16 + places[i]])).sum()
+                        }
+                    }
+                };
+                let gradient = values(judge.lead_back(x.clone(), &unit, Rule::Plain, statistics));
+                let mut order: Vec<usize> = (0..gradient.len()).collect();
+                order.sort_by(|&a, &b| gradient[b].abs().total_cmp(&gradient[a].abs()));
+                let largest = f64::from(gradient[order[0]].abs());
+                assert!(largest > 1e-3, "{unit:?}: there is something to compare");
+                let agrees = |&&at: &&usize| {
+                    let moved = |by: f32| {
+                        let mut moved = values(x.clone());
+                        moved[at] += by;
+                        measure(Tensor::from_data(TensorData::new(moved, x.dims()), &Device::flex()))
+                    };
+                    let slope = (moved(5e-4) - moved(-5e-4)) / 1e-3;
+                    let found = f64::from(gradient[at]);
+                    (slope - found).abs() < 0.05 * largest
+                };
+                // A step across a rectifier's kink, which a few pixels take, has no one slope.
+                let agreeing = order.iter().take(24).filter(agrees).count();
+                assert!(agreeing >= 20, "{unit:?}, {statistics}: {agreeing} of 24");
+            }
+        }
+    }
+
+    #[test]
+    fn the_guided_rule_gives_what_a_hand_gives() {
+        // One map at each of two convolutions of a 16x16 picture, all kernels in their middle only: each unit sees the pixel
+        // whose row and column are the middle of its kernel, so the whole network is a product of few numbers.
+        let config = ModelConfig { size: 16, base: 1, channels: 1, bias: true, ..ModelConfig::preset(Preset::Pytorch) };
+        let mut judge = Discriminator::new(&config, 1, &Device::flex());
+        let device = Device::flex();
+        let kernel = |centre: &[f32]| {
+            let all: Vec<f32> =
+                centre.iter().flat_map(|&c| (0..16).map(move |i| if i == 5 { c } else { 0.0 })).collect();
+            Tensor::<1>::from_floats(all.as_slice(), &device)
+        };
+        let shape = judge.layers[1].weight.shape.clone();
+        assert_eq!(shape, [2, 1, 4, 4]);
+        judge.layers[0].weight.value = kernel(&[3.0]);
+        judge.layers[0].bias.as_mut().unwrap().value = Tensor::from_floats([-1.0], &device);
+        judge.layers[1].weight.value = kernel(&[2.0, -5.0]);
+        for layer in &mut judge.layers {
+            if let Some(norm) = &mut layer.norm {
+                norm.gain.value = Tensor::from_floats([1.0, 1.0], &device);
+                norm.variance.value = Tensor::from_floats([1.0 - 1e-5, 1.0 - 1e-5], &device);
+            }
+        }
+        // Index 5 of a 4x4 kernel with padding 1 is the pixel at twice the place: place 0 of the last map sees pixel 0.
+        let mut pixels = [[0.0f32; 256]; 2];
+        pixels[0][0] = 1.0; // 3 * 1 - 1 = 2, positive; times 2 is 4, times -5 is -10.
+        pixels[1][0] = 0.2; // 3 * 0.2 - 1 = -0.4, negative: leaks as -0.08.
+        let x = Tensor::from_data(TensorData::new(pixels.concat(), [2, 1, 16, 16]), &device);
+        let led = |map: usize, rule: Rule| {
+            let unit = Unit::Map { layer: 1, map, places: vec![0, 0] };
+            let all = values(judge.lead_back(x.clone(), &unit, rule, Statistics::Running));
+            [all[0], all[256]]
+        };
+        let near = |a: [f32; 2], b: [f32; 2]| (a[0] - b[0]).abs() < 1e-4 && (a[1] - b[1]).abs() < 1e-4;
+        // Map 0: the first picture passes all; the second's first unit is negative, and its second too.
+        assert!(near(led(0, Rule::Plain), [2.0 * 3.0, 0.2 * 2.0 * 0.2 * 3.0]), "{:?}", led(0, Rule::Plain));
+        assert!(near(led(0, Rule::Guided), [2.0 * 3.0, 0.0]), "{:?}", led(0, Rule::Guided));
+        // Map 1: in the first picture the unit itself is negative; in the second it is positive, but its signal turns
+        // negative at the first convolution, where guided backpropagation stops it.
+        assert!(near(led(1, Rule::Plain), [0.2 * -5.0 * 3.0, -5.0 * 0.2 * 3.0]), "{:?}", led(1, Rule::Plain));
+        assert!(near(led(1, Rule::Guided), [0.0, 0.0]), "{:?}", led(1, Rule::Guided));
+    }
+
+    #[test]
+    fn what_is_seen_on_the_way_is_what_training_sees() {
+        let config = ModelConfig { size: 16, base: 4, ..ModelConfig::preset(Preset::Tensorflow) };
+        let mut judge = Discriminator::new(&config, 4, &Device::flex());
+        let (maps, logits) = judge.inside(pictures(&config), Statistics::Batch);
+        assert_eq!(maps.iter().map(|maps| maps.dims()).collect::<Vec<_>>(), [[2, 4, 8, 8], [2, 8, 4, 4]]);
+        for (a, b) in values(logits).iter().zip(values(judge.train(pictures(&config)))) {
+            assert!((a - b).abs() < 1e-4, "{a} {b}");
+        }
+        let generator = Generator::new(&config, 4, &Device::flex());
+        let z = Tensor::ones([2, 100], &Device::flex()) * 0.3;
+        let (maps, drawn) = generator.inside(z.clone(), Statistics::Running);
+        assert_eq!(maps.iter().map(|maps| maps.dims()).collect::<Vec<_>>(), [[2, 8, 4, 4], [2, 4, 8, 8]]);
+        assert_eq!(drawn.into_data(), generator.sample(z, Statistics::Running).into_data());
+    }
+}

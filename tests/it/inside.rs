@@ -1,0 +1,278 @@
+//! Looking inside the networks, on the command line and in the window.
+
+use std::path::Path;
+
+use assert_cmd::Command;
+use egui_kittest::Harness;
+use egui_kittest::kittest::Queryable;
+use zscape::app::{App, Start};
+use zscape::device::Compute;
+use zscape::image::Picture;
+use zscape::latent::boxes::Boxes;
+use zscape::latent::session::Session;
+use zscape::model::Ablation;
+use zscape::train::{Options, Trainer};
+
+use super::window::{sized, until};
+
+fn zscape(arguments: &[&str]) -> Command {
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("zscape"));
+    command.args(arguments).args(["--device", "cpu"]).timeout(std::time::Duration::from_secs(120));
+    command
+}
+
+fn json(arguments: &[&str]) -> serde_json::Value {
+    let output = zscape(arguments).arg("--json").assert().success().get_output().clone();
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn error(arguments: &[&str]) -> String {
+    String::from_utf8(zscape(arguments).assert().code(1).get_output().stderr.clone()).unwrap()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// A tiny run with both networks in it.
+fn trained(folder: &Path) -> std::path::PathBuf {
+    let run = folder.join("run");
+    let trainer = Trainer::start(Options { steps: Some(4), ..super::tiny(&run, 1) }, Compute::cpu(), || ());
+    trainer.events().iter().for_each(drop);
+    run
+}
+
+fn read(path: &Path) -> Picture {
+    Picture::read(path).unwrap()
+}
+
+#[test]
+fn boxes_lead_to_filters_that_are_dropped_in_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let run = trained(folder.path());
+    let model = ["--model", text(&run)];
+    let boxes = (0..6).map(|number| (number, vec![[2, 2, 8, 8]])).collect();
+    Boxes { size: 16, seed: 1, boxes }.write(&path("boxes.json")).unwrap();
+    let (boxes, figure, kept) = (path("boxes.json"), path("figure.png"), path("kept.json"));
+    let forget = |rest: &[&str]| {
+        let boxed = ["--boxes", text(&boxes), "--samples", "8", "--columns", "5", "--out", text(&figure)];
+        json(&[&["forget"], &model[..], &boxed, rest].concat())
+    };
+    let told = forget(&["--layer", "8x8", "--top", "2", "--save-ablation", text(&kept)]);
+    assert_eq!((&told["layer"], &told["maps"], &told["pictures"]), (&1.into(), &4.into(), &6.into()));
+    assert_eq!(told["dropped"].as_array().unwrap().len(), 2);
+    assert!(told["auc"].as_f64().is_some_and(|auc| (0.0..=1.0).contains(&auc)));
+    let sheet = read(&figure);
+    assert_eq!((sheet.width(), sheet.height()), (5 * 18 - 2, 4 * 18 - 2), "as drawn, dropped, and two controls");
+    assert_eq!(forget(&["--layer", "project", "--boxed", "3"])["pictures"], 3);
+
+    // What was kept acts where pictures are drawn, and so does a session's set.
+    let sample = |out: &Path, rest: &[&str]| {
+        json(&[&["sample"], &model[..], &["--count", "4", "--out", text(out)], rest].concat());
+        read(out)
+    };
+    let (plain, dropped) = (sample(&path("a.png"), &[]), sample(&path("b.png"), &["--ablation", text(&kept)]));
+    assert_ne!(plain, dropped);
+    let walk = |out: &Path, rest: &[&str]| {
+        json(&[&["walk", "--visit", "0,1", "--steps", "3", "--out", text(out)], rest].concat());
+        read(out)
+    };
+    let mut session = Session::new(run.clone());
+    session.ablations = serde_json::from_slice::<Vec<Ablation>>(&std::fs::read(&kept).unwrap()).unwrap();
+    session.write(&path("a.zscape")).unwrap();
+    let by_session = walk(&path("c.png"), &["--session", text(&path("a.zscape"))]);
+    assert_eq!(by_session, walk(&path("d.png"), &["--model", text(&run), "--ablation", text(&kept)]));
+    assert_ne!(by_session, walk(&path("e.png"), &model));
+}
+
+#[test]
+fn boxes_that_cannot_be_used_say_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = trained(folder.path());
+    let path = folder.path().join("boxes.json");
+    let forget = |rest: &[&str]| {
+        let base = ["forget", "--model", text(&run), "--samples", "8", "--out", "x.png"];
+        error(&[&base[..], rest].concat())
+    };
+    let boxed = |size: usize, rectangle: [u32; 4]| {
+        Boxes { size, seed: 1, boxes: [(0, vec![rectangle])].into() }.write(&path).unwrap();
+        forget(&["--boxes", text(&path)])
+    };
+    assert!(forget(&[]).contains("--boxes"));
+    let other = boxed(64, [2, 2, 8, 8]);
+    assert!(other.contains("boxes.json") && other.contains("64x64") && other.contains("16x16"), "{other}");
+    assert!(boxed(16, [0, 0, 16, 16]).contains("cover their pictures wholly"));
+    assert!(boxed(16, [9, 9, 3, 3]).contains("sample 0"));
+    std::fs::write(&path, r#"{"size": 16, "boxes": {"3": []}}"#).unwrap();
+    assert!(forget(&["--boxes", text(&path)]).contains("no box"));
+    std::fs::write(&path, r#"{"size": 16, "boxes": {"30": [[1, 1, 5, 5]]}}"#).unwrap();
+    assert!(forget(&["--boxes", text(&path)]).contains("sample 30"));
+    std::fs::write(&path, "boxes").unwrap();
+    assert!(forget(&["--boxes", text(&path)]).contains("no file of boxes"));
+    let masks = folder.path().join("masks");
+    assert!(forget(&["--masks", text(&masks)]).contains("no mask"));
+    Picture::new(4, 4, 1, vec![255; 16]).write_png(&masks.join("0.png")).unwrap();
+    assert!(forget(&["--masks", text(&masks)]).contains("4x4"));
+    assert!(forget(&["--boxes", text(&path), "--layer", "32x32"]).contains("up1 (4 maps of 8x8)"));
+    let generator = error(&["guided", "--model", "bundled:rooms", "--data", "synth:rooms", "--out", "x.png"]);
+    assert!(generator.contains("generator only"), "{generator}");
+}
+
+#[test]
+fn masks_work_as_boxes_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = trained(folder.path());
+    let masks = folder.path().join("masks");
+    for number in 0..4 {
+        let bright = |i: usize| if i % 16 < 6 && i / 16 < 6 { 255 } else { 0 };
+        Picture::new(16, 16, 1, (0..256).map(bright).collect())
+            .write_png(&masks.join(format!("{number}.png")))
+            .unwrap();
+    }
+    let out = folder.path().join("x.png");
+    let told = json(&[
+        "forget",
+        "--model",
+        text(&run),
+        "--samples",
+        "8",
+        "--masks",
+        text(&masks),
+        "--layer",
+        "8x8",
+        "--out",
+        text(&out),
+    ]);
+    assert_eq!((&told["pictures"], &told["on"]), (&4.into(), &36.into()));
+}
+
+#[test]
+fn windows_of_the_bundled_rooms_are_found_and_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    let found = folder.path().join("found.json");
+    let told = json(&[
+        "forget",
+        "--model",
+        "bundled:rooms",
+        "--find",
+        "windows",
+        "--boxed",
+        "52",
+        "--save-boxes",
+        text(&found),
+        "--score",
+        "--count",
+        "48",
+    ]);
+    assert_eq!(told["pictures"], 52);
+    assert!(told["auc"].as_f64().unwrap() > 0.9, "{}", told["auc"]);
+    assert!(told["score"]["windows"].as_u64().unwrap() > 10);
+    let removed = |what: &str| told["score"][what]["removed"].as_f64().unwrap();
+    assert!(removed("dropped") > removed("random") + 0.3, "{} {}", removed("dropped"), removed("random"));
+    let doses = told["score"]["curve"].as_array().unwrap();
+    assert!(doses.windows(2).all(|pair| pair[0]["dropped"].as_u64() < pair[1]["dropped"].as_u64()));
+    assert!(Boxes::read(&found).unwrap().marked() >= 52);
+}
+
+#[test]
+fn layers_and_guided_figures_are_drawn_of_both_networks() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = trained(folder.path());
+    let out = folder.path().join("x.png");
+    let base = ["--model", text(&run), "--out", text(&out)];
+    for statistics in ["--running-stats", "--batch-stats"] {
+        let told = json(&[&["layers", "--sample", "3", statistics], &base[..]].concat());
+        let layers = told["layers"].as_array().unwrap();
+        let shapes: Vec<_> =
+            layers.iter().map(|l| (l["maps"].as_u64().unwrap(), l["side"].as_u64().unwrap())).collect();
+        assert_eq!(shapes, [(8, 4), (4, 8), (4, 8), (8, 4)]);
+        assert!(told["logit"].is_number());
+    }
+    let told = json(&[&["guided", "--data", "synth:rooms", "--count", "40"], &base[..]].concat());
+    for which in ["learnt", "random"] {
+        let features = told[which].as_array().unwrap();
+        assert_eq!(features.len(), 6);
+        assert!(features.iter().all(|feature| feature["pictures"].as_array().unwrap().len() == 10));
+    }
+    let sheet = read(&out);
+    assert_eq!((sheet.width(), sheet.height()), (2 * (10 * 18 - 2) + 12, 2 * (6 * 18 - 2) + 12));
+    let picture = folder.path().join("mine.png");
+    Picture::new(20, 20, 1, (0..400).map(|i| (i % 251) as u8).collect()).write_png(&picture).unwrap();
+    let told = json(&[&["guided", "--picture", text(&picture), "--rule", "guided"], &base[..]].concat());
+    assert_eq!(told["logits"].as_array().unwrap().len(), 1);
+    assert_eq!(read(&out).width(), 2 * 16 + 2);
+    let message = error(&[&["guided", "--data", "synth:rooms", "--features", "3,99"], &base[..]].concat());
+    assert!(message.contains("no feature 99"), "{message}");
+}
+
+fn opened(model: &str) -> Harness<'static, Option<App>> {
+    let mut harness = sized([1280.0, 800.0], Start { model: Some(model.into()), ..Start::default() });
+    until(&mut harness, "a sample", |h| h.query_by_label("sample 0").is_some());
+    harness
+}
+
+#[test]
+fn a_map_is_clicked_dropped_and_turned_off_again() {
+    let mut harness = opened("bundled:rooms");
+    harness.get_by_label("Layers").click();
+    until(&mut harness, "the maps", |h| h.query_by_label("map 3 of project").is_some());
+    harness.get_by_label("map 3 of project").click();
+    until(&mut harness, "the map's part", |h| h.query_by_label("map doubled").is_some());
+    assert!(harness.query_all_by_label_contains("top sample").count() >= 10);
+    harness.get_by_label("Drop it everywhere").click();
+    until(&mut harness, "the set", |h| h.query_by_label("project map 3 (1)").is_some());
+    harness.get_by_label("Undo").click();
+    harness.run_steps(3);
+    assert!(harness.query_by_label("project map 3 (1)").is_none(), "what is dropped is undone");
+}
+
+#[test]
+fn a_box_is_drawn_and_proposed_boxes_are_forgotten_and_kept_as_a_set() {
+    let mut harness = opened("bundled:rooms");
+    harness.get_by_label("Forget").click();
+    until(&mut harness, "the samples", |h| h.query_by_label("boxed sample 1").is_some());
+    let rect = harness.get_by_label("sample to be boxed").rect();
+    let at = |share: f32| rect.min + rect.size() * share;
+    let mut event = |event: egui::Event| {
+        harness.input_mut().events.push(event);
+        harness.step();
+    };
+    let button = |pos, pressed| egui::Event::PointerButton {
+        pos,
+        button: egui::PointerButton::Primary,
+        pressed,
+        modifiers: egui::Modifiers::NONE,
+    };
+    event(egui::Event::PointerMoved(at(0.3)));
+    event(button(at(0.3), true));
+    for share in [0.4, 0.5, 0.6] {
+        event(egui::Event::PointerMoved(at(share)));
+    }
+    event(button(at(0.6), false));
+    until(&mut harness, "a fit", |h| h.query_by_label_contains("one picture cannot be held out").is_some());
+    assert!(harness.query_by_label_contains("1 of 150 samples boxed").is_some());
+
+    harness.get_by_label("Propose boxes").click();
+    until(&mut harness, "the fit", |h| h.query_by_label_contains("held-out AUC").is_some());
+    until(&mut harness, "the samples without", |h| h.query_by_label("without the chosen filters 0").is_some());
+    until(&mut harness, "what is removed", |h| h.query_by_label_contains("% of the object removed").is_some());
+    harness.get_by_label("Keep as a set").click();
+    until(&mut harness, "the set", |h| h.query_by_label_contains("no window (").is_some());
+}
+
+#[test]
+fn the_discriminator_says_what_it_looks_for_and_what_it_lacks() {
+    let mut harness = opened("bundled:faces");
+    harness.get_by_label("Discriminator").click();
+    until(&mut harness, "the reason", |h| h.query_by_label("This model has no discriminator").is_some());
+
+    let folder = tempfile::tempdir().unwrap();
+    let run = trained(folder.path());
+    let mut harness = opened(text(&run));
+    harness.get_by_label("Discriminator").click();
+    until(&mut harness, "a verdict", |h| h.query_by_label_contains("taken for").is_some());
+    harness.get_by_label("Look").click();
+    until(&mut harness, "the answers", |h| h.query_by_label("learnt feature 0, answer 0").is_some());
+    assert!(harness.query_by_label("random weights feature 5, answer 9").is_some());
+}
