@@ -12,7 +12,7 @@ use crate::image::{Picture, grid};
 use crate::train::{Metrics, MetricsLog, Run, RunConfig};
 
 /// Pictures in a look at the data.
-const COUNT: usize = 40;
+const COUNT: usize = 64;
 const COLUMNS: usize = 8;
 
 /// What a look at the data found.

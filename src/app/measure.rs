@@ -91,8 +91,8 @@ pub fn measure(compute: Compute, began: Instant, train_for: Duration, folder: &P
     config.model.base = super::settings::BASE;
     let options = Some(Options::new(config, folder));
     let shared = frames.clone();
-    open(compute, move |compute, ctx| {
-        let app = App::new(compute, Start::default(), ctx);
+    open(compute, move |compute, atlas, ctx| {
+        let app = App::drawing(compute, Start::default(), atlas, ctx);
         Box::new(Measured { app, began, train_for, options, training_since: None, last: None, frames: shared })
     })?;
     let frames = frames.lock().unwrap_or_else(|poisoned| poisoned.into_inner());

@@ -1,6 +1,7 @@
 //! The window. It draws what it was last told: models are opened and sampled by a worker of [`explore`], pictures are looked at by
 //! [`look`], training happens in [`crate::train::Trainer`]; all of them answer over channels and wake it.
 
+mod atlas;
 mod explore;
 mod history;
 mod inside;
@@ -16,6 +17,7 @@ use egui::{Key, KeyboardShortcut, Modifiers};
 
 use crate::device::{Compute, Kind};
 use crate::train::{Command, Ending, Event, Options, Trainer};
+use atlas::Atlas;
 use explore::Explorer;
 pub use explore::{GALLERY, Latency, LatencyError, latency};
 use history::History;
@@ -74,9 +76,14 @@ pub struct App {
 impl App {
     /// The window's state; nothing is opened or computed on the calling thread.
     pub fn new(compute: Compute, start: Start, ctx: &egui::Context) -> Self {
+        Self::drawing(compute, start, None, ctx)
+    }
+
+    /// As [`Self::new`], with an `atlas` where the window draws with the device that computes.
+    fn drawing(compute: Compute, start: Start, atlas: Option<Atlas>, ctx: &egui::Context) -> Self {
         let training = start.data.is_some() || start.run.is_some();
         let view = if training && start.model.is_none() { View::Train } else { View::Explore };
-        let explorer = Explorer::new(&compute, &start, ctx);
+        let explorer = Explorer::new(&compute, &start, atlas, ctx);
         let looker = Looker::new(ctx);
         if let Some(run) = &start.run {
             looker.open_run(run.clone());
@@ -323,13 +330,13 @@ impl eframe::App for App {
 /// # Errors
 /// When no window can be opened; the message says what is missing.
 pub fn run(compute: Compute, start: Start) -> anyhow::Result<()> {
-    open(compute, |compute, ctx| Box::new(App::new(compute, start, ctx)))
+    open(compute, |compute, atlas, ctx| Box::new(App::drawing(compute, start, atlas, ctx)))
 }
 
 /// Opens a window on what `create` makes.
 fn open(
     compute: Compute,
-    create: impl FnOnce(Compute, &egui::Context) -> Box<dyn eframe::App> + 'static,
+    create: impl FnOnce(Compute, Option<Atlas>, &egui::Context) -> Box<dyn eframe::App> + 'static,
 ) -> anyhow::Result<()> {
     if compute.kind == Kind::Cpu {
         // The window needs a core's worth of time to stay fluent while the CPU trains.
@@ -354,7 +361,9 @@ fn open(
         });
     }
     let create = move |cc: &eframe::CreationContext<'_>| -> Result<Box<dyn eframe::App>, _> {
-        Ok(create(compute, &cc.egui_ctx))
+        let shared = cc.wgpu_render_state.as_ref().filter(|_| compute.wgpu.is_some());
+        let atlas = shared.map(Atlas::new);
+        Ok(create(compute, atlas, &cc.egui_ctx))
     };
     eframe::run_native("zscape", options, Box::new(create))
         .map_err(|error| anyhow::anyhow!("the window cannot be opened: {error}. `zscape doctor` tells what is missing"))

@@ -1,11 +1,40 @@
 //! Pictures as textures.
 
-use egui::{ColorImage, Context, TextureHandle, TextureOptions};
+use egui::{ColorImage, Context, TextureHandle, TextureId, TextureOptions};
 
+use super::atlas::Painted;
 use crate::image::Picture;
 
 /// Enlarged pixels stay pixels: at these sizes that is what was drawn.
 const OPTIONS: TextureOptions = TextureOptions { minification: egui::TextureFilter::Linear, ..TextureOptions::NEAREST };
+
+/// Pictures for the screen: in memory, or on the graphics card already.
+pub(super) enum Sheet {
+    Memory(Picture),
+    Card(Painted),
+}
+
+/// What is shown, wherever it came from.
+pub(super) enum Texture {
+    Uploaded(TextureHandle),
+    Painted(Painted),
+}
+
+impl Texture {
+    pub fn new(ctx: &Context, name: &str, sheet: Sheet) -> Self {
+        match sheet {
+            Sheet::Memory(picture) => Self::Uploaded(upload(ctx, name, &picture)),
+            Sheet::Card(painted) => Self::Painted(painted),
+        }
+    }
+
+    pub fn id(&self) -> TextureId {
+        match self {
+            Self::Uploaded(texture) => texture.id(),
+            Self::Painted(painted) => painted.id(),
+        }
+    }
+}
 
 /// Uploads a picture.
 pub(super) fn upload(ctx: &Context, name: &str, picture: &Picture) -> TextureHandle {

@@ -109,11 +109,15 @@ fn text(report: &Report, out: Option<(&Path, usize)>) -> String {
         let shares = [told.clean, told.disturbed, told.sure].map(|share| format!("{:>8}", percent(share)));
         line(format!("  {:<8} {}{correlation}", told.attribute.name(), shares.concat()));
     }
-    line(format!("\nWhat it sees in {} samples of seed {}", report.settings.samples, report.settings.seed));
-    for Seen { attribute, sure, values } in &report.seen {
+    line(format!(
+        "\nWhat it sees in {} samples of seed {}: of how many it is sure, how many of those planes in Z tell, and the values",
+        report.settings.samples, report.settings.seed
+    ));
+    for Seen { attribute, sure, values, linear } in &report.seen {
         let named = attribute.values().iter().zip(values);
         let named: Vec<_> = named.map(|(name, count)| format!("{name} {count}")).collect();
-        line(format!("  {:<8} sure of {:>7}: {}", attribute.name(), percent(*sure), named.join(", ")));
+        let linear = percent(linear.unwrap_or_default());
+        line(format!("  {:<8} {:>7} {linear:>7}   {}", attribute.name(), percent(*sure), named.join(", ")));
     }
     line(format!(
         "\n{} triples over {} of 30 pairs of attributes: shares and their 95 % intervals",

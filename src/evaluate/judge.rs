@@ -266,17 +266,17 @@ mod tests {
 
     #[test]
     fn a_short_teaching_tells_what_is_large() {
-        let fitting = Fitting { faces: 2048, steps: 60, ..Fitting::default() };
+        let fitting = Fitting { faces: 2048, steps: 90, ..Fitting::default() };
         for channels in [1, 3] {
             let mut heard = 0;
             let judge = Judge::fit(16, channels, fitting, &Device::flex(), &mut |step| heard = step).unwrap();
-            assert_eq!(heard, 60);
+            assert_eq!(heard, 90);
             let held = judge.held_out().unwrap();
             assert_eq!(held.faces, 512);
             let told = |attribute: Attribute| &held.told[attribute.index()];
             let hair = told(Attribute::Hair).clean.wilson().unwrap();
             assert!(hair.low > 0.4, "{hair:?}, where chance gives a sixth");
-            assert!(told(Attribute::Turn).correlation.unwrap() > 0.5, "{:?}", told(Attribute::Turn));
+            assert!(told(Attribute::Turn).correlation.unwrap() > 0.3, "{:?}", told(Attribute::Turn));
             assert!(told(Attribute::Smile).correlation.is_none());
         }
     }

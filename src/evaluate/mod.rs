@@ -8,6 +8,7 @@ mod attributes;
 mod disturb;
 mod figure;
 mod judge;
+pub mod linear;
 mod score;
 pub mod statistics;
 pub mod triples;

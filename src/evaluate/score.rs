@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::attributes::{Attribute, Verdict};
 use super::judge::{Fitting, HeldOut, Judge};
+use super::linear;
 use super::statistics::Share;
 use super::triples::{self, EXEMPLARS, Outcome, Tally, Triple};
 use super::turn::{self, STEPS, Turning};
@@ -107,19 +108,21 @@ pub struct Seen {
     pub sure: Share,
     /// How many of these have each value.
     pub values: Vec<usize>,
+    /// Those whose value planes in Z tell: what arithmetic can move at best.
+    pub linear: Option<Share>,
 }
 
 impl Seen {
-    fn count(attribute: Attribute, verdicts: &[Verdict]) -> Self {
+    fn count(attribute: Attribute, samples: &Samples) -> Self {
         let (mut sure, mut values) = (Share::default(), vec![0; attribute.values().len()]);
-        for verdict in verdicts {
+        for verdict in &samples.verdicts {
             let value = verdict.sure_value(attribute);
             sure.count(value.is_some());
             if let Some(value) = value {
                 values[value] += 1;
             }
         }
-        Self { attribute, sure, values }
+        Self { attribute, sure, values, linear: linear::planes(attribute, &samples.z, &samples.verdicts) }
     }
 }
 
@@ -251,7 +254,7 @@ pub fn score(
         samples.pictures.extend(pictures);
         progress(Doing::Sampling, samples.pictures.len(), settings.samples);
     }
-    let seen = Attribute::ALL.map(|attribute| Seen::count(attribute, &samples.verdicts));
+    let seen = Attribute::ALL.map(|attribute| Seen::count(attribute, &samples));
     let triples = triples::choose(&samples.verdicts, settings.triples, settings.seed);
     if triples.is_empty() {
         return Err(ScoreError::Unsure(settings.samples));

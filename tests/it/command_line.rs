@@ -291,13 +291,18 @@ fn what_cannot_be_walked_or_added_says_why() {
 #[test]
 fn arithmetic_is_scored_where_the_truth_is_known() {
     let folder = tempfile::tempdir().unwrap();
-    let figure = folder.path().join("figure.png");
-    let cpu = ["--device", "cpu", "--model"];
-    let score = |model: &str, rest: &[&str]| zscape(&[&["arithmetic", "--score"], &cpu[..], &[model], rest].concat());
-    // A judge so badly taught is never sure; here it need not be.
-    let small = ["--triples", "8", "--turns", "1", "--pool", "192", "--fit-steps", "24", "--sure", "0.5"];
+    let (run, figure) = (folder.path().join("run"), folder.path().join("figure.png"));
+    zscape(&["train", "--device", "cpu", "--data", "synth:faces", "--size", "16", "--base", "8", "--batch", "16"])
+        .args(["--steps", "60", "--run", text(&run)])
+        .assert()
+        .success();
+    let score = |model: &str, rest: &[&str]| {
+        zscape(&[&["arithmetic", "--score", "--device", "cpu", "--model", model], rest].concat())
+    };
+    // A judge so briefly taught is hardly ever sure; here it need not be.
+    let small = ["--triples", "8", "--turns", "1", "--pool", "256", "--fit-steps", "40", "--sure", "0.5"];
     let rest = ["--rows", "2", "--json", "--out", text(&figure)];
-    let told = json(&mut score("bundled:faces", &[&small[..], &rest].concat()));
+    let told = json(&mut score(text(&run), &[&small[..], &rest].concat()));
     let list = |name: &str| told[name].as_array().unwrap().clone();
     assert_eq!((list("triples").len(), list("expected").len(), list("scored").len()), (8, 8, 6));
     for scored in list("scored") {
@@ -307,7 +312,7 @@ fn arithmetic_is_scored_where_the_truth_is_known() {
         assert!(scored["success"]["high"].as_f64().unwrap() <= 1.0);
     }
     assert_eq!(told["judge"]["told"].as_array().unwrap().len(), 6);
-    assert!(Picture::read(&figure).unwrap().width() > 13 * 64);
+    assert!(Picture::read(&figure).unwrap().width() > 13 * 16);
 
     let errors = stderr(&mut score("bundled:rooms", &small), 1);
     assert!(errors.contains("synth:faces") && errors.contains("synth:rooms"), "{errors}");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use egui::{Key, Modifiers, Pos2};
 use egui_kittest::Harness;
-use egui_kittest::kittest::Queryable;
+use egui_kittest::kittest::{NodeT, Queryable};
 use zscape::app::{App, Start};
 use zscape::image::Picture;
 use zscape::latent::session::{Pin, Point, Session};
@@ -61,6 +61,10 @@ fn drop_file(harness: &mut Window, path: PathBuf) {
 fn press(harness: &mut Window, modifiers: Modifiers, key: Key) {
     harness.key_press_modifiers(modifiers, key);
     harness.run_steps(3);
+}
+
+fn enabled(harness: &Window, label: &str) -> bool {
+    harness.query_by_label(label).is_some_and(|node| !node.accesskit_node().is_disabled())
 }
 
 /// The session as the window keeps it, once `done` is true of it.
@@ -122,9 +126,15 @@ fn points_are_named_dragged_removed_and_brought_back() {
     let session = kept(&mut harness, folder.path(), "the other", |s| s.pins[0].at[0] > 0.8);
     assert!(near(&session.pins[0], 0.9, 0.1) && near(&session.pins[1], 0.25, 0.75), "{:?}", session.pins);
 
-    harness.get_by_value("point 2").focus();
-    harness.run_steps(2);
-    harness.get_by_value("point 2").type_text("!");
+    let field = |h: &Window| {
+        let fields = h.query_all_by_role(egui::accesskit::Role::TextInput);
+        let field = fields.into_iter().find(|field| field.value().as_deref() == Some("point 2"));
+        field.map(|field| field.rect().center())
+    };
+    let at = field(&harness).unwrap();
+    drag(&mut harness, at, at);
+    press(&mut harness, Modifiers::NONE, Key::End);
+    harness.event(egui::Event::Text("!".into()));
     harness.run_steps(2);
     harness.get_by_label("map of Z").click();
     let session = kept(&mut harness, folder.path(), "the name", |s| s.pins.iter().any(|pin| pin.name == "point 2!"));
@@ -137,6 +147,7 @@ fn points_are_named_dragged_removed_and_brought_back() {
     harness.run_steps(3);
     assert_eq!(count(&harness), 2);
 
+    until(&mut harness, "directions to choose from", |h| enabled(h, "Two directions"));
     harness.get_by_label("Two directions").click();
     kept(&mut harness, folder.path(), "the directions", |s| s.axes.is_some());
 }
@@ -272,10 +283,6 @@ fn the_command_line_replays_the_windows_figures_byte_for_byte() {
     }
     harness.get_by_label("Bring back to the prior").click();
     until(&mut harness, "the result", |h| h.query_by_label("result").is_some());
-    let enabled = |h: &Window, label: &str| {
-        use egui_kittest::kittest::NodeT;
-        h.query_by_label(label).is_some_and(|node| !node.accesskit_node().is_disabled())
-    };
     until(&mut harness, "the figure", |h| enabled(h, "Save figure..."));
     harness.get_by_label("Save figure...").click();
     until(&mut harness, "its file", |_| folder.path().join("exports/arithmetic.png").exists());

@@ -20,9 +20,10 @@ use crate::model::ModelConfig;
 
 /// Exemplars that make a stable average (section 6.3.2).
 pub(super) const AVERAGED: usize = 3;
-/// Side of a tray's pictures and of the results, in points.
+/// Side of a tray's pictures, in points.
 const SMALL: f32 = 60.0;
-const LARGE: f32 = 88.0;
+/// What stands beside the results.
+const BESIDE: f32 = 480.0;
 
 /// What clicked samples go to.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -122,11 +123,14 @@ impl Explorer {
             return;
         }
         self.hint_at_trays(ui);
-        let narrow = ui.available_width() < 3.0 * LARGE + 480.0;
+        // Three rows, and the pixels beneath them, in the room that there is.
+        let high = (ui.available_height() - 56.0) / 4.0 - 4.0;
+        let side = high.min((ui.available_width() - BESIDE) / 3.0).clamp(72.0, 160.0);
+        let narrow = ui.available_width() < 3.0 * side + BESIDE;
         ui.horizontal_top(|ui| {
             ui.vertical(|ui| {
-                self.results(ui);
-                self.in_pixels(ui);
+                self.results(ui, side);
+                self.in_pixels(ui, side);
             });
             ui.add_space(12.0);
             ui.vertical(|ui| {
@@ -158,14 +162,14 @@ impl Explorer {
         }
     }
 
-    fn results(&mut self, ui: &mut Ui) {
+    fn results(&mut self, ui: &mut Ui, side: f32) {
         ui.strong("Result").on_hover_text("In the middle; around it with uniform noise of +-0.25 added");
         ui.spacing_mut().item_spacing = Vec2::splat(4.0);
         for row in 0..3 {
             ui.horizontal(|ui| {
                 for i in row * 3..row * 3 + 3 {
                     let name = if i == 4 { "result" } else { "neighbour" };
-                    let cell = self.views.made(ui, Slot::Result, i, LARGE, name);
+                    let cell = self.views.made(ui, Slot::Result, i, side, name);
                     if i == 4 {
                         let stroke = egui::Stroke::new(2.0, ui.visuals().selection.bg_fill);
                         ui.painter().rect_stroke(cell.rect, 0.0, stroke, egui::StrokeKind::Inside);
@@ -176,7 +180,7 @@ impl Explorer {
         }
     }
 
-    fn in_pixels(&mut self, ui: &mut Ui) {
+    fn in_pixels(&mut self, ui: &mut Ui, side: f32) {
         ui.strong("The same with pixels").on_hover_text("What averaging pictures gives without a latent space");
         let exemplars = self.views.settled(Slot::Exemplars).map(|shown| shown.pictures.clone());
         if let (Some(sum), Some(exemplars)) = (&self.plans.sum, exemplars) {
@@ -189,11 +193,11 @@ impl Explorer {
             }
         }
         let texture = self.arithmetic.pixels.as_ref().and_then(|(_, _, texture)| texture.as_ref());
-        let image = texture.map(|texture| egui::Image::new((texture.id(), Vec2::splat(LARGE))));
+        let image = texture.map(|texture| egui::Image::new((texture.id(), Vec2::splat(side))));
         ui.horizontal(|ui| {
             // Beneath the result, as in the paper's figure.
-            ui.add_space(LARGE);
-            place(ui, image, LARGE, "pixel arithmetic", egui::Sense::hover());
+            ui.add_space(side);
+            place(ui, image, side, "pixel arithmetic", egui::Sense::hover());
         });
     }
 

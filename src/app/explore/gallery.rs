@@ -2,14 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use egui::{Key, Rect, Sense, TextureHandle, Vec2, pos2};
+use egui::{Key, Rect, Sense, Vec2, pos2};
 
 use super::drag::Carried;
 use super::tool::GO_TO;
 use super::views::place;
 use super::worker::{CHUNK, COLUMNS, Request, Worker};
-use crate::app::texture::upload;
-use crate::image::Picture;
+use crate::app::texture::{Sheet, Texture};
 use crate::latent::session::Point;
 use crate::latent::{numbered, vector};
 use crate::model::ModelConfig;
@@ -31,7 +30,7 @@ pub(super) struct Gallery {
     cell: f32,
     width: f32,
     seed: u64,
-    sheets: BTreeMap<u64, TextureHandle>,
+    sheets: BTreeMap<u64, Texture>,
     asked: Vec<u64>,
     /// Chunks drawn by a model that has learnt since.
     stale: BTreeSet<u64>,
@@ -101,10 +100,10 @@ impl Gallery {
         self.stale = self.sheets.keys().copied().collect();
     }
 
-    pub fn take(&mut self, ctx: &egui::Context, seed: u64, chunk: u64, sheet: &Picture) {
+    pub fn take(&mut self, ctx: &egui::Context, seed: u64, chunk: u64, sheet: Sheet) {
         if seed == self.seed {
             self.asked.retain(|&asked| asked != chunk);
-            self.sheets.insert(chunk, upload(ctx, &format!("samples {chunk}"), sheet));
+            self.sheets.insert(chunk, Texture::new(ctx, &format!("samples {chunk}"), sheet));
         }
     }
 
@@ -121,7 +120,8 @@ impl Gallery {
             if ui.ctx().input_mut(|input| input.consume_shortcut(&GO_TO)) {
                 field.request_focus();
             }
-            if field.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter)) {
+            // Taken from the gallery, to which it would mean this very sample.
+            if field.lost_focus() && ui.input_mut(|input| input.consume_key(egui::Modifiers::NONE, Key::Enter)) {
                 self.go_to_typed();
             }
             field.on_hover_text(format!("A sample's number, then Enter ({})", ui.ctx().format_shortcut(&GO_TO)));

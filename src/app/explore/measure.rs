@@ -44,7 +44,7 @@ pub struct Latency {
 /// # Errors
 /// [`LatencyError`] when the worker fails or is silent.
 pub fn latency(model: &Model, device: &Device, ones: usize, galleries: usize) -> Result<Latency, LatencyError> {
-    let worker = Worker::start(device.clone(), &egui::Context::default());
+    let worker = Worker::start(device.clone(), None, &egui::Context::default());
     let config = model.config();
     worker.send(Request::Follow("measured".into(), Arc::new(model.to_file()?)));
     answers(&worker, 1, |reply| matches!(reply, Reply::Followed { .. }))?;

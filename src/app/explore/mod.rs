@@ -27,6 +27,7 @@ use std::sync::Arc;
 use egui::Ui;
 
 use super::Start;
+use super::atlas::Atlas;
 use super::inside::{Inside, Part};
 use crate::device::Compute;
 use crate::latent::session::{Point, Session};
@@ -76,8 +77,9 @@ pub(super) struct Explorer {
 }
 
 impl Explorer {
-    pub fn new(compute: &Compute, start: &Start, ctx: &egui::Context) -> Self {
-        let worker = Worker::start(compute.device.clone(), ctx);
+    /// `atlas` is there where the window draws with the device that computes.
+    pub fn new(compute: &Compute, start: &Start, atlas: Option<Atlas>, ctx: &egui::Context) -> Self {
+        let worker = Worker::start(compute.device.clone(), atlas, ctx);
         let model = start.model.clone().or_else(|| bundled().next().map(PathBuf::from)).unwrap_or_default();
         worker.send(Request::Open(model.clone(), None));
         let files = Files::new(ctx, start.kept.clone(), start.exports.clone());
@@ -163,7 +165,7 @@ impl Explorer {
                 opened @ Reply::Opened { .. } => self.on_opened(opened),
                 Reply::NotOpened(error) => self.not_opened(error),
                 Reply::Followed { path, config, provenance } => self.followed(path, config, provenance),
-                Reply::Drawn { seed, chunk, sheet } => self.gallery.take(ctx, seed, chunk, &sheet),
+                Reply::Drawn { seed, chunk, sheet } => self.gallery.take(ctx, seed, chunk, sheet),
                 Reply::Rendered { slot, z, pictures } => self.views.take(ctx, slot, z, pictures),
                 Reply::Found { method, directions } => self.directions.take(method, directions),
                 Reply::Projecting(search) => self.photo.take(ctx, search),

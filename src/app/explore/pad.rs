@@ -100,8 +100,10 @@ impl Explorer {
             ui.separator();
             if self.session.axes.is_some() {
                 self.corner(ui, 0, "Around");
-                self.axis(ui, 0, "across");
-                self.axis(ui, 1, "down");
+                ui.horizontal(|ui| {
+                    self.axis(ui, 0, "across");
+                    self.axis(ui, 1, "down");
+                });
             } else {
                 for (i, name) in ["A", "B", "C"].into_iter().enumerate() {
                     self.corner(ui, i, name);

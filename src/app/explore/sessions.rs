@@ -124,7 +124,8 @@ impl Explorer {
             } else {
                 undoable = false;
             }
-            self.session = *session;
+            // Its model may have been named from where the file lies.
+            self.session = Session { model: path.clone(), ..*session };
             self.file = file;
         } else if self.model.is_none() {
             undoable = false;

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use burn::tensor::Device;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
+use crate::app::atlas::Atlas;
+use crate::app::texture::Sheet;
 use crate::data;
 use crate::image::{Picture, grid};
 use crate::latent;
@@ -108,7 +110,7 @@ pub(super) enum Reply {
     Drawn {
         seed: u64,
         chunk: u64,
-        sheet: Picture,
+        sheet: Sheet,
     },
     Rendered {
         slot: Slot,
@@ -141,7 +143,7 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub fn start(device: Device, ctx: &egui::Context) -> Self {
+    pub fn start(device: Device, atlas: Option<Atlas>, ctx: &egui::Context) -> Self {
         let (requests, inbox) = unbounded();
         let (outbox, replies) = unbounded();
         let ctx = ctx.clone();
@@ -153,6 +155,7 @@ impl Worker {
             };
             Desk {
                 device,
+                atlas,
                 model: None,
                 encoder: None,
                 gallery: Vec::new(),
@@ -206,6 +209,8 @@ enum Photo {
 /// What the thread has to do.
 struct Desk {
     device: Device,
+    /// Where the window draws with the device that computes.
+    atlas: Option<Atlas>,
     model: Option<Model>,
     encoder: Option<Encoder>,
     gallery: Vec<Job<(u64, u64)>>,
@@ -360,9 +365,15 @@ impl Desk {
                 self.slots.push(job);
             }
         } else if let Some(mut job) = self.gallery.pop() {
-            if job.go_on(model, &self.device)? {
-                let (seed, chunk) = job.what;
-                reply(Reply::Drawn { seed, chunk, sheet: grid(&job.drawn, COLUMNS, 0) });
+            let ((seed, chunk), config) = (job.what, model.config());
+            let shown = self.atlas.as_ref().and_then(|atlas| {
+                let z = latent::tensor(&job.z, &self.device);
+                atlas.show(model.generator.sample(z, config.sampling), COLUMNS)
+            });
+            if let Some(painted) = shown {
+                reply(Reply::Drawn { seed, chunk, sheet: Sheet::Card(painted) });
+            } else if job.go_on(model, &self.device)? {
+                reply(Reply::Drawn { seed, chunk, sheet: Sheet::Memory(grid(&job.drawn, COLUMNS, 0)) });
             } else {
                 self.gallery.push(job);
             }

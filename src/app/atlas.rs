@@ -1,0 +1,210 @@
+//! Pictures from tensor to texture on the graphics card: what was computed there is shown from there, and never read back.
+
+use std::sync::Arc;
+
+use burn::tensor::Tensor;
+use burn_wgpu::{AutoCompiler, CubeBackend, CubeTensor, Wgpu};
+use cubecl_wgpu::WgpuServer;
+use egui::TextureId;
+use egui::mutex::RwLock;
+use egui_wgpu::{RenderState, Renderer};
+use wgpu::util::DeviceExt;
+
+/// Side of a workgroup, as the shader has it.
+const GROUP: u32 = 8;
+
+/// Draws what a generator drew into textures. The device and queue are those that computed it, so that the card does one
+/// after the other.
+pub(super) struct Atlas {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    pipeline: wgpu::ComputePipeline,
+    renderer: Arc<RwLock<Renderer>>,
+}
+
+/// A texture that the window shows and that was never in memory.
+pub(super) struct Painted {
+    id: TextureId,
+    renderer: Arc<RwLock<Renderer>>,
+}
+
+impl Painted {
+    pub fn id(&self) -> TextureId {
+        self.id
+    }
+}
+
+impl Drop for Painted {
+    fn drop(&mut self) {
+        self.renderer.write().free_texture(&self.id);
+    }
+}
+
+impl Atlas {
+    /// For a window that draws with the device that computes.
+    pub fn new(window: &RenderState) -> Self {
+        let (device, queue) = (window.device.clone(), window.queue.clone());
+        let module = device.create_shader_module(wgpu::include_wgsl!("../../shaders/atlas.wgsl"));
+        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some("atlas"),
+            layout: None,
+            module: &module,
+            entry_point: Some("paint"),
+            compilation_options: Default::default(),
+            cache: None,
+        });
+        Self { device, queue, pipeline, renderer: window.renderer.clone() }
+    }
+
+    /// Pictures `[count, channels, side, side]` in [-1, 1] as a texture, in rows of `columns`; nothing where they do not
+    /// live on this card.
+    pub fn show(&self, pictures: Tensor<4>, columns: usize) -> Option<Painted> {
+        let view = self.paint(pictures, columns)?.create_view(&Default::default());
+        // Enlarged pixels stay pixels, as those that are uploaded.
+        let sampler = wgpu::SamplerDescriptor { min_filter: wgpu::FilterMode::Linear, ..Default::default() };
+        let mut renderer = self.renderer.write();
+        let id = renderer.register_native_texture_with_sampler_options(&self.device, &view, sampler);
+        drop(renderer);
+        Some(Painted { id, renderer: self.renderer.clone() })
+    }
+
+    fn paint(&self, pictures: Tensor<4>, columns: usize) -> Option<wgpu::Texture> {
+        let [count, channels, side, _] = pictures.dims();
+        let columns = columns.min(count);
+        let fused = pictures.try_into_primitive::<Wgpu>().ok()?;
+        let CubeTensor { client, handle, meta, .. } = fused.client.clone().resolve_tensor_float::<CubeBackend>(fused);
+        // What was computed must be on its way to the card before what reads it.
+        client.flush().ok()?;
+        let resource = client.get_resource::<WgpuServer<AutoCompiler>>(handle).ok()?;
+        let strides: &[usize] = meta.strides();
+        let numbers = [count, channels, side, columns].into_iter().chain(strides.iter().copied());
+        let sheet: Vec<u8> = numbers.flat_map(|number| (number as u32).to_le_bytes()).collect();
+        let sheet = self.device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
+            label: Some("atlas"),
+            contents: &sheet,
+            usage: wgpu::BufferUsages::UNIFORM,
+        });
+        let (width, height) = ((columns * side) as u32, (count.div_ceil(columns) * side) as u32);
+        let texture = self.device.create_texture(&wgpu::TextureDescriptor {
+            label: Some("atlas"),
+            size: wgpu::Extent3d { width, height, depth_or_array_layers: 1 },
+            mip_level_count: 1,
+            sample_count: 1,
+            dimension: wgpu::TextureDimension::D2,
+            format: wgpu::TextureFormat::Rgba8Unorm,
+            usage: wgpu::TextureUsages::STORAGE_BINDING
+                | wgpu::TextureUsages::TEXTURE_BINDING
+                | wgpu::TextureUsages::COPY_SRC,
+            view_formats: &[],
+        });
+        let view = texture.create_view(&Default::default());
+        let bindings = self.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some("atlas"),
+            layout: &self.pipeline.get_bind_group_layout(0),
+            entries: &[
+                wgpu::BindGroupEntry { binding: 0, resource: resource.resource().as_wgpu_bind_resource() },
+                wgpu::BindGroupEntry { binding: 1, resource: sheet.as_entire_binding() },
+                wgpu::BindGroupEntry { binding: 2, resource: wgpu::BindingResource::TextureView(&view) },
+            ],
+        });
+        let mut encoder = self.device.create_command_encoder(&Default::default());
+        let mut pass = encoder.begin_compute_pass(&Default::default());
+        pass.set_pipeline(&self.pipeline);
+        pass.set_bind_group(0, &bindings, &[]);
+        pass.dispatch_workgroups(width.div_ceil(GROUP), height.div_ceil(GROUP), 1);
+        drop(pass);
+        self.queue.submit([encoder.finish()]);
+        Some(texture)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::wgpu::WgpuSetup;
+    use burn::tensor::{Device, TensorData};
+    use egui_wgpu::RendererOptions;
+
+    use super::*;
+    use crate::device::Compute;
+    use crate::image::{Picture, grid};
+
+    /// The texture's pixels as RGB.
+    fn read(setup: &WgpuSetup, texture: &wgpu::Texture) -> Vec<u8> {
+        let (width, height) = (texture.width(), texture.height());
+        let row = (width * 4).next_multiple_of(wgpu::COPY_BYTES_PER_ROW_ALIGNMENT);
+        let buffer = setup.device.create_buffer(&wgpu::BufferDescriptor {
+            label: None,
+            size: u64::from(row * height),
+            usage: wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ,
+            mapped_at_creation: false,
+        });
+        let mut encoder = setup.device.create_command_encoder(&Default::default());
+        encoder.copy_texture_to_buffer(
+            texture.as_image_copy(),
+            wgpu::TexelCopyBufferInfo {
+                buffer: &buffer,
+                layout: wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(row), rows_per_image: None },
+            },
+            texture.size(),
+        );
+        setup.queue.submit([encoder.finish()]);
+        buffer.map_async(wgpu::MapMode::Read, .., |mapped| mapped.unwrap());
+        setup.device.poll(wgpu::PollType::wait_indefinitely()).unwrap();
+        let bytes = buffer.get_mapped_range(..).unwrap();
+        let rows = bytes.chunks_exact(row as usize).map(|line| &line[..width as usize * 4]);
+        rows.flatten().copied().collect::<Vec<u8>>().chunks_exact(4).flat_map(|p| [p[0], p[1], p[2]]).collect()
+    }
+
+    #[test]
+    fn a_texture_from_the_card_is_the_picture_that_is_read_back() {
+        let software = Compute::software().expect("a software Vulkan driver, as the README names it");
+        let setup = software.wgpu.as_ref().unwrap();
+        let renderer = Renderer::new(&setup.device, wgpu::TextureFormat::Rgba8Unorm, RendererOptions::default());
+        let atlas = Atlas::new(&RenderState {
+            adapter: setup.adapter.clone(),
+            available_adapters: Vec::new(),
+            instance: setup.instance.clone(),
+            device: setup.device.clone(),
+            queue: setup.queue.clone(),
+            target_format: wgpu::TextureFormat::Rgba8Unorm,
+            renderer: Arc::new(RwLock::new(renderer)),
+        });
+        for (count, channels) in [(1, 3), (5, 1), (7, 3)] {
+            let side = 12;
+            let size = count * channels * side * side;
+            let values: Vec<f32> = (0..size).map(|i| (i * 7919 % 2003) as f32 / 900.0 - 1.1).collect();
+            let one = channels * side * side;
+            let pictures: Vec<_> = values.chunks(one).map(|v| Picture::from_chw(v, channels, side, side)).collect();
+            let data = TensorData::new(values, [count, channels, side, side]);
+            let tensor = Tensor::<4>::from_data(data.clone(), &software.device);
+            let expected = grid(&pictures, 4, 0).to_rgb();
+            let black = |rgb: Vec<u8>| -> Vec<u8> {
+                // Places without a picture are white on a sheet and empty in a texture: neither is shown.
+                let columns = count.min(4);
+                let shown =
+                    |i: usize| (i / 3 / (columns * side) / side) * columns + i / 3 % (columns * side) / side < count;
+                rgb.into_iter().enumerate().map(|(i, byte)| if shown(i) { byte } else { 0 }).collect()
+            };
+            // Also where the numbers lie in another order than they are counted.
+            let turned = tensor.clone().permute([0, 2, 3, 1]).add_scalar(0.0).permute([0, 3, 1, 2]);
+            for tensor in [tensor, turned] {
+                let shown = atlas.show(tensor.clone(), 4).expect("the tensor is on this card");
+                assert!(atlas.renderer.read().texture(&shown.id()).is_some());
+                let id = shown.id();
+                drop(shown);
+                assert!(atlas.renderer.read().texture(&id).is_none(), "what is no longer shown is freed");
+                let texture = atlas.paint(tensor, 4).expect("the tensor is on this card");
+                // Half-way between two bytes a card may round the other way.
+                let found = black(read(setup, &texture));
+                let off: Vec<u8> = found.iter().zip(black(expected.clone())).map(|(a, b)| a.abs_diff(b)).collect();
+                let (most, differing) = (off.iter().max(), off.iter().filter(|&&off| off > 0).count());
+                assert!(
+                    most <= Some(&1) && differing * 100 <= off.len(),
+                    "{count}: {most:?} {differing}/{}",
+                    off.len()
+                );
+            }
+            assert!(atlas.paint(Tensor::from_data(data, &Device::flex()), 4).is_none());
+        }
+    }
+}
