@@ -256,7 +256,7 @@ fn a_box_is_drawn_and_proposed_boxes_are_forgotten_and_kept_as_a_set() {
     harness.get_by_label("Propose boxes").click();
     until(&mut harness, "the fit", |h| h.query_by_label_contains("held-out AUC").is_some());
     until(&mut harness, "the samples without", |h| h.query_by_label("without the chosen filters 0").is_some());
-    until(&mut harness, "what is removed", |h| h.query_by_label_contains("% of the object removed").is_some());
+    until(&mut harness, "what is removed", |h| h.query_by_label_contains("% removed; ").is_some());
     harness.get_by_label("Keep as a set").click();
     until(&mut harness, "the set", |h| h.query_by_label_contains("no window (").is_some());
 }

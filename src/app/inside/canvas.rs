@@ -23,6 +23,8 @@ enum Hold {
 pub(super) struct Canvas {
     chosen: Option<usize>,
     hold: Option<Hold>,
+    /// Where the brush was in the frame before, while it paints.
+    brush: Option<Pos2>,
 }
 
 /// From points on the screen to pixels of the picture.
@@ -142,10 +144,17 @@ impl Canvas {
     ) {
         let (scale, response) = place(ui, image, side, size);
         let (paints, wipes) = ui.input(|input| (input.pointer.primary_down(), input.pointer.secondary_down()));
-        if let Some(at) = response.interact_pointer_pos().filter(|_| paints || wipes) {
+        let brush = response.interact_pointer_pos().filter(|_| paints || wipes);
+        if let Some(at) = brush {
             let area = area.get_or_insert_with(|| Area::none(size));
-            area.paint(scale.pixel(at), radius, paints);
+            // A quick stroke leaves no gaps.
+            let from = self.brush.unwrap_or(at);
+            let steps = (from.distance(at) / scale.zoom / (0.5 * radius)).ceil().max(1.0);
+            for step in 1..=steps as usize {
+                area.paint(scale.pixel(from.lerp(at, step as f32 / steps)), radius, paints);
+            }
         }
+        self.brush = brush;
         if let Some(area) = area {
             for (i, _) in area.pixels().iter().enumerate().filter(|(_, inside)| **inside) {
                 let (x, y) = ((i % area.side()) as u32, (i / area.side()) as u32);

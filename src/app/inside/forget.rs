@@ -176,8 +176,11 @@ impl Forget {
         };
         let side = (ui.available_height() * 0.5).clamp(192.0, 384.0);
         let image = atlas.image(self.at as usize, side);
+        if self.radius == 0.0 {
+            self.radius = opened.config.size as f32 / 10.0;
+        }
         if self.paints {
-            self.canvas.paint(ui, image, side, opened.config.size, self.radius.max(1.0), &mut forget.area);
+            self.canvas.paint(ui, image, side, opened.config.size, self.radius, &mut forget.area);
         } else {
             let mut boxes = all.boxes.get(&self.at).cloned().unwrap_or_default();
             if self.canvas.boxes(ui, image, side, opened.config.size, &mut boxes) {
@@ -210,7 +213,6 @@ impl Forget {
         if self.paints {
             ui.horizontal_wrapped(|ui| {
                 ui.label("Brush");
-                self.radius = self.radius.max(1.0);
                 ui.add(egui::Slider::new(&mut self.radius, 1.0..=opened.config.size as f32 / 4.0).show_value(false));
                 let everywhere = ui.add_enabled(forget.area.is_some(), egui::Button::new("Everywhere again"));
                 if everywhere.on_hover_text("As in the paper").clicked() {
@@ -397,6 +399,17 @@ impl Forget {
             self.compared = Some(comparison.clone());
             self.results.forget_effects();
             inspector.ask(Ask::Compare(Box::new(comparison.clone())));
+        }
+        let of = |comparison: &Comparison| {
+            let ablation = &comparison.ablations[0];
+            let gain = ablation.gains.values().next().copied();
+            (comparison.boxes.clone(), ablation.layer, ablation.area.clone(), gain)
+        };
+        if self.curved.as_ref().is_some_and(|curved| of(curved) != of(&comparison)) {
+            // The curve was of other boxes, another layer, or another place.
+            self.curved = None;
+            self.results.curve.clear();
+            inspector.ask(Ask::Stop);
         }
         let found = found.clone();
         ui.horizontal_wrapped(|ui| {

@@ -97,8 +97,9 @@ impl Results {
         ui.horizontal(|ui| {
             for (title, value) in value {
                 let legend = Legend::default().position(Corner::LeftTop);
-                let plot = Plot::new(title).width(width).height(170.0).include_y(0.0).legend(legend);
+                let plot = Plot::new(title).width(width).height(190.0).include_y(0.0).legend(legend);
                 let plot = plot.allow_scroll(false).x_axis_label("filters dropped").y_axis_label(title);
+                let plot = if removes && title.starts_with("object") { plot.include_y(100.0) } else { plot };
                 plot.show(ui, |plot| {
                     for (i, name) in names.into_iter().enumerate() {
                         let point = |dose: &Dose| [dose.dropped as f64, f64::from(value(of(dose, i)))];
@@ -113,7 +114,6 @@ impl Results {
 }
 
 fn told(effect: &Effect) -> String {
-    let removed =
-        effect.removed.map_or_else(String::new, |share| format!("{:.0} % of the object removed; ", 100.0 * share));
-    format!("{removed}change {:.1} % in its boxes, {:.1} % elsewhere", 100.0 * effect.inside, 100.0 * effect.outside)
+    let removed = effect.removed.map_or_else(String::new, |share| format!("{:.0} % removed; ", 100.0 * share));
+    format!("{removed}{:.1} % change in boxes, {:.1} % elsewhere", 100.0 * effect.inside, 100.0 * effect.outside)
 }
