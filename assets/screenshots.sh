@@ -19,29 +19,35 @@ cd "$work"
 "$program" &
 window=$!
 shot() { import -window root "$out/$1.png"; }
-click() { xdotool mousemove "$1" "$2" click 1; sleep 1; xdotool mousemove 1000 795; sleep 1; }
-# No window manager gives the keyboard's focus here, so the theme's button is used and not its shortcut.
-theme() { click $((${size%x*} - 51)) 16; }
+aside() { xdotool mousemove 1000 795; sleep "${1:-1}"; }
+click() { xdotool mousemove "$1" "$2" click 1; sleep 1; aside; }
+theme() { xdotool key ctrl+t; sleep 1; }
 sleep 5
 id=$(xdotool search --onlyvisible --name zscape | head -1)
 xdotool windowsize "$id" "${size%x*}" "${size#*x}" windowmove "$id" 0 0
-sleep 3
+sleep 1
+# No window manager gives the keyboard's focus here.
+xdotool windowfocus "$id"
+aside 2
 shot explore-dark
-at() { xdotool mousemove "$1" "$2" click 1; sleep 0.8; }
-at 548 54 # faces
-sleep 3
-at 110 54 # arithmetic
-for y in 160 240 320; do for x in 60 140 220; do at $x $y; done; done
-xdotool mousemove 1000 795
+xdotool key 8 # forget windows
+sleep 1
+click 255 138 # propose boxes
+sleep 12
+shot forget-dark
+click 761 55 # faces
+xdotool key 2 # arithmetic
 sleep 2
+for y in 228 328 428; do for x in 54 157 260; do xdotool mousemove $x $y click 1; sleep 0.8; done; done
+aside 2
 shot arithmetic-dark
-at 179 54 # walk
-at 506 115 # the paper's nine
+xdotool key 3 # walk
+sleep 1
+click 500 138 # the paper's nine
 sleep 4
 shot walk-dark
-at 246 54 # directions
-sleep 3
-at 520 360
+xdotool key 4 # directions
+sleep 4
 theme
 shot directions-light
 theme
