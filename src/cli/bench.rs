@@ -110,7 +110,7 @@ impl Bench {
         let device = compute.name.clone();
         let frames = app::measure(compute, began, train_for, &run.path().join("run"))?;
         let Some(first) = frames.first_picture else { bail!("the window was closed before it showed a picture") };
-        if frames.work.is_empty() {
+        if frames.work.is_empty() || frames.intervals.is_empty() {
             bail!("the window was closed before it trained");
         }
         let (work, intervals) = (sorted(&frames.work), sorted(&frames.intervals));
