@@ -20,7 +20,7 @@ use crate::dissect::segment::Finder;
 use crate::image::{Picture, Rectangle};
 use crate::latent::boxes::Boxes;
 use crate::latent::{self, numbered};
-use crate::model::{Ablation, Discriminator, Generator, Model, ModelConfig, Rule, Statistics, TensorFile};
+use crate::model::{Ablation, Generator, Model, ModelConfig, Rule, Statistics, TensorFile};
 
 /// Samples that a map's top samples are looked for among, and how many are told.
 const LOOKED_AT: u64 = 256;
@@ -404,7 +404,7 @@ impl Desk {
         let generator = model.generator.under(&subject.ablations);
         let (config, z) = (model.config(), company(model.config(), subject));
         let all = samples(config, subject.seed, 0..LOOKED_AT);
-        let drawn_all = || latent::pictures(&generator, &all, &self.device);
+        let pictures = latent::pictures(&generator, &all, &self.device)?;
         let (maps, picture) = layers::of_generator(&generator, &z, &self.device)?;
         let (layer, strengths, drawn) = match (place.network, &model.discriminator) {
             (Network::Generator, _) => {
@@ -417,10 +417,10 @@ impl Desk {
                 (layer, peaks(&generator, &all, place.layer, &self.device)?, drawn)
             }
             (Network::Discriminator, Some(discriminator)) => {
-                let pictures = self.pictures(&generator, &z, subject.statistics)?;
-                let judged = layers::of_discriminator(discriminator, &pictures, subject.statistics, &self.device)?;
+                let seen = self.pictures(&generator, &z, subject.statistics)?;
+                let judged = layers::of_discriminator(discriminator, &seen, subject.statistics, &self.device)?;
                 let layer = judged.0.into_iter().nth(place.layer);
-                let strengths = self.judged(discriminator, &drawn_all()?, place.layer, subject.statistics)?;
+                let strengths = judged_peaks(discriminator, &pictures, place.layer, subject.statistics, &self.device)?;
                 (layer, strengths, Vec::new())
             }
             (Network::Discriminator, None) => return Ok(()),
@@ -428,21 +428,10 @@ impl Desk {
         let Some(layer) = layer.filter(|layer| place.map < layer.maps.len()) else { return Ok(()) };
         let mut order: Vec<usize> = (0..strengths.len()).collect();
         order.sort_by(|&a, &b| strengths[b][place.map].total_cmp(&strengths[a][place.map]));
-        let pictures = drawn_all()?;
         let top = |&i: &usize| (i as u64, strengths[i][place.map], pictures[i].clone());
         let tops = order.iter().take(TOPS).map(top).collect();
         tell(Told::Focus { place, lit: lit(&picture, &layer.maps[place.map], layer.side), tops, drawn });
         Ok(())
-    }
-
-    fn judged(
-        &self,
-        discriminator: &Discriminator,
-        pictures: &[Picture],
-        layer: usize,
-        statistics: Statistics,
-    ) -> Result<Vec<Vec<f32>>, latent::DrawError> {
-        judged_peaks(discriminator, pictures, layer, statistics, &self.device)
     }
 }
 
