@@ -1,6 +1,6 @@
 //! Pictures as textures.
 
-use egui::{ColorImage, Context, TextureHandle, TextureId, TextureOptions};
+use egui::{ColorImage, Context, Image, Rect, TextureHandle, TextureId, TextureOptions, Vec2, pos2};
 
 use super::atlas::Painted;
 use crate::image::Picture;
@@ -34,6 +34,16 @@ impl Texture {
             Self::Painted(painted) => painted.id(),
         }
     }
+}
+
+/// Picture `i` of `count` that lie on a texture in rows of `columns` at most, at `side` points.
+pub(super) fn tile(texture: TextureId, i: usize, count: usize, columns: usize, side: f32) -> Image<'static> {
+    let columns = columns.min(count).max(1);
+    let rows = count.div_ceil(columns).max(1);
+    let (x, y) = ((i % columns) as f32, (i / columns) as f32);
+    let (w, h) = (1.0 / columns as f32, 1.0 / rows as f32);
+    let uv = Rect::from_min_max(pos2(x * w, y * h), pos2((x + 1.0) * w, (y + 1.0) * h));
+    Image::new((texture, Vec2::splat(side))).uv(uv)
 }
 
 /// Uploads a picture.

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use egui::{Key, Rect, Sense, Vec2, pos2};
+use egui::{Key, Rect, Sense, Vec2};
 
 use super::drag::Carried;
 use super::tool::GO_TO;
 use super::views::place;
 use super::worker::{CHUNK, COLUMNS, Request, Worker};
-use crate::app::texture::{Sheet, Texture};
+use crate::app::texture::{Sheet, Texture, tile};
 use crate::latent::session::Point;
 use crate::latent::{numbered, vector};
 use crate::model::ModelConfig;
@@ -305,10 +305,7 @@ impl Gallery {
     fn image(&self, number: u64, side: f32) -> Option<egui::Image<'static>> {
         let sheet = self.sheets.get(&(number / CHUNK))?;
         let at = (number % CHUNK) as usize;
-        let (x, y) = ((at % COLUMNS) as f32, (at / COLUMNS) as f32);
-        let (step, rows) = (1.0 / COLUMNS as f32, CHUNK as f32 / COLUMNS as f32);
-        let uv = Rect::from_min_max(pos2(x * step, y / rows), pos2((x + 1.0) * step, (y + 1.0) / rows));
-        Some(egui::Image::new((sheet.id(), Vec2::splat(side))).uv(uv))
+        Some(tile(sheet.id(), at, CHUNK as usize, COLUMNS, side))
     }
 
     fn ask(&mut self, worker: &Worker, chunk: u64) {

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use egui::{Rect, Response, Sense, TextureHandle, Ui, Vec2, pos2};
+use egui::{Response, Sense, TextureHandle, Ui, Vec2};
 
 use super::drag::{Carried, Home};
 use super::worker::{Request, Slot, Worker, Zs};
-use crate::app::texture::{replace, upload};
+use crate::app::texture::{replace, tile, upload};
 use crate::image::{Picture, grid};
 use crate::latent::session::Point;
 
@@ -25,12 +25,7 @@ pub(super) struct Shown {
 impl Shown {
     /// Picture `i` at `side` points, if there is one.
     fn image(&self, i: usize, side: f32) -> egui::Image<'static> {
-        let columns = COLUMNS.min(self.pictures.len()).max(1);
-        let rows = self.pictures.len().div_ceil(columns).max(1);
-        let (x, y) = ((i % columns) as f32, (i / columns) as f32);
-        let (w, h) = (1.0 / columns as f32, 1.0 / rows as f32);
-        let uv = Rect::from_min_max(pos2(x * w, y * h), pos2((x + 1.0) * w, (y + 1.0) * h));
-        egui::Image::new((self.texture.id(), Vec2::splat(side))).uv(uv)
+        tile(self.texture.id(), i, self.pictures.len(), COLUMNS, side)
     }
 }
 

@@ -1,8 +1,8 @@
 //! Many pictures of one size on one texture.
 
-use egui::{Rect, Sense, TextureHandle, Ui, Vec2, pos2};
+use egui::{Sense, TextureHandle, Ui, Vec2};
 
-use crate::app::texture::upload;
+use crate::app::texture::{tile, upload};
 use crate::image::{Picture, grid};
 
 /// Columns of the texture.
@@ -20,12 +20,7 @@ impl Atlas {
 
     /// Picture `i` at `side` points.
     pub fn image(&self, i: usize, side: f32) -> egui::Image<'static> {
-        let columns = COLUMNS.min(self.pictures.len()).max(1);
-        let rows = self.pictures.len().div_ceil(columns).max(1);
-        let (w, h) = (1.0 / columns as f32, 1.0 / rows as f32);
-        let (x, y) = ((i % columns) as f32 * w, (i / columns) as f32 * h);
-        let uv = Rect::from_min_max(pos2(x, y), pos2(x + w, y + h));
-        egui::Image::new((self.texture.id(), Vec2::splat(side))).uv(uv)
+        tile(self.texture.id(), i, self.pictures.len(), COLUMNS, side)
     }
 
     /// Rows of `columns` pictures, `side` points each, close together.
