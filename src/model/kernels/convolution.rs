@@ -1,8 +1,9 @@
 //! Strided and fractionally-strided convolutions on the CPU, channels last, without im2col.
 //!
-//! All three are matrix products whose rows are gathered by pointer: a tile of a few positions by a few vectors of output
-//! maps stays in registers while the kernel's taps go by. A fractionally-strided convolution is four small stride-1 ones,
-//! one for each parity of the output's row and column, so no multiplication by an inserted zero is ever made.
+//! Both, and the gradient of their weights ([`super::gradient`]), are matrix products whose rows are gathered by pointer: a
+//! tile of a few positions by a few vectors of output maps stays in registers while the kernel's taps go by. A
+//! fractionally-strided convolution is four small stride-1 ones, one for each parity of the output's row and column, so no
+//! multiplication by an inserted zero is ever made.
 //!
 //! Each sum is made by one thread in one order, so results do not depend on the number of threads.
 
@@ -15,8 +16,6 @@ use rayon::prelude::*;
 const DEPTH: usize = 192;
 /// Positions one task takes.
 const ROWS: usize = 192;
-/// Positions of the weight gradient whose gathered values stay in the first-level cache.
-const BLOCK: usize = 192;
 
 /// What a convolution joins: a small map `[batch, height, width, small]` and a large one
 /// `[batch, 2 height, 2 width, large]`, both channels last, by weights `[small, large, kernel, kernel]`.
@@ -37,15 +36,15 @@ pub struct Shape {
 }
 
 impl Shape {
-    fn positions(&self) -> usize {
+    pub(super) fn positions(&self) -> usize {
         self.batch * self.height * self.width
     }
 
-    fn padding(&self) -> isize {
+    pub(super) fn padding(&self) -> isize {
         if self.kernel == 5 { 2 } else { 1 }
     }
 
-    fn taps(&self) -> usize {
+    pub(super) fn taps(&self) -> usize {
         self.kernel * self.kernel
     }
 
@@ -63,11 +62,23 @@ impl Shape {
     pub fn weights_len(&self) -> usize {
         self.small * self.large * self.taps()
     }
+
+    /// The small map's positions, reading from the small map.
+    fn over_small(&self) -> Grid {
+        let Self { batch, height, width, small, .. } = *self;
+        Grid { batch, height, width, step: 1, rows: height, columns: width, maps: small }
+    }
+
+    /// The small map's positions, reading from the large map.
+    pub(super) fn over_large(&self) -> Grid {
+        let Self { batch, height, width, large, .. } = *self;
+        Grid { batch, height, width, step: 2, rows: 2 * height, columns: 2 * width, maps: large }
+    }
 }
 
 /// A grid of positions, and where the rows of the product come from and go to.
 #[derive(Clone, Copy)]
-struct Grid {
+pub(super) struct Grid {
     batch: usize,
     height: usize,
     width: usize,
@@ -79,17 +90,17 @@ struct Grid {
 }
 
 impl Grid {
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.batch * self.height * self.width
     }
 
     /// Picture, row and column of a position.
-    fn place(&self, position: usize) -> (usize, usize, usize) {
+    pub(super) fn place(&self, position: usize) -> (usize, usize, usize) {
         (position / (self.height * self.width), position / self.width % self.height, position % self.width)
     }
 
     /// Where the input of a tap lies for a position, unless it is padding.
-    fn input(&self, (picture, row, column): (usize, usize, usize), tap: (isize, isize)) -> Option<usize> {
+    pub(super) fn input(&self, (picture, row, column): (usize, usize, usize), tap: (isize, isize)) -> Option<usize> {
         let row = (row * self.step).checked_add_signed(tap.0).filter(|&row| row < self.rows)?;
         let column = (column * self.step).checked_add_signed(tap.1).filter(|&column| column < self.columns)?;
         Some(((picture * self.rows + row) * self.columns + column) * self.maps)
@@ -351,16 +362,7 @@ pub fn pack_down(shape: Shape, weights: &[f32]) -> Vec<Part> {
 /// Strided convolution: the large map to the small one. `weights` are [`pack_down`]'s.
 pub fn down(shape: Shape, large: &[f32], weights: &[Part], small: &mut [f32]) {
     assert_eq!((large.len(), small.len()), (shape.large_len(), shape.small_len()));
-    let grid = Grid {
-        batch: shape.batch,
-        height: shape.height,
-        width: shape.width,
-        step: 2,
-        rows: 2 * shape.height,
-        columns: 2 * shape.width,
-        maps: shape.large,
-    };
-    Product { grid, input: large, parts: weights, scale: 1, maps: shape.small }.run(small);
+    Product { grid: shape.over_large(), input: large, parts: weights, scale: 1, maps: shape.small }.run(small);
 }
 
 /// The kernel's row (or column) that joins output parity `parity` with the input `offset` steps away, if there is one.
@@ -404,162 +406,12 @@ pub fn pack_up(shape: Shape, weights: &[f32]) -> Vec<Part> {
 /// Fractionally-strided convolution: the small map to the large one. `weights` are [`pack_up`]'s.
 pub fn up(shape: Shape, small: &[f32], weights: &[Part], large: &mut [f32]) {
     assert_eq!((large.len(), small.len()), (shape.large_len(), shape.small_len()));
-    let grid = Grid {
-        batch: shape.batch,
-        height: shape.height,
-        width: shape.width,
-        step: 1,
-        rows: shape.height,
-        columns: shape.width,
-        maps: shape.small,
-    };
-    Product { grid, input: small, parts: weights, scale: 2, maps: shape.large }.run(large);
-}
-
-/// Gradient of the weights of both: sums over all positions of small times large.
-pub fn weight_gradient(shape: Shape, small: &[f32], large: &[f32], gradient: &mut [f32]) {
-    assert_eq!((large.len(), gradient.len(), small.len()), (shape.large_len(), shape.weights_len(), shape.small_len()));
-    Arch::new().dispatch(WeightGradient { shape, small, large, gradient });
-}
-
-struct WeightGradient<'a> {
-    shape: Shape,
-    small: &'a [f32],
-    large: &'a [f32],
-    gradient: &'a mut [f32],
-}
-
-impl WithSimd for WeightGradient<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        if S::REGISTER_COUNT >= 32 {
-            self.run::<S, 12, 2>(simd);
-        } else {
-            self.run::<S, 6, 2>(simd);
-        }
-    }
-}
-
-impl WeightGradient<'_> {
-    #[inline(always)]
-    fn run<S: Simd, const R: usize, const V: usize>(self, _: S) {
-        let Self { shape, small, large, gradient } = self;
-        let lanes = V * S::F32_LANES;
-        let (taps, padding, maps) = (shape.taps(), shape.padding(), shape.large);
-        let positions = shape.positions();
-        let strips = shape.small.div_ceil(R);
-        // The small map, transposed in strips of `R` maps: `[strips][positions][R]`.
-        let mut packed = vec![0.0f32; strips * positions * R];
-        packed.par_chunks_mut(positions * R).enumerate().for_each(|(strip, packed)| {
-            let first = strip * R;
-            let used = R.min(shape.small - first);
-            for (to, from) in packed.chunks_exact_mut(R).zip(small.chunks_exact(shape.small)) {
-                to[..used].copy_from_slice(&from[first..first + used]);
-            }
-        });
-        let grid = Grid {
-            batch: shape.batch,
-            height: shape.height,
-            width: shape.width,
-            step: 2,
-            rows: 2 * shape.height,
-            columns: 2 * shape.width,
-            maps,
-        };
-        let offset = |tap: usize| ((tap / shape.kernel) as isize - padding, (tap % shape.kernel) as isize - padding);
-        // Columns of the product, in groups of at most `lanes` maps, each group tap by tap: `(tap, first map, count)`.
-        let mut panels: Vec<Vec<(usize, usize, usize)>> = Vec::new();
-        for group in (0..maps).step_by(lanes) {
-            let width = lanes.min(maps - group);
-            let per_panel = lanes / width;
-            for first in (0..taps).step_by(per_panel) {
-                panels.push((first..(first + per_panel).min(taps)).map(|tap| (tap, group, width)).collect());
-            }
-        }
-        let sums: Vec<Vec<f32>> = panels
-            .par_iter()
-            .map(|panel| {
-                let panel = Panel { runs: panel, packed: &packed, large, grid, strips, offset: &offset };
-                Arch::new().dispatch(panel)
-            })
-            .collect();
-        // Each map's taps lie together in the weights: written map by map, read panel by panel.
-        gradient.par_chunks_mut(maps * taps).enumerate().for_each(|(to, row)| {
-            for (runs, sums) in panels.iter().zip(&sums) {
-                let mut lane = 0;
-                for &(tap, first, count) in runs {
-                    for i in 0..count {
-                        row[(first + i) * taps + tap] = sums[to * lanes + lane + i];
-                    }
-                    lane += count;
-                }
-            }
-        });
-    }
-}
-
-struct Panel<'a, F> {
-    runs: &'a [(usize, usize, usize)],
-    packed: &'a [f32],
-    large: &'a [f32],
-    grid: Grid,
-    strips: usize,
-    offset: &'a F,
-}
-
-impl<F: Fn(usize) -> (isize, isize)> WithSimd for Panel<'_, F> {
-    type Output = Vec<f32>;
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> Vec<f32> {
-        if S::REGISTER_COUNT >= 32 { self.run::<S, 12, 2>(simd) } else { self.run::<S, 6, 2>(simd) }
-    }
-}
-
-impl<F: Fn(usize) -> (isize, isize)> Panel<'_, F> {
-    /// Sums `[strips * R][V vectors]`.
-    #[inline(always)]
-    fn run<S: Simd, const R: usize, const V: usize>(&self, simd: S) -> Vec<f32> {
-        let lanes = V * S::F32_LANES;
-        let positions = self.grid.len();
-        let mut sums = vec![[[simd.splat_f32s(0.0); V]; R]; self.strips];
-        let mut gathered = vec![0.0f32; BLOCK * lanes];
-        for from in (0..positions).step_by(BLOCK) {
-            let count = BLOCK.min(positions - from);
-            for (i, row) in gathered.chunks_exact_mut(lanes).take(count).enumerate() {
-                let place = self.grid.place(from + i);
-                let mut lane = 0;
-                for &(tap, first, width) in self.runs {
-                    match self.grid.input(place, (self.offset)(tap)) {
-                        Some(at) => row[lane..lane + width].copy_from_slice(&self.large[at + first..][..width]),
-                        None => row[lane..lane + width].fill(0.0),
-                    }
-                    lane += width;
-                }
-            }
-            for (strip, sums) in sums.iter_mut().enumerate() {
-                let mut kept = *sums;
-                let small = &self.packed[(strip * positions + from) * R..][..count * R];
-                let (large, _) = S::as_simd_f32s(&gathered);
-                for (small, large) in small.chunks_exact(R).zip(large.chunks_exact(V)) {
-                    for r in 0..R {
-                        let x = simd.splat_f32s(small[r]);
-                        for v in 0..V {
-                            kept[r][v] = simd.mul_add_f32s(x, large[v], kept[r][v]);
-                        }
-                    }
-                }
-                *sums = kept;
-            }
-        }
-        pulp::bytemuck::cast_slice(sums.as_flattened().as_flattened()).to_vec()
-    }
+    Product { grid: shape.over_small(), input: small, parts: weights, scale: 2, maps: shape.large }.run(large);
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::gradient::weight_gradient;
     use super::*;
     use proptest::prelude::*;
 

@@ -6,7 +6,7 @@ use burn::tensor::{Bytes, DType, Shape as Dims};
 
 use super::convolution::{self, Shape};
 use super::packed::{Way, packed};
-use super::{AdamStep, Kernels, adam, rectify};
+use super::{AdamStep, Kernels, adam, gradient, rectify};
 
 /// `[batch, maps, height, width]` as `[batch, height, width, maps]`, contiguous; nothing is copied when it already lies so.
 fn channels_last(x: FlexTensor) -> FlexTensor {
@@ -58,7 +58,7 @@ impl Kernels for Flex {
         let [maps, large_maps, kernel, _] = dims(&weights);
         let shape = Shape { batch, height, width, small: maps, large: large_maps, kernel };
         let mut out = vec![0.0; shape.weights_len()];
-        convolution::weight_gradient(shape, numbers(&channels_last(small)), numbers(&channels_last(large)), &mut out);
+        gradient::weight_gradient(shape, numbers(&channels_last(small)), numbers(&channels_last(large)), &mut out);
         flat(out, &[maps, large_maps, kernel, kernel])
     }
 

@@ -7,6 +7,7 @@ mod adam;
 mod autodiff;
 mod convolution;
 mod cpu;
+mod gradient;
 mod packed;
 mod rectify;
 
