@@ -25,7 +25,7 @@ fn training_step(bencher: Bencher, (base, kernel, batch): (usize, usize, usize))
     let train = TrainConfig { batch, ..TrainConfig::preset(Preset::Pytorch) };
     let rates = Rates { generator: train.generator_rate, discriminator: train.discriminator_rate };
     let mut networks = Networks::new(&config, &train, 1, &compute.device);
-    let z: Vec<_> = (0..batch as u64).map(|i| latent::numbered(config.prior, config.z_dim, 1, i)).collect();
+    let z = latent::samples(&config, 1, 0..batch as u64);
     let z = burn::tensor::Tensor::from_data(
         burn::tensor::TensorData::new(z.concat(), [batch, config.z_dim]),
         &compute.device,
@@ -42,7 +42,7 @@ fn training_step(bencher: Bencher, (base, kernel, batch): (usize, usize, usize))
 fn drawing(bencher: Bencher, count: u64) {
     let (compute, config) = (Compute::cpu(), config(64, 4));
     let generator = Generator::new(&config, 1, &compute.device);
-    let z: Vec<_> = (0..count).map(|i| latent::numbered(config.prior, config.z_dim, 1, i)).collect();
+    let z = latent::samples(&config, 1, 0..count);
     bencher
         .counter(ItemsCount::new(count))
         .bench_local(|| latent::pictures(&generator, &z, &compute.device).expect("the CPU does not fail"));

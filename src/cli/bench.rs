@@ -71,7 +71,7 @@ impl Bench {
         })?;
         let generator = Generator::new(&config, 1, &compute.device);
         let draw = |count: u64| {
-            let z: Vec<_> = (0..count).map(|i| latent::numbered(config.prior, config.z_dim, 1, i)).collect();
+            let z = latent::samples(&config, 1, 0..count);
             median(25, || Ok(latent::pictures(&generator, &z, &compute.device).map(drop)?))
         };
         let (one, many) = (draw(1)?, draw(64)?);

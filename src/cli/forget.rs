@@ -194,9 +194,7 @@ impl Forget {
         } else if self.find.is_none() {
             bail!("name --boxes, --masks, a --session with boxes, or let the program look with --find windows");
         }
-        let z: Vec<_> = (0..forgetting.samples)
-            .map(|number| crate::latent::numbered(config.prior, config.z_dim, seed, number))
-            .collect();
+        let z = crate::latent::samples(config, seed, 0..forgetting.samples);
         if let (true, Some(finder)) = (objects.is_empty() && self.find.is_some(), finder) {
             let areas = finder.areas(&exploration.draw(&z)?)?;
             // As a person would have drawn them: boxes, not outlines.

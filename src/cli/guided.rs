@@ -8,15 +8,13 @@ use clap::Args;
 use super::inside::{Normed, bar};
 use super::{Common, Numbers};
 use crate::data::{Dataset, Source, read_fitted};
-use crate::dissect::guided::{FEATURES, Feature, PICTURES, Search, figure, verdicts};
+use crate::dissect::guided::{FEATURES, Feature, PICTURES, RANDOM, Search, figure, verdicts};
 use crate::dissect::layers::lit;
 use crate::image::{Picture, grid};
 use crate::model::{Discriminator, Model, Rule};
 
 /// Pictures judged at once.
 const BATCH: u64 = 64;
-/// Seed of the weights that the learnt ones are compared with.
-const RANDOM: u64 = 0x7261_6e64_6f6d;
 
 #[derive(Args, Debug)]
 pub(super) struct Guided {

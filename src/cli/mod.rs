@@ -164,9 +164,7 @@ impl Explored {
 impl Exploration {
     /// The z's of samples of the seed.
     fn samples(&self, numbers: impl IntoIterator<Item = u64>) -> Vec<Vec<f32>> {
-        let config = self.model.config();
-        let z = |number| latent::numbered(config.prior, config.z_dim, self.seed, number);
-        numbers.into_iter().map(z).collect()
+        latent::samples(self.model.config(), self.seed, numbers)
     }
 
     fn draw(&self, z: &[Vec<f32>]) -> anyhow::Result<Vec<Picture>> {

@@ -59,9 +59,7 @@ impl Sample {
         };
         let z: Vec<Vec<f32>> = match &self.z {
             Some(path) => numpy::read_z(path, config.z_dim)?,
-            None => (self.first..self.first + self.count)
-                .map(|number| latent::numbered(config.prior, config.z_dim, self.seed, number))
-                .collect(),
+            None => latent::samples(&config, self.seed, self.first..self.first + self.count),
         };
         let count = z.len();
         let generator = model.generator.under(&self.ablated.read(&config)?);

@@ -13,6 +13,9 @@ pub const FEATURES: usize = 6;
 /// Pictures of each.
 pub const PICTURES: usize = 10;
 
+/// Seed of the weights that the learnt ones are compared with.
+pub const RANDOM: u64 = 0x7261_6e64_6f6d;
+
 /// A picture that a feature answers to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Response {

@@ -244,9 +244,7 @@ pub fn score(
     let held_out = judge.held_out()?;
     let court = Court { model, judge, device };
 
-    let z: Vec<_> = (0..settings.samples as u64)
-        .map(|number| latent::numbered(config.prior, config.z_dim, settings.seed, number))
-        .collect();
+    let z = latent::samples(config, settings.seed, 0..settings.samples as u64);
     let mut samples = Samples { pictures: Vec::new(), verdicts: Vec::new(), z };
     for part in samples.z.chunks(DRAWN) {
         let pictures = court.draw(part)?;

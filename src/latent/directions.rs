@@ -7,7 +7,7 @@ use nalgebra::{DMatrix, SymmetricEigen};
 
 use super::draw::{self, DrawError};
 use super::vector::along;
-use super::{numbered, walk};
+use super::{samples, walk};
 use crate::image::Picture;
 use crate::model::{Generator, ModelConfig, Prior, Statistics};
 
@@ -87,7 +87,7 @@ pub struct Effects {
 impl Effects {
     /// The effects are to be measured on own samples of `seed`.
     pub fn new(config: &ModelConfig, seed: u64) -> Self {
-        let tried = (0..TRIED).map(|i| numbered(config.prior, config.z_dim, seed, i)).collect();
+        let tried = samples(config, seed, 0..TRIED);
         Self { tried, step: deviation(config.prior), found: Vec::with_capacity(config.z_dim) }
     }
 
@@ -117,7 +117,7 @@ impl Effects {
 
 fn ganspace(generator: &Generator, count: usize, seed: u64, device: &Device) -> Result<Vec<Direction>, DrawError> {
     let config = generator.config();
-    let z: Vec<_> = (0..LOOKED_AT).map(|i| numbered(config.prior, config.z_dim, seed, i)).collect();
+    let z = samples(config, seed, 0..LOOKED_AT);
     let features = generator.features(draw::tensor(&z, device), 0, Statistics::Running);
     let [rows, maps, height, width] = features.dims();
     let features = features.reshape([rows, maps * height * width]);

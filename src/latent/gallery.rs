@@ -5,7 +5,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
-use crate::model::Prior;
+use crate::model::{ModelConfig, Prior};
 
 /// Keeps the z's of training apart from the gallery's of the same seed.
 const TRAINING: u64 = 0x7a73_6361_7065_2121;
@@ -24,6 +24,11 @@ fn stream(prior: Prior, z_dim: usize, seed: u64, stream: u64, count: usize) -> V
 /// The z of sample number `number` of `seed`, `[z_dim]`.
 pub fn numbered(prior: Prior, z_dim: usize, seed: u64, number: u64) -> Vec<f32> {
     stream(prior, z_dim, seed, number, 1)
+}
+
+/// The z's of samples `numbers` of `seed` for a model, `[z_dim]` each.
+pub fn samples(config: &ModelConfig, seed: u64, numbers: impl IntoIterator<Item = u64>) -> Vec<Vec<f32>> {
+    numbers.into_iter().map(|number| numbered(config.prior, config.z_dim, seed, number)).collect()
 }
 
 /// The z's of samples `numbers` of `seed` as a tensor `[numbers, z_dim]`.

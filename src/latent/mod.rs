@@ -13,4 +13,4 @@ pub mod walk;
 
 pub(crate) use draw::read;
 pub use draw::{DrawError, pictures, tensor, values};
-pub use gallery::{draw, numbered, training};
+pub use gallery::{draw, numbered, samples, training};

@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use nalgebra::{Cholesky, DMatrix};
 
 use super::draw::{self, DrawError};
-use super::numbered;
+use super::samples;
 use crate::image::Picture;
 use crate::model::{Generator, Prior, Statistics};
 
@@ -78,7 +78,7 @@ impl Fitting {
     /// Own samples of `seed` are to be drawn.
     pub fn new(generator: &Generator, seed: u64) -> Self {
         let config = generator.config();
-        let z = (0..FITTED_ON).map(|i| numbered(config.prior, config.z_dim, seed, i)).collect();
+        let z = samples(config, seed, 0..FITTED_ON);
         Self { generator: generator.clone(), z, full: Vec::new() }
     }
 
@@ -247,7 +247,7 @@ impl Projection {
         let near = settings.restarts.div_ceil(2);
         let mut starts = encoder.guesses(&values, config.channels, config.size, near, config.prior);
         let random = settings.restarts.saturating_sub(starts.len()) as u64;
-        starts.extend((0..random).map(|i| numbered(config.prior, config.z_dim, settings.seed ^ 0x70_68_6f_74_6f, i)));
+        starts.extend(samples(config, settings.seed ^ 0x70_68_6f_74_6f, 0..random));
         let z = draw::tensor(&starts, device);
         let shape = [1, config.channels, config.size, config.size];
         let target = Tensor::<4>::from_data(TensorData::new(values, shape), device);
@@ -335,7 +335,7 @@ mod tests {
         let (device, generator) = (Device::flex(), generator());
         let config = generator.config().clone();
         let encoder = Encoder::fit(&generator, 1, &device).unwrap();
-        let wanted = numbered(config.prior, config.z_dim, 99, 5);
+        let wanted = samples(&config, 99, [5]).remove(0);
         let picture = draw::pictures(&generator, &[wanted], &device).unwrap().remove(0);
         let settings = Settings { restarts: 8, steps: 120, seed: 1 };
         let run = |picture: &Picture| {

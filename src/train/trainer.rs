@@ -417,8 +417,7 @@ impl<'a> Job<'a> {
         let step = self.state.step;
         let seed = self.options.config.seed;
         let model = &self.options.config.model;
-        let numbers = 0..self.options.preview_count as u64;
-        let z: Vec<_> = numbers.map(|n| latent::numbered(model.prior, model.z_dim, seed, n)).collect();
+        let z = latent::samples(model, seed, 0..self.options.preview_count as u64);
         let pictures = latent::pictures(&self.networks.generator, &z, &self.compute.device)
             .map_err(|error| TrainError::Device { step, cause: error.to_string() })?;
         let kept = !extra && in_filmstrip(step, self.options.preview_every.max(1));

@@ -285,9 +285,8 @@ impl Desk {
             }
             Request::Draw { seed, chunk } => {
                 if let Some(config) = self.model.as_ref().map(Model::config) {
-                    let z = (chunk * CHUNK..(chunk + 1) * CHUNK)
-                        .map(|number| latent::numbered(config.prior, config.z_dim, seed, number));
-                    self.gallery.push(Job::new((seed, chunk), z.collect()));
+                    let z = latent::samples(config, seed, chunk * CHUNK..(chunk + 1) * CHUNK);
+                    self.gallery.push(Job::new((seed, chunk), z.into()));
                 }
             }
             Request::Forget => self.gallery.clear(),

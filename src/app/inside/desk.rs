@@ -19,7 +19,7 @@ use crate::dissect::object::{Activations, Found, find};
 use crate::dissect::segment::Finder;
 use crate::image::{Picture, Rectangle};
 use crate::latent::boxes::Boxes;
-use crate::latent::{self, numbered};
+use crate::latent::{self, samples};
 use crate::model::{Ablation, Generator, Model, ModelConfig, Rule, Statistics, TensorFile};
 
 /// Samples that a map's top samples are looked for among, and how many are told.
@@ -440,9 +440,4 @@ fn company(config: &ModelConfig, subject: &Subject) -> Vec<Vec<f32>> {
     let mut z = vec![subject.z.clone()];
     z.extend(samples(config, subject.seed, 0..COMPANY));
     z
-}
-
-/// z's of samples of a seed.
-pub(super) fn samples(config: &ModelConfig, seed: u64, numbers: impl IntoIterator<Item = u64>) -> Vec<Vec<f32>> {
-    numbers.into_iter().map(|number| numbered(config.prior, config.z_dim, seed, number)).collect()
 }

@@ -2,19 +2,18 @@
 
 use burn::tensor::Device;
 
-use super::desk::{Comparison, Told, samples};
+use super::desk::{Comparison, Told};
 use crate::data::{Dataset, Source};
 use crate::dissect::effect::{Trial, dose, doses};
-use crate::dissect::guided::{PICTURES, Search};
+use crate::dissect::guided::{PICTURES, RANDOM, Search};
 use crate::dissect::object::Found;
 use crate::dissect::segment::Finder;
 use crate::image::{Area, Picture};
+use crate::latent::samples;
 use crate::model::{Discriminator, Model, ModelConfig, Statistics};
 
 /// Pictures of a step of the hunt.
 const BATCH: u64 = 64;
-/// Seed of the weights that learnt features are compared with.
-const RANDOM: u64 = 0x7261_6e64_6f6d;
 
 #[derive(PartialEq, Eq)]
 pub(super) enum Step {
