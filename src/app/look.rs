@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
 use egui::TextureHandle;
 
+use super::errands::Errands;
 use super::settings::Settings;
 use super::texture::upload;
 use crate::data::{Dataset, Problem, Source, peek};
@@ -49,28 +49,17 @@ enum Answer {
 type Seen = (Option<usize>, Vec<String>, Picture, Vec<Problem>);
 
 pub(super) struct Looker {
-    ctx: egui::Context,
-    answers: (Sender<Answer>, Receiver<Answer>),
+    errands: Errands<Answer>,
 }
 
 impl Looker {
     pub fn new(ctx: &egui::Context) -> Self {
-        Self { ctx: ctx.clone(), answers: unbounded() }
-    }
-
-    fn spawn(&self, work: impl FnOnce(&dyn Fn(Answer)) + Send + 'static) {
-        let (sender, ctx) = (self.answers.0.clone(), self.ctx.clone());
-        std::thread::spawn(move || {
-            work(&|answer| {
-                let _ = sender.send(answer);
-                ctx.request_repaint();
-            });
-        });
+        Self { errands: Errands::new(ctx) }
     }
 
     /// Looks at the pictures of `data`.
     pub fn look(&self, data: String, size: usize, channels: usize) {
-        self.spawn(move |answer| {
+        self.errands.send(move |answer| {
             let see = || -> Result<Seen, crate::data::DataError> {
                 let dataset = Dataset::open(&Source::parse(&data)?, size, channels, 1)?;
                 let (pictures, problems) = peek(&dataset, COUNT, 1);
@@ -84,7 +73,7 @@ impl Looker {
 
     /// Finds a run folder that is not taken yet, named after the data.
     pub fn free_folder(&self, data: String) {
-        self.spawn(move |answer| {
+        self.errands.send(move |answer| {
             let stem = Path::new(data.trim_start_matches("synth:")).file_stem().unwrap_or_default().to_string_lossy();
             let free = (1..).map(|i| Path::new("runs").join(format!("{stem}-{i}"))).find(|path| !path.exists());
             free.into_iter().for_each(|path| answer(Answer::Folder(path)));
@@ -93,7 +82,7 @@ impl Looker {
 
     /// Asks for a folder of pictures.
     pub fn ask_folder(&self) {
-        self.spawn(|answer| {
+        self.errands.send(|answer| {
             let chosen = rfd::FileDialog::new().set_title("A folder of pictures").pick_folder();
             chosen.into_iter().for_each(|path| answer(Answer::Chosen(path)));
         });
@@ -101,7 +90,7 @@ impl Looker {
 
     /// Asks for an archive of pictures.
     pub fn ask_archive(&self) {
-        self.spawn(|answer| {
+        self.errands.send(|answer| {
             let dialog = rfd::FileDialog::new().set_title("An archive of pictures");
             let chosen = dialog.add_filter("Archives", &["zip", "tar", "gz", "tgz"]).pick_file();
             chosen.into_iter().for_each(|path| answer(Answer::Chosen(path)));
@@ -110,7 +99,7 @@ impl Looker {
 
     /// Reads the settings of the run in `folder`, if one is there.
     pub fn open_run(&self, folder: PathBuf) {
-        self.spawn(move |answer| {
+        self.errands.send(move |answer| {
             if let Ok(run) = Run::open(&folder) {
                 answer(Answer::Run(folder, run.config().clone()));
             }
@@ -119,7 +108,7 @@ impl Looker {
 
     /// Reads what earlier sessions of a run left up to `last`: the numbers of its steps, and its filmstrip.
     pub fn read_past(&self, run: PathBuf, last: u64) {
-        self.spawn(move |answer| {
+        self.errands.send(move |answer| {
             let tell = |past| answer(Answer::Past(run.clone(), past));
             if let Ok(mut lines) = MetricsLog::read(&run.join("metrics.csv")) {
                 // The run goes on writing its file meanwhile.
@@ -147,7 +136,7 @@ impl Looker {
     /// Hands the answers to the settings; returns what was found of resumed runs' past, with their folders.
     pub fn receive(&self, ctx: &egui::Context, settings: &mut Settings) -> Vec<(PathBuf, Past)> {
         let mut found_past = Vec::new();
-        while let Ok(answer) = self.answers.1.try_recv() {
+        while let Ok(answer) = self.errands.answers().try_recv() {
             match answer {
                 Answer::Look { data, size, channels, found } => {
                     let found = found.map(|(pictures, classes, sheet, problems)| Found {

@@ -2,6 +2,7 @@
 //! [`look`], training happens in [`crate::train::Trainer`]; all of them answer over channels and wake it.
 
 mod atlas;
+mod errands;
 mod explore;
 mod history;
 mod inside;

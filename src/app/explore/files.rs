@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
+use crate::app::errands::{Errands, PICTURES, where_to};
 use crate::files;
 use crate::image::Picture;
 use crate::latent::session::Session;
@@ -12,16 +13,12 @@ use crate::latent::session::Session;
 const SESSION: &str = "zscape";
 /// Sessions in the list of recent ones.
 const RECENT: usize = 8;
-/// Endings of pictures.
-const PICTURES: [&str; 11] = ["png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff", "ppm", "pgm", "pnm"];
 
 pub(super) enum Answer {
     Model(PathBuf),
     Photo(PathBuf),
     /// A session was read; `None` is where it is kept between starts.
     Session(Option<PathBuf>, Box<Session>),
-    /// What was kept between starts cannot be used; a copy of it lies there.
-    NotRestored(String),
     /// The session is in this file.
     Saved(PathBuf),
     Written(PathBuf),
@@ -32,8 +29,7 @@ pub(super) enum Answer {
 }
 
 pub(super) struct Files {
-    ctx: egui::Context,
-    channel: (Sender<Answer>, Receiver<Answer>),
+    errands: Errands<Answer>,
     /// Where the session is kept between starts.
     kept: Option<PathBuf>,
     /// Where figures and films go without being asked for.
@@ -78,8 +74,7 @@ impl Files {
             files::write(path, |file| std::io::Write::write_all(file, &json)).map_err(|error| error.to_string())
         });
         let new = Self {
-            ctx: ctx.clone(),
-            channel: unbounded(),
+            errands: Errands::new(ctx),
             kept,
             exports,
             autosaves,
@@ -89,13 +84,13 @@ impl Files {
             writing: None,
         };
         if let Some(list) = list {
-            new.spawn(move || Some(Answer::Recent(serde_json::from_slice(&std::fs::read(list).ok()?).ok()?)));
+            new.errands.ask(move || Some(Answer::Recent(serde_json::from_slice(&std::fs::read(list).ok()?).ok()?)));
         }
         new
     }
 
     pub fn answers(&self) -> &Receiver<Answer> {
-        &self.channel.1
+        self.errands.answers()
     }
 
     /// Sessions that were opened or saved, the newest first.
@@ -125,40 +120,28 @@ impl Files {
         let _ = self.lists.send(self.recent.clone());
     }
 
-    fn spawn(&self, work: impl FnOnce() -> Option<Answer> + Send + 'static) {
-        let (sender, ctx) = (self.channel.0.clone(), self.ctx.clone());
-        std::thread::spawn(move || {
-            if let Some(answer) = work() {
-                let _ = sender.send(answer);
-                ctx.request_repaint();
-            }
-        });
-    }
-
     /// Brings the last session back, if there is one.
     pub fn restore(&self) {
         let Some(path) = self.kept.clone() else { return };
-        self.spawn(move || {
+        self.errands.ask(move || {
             if !path.exists() {
                 return None;
             }
             Some(match Session::read(&path) {
                 Ok(session) => Answer::Session(None, Box::new(session)),
-                Err(error) => Answer::NotRestored(error.to_string()),
+                // Before the next change writes over it.
+                Err(error) => Answer::Failed(not_restored(&error.to_string(), &aside(&path), |aside| {
+                    std::fs::copy(&path, aside).is_ok()
+                })),
             })
         });
     }
 
-    /// Puts a copy of what was kept between starts aside, before it is written over; tells where.
-    pub fn put_aside(&self, why: String) {
-        let Some(path) = self.kept.clone() else { return };
-        let (aside, sender) = (path.with_file_name("not-restored.zscape"), self.channel.0.clone());
-        // At once, since the next change writes over it; it is a small file.
-        let told = match std::fs::copy(&path, &aside) {
-            Ok(_) => format!("The last session cannot be restored: {why}. It is kept in {}", aside.display()),
-            Err(_) => format!("The last session cannot be restored: {why}"),
-        };
-        let _ = sender.send(Answer::Failed(told));
+    /// Puts the session that was kept between starts aside, since it does not fit; tells where.
+    pub fn put_aside(&self, session: Session, why: String) {
+        let Some(aside) = self.kept.as_deref().map(aside) else { return };
+        self.errands
+            .ask(move || Some(Answer::Failed(not_restored(&why, &aside, |aside| session.write(aside).is_ok()))));
     }
 
     pub fn autosave(&self, session: Session) {
@@ -166,32 +149,32 @@ impl Files {
     }
 
     pub fn ask_model(&self) {
-        self.spawn(|| {
+        self.errands.ask(|| {
             let dialog = rfd::FileDialog::new().set_title("Open a model").add_filter("Models", &["safetensors"]);
             dialog.pick_file().map(Answer::Model)
         });
     }
 
     pub fn ask_run(&self) {
-        self.spawn(|| rfd::FileDialog::new().set_title("Open a run folder").pick_folder().map(Answer::Model));
+        self.errands.ask(|| rfd::FileDialog::new().set_title("Open a run folder").pick_folder().map(Answer::Model));
     }
 
     pub fn ask_photo(&self) {
-        self.spawn(|| {
+        self.errands.ask(|| {
             let dialog = rfd::FileDialog::new().set_title("Open a picture").add_filter("Pictures", &PICTURES);
             dialog.pick_file().map(Answer::Photo)
         });
     }
 
     pub fn ask_session(&self) {
-        self.spawn(|| {
+        self.errands.ask(|| {
             let dialog = rfd::FileDialog::new().set_title("Open a session").add_filter("Sessions", &[SESSION]);
             dialog.pick_file().map(read)
         });
     }
 
     pub fn read(&self, path: PathBuf) {
-        self.spawn(move || Some(read(path)));
+        self.errands.ask(move || Some(read(path)));
     }
 
     /// Writes the session to `path`, or asks where to.
@@ -201,7 +184,7 @@ impl Files {
             Err(error) => Answer::Failed(error.to_string()),
         };
         match path {
-            Some(path) => self.spawn(move || Some(write(path))),
+            Some(path) => self.errands.ask(move || Some(write(path))),
             None => self.ask("Save the session", "session.zscape", Some(SESSION), write),
         }
     }
@@ -236,28 +219,19 @@ impl Files {
         write: impl FnOnce(PathBuf) -> Answer + Send + 'static,
     ) {
         let (name, exports) = (name.to_owned(), self.exports.clone());
-        self.spawn(move || {
-            let path = match exports {
-                Some(folder) => Some(free(&folder, &name)),
-                None => {
-                    let dialog = rfd::FileDialog::new().set_title(title).set_file_name(&name);
-                    match ending {
-                        Some(ending) => dialog.add_filter(ending, &[ending]).save_file(),
-                        None => dialog.save_file(),
-                    }
-                }
-            };
-            path.map(write)
-        });
+        self.errands.ask(move || where_to(exports.as_deref(), title, &name, ending).map(write));
     }
 }
 
-/// A name in `folder` that is not taken: `walk.png`, `walk-2.png`, ...
-fn free(folder: &Path, name: &str) -> PathBuf {
-    let (stem, ending) = name.rsplit_once('.').map_or((name, String::new()), |(stem, end)| (stem, format!(".{end}")));
-    let names = std::iter::once(name.to_owned()).chain((2..).map(|i| format!("{stem}-{i}{ending}")));
-    let mut paths = names.map(|name| folder.join(name));
-    paths.find(|path| !path.exists()).unwrap_or_else(|| folder.join(name))
+/// Where a session goes that was kept and cannot be restored.
+fn aside(kept: &Path) -> PathBuf {
+    kept.with_file_name("not-restored.zscape")
+}
+
+/// Keeps such a session and says so.
+fn not_restored(why: &str, aside: &Path, keep: impl FnOnce(&Path) -> bool) -> String {
+    let place = if keep(aside) { format!(". It is kept in {}", aside.display()) } else { String::new() };
+    format!("The last session cannot be restored: {why}{place}")
 }
 
 fn read(path: PathBuf) -> Answer {
@@ -277,18 +251,6 @@ pub(super) fn is_picture(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_that_are_taken_are_counted_on() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name);
-        assert_eq!(free(folder.path(), "walk.png"), path("walk.png"));
-        std::fs::write(path("walk.png"), "").unwrap();
-        std::fs::write(path("walk-2.png"), "").unwrap();
-        assert_eq!(free(folder.path(), "walk.png"), path("walk-3.png"));
-        std::fs::create_dir(path("frames")).unwrap();
-        assert_eq!(free(folder.path(), "frames"), path("frames-2"));
-    }
 
     #[test]
     fn the_newest_recent_session_comes_first_and_none_twice() {

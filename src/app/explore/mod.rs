@@ -109,7 +109,7 @@ impl Explorer {
             directions: directions::Found::default(),
             pad: pad::Pad::default(),
             photo: photo::Photo::default(),
-            inside: Inside::new(compute.device.clone(), ctx),
+            inside: Inside::new(compute.device.clone(), start.exports.clone(), ctx),
             ablated: Vec::new(),
             siblings: Vec::new(),
             following: false,

@@ -52,7 +52,6 @@ impl Explorer {
                     self.worker.send(Request::Open(session.model.clone(), Some(session.clone())));
                     self.opening = Some(Opening { session: *session, file });
                 }
-                Answer::NotRestored(why) => self.files.put_aside(why),
                 Answer::Saved(path) => {
                     self.files.remember(&path);
                     self.file = Some(path.clone());
@@ -86,7 +85,7 @@ impl Explorer {
                 };
                 self.error = Some(format!("{} was not opened: {error}{hint}", file.display()));
             }
-            Some(Opening { file: None, .. }) => self.files.put_aside(error),
+            Some(Opening { file: None, session }) => self.files.put_aside(session, error),
             None => {
                 self.error = Some(error);
                 self.back_to_what_fits();

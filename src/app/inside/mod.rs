@@ -46,10 +46,10 @@ pub(super) struct Inside {
 }
 
 impl Inside {
-    pub fn new(device: Device, ctx: &egui::Context) -> Self {
+    pub fn new(device: Device, exports: Option<PathBuf>, ctx: &egui::Context) -> Self {
         Self {
             inspector: Inspector::start(device, ctx),
-            dialogs: Dialogs::new(ctx),
+            dialogs: Dialogs::new(ctx, exports),
             asked: None,
             opened: None,
             error: None,
