@@ -172,3 +172,11 @@ impl Compute {
         Ok(Self { device, kind, name, wgpu: Some(setup) })
     }
 }
+/// Has this thread, and those that it starts, give way to all others of the machine. Where the system refuses, it goes on
+/// as before.
+pub fn give_way() {
+    use thread_priority::{ThreadPriority, set_current_thread_priority};
+    if let Err(cause) = set_current_thread_priority(ThreadPriority::Min) {
+        tracing::debug!("a computing thread keeps its priority: {cause:?}");
+    }
+}

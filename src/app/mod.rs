@@ -16,7 +16,7 @@ use std::path::PathBuf;
 
 use egui::{Key, KeyboardShortcut, Modifiers};
 
-use crate::device::{Compute, Kind};
+use crate::device::{self, Compute, Kind};
 use crate::train::{Command, Ending, Event, Options, Trainer};
 use atlas::Atlas;
 use explore::Explorer;
@@ -135,6 +135,17 @@ impl App {
             self.on_event(event, &ctx);
         }
         self.explorer.receive(&ctx);
+        match self.explorer.dropped() {
+            Some((path, true)) => {
+                self.view = View::Explore;
+                self.explorer.open(path);
+            }
+            Some((path, false)) => {
+                self.view = View::Train;
+                self.settings.use_data(path.to_string_lossy().into_owned());
+            }
+            None => {}
+        }
         for (run, past) in self.looker.receive(&ctx, &mut self.settings) {
             self.history.add_past(&run, past);
         }
@@ -177,7 +188,8 @@ impl App {
         egui::CentralPanel::default().show(ui, |ui| self.monitor.ui(ui, &self.history, self.settings.look()));
     }
 
-    fn begin(&mut self, options: Options, ctx: &egui::Context) {
+    fn begin(&mut self, mut options: Options, ctx: &egui::Context) {
+        options.background = true;
         self.history = History::default();
         self.monitor.restart();
         let ctx = ctx.clone();
@@ -254,10 +266,7 @@ impl App {
         let dropped = ctx.input(|input| input.raw.dropped_files.first().map(|file| file.path().to_owned()));
         let Some(path) = dropped else { return };
         let ending = path.extension().map(|end| end.to_string_lossy().to_lowercase());
-        if ending.as_deref() == Some("safetensors") {
-            self.view = View::Explore;
-            self.explorer.open(path);
-        } else if ending.as_deref() == Some("zscape") {
+        if ending.as_deref() == Some("zscape") {
             self.view = View::Explore;
             self.explorer.open_session(path);
         } else if self.view == View::Explore && ending.as_deref() == Some("json") {
@@ -265,8 +274,7 @@ impl App {
         } else if self.view == View::Explore && self.explorer.wants(&path) {
             self.explorer.project(path);
         } else {
-            self.view = View::Train;
-            self.settings.use_data(path.to_string_lossy().into_owned());
+            self.explorer.ask_what(path);
         }
     }
 
@@ -340,9 +348,8 @@ fn open(
     create: impl FnOnce(Compute, Option<Atlas>, &egui::Context) -> Box<dyn eframe::App> + 'static,
 ) -> anyhow::Result<()> {
     if compute.kind == Kind::Cpu {
-        // The window needs a core's worth of time to stay fluent while the CPU trains.
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        rayon::ThreadPoolBuilder::new().num_threads(cores.saturating_sub(1).max(1)).build_global()?;
+        // Every core computes while nobody looks, and whatever draws the window goes first.
+        rayon::ThreadPoolBuilder::new().start_handler(|_| device::give_way()).build_global()?;
     }
     let mut options = eframe::NativeOptions {
         viewport: egui::ViewportBuilder::default()

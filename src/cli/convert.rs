@@ -7,37 +7,43 @@ use burn::tensor::Device;
 use clap::Args;
 
 use super::Common;
-use crate::model::Model;
+use crate::model::{Format, Model};
 
 #[derive(Args, Debug)]
 pub(super) struct Convert {
     #[command(flatten)]
     common: Common,
-    /// A model file, a checkpoint, or a run folder
+    /// A model file of zscape's, PyTorch's or safetensors, a folder of .npy arrays, a checkpoint, or a run folder. What such
+    /// a file leaves open is chosen after it: netG.pth@prior=uniform,sampling=batch,output=sigmoid,flipped=true
     #[arg(value_name = "IN")]
     input: PathBuf,
-    /// The model file to write, .safetensors
+    /// The file to write: .safetensors (zscape's own), .pth or .pt (PyTorch state dicts under the names of its DCGAN
+    /// tutorial, the discriminator's in a second file beside it), or .onnx (the generator, z to pictures)
     #[arg(value_name = "OUT")]
     output: PathBuf,
     /// Leave the discriminator out: the file then only samples
     #[arg(long)]
     generator_only: bool,
-    /// Store 16-bit floats: half the size, pictures all but the same
+    /// Store 16-bit floats: half the size, pictures all but the same (.safetensors only)
     #[arg(long)]
     half: bool,
 }
 
 impl Convert {
     pub(super) fn run(&self) -> anyhow::Result<()> {
-        if self.output.extension().is_none_or(|end| end != "safetensors") {
-            bail!("{}: only .safetensors files are written", self.output.display());
+        let format = Format::of(&self.output)?;
+        if self.half && format != Format::Own {
+            bail!("--half is for .safetensors; {} holds 32-bit floats", self.output.display());
         }
         let mut model = Model::open(&self.input, &Device::flex())?;
         if self.generator_only {
             model.discriminator = None;
         }
-        model.to_file()?.write(&self.output, self.half)?;
-        let summary = serde_json::json!({ "out": self.output });
-        self.common.print(&summary, || format!("written {}", self.output.display()))
+        let written = model.write(&self.output, self.half)?;
+        let summary = serde_json::json!({ "out": written });
+        self.common.print(&summary, || {
+            let names: Vec<_> = written.iter().map(|file| file.display().to_string()).collect();
+            format!("written {}", names.join(" and "))
+        })
     }
 }

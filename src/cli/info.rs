@@ -6,13 +6,13 @@ use burn::tensor::Device;
 use clap::Args;
 
 use super::Common;
-use crate::model::{Layer, Model};
+use crate::model::{Layer, Model, Provenance};
 
 #[derive(Args, Debug)]
 pub(super) struct Info {
     #[command(flatten)]
     common: Common,
-    /// A model file, a checkpoint, or a run folder
+    /// A model file of zscape's, PyTorch's or safetensors, a folder of .npy arrays, a checkpoint, or a run folder
     #[arg(value_name = "FILE|DIR")]
     path: PathBuf,
 }
@@ -31,6 +31,13 @@ fn shapes(layers: &[Layer]) -> Vec<Shape> {
         batch_norm: layer.norm.is_some(),
     };
     layers.iter().map(shape).collect()
+}
+
+fn trained(story: &Provenance) -> String {
+    format!(
+        "trained on {} for {} steps, {} pictures (seed {}, zscape {})\n",
+        story.data, story.steps, story.images, story.seed, story.version
+    )
 }
 
 impl Info {
@@ -62,10 +69,15 @@ impl Info {
             );
             text += &format!("z: {} coordinates, {} prior; ", config.z_dim, config.prior);
             text += &format!("sampled with {} statistics\n", config.sampling);
-            text += &format!(
-                "trained on {} for {} steps, {} pictures (seed {}, zscape {})\n",
-                story.data, story.steps, story.images, story.seed, story.version
-            );
+            if let Some(origin) = &story.origin {
+                text += &format!("opened from {}\n", origin.format);
+                for remark in &origin.remarks {
+                    text += &format!("  {remark}\n");
+                }
+                text += "a guess is changed in the window, or by its name: FILE@prior=uniform,sampling=batch,output=sigmoid,flipped=true\n";
+            } else {
+                text += &trained(story);
+            }
             for (name, count, layers) in [
                 ("generator", Some(model.generator.parameter_count()), Some(&generator)),
                 ("discriminator", learnt_d, discriminator.as_ref()),

@@ -1,9 +1,8 @@
 //! Seeds name pictures: sample number i of seed s is the same z everywhere, on every device.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use rand::{RngExt, SeedableRng};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use rand_distr::StandardNormal;
 
 use crate::model::{ModelConfig, Prior};
 
@@ -14,11 +13,7 @@ const TRAINING: u64 = 0x7a73_6361_7065_2121;
 fn stream(prior: Prior, z_dim: usize, seed: u64, stream: u64, count: usize) -> Vec<f32> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(stream);
-    let length = z_dim * count;
-    match prior {
-        Prior::Uniform => (0..length).map(|_| rng.random::<f32>() * 2.0 - 1.0).collect(),
-        Prior::Normal => (0..length).map(|_| rng.sample(StandardNormal)).collect(),
-    }
+    prior.draw(z_dim * count, &mut rng)
 }
 
 /// The z of sample number `number` of `seed`, `[z_dim]`.

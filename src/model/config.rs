@@ -1,6 +1,12 @@
 //! One config for both networks, and the published presets.
 
+use std::borrow::Cow;
 use std::fmt;
+
+use rand::{Rng, RngExt};
+use rand_distr::StandardNormal;
+
+use super::layout::Layout;
 
 /// A published DCGAN whose numbers are used as they stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
@@ -69,6 +75,16 @@ pub enum Prior {
     Normal,
 }
 
+impl Prior {
+    /// `length` coordinates.
+    pub fn draw(self, length: usize, rng: &mut impl Rng) -> Vec<f32> {
+        match self {
+            Self::Uniform => (0..length).map(|_| rng.random::<f32>() * 2.0 - 1.0).collect(),
+            Self::Normal => (0..length).map(|_| rng.sample(StandardNormal)).collect(),
+        }
+    }
+}
+
 impl fmt::Display for Prior {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -97,6 +113,32 @@ impl fmt::Display for Statistics {
     }
 }
 
+/// What the generator's last layer does to its values.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Output {
+    /// To -1..=1 (the paper).
+    #[default]
+    Tanh,
+    /// To 0..=1, black to white.
+    Sigmoid,
+}
+
+impl Output {
+    fn is_tanh(&self) -> bool {
+        *self == Self::Tanh
+    }
+}
+
+impl fmt::Display for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tanh => "tanh",
+            Self::Sigmoid => "sigmoid",
+        })
+    }
+}
+
 /// Most filters of the widest-resolution hidden layer: eight times the paper's.
 const MAX_BASE: usize = 1024;
 /// Most coordinates of z.
@@ -120,6 +162,14 @@ pub enum ConfigError {
     /// The latent space would have no dimension, or more than anyone explores.
     #[error("a z of {0} coordinates is not possible: its length is 1 to {MAX_Z_DIM}")]
     ZDim(usize),
+    /// Layers given one by one that cannot be put together.
+    #[error("the {network} cannot be built of these layers: {what}")]
+    Layout {
+        /// Which network.
+        network: &'static str,
+        /// Why.
+        what: String,
+    },
     /// A count that must be at least one.
     #[error("{0} must be at least 1")]
     Zero(&'static str),
@@ -148,6 +198,12 @@ pub struct ModelConfig {
     pub norm_epsilon: f64,
     /// Statistics used when sampling.
     pub sampling: Statistics,
+    /// What the generator ends in.
+    #[serde(default, skip_serializing_if = "Output::is_tanh")]
+    pub output: Output,
+    /// The layers one by one, where they are not what the numbers above say. Networks of other programs have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layout: Option<Layout>,
 }
 
 impl ModelConfig {
@@ -164,6 +220,8 @@ impl ModelConfig {
             bias: false,
             norm_epsilon: 1e-8,
             sampling: Statistics::Batch,
+            output: Output::Tanh,
+            layout: None,
         };
         match preset {
             Preset::Paper | Preset::AuthorsFaces => paper,
@@ -187,9 +245,19 @@ impl ModelConfig {
         self.size.ilog2() as usize - 2
     }
 
-    /// Feature maps at side `4 * 2^level`, level 0 the narrowest; the picture itself is not among them.
+    /// The layers one by one.
+    pub fn layers(&self) -> Cow<'_, Layout> {
+        self.layout.as_ref().map_or_else(|| Cow::Owned(Layout::of(self)), Cow::Borrowed)
+    }
+
+    /// The generator's feature maps at side `4 * 2^level`, level 0 the narrowest; the picture itself is not among them.
     pub fn maps(&self, level: usize) -> usize {
-        self.base << (self.stages() - 1 - level)
+        self.layers().generator[level].maps
+    }
+
+    /// The discriminator's feature maps after convolution `layer`, 0 the widest.
+    pub fn seen(&self, layer: usize) -> usize {
+        self.layers().discriminator[layer].maps
     }
 
     /// Values of one picture.
@@ -217,7 +285,7 @@ impl ModelConfig {
         if !(1..=MAX_Z_DIM).contains(&self.z_dim) {
             return Err(ConfigError::ZDim(self.z_dim));
         }
-        Ok(())
+        self.layout.as_ref().map_or(Ok(()), |layout| layout.check(self))
     }
 }
 

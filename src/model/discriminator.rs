@@ -63,16 +63,17 @@ pub(super) fn build_layers<P: Parameters>(
     outputs: usize,
     from: &mut P,
 ) -> Result<Vec<Layer>, P::Error> {
-    let stages = config.stages();
-    let mut layers = Vec::with_capacity(stages + 1);
+    let plans = &config.layers().discriminator;
+    let mut layers = Vec::with_capacity(plans.len());
     let mut inputs = config.channels;
-    for stage in 1..=stages {
-        let maps = config.maps(stages - stage);
-        let shape = vec![maps, inputs, config.kernel, config.kernel];
-        layers.push(Layer::build(from, &format!("down{stage}"), shape, maps, config.bias, stage > 1)?);
+    for (i, plan) in plans.iter().enumerate() {
+        let last = i + 1 == plans.len();
+        let name = if last { "head".to_owned() } else { format!("down{}", i + 1) };
+        let maps = if last { outputs } else { plan.maps };
+        let shape = vec![maps, inputs, plan.kernel, plan.kernel];
+        layers.push(Layer::build(from, &name, shape, plan.bias.count(maps, maps), plan.norm.count(maps, maps))?);
         inputs = maps;
     }
-    layers.push(Layer::build(from, "head", vec![outputs, inputs, 4, 4], outputs, config.bias, false)?);
     Ok(layers)
 }
 

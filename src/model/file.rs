@@ -3,8 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 
+use super::import::{self, Foreign, ImportError, MEASURED, Origin};
 use super::layer::{Initial, Layer, Parameters};
+use super::reading::{self, Reading};
 use super::{ConfigError, Discriminator, Generator, ModelConfig, Parameter, TensorFile, TensorFileError};
 
 /// Why a model could not be opened.
@@ -13,8 +17,11 @@ pub enum ModelError {
     /// The file itself is at fault.
     #[error(transparent)]
     File(#[from] TensorFileError),
-    /// It is safetensors, but not one of ours.
-    #[error("{path} is a safetensors file without a zscape config in its header; it was not written by zscape")]
+    /// It is another program's, and cannot be used.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    /// A file of tensors without the note that says what they are.
+    #[error("{path} has no zscape config in its header")]
     NotAModel {
         /// The file.
         path: PathBuf,
@@ -26,12 +33,6 @@ pub enum ModelError {
         path: PathBuf,
         /// What is wrong.
         cause: String,
-    },
-    /// A folder without a checkpoint.
-    #[error("{path} holds no checkpoint yet; give a model file, or a run folder that was saved at least once")]
-    NoCheckpoint {
-        /// The folder.
-        path: PathBuf,
     },
     /// No bundled model has this name.
     #[error("no model called {name} comes with zscape; there are bundled:rooms and bundled:faces")]
@@ -57,6 +58,9 @@ pub struct Provenance {
     pub seed: u64,
     /// The version of zscape that wrote it.
     pub version: String,
+    /// Another program's model: where it is from, and what was guessed of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
 }
 
 /// What a model file's header says.
@@ -85,16 +89,77 @@ impl Model {
     }
 
     /// Opens anything the program can: a model file, a checkpoint folder, a run folder (its newest checkpoint), or a
-    /// bundled model by its name (`bundled:faces`).
+    /// bundled model by its name (`bundled:faces`); another program's file; and any of these with choices after it
+    /// (`netG.pth@prior=uniform`, see [`Reading`]).
     ///
     /// # Errors
     /// [`ModelError`] naming the file and what to do.
     pub fn open(path: &Path, device: &Device) -> Result<Self, ModelError> {
+        let (path, choices) = reading::split(path);
+        let model = Self::open_as_it_is(&path, device)?;
+        let reading = choices.on(model.reading());
+        if reading == model.reading() { Ok(model) } else { model.read_as(reading) }
+    }
+
+    fn open_as_it_is(path: &Path, device: &Device) -> Result<Self, ModelError> {
         if let Some(bundled) = super::bundled::open(path, device) {
             return bundled;
         }
-        let file = model_file(path)?;
-        Self::from_file(TensorFile::read(&file)?, &file, device)
+        let file = model_file(path);
+        match TensorFile::read(&file) {
+            Ok(own) if own.note.is_some() => Self::from_file(own, &file, device),
+            _ => Self::import(&file, device),
+        }
+    }
+
+    /// A model of another program.
+    fn import(path: &Path, device: &Device) -> Result<Self, ModelError> {
+        let Foreign { config, origin, mut file } = import::read(path)?;
+        let provenance =
+            Provenance { data: "unknown pictures".to_owned(), origin: Some(origin), ..Provenance::default() };
+        let mut model = Self::build(config, provenance, &mut file, path, device)?;
+        model.measure(device);
+        Ok(model)
+    }
+
+    /// Measures the running statistics of a generator whose file had none.
+    fn measure(&mut self, device: &Device) {
+        if self.provenance.origin.as_ref().is_some_and(|origin| origin.measured) {
+            let config = self.config();
+            let z = config.prior.draw(MEASURED * config.z_dim, &mut ChaCha8Rng::seed_from_u64(0));
+            let z = TensorData::new(z, [MEASURED, config.z_dim]);
+            self.generator.measure(Tensor::from_data(z, device));
+        }
+    }
+
+    /// How the model is read where its file leaves it open.
+    pub fn reading(&self) -> Reading {
+        let ModelConfig { prior, sampling, output, .. } = *self.config();
+        Reading {
+            flipped: self.provenance.origin.as_ref().is_some_and(|origin| origin.flipped),
+            prior,
+            sampling,
+            output,
+        }
+    }
+
+    /// The same model, read otherwise.
+    ///
+    /// # Errors
+    /// As [`Self::to_file`].
+    pub fn read_as(&self, reading: Reading) -> Result<Self, ModelError> {
+        let mut file = self.to_file()?;
+        let Reading { flipped, prior, sampling, output } = reading;
+        let mut provenance = self.provenance.clone();
+        if flipped != self.reading().flipped {
+            import::flip(&mut file);
+            provenance.origin.get_or_insert_default().flipped = flipped;
+        }
+        let config = ModelConfig { prior, sampling, output, ..self.config().clone() };
+        let device = self.generator.learnt().next().expect("a generator has weights").value.device();
+        let mut model = Self::build(config, provenance, &mut file, Path::new("the model"), &device)?;
+        model.measure(&device);
+        Ok(model)
     }
 
     /// A model from a file's bytes, such as one the program carries; `name` is only named in errors.
@@ -113,9 +178,19 @@ impl Model {
         let header = |cause: serde_json::Error| ModelError::Header { path: path.to_owned(), cause: cause.to_string() };
         let note = file.note.take().ok_or_else(|| ModelError::NotAModel { path: path.to_owned() })?;
         let Note { config, provenance } = serde_json::from_str(&note).map_err(header)?;
+        Self::build(config, provenance, &mut file, path, device)
+    }
+
+    fn build(
+        config: ModelConfig,
+        provenance: Provenance,
+        file: &mut TensorFile,
+        path: &Path,
+        device: &Device,
+    ) -> Result<Self, ModelError> {
         config.check()?;
         let judged = file.tensors.keys().any(|name| name.starts_with("discriminator."));
-        let mut stored = Stored { network: "generator", file: &mut file, path, device };
+        let mut stored = Stored { network: "generator", file, path, device };
         let generator = Generator::build(&config, &mut stored)?;
         stored.network = "discriminator";
         let discriminator = if judged { Some(Discriminator::build(&config, &mut stored)?) } else { None };
@@ -138,25 +213,47 @@ impl Model {
     }
 }
 
-/// The model file that `path` means.
-fn model_file(path: &Path) -> Result<PathBuf, ModelError> {
-    if !path.is_dir() {
-        return Ok(path.to_owned());
-    }
+/// The file that `path` means: of a run folder its newest checkpoint's.
+fn model_file(path: &Path) -> PathBuf {
     let direct = path.join("model.safetensors");
     if direct.is_file() {
-        return Ok(direct);
+        return direct;
     }
     match checkpoints(&path.join("checkpoints")).pop() {
-        Some((_, checkpoint)) => Ok(checkpoint.join("model.safetensors")),
-        None => Err(ModelError::NoCheckpoint { path: path.to_owned() }),
+        Some((_, checkpoint)) => checkpoint.join("model.safetensors"),
+        None => path.to_owned(),
     }
 }
 
-/// The checkpoints of the run that `path`, a run folder or one of its checkpoints, belongs to; of anything else, none.
-pub fn siblings(path: &Path) -> Vec<(u64, PathBuf)> {
+/// The checkpoints of the run that `name`, a run folder or one of its checkpoints, belongs to; of anything else, none.
+pub fn siblings(name: &Path) -> Vec<(u64, PathBuf)> {
+    let path = reading::file_of(name);
     let inside = path.parent().filter(|parent| parent.file_name().is_some_and(|name| name == "checkpoints"));
     checkpoints(inside.unwrap_or(&path.join("checkpoints")))
+}
+
+/// Whether a file or folder looks like a model rather than like pictures, by its name and its first bytes.
+pub fn is_model(path: &Path) -> bool {
+    const ENDS: [&str; 5] = ["safetensors", "pth", "pt", "ckpt", "npy"];
+    if path.is_dir() {
+        let arrays = || {
+            std::fs::read_dir(path)
+                .into_iter()
+                .flatten()
+                .flatten()
+                .any(|entry| entry.path().extension().is_some_and(|end| end == "npy"))
+        };
+        return path.join("checkpoints").is_dir() || path.join("model.safetensors").is_file() || arrays();
+    }
+    let end = path.extension().map(|end| end.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    // PyTorch's examples call their files .tar, and these are zips.
+    let zipped = || {
+        std::fs::File::open(path).is_ok_and(|mut file| {
+            let mut start = [0; 2];
+            std::io::Read::read_exact(&mut file, &mut start).is_ok_and(|()| &start == b"PK")
+        })
+    };
+    ENDS.contains(&end.as_str()) || (end == "tar" && zipped())
 }
 
 /// The checkpoints of a run in its folder `checkpoints`, oldest first, with their steps.

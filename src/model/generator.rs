@@ -3,8 +3,12 @@
 use burn::tensor::{Device, Tensor};
 
 use super::ablation::Ablation;
-use super::config::{ModelConfig, Statistics};
+use super::config::{ModelConfig, Output, Statistics};
 use super::layer::{Initialiser, Layer, Parameter, Parameters, Pass};
+use super::layout::Per;
+
+/// Side of the projection's maps.
+pub(super) const FIRST: usize = 4;
 
 /// z, projected to `[maps, 4, 4]`, then doubled by fractionally-strided convolutions to the picture; batch norm and ReLU
 /// everywhere but at the output, which is tanh.
@@ -28,16 +32,14 @@ impl Generator {
     /// # Errors
     /// What `from` says.
     pub(super) fn build<P: Parameters>(config: &ModelConfig, from: &mut P) -> Result<Self, P::Error> {
-        let stages = config.stages();
-        let first = config.maps(0);
-        let mut layers =
-            vec![Layer::build(from, "project", vec![config.z_dim, first, 4, 4], first, config.bias, true)?];
-        for stage in 1..=stages {
-            let last = stage == stages;
-            let inputs = config.maps(stage - 1);
-            let outputs = if last { config.channels } else { config.maps(stage) };
-            let shape = vec![inputs, outputs, config.kernel, config.kernel];
-            layers.push(Layer::build(from, &format!("up{stage}"), shape, outputs, config.bias, !last)?);
+        let mut layers = Vec::new();
+        let mut inputs = config.z_dim;
+        for (i, plan) in config.layers().generator.iter().enumerate() {
+            let name = if i == 0 { "project".to_owned() } else { format!("up{i}") };
+            let shape = vec![inputs, plan.maps, plan.kernel, plan.kernel];
+            let count = |per: Per| per.count(plan.maps, plan.maps * FIRST * FIRST);
+            layers.push(Layer::build(from, &name, shape, count(plan.bias), count(plan.norm))?);
+            inputs = plan.maps;
         }
         Ok(Self { config: config.clone(), layers, ablations: Vec::new() })
     }
@@ -66,6 +68,11 @@ impl Generator {
     /// Like [`Self::sample`] with batch statistics, which also move the running ones.
     pub fn train(&mut self, z: Tensor<2>) -> Tensor<4> {
         self.forward(z, Pass::Train, |_, _| ())
+    }
+
+    /// Sets the running statistics to those of the batch `z` `[batch, z_dim]`: for networks that come without.
+    pub(super) fn measure(&mut self, z: Tensor<2>) {
+        self.forward(z, Pass::Measure, |_, _| ());
     }
 
     /// Feature maps `[batch, maps, side, side]` after the rectifier of hidden layer `layer` (0 is the projection).
@@ -97,10 +104,15 @@ impl Generator {
         for (i, layer) in self.layers.iter_mut().enumerate() {
             let linear = layer.apply(x.take(), &z);
             if i == hidden {
-                return layer.biased(linear).tanh();
+                let last = layer.biased(linear);
+                return match config.output {
+                    Output::Tanh => last.tanh(),
+                    // 0..=1 as -1..=1: twice the sigmoid less one.
+                    Output::Sigmoid => last.mul_scalar(0.5).tanh(),
+                };
             }
             let mut maps = layer.activate(linear, config, 0.0, pass);
-            if pass != Pass::Train {
+            if matches!(pass, Pass::Sample(_)) {
                 for ablation in self.ablations.iter().filter(|ablation| ablation.on && ablation.layer == i) {
                     maps = ablation.apply(maps);
                 }

@@ -118,6 +118,8 @@ pub struct Norm {
 pub(super) enum Pass {
     /// Batch statistics, which also move the running ones.
     Train,
+    /// Batch statistics, which the running ones become.
+    Measure,
     /// Nothing is changed.
     Sample(Statistics),
 }
@@ -134,10 +136,14 @@ impl Norm {
         let [batch, _, height, width] = x.dims();
         let count = (batch * height * width) as f64;
         let (y, mean, variance) = kernels::norm(x, gain, shift, epsilon, slope);
-        if pass == Pass::Train {
-            let toward = |old: &Tensor<1>, new: Tensor<1>| {
-                old.clone().mul_scalar(1.0 - MOMENTUM) + new.inner().mul_scalar(MOMENTUM)
-            };
+        let share = match pass {
+            Pass::Train => MOMENTUM,
+            Pass::Measure => 1.0,
+            Pass::Sample(_) => 0.0,
+        };
+        if share > 0.0 {
+            let toward =
+                |old: &Tensor<1>, new: Tensor<1>| old.clone().mul_scalar(1.0 - share) + new.inner().mul_scalar(share);
             // The running variance is the unbiased one, as PyTorch keeps it.
             let unbiased = variance.mul_scalar(count / (count - 1.0).max(1.0));
             self.mean.value = toward(&self.mean.value, mean);
@@ -159,7 +165,7 @@ pub struct Layer {
 }
 
 impl Layer {
-    /// A layer called `name` whose weight has `shape` and whose output has `outputs` maps.
+    /// A layer called `name` whose weight has `shape`, with so many biases and so many values in batch norm, or none.
     ///
     /// # Errors
     /// What `from` says.
@@ -167,24 +173,23 @@ impl Layer {
         from: &mut P,
         name: &str,
         shape: Vec<usize>,
-        outputs: usize,
-        bias: bool,
-        norm: bool,
+        bias: Option<usize>,
+        norm: Option<usize>,
     ) -> Result<Self, P::Error> {
         let mut a = |part: &str, shape, initial| from.parameter(format!("{name}.{part}"), shape, initial);
-        let maps = vec![outputs];
         let weight = a("weight", shape, Initial::Weight)?;
-        let bias = if bias { Some(a("bias", maps.clone(), Initial::Zeros)?) } else { None };
-        let norm = if norm {
-            Some(Norm {
-                gain: a("norm.gain", maps.clone(), Initial::Gain)?,
-                shift: a("norm.shift", maps.clone(), Initial::Zeros)?,
-                mean: a("norm.mean", maps.clone(), Initial::Zeros)?,
-                variance: a("norm.variance", maps, Initial::Ones)?,
+        let bias = bias.map(|count| a("bias", vec![count], Initial::Zeros)).transpose()?;
+        let norm = norm
+            .map(|count| {
+                let mut values = |part, initial| a(part, vec![count], initial);
+                Ok(Norm {
+                    gain: values("norm.gain", Initial::Gain)?,
+                    shift: values("norm.shift", Initial::Zeros)?,
+                    mean: values("norm.mean", Initial::Zeros)?,
+                    variance: values("norm.variance", Initial::Ones)?,
+                })
             })
-        } else {
-            None
-        };
+            .transpose()?;
         Ok(Self { weight, bias, norm })
     }
 
@@ -198,10 +203,12 @@ impl Layer {
         kernels::down(x, self.weight.tensor())
     }
 
-    /// Adds the bias, where this layer has one.
+    /// Adds the bias, where this layer has one: of each map, or of each unit.
     pub(super) fn biased(&self, x: Tensor<4>) -> Tensor<4> {
+        let [_, maps, height, width] = x.dims();
         match &self.bias {
-            Some(bias) => x + bias.value.clone().reshape([1, bias.len(), 1, 1]),
+            Some(bias) if bias.len() == maps => x + bias.value.clone().reshape([1, maps, 1, 1]),
+            Some(bias) => x + bias.value.clone().reshape([1, maps, height, width]),
             None => x,
         }
     }
@@ -209,10 +216,14 @@ impl Layer {
     /// What comes after the convolution in a hidden layer: bias and batch norm, where this layer has them, then ReLU
     /// (`slope` 0) or LeakyReLU.
     pub(super) fn activate(&mut self, x: Tensor<4>, config: &ModelConfig, slope: f64, pass: Pass) -> Tensor<4> {
-        let maps = x.dims()[1];
+        let [batch, maps, height, width] = x.dims();
         let biased = self.biased(x);
         match &mut self.norm {
-            Some(norm) => norm.forward(biased, config.norm_epsilon, slope, pass),
+            Some(norm) if norm.gain.len() == maps => norm.forward(biased, config.norm_epsilon, slope, pass),
+            Some(norm) => {
+                let units = biased.reshape([batch, maps * height * width, 1, 1]);
+                norm.forward(units, config.norm_epsilon, slope, pass).reshape([batch, maps, height, width])
+            }
             None => {
                 let device = biased.device();
                 kernels::rectify(biased, Tensor::ones([maps], &device), Tensor::zeros([maps], &device), slope)

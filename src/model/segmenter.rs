@@ -35,14 +35,20 @@ impl Segmenter {
         let mut layers = Vec::new();
         let mut inputs = 3;
         for (i, maps) in MAPS.into_iter().enumerate() {
-            layers.push(Layer::build(from, &format!("down{}", i + 1), vec![maps, inputs, k, k], maps, false, true)?);
+            layers.push(Layer::build(from, &format!("down{}", i + 1), vec![maps, inputs, k, k], None, Some(maps))?);
             inputs = maps;
         }
         for i in 0..MAPS.len() {
             let last = i + 1 == MAPS.len();
             let outputs = if last { 1 } else { MAPS[MAPS.len() - 2 - i] };
             let shape = vec![inputs, outputs, k, k];
-            layers.push(Layer::build(from, &format!("up{}", i + 1), shape, outputs, last, !last)?);
+            layers.push(Layer::build(
+                from,
+                &format!("up{}", i + 1),
+                shape,
+                last.then_some(1),
+                (!last).then_some(outputs),
+            )?);
             inputs = 2 * outputs;
         }
         Ok(Self { config, layers })

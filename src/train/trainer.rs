@@ -16,7 +16,7 @@ use super::metrics::{Metrics, MetricsLog};
 use super::run::{Run, RunError};
 use super::step::Networks;
 use crate::data::{DataError, Dataset, Loader, Place, Source};
-use crate::device::Compute;
+use crate::device::{self, Compute};
 use crate::image;
 use crate::latent;
 use crate::model::{ConfigError, Model, Provenance};
@@ -49,6 +49,8 @@ pub struct Options {
     pub keep_every: u64,
     /// Open the run, show its preview, and wait.
     pub paused: bool,
+    /// Give way to whatever else wants the processor: a window is open.
+    pub background: bool,
 }
 
 impl Options {
@@ -65,6 +67,7 @@ impl Options {
             keep_last: 3,
             keep_every: 5000,
             paused: false,
+            background: false,
         }
     }
 }
@@ -130,6 +133,9 @@ impl Trainer {
         let (outbox, events) = unbounded();
         let failed = outbox.clone();
         let work = move || {
+            if options.background {
+                device::give_way();
+            }
             let emit = |event| {
                 // Nobody listening is no reason to stop: the run folder has it all.
                 let _ = outbox.send(event);
@@ -451,6 +457,7 @@ impl<'a> Job<'a> {
             images: self.state.images,
             seed: self.options.config.seed,
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            origin: None,
         }
     }
 

@@ -5,26 +5,26 @@ use std::path::Path;
 use assert_cmd::Command;
 use zscape::image::Picture;
 
-fn zscape(arguments: &[&str]) -> Command {
+pub fn zscape(arguments: &[&str]) -> Command {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("zscape"));
     command.args(arguments).timeout(std::time::Duration::from_secs(300));
     command
 }
 
-fn text(path: &Path) -> &str {
+pub fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-fn stderr(command: &mut Command, code: i32) -> String {
+pub fn stderr(command: &mut Command, code: i32) -> String {
     let output = command.assert().code(code).get_output().clone();
     String::from_utf8(output.stderr).unwrap()
 }
 
-fn stdout(command: &mut Command) -> String {
+pub fn stdout(command: &mut Command) -> String {
     String::from_utf8(command.assert().success().get_output().stdout.clone()).unwrap()
 }
 
-fn json(command: &mut Command) -> serde_json::Value {
+pub fn json(command: &mut Command) -> serde_json::Value {
     let output = command.assert().success().get_output().clone();
     serde_json::from_slice(&output.stdout).unwrap()
 }

@@ -5,6 +5,7 @@ mod devices;
 mod exploring;
 mod inside;
 mod killing;
+mod models;
 mod pictures;
 mod resuming;
 mod window;

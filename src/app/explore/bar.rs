@@ -7,7 +7,7 @@ use egui::{Key, Modifiers, Ui};
 use super::Explorer;
 use super::tool::{KEYS, OPEN, REDO, REDO_TOO, SAVE, SAVE_AS, Tool, UNDO};
 use crate::app::inside::ablation_sets;
-use crate::model::bundled;
+use crate::model::{Output, Prior, Reading, Statistics, bundled};
 
 impl Explorer {
     /// What the keys ask for, wherever the pointer is.
@@ -57,11 +57,11 @@ impl Explorer {
                 }
             }
             ui.menu_button("Open...", |ui| {
-                if ui.button("A model file...").on_hover_text("A .safetensors file").clicked() {
+                if ui.button("A model file...").on_hover_text("A file of zscape's, or a DCGAN of another program: .safetensors, PyTorch's .pth, .pt, .tar, .ckpt, or .npy arrays").clicked() {
                     self.files.ask_model();
                     ui.close();
                 }
-                if ui.button("A run folder...").on_hover_text("Its newest checkpoint").clicked() {
+                if ui.button("A folder...").on_hover_text("A run's newest checkpoint, or a folder of .npy arrays").clicked() {
                     self.files.ask_run();
                     ui.close();
                 }
@@ -95,12 +95,7 @@ impl Explorer {
                 .clicked();
         });
         ui.horizontal_wrapped(|ui| {
-            if let Some((config, provenance)) = &self.model {
-                ui.weak(format!(
-                    "{}x{} pictures of {}, after {} training steps; {} statistics",
-                    config.size, config.size, provenance.data, provenance.steps, config.sampling
-                ));
-            }
+            self.about(ui);
             if let Some(name) = self.file.as_ref().and_then(|file| file.file_name()) {
                 ui.separator();
                 ui.weak(format!("session {}", name.to_string_lossy()));
@@ -115,6 +110,32 @@ impl Explorer {
         self.messages(ui);
         ui.add_space(4.0);
         train
+    }
+
+    /// What the model is, and how it is read.
+    fn about(&mut self, ui: &mut Ui) {
+        let Some((config, provenance)) = &self.model else { return };
+        let story = match &provenance.origin {
+            Some(origin) => format!("from {}", origin.format),
+            None => format!("of {}, after {} training steps", provenance.data, provenance.steps),
+        };
+        ui.weak(format!("{0}x{0} pictures {story}; {1} statistics", config.size, config.sampling));
+        let flipped = provenance.origin.as_ref().is_some_and(|origin| origin.flipped);
+        let before = Reading { flipped, prior: config.prior, sampling: config.sampling, output: config.output };
+        let mut reading = before;
+        let menu = ui.menu_button("Read as...", |ui| {
+            if let Some(origin) = &provenance.origin {
+                origin.remarks.iter().for_each(|remark| drop(ui.weak(remark)));
+                ui.separator();
+            }
+            egui::Grid::new("reading").num_columns(2).show(ui, |ui| read_as(ui, &mut reading));
+        });
+        menu.response.on_hover_text(
+            "What a file leaves open and a wrong guess spoils: prior, statistics, output, which way round kernels are",
+        );
+        if reading != before && self.explored.as_ref() == Some(&self.session.model) {
+            self.open(reading.name(&self.session.model));
+        }
     }
 
     /// What went wrong, what should be known, and what was written.
@@ -161,4 +182,33 @@ impl Explorer {
             self.open(self.siblings[at].1.clone());
         }
     }
+}
+
+fn read_as(ui: &mut Ui, reading: &mut Reading) {
+    ui.label("z is drawn")
+        .on_hover_text("Uniform in -1..1 (the paper and the authors' code) or normal (PyTorch's tutorial)");
+    ui.horizontal(|ui| {
+        ui.selectable_value(&mut reading.prior, Prior::Normal, "normal");
+        ui.selectable_value(&mut reading.prior, Prior::Uniform, "uniform");
+    });
+    ui.end_row();
+    ui.label("Batch norm").on_hover_text("Statistics kept from the training, or those of the pictures drawn together");
+    ui.horizontal(|ui| {
+        ui.selectable_value(&mut reading.sampling, Statistics::Running, "running");
+        ui.selectable_value(&mut reading.sampling, Statistics::Batch, "batch");
+    });
+    ui.end_row();
+    ui.label("Output")
+        .on_hover_text("What the last layer ends in. Grey where black should be speaks for the other one");
+    ui.horizontal(|ui| {
+        ui.selectable_value(&mut reading.output, Output::Tanh, "tanh");
+        ui.selectable_value(&mut reading.output, Output::Sigmoid, "sigmoid");
+    });
+    ui.end_row();
+    ui.label("Kernels").on_hover_text("Theano convolves, others correlate: if all is noise, the kernels may be turned");
+    ui.horizontal(|ui| {
+        ui.selectable_value(&mut reading.flipped, false, "as in the file");
+        ui.selectable_value(&mut reading.flipped, true, "turned by 180°");
+    });
+    ui.end_row();
 }

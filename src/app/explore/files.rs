@@ -8,6 +8,10 @@ use crate::app::errands::{Errands, PICTURES, where_to};
 use crate::files;
 use crate::image::Picture;
 use crate::latent::session::Session;
+use crate::model::is_model;
+
+/// Endings of files that may hold a model.
+const MODELS: [&str; 7] = ["safetensors", "pth", "pt", "tar", "ckpt", "npy", "pkl"];
 
 /// Ending of session files.
 const SESSION: &str = "zscape";
@@ -17,6 +21,11 @@ const RECENT: usize = 8;
 pub(super) enum Answer {
     Model(PathBuf),
     Photo(PathBuf),
+    /// What was dropped on the window is a model, or data to train on.
+    Dropped {
+        path: PathBuf,
+        model: bool,
+    },
     /// A session was read; `None` is where it is kept between starts.
     Session(Option<PathBuf>, Box<Session>),
     /// The session is in this file.
@@ -150,13 +159,26 @@ impl Files {
 
     pub fn ask_model(&self) {
         self.errands.ask(|| {
-            let dialog = rfd::FileDialog::new().set_title("Open a model").add_filter("Models", &["safetensors"]);
-            dialog.pick_file().map(Answer::Model)
+            let dialog = rfd::FileDialog::new().set_title("Open a model").add_filter("Models", &MODELS);
+            dialog.add_filter("All files", &["*"]).pick_file().map(Answer::Model)
+        });
+    }
+
+    /// Finds out whether a dropped file or folder is a model or data to train on.
+    pub fn ask_what(&self, path: PathBuf) {
+        self.errands.ask(move || {
+            let model = is_model(&path);
+            Some(Answer::Dropped { path, model })
         });
     }
 
     pub fn ask_run(&self) {
-        self.errands.ask(|| rfd::FileDialog::new().set_title("Open a run folder").pick_folder().map(Answer::Model));
+        self.errands.ask(|| {
+            rfd::FileDialog::new()
+                .set_title("Open a run folder, or a folder of .npy arrays")
+                .pick_folder()
+                .map(Answer::Model)
+        });
     }
 
     pub fn ask_photo(&self) {

@@ -74,6 +74,8 @@ pub(super) struct Explorer {
     siblings: Vec<(u64, PathBuf)>,
     /// Whether the generator in training is explored as it learns.
     following: bool,
+    /// What was dropped on the window, and whether it is a model.
+    dropped: Option<(PathBuf, bool)>,
 }
 
 impl Explorer {
@@ -113,7 +115,18 @@ impl Explorer {
             ablated: Vec::new(),
             siblings: Vec::new(),
             following: false,
+            dropped: None,
         }
+    }
+
+    /// Has another thread look what was dropped on the window.
+    pub fn ask_what(&self, path: PathBuf) {
+        self.files.ask_what(path);
+    }
+
+    /// What was dropped and looked at, and whether it is a model.
+    pub fn dropped(&mut self) -> Option<(PathBuf, bool)> {
+        self.dropped.take()
     }
 
     /// Whether the generator in training should be told with every preview.

@@ -10,7 +10,7 @@ use super::worker::{Reply, Request};
 use super::{Explorer, directions};
 use crate::latent::boxes::Forgetting;
 use crate::latent::session::{MadeWith, Session};
-use crate::model::{ModelConfig, Provenance, bundled};
+use crate::model::{ModelConfig, Provenance, bundled, file_of};
 
 /// A session that is waiting for its model.
 pub(super) struct Opening {
@@ -46,6 +46,7 @@ impl Explorer {
             match answer {
                 Answer::Model(path) => self.open(path),
                 Answer::Photo(path) => self.project(path),
+                Answer::Dropped { path, model } => self.dropped = Some((path, model)),
                 Answer::Session(file, session) => {
                     self.following = false;
                     // The worker opens the model only if the session fits it: until then all is as it was.
@@ -78,7 +79,7 @@ impl Explorer {
     pub(super) fn not_opened(&mut self, error: String) {
         match self.opening.take() {
             Some(Opening { file: Some(file), session }) => {
-                let hint = if session.model.exists() || session.model.starts_with("bundled:") {
+                let hint = if file_of(&session.model).exists() || session.model.starts_with("bundled:") {
                     ""
                 } else {
                     ". Put its model back in its place, or change the file's first line, to open it"
@@ -159,7 +160,9 @@ impl Explorer {
         // Sample numbers go on naming z's; what was found in another model's layers does not, save in another checkpoint
         // of the same run.
         let run = |path: &Path| path.ancestors().find(|folder| folder.ends_with("checkpoints")).map(Path::to_owned);
-        let same_run = |one: &Path, other: &Path| run(one).is_some_and(|of| run(other) == Some(of));
+        let same_run = |one: &Path, other: &Path| {
+            file_of(one) == file_of(other) || run(one).is_some_and(|of| run(other) == Some(of))
+        };
         if self.session.model != path {
             if !same_run(&path, &self.session.model) {
                 self.session.sliders.clear();

@@ -177,7 +177,7 @@ impl Judge {
     fn hunt_ui(&mut self, ui: &mut Ui, inspector: &Inspector, dialogs: &Dialogs, opened: &Opened) {
         let stages = opened.config.stages();
         self.layer = self.layer.min(stages - 1);
-        let maps = opened.config.maps(stages - 1 - self.layer);
+        let maps = opened.config.seen(self.layer);
         ui.strong("What its features look for").on_hover_text(
             "The pictures that features answer to most, and what in them, by guided backpropagation (figure 5)",
         );

@@ -1,0 +1,251 @@
+//! The generator as an ONNX graph: `z` `[n, z_dim]` to `pictures` `[n, channels, size, size]` in [-1, 1].
+//!
+//! Only the messages and fields that a generator needs, numbered as in ONNX's `onnx.proto` (IR version 8, operators 13).
+
+use prost::Message;
+
+use super::ExportError;
+use crate::model::generator::FIRST;
+use crate::model::{Model, Output, TensorFile};
+
+#[derive(Clone, PartialEq, Message)]
+struct ModelProto {
+    #[prost(int64, tag = "1")]
+    ir_version: i64,
+    #[prost(string, tag = "2")]
+    producer_name: String,
+    #[prost(string, tag = "3")]
+    producer_version: String,
+    #[prost(message, optional, tag = "7")]
+    graph: Option<GraphProto>,
+    #[prost(message, repeated, tag = "8")]
+    opset_import: Vec<OperatorSet>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct OperatorSet {
+    #[prost(string, tag = "1")]
+    domain: String,
+    #[prost(int64, tag = "2")]
+    version: i64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct GraphProto {
+    #[prost(message, repeated, tag = "1")]
+    node: Vec<NodeProto>,
+    #[prost(string, tag = "2")]
+    name: String,
+    #[prost(message, repeated, tag = "5")]
+    initializer: Vec<TensorProto>,
+    #[prost(message, repeated, tag = "11")]
+    input: Vec<ValueInfo>,
+    #[prost(message, repeated, tag = "12")]
+    output: Vec<ValueInfo>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct NodeProto {
+    #[prost(string, repeated, tag = "1")]
+    input: Vec<String>,
+    #[prost(string, repeated, tag = "2")]
+    output: Vec<String>,
+    #[prost(string, tag = "3")]
+    name: String,
+    #[prost(string, tag = "4")]
+    op_type: String,
+    #[prost(message, repeated, tag = "5")]
+    attribute: Vec<Attribute>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Attribute {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(float, optional, tag = "2")]
+    f: Option<f32>,
+    #[prost(int64, repeated, packed = "false", tag = "8")]
+    ints: Vec<i64>,
+    #[prost(int32, tag = "20")]
+    kind: i32,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct TensorProto {
+    #[prost(int64, repeated, packed = "false", tag = "1")]
+    dims: Vec<i64>,
+    #[prost(int32, tag = "2")]
+    data_type: i32,
+    #[prost(string, tag = "8")]
+    name: String,
+    #[prost(bytes = "vec", tag = "9")]
+    raw_data: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct ValueInfo {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(message, optional, tag = "2")]
+    kind: Option<TypeProto>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct TypeProto {
+    #[prost(message, optional, tag = "1")]
+    tensor: Option<TensorType>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct TensorType {
+    #[prost(int32, tag = "1")]
+    element: i32,
+    #[prost(message, optional, tag = "2")]
+    shape: Option<Shape>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Shape {
+    #[prost(message, repeated, tag = "1")]
+    dim: Vec<Dimension>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Dimension {
+    #[prost(oneof = "Side", tags = "1, 2")]
+    side: Option<Side>,
+}
+
+#[derive(Clone, PartialEq, prost::Oneof)]
+enum Side {
+    #[prost(int64, tag = "1")]
+    Value(i64),
+    #[prost(string, tag = "2")]
+    Named(String),
+}
+
+/// ONNX's numbers of types.
+const FLOAT: i32 = 1;
+const INT64: i32 = 7;
+/// And of attributes' kinds.
+const KIND_FLOAT: i32 = 1;
+const KIND_INTS: i32 = 7;
+
+/// A graph that grows node by node; `at` is what the last node gave.
+struct Graph {
+    graph: GraphProto,
+    at: String,
+}
+
+impl Graph {
+    fn constant(&mut self, name: &str, dims: &[usize], data_type: i32, raw_data: Vec<u8>) -> String {
+        let dims = dims.iter().map(|&side| side as i64).collect();
+        self.graph.initializer.push(TensorProto { dims, data_type, name: name.to_owned(), raw_data });
+        name.to_owned()
+    }
+
+    fn floats(&mut self, name: &str, dims: &[usize], values: &[f32]) -> String {
+        self.constant(name, dims, FLOAT, values.iter().flat_map(|value| value.to_le_bytes()).collect())
+    }
+
+    fn node(&mut self, op_type: &str, more: Vec<String>, attribute: Vec<Attribute>) {
+        let name = format!("{op_type}{}", self.graph.node.len());
+        let mut input = vec![std::mem::replace(&mut self.at, name.clone())];
+        input.extend(more);
+        let op_type = op_type.to_owned();
+        self.graph.node.push(NodeProto { input, output: vec![name.clone()], name, op_type, attribute });
+    }
+
+    fn reshape(&mut self, name: &str, shape: &[i64]) {
+        let bytes = shape.iter().flat_map(|side| side.to_le_bytes()).collect();
+        let shape = self.constant(name, &[shape.len()], INT64, bytes);
+        self.node("Reshape", vec![shape], Vec::new());
+    }
+}
+
+fn ints(name: &str, values: &[usize]) -> Attribute {
+    let ints = values.iter().map(|&value| value as i64).collect();
+    Attribute { name: name.to_owned(), f: None, ints, kind: KIND_INTS }
+}
+
+fn value(name: &str, sides: &[usize]) -> ValueInfo {
+    let batch = Dimension { side: Some(Side::Named("n".to_owned())) };
+    let sides = sides.iter().map(|&side| Dimension { side: Some(Side::Value(side as i64)) });
+    let shape = Some(Shape { dim: std::iter::once(batch).chain(sides).collect() });
+    let tensor = Some(TensorType { element: FLOAT, shape });
+    ValueInfo { name: name.to_owned(), kind: Some(TypeProto { tensor }) }
+}
+
+/// The generator's bytes. It samples with running statistics, as a graph must in which a z gives one picture.
+///
+/// # Errors
+/// [`ExportError::Tensors`] when the device fails before it gave the values.
+pub(super) fn generator(model: &Model) -> Result<Vec<u8>, ExportError> {
+    let config = model.config();
+    let whole: TensorFile = model.to_file()?;
+    let mut out =
+        Graph { graph: GraphProto { name: "generator".to_owned(), ..GraphProto::default() }, at: "z".to_owned() };
+    let last = model.generator.layers.len() - 1;
+    for (i, layer) in model.generator.layers.iter().enumerate() {
+        let name = layer.weight.name.trim_end_matches(".weight").to_owned();
+        let stored = |part: &str| &whole.tensors[&format!("generator.{name}.{part}")].1;
+        let [inputs, maps, kernel, _] = layer.weight.shape[..] else { unreachable!("weights have four sides") };
+        let units = maps * FIRST * FIRST;
+        if i == 0 {
+            let weight = out.floats(&format!("{name}.weight"), &[inputs, units], stored("weight"));
+            out.node("MatMul", vec![weight], Vec::new());
+            out.reshape("maps", &[-1, maps as i64, FIRST as i64, FIRST as i64]);
+        } else {
+            let weight = out.floats(&format!("{name}.weight"), &layer.weight.shape, stored("weight"));
+            let pad = kernel / 2 - usize::from(kernel == 4);
+            let sides = [ints("kernel_shape", &[kernel; 2]), ints("strides", &[2; 2]), ints("pads", &[pad; 4])];
+            let attributes = sides.into_iter().chain([ints("output_padding", &[kernel % 2; 2])]).collect();
+            out.node("ConvTranspose", vec![weight], attributes);
+        }
+        if let Some(bias) = &layer.bias {
+            let dims = if bias.len() == maps { [1, maps, 1, 1] } else { [1, maps, FIRST, FIRST] };
+            let bias = out.floats(&format!("{name}.bias"), &dims, stored("bias"));
+            out.node("Add", vec![bias], Vec::new());
+        }
+        if let Some(norm) = &layer.norm {
+            let single = norm.gain.len() != maps;
+            if single {
+                out.reshape(&format!("{name}.units"), &[-1, units as i64]);
+            }
+            let parts = ["gain", "shift", "mean", "variance"].map(|part| {
+                out.floats(&format!("{name}.norm.{part}"), &[norm.gain.len()], stored(&format!("norm.{part}")))
+            });
+            let epsilon = config.norm_epsilon as f32;
+            let epsilon =
+                Attribute { name: "epsilon".to_owned(), f: Some(epsilon), ints: Vec::new(), kind: KIND_FLOAT };
+            out.node("BatchNormalization", parts.to_vec(), vec![epsilon]);
+            if single {
+                out.reshape(&format!("{name}.maps"), &[-1, maps as i64, FIRST as i64, FIRST as i64]);
+            }
+        }
+        if i < last {
+            out.node("Relu", Vec::new(), Vec::new());
+        }
+    }
+    if config.output == Output::Sigmoid {
+        // -1..=1 of a sigmoid is the tanh of half.
+        let half = out.floats("half", &[], &[0.5]);
+        out.node("Mul", vec![half], Vec::new());
+    }
+    out.node("Tanh", Vec::new(), Vec::new());
+    out.node("Identity", Vec::new(), Vec::new());
+    if let Some(end) = out.graph.node.last_mut() {
+        end.output = vec!["pictures".to_owned()];
+    }
+    out.graph.input = vec![value("z", &[config.z_dim])];
+    out.graph.output = vec![value("pictures", &[config.channels, config.size, config.size])];
+    let opset_import = vec![OperatorSet { domain: String::new(), version: 13 }];
+    let proto = ModelProto {
+        ir_version: 8,
+        producer_name: "zscape".to_owned(),
+        producer_version: env!("CARGO_PKG_VERSION").to_owned(),
+        graph: Some(out.graph),
+        opset_import,
+    };
+    Ok(proto.encode_to_vec())
+}

@@ -1,0 +1,216 @@
+//! The order of a network's layers, read off its tensors' shapes.
+//!
+//! A DCGAN is a chain: what one layer gives, the next one takes, and at one end are pictures. A fractionally-strided
+//! convolution's weight is `[in, out, ..]` and a strided one's `[out, in, ..]`, so that both networks are chains of
+//! weights `[a, b, ..]` from the narrow end to the picture, in which each b is the next one's a. The free number at the
+//! narrow end tells them apart: a discriminator gives one verdict, and z has more coordinates.
+
+use super::parts::{Dense, Parts, Scaling};
+use crate::model::generator::FIRST;
+use crate::model::{LayerPlan, Per};
+
+/// Which of the two networks a chain is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Generator,
+    Discriminator,
+}
+
+/// One layer's tensors.
+#[derive(Debug, Clone)]
+pub(super) struct Link {
+    pub plan: LayerPlan,
+    pub weight: String,
+    /// The shape that the weight has in the program.
+    pub shape: Vec<usize>,
+    /// Whether the file has the weight, a matrix, the other way round.
+    pub transposed: bool,
+    pub bias: Option<String>,
+    pub norm: Option<Scaling>,
+}
+
+/// A network: its layers in the order in which they are applied.
+#[derive(Debug, Clone)]
+pub(super) struct Chain {
+    pub kind: Kind,
+    pub links: Vec<Link>,
+    /// Coordinates of z, or verdicts.
+    pub free: usize,
+    /// Channels of the pictures.
+    pub channels: usize,
+}
+
+impl Chain {
+    /// Doublings between the narrow end and the picture.
+    pub fn stages(&self) -> usize {
+        self.links.len() - 1
+    }
+
+    /// The chain that these tensors, names and shapes, are.
+    ///
+    /// # Errors
+    /// Why they are none.
+    pub fn read(tensors: &[(&str, &[usize])]) -> Result<Self, String> {
+        let Parts { convolutions, connected, norms } = Parts::sort(tensors)?;
+        let ordered = order(&convolutions)?;
+        let channels = ordered.last().map_or(0, |last| last.shape[1]);
+        let mut ordered: Vec<&Dense> = ordered;
+        let end = match connected.as_slice() {
+            [] => End::convolution(ordered.remove(0))?,
+            [matrix] => End::matrix(matrix, ordered[0].shape[0])?,
+            [one, two, ..] => {
+                return Err(format!(
+                    "{} and {} are both fully connected; a DCGAN has one such layer at most",
+                    one.weight, two.weight
+                ));
+            }
+        };
+        if let Some(odd) = ordered.iter().find(|dense| dense.shape[2] != 4 && dense.shape[2] != 5) {
+            let k = odd.shape[2];
+            return Err(format!(
+                "{} is a {k}x{k} kernel; the strided convolutions of a DCGAN are 4x4 or 5x5",
+                odd.weight
+            ));
+        }
+        if ordered.len() < 2 {
+            return Err(format!("it has {} strided convolutions, and two at least make a DCGAN", ordered.len()));
+        }
+        let kind = if end.free == 1 { Kind::Discriminator } else { Kind::Generator };
+        let mut links = vec![end.link(kind)?];
+        for dense in ordered {
+            let maps = dense.shape[usize::from(kind == Kind::Generator)];
+            links.push(Link {
+                plan: LayerPlan { maps, kernel: dense.shape[2], bias: per(&dense.bias, maps, maps)?, norm: Per::None },
+                weight: dense.weight.clone(),
+                shape: dense.shape.clone(),
+                transposed: false,
+                bias: dense.bias.as_ref().map(|(name, _)| name.clone()),
+                norm: None,
+            });
+        }
+        if kind == Kind::Discriminator {
+            links.reverse();
+        }
+        give_norms(&mut links, norms, kind)?;
+        Ok(Self { kind, links, free: end.free, channels })
+    }
+}
+
+/// The convolutions from the narrow end to the picture.
+fn order(convolutions: &[Dense]) -> Result<Vec<&Dense>, String> {
+    let pictures = |dense: &Dense| dense.shape[1] == 1 || dense.shape[1] == 3;
+    let follows = |pair: &[&Dense]| pair[0].shape[1] == pair[1].shape[0];
+    let whole = |chain: &[&Dense]| chain.last().is_some_and(|last| pictures(last)) && chain.windows(2).all(follows);
+    let named: Vec<&Dense> = convolutions.iter().collect();
+    let reversed: Vec<&Dense> = named.iter().rev().copied().collect();
+    if let Some(chain) = [named, reversed].into_iter().find(|chain| whole(chain)) {
+        return Ok(chain);
+    }
+    // Names in another order than the layers': from the picture back, each layer is one that gives what the next takes.
+    for last in (0..convolutions.len()).filter(|&i| pictures(&convolutions[i])) {
+        let mut chain = vec![&convolutions[last]];
+        let mut left: Vec<&Dense> = (0..convolutions.len()).filter(|&i| i != last).map(|i| &convolutions[i]).collect();
+        while let Some(before) = left.iter().position(|dense| dense.shape[1] == chain[chain.len() - 1].shape[0]) {
+            chain.push(left.remove(before));
+        }
+        if left.is_empty() {
+            chain.reverse();
+            return Ok(chain);
+        }
+    }
+    match convolutions {
+        [] => Err("there are no convolutions in it".to_owned()),
+        _ if !convolutions.iter().any(pictures) => {
+            Err("no convolution has one or three channels, as the one at the picture must".to_owned())
+        }
+        _ => Err("its convolutions are no chain in which each takes what another gives".to_owned()),
+    }
+}
+
+/// The narrow end: the projection of z, or the verdict.
+struct End<'a> {
+    dense: &'a Dense,
+    free: usize,
+    maps: usize,
+    transposed: bool,
+}
+
+impl<'a> End<'a> {
+    fn convolution(dense: &'a Dense) -> Result<Self, String> {
+        let &[free, maps, side, _] = dense.shape.as_slice() else {
+            return Err(format!("{} has no four sides", dense.weight));
+        };
+        if side != FIRST {
+            return Err(format!(
+                "{} is {side}x{side} at the narrow end; zscape's networks begin and end with 4x4 maps",
+                dense.weight
+            ));
+        }
+        Ok(Self { dense, free, maps, transposed: false })
+    }
+
+    fn matrix(dense: &'a Dense, maps: usize) -> Result<Self, String> {
+        let &[a, b] = dense.shape.as_slice() else { return Err(format!("{} is no matrix", dense.weight)) };
+        let units = maps * FIRST * FIRST;
+        // PyTorch has a projection's units first, the DCGAN authors last; a verdict's are first only if turned.
+        let (free, transposed) = match (a == units, b == units) {
+            (true, _) => (b, true),
+            (_, true) => (a, false),
+            _ => {
+                return Err(format!(
+                    "{} {:?} does not lead to or from {maps} maps of 4x4, with which zscape's networks begin and end",
+                    dense.weight, dense.shape
+                ));
+            }
+        };
+        Ok(Self { dense, free, maps, transposed })
+    }
+
+    fn link(&self, kind: Kind) -> Result<Link, String> {
+        let units = self.maps * FIRST * FIRST;
+        let maps = if kind == Kind::Generator { self.maps } else { self.free };
+        let all = if kind == Kind::Generator { units } else { self.free };
+        Ok(Link {
+            plan: LayerPlan { maps, kernel: FIRST, bias: per(&self.dense.bias, maps, all)?, norm: Per::None },
+            weight: self.dense.weight.clone(),
+            shape: vec![self.free, self.maps, FIRST, FIRST],
+            transposed: self.transposed,
+            bias: self.dense.bias.as_ref().map(|(name, _)| name.clone()),
+            norm: None,
+        })
+    }
+}
+
+/// Whether there is a value for each map or each unit.
+fn per(bias: &Option<(String, usize)>, maps: usize, units: usize) -> Result<Per, String> {
+    match bias {
+        None => Ok(Per::None),
+        Some((_, length)) if *length == maps => Ok(Per::Map),
+        Some((_, length)) if *length == units => Ok(Per::Unit),
+        Some((name, length)) => Err(format!("{name} has {length} values, and its layer gives {maps} maps")),
+    }
+}
+
+/// Gives each batch norm to the layer that it fits, in the order of their names among those of equal length. From the
+/// picture's end of a discriminator nothing is missing but on the first layer, so its last layers are served first.
+fn give_norms(links: &mut [Link], mut norms: Vec<Scaling>, kind: Kind) -> Result<(), String> {
+    // What makes pictures or verdicts has no batch norm in any DCGAN.
+    let hidden = links.len() - 1;
+    let generator = kind == Kind::Generator;
+    let order: Vec<usize> = if generator { (0..hidden).collect() } else { (0..hidden).rev().collect() };
+    for i in order {
+        let link = &mut links[i];
+        let (maps, units) = (link.plan.maps, link.plan.maps * FIRST * FIRST);
+        let fits = |norm: &Scaling| norm.length == maps || (generator && i == 0 && norm.length == units);
+        let found = if generator { norms.iter().position(fits) } else { norms.iter().rposition(fits) };
+        if let Some(found) = found {
+            let norm = norms.remove(found);
+            link.plan.norm = if norm.length == maps { Per::Map } else { Per::Unit };
+            link.norm = Some(norm);
+        }
+    }
+    match norms.first() {
+        None => Ok(()),
+        Some(left) => Err(format!("a batch norm or bias of {} values belongs to none of its layers", left.length)),
+    }
+}

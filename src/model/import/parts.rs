@@ -1,0 +1,165 @@
+//! Tensors of a network sorted into its convolutions, fully connected layers and batch norms, by their names' ends and
+//! their shapes.
+
+use std::collections::BTreeMap;
+
+/// What the last part of a tensor's name means. The longest are tried first.
+const ENDS: [(&str, Part); 21] = [
+    ("moving_variance", Part::Variance),
+    ("running_mean", Part::Mean),
+    ("running_var", Part::Variance),
+    ("moving_mean", Part::Mean),
+    ("weights", Part::Weight),
+    ("variance", Part::Variance),
+    ("weight", Part::Weight),
+    ("kernel", Part::Weight),
+    ("biases", Part::Bias),
+    ("matrix", Part::Weight),
+    ("gamma", Part::Weight),
+    ("scale", Part::Weight),
+    ("shift", Part::Bias),
+    ("gain", Part::Weight),
+    ("beta", Part::Bias),
+    ("bias", Part::Bias),
+    ("mean", Part::Mean),
+    ("var", Part::Variance),
+    ("w", Part::Weight),
+    ("b", Part::Bias),
+    ("g", Part::Weight),
+];
+/// What parts a module's name from its part's.
+const MARKS: [char; 4] = ['.', '/', '_', ':'];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Weight,
+    Bias,
+    Mean,
+    Variance,
+}
+
+/// A convolution of weight `[a, b, kernel, kernel]`, or a fully connected layer `[a, b]`.
+#[derive(Debug, Clone)]
+pub(super) struct Dense {
+    /// The weight's name.
+    pub weight: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// The bias's name and length.
+    pub bias: Option<(String, usize)>,
+}
+
+/// A batch norm. What is missing is what does nothing.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Scaling {
+    pub length: usize,
+    pub gain: Option<String>,
+    pub shift: Option<String>,
+    pub mean: Option<String>,
+    pub variance: Option<String>,
+}
+
+/// The parts of a network, each kind in the natural order of its names.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Parts {
+    pub convolutions: Vec<Dense>,
+    pub connected: Vec<Dense>,
+    pub norms: Vec<Scaling>,
+}
+
+impl Parts {
+    /// Sorts the tensors of a network.
+    ///
+    /// # Errors
+    /// Which tensor has no place in a DCGAN.
+    pub fn sort(tensors: &[(&str, &[usize])]) -> Result<Self, String> {
+        if let Some((name, _)) =
+            tensors.iter().find(|(name, _)| name.ends_with("weight_orig") || name.ends_with("weight_g"))
+        {
+            return Err(format!("{name} is a weight under spectral or weight normalisation, which is not read"));
+        }
+        let mut modules: BTreeMap<String, Vec<(Part, &str, &[usize])>> = BTreeMap::new();
+        for &(name, shape) in tensors {
+            let (module, part) = split(name, shape)
+                .ok_or_else(|| format!("{name} {shape:?} is no weight, bias or batch norm of a DCGAN by its name"))?;
+            modules.entry(module).or_default().push((part, name, shape));
+        }
+        let mut modules: Vec<_> = modules.into_iter().collect();
+        modules.sort_by(|(a, _), (b, _)| natord::compare(a, b));
+        let mut parts = Self::default();
+        for (module, members) in modules {
+            parts.add(&module, &members)?;
+        }
+        Ok(parts)
+    }
+
+    fn add(&mut self, module: &str, members: &[(Part, &str, &[usize])]) -> Result<(), String> {
+        let of = |part| members.iter().find(|(found, ..)| *found == part);
+        let named = |part| of(part).map(|(_, name, _)| (*name).to_owned());
+        if let Some((_, weight, shape)) = of(Part::Weight).filter(|(_, _, shape)| shape.len() > 1) {
+            let dense = Dense {
+                weight: (*weight).to_owned(),
+                shape: shape.to_vec(),
+                bias: of(Part::Bias).map(|(_, name, shape)| ((*name).to_owned(), shape.iter().product())),
+            };
+            match shape.len() {
+                4 if shape[2] == shape[3] => self.convolutions.push(dense),
+                2 => self.connected.push(dense),
+                _ => return Err(format!("{weight} {shape:?} is neither a square convolution nor a matrix")),
+            }
+            return Ok(());
+        }
+        let lengths: Vec<usize> = members.iter().map(|(_, _, shape)| shape.iter().product()).collect();
+        if lengths.iter().any(|&length| length != lengths[0]) {
+            return Err(format!("the parts of {module} have different lengths: {lengths:?}"));
+        }
+        self.norms.push(Scaling {
+            length: lengths[0],
+            gain: named(Part::Weight),
+            shift: named(Part::Bias),
+            mean: named(Part::Mean),
+            variance: named(Part::Variance),
+        });
+        Ok(())
+    }
+}
+
+/// The module of a tensor, and which part of it it is.
+fn split(name: &str, shape: &[usize]) -> Option<(String, Part)> {
+    let plain = name.strip_suffix(":0").unwrap_or(name);
+    for (end, part) in ENDS {
+        if let Some(module) = plain.strip_suffix(end)
+            && (module.is_empty() || module.ends_with(MARKS))
+        {
+            return Some((module.trim_end_matches(MARKS).to_owned(), part));
+        }
+    }
+    // A weight may be called anything.
+    (shape.len() > 1).then(|| (plain.to_owned(), Part::Weight))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_several_programs_are_told_apart() {
+        for (name, module, part) in [
+            ("main.0.weight", "main.0", Part::Weight),
+            ("module.bn1.running_var", "module.bn1", Part::Variance),
+            ("generator/g_bn0/moving_mean:0", "generator/g_bn0", Part::Mean),
+            ("g_h1_w", "g_h1", Part::Weight),
+            ("project.norm.gain", "project.norm", Part::Weight),
+        ] {
+            assert_eq!(split(name, &[3]), Some((module.to_owned(), part)), "{name}");
+        }
+        assert_eq!(split("anything", &[3]), None);
+        assert_eq!(split("anything", &[3, 3]), Some(("anything".to_owned(), Part::Weight)));
+    }
+
+    #[test]
+    fn a_batch_norm_of_unequal_parts_is_refused() {
+        let error = Parts::sort(&[("bn.weight", &[3]), ("bn.bias", &[4])]).unwrap_err();
+        assert!(error.contains("bn") && error.contains("[3, 4]"), "{error}");
+    }
+}

@@ -1,0 +1,113 @@
+//! How a model is read where its file leaves it open, and how that is named: `netG.pth@prior=uniform,flipped=true` stands
+//! wherever a model's path does, so that a session, the window and every command can say it.
+
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+
+use super::{Output, Prior, Statistics};
+
+/// What parts a path from the choices.
+const MARK: char = '@';
+
+/// What no file of another program says, and what a person can therefore choose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reading {
+    /// Whether the kernels are turned by half a turn from how they lie in the file.
+    pub flipped: bool,
+    /// Where z is drawn from.
+    pub prior: Prior,
+    /// The statistics that sampling uses.
+    pub sampling: Statistics,
+    /// What the generator ends in.
+    pub output: Output,
+}
+
+/// Those of a [`Reading`] that somebody chose.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Choices {
+    flipped: Option<bool>,
+    prior: Option<Prior>,
+    sampling: Option<Statistics>,
+    output: Option<Output>,
+}
+
+impl Choices {
+    /// The reading with these choices in it.
+    pub fn on(self, reading: Reading) -> Reading {
+        Reading {
+            flipped: self.flipped.unwrap_or(reading.flipped),
+            prior: self.prior.unwrap_or(reading.prior),
+            sampling: self.sampling.unwrap_or(reading.sampling),
+            output: self.output.unwrap_or(reading.output),
+        }
+    }
+
+    fn choose(&mut self, key: &str, value: &str) -> Option<()> {
+        match key {
+            "flipped" => self.flipped = Some(value.parse().ok()?),
+            "prior" => self.prior = Some(Prior::from_str(value, true).ok()?),
+            "sampling" => self.sampling = Some(Statistics::from_str(value, true).ok()?),
+            "output" => self.output = Some(Output::from_str(value, true).ok()?),
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+/// Parts a model's name into its path and the choices after it. A name without such choices is a path as it is.
+pub(super) fn split(name: &Path) -> (PathBuf, Choices) {
+    let whole = || (name.to_owned(), Choices::default());
+    let Some((path, tail)) = name.to_str().and_then(|name| name.rsplit_once(MARK)) else { return whole() };
+    let mut choices = Choices::default();
+    for choice in tail.split(',') {
+        let read = choice.split_once('=').and_then(|(key, value)| choices.choose(key.trim(), value.trim()));
+        if read.is_none() {
+            return whole();
+        }
+    }
+    (PathBuf::from(path), choices)
+}
+
+/// The file or folder of a model's name, without what was chosen of it.
+pub fn file_of(name: &Path) -> PathBuf {
+    split(name).0
+}
+
+impl Reading {
+    /// The name of the model `name` read like this.
+    pub fn name(&self, name: &Path) -> PathBuf {
+        let Self { flipped, prior, sampling, output } = self;
+        let choices = format!("{MARK}prior={prior},sampling={sampling},output={output},flipped={flipped}");
+        let mut named = file_of(name).into_os_string();
+        named.push(choices);
+        named.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reading_is_named_as_it_is_understood() {
+        let reading =
+            Reading { flipped: true, prior: Prior::Uniform, sampling: Statistics::Batch, output: Output::Sigmoid };
+        let other =
+            Reading { flipped: false, prior: Prior::Normal, sampling: Statistics::Running, output: Output::Tanh };
+        let named = reading.name(Path::new("a@b/netG.pth"));
+        let (path, choices) = split(&named);
+        assert_eq!((path.as_path(), choices.on(other)), (Path::new("a@b/netG.pth"), reading));
+        // Chosen anew, it is not chosen twice.
+        assert_eq!(other.name(&named), other.name(&path));
+        let (path, choices) = split(Path::new("netG.pth@prior=uniform"));
+        assert_eq!((path.as_path(), choices.on(other).prior), (Path::new("netG.pth"), Prior::Uniform));
+    }
+
+    #[test]
+    fn other_names_with_the_mark_are_paths() {
+        for name in ["me@home/netG.pth", "netG.pth@", "netG.pth@prior=maybe", "netG.pth@epoch=3", "a@prior"] {
+            assert_eq!(split(Path::new(name)), (PathBuf::from(name), Choices::default()), "{name}");
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Models of other programs, and models for them. The files in `tests/models` were written by PyTorch (`make.py` there).
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use proptest::prelude::*;
+use zscape::model::{Model, Output, Prior, Statistics, is_model};
+
+use super::command_line::{json, stderr, text, zscape};
+
+fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models").join(name)
+}
+
+fn array(path: &Path) -> Vec<f32> {
+    let bytes = std::fs::read(path).unwrap();
+    npyz::NpyFile::new(bytes.as_slice()).unwrap().into_vec().unwrap()
+}
+
+fn write(path: &Path, shape: &[u64], values: &[f32]) {
+    use npyz::WriterBuilder;
+    let mut bytes = Vec::new();
+    let mut writer = npyz::WriteOptions::new().default_dtype().shape(shape).writer(&mut bytes).begin_nd().unwrap();
+    writer.extend(values.iter().copied()).unwrap();
+    writer.finish().unwrap();
+    std::fs::write(path, bytes).unwrap();
+}
+
+/// What `model` draws of the z's in `z`.
+fn drawn(model: &str, z: &Path) -> Vec<f32> {
+    let folder = tempfile::tempdir().unwrap();
+    let (grid, tensor) = (folder.path().join("grid.png"), folder.path().join("pictures.npy"));
+    let (z, grid) = (text(z), text(&grid).to_owned());
+    let arguments =
+        ["sample", "--device", "cpu", "--model", model, "--z", z, "--out", &grid, "--tensor", text(&tensor)];
+    zscape(&arguments).assert().success();
+    array(&tensor)
+}
+
+fn assert_close(ours: &[f32], theirs: &[f32]) {
+    assert_eq!(ours.len(), theirs.len());
+    let furthest = ours.iter().zip(theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(furthest < 1e-4, "{furthest}");
+}
+
+#[test]
+fn every_kind_of_pytorch_file_draws_what_pytorch_draws() {
+    let theirs = array(&file("pictures.npy"));
+    for name in ["netG.pth", "legacy.pt", "nested.tar", "whole.ckpt"] {
+        assert_close(&drawn(text(&file(name)), &file("z.npy")), &theirs);
+    }
+    let odd = format!("{}@output=sigmoid", text(&file("odd.pth")));
+    assert_close(&drawn(&odd, &file("odd-z.npy")), &array(&file("odd-pictures.npy")));
+}
+
+#[test]
+fn what_was_read_and_what_was_guessed_is_told() {
+    let told = json(&mut zscape(&["info", "--json", text(&file("nested.tar"))]));
+    assert_eq!(told["config"]["size"], 16);
+    assert_eq!(told["config"]["z_dim"], 6);
+    assert_eq!(told["discriminator"]["layers"][0]["shape"], serde_json::json!([3, 1, 4, 4]));
+    assert_eq!(told["provenance"]["origin"]["format"], "PyTorch");
+    let remarks = told["provenance"]["origin"]["remarks"].to_string();
+    for guess in ["prior", "running statistics", "tanh", "kernels"] {
+        assert!(remarks.contains(guess), "{remarks}");
+    }
+    // The other network of the run lies beside it.
+    let told = json(&mut zscape(&["info", "--json", text(&file("netG.pth"))]));
+    assert!(told["provenance"]["origin"]["remarks"].to_string().contains("netD.pth"), "{told}");
+    assert!(told["discriminator"].is_object());
+    let told = json(&mut zscape(&["info", "--json", text(&file("odd.pth"))]));
+    assert_eq!(told["config"]["layout"]["generator"][0]["norm"], "unit");
+    assert!(told["discriminator"].is_null());
+}
+
+#[test]
+fn a_folder_of_the_authors_arrays_opens_with_kernels_turned_and_statistics_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    let values = |count: usize| (0..count).map(|i| ((i * 37 % 101) as f32 - 50.0) / 200.0).collect::<Vec<_>>();
+    let shapes: [(&str, &[&[u64]]); 2] = [
+        ("gen", &[&[5, 64], &[64], &[64], &[4, 2, 5, 5], &[2], &[2], &[2, 3, 5, 5]]),
+        ("discrim", &[&[2, 3, 5, 5], &[4, 2, 5, 5], &[4], &[4], &[64, 1]]),
+    ];
+    for (network, shapes) in shapes {
+        for (i, shape) in shapes.iter().enumerate() {
+            let path = folder.path().join(format!("9_{network}_params.jl_{:02}.npy", i + 1));
+            write(&path, shape, &values(shape.iter().product::<u64>() as usize));
+        }
+    }
+    let model = Model::open(folder.path(), &Device::flex()).unwrap();
+    let (config, reading) = (model.config(), model.reading());
+    assert_eq!((config.size, config.channels, config.z_dim, config.kernel), (16, 3, 5, 5));
+    assert!(reading.flipped);
+    assert_eq!((reading.prior, reading.sampling, reading.output), (Prior::Uniform, Statistics::Batch, Output::Tanh));
+    assert!(model.discriminator.is_some());
+    let kernel = |model: &Model| model.generator.layers[2].weight.value.to_data().try_to_vec::<f32>().unwrap();
+    let turned: Vec<f32> = values(150).chunks(25).flat_map(|kernel| kernel.iter().rev().copied()).collect();
+    assert_eq!(kernel(&model), turned);
+    let named = format!("{}@flipped=false", text(folder.path()));
+    assert_eq!(kernel(&Model::open(Path::new(&named), &Device::flex()).unwrap()), values(150));
+    // Measured, not the zeros and ones of an absent norm.
+    let norm = model.generator.layers[1].norm.clone().unwrap();
+    assert!(norm.mean.value.to_data().try_to_vec::<f32>().unwrap().iter().all(|mean| *mean != 0.0));
+    assert!(is_model(folder.path()));
+}
+
+#[test]
+fn models_go_out_and_come_back_exactly() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, z) in [("nested.tar", "z.npy"), ("odd.pth@output=sigmoid,prior=uniform", "odd-z.npy")] {
+        let [own, torch] = ["own.safetensors", "torch.pth"].map(|name| folder.path().join(name));
+        let model = text(&file(name)).to_owned();
+        zscape(&["convert", &model, text(&own)]).assert().success();
+        zscape(&["convert", text(&own), text(&torch)]).assert().success();
+        let before = drawn(&model, &file(z));
+        assert_eq!(drawn(text(&own), &file(z)), before);
+        // A state dict does not say what the generator ends in.
+        let sigmoid = name.contains("sigmoid");
+        let back = if sigmoid { format!("{}@output=sigmoid", text(&torch)) } else { text(&torch).to_owned() };
+        assert_eq!(drawn(&back, &file(z)), before);
+    }
+    let device = Device::flex();
+    let (was, back) = (file("nested.tar"), folder.path().join("torch.pth"));
+    zscape(&["convert", text(&was), text(&back)]).assert().success();
+    let weights = |path: &Path| {
+        let discriminator = Model::open(path, &device).unwrap().discriminator.unwrap();
+        discriminator.layers.iter().flat_map(|layer| layer.kept().cloned().collect::<Vec<_>>()).collect::<Vec<_>>()
+    };
+    for (was, back) in weights(&was).iter().zip(weights(&back)) {
+        assert_eq!(was.value.to_data(), back.value.to_data(), "{}", was.name);
+    }
+}
+
+#[test]
+fn what_is_no_dcgan_says_what_it_is_and_what_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |path: &Path| stderr(&mut zscape(&["info", text(path)]), 1);
+    // Never called: it would leave a file behind.
+    let evil = refused(&file("evil.pth"));
+    assert!(evil.contains("evil.pth") && evil.contains("posix.system"), "{evil}");
+    assert!(!Path::new("pwned").exists());
+    let alone = folder.path().join("judge.pth");
+    std::fs::copy(file("netD.pth"), &alone).unwrap();
+    let error = refused(&alone);
+    assert!(error.contains("discriminator in it, but no generator"), "{error}");
+    let empty = folder.path().join("empty.pth");
+    std::fs::write(&empty, "").unwrap();
+    assert!(refused(&empty).contains("no model file that zscape knows"));
+    let picture = refused(&Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md"));
+    assert!(picture.contains("README.md"), "{picture}");
+    // Safetensors of something else.
+    let mut other = zscape::model::TensorFile::default();
+    other.tensors.insert("encoder.weight".into(), (vec![8, 4], vec![0.5; 32]));
+    let path = folder.path().join("other.safetensors");
+    other.write(&path, false).unwrap();
+    let error = refused(&path);
+    assert!(error.contains("no convolutions") && error.contains("encoder.weight [8, 4]"), "{error}");
+    other.tensors.insert("up.weight".into(), (vec![4, 3, 3, 3], vec![0.5; 108]));
+    other.tensors.insert("project.weight".into(), (vec![64, 6], vec![0.5; 384]));
+    other.tensors.remove("encoder.weight");
+    other.write(&path, false).unwrap();
+    assert!(refused(&path).contains("3x3 kernel"));
+    let unwritten = stderr(&mut zscape(&["convert", text(&file("netG.pth")), "a.h5"]), 1);
+    assert!(unwritten.contains(".onnx") && unwritten.contains(".pth"), "{unwritten}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+    #[test]
+    fn damaged_files_are_errors_and_never_panics(
+        name in prop::sample::select(vec!["netG.pth", "legacy.pt", "nested.tar", "whole.ckpt", "odd.pth"]),
+        cut in 0.0f64..1.0,
+        changed in prop::collection::vec((0.0f64..1.0, any::<u8>()), 0..4),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut bytes = std::fs::read(file(name)).unwrap();
+        for (place, byte) in &changed {
+            let place = (place * bytes.len() as f64) as usize;
+            bytes[place] = *byte;
+        }
+        if changed.is_empty() {
+            bytes.truncate((cut * bytes.len() as f64) as usize);
+        }
+        let path = folder.path().join(name);
+        std::fs::write(&path, &bytes).unwrap();
+        let opened = Model::open(&path, &Device::flex());
+        if changed.is_empty() {
+            prop_assert!(opened.is_err());
+        }
+    }
+}
