@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use egui::{Key, Modifiers, Ui};
+use egui::containers::menu::{MenuButton, MenuConfig};
+use egui::{Key, Modifiers, PopupCloseBehavior, Ui};
 
 use super::Explorer;
 use super::tool::{KEYS, OPEN, REDO, REDO_TOO, SAVE, SAVE_AS, Tool, UNDO};
 use crate::app::inside::ablation_sets;
-use crate::model::{Output, Prior, Reading, Statistics, bundled};
+use crate::model::{Output, Prior, Reading, Statistics, bundled, file_of};
 
 impl Explorer {
     /// What the keys ask for, wherever the pointer is.
@@ -119,18 +120,23 @@ impl Explorer {
             Some(origin) => format!("from {}", origin.format),
             None => format!("of {}, after {} training steps", provenance.data, provenance.steps),
         };
+        let file = self.explored.as_deref().map(file_of).unwrap_or_default();
+        if let Some(name) = file.file_name().filter(|_| !file.starts_with("bundled:")) {
+            ui.label(name.to_string_lossy()).on_hover_text(file.display().to_string());
+        }
         ui.weak(format!("{0}x{0} pictures {story}; {1} statistics", config.size, config.sampling));
         let flipped = provenance.origin.as_ref().is_some_and(|origin| origin.flipped);
         let before = Reading { flipped, prior: config.prior, sampling: config.sampling, output: config.output };
         let mut reading = before;
-        let menu = ui.menu_button("Read as...", |ui| {
+        let stays = MenuConfig::new().close_behavior(PopupCloseBehavior::CloseOnClickOutside);
+        let (button, _) = MenuButton::new("Read as...").config(stays).ui(ui, |ui| {
             if let Some(origin) = &provenance.origin {
                 origin.remarks.iter().for_each(|remark| drop(ui.weak(remark)));
                 ui.separator();
             }
             egui::Grid::new("reading").num_columns(2).show(ui, |ui| read_as(ui, &mut reading));
         });
-        menu.response.on_hover_text(
+        button.on_hover_text(
             "What a file leaves open and a wrong guess spoils: prior, statistics, output, which way round kernels are",
         );
         if reading != before && self.explored.as_ref() == Some(&self.session.model) {
