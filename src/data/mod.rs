@@ -1,8 +1,7 @@
 //! Pictures in: where they come from, how they are cut to size, and how they reach the trainer as batches.
 
-mod archive;
 mod dataset;
-mod folder;
+mod formats;
 mod loader;
 mod prepare;
 mod source;
