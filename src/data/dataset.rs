@@ -104,6 +104,22 @@ impl Dataset {
         self.opened.pictures.name(index)
     }
 
+    /// What there is, in a few words: how many pictures, and the first classes by name.
+    pub fn summary(&self) -> String {
+        const NAMED: usize = 10;
+        let pictures = match self.len() {
+            Some(count) => format!("{count} pictures"),
+            None => "endless pictures, drawn by the program".to_owned(),
+        };
+        let classes = self.classes();
+        let named = classes.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+        match classes.len() {
+            0 => pictures,
+            count @ ..=NAMED => format!("{pictures} in {count} classes: {named}"),
+            count => format!("{pictures} in {count} classes: {named}, ..."),
+        }
+    }
+
     /// What was guessed when it was opened, such as which values are black and white.
     pub fn notes(&self) -> &[String] {
         &self.opened.notes

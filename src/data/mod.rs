@@ -8,6 +8,7 @@ mod source;
 pub mod synth;
 
 pub use dataset::{Dataset, Problem, peek};
+pub use formats::FILE_ENDINGS;
 pub use loader::{Batch, Loader, Place};
 pub use prepare::{UnusablePicture, read_fitted, to_channels};
 pub use source::{DataError, Source};

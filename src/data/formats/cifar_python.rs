@@ -160,7 +160,6 @@ impl<R: Read> Read for FromLatin<R> {
 #[cfg(test)]
 mod tests {
     use super::super::tests::{classes, damages, decoded, open, refusal, survives};
-    use super::*;
     use proptest::prelude::*;
 
     const PIXELS: usize = 3 * 32 * 32;

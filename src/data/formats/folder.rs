@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
-use super::{FILE_LIMIT, Found, Labels, Opened, Pictures, shards};
+use super::{FILE_LIMIT, Found, Labels, Opened, Pictures, parquet, shards};
 use crate::data::DataError;
 
 /// The ends of names that are taken for pictures; what a file really is, its first bytes decide.
@@ -47,11 +47,15 @@ struct Folder {
 pub(super) fn open(root: &Path) -> Result<Opened, DataError> {
     let files = list(root, is_picture)?;
     if files.is_empty() {
-        let shards = list(root, shards::is_shard)?;
-        return match shards.is_empty() {
-            true => Err(DataError::Empty { path: root.to_owned() }),
-            false => shards::open(root, &shards),
-        };
+        let tables = list(root, parquet::is_shard)?;
+        if !tables.is_empty() {
+            return parquet::open_folder(root, &tables);
+        }
+        let tars = list(root, shards::is_shard)?;
+        if !tars.is_empty() {
+            return shards::open(root, &tars);
+        }
+        return Err(DataError::Empty { path: root.to_owned() });
     }
     let names: Vec<_> = files.iter().map(|inside| shown(inside)).collect();
     let labels = classes(names.iter().map(String::as_str));

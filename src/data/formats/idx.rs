@@ -117,7 +117,6 @@ fn read_labels(slice: &Slice, count: u64) -> Result<Vec<u8>, String> {
 #[cfg(test)]
 mod tests {
     use super::super::tests::{Damage, classes, damages, decoded, open, refusal, survives};
-    use super::*;
     use crate::image::Picture;
     use proptest::prelude::*;
     use std::io::Write;

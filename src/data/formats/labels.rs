@@ -63,6 +63,16 @@ impl Gather {
         self.push(Some(&class.to_string()));
     }
 
+    /// The next picture's class, if it has one.
+    pub fn push_some(&mut self, class: Option<String>) {
+        self.push(class.as_deref());
+    }
+
+    /// How many pictures it has the classes of.
+    pub fn count(&self) -> u64 {
+        self.of.len() as u64
+    }
+
     /// The next `count` pictures have none.
     pub fn push_none(&mut self, count: u64) {
         self.of.resize(self.of.len() + count as usize, NONE);

@@ -12,8 +12,10 @@ mod drawn;
 mod folder;
 mod idx;
 mod labels;
+mod lmdb;
 mod matlab;
 mod numpy;
+mod parquet;
 mod pickle;
 mod shards;
 mod shelf;
@@ -39,6 +41,9 @@ const FILE_LIMIT: u64 = 1 << 30;
 /// What `--data` and the window's dialog understand, in words.
 pub(super) const KINDS: &str = "a folder of pictures or a .zip, .tar, .tar.gz or .tgz of one, CIFAR batches, an SVHN .mat, \
     IDX files, WebDataset tars, .parquet, an LMDB, .npy or .npz, synth:rooms or synth:faces";
+
+/// The ends of the names of files that can be opened, for a dialog; some have none.
+pub const FILE_ENDINGS: [&str; 10] = ["zip", "tar", "gz", "tgz", "bin", "mat", "npy", "npz", "parquet", "mdb"];
 
 /// One picture as a set gives it.
 pub(super) enum Found {
@@ -79,19 +84,23 @@ enum Kind {
     Cifar,
     CifarPython,
     Matlab,
+    Lmdb,
+    Parquet,
     Idx,
 }
 
 impl Kind {
     fn of(path: &Path) -> Result<Self, DataError> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-        let kinds: [(&[&str], Self); 6] = [
+        let kinds: [(&[&str], Self); 8] = [
             (&[".zip"], Self::Zip),
             (&[".tar", ".tar.gz", ".tgz"], Self::Tar),
             (&[".npy"], Self::Npy),
             (&[".npz"], Self::Npz),
             (&[".bin"], Self::Cifar),
             (&[".mat"], Self::Matlab),
+            (&[".mdb"], Self::Lmdb),
+            (&[".parquet"], Self::Parquet),
         ];
         let by_name = kinds.into_iter().find(|(ends, _)| ends.iter().any(|end| name.ends_with(end)));
         match by_name {
@@ -118,6 +127,8 @@ pub(super) fn open_file(path: &Path) -> Result<Opened, DataError> {
         Kind::Cifar => cifar::open(&Shelf::around(path)?, &[&name]),
         Kind::CifarPython => cifar_python::open(&Shelf::around(path)?, &[&name]),
         Kind::Matlab => matlab::open(&Shelf::around(path)?, &[&name]),
+        Kind::Lmdb => lmdb::open(&Slice::open(path)?),
+        Kind::Parquet => parquet::open(vec![path.to_owned()]),
         Kind::Idx => idx::open(&Shelf::around(path)?, &[&name]),
     }
 }
@@ -140,6 +151,9 @@ pub(super) fn open_folder(path: &Path) -> Result<Opened, DataError> {
 
 /// Opens the files of a known set, if these are some.
 fn open_shelf(shelf: &Shelf) -> Result<Option<Opened>, DataError> {
+    if let Some(pages) = shelf.get("data.mdb")? {
+        return lmdb::open(&pages).map(Some);
+    }
     let names = shelf.names();
     let those = |is: fn(&str) -> bool| names.iter().copied().filter(|name| is(name)).collect::<Vec<_>>();
     let kinds: [(fn(&str) -> bool, fn(&Shelf, &[&str]) -> Result<Opened, DataError>); 4] = [
