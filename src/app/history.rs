@@ -70,6 +70,7 @@ impl History {
                 self.problems.extend(new.into_iter().take(room));
                 self.problem_count = total;
             }
+            Event::Note(text) => self.log.push(text),
             Event::Warning(text) => self.log.push(format!("warning: {text}")),
             Event::Ended(ending) => {
                 self.log.push(match &ending {

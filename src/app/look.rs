@@ -7,7 +7,7 @@ use egui::TextureHandle;
 use super::errands::Errands;
 use super::settings::Settings;
 use super::texture::upload;
-use crate::data::{Dataset, Problem, Source, peek};
+use crate::data::{Dataset, FILE_ENDINGS, Problem, Source, peek};
 use crate::image::{Picture, grid};
 use crate::train::{Metrics, MetricsLog, Run, RunConfig};
 
@@ -25,7 +25,9 @@ pub(super) struct Look {
 
 pub(super) struct Found {
     pub pictures: Option<usize>,
-    pub classes: Vec<String>,
+    /// How many pictures, in which classes.
+    pub summary: String,
+    pub notes: Vec<String>,
     pub sheet: Option<TextureHandle>,
     pub problems: Vec<Problem>,
 }
@@ -46,7 +48,13 @@ enum Answer {
     Past(PathBuf, Past),
 }
 
-type Seen = (Option<usize>, Vec<String>, Picture, Vec<Problem>);
+struct Seen {
+    pictures: Option<usize>,
+    summary: String,
+    notes: Vec<String>,
+    sheet: Picture,
+    problems: Vec<Problem>,
+}
 
 pub(super) struct Looker {
     errands: Errands<Answer>,
@@ -64,7 +72,13 @@ impl Looker {
                 let dataset = Dataset::open(&Source::parse(&data)?, size, channels, 1)?;
                 let (pictures, problems) = peek(&dataset, COUNT, 1);
                 let pictures: Vec<_> = pictures.into_iter().map(|(_, picture)| picture).collect();
-                Ok((dataset.len(), dataset.classes().to_vec(), grid(&pictures, COLUMNS, 2), problems))
+                Ok(Seen {
+                    pictures: dataset.len(),
+                    summary: dataset.summary(),
+                    notes: dataset.notes().to_vec(),
+                    sheet: grid(&pictures, COLUMNS, 2),
+                    problems,
+                })
             };
             let found = see().map_err(|error| error.to_string());
             answer(Answer::Look { data, size, channels, found });
@@ -88,11 +102,13 @@ impl Looker {
         });
     }
 
-    /// Asks for an archive of pictures.
-    pub fn ask_archive(&self) {
+    /// Asks for an archive of pictures or a data set's own file.
+    pub fn ask_file(&self) {
         self.errands.send(|answer| {
-            let dialog = rfd::FileDialog::new().set_title("An archive of pictures");
-            let chosen = dialog.add_filter("Archives", &["zip", "tar", "gz", "tgz"]).pick_file();
+            let dialog = rfd::FileDialog::new().set_title("An archive of pictures, or a data set's own file");
+            // CIFAR's pickles and IDX files have no ending to go by.
+            let dialog = dialog.add_filter("Pictures", &FILE_ENDINGS).add_filter("All files", &["*"]);
+            let chosen = dialog.pick_file();
             chosen.into_iter().for_each(|path| answer(Answer::Chosen(path)));
         });
     }
@@ -139,11 +155,12 @@ impl Looker {
         while let Ok(answer) = self.errands.answers().try_recv() {
             match answer {
                 Answer::Look { data, size, channels, found } => {
-                    let found = found.map(|(pictures, classes, sheet, problems)| Found {
-                        pictures,
-                        classes,
-                        sheet: (sheet.width() > 0).then(|| upload(ctx, "a look at the data", &sheet)),
-                        problems,
+                    let found = found.map(|seen| Found {
+                        pictures: seen.pictures,
+                        summary: seen.summary,
+                        notes: seen.notes,
+                        sheet: (seen.sheet.width() > 0).then(|| upload(ctx, "a look at the data", &seen.sheet)),
+                        problems: seen.problems,
                     });
                     settings.looked(Look { data, size, channels, found });
                 }

@@ -149,17 +149,13 @@ impl Panes<'_> {
     fn before(&self, ui: &mut Ui) {
         match self.look.map(|look| &look.found) {
             Some(Ok(found)) => {
-                let count = match found.pictures {
-                    Some(count) => format!("{count} pictures"),
-                    None => "endless pictures, drawn by the program".to_owned(),
-                };
-                let classes = match found.classes.len() {
-                    0 => String::new(),
-                    n => format!(" in {n} classes"),
-                };
                 ui.label(format!(
-                    "Some of the pictures to learn from ({count}{classes}), as the networks will see them:"
+                    "Some of the pictures to learn from, as the networks will see them ({}):",
+                    found.summary
                 ));
+                found.notes.iter().for_each(|note| {
+                    ui.label(note);
+                });
                 if let Some(sheet) = &found.sheet {
                     fit(ui, sheet, "a look at the data");
                 }

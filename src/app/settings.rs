@@ -217,8 +217,10 @@ impl Settings {
             {
                 looker.ask_folder();
             }
-            if ui.button("Archive...").on_hover_text("A .zip, .tar, .tar.gz or .tgz of pictures").clicked() {
-                looker.ask_archive();
+            let tip = "A .zip or .tar of pictures, a CIFAR batch, an SVHN .mat, an IDX file, .parquet, .mdb, .npy or .npz; \
+                it can also be dropped here";
+            if ui.button("File...").on_hover_text(tip).clicked() {
+                looker.ask_file();
             }
         });
         ui.horizontal(|ui| {

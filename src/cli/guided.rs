@@ -23,7 +23,7 @@ pub(super) struct Guided {
     /// A model file, a checkpoint, or a run folder, with a discriminator in it
     #[arg(long, value_name = "FILE|DIR")]
     model: PathBuf,
-    /// Pictures among which the strongest answers are looked for: a folder, an archive, synth:rooms or synth:faces
+    /// Pictures among which the strongest answers are looked for: whatever `train` learns from
     #[arg(long, value_name = "SRC", required_unless_present = "picture")]
     data: Option<String>,
     /// How many of them are looked at

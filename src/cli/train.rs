@@ -18,7 +18,8 @@ use crate::train::{Command, Ending, Event, Options, Progress, Run, RunConfig, Tr
 pub(super) struct Train {
     #[command(flatten)]
     common: Common,
-    /// A folder of pictures (sub-folders are classes), a .zip or .tar of one, synth:rooms or synth:faces
+    /// A folder of pictures (sub-folders are classes), a .zip or .tar of one, CIFAR batches, an SVHN .mat, IDX files,
+    /// WebDataset tars, Parquet, an LMDB, .npy or .npz, synth:rooms or synth:faces
     #[arg(long, value_name = "SRC", required_unless_present = "resume")]
     data: Option<String>,
     /// The run folder, where everything is kept
@@ -196,6 +197,7 @@ impl Train {
                     }
                     say(&bar, &format!("{total} pictures skipped so far"));
                 }
+                Event::Note(text) => say(&bar, &text),
                 Event::Warning(text) => say(&bar, &format!("warning: {text}")),
                 Event::Ended(ending) => {
                     bar.finish_and_clear();

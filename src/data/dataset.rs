@@ -2,18 +2,16 @@
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::RwLock;
 
 use rand::SeedableRng;
 use rand::seq::index;
 use rand_chacha::ChaCha8Rng;
 
-use super::archive::{Archive, Entry, FILE_LIMIT};
-use super::folder::{classes, list, shown};
+use super::formats::{self, Found, Opened};
 use super::prepare::{decode, fit};
 use super::source::{DataError, Source};
-use super::synth::Scene;
 use crate::image::Picture;
 
 /// Bytes of prepared pictures that are kept in memory: small sets are decoded once, larger ones still train.
@@ -30,23 +28,13 @@ pub struct Problem {
     pub cause: String,
 }
 
-#[derive(Debug)]
-enum Store {
-    /// The folder, and the pictures' paths inside.
-    Folder(PathBuf, Vec<PathBuf>),
-    Archive(Archive),
-    Synth(Scene, u64),
-}
-
 /// An opened set of pictures; shared by the threads that decode.
 #[derive(Debug)]
 pub struct Dataset {
     source: Source,
-    store: Store,
+    opened: Opened,
     size: usize,
     channels: usize,
-    classes: Vec<String>,
-    class_of: Vec<Option<usize>>,
     cache: RwLock<HashMap<u64, Picture>>,
 }
 
@@ -54,36 +42,29 @@ impl Dataset {
     /// Opens `source` for pictures of `size` x `size` with `channels` channels. `seed` decides what synthetic sets draw.
     ///
     /// # Errors
-    /// [`DataError`] naming the folder or archive.
+    /// [`DataError`] naming the file or folder.
     pub fn open(source: &Source, size: usize, channels: usize, seed: u64) -> Result<Self, DataError> {
-        let (store, names) = match source {
-            Source::Folder(root) => {
-                let files = list(root)?;
-                let names: Vec<_> = files.iter().map(|inside| shown(inside)).collect();
-                (Store::Folder(root.clone(), files), names)
-            }
-            Source::Archive(path) => {
-                let archive = Archive::open(path)?;
-                let names = archive.entries.iter().map(|entry| entry.name.clone()).collect();
-                (Store::Archive(archive), names)
-            }
-            Source::Synth(scene) => (Store::Synth(*scene, seed), Vec::new()),
+        let broke = |path: &Path| DataError::Format {
+            path: path.to_owned(),
+            kind: "set of pictures",
+            cause: "its reader broke on it; it is damaged".to_owned(),
         };
-        if let (Source::Folder(path) | Source::Archive(path), true) = (source, names.is_empty()) {
-            return Err(DataError::Empty { path: path.clone() });
-        }
-        let (classes, class_of) = classes(&names);
+        let guarded = |open: fn(&Path) -> Result<Opened, DataError>, path: &Path| {
+            // A reader that panics on a strange file must not take the window down.
+            catch_unwind(|| open(path)).unwrap_or_else(|_| Err(broke(path)))
+        };
+        let opened = match source {
+            Source::Folder(root) => guarded(formats::open_folder, root)?,
+            Source::File(path) => guarded(formats::open_file, path)?,
+            Source::Synth(scene) => formats::draw(*scene, seed),
+        };
         let cache = RwLock::default();
-        Ok(Self { source: source.clone(), store, size, channels, classes, class_of, cache })
+        Ok(Self { source: source.clone(), opened, size, channels, cache })
     }
 
     /// How many pictures; `None` when they never end.
     pub fn len(&self) -> Option<usize> {
-        match &self.store {
-            Store::Folder(_, files) => Some(files.len()),
-            Store::Archive(archive) => Some(archive.entries.len()),
-            Store::Synth(..) => None,
-        }
+        self.opened.pictures.len().map(|length| length as usize)
     }
 
     /// Whether there are no pictures; an opened set always has some.
@@ -106,24 +87,42 @@ impl Dataset {
         self.channels
     }
 
-    /// The classes, sorted by name: the first folders below the one that all pictures have in common, or the next level
-    /// where those only part the set (`train`, `test`). Empty with fewer than two.
+    /// The names of the classes, in the order of their numbers where the set numbers them and sorted otherwise; empty with
+    /// fewer than two. In a folder they are the first folders below the one that all pictures have in common, or the next
+    /// level where those only part the set (`train`, `test`).
     pub fn classes(&self) -> &[String] {
-        &self.classes
+        self.opened.labels.names()
     }
 
     /// The class of picture `index`, as an index into [`Dataset::classes`]; `None` where it has none.
     pub fn class(&self, index: u64) -> Option<usize> {
-        self.class_of.get(index as usize).copied().flatten()
+        self.opened.labels.of(index)
     }
 
     /// What picture `index` is called.
     pub fn name(&self, index: u64) -> String {
-        match &self.store {
-            Store::Folder(_, files) => files.get(index as usize).map(|inside| shown(inside)).unwrap_or_default(),
-            Store::Archive(archive) => archive.entries.get(index as usize).map(|e| e.name.clone()).unwrap_or_default(),
-            Store::Synth(scene, seed) => format!("{scene} {index} of seed {seed}"),
+        self.opened.pictures.name(index)
+    }
+
+    /// What there is, in a few words: how many pictures, and the first classes by name.
+    pub fn summary(&self) -> String {
+        const NAMED: usize = 10;
+        let pictures = match self.len() {
+            Some(count) => format!("{count} pictures"),
+            None => "endless pictures, drawn by the program".to_owned(),
+        };
+        let classes = self.classes();
+        let named = classes.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+        match classes.len() {
+            0 => pictures,
+            count @ ..=NAMED => format!("{pictures} in {count} classes: {named}"),
+            count => format!("{pictures} in {count} classes: {named}, ..."),
         }
+    }
+
+    /// What was guessed when it was opened, such as which values are black and white.
+    pub fn notes(&self) -> &[String] {
+        &self.opened.notes
     }
 
     /// Picture `index`: its centre square, resized.
@@ -148,21 +147,11 @@ impl Dataset {
     }
 
     fn prepare(&self, index: u64) -> Result<Picture, String> {
-        let decoded = match &self.store {
-            Store::Folder(root, files) => {
-                let path = root.join(files.get(index as usize).ok_or("there is no such picture")?);
-                if std::fs::metadata(&path).map_err(|e| e.to_string())?.len() > FILE_LIMIT {
-                    return Err("it is larger than 1 GiB".to_owned());
-                }
-                decode(&std::fs::read(path).map_err(|e| e.to_string())?)?
-            }
-            Store::Archive(archive) => {
-                let entry: &Entry = archive.entries.get(index as usize).ok_or("there is no such picture")?;
-                decode(&archive.read(entry).map_err(|e| e.to_string())?)?
-            }
-            Store::Synth(scene, seed) => scene.draw(*seed, index, self.size).picture,
+        let picture = match self.opened.pictures.read(index, self.size)? {
+            Found::Encoded(bytes) => decode(&bytes)?,
+            Found::Decoded(picture) => picture,
         };
-        fit(&decoded, self.size, self.channels)
+        fit(&picture, self.size, self.channels)
     }
 }
 
@@ -194,7 +183,6 @@ pub fn peek(dataset: &Dataset, count: usize, seed: u64) -> (Vec<(u64, Picture)>,
 mod tests {
     use super::*;
     use std::io::Write;
-    use std::path::Path;
 
     fn picture(shade: u8) -> Picture {
         Picture::new(20, 16, 3, vec![shade; 20 * 16 * 3])

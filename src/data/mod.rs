@@ -1,14 +1,14 @@
 //! Pictures in: where they come from, how they are cut to size, and how they reach the trainer as batches.
 
-mod archive;
 mod dataset;
-mod folder;
+mod formats;
 mod loader;
 mod prepare;
 mod source;
 pub mod synth;
 
 pub use dataset::{Dataset, Problem, peek};
+pub use formats::FILE_ENDINGS;
 pub use loader::{Batch, Loader, Place};
 pub use prepare::{UnusablePicture, read_fitted, to_channels};
 pub use source::{DataError, Source};

@@ -4,23 +4,20 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::dataset::Problem;
+use super::formats::{self, KINDS};
 use super::synth::Scene;
 
 /// Why pictures cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
     /// There is nothing of that name.
-    #[error(
-        "{path} does not exist; give a folder of pictures, a .zip, .tar, .tar.gz or .tgz of one, synth:rooms or synth:faces"
-    )]
+    #[error("{path} does not exist; give {KINDS}")]
     NotFound {
         /// What was named.
         path: PathBuf,
     },
     /// It is a file of another kind.
-    #[error(
-        "{path} is neither a folder nor an archive; give a folder of pictures, a .zip, .tar, .tar.gz or .tgz of one, synth:rooms or synth:faces"
-    )]
+    #[error("{path} is neither a folder nor a file of a known kind; give {KINDS}")]
     UnknownKind {
         /// What was named.
         path: PathBuf,
@@ -67,6 +64,16 @@ pub enum DataError {
         /// What the reader said.
         cause: String,
     },
+    /// A file does not hold what its kind demands.
+    #[error("{path} cannot be read as a {kind}: {cause}")]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What it was taken for.
+        kind: &'static str,
+        /// What is wrong, where, and what can be done.
+        cause: String,
+    },
     /// A compressed tar found no room to be unpacked.
     #[error(
         "{path} has to be unpacked into {folder} and that failed: {cause}; make room there, set TMPDIR to a roomier folder, or give an unpacked folder or a .zip"
@@ -96,8 +103,8 @@ fn unread(skipped: u64, first: Option<&Problem>) -> String {
 pub enum Source {
     /// A folder; sub-folders are classes.
     Folder(PathBuf),
-    /// A zip or tar of a folder.
-    Archive(PathBuf),
+    /// An archive of pictures, or a data set's own file.
+    File(PathBuf),
     /// Drawn by the program, endless.
     Synth(Scene),
 }
@@ -119,19 +126,15 @@ impl Source {
         if !path.exists() {
             return Err(DataError::NotFound { path: path.to_owned() });
         }
-        let name = text.to_ascii_lowercase();
-        if [".zip", ".tar", ".tar.gz", ".tgz"].iter().any(|end| name.ends_with(end)) {
-            Ok(Self::Archive(path.to_owned()))
-        } else {
-            Err(DataError::UnknownKind { path: path.to_owned() })
-        }
+        formats::check(path)?;
+        Ok(Self::File(path.to_owned()))
     }
 }
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Folder(path) | Self::Archive(path) => write!(f, "{}", path.display()),
+            Self::Folder(path) | Self::File(path) => write!(f, "{}", path.display()),
             Self::Synth(scene) => write!(f, "synth:{scene}"),
         }
     }

@@ -114,6 +114,8 @@ pub enum Event {
         /// All of them, counted.
         total: u64,
     },
+    /// What the pictures are that it learns from, or what was guessed of them.
+    Note(String),
     /// Something went wrong that the run survives.
     Warning(String),
     /// Nothing follows.

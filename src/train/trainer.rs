@@ -259,6 +259,8 @@ impl<'a> Job<'a> {
             device: compute.name.clone(),
         });
         emit(Event::Rates(state.rates()));
+        emit(Event::Note(format!("learning from {}", dataset.summary())));
+        dataset.notes().iter().for_each(|note| emit(Event::Note(note.clone())));
         let speed = Speed::default();
         let (problems, warned) = (0, None);
         let followed = false;

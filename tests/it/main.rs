@@ -3,6 +3,7 @@
 mod command_line;
 mod devices;
 mod exploring;
+mod formats;
 mod inside;
 mod killing;
 mod models;

@@ -1,8 +1,10 @@
 //! Which files are pictures, where they lie in a folder, and which classes their folders make.
 
+use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
-use super::source::DataError;
+use super::{FILE_LIMIT, Found, Labels, Opened, Pictures, parquet, shards};
+use crate::data::DataError;
 
 /// The ends of names that are taken for pictures; what a file really is, its first bytes decide.
 const EXTENSIONS: [&str; 15] =
@@ -34,12 +36,64 @@ pub(super) fn shown(inside: &Path) -> String {
     parts.collect::<Vec<_>>().join("/")
 }
 
-/// The pictures under `root`, as paths relative to it, sorted by what [`shown`] makes of them.
+/// The pictures of a folder; there may be millions, so that their paths have no spare room.
+#[derive(Debug)]
+struct Folder {
+    root: PathBuf,
+    files: Vec<Box<Path>>,
+}
+
+/// Opens a folder of pictures, or of the parts that a set was cut into.
+pub(super) fn open(root: &Path) -> Result<Opened, DataError> {
+    let files = list(root, is_picture)?;
+    if files.is_empty() {
+        let tables = list(root, parquet::is_shard)?;
+        if !tables.is_empty() {
+            return parquet::open_folder(root, &tables);
+        }
+        let tars = list(root, shards::is_shard)?;
+        if !tars.is_empty() {
+            return shards::open(root, &tars);
+        }
+        return Err(DataError::Empty { path: root.to_owned() });
+    }
+    let names: Vec<_> = files.iter().map(|inside| shown(inside)).collect();
+    let labels = classes(names.iter().map(String::as_str));
+    Ok(Opened { pictures: Box::new(Folder { root: root.to_owned(), files }), labels, notes: Vec::new() })
+}
+
+impl Pictures for Folder {
+    fn len(&self) -> Option<u64> {
+        Some(self.files.len() as u64)
+    }
+
+    fn name(&self, index: u64) -> String {
+        self.files.get(index as usize).map(|inside| shown(inside)).unwrap_or_default()
+    }
+
+    fn read(&self, index: u64, _size: usize) -> Result<Found, String> {
+        let path = self.root.join(self.files.get(index as usize).ok_or("there is no such picture")?);
+        if std::fs::metadata(&path).map_err(|e| e.to_string())?.len() > FILE_LIMIT {
+            return Err("it is larger than 1 GiB".to_owned());
+        }
+        std::fs::read(path).map(Found::Encoded).map_err(|e| e.to_string())
+    }
+}
+
+/// The one folder in `root`, where there is only one.
+pub(super) fn only_folder(root: &Path) -> Option<PathBuf> {
+    let folders = std::fs::read_dir(root).ok()?.flatten().map(|entry| entry.path());
+    let mut folders = folders
+        .filter(|path| path.is_dir() && !path.file_name().is_some_and(|name| is_hidden(&name.to_string_lossy())));
+    folders.next().filter(|_| folders.next().is_none())
+}
+
+/// The files under `root` that `is` accepts, as paths relative to it, sorted by what [`shown`] makes of them.
 ///
 /// Links are followed. One that leads nowhere stays in the list, to be reported as a picture that cannot be read; one
 /// that leads back to a folder it lies in is passed over.
-pub(super) fn list(root: &Path) -> Result<Vec<PathBuf>, DataError> {
-    let mut files = Vec::new();
+fn list(root: &Path, is: fn(&str) -> bool) -> Result<Vec<Box<Path>>, DataError> {
+    let mut files: Vec<Box<Path>> = Vec::new();
     let walk = walkdir::WalkDir::new(root).follow_links(true).into_iter();
     for entry in walk.filter_entry(|e| e.depth() == 0 || !is_hidden(&e.file_name().to_string_lossy())) {
         let path = match entry {
@@ -59,9 +113,9 @@ pub(super) fn list(root: &Path) -> Result<Vec<PathBuf>, DataError> {
             },
         };
         if let Ok(inside) = path.strip_prefix(root)
-            && is_picture(&shown(inside))
+            && is(&shown(inside))
         {
-            files.push(inside.to_owned());
+            files.push(inside.into());
         }
     }
     files.sort_by_cached_key(|inside| shown(inside));
@@ -72,14 +126,12 @@ pub(super) fn list(root: &Path) -> Result<Vec<PathBuf>, DataError> {
 ///
 /// Where these are only parts of a set (`train`, `test`), the level below counts instead. Fewer than two folders make no
 /// classes, and a picture beside the folders has none.
-pub(super) fn classes(names: &[String]) -> (Vec<String>, Vec<Option<usize>>) {
-    let mut level = common(names);
-    let at = |name: &'_ String, level: usize| folders(name).nth(level).map(str::to_owned);
+pub(super) fn classes<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Labels {
+    let mut level = common(names.clone());
+    let at = |name: &'a str, level: usize| folders(name).nth(level);
     let distinct = |level: usize| {
-        let mut found: Vec<_> = names.iter().filter_map(|name| at(name, level)).collect();
-        found.sort_unstable();
-        found.dedup();
-        found
+        let found: BTreeSet<_> = names.clone().filter_map(|name| at(name, level)).collect();
+        found.into_iter().collect::<Vec<_>>()
     };
     let mut classes = distinct(level);
     if classes.iter().all(|class| SPLITS.iter().any(|split| split.eq_ignore_ascii_case(class))) {
@@ -87,11 +139,10 @@ pub(super) fn classes(names: &[String]) -> (Vec<String>, Vec<Option<usize>>) {
         classes = distinct(level);
     }
     if classes.len() < 2 {
-        return (Vec::new(), Vec::new());
+        return Labels::default();
     }
-    let class_of = names.iter().map(|name| at(name, level).and_then(|class| classes.binary_search(&class).ok()));
-    let class_of = class_of.collect();
-    (classes, class_of)
+    let class_of = names.map(|name| at(name, level).and_then(|class| classes.binary_search(&class).ok()));
+    Labels::new(classes.iter().map(|&class| class.to_owned()).collect(), class_of)
 }
 
 /// The folders on the way to a picture, from the top.
@@ -100,10 +151,10 @@ fn folders(name: &str) -> impl Iterator<Item = &str> {
 }
 
 /// How many folders all pictures have in common.
-fn common(names: &[String]) -> usize {
-    let Some(first) = names.first() else { return 0 };
+fn common<'a>(mut names: impl Iterator<Item = &'a str>) -> usize {
+    let Some(first) = names.next() else { return 0 };
     let shared: Vec<_> = folders(first).collect();
-    names.iter().fold(shared.len(), |level, name| {
+    names.fold(shared.len(), |level, name| {
         shared[..level].iter().zip(folders(name)).take_while(|(a, b)| **a == *b).count()
     })
 }
@@ -113,7 +164,9 @@ mod tests {
     use super::*;
 
     fn of(names: &[&str]) -> (Vec<String>, Vec<Option<usize>>) {
-        classes(&names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>())
+        let labels = classes(names.iter().copied());
+        let of = if labels.names().is_empty() { 0 } else { names.len() as u64 };
+        (labels.names().to_vec(), (0..of).map(|i| labels.of(i)).collect())
     }
 
     #[test]
@@ -162,6 +215,7 @@ mod tests {
         std::fs::write(root.path().join("a/1.png"), "").unwrap();
         std::os::unix::fs::symlink("..", root.path().join("a/up")).unwrap();
         std::os::unix::fs::symlink("nowhere", root.path().join("a/2.png")).unwrap();
-        assert_eq!(list(root.path()).unwrap(), [Path::new("a/1.png"), Path::new("a/2.png")]);
+        let found = list(root.path(), is_picture).unwrap();
+        assert_eq!(found.iter().map(|path| &**path).collect::<Vec<_>>(), [Path::new("a/1.png"), Path::new("a/2.png")]);
     }
 }

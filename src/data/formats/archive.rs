@@ -1,0 +1,293 @@
+//! Pictures in an archive: indexed once, then read by position, by many threads at a time.
+//!
+//! Reading needs no lock and no handle per thread, since every read names its own position in the one open file.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::folder::{classes, is_picture, shown};
+use super::labels::Gather;
+use super::shelf::{Member, Shelf};
+use super::slice::read_at;
+use super::{FILE_LIMIT, Found, Opened, Pictures, open_shelf, shards};
+use crate::data::DataError;
+
+/// How an entry's bytes are stored; a set may be fine without those that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Packing {
+    Stored,
+    Deflated,
+    Locked,
+    Unknown,
+    TooLarge,
+}
+
+/// One file of an archive. There may be millions: names have no spare room, and sizes beyond 4 GiB are not needed.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    /// Its path inside, parted by `/`.
+    pub name: Box<str>,
+    start: u64,
+    packed: u32,
+    size: u32,
+    /// The CRC-32 of its bytes, which only zips keep.
+    crc: Option<u32>,
+    /// Which of the archives it is in.
+    pub shard: u32,
+    packing: Packing,
+}
+
+impl Entry {
+    fn new(name: &str, start: u64, [packed, size]: [u64; 2], packing: Packing) -> Self {
+        let packing = if packed.max(size) > FILE_LIMIT { Packing::TooLarge } else { packing };
+        let [packed, size] = [packed, size].map(|bytes| bytes.min(FILE_LIMIT) as u32);
+        Self { name: name.into(), start, packed, size, crc: None, shard: 0, packing }
+    }
+}
+
+/// An archive that pictures are read from: open, or by its path where there are more than may be open at a time.
+#[derive(Debug)]
+pub(super) enum Shard {
+    Open(File),
+    Path(PathBuf),
+}
+
+/// The pictures of one archive, or of several that are parts of one set.
+#[derive(Debug)]
+pub(super) struct Archive {
+    pub shards: Vec<Shard>,
+    /// Its pictures, sorted by archive and name.
+    pub entries: Vec<Entry>,
+}
+
+/// Opens an archive of pictures, or of a known set's files.
+pub(super) fn open(path: &Path) -> Result<Opened, DataError> {
+    let (file, mut entries) = index(path)?;
+    if !entries.iter().any(|entry| is_picture(&entry.name)) {
+        let stored = entries.into_iter().filter(|entry| entry.packing == Packing::Stored);
+        let members = stored.map(|e| Member { name: e.name.into(), start: e.start, length: e.size.into() }).collect();
+        let opened = open_shelf(&Shelf::archive(path, Arc::new(file), members))?;
+        return opened.ok_or_else(|| DataError::Empty { path: path.to_owned() });
+    }
+    let mut gather = Gather::default();
+    let labelled = shards::take_classes(&file, &mut entries, &mut gather);
+    let labels = if labelled { gather.finish() } else { classes(entries.iter().map(|entry| &*entry.name)) };
+    let archive = Archive { shards: vec![Shard::Open(file)], entries };
+    Ok(Opened { pictures: Box::new(archive), labels, notes: Vec::new() })
+}
+
+/// Opens a zip or tar and lists its files, sorted by name. Where it holds a name twice, the later one counts, as when it
+/// is unpacked. A compressed tar cannot be read by position: it is unpacked once into an unnamed temporary file, which the
+/// system removes by itself.
+pub(super) fn index(path: &Path) -> Result<(File, Vec<Entry>), DataError> {
+    let damaged = |e: io::Error| DataError::Archive { path: path.to_owned(), cause: e.to_string() };
+    let name = path.to_string_lossy().to_ascii_lowercase();
+    let mut file = File::open(path).map_err(|cause| DataError::Io { path: path.to_owned(), cause })?;
+    let mut entries = if name.ends_with(".zip") {
+        index_zip(&file).map_err(damaged)?
+    } else {
+        if name.ends_with("gz") {
+            file = unpack(path, file)?;
+        }
+        index_tar(&mut file).map_err(damaged)?
+    };
+    // The sort is stable, so that from behind the first of equal names is the later one.
+    entries.sort_by(|a, b| a.name.cmp(&b.name));
+    entries.reverse();
+    entries.dedup_by(|a, b| a.name == b.name);
+    entries.reverse();
+    Ok((file, entries))
+}
+
+/// The bytes of an entry of `file`.
+pub(super) fn read(file: &File, entry: &Entry) -> io::Result<Vec<u8>> {
+    let refused = |cause| Err(io::Error::other(cause));
+    let packed = || {
+        let mut packed = vec![0; entry.packed as usize];
+        read_at(file, &mut packed, entry.start).map(|()| packed)
+    };
+    let bytes = match entry.packing {
+        Packing::Locked => return refused("it is locked with a password; unpack the archive first"),
+        Packing::Unknown => return refused("it is neither stored nor deflated; unpack the archive first"),
+        Packing::TooLarge => return refused("it is larger than 1 GiB"),
+        Packing::Stored => packed()?,
+        Packing::Deflated => {
+            let mut bytes = Vec::new();
+            // A little more than announced, so that a lying header is an error and not a full memory.
+            let most = u64::from(entry.size) + 1;
+            flate2::read::DeflateDecoder::new(packed()?.as_slice()).take(most).read_to_end(&mut bytes)?;
+            bytes
+        }
+    };
+    if bytes.len() != entry.size as usize {
+        return refused("its size is not what the archive says");
+    }
+    let mut crc = flate2::Crc::new();
+    crc.update(&bytes);
+    match entry.crc {
+        Some(expected) if expected != crc.sum() => refused("its bytes are not those that were packed"),
+        _ => Ok(bytes),
+    }
+}
+
+/// The text of an entry of `limit` bytes at the most.
+pub(super) fn read_short(file: &File, entry: &Entry, limit: usize) -> Option<String> {
+    let bytes = (entry.size as usize <= limit).then(|| read(file, entry).ok())??;
+    String::from_utf8(bytes).ok()
+}
+
+impl Pictures for Archive {
+    fn len(&self) -> Option<u64> {
+        Some(self.entries.len() as u64)
+    }
+
+    fn name(&self, index: u64) -> String {
+        let Some(entry) = self.entries.get(index as usize) else { return String::new() };
+        match self.shards.get(entry.shard as usize) {
+            Some(Shard::Path(path)) => format!("{}/{}", path.display(), entry.name),
+            _ => entry.name.to_string(),
+        }
+    }
+
+    fn read(&self, index: u64, _size: usize) -> Result<Found, String> {
+        let entry = self.entries.get(index as usize).ok_or("there is no such picture")?;
+        let bytes = match self.shards.get(entry.shard as usize).ok_or("there is no such archive")? {
+            Shard::Open(file) => read(file, entry),
+            Shard::Path(path) => File::open(path).and_then(|file| read(&file, entry)),
+        };
+        bytes.map(Found::Encoded).map_err(|e| e.to_string())
+    }
+}
+
+/// What a gzip holds, in an unnamed temporary file.
+fn unpack(path: &Path, packed: File) -> Result<File, DataError> {
+    let full = |cause| DataError::Unpack { path: path.to_owned(), folder: std::env::temp_dir(), cause };
+    let mut unpacked = tempfile::tempfile().map_err(full)?;
+    let mut decoder = flate2::read::MultiGzDecoder::new(BufReader::new(packed));
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match decoder.read(&mut buffer) {
+            Ok(0) => return Ok(unpacked),
+            Ok(read) => unpacked.write_all(&buffer[..read]).map_err(full)?,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(DataError::Archive { path: path.to_owned(), cause: e.to_string() }),
+        }
+    }
+}
+
+fn index_zip(file: &File) -> io::Result<Vec<Entry>> {
+    let length = file.metadata()?.len();
+    // Every entry's own header is visited for where its bytes start: a small buffer reads no more than that.
+    let mut archive = zip::ZipArchive::new(BufReader::with_capacity(512, file))?;
+    let mut entries = Vec::with_capacity(archive.len());
+    for i in 0..archive.len() {
+        let inner = archive.by_index_raw(i)?;
+        let name = inner.name()?.replace('\\', "/");
+        if !inner.is_file() || !is_picture(&name) {
+            continue;
+        }
+        let packing = match inner.compression() {
+            _ if inner.encrypted() => Packing::Locked,
+            zip::CompressionMethod::Stored => Packing::Stored,
+            zip::CompressionMethod::Deflated => Packing::Deflated,
+            _ => Packing::Unknown,
+        };
+        let start = inner.data_start().ok_or_else(|| io::Error::other(format!("{name} has no place in it")))?;
+        within(start, inner.compressed_size(), length)?;
+        let entry = Entry::new(&name, start, [inner.compressed_size(), inner.size()], packing);
+        entries.push(Entry { crc: Some(inner.crc32()), ..entry });
+    }
+    Ok(entries)
+}
+
+fn index_tar(file: &mut File) -> io::Result<Vec<Entry>> {
+    let length = file.metadata()?.len();
+    // A whole tar ends in blocks of zeros; one cut between two files would otherwise pass for a smaller set.
+    let mut end = [1; 512];
+    if length >= 512 {
+        read_at(file, &mut end, length - 512)?;
+    }
+    if end.iter().any(|&byte| byte != 0) {
+        return Err(io::Error::other("its end is missing"));
+    }
+    file.seek(SeekFrom::Start(0))?;
+    let mut archive = tar::Archive::new(BufReader::with_capacity(1024, &*file));
+    let mut entries = Vec::new();
+    for entry in archive.entries_with_seek()? {
+        let entry = entry?;
+        if entry.header().entry_type().is_file() {
+            let (start, size) = (entry.raw_file_position(), entry.size());
+            within(start, size, length)?;
+            entries.push(Entry::new(&shown(&entry.path()?), start, [size, size], Packing::Stored));
+        }
+    }
+    Ok(entries)
+}
+
+/// Checked when indexing, so that a header which lies about lengths never becomes an allocation.
+fn within(start: u64, bytes: u64, length: u64) -> io::Result<()> {
+    match start.checked_add(bytes) {
+        Some(end) if end <= length => Ok(()),
+        _ => Err(io::Error::other("it ends in the middle of a file")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zip::{CompressionMethod, write::SimpleFileOptions};
+
+    fn zip_of(path: &Path, method: CompressionMethod, files: &[(&str, &[u8])]) {
+        let mut zip = zip::ZipWriter::new(File::create(path).unwrap());
+        for (name, bytes) in files {
+            zip.start_file(*name, SimpleFileOptions::default().compression_method(method)).unwrap();
+            zip.write_all(bytes).unwrap();
+        }
+        zip.finish().unwrap();
+    }
+
+    #[test]
+    fn a_changed_byte_in_a_zip_is_noticed() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("a.zip");
+        zip_of(&path, CompressionMethod::Stored, &[("a.png", b"some bytes of a picture")]);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let at = bytes.windows(4).position(|w| w == b"some").unwrap();
+        bytes[at] = b'S';
+        std::fs::write(&path, bytes).unwrap();
+        let (file, entries) = index(&path).unwrap();
+        assert!(read(&file, &entries[0]).unwrap_err().to_string().contains("packed"));
+    }
+
+    #[test]
+    fn lengths_beyond_the_file_are_refused() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("a.zip");
+        zip_of(&path, CompressionMethod::Deflated, &[("a.png", b"bytes"), ("b.png", b"bytes")]);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let directory = bytes.windows(4).position(|w| w == b"PK\x01\x02").unwrap();
+        bytes[directory + 20..directory + 24].copy_from_slice(&0xf000_0000u32.to_le_bytes());
+        std::fs::write(&path, bytes).unwrap();
+        assert!(open(&path).unwrap_err().to_string().contains("a.zip"));
+        assert!(within(u64::MAX, 1, 10).is_err());
+    }
+
+    #[test]
+    fn of_equal_names_in_a_tar_the_later_counts() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("a.tar");
+        let mut tar = tar::Builder::new(File::create(&path).unwrap());
+        for bytes in [b"early", b"later"] {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(5);
+            tar.append_data(&mut header, "./a.png", bytes.as_slice()).unwrap();
+        }
+        tar.into_inner().unwrap();
+        let (file, entries) = index(&path).unwrap();
+        assert_eq!(entries.len(), 1);
+        assert_eq!(&*entries[0].name, "a.png");
+        assert_eq!(read(&file, &entries[0]).unwrap(), b"later");
+    }
+}

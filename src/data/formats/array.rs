@@ -1,0 +1,267 @@
+//! Pictures that lie in files as plain numbers, all of one shape: CIFAR, SVHN, IDX and NumPy differ only in where.
+
+use half::f16;
+
+use super::slice::Slice;
+use super::{Found, Pictures};
+use crate::image::Picture;
+
+/// The most values that a picture may have.
+const MOST_VALUES: u64 = 1 << 28;
+
+/// How a number lies in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Element {
+    Byte,
+    /// Two bytes, 0 to 65535.
+    Word,
+    F16,
+    F32,
+    F64,
+}
+
+impl Element {
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::Byte => 1,
+            Self::Word | Self::F16 => 2,
+            Self::F32 => 4,
+            Self::F64 => 8,
+        }
+    }
+
+    fn is_float(self) -> bool {
+        matches!(self, Self::F16 | Self::F32 | Self::F64)
+    }
+}
+
+/// What black and white are.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Range {
+    pub black: f64,
+    pub white: f64,
+}
+
+/// Whole numbers: all that the element can hold.
+const FULL: [Range; 2] = [Range { black: 0.0, white: 255.0 }, Range { black: 0.0, white: 65535.0 }];
+
+/// Where the values of one picture lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shape {
+    pub width: usize,
+    pub height: usize,
+    /// 1 or 3.
+    pub channels: usize,
+    /// Values from one row to the next, from one column to the next, and from one channel to the next.
+    pub steps: [usize; 3],
+}
+
+impl Shape {
+    /// `[height, width, channels]`.
+    pub fn channels_last(height: usize, width: usize, channels: usize) -> Self {
+        Self { width, height, channels, steps: [width * channels, channels, 1] }
+    }
+
+    /// `[channels, height, width]`.
+    pub fn channels_first(height: usize, width: usize, channels: usize) -> Self {
+        Self { width, height, channels, steps: [width, 1, width * height] }
+    }
+
+    /// As MATLAB lays `[height, width, channels]` out: columns first.
+    pub fn column_major(height: usize, width: usize, channels: usize) -> Self {
+        Self { width, height, channels, steps: [1, height, width * height] }
+    }
+
+    pub fn values(&self) -> usize {
+        self.width * self.height * self.channels
+    }
+}
+
+/// Many pictures of one shape, one after another in a file.
+#[derive(Debug)]
+pub(super) struct Array {
+    /// What the pictures are called, before their number.
+    name: String,
+    data: Slice,
+    count: u64,
+    shape: Shape,
+    element: Element,
+    big_endian: bool,
+    /// Bytes from one picture to the next.
+    stride: u64,
+    /// Bytes of a record before its picture.
+    skip: u64,
+    range: Range,
+}
+
+impl Array {
+    /// Pictures of `element`s that fill `data`, `count` of them.
+    pub fn new(
+        name: &str,
+        data: Slice,
+        count: u64,
+        sides: [u64; 3],
+        shape: fn(usize, usize, usize) -> Shape,
+        element: Element,
+    ) -> Result<Self, String> {
+        let [height, width, channels] = sides;
+        let values = height.checked_mul(width).and_then(|area| area.checked_mul(channels));
+        let values = values.filter(|&values| values > 0 && values <= MOST_VALUES).ok_or_else(|| {
+            format!("its header announces pictures of {width}x{height} with {channels} channels, which cannot be")
+        })?;
+        if channels != 1 && channels != 3 {
+            return Err(format!("its pictures have {channels} channels; 1 (grey) and 3 (colour) can be read"));
+        }
+        let shape = shape(height as usize, width as usize, channels as usize);
+        let stride = values * element.bytes() as u64;
+        let full = FULL[usize::from(element == Element::Word)];
+        let array = Self {
+            name: name.to_owned(),
+            data,
+            count,
+            shape,
+            element,
+            big_endian: false,
+            stride,
+            skip: 0,
+            range: full,
+        };
+        array.check()
+    }
+
+    /// Each picture stands behind `skip` bytes of its record.
+    pub fn records(mut self, skip: u64) -> Result<Self, String> {
+        self.skip = skip;
+        self.stride += skip;
+        self.check()
+    }
+
+    /// The highest byte of a number comes first.
+    pub fn big_endian(mut self, big_endian: bool) -> Self {
+        self.big_endian = big_endian;
+        self
+    }
+
+    fn check(self) -> Result<Self, String> {
+        let bytes = self.count.checked_mul(self.stride);
+        if self.count == 0 || bytes.is_none_or(|bytes| bytes > self.data.length()) {
+            return Err(format!(
+                "it announces {} pictures of {} bytes and has {} bytes; it may be only half copied",
+                self.count,
+                self.stride,
+                self.data.length()
+            ));
+        }
+        Ok(self)
+    }
+
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    fn values(&self, index: u64) -> Result<Vec<u8>, String> {
+        let mut bytes = vec![0; self.shape.values() * self.element.bytes()];
+        self.data.read(&mut bytes, index * self.stride + self.skip).map_err(|e| e.to_string())?;
+        if self.big_endian {
+            bytes.chunks_exact_mut(self.element.bytes()).for_each(<[u8]>::reverse);
+        }
+        Ok(bytes)
+    }
+
+    fn number(&self, bytes: &[u8]) -> f64 {
+        // Chunks have the element's length; the impossible other case reads as black.
+        match self.element {
+            Element::Byte => f64::from(bytes[0]),
+            Element::Word => bytes.try_into().map_or(0.0, |two| f64::from(u16::from_le_bytes(two))),
+            Element::F16 => bytes.try_into().map_or(0.0, |two| f16::from_le_bytes(two).to_f64()),
+            Element::F32 => bytes.try_into().map_or(0.0, |four| f64::from(f32::from_le_bytes(four))),
+            Element::F64 => bytes.try_into().map_or(0.0, f64::from_le_bytes),
+        }
+    }
+
+    /// For floats, finds by some of the pictures what black and white are; says what was found.
+    pub fn find_range(&mut self) -> Result<Option<String>, String> {
+        const LOOKED_AT: u64 = 64;
+        if !self.element.is_float() {
+            return Ok(None);
+        }
+        let (mut least, mut most) = (f64::INFINITY, f64::NEG_INFINITY);
+        let looked_at = self.count.min(LOOKED_AT);
+        for i in 0..looked_at {
+            let bytes = self.values((u128::from(i) * u128::from(self.count) / u128::from(looked_at)) as u64)?;
+            for value in bytes.chunks_exact(self.element.bytes()).map(|bytes| self.number(bytes)) {
+                (least, most) = (least.min(value), most.max(value));
+            }
+        }
+        // A little beyond: resizing and normalising overshoot.
+        let (black, white) = match (least, most) {
+            (least, most) if least >= -0.05 && most <= 1.05 => (0.0, 1.0),
+            (least, most) if least >= -1.1 && most <= 1.1 => (-1.0, 1.0),
+            (least, most) if least >= -0.5 && most <= 255.5 => (0.0, 255.0),
+            _ => {
+                return Err(format!(
+                    "its values reach from {least} to {most}; give uint8, or floats in 0..1, -1..1 or 0..255"
+                ));
+            }
+        };
+        self.range = Range { black, white };
+        Ok(Some(format!(
+            "{}: values from {least:.3} to {most:.3}, taken as {black} (black) to {white} (white)",
+            self.name
+        )))
+    }
+
+    fn picture(&self, index: u64) -> Result<Picture, String> {
+        let bytes = self.values(index)?;
+        let Shape { width, height, channels, steps: [row, column, channel] } = self.shape;
+        let Range { black, white } = self.range;
+        let size = self.element.bytes();
+        let mut pixels = Vec::with_capacity(self.shape.values());
+        for y in 0..height {
+            for x in 0..width {
+                for c in 0..channels {
+                    let at = (y * row + x * column + c * channel) * size;
+                    pixels.push(if self.element == Element::Byte {
+                        bytes[at]
+                    } else {
+                        let value = self.number(&bytes[at..at + size]);
+                        if !value.is_finite() {
+                            return Err(format!("its value {} is no number", at / size));
+                        }
+                        ((value - black) / (white - black) * 255.0).round() as u8
+                    });
+                }
+            }
+        }
+        Ok(Picture::new(width, height, channels, pixels))
+    }
+}
+
+/// Arrays one after another: the parts of a set.
+#[derive(Debug)]
+pub(super) struct Arrays(pub Vec<Array>);
+
+impl Arrays {
+    fn find(&self, mut index: u64) -> Option<(&Array, u64)> {
+        self.0.iter().find_map(|array| {
+            let found = (index < array.count).then_some((array, index));
+            index = index.saturating_sub(array.count);
+            found
+        })
+    }
+}
+
+impl Pictures for Arrays {
+    fn len(&self) -> Option<u64> {
+        Some(self.0.iter().map(Array::count).sum())
+    }
+
+    fn name(&self, index: u64) -> String {
+        self.find(index).map(|(array, index)| format!("{}#{index}", array.name)).unwrap_or_default()
+    }
+
+    fn read(&self, index: u64, _size: usize) -> Result<Found, String> {
+        let (array, index) = self.find(index).ok_or("there is no such picture")?;
+        array.picture(index).map(Found::Decoded)
+    }
+}

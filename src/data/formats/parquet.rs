@@ -1,0 +1,338 @@
+//! Parquet with embedded pictures, as Hugging Face gives its sets: a column `image` of `bytes` and `path`, a column of
+//! labels, and the classes' names in the file's metadata.
+//!
+//! A picture is read by passing over the pages of its row group without unpacking them.
+
+use std::io::BufReader;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parquet::column::reader::{ColumnReader, ColumnReaderImpl, get_column_reader};
+use parquet::data_type::DataType;
+use parquet::errors::{ParquetError, Result as ParquetResult};
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetStatisticsPolicy, RowGroupMetaData};
+use parquet::file::reader::{ChunkReader, FileReader, Length};
+use parquet::file::serialized_reader::{ReadOptionsBuilder, SerializedFileReader, SerializedPageReader};
+use parquet::schema::types::ColumnDescPtr;
+
+use super::labels::Gather;
+use super::slice::{Reader, Slice};
+use super::{FILE_LIMIT, Found, Opened, Pictures};
+use crate::data::DataError;
+
+const KIND: &str = "Parquet file";
+/// What a column of pictures is called, the likelier first; within it the bytes are `bytes`.
+const PICTURES: [&str; 8] = ["image", "img", "images", "picture", "jpg", "png", "webp", "pixel_values"];
+/// What a column of classes is called, the likelier first.
+const LABELS: [&str; 7] = ["label", "fine_label", "labels", "class", "cls", "target", "y"];
+/// Labels that are read at a time.
+const AT_ONCE: usize = 8192;
+
+/// Whether a file is one of a set's.
+pub(super) fn is_shard(name: &str) -> bool {
+    name.to_ascii_lowercase().ends_with(".parquet")
+}
+
+/// The pictures of one row group.
+#[derive(Debug)]
+struct Group {
+    file: u32,
+    /// Its first row, counted in the file and in the set.
+    first: [u64; 2],
+    rows: u64,
+    chunk: ColumnChunkMetaData,
+    column: ColumnDescPtr,
+}
+
+#[derive(Debug)]
+struct Parquet {
+    files: Vec<PathBuf>,
+    groups: Vec<Group>,
+    count: u64,
+}
+
+/// Opens Parquet files as one set.
+pub(super) fn open(files: Vec<PathBuf>) -> Result<Opened, DataError> {
+    let mut set = Parquet { files, groups: Vec::new(), count: 0 };
+    let (mut gather, mut names) = (Gather::default(), Vec::new());
+    for number in 0..set.files.len() {
+        let slice = Slice::open(&set.files[number])?;
+        let told =
+            guarded(|| set.add(number as u32, &slice, &mut gather)).map_err(|cause| slice.damaged(KIND, cause))?;
+        if names.is_empty() {
+            names = told;
+        }
+    }
+    let path = || set.files.first().cloned().unwrap_or_default();
+    if set.count == 0 {
+        return Err(DataError::Empty { path: path() });
+    }
+    let named = gather.named(names).map_err(|cause| DataError::Format { path: path(), kind: KIND, cause });
+    Ok(Opened { labels: named?, pictures: Box::new(set), notes: Vec::new() })
+}
+
+/// The format's crate may break on damaged files; that is an error like others.
+fn guarded<T>(read: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err("its reader broke on it; it is damaged".to_owned()))
+}
+
+fn told(error: ParquetError) -> String {
+    match error {
+        ParquetError::General(cause) | ParquetError::EOF(cause) => format!("{cause}; it may be damaged or half copied"),
+        other => other.to_string(),
+    }
+}
+
+impl Parquet {
+    /// Takes the row groups of a file up, and its labels; the classes' names if the file has some.
+    fn add(&mut self, file: u32, slice: &Slice, gather: &mut Gather) -> Result<Vec<String>, String> {
+        let options = ReadOptionsBuilder::new().with_column_stats_policy(ParquetStatisticsPolicy::SkipAll).build();
+        let reader = SerializedFileReader::new_with_options(slice.clone(), options).map_err(told)?;
+        let metadata = reader.metadata();
+        let schema = metadata.file_metadata().schema_descr_ptr();
+        let columns = schema.columns();
+        let find = |wanted: &str, of: fn(&ColumnDescPtr) -> bool| {
+            columns
+                .iter()
+                .position(|column| column.path().string() == wanted && column.max_rep_level() == 0 && of(column))
+        };
+        let is_bytes = |column: &ColumnDescPtr| column.physical_type() == parquet::basic::Type::BYTE_ARRAY;
+        let embedded =
+            PICTURES.iter().find_map(|name| find(&format!("{name}.bytes"), is_bytes).or_else(|| find(name, is_bytes)));
+        let Some(pictures) = embedded else {
+            let found: Vec<_> = columns.iter().take(20).map(|column| column.path().string()).collect();
+            return Err(format!(
+                "it has no column of pictures (image.bytes, img.bytes, image, img) but: {}",
+                found.join(", ")
+            ));
+        };
+        let labels = LABELS.iter().find_map(|name| Some((find(name, |_| true)?, *name)));
+        let mut in_file = 0u64;
+        for (number, group) in metadata.row_groups().iter().enumerate() {
+            let rows = rows(group, slice)?;
+            match labels {
+                Some((column, _)) => {
+                    let before = gather.count();
+                    let reader = reader.get_row_group(number).and_then(|group| group.get_column_reader(column));
+                    read_labels(reader.map_err(told)?, gather)?;
+                    if gather.count() - before != rows {
+                        return Err(format!("row group {number} has {rows} rows and another number of labels"));
+                    }
+                }
+                None => gather.push_none(rows),
+            }
+            let (chunk, column) = (group.column(pictures).clone(), columns[pictures].clone());
+            self.groups.push(Group { file, first: [in_file, self.count], rows, chunk, column });
+            in_file += rows;
+            self.count += rows;
+        }
+        Ok(labels.map(|(_, label)| class_names(metadata, label)).unwrap_or_default())
+    }
+
+    fn find(&self, index: u64) -> Option<(&Group, u64)> {
+        let group = self.groups.partition_point(|group| group.first[1] <= index).checked_sub(1)?;
+        let group = self.groups.get(group)?;
+        let row = index - group.first[1];
+        (row < group.rows).then_some((group, row))
+    }
+
+    fn bytes(&self, index: u64) -> Result<Vec<u8>, String> {
+        let (group, row) = self.find(index).ok_or("there is no such picture")?;
+        let path = self.files.get(group.file as usize).ok_or("there is no such file")?;
+        let slice = Arc::new(Slice::open(path).map_err(|e| e.to_string())?);
+        let pages = SerializedPageReader::new(slice, &group.chunk, group.rows as usize, None).map_err(told)?;
+        let ColumnReader::ByteArrayColumnReader(mut column) = get_column_reader(group.column.clone(), Box::new(pages))
+        else {
+            return Err("its column holds no bytes".to_owned());
+        };
+        let (mut levels, mut values) = (Vec::new(), Vec::new());
+        column.skip_records(row as usize).map_err(told)?;
+        column.read_records(1, Some(&mut levels), None, &mut values).map_err(told)?;
+        let value = values.pop().ok_or("its picture is not in the file, which may hold no more than its name")?;
+        if value.len() as u64 > FILE_LIMIT {
+            return Err("it is larger than 1 GiB".to_owned());
+        }
+        Ok(value.data().to_vec())
+    }
+}
+
+impl Pictures for Parquet {
+    fn len(&self) -> Option<u64> {
+        Some(self.count)
+    }
+
+    fn name(&self, index: u64) -> String {
+        let Some((group, row)) = self.find(index) else { return String::new() };
+        let file = self.files.get(group.file as usize).and_then(|path| path.file_name()).unwrap_or_default();
+        format!("{}#{}", file.to_string_lossy(), group.first[0] + row)
+    }
+
+    fn read(&self, index: u64, _size: usize) -> Result<Found, String> {
+        guarded(|| self.bytes(index)).map(Found::Encoded)
+    }
+}
+
+/// How many rows a group has, which is checked before memory is asked for: a picture has a byte at least.
+fn rows(group: &RowGroupMetaData, slice: &Slice) -> Result<u64, String> {
+    let rows = u64::try_from(group.num_rows()).ok().filter(|&rows| rows <= slice.length());
+    rows.ok_or_else(|| {
+        format!("it announces {} rows and has {} bytes; it is damaged", group.num_rows(), slice.length())
+    })
+}
+
+/// The names that Hugging Face keeps for the labels of a column.
+fn class_names(metadata: &ParquetMetaData, label: &str) -> Vec<String> {
+    let pairs = metadata.file_metadata().key_value_metadata();
+    let found = pairs.into_iter().flatten().find(|pair| pair.key == "huggingface");
+    let value = found.and_then(|pair| serde_json::from_str::<serde_json::Value>(pair.value.as_deref()?).ok());
+    let names = value.as_ref().and_then(|value| value.pointer(&format!("/info/features/{label}/names"))?.as_array());
+    names.into_iter().flatten().map(|name| name.as_str().unwrap_or_default().to_owned()).collect()
+}
+
+fn read_labels(column: ColumnReader, gather: &mut Gather) -> Result<(), String> {
+    match column {
+        ColumnReader::Int32ColumnReader(column) => each(column, |label| gather.push_some(label.map(i32::to_string))),
+        ColumnReader::Int64ColumnReader(column) => each(column, |label| gather.push_some(label.map(i64::to_string))),
+        ColumnReader::ByteArrayColumnReader(column) => {
+            each(column, |label| gather.push(label.and_then(|label| std::str::from_utf8(label.data()).ok())))
+        }
+        _ => Err("its labels are neither whole numbers nor texts".to_owned()),
+    }
+}
+
+/// Every value of a column, and `None` where there is none.
+fn each<T: DataType>(mut column: ColumnReaderImpl<T>, mut take: impl FnMut(Option<&T::T>)) -> Result<(), String> {
+    let (mut levels, mut values) = (Vec::new(), Vec::new());
+    loop {
+        levels.clear();
+        values.clear();
+        let (records, _, _) = column.read_records(AT_ONCE, Some(&mut levels), None, &mut values).map_err(told)?;
+        if records == 0 {
+            return Ok(());
+        }
+        let most = levels.iter().copied().max().unwrap_or(0);
+        let mut values = values.iter();
+        // Where no value may be missing there are no levels.
+        match (levels.is_empty(), values.len()) {
+            (true, _) => values.for_each(|value| take(Some(value))),
+            (false, 0) => levels.iter().for_each(|_| take(None)),
+            (false, _) => levels.iter().for_each(|&level| take((level == most).then(|| values.next()).flatten())),
+        }
+    }
+}
+
+impl Length for Slice {
+    fn len(&self) -> u64 {
+        self.length()
+    }
+}
+
+/// By position: the crate's own way of reading files shares one place in the file among threads.
+impl ChunkReader for Slice {
+    type T = BufReader<Reader>;
+
+    fn get_read(&self, start: u64) -> ParquetResult<Self::T> {
+        let rest = self.part(start, self.length().saturating_sub(start)).map_err(ParquetError::EOF)?;
+        Ok(BufReader::new(rest.reader()))
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> ParquetResult<Bytes> {
+        let part = self.part(start, length as u64).map_err(ParquetError::EOF)?;
+        let mut bytes = vec![0; length];
+        part.read(&mut bytes, 0).map_err(|e| ParquetError::EOF(e.to_string()))?;
+        Ok(bytes.into())
+    }
+}
+
+/// Opens the files `names` in `folder` as one set.
+pub(super) fn open_folder(folder: &Path, names: &[Box<Path>]) -> Result<Opened, DataError> {
+    open(names.iter().map(|name| folder.join(name)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{classes, damages, open, refusal, survives};
+    use super::*;
+    use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
+    use parquet::file::metadata::KeyValue;
+    use parquet::file::properties::WriterProperties;
+    use parquet::file::writer::SerializedFileWriter;
+    use proptest::prelude::*;
+
+    /// A file in the layout of Hugging Face, two pictures a row group.
+    fn file(pictures: &[&[u8]], labels: &[i64], names: &str) -> Vec<u8> {
+        let schema = "message set { optional group image { optional binary bytes; optional binary path (UTF8); } optional int64 label; }";
+        let schema = Arc::new(parquet::schema::parser::parse_message_type(schema).unwrap());
+        let json = format!("{{\"info\": {{\"features\": {{\"label\": {{\"names\": {names}}}}}}}}}");
+        let properties = WriterProperties::builder()
+            .set_key_value_metadata(Some(vec![KeyValue::new("huggingface".to_owned(), json)]))
+            .set_compression(parquet::basic::Compression::SNAPPY)
+            .build();
+        let mut writer = SerializedFileWriter::new(Vec::new(), schema, Arc::new(properties)).unwrap();
+        for (pictures, labels) in pictures.chunks(2).zip(labels.chunks(2)) {
+            let mut group = writer.next_row_group().unwrap();
+            let bytes: Vec<ByteArray> = pictures.iter().map(|bytes| bytes.to_vec().into()).collect();
+            for values in [&bytes, &bytes] {
+                let mut column = group.next_column().unwrap().unwrap();
+                column.typed::<ByteArrayType>().write_batch(values, Some(&vec![2; values.len()]), None).unwrap();
+                column.close().unwrap();
+            }
+            let mut column = group.next_column().unwrap().unwrap();
+            column.typed::<Int64Type>().write_batch(labels, Some(&vec![1; labels.len()]), None).unwrap();
+            column.close().unwrap();
+            group.close().unwrap();
+        }
+        writer.into_inner().unwrap()
+    }
+
+    fn encoded(opened: &Opened, index: u64) -> Vec<u8> {
+        match opened.pictures.read(index, 0).unwrap() {
+            Found::Encoded(bytes) => bytes,
+            Found::Decoded(_) => panic!("pictures are embedded as files"),
+        }
+    }
+
+    #[test]
+    fn shards_are_one_set_with_the_names_that_the_schema_has() {
+        let place = tempfile::tempdir().unwrap();
+        let data = place.path().join("data");
+        std::fs::create_dir(&data).unwrap();
+        std::fs::write(place.path().join("README.md"), "a card").unwrap();
+        let names = "[\"cat\", \"dog\", \"newt\"]";
+        std::fs::write(data.join("train-0.parquet"), file(&[b"one", b"two", b"three"], &[2, 0, 2], names)).unwrap();
+        std::fs::write(data.join("train-1.parquet"), file(&[b"four"], &[1], names)).unwrap();
+        let opened = open(place.path()).unwrap();
+        let of = vec![Some(2), Some(0), Some(2), Some(1)];
+        assert_eq!(classes(&opened, 4), (vec!["cat".into(), "dog".into(), "newt".into()], of));
+        assert_eq!((0..4).map(|i| encoded(&opened, i)).collect::<Vec<_>>(), [&b"one"[..], b"two", b"three", b"four"]);
+        assert_eq!(
+            (opened.pictures.name(2), opened.pictures.name(3)),
+            ("train-0.parquet#2".into(), "train-1.parquet#0".into())
+        );
+        assert!(opened.pictures.read(4, 0).is_err());
+        let alone = open(&data.join("train-1.parquet")).unwrap();
+        assert_eq!((alone.pictures.len(), alone.labels.of(0)), (Some(1), Some(1)));
+    }
+
+    #[test]
+    fn what_is_no_set_is_refused() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("a.parquet");
+        let whole = file(&[b"one"], &[7], "[\"cat\", \"dog\"]");
+        for bytes in [Vec::new(), whole[..whole.len() / 2].to_vec(), vec![b'x'; 99], whole] {
+            std::fs::write(&path, bytes).unwrap();
+            let message = refusal(&path);
+            assert!(message.contains("a.parquet") && message.contains("Parquet"), "{message}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+        #[test]
+        fn a_damaged_file_is_refused_or_read(damage in damages()) {
+            survives("a.parquet", &file(&[b"one", b"two", b"three"], &[1, 0, 1], "[\"cat\", \"dog\"]"), &damage)?;
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! WebDataset: tars whose files of one name belong together, `000001.jpg` and its class `000001.cls`; one tar, or a
+//! folder of the parts of a set.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use super::Opened;
+use super::archive::{self, Archive, Entry, Shard};
+use super::folder::{classes, is_picture};
+use super::labels::Gather;
+use crate::data::DataError;
+
+/// Bytes of a class; more is something else.
+const LIMIT: usize = 256;
+
+/// Whether a file is such a part.
+pub(super) fn is_shard(name: &str) -> bool {
+    name.to_ascii_lowercase().ends_with(".tar")
+}
+
+/// Opens the tars `names` in `folder` as one set.
+pub(super) fn open(folder: &Path, names: &[Box<Path>]) -> Result<Opened, DataError> {
+    let mut gather = Gather::default();
+    let (mut shards, mut entries) = (Vec::new(), Vec::new());
+    let mut labelled = false;
+    for (number, name) in (0..).zip(names) {
+        let path: PathBuf = folder.join(name);
+        let (file, mut inside) = archive::index(&path)?;
+        labelled |= take_classes(&file, &mut inside, &mut gather);
+        inside.iter_mut().for_each(|entry| entry.shard = number);
+        entries.append(&mut inside);
+        shards.push(Shard::Path(path));
+    }
+    if entries.is_empty() {
+        return Err(DataError::Empty { path: folder.to_owned() });
+    }
+    entries.shrink_to_fit();
+    let labels = if labelled { gather.finish() } else { classes(entries.iter().map(|entry| &*entry.name)) };
+    Ok(Opened { pictures: Box::new(Archive { shards, entries }), labels, notes: Vec::new() })
+}
+
+/// Leaves only the pictures in `entries`, which are sorted by name, and gathers their classes; whether any has one.
+pub(super) fn take_classes(file: &File, entries: &mut Vec<Entry>, gather: &mut Gather) -> bool {
+    let mut labelled = false;
+    for sample in entries.chunk_by(|a, b| key(&a.name) == key(&b.name)) {
+        let class = sample.iter().find(|entry| entry.name.ends_with(".cls"));
+        let class = class.and_then(|entry| archive::read_short(file, entry, LIMIT));
+        let class = class.as_deref().map(str::trim).filter(|class| !class.is_empty());
+        labelled |= class.is_some();
+        sample.iter().filter(|entry| is_picture(&entry.name)).for_each(|_| gather.push(class));
+    }
+    entries.retain(|entry| is_picture(&entry.name));
+    labelled
+}
+
+/// What the files of a sample have in common: the path up to the first dot of the file's name.
+fn key(name: &str) -> &str {
+    let file = name.rfind('/').map_or(0, |slash| slash + 1);
+    name[file..].find('.').map_or(name, |dot| &name[..file + dot])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{classes, damages, decoded, open, survives};
+    use crate::image::Picture;
+    use proptest::prelude::*;
+    use std::path::Path;
+
+    fn tar(files: &[(&str, Vec<u8>)]) -> Vec<u8> {
+        let mut tar = tar::Builder::new(Vec::new());
+        for (name, bytes) in files {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(bytes.len() as u64);
+            tar.append_data(&mut header, name, bytes.as_slice()).unwrap();
+        }
+        tar.into_inner().unwrap()
+    }
+
+    fn png(shade: u8) -> Vec<u8> {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("a.png");
+        Picture::new(2, 2, 1, vec![shade; 4]).write_png(&path).unwrap();
+        std::fs::read(path).unwrap()
+    }
+
+    fn shard(place: &Path, name: &str, samples: &[(&str, u8, &str)]) {
+        let files = samples.iter().flat_map(|(key, shade, class)| {
+            let class = (format!("{key}.cls"), class.as_bytes().to_vec());
+            [class, (format!("{key}.png"), png(*shade)), (format!("{key}.json"), b"{}".to_vec())]
+        });
+        let files: Vec<_> = files.collect();
+        let files: Vec<_> = files.iter().map(|(name, bytes)| (name.as_str(), bytes.clone())).collect();
+        std::fs::write(place.join(name), tar(&files)).unwrap();
+    }
+
+    #[test]
+    fn samples_are_of_the_class_beside_them_in_one_tar_or_many() {
+        let place = tempfile::tempdir().unwrap();
+        shard(place.path(), "set-000000.tar", &[("000001", 1, "10"), ("000001-b", 2, "9\n"), ("a.b/000002", 3, "10")]);
+        let opened = open(&place.path().join("set-000000.tar")).unwrap();
+        let names = vec!["9".to_owned(), "10".into()];
+        assert_eq!(classes(&opened, 3), (names.clone(), vec![Some(0), Some(1), Some(1)]));
+        assert_eq!((decoded(&opened, 0).pixels()[0], opened.pictures.name(0)), (2, "000001-b.png".to_owned()));
+        shard(place.path(), "set-000001.tar", &[("000003", 4, "9")]);
+        let opened = open(place.path()).unwrap();
+        assert_eq!(classes(&opened, 4), (names, vec![Some(0), Some(1), Some(1), Some(0)]));
+        assert_eq!(decoded(&opened, 3).pixels()[0], 4);
+        assert!(opened.pictures.name(3).ends_with("set-000001.tar/000003.png"), "{}", opened.pictures.name(3));
+    }
+
+    #[test]
+    fn the_folders_of_class_synsets_are_classes_whatever_the_case_of_their_endings() {
+        let place = tempfile::tempdir().unwrap();
+        for (name, shade) in [("train/n01440764/n01440764_10026.JPEG", 1), ("train/n01443537/n01443537_2.JPEG", 2)] {
+            let path = place.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, png(shade)).unwrap();
+        }
+        let opened = open(place.path()).unwrap();
+        let names = vec!["n01440764".to_owned(), "n01443537".into()];
+        assert_eq!(classes(&opened, 2), (names, vec![Some(0), Some(1)]));
+        assert_eq!(
+            (decoded(&opened, 1).pixels()[0], opened.pictures.name(0).as_str()),
+            (2, "train/n01440764/n01440764_10026.JPEG")
+        );
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+        #[test]
+        fn a_damaged_tar_is_refused_or_read(damage in damages()) {
+            let bytes = tar(&[("1.cls", b"3".to_vec()), ("1.png", png(1)), ("2.cls", b"4".to_vec()), ("2.png", png(2))]);
+            survives("a.tar", &bytes, &damage)?;
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! A stretch of a file, read by position: by many threads at a time, with no lock and nothing of it in memory.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::data::DataError;
+
+/// No deflated byte becomes more than this many; a header that announces more than that cannot be true.
+const MOST_INFLATED: u64 = 1032;
+
+/// A whole file, or a part of one.
+#[derive(Debug, Clone)]
+pub(super) struct Slice {
+    /// What messages call it.
+    name: Arc<str>,
+    file: Arc<File>,
+    start: u64,
+    length: u64,
+}
+
+impl Slice {
+    /// A whole file, open for reading only.
+    pub fn open(path: &Path) -> Result<Self, DataError> {
+        let open = || {
+            let file = File::open(path)?;
+            let length = file.metadata()?.len();
+            Ok(Self { name: path.to_string_lossy().into(), file: Arc::new(file), start: 0, length })
+        };
+        open().map_err(|cause| DataError::Io { path: path.to_owned(), cause })
+    }
+
+    /// Bytes `start..start + length` of a file that is open already.
+    pub fn of(file: Arc<File>, name: &str, start: u64, length: u64) -> Self {
+        Self { name: name.into(), file, start, length }
+    }
+
+    /// A part of this one.
+    pub fn part(&self, start: u64, length: u64) -> Result<Self, String> {
+        match start.checked_add(length) {
+            Some(end) if end <= self.length => Ok(Self { start: self.start + start, length, ..self.clone() }),
+            _ => Err(format!(
+                "it should have {length} bytes from byte {start} on but ends at byte {}; it may be only half copied",
+                self.length
+            )),
+        }
+    }
+
+    /// The file's own name, without its folders.
+    pub fn file_name(&self) -> &str {
+        self.name.rsplit(['/', '\\']).next().unwrap_or_default()
+    }
+
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Fills `buffer` from byte `at` on.
+    pub fn read(&self, buffer: &mut [u8], at: u64) -> io::Result<()> {
+        match at.checked_add(buffer.len() as u64) {
+            Some(end) if end <= self.length => read_at(&self.file, buffer, self.start + at),
+            _ => Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("it ends before byte {at}"))),
+        }
+    }
+
+    /// `N` bytes from byte `at` on.
+    pub fn bytes<const N: usize>(&self, at: u64) -> Result<[u8; N], String> {
+        let mut bytes = [0; N];
+        let read = self.read(&mut bytes, at);
+        read.map_err(|_| format!("it ends at byte {}, in the middle of its header", self.length)).map(|()| bytes)
+    }
+
+    /// Its first bytes, `limit` at the most: names and other small texts.
+    pub fn beginning(&self, limit: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; self.length.min(limit) as usize];
+        self.read(&mut bytes, 0).map(|()| bytes)
+    }
+
+    /// Reads it from its first byte on.
+    pub fn reader(&self) -> Reader {
+        Reader { slice: self.clone(), at: 0 }
+    }
+
+    /// Whether so many bytes can be deflated into this slice.
+    pub fn may_inflate_to(&self, bytes: u64) -> Result<(), String> {
+        if bytes / MOST_INFLATED > self.length {
+            return Err(format!(
+                "its header announces {bytes} bytes, more than its {} packed ones can hold; it is damaged",
+                self.length
+            ));
+        }
+        Ok(())
+    }
+
+    /// `length` bytes of what `unpacked` gives, in an unnamed temporary file: packed bytes cannot be read by position.
+    ///
+    /// The system removes the file by itself. Nothing beyond `length` is written, whatever the bytes would unpack to.
+    pub fn unpack(&self, unpacked: impl Read, length: u64) -> Result<Self, String> {
+        let full = |e: io::Error| {
+            format!(
+                "it has to be unpacked into {} and that failed: {e}; make room there or set TMPDIR to a roomier folder",
+                std::env::temp_dir().display()
+            )
+        };
+        let mut file = tempfile::tempfile().map_err(full)?;
+        let mut from = unpacked.take(length);
+        let mut buffer = vec![0; 1 << 16];
+        let mut done = 0;
+        loop {
+            match from.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(read) => file.write_all(&buffer[..read]).map_err(full)?,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(e) => return Err(format!("it cannot be unpacked after byte {done} ({e}); it is damaged")),
+            }
+            done = length - from.limit();
+        }
+        if done < length {
+            return Err(format!(
+                "it should unpack to {length} bytes and gives only {done}; it may be damaged or half copied"
+            ));
+        }
+        Ok(Self { name: self.name.clone(), file: Arc::new(file), start: 0, length })
+    }
+
+    /// The error that this file is no whole `kind`.
+    pub fn damaged(&self, kind: &'static str, cause: impl ToString) -> DataError {
+        DataError::Format { path: self.name.to_string().into(), kind, cause: cause.to_string() }
+    }
+}
+
+/// Reads a [`Slice`] from one end to the other.
+#[derive(Debug)]
+pub(super) struct Reader {
+    slice: Slice,
+    at: u64,
+}
+
+impl Read for Reader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.slice.length.saturating_sub(self.at).min(buffer.len() as u64) as usize;
+        self.slice.read(&mut buffer[..count], self.at)?;
+        self.at += count as u64;
+        Ok(count)
+    }
+}
+
+impl Seek for Reader {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let place = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+            SeekFrom::End(by) => self.slice.length.checked_add_signed(by),
+        };
+        self.at = place.ok_or_else(|| io::Error::other("a place before the beginning"))?;
+        Ok(self.at)
+    }
+}
+
+#[cfg(unix)]
+pub(super) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset)
+}
+
+#[cfg(windows)]
+pub(super) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    let mut done = 0;
+    while done < buffer.len() {
+        match std::os::windows::fs::FileExt::seek_read(file, &mut buffer[done..], offset + done as u64)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            read => done += read,
+        }
+    }
+    Ok(())
+}
