@@ -12,6 +12,20 @@ use super::source::DataError;
 /// The most bytes that one picture's file may have; more is a mistake or malice, and would only fill the memory.
 pub(super) const FILE_LIMIT: u64 = 1 << 30;
 
+/// What the names of archives end in.
+const ENDS: [&str; 4] = [".zip", ".tar", ".tar.gz", ".tgz"];
+
+/// The archive that `path` names, and the folder in it that is meant: a path goes on into an archive as into a folder, so
+/// that `pictures.zip/train` is the folder `train` of `pictures.zip`.
+pub(super) fn split(path: &Path) -> Option<(&Path, &Path)> {
+    let is_archive = |file: &&Path| {
+        let name = file.to_string_lossy().to_ascii_lowercase();
+        ENDS.iter().any(|end| name.ends_with(end)) && file.is_file()
+    };
+    let file = path.ancestors().find(is_archive)?;
+    Some((file, path.strip_prefix(file).ok()?))
+}
+
 /// How an entry's bytes are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Packing {
@@ -43,12 +57,13 @@ pub(super) struct Archive {
 }
 
 impl Archive {
-    /// Opens and indexes a zip or tar. A compressed tar cannot be read by position: it is unpacked once into an
+    /// Opens and indexes a zip or tar, or one folder in it ([`split`]). A compressed tar cannot be read by position: it is unpacked once into an
     /// unnamed temporary file, which the system removes by itself.
     pub fn open(path: &Path) -> Result<Self, DataError> {
         let damaged = |e: io::Error| DataError::Archive { path: path.to_owned(), cause: e.to_string() };
-        let name = path.to_string_lossy().to_ascii_lowercase();
-        let mut file = File::open(path).map_err(|cause| DataError::Io { path: path.to_owned(), cause })?;
+        let (packed, inside) = split(path).unwrap_or((path, Path::new("")));
+        let name = packed.to_string_lossy().to_ascii_lowercase();
+        let mut file = File::open(packed).map_err(|cause| DataError::Io { path: path.to_owned(), cause })?;
         let mut entries = if name.ends_with(".zip") {
             index_zip(&file).map_err(damaged)?
         } else {
@@ -57,7 +72,7 @@ impl Archive {
             }
             index_tar(&mut file).map_err(damaged)?
         };
-        entries.retain(|entry| is_picture(&entry.name));
+        entries.retain(|entry| is_picture(&entry.name) && Path::new(&entry.name).starts_with(inside));
         // The sort is stable, so that from behind the first of equal names is the later one.
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         entries.reverse();

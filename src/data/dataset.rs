@@ -263,6 +263,26 @@ mod tests {
     }
 
     #[test]
+    fn a_path_goes_on_into_an_archive() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("a.zip");
+        let mut zip = zip::ZipWriter::new(std::fs::File::create(&path).unwrap());
+        for (i, name) in ["test/cats/0.png", "train/cats/1.png", "train/dogs/2.png"].iter().enumerate() {
+            zip.start_file(*name, zip::write::SimpleFileOptions::default()).unwrap();
+            zip.write_all(&picture(i as u8 * 40).to_png().unwrap()).unwrap();
+        }
+        zip.finish().unwrap();
+        let train = open(&path.join("train")).unwrap();
+        assert_eq!(shades(&train), [40, 80]);
+        assert_eq!(train.classes(), ["cats", "dogs"]);
+        assert_eq!(shades(&open(&path.join("train/dogs")).unwrap()), [80]);
+        let message = open(&path.join("valid")).unwrap_err().to_string();
+        assert!(message.contains("a.zip/valid holds no pictures"), "{message}");
+        let message = open(&place.path().join("b.zip/train")).unwrap_err().to_string();
+        assert!(message.contains("b.zip/train does not exist"), "{message}");
+    }
+
+    #[test]
     fn a_broken_picture_is_a_problem_with_a_name() {
         let folder = folder();
         std::fs::write(folder.path().join("cats/9.png"), "text").unwrap();

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::archive;
 use super::dataset::Problem;
 use super::synth::Scene;
 
@@ -96,7 +97,7 @@ fn unread(skipped: u64, first: Option<&Problem>) -> String {
 pub enum Source {
     /// A folder; sub-folders are classes.
     Folder(PathBuf),
-    /// A zip or tar of a folder.
+    /// A zip or tar of a folder, or one folder in it: `pictures.zip/train`.
     Archive(PathBuf),
     /// Drawn by the program, endless.
     Synth(Scene),
@@ -116,15 +117,14 @@ impl Source {
         if path.is_dir() {
             return Ok(Self::Folder(path.to_owned()));
         }
-        if !path.exists() {
-            return Err(DataError::NotFound { path: path.to_owned() });
+        if archive::split(path).is_some() {
+            return Ok(Self::Archive(path.to_owned()));
         }
-        let name = text.to_ascii_lowercase();
-        if [".zip", ".tar", ".tar.gz", ".tgz"].iter().any(|end| name.ends_with(end)) {
-            Ok(Self::Archive(path.to_owned()))
+        Err(if path.exists() {
+            DataError::UnknownKind { path: path.to_owned() }
         } else {
-            Err(DataError::UnknownKind { path: path.to_owned() })
-        }
+            DataError::NotFound { path: path.to_owned() }
+        })
     }
 }
 
