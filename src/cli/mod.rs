@@ -2,6 +2,7 @@
 
 mod arithmetic;
 mod bench;
+mod classify;
 mod convert;
 mod directions;
 mod doctor;
@@ -13,6 +14,7 @@ mod info;
 mod inside;
 mod layers;
 mod numpy;
+mod progress;
 mod project;
 mod sample;
 mod score;
@@ -70,6 +72,8 @@ enum Command {
     Guided(guided::Guided),
     /// Show every layer's feature maps for a sample
     Layers(layers::Layers),
+    /// Tell classes by the discriminator's features, beside random weights, pixels and a supervised network
+    Classify(classify::Classify),
     /// Train what finds windows for `forget`
     Finder(finder::Train),
     /// Tell what a model, a checkpoint or a run folder is
@@ -217,6 +221,7 @@ fn dispatch(command: Command, began: Instant) -> anyhow::Result<()> {
         Command::Forget(command) => command.run(),
         Command::Guided(command) => command.run(),
         Command::Layers(command) => command.run(),
+        Command::Classify(command) => command.run(),
         Command::Finder(command) => command.run(),
         Command::Info(command) => command.run(),
         Command::Convert(command) => command.run(),

@@ -118,6 +118,8 @@ pub struct Norm {
 pub(super) enum Pass {
     /// Batch statistics, which also move the running ones.
     Train,
+    /// Batch statistics; the running ones become the means over this batch and as many before as the number says.
+    Measure(usize),
     /// Nothing is changed.
     Sample(Statistics),
 }
@@ -134,10 +136,14 @@ impl Norm {
         let [batch, _, height, width] = x.dims();
         let count = (batch * height * width) as f64;
         let (y, mean, variance) = kernels::norm(x, gain, shift, epsilon, slope);
-        if pass == Pass::Train {
-            let toward = |old: &Tensor<1>, new: Tensor<1>| {
-                old.clone().mul_scalar(1.0 - MOMENTUM) + new.inner().mul_scalar(MOMENTUM)
-            };
+        let share = match pass {
+            Pass::Train => Some(MOMENTUM),
+            Pass::Measure(before) => Some(1.0 / (before as f64 + 1.0)),
+            Pass::Sample(_) => None,
+        };
+        if let Some(share) = share {
+            let toward =
+                |old: &Tensor<1>, new: Tensor<1>| old.clone().mul_scalar(1.0 - share) + new.inner().mul_scalar(share);
             // The running variance is the unbiased one, as PyTorch keeps it.
             let unbiased = variance.mul_scalar(count / (count - 1.0).max(1.0));
             self.mean.value = toward(&self.mean.value, mean);

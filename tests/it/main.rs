@@ -5,6 +5,7 @@ mod devices;
 mod exploring;
 mod inside;
 mod killing;
+mod measuring;
 mod pictures;
 mod resuming;
 mod window;
