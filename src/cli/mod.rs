@@ -13,6 +13,7 @@ mod guided;
 mod info;
 mod inside;
 mod layers;
+mod neighbours;
 mod numpy;
 mod progress;
 mod project;
@@ -74,6 +75,8 @@ enum Command {
     Layers(layers::Layers),
     /// Tell classes by the discriminator's features, beside random weights, pixels and a supervised network
     Classify(classify::Classify),
+    /// Find the training pictures nearest to samples, and tell whether the model memorises
+    Neighbours(neighbours::Neighbours),
     /// Train what finds windows for `forget`
     Finder(finder::Train),
     /// Tell what a model, a checkpoint or a run folder is
@@ -222,6 +225,7 @@ fn dispatch(command: Command, began: Instant) -> anyhow::Result<()> {
         Command::Guided(command) => command.run(),
         Command::Layers(command) => command.run(),
         Command::Classify(command) => command.run(),
+        Command::Neighbours(command) => command.run(),
         Command::Finder(command) => command.run(),
         Command::Info(command) => command.run(),
         Command::Convert(command) => command.run(),

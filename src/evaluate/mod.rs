@@ -1,6 +1,7 @@
 //! What is believed of a GAN, measured.
 //!
-//! The discriminator's [`features`] are judged by the classes they tell ([`classify`], section 5).
+//! The discriminator's [`features`] are judged by the classes they tell ([`classify`], section 5). What the generator draws is
+//! looked for among the training pictures ([`neighbours`], sections 4.1 and 6.1).
 //!
 //! What is believed of a latent space is measured where the truth is known, on models of `synth:faces`. A small network
 //! learns to tell the attributes of rendered faces ([`Judge`]), and is asked about what a generator draws: whether
@@ -8,6 +9,7 @@
 //! turn vector ([`turn`], figure 8).
 
 mod attributes;
+pub mod birthday;
 pub mod classify;
 mod confusion;
 mod disturb;
@@ -17,6 +19,7 @@ mod figure;
 mod judge;
 mod labelled;
 pub mod linear;
+pub mod neighbours;
 mod score;
 pub mod statistics;
 mod supervised;
