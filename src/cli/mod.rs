@@ -5,6 +5,7 @@ mod bench;
 mod classify;
 mod convert;
 mod directions;
+mod distances;
 mod doctor;
 mod finder;
 mod forget;
@@ -77,6 +78,8 @@ enum Command {
     Classify(classify::Classify),
     /// Find the training pictures nearest to samples, and tell whether the model memorises
     Neighbours(neighbours::Neighbours),
+    /// Measure how far samples are from real pictures, as sets
+    Distances(distances::Distances),
     /// Train what finds windows for `forget`
     Finder(finder::Train),
     /// Tell what a model, a checkpoint or a run folder is
@@ -226,6 +229,7 @@ fn dispatch(command: Command, began: Instant) -> anyhow::Result<()> {
         Command::Layers(command) => command.run(),
         Command::Classify(command) => command.run(),
         Command::Neighbours(command) => command.run(),
+        Command::Distances(command) => command.run(),
         Command::Finder(command) => command.run(),
         Command::Info(command) => command.run(),
         Command::Convert(command) => command.run(),

@@ -1,7 +1,8 @@
 //! What is believed of a GAN, measured.
 //!
 //! The discriminator's [`features`] are judged by the classes they tell ([`classify`], section 5). What the generator draws is
-//! looked for among the training pictures ([`neighbours`], sections 4.1 and 6.1).
+//! looked for among the training pictures ([`neighbours`], sections 4.1 and 6.1), and measured as a set beside real ones
+//! ([`distances`]).
 //!
 //! What is believed of a latent space is measured where the truth is known, on models of `synth:faces`. A small network
 //! learns to tell the attributes of rendered faces ([`Judge`]), and is asked about what a generator draws: whether
@@ -12,6 +13,7 @@ mod attributes;
 pub mod birthday;
 pub mod classify;
 mod confusion;
+pub mod distances;
 mod disturb;
 mod error;
 pub mod features;
@@ -33,6 +35,8 @@ pub use error::MeasureError;
 pub use figure::figure;
 pub use judge::{Fitting, HeldOut, Judge, Told};
 pub use labelled::Labelled;
+pub(crate) use labelled::read;
+pub(crate) use neighbours::{draw, pick};
 pub use score::{Doing, Report, ScoreError, Scored, Seen, Settings, Way, score};
 pub use svm::{Svm, Table};
 
