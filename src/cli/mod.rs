@@ -4,6 +4,7 @@ mod arithmetic;
 mod bench;
 mod classify;
 mod convert;
+mod dedup;
 mod directions;
 mod distances;
 mod doctor;
@@ -80,6 +81,8 @@ enum Command {
     Neighbours(neighbours::Neighbours),
     /// Measure how far samples are from real pictures, as sets
     Distances(distances::Distances),
+    /// Find the pictures that a set has more than once
+    Dedup(dedup::Dedup),
     /// Train what finds windows for `forget`
     Finder(finder::Train),
     /// Tell what a model, a checkpoint or a run folder is
@@ -230,6 +233,7 @@ fn dispatch(command: Command, began: Instant) -> anyhow::Result<()> {
         Command::Classify(command) => command.run(),
         Command::Neighbours(command) => command.run(),
         Command::Distances(command) => command.run(),
+        Command::Dedup(command) => command.run(),
         Command::Finder(command) => command.run(),
         Command::Info(command) => command.run(),
         Command::Convert(command) => command.run(),

@@ -147,8 +147,22 @@ impl Dataset {
         Ok(prepared)
     }
 
+    /// Picture `index` as it is stored, neither cut nor resized; a synthetic one in the set's size.
+    ///
+    /// # Errors
+    /// As [`Self::picture`].
+    pub fn original(&self, index: u64) -> Result<Picture, Problem> {
+        catch_unwind(AssertUnwindSafe(|| self.decoded(index)))
+            .unwrap_or_else(|_| Err("the decoder broke on it".to_owned()))
+            .map_err(|cause| Problem { name: self.name(index), cause })
+    }
+
     fn prepare(&self, index: u64) -> Result<Picture, String> {
-        let decoded = match &self.store {
+        fit(&self.decoded(index)?, self.size, self.channels)
+    }
+
+    fn decoded(&self, index: u64) -> Result<Picture, String> {
+        Ok(match &self.store {
             Store::Folder(root, files) => {
                 let path = root.join(files.get(index as usize).ok_or("there is no such picture")?);
                 if std::fs::metadata(&path).map_err(|e| e.to_string())?.len() > FILE_LIMIT {
@@ -161,8 +175,7 @@ impl Dataset {
                 decode(&archive.read(entry).map_err(|e| e.to_string())?)?
             }
             Store::Synth(scene, seed) => scene.draw(*seed, index, self.size).picture,
-        };
-        fit(&decoded, self.size, self.channels)
+        })
     }
 }
 

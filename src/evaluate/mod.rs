@@ -4,6 +4,8 @@
 //! looked for among the training pictures ([`neighbours`], sections 4.1 and 6.1), and measured as a set beside real ones
 //! ([`distances`]).
 //!
+//! Pictures that a set has more than once are found by [`hash`] and [`dedup`] (section 4.1).
+//!
 //! What is believed of a latent space is measured where the truth is known, on models of `synth:faces`. A small network
 //! learns to tell the attributes of rendered faces ([`Judge`]), and is asked about what a generator draws: whether
 //! arithmetic with concepts gives what it should ([`triples`], the paper's figure 7), and whether faces turn evenly along a
@@ -13,11 +15,13 @@ mod attributes;
 pub mod birthday;
 pub mod classify;
 mod confusion;
+pub mod dedup;
 pub mod distances;
 mod disturb;
 mod error;
 pub mod features;
 mod figure;
+pub mod hash;
 mod judge;
 mod labelled;
 pub mod linear;
