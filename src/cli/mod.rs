@@ -2,8 +2,11 @@
 
 mod arithmetic;
 mod bench;
+mod classify;
 mod convert;
+mod dedup;
 mod directions;
+mod distances;
 mod doctor;
 mod finder;
 mod forget;
@@ -12,7 +15,9 @@ mod guided;
 mod info;
 mod inside;
 mod layers;
+mod neighbours;
 mod numpy;
+mod progress;
 mod project;
 mod sample;
 mod score;
@@ -70,6 +75,14 @@ enum Command {
     Guided(guided::Guided),
     /// Show every layer's feature maps for a sample
     Layers(layers::Layers),
+    /// Tell classes by the discriminator's features, beside random weights, pixels and a supervised network
+    Classify(classify::Classify),
+    /// Find the training pictures nearest to samples, and tell whether the model memorises
+    Neighbours(neighbours::Neighbours),
+    /// Measure how far samples are from real pictures, as sets
+    Distances(distances::Distances),
+    /// Find the pictures that a set has more than once
+    Dedup(dedup::Dedup),
     /// Train what finds windows for `forget`
     Finder(finder::Train),
     /// Tell what a model, a checkpoint or a run folder is
@@ -217,6 +230,10 @@ fn dispatch(command: Command, began: Instant) -> anyhow::Result<()> {
         Command::Forget(command) => command.run(),
         Command::Guided(command) => command.run(),
         Command::Layers(command) => command.run(),
+        Command::Classify(command) => command.run(),
+        Command::Neighbours(command) => command.run(),
+        Command::Distances(command) => command.run(),
+        Command::Dedup(command) => command.run(),
         Command::Finder(command) => command.run(),
         Command::Info(command) => command.run(),
         Command::Convert(command) => command.run(),

@@ -146,12 +146,25 @@ impl Dataset {
         Ok(prepared)
     }
 
+    /// Picture `index` as it is stored, neither cut nor resized; a synthetic one in the set's size.
+    ///
+    /// # Errors
+    /// As [`Self::picture`].
+    pub fn original(&self, index: u64) -> Result<Picture, Problem> {
+        catch_unwind(AssertUnwindSafe(|| self.decoded(index)))
+            .unwrap_or_else(|_| Err("the decoder broke on it".to_owned()))
+            .map_err(|cause| Problem { name: self.name(index), cause })
+    }
+
     fn prepare(&self, index: u64) -> Result<Picture, String> {
-        let picture = match self.opened.pictures.read(index, self.size)? {
-            Found::Encoded(bytes) => decode(&bytes)?,
-            Found::Decoded(picture) => picture,
-        };
-        fit(&picture, self.size, self.channels)
+        fit(&self.decoded(index)?, self.size, self.channels)
+    }
+
+    fn decoded(&self, index: u64) -> Result<Picture, String> {
+        match self.opened.pictures.read(index, self.size)? {
+            Found::Encoded(bytes) => decode(&bytes),
+            Found::Decoded(picture) => Ok(picture),
+        }
     }
 }
 
@@ -248,6 +261,26 @@ mod tests {
             let message = open(&cut).unwrap_err().to_string();
             assert!(message.contains("cut-") && message.contains("damaged"), "{message}");
         }
+    }
+
+    #[test]
+    fn a_path_goes_on_into_an_archive() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("a.zip");
+        let mut zip = zip::ZipWriter::new(std::fs::File::create(&path).unwrap());
+        for (i, name) in ["test/cats/0.png", "train/cats/1.png", "train/dogs/2.png"].iter().enumerate() {
+            zip.start_file(*name, zip::write::SimpleFileOptions::default()).unwrap();
+            zip.write_all(&picture(i as u8 * 40).to_png().unwrap()).unwrap();
+        }
+        zip.finish().unwrap();
+        let train = open(&path.join("train")).unwrap();
+        assert_eq!(shades(&train), [40, 80]);
+        assert_eq!(train.classes(), ["cats", "dogs"]);
+        assert_eq!(shades(&open(&path.join("train/dogs")).unwrap()), [80]);
+        let message = open(&path.join("valid")).unwrap_err().to_string();
+        assert!(message.contains("a.zip/valid holds no pictures"), "{message}");
+        let message = open(&place.path().join("b.zip/train")).unwrap_err().to_string();
+        assert!(message.contains("b.zip/train does not exist"), "{message}");
     }
 
     #[test]

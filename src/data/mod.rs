@@ -10,5 +10,6 @@ pub mod synth;
 pub use dataset::{Dataset, Problem, peek};
 pub use formats::FILE_ENDINGS;
 pub use loader::{Batch, Loader, Place};
+pub(crate) use prepare::fit;
 pub use prepare::{UnusablePicture, read_fitted, to_channels};
 pub use source::{DataError, Source};

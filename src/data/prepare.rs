@@ -61,7 +61,7 @@ fn on_white(decoded: &DynamicImage) -> DynamicImage {
 
 /// The centre square of a picture, `size` x `size`, with `channels` channels; Lanczos over the whole footprint of each
 /// new pixel, so that shrinking averages instead of skipping. A square that has the size already keeps its pixels.
-pub(super) fn fit(picture: &Picture, size: usize, channels: usize) -> Result<Picture, String> {
+pub(crate) fn fit(picture: &Picture, size: usize, channels: usize) -> Result<Picture, String> {
     let (width, height) = (picture.width(), picture.height());
     if width == 0 || height == 0 {
         return Err("it has no pixels".to_owned());

@@ -103,7 +103,7 @@ fn unread(skipped: u64, first: Option<&Problem>) -> String {
 pub enum Source {
     /// A folder; sub-folders are classes.
     Folder(PathBuf),
-    /// An archive of pictures, or a data set's own file.
+    /// An archive of pictures, one folder in it (`pictures.zip/train`), or a data set's own file.
     File(PathBuf),
     /// Drawn by the program, endless.
     Synth(Scene),
@@ -122,9 +122,6 @@ impl Source {
         let path = Path::new(text);
         if path.is_dir() {
             return Ok(Self::Folder(path.to_owned()));
-        }
-        if !path.exists() {
-            return Err(DataError::NotFound { path: path.to_owned() });
         }
         formats::check(path)?;
         Ok(Self::File(path.to_owned()))

@@ -43,6 +43,12 @@ impl Discriminator {
         forward(&mut self.layers, &self.config, pictures, Pass::Train).reshape([batch])
     }
 
+    /// Takes the running statistics anew from pictures `[batch, channels, size, size]`: given batch after batch, numbered
+    /// from 0, they become the means of the batches' own, as the authors take them before they use the features (5.2).
+    pub fn measure(&mut self, pictures: Tensor<4>, number: usize) {
+        forward(&mut self.layers, &self.config, pictures, Pass::Measure(number));
+    }
+
     /// The learnt parameters, in file order.
     pub fn learnt(&self) -> impl Iterator<Item = &Parameter> {
         self.layers.iter().flat_map(Layer::learnt)

@@ -72,7 +72,7 @@ impl Generator {
 
     /// Sets the running statistics to those of the batch `z` `[batch, z_dim]`: for networks that come without.
     pub(super) fn measure(&mut self, z: Tensor<2>) {
-        self.forward(z, Pass::Measure, |_, _| ());
+        self.forward(z, Pass::Measure(0), |_, _| ());
     }
 
     /// Feature maps `[batch, maps, side, side]` after the rectifier of hidden layer `layer` (0 is the projection).

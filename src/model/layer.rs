@@ -118,8 +118,8 @@ pub struct Norm {
 pub(super) enum Pass {
     /// Batch statistics, which also move the running ones.
     Train,
-    /// Batch statistics, which the running ones become.
-    Measure,
+    /// Batch statistics; the running ones become the means over this batch and as many before as the number says.
+    Measure(usize),
     /// Nothing is changed.
     Sample(Statistics),
 }
@@ -137,11 +137,11 @@ impl Norm {
         let count = (batch * height * width) as f64;
         let (y, mean, variance) = kernels::norm(x, gain, shift, epsilon, slope);
         let share = match pass {
-            Pass::Train => MOMENTUM,
-            Pass::Measure => 1.0,
-            Pass::Sample(_) => 0.0,
+            Pass::Train => Some(MOMENTUM),
+            Pass::Measure(before) => Some(1.0 / (before as f64 + 1.0)),
+            Pass::Sample(_) => None,
         };
-        if share > 0.0 {
+        if let Some(share) = share {
             let toward =
                 |old: &Tensor<1>, new: Tensor<1>| old.clone().mul_scalar(1.0 - share) + new.inner().mul_scalar(share);
             // The running variance is the unbiased one, as PyTorch keeps it.

@@ -1,6 +1,7 @@
 //! The networks: one config describes generator and discriminator, one file holds them.
 
 mod ablation;
+mod autoencoder;
 mod bundled;
 mod classifier;
 mod config;
@@ -19,6 +20,7 @@ mod segmenter;
 mod tensors;
 
 pub use ablation::{Ablation, AblationError};
+pub use autoencoder::Autoencoder;
 pub use bundled::bundled;
 pub use classifier::Classifier;
 pub use config::{ConfigError, ModelConfig, Output, Preset, Prior, Statistics};

@@ -15,22 +15,22 @@ use zscape::train::{Options, Trainer};
 
 use super::window::{sized, until};
 
-fn zscape(arguments: &[&str]) -> Command {
+pub fn zscape(arguments: &[&str]) -> Command {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("zscape"));
     command.args(arguments).args(["--device", "cpu"]).timeout(std::time::Duration::from_secs(120));
     command
 }
 
-fn json(arguments: &[&str]) -> serde_json::Value {
+pub fn json(arguments: &[&str]) -> serde_json::Value {
     let output = zscape(arguments).arg("--json").assert().success().get_output().clone();
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-fn error(arguments: &[&str]) -> String {
+pub fn error(arguments: &[&str]) -> String {
     String::from_utf8(zscape(arguments).assert().code(1).get_output().stderr.clone()).unwrap()
 }
 
-fn text(path: &Path) -> &str {
+pub fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 

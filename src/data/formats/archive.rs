@@ -14,6 +14,20 @@ use super::slice::read_at;
 use super::{FILE_LIMIT, Found, Opened, Pictures, open_shelf, shards};
 use crate::data::DataError;
 
+/// What the names of archives end in.
+const ENDS: [&str; 4] = [".zip", ".tar", ".tar.gz", ".tgz"];
+
+/// The archive that `path` names, and the folder in it that is meant: a path goes on into an archive as into a folder, so
+/// that `pictures.zip/train` is the folder `train` of `pictures.zip`.
+pub(super) fn split(path: &Path) -> Option<(&Path, &Path)> {
+    let is_archive = |file: &&Path| {
+        let name = file.to_string_lossy().to_ascii_lowercase();
+        ENDS.iter().any(|end| name.ends_with(end)) && file.is_file()
+    };
+    let file = path.ancestors().find(is_archive)?;
+    Some((file, path.strip_prefix(file).ok()?))
+}
+
 /// How an entry's bytes are stored; a set may be fine without those that cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Packing {
@@ -78,13 +92,14 @@ pub(super) fn open(path: &Path) -> Result<Opened, DataError> {
     Ok(Opened { pictures: Box::new(archive), labels, notes: Vec::new() })
 }
 
-/// Opens a zip or tar and lists its files, sorted by name. Where it holds a name twice, the later one counts, as when it
+/// Opens a zip or tar and lists its files, or those of one folder in it ([`split`]), sorted by name. Where it holds a name twice, the later one counts, as when it
 /// is unpacked. A compressed tar cannot be read by position: it is unpacked once into an unnamed temporary file, which the
 /// system removes by itself.
 pub(super) fn index(path: &Path) -> Result<(File, Vec<Entry>), DataError> {
     let damaged = |e: io::Error| DataError::Archive { path: path.to_owned(), cause: e.to_string() };
-    let name = path.to_string_lossy().to_ascii_lowercase();
-    let mut file = File::open(path).map_err(|cause| DataError::Io { path: path.to_owned(), cause })?;
+    let (packed, inside) = split(path).unwrap_or((path, Path::new("")));
+    let name = packed.to_string_lossy().to_ascii_lowercase();
+    let mut file = File::open(packed).map_err(|cause| DataError::Io { path: path.to_owned(), cause })?;
     let mut entries = if name.ends_with(".zip") {
         index_zip(&file).map_err(damaged)?
     } else {
@@ -93,6 +108,7 @@ pub(super) fn index(path: &Path) -> Result<(File, Vec<Entry>), DataError> {
         }
         index_tar(&mut file).map_err(damaged)?
     };
+    entries.retain(|entry| Path::new(&*entry.name).starts_with(inside));
     // The sort is stable, so that from behind the first of equal names is the later one.
     entries.sort_by(|a, b| a.name.cmp(&b.name));
     entries.reverse();

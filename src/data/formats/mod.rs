@@ -112,13 +112,20 @@ impl Kind {
     }
 }
 
-/// Whether a file is of a kind that can be opened.
+/// Whether a file is of a kind that can be opened, or a path that goes on into an archive.
 pub(super) fn check(path: &Path) -> Result<(), DataError> {
-    Kind::of(path).map(|_| ())
+    match archive::split(path) {
+        Some(_) => Ok(()),
+        None if path.exists() => Kind::of(path).map(|_| ()),
+        None => Err(DataError::NotFound { path: path.to_owned() }),
+    }
 }
 
 /// Opens a file.
 pub(super) fn open_file(path: &Path) -> Result<Opened, DataError> {
+    if archive::split(path).is_some() {
+        return archive::open(path);
+    }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     match Kind::of(path)? {
         Kind::Zip | Kind::Tar => archive::open(path),

@@ -1,0 +1,184 @@
+//! `zscape dedup`.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::Args;
+
+use super::Common;
+use super::progress::Telling;
+use crate::data::{Dataset, Source};
+use crate::evaluate::dedup::{Group, Hashed, Planted, Settings};
+use crate::evaluate::hash::{BITS, CHANNELS, SIDE};
+use crate::evaluate::statistics::Share;
+use crate::files;
+use crate::image::grid;
+
+/// Groups, and pictures of each, that the figure shows at most.
+const ROWS: usize = 40;
+const COLUMNS: usize = 8;
+
+#[derive(Args, Debug)]
+pub(super) struct Dedup {
+    #[command(flatten)]
+    common: Common,
+    /// The pictures: a folder, an archive, or a part of one: set.zip/train
+    #[arg(long, value_name = "SRC")]
+    data: String,
+    /// Bits of 128 by which the hashes of duplicates may differ; 0 is the paper's, which takes equal ones only
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=24))]
+    radius: u32,
+    /// Steps of 128 pictures that the autoencoder learns for
+    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..))]
+    steps: u32,
+    /// Decides all that is random
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Write the groups as a table: group, whether it is kept, bits that differ from the one that is, name
+    #[arg(long, value_name = "FILE.csv")]
+    list: Option<PathBuf>,
+    /// Copy what is left, one picture of each group and all others, into a new folder, to train on
+    #[arg(long, value_name = "DIR")]
+    copy_to: Option<PathBuf>,
+    /// Show the groups, a row for each, a PNG
+    #[arg(long, value_name = "FIGURE.png")]
+    out: Option<PathBuf>,
+    /// Also plant duplicates of so many pictures and tell how well they are found: copies, re-encoded ones, cropped ones
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    plant: Option<u32>,
+}
+
+impl Dedup {
+    pub(super) fn run(&self) -> anyhow::Result<()> {
+        let compute = self.common.compute()?;
+        let data = Dataset::open(&Source::parse(&self.data)?, SIDE, CHANNELS, self.seed)?;
+        if data.len().is_none() {
+            bail!("{} never ends, so it has no duplicates to remove; give a folder or an archive", self.data);
+        }
+        if let Some(folder) = &self.copy_to
+            && fs::read_dir(folder).is_ok_and(|mut inside| inside.next().is_some())
+        {
+            bail!("{} is not empty; name a folder that is, or a new one", folder.display());
+        }
+        let telling = Telling::new();
+        let mut progress = |what, done, of| telling.tell(what, done, of);
+        let settings = Settings { radius: self.radius, steps: self.steps as usize, seed: self.seed };
+        let hashed = Hashed::new(&data, settings, &compute.device, &mut progress)?;
+        telling.skipped(&hashed.skipped);
+        let groups = hashed.groups(self.radius);
+        let planted = self.plant.map(|count| hashed.plant(&data, count as usize, self.seed)).transpose()?;
+        let removed: HashSet<u64> = groups.iter().flat_map(|group| &group.members[1..]).copied().collect();
+        if let Some(list) = &self.list {
+            write(list, &data, &groups).with_context(|| list.display().to_string())?;
+        }
+        if let Some(out) = &self.out {
+            figure(&data, &groups).write_png(out)?;
+        }
+        if let Some(folder) = &self.copy_to {
+            let left: Vec<u64> = hashed.numbers.iter().copied().filter(|number| !removed.contains(number)).collect();
+            for (done, &number) in left.iter().enumerate() {
+                copy(&data, number, folder)?;
+                progress("copying", done + 1, left.len());
+            }
+        }
+        drop(telling);
+        let named: Vec<Vec<String>> =
+            groups.iter().map(|group| group.members.iter().map(|&number| data.name(number)).collect()).collect();
+        let summary = serde_json::json!({
+            "settings": settings, "pictures": hashed.numbers.len(), "skipped": hashed.skipped.len(),
+            "bits": hashed.used_bits(), "removed": removed.len(), "groups": groups, "names": named, "planted": planted,
+        });
+        self.common.print(&summary, || {
+            let mut lines = vec![format!(
+                "{} pictures, {} groups of duplicates within {} bits, {} pictures to remove; {} of {BITS} bits tell pictures \
+                 apart; seed {}",
+                hashed.numbers.len(),
+                groups.len(),
+                self.radius,
+                removed.len(),
+                hashed.used_bits(),
+                self.seed
+            )];
+            lines.extend(named.iter().take(COLUMNS).map(|group| format!("  {}", group.join("  "))));
+            if named.len() > COLUMNS {
+                lines.push(format!("  and {} groups more; --list FILE.csv writes all", named.len() - COLUMNS));
+            }
+            lines.extend(planted.iter().map(table));
+            lines.join("\n")
+        })
+    }
+}
+
+/// How well planted duplicates were found within more and more bits.
+fn table(planted: &Planted) -> String {
+    let percent = |share: Share| share.wilson().map_or("-".to_owned(), |share| format!("{:.1} %", share.value * 1e2));
+    let mut lines = vec![
+        format!(
+            "\nDuplicates planted of {} pictures: found within so many bits, and what is found that is theirs",
+            planted.originals
+        ),
+        format!(
+            "  {:>4}{}{:>12}",
+            "bits",
+            planted.kinds.iter().map(|kind| format!("{kind:>28}")).collect::<String>(),
+            "precision"
+        ),
+    ];
+    for found in planted.found.iter().filter(|found| found.radius % 2 == 0) {
+        let recall: String = found.recall.iter().map(|&share| format!("{:>28}", percent(share))).collect();
+        lines.push(format!("  {:>4}{recall}{:>12}", found.radius, percent(found.precision)));
+    }
+    lines.push("  A set's own duplicates count as mistakes here; --radius chooses the bits.".to_owned());
+    lines.join("\n")
+}
+
+fn figure(data: &Dataset, groups: &[Group]) -> crate::image::Picture {
+    let blank = crate::image::Picture::new(SIDE, SIDE, CHANNELS, vec![255; SIDE * SIDE * CHANNELS]);
+    let row = |group: &Group| {
+        let mut row: Vec<_> =
+            group.members.iter().take(COLUMNS).filter_map(|&number| data.picture(number).ok()).collect();
+        row.resize(COLUMNS, blank.clone());
+        row
+    };
+    let cells: Vec<_> = groups.iter().take(ROWS).flat_map(row).collect();
+    grid(&cells, COLUMNS, 2)
+}
+
+fn write(path: &Path, data: &Dataset, groups: &[Group]) -> std::io::Result<()> {
+    files::write(path, |file| {
+        let mut table = csv::Writer::from_writer(file);
+        table.write_record(["group", "kept", "bits", "name"])?;
+        for (number, group) in groups.iter().enumerate() {
+            for (i, (&member, bits)) in group.members.iter().zip(&group.bits).enumerate() {
+                let kept = if i == 0 { "yes" } else { "no" };
+                table.write_record([&number.to_string(), kept, &bits.to_string(), &data.name(member)])?;
+            }
+        }
+        table.flush()
+    })
+}
+
+/// Copies a picture's file, or writes it as a PNG where it has none of its own, under the name that it has in the set.
+fn copy(data: &Dataset, number: u64, folder: &Path) -> anyhow::Result<()> {
+    let name = data.name(number);
+    // A name that climbs out of its set must not climb out of the folder.
+    let inside: PathBuf =
+        Path::new(&name).components().filter(|part| matches!(part, std::path::Component::Normal(_))).collect();
+    let to = folder.join(&inside);
+    if let Source::Folder(root) = data.source()
+        && let from = root.join(&name)
+        && from.is_file()
+    {
+        let parent = to.parent().unwrap_or(folder);
+        fs::create_dir_all(parent).with_context(|| parent.display().to_string())?;
+        fs::copy(&from, &to).with_context(|| format!("{} to {}", from.display(), to.display()))?;
+        return Ok(());
+    }
+    let picture = data.original(number).map_err(|problem| anyhow::anyhow!("{}: {}", problem.name, problem.cause))?;
+    // The whole name stays, so that cat.jpg and cat.png do not become one.
+    let mut to = to.into_os_string();
+    to.push(".png");
+    Ok(picture.write_png(Path::new(&to))?)
+}

@@ -1,0 +1,124 @@
+//! `zscape neighbours`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Common;
+use super::classify::discriminator;
+use super::progress::Telling;
+use crate::data::{Dataset, Source};
+use crate::evaluate::birthday::Birthday;
+use crate::evaluate::neighbours::{InSpace, Report, Settings, neighbours};
+use crate::model::Model;
+
+#[derive(Args, Debug)]
+pub(super) struct Neighbours {
+    #[command(flatten)]
+    common: Common,
+    /// A model file, a checkpoint, or a run folder, with a discriminator in it
+    #[arg(long, value_name = "FILE|DIR")]
+    model: PathBuf,
+    /// The pictures it was trained on: a folder, an archive or a part of one (set.zip/train), synth:rooms or synth:faces
+    #[arg(long, value_name = "SRC")]
+    data: String,
+    /// Pictures like those that it was not trained on; without them, training pictures are compared with all others
+    #[arg(long, value_name = "SRC")]
+    held_out: Option<String>,
+    /// Samples, and held-out pictures beside them
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u16).range(8..=4096))]
+    samples: u16,
+    /// Training pictures that are looked through at most
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
+    count: u64,
+    /// Rows of the figure: of the first samples, and of those nearest to a training picture
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64))]
+    rows: u16,
+    /// Names the samples, and picks pictures
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The figure, a PNG: sample, its nearest by pixels, sample, its nearest by features; below the closest pairs of samples
+    #[arg(long, value_name = "FIGURE.png")]
+    out: PathBuf,
+}
+
+impl Neighbours {
+    pub(super) fn run(&self) -> anyhow::Result<()> {
+        let compute = self.common.compute()?;
+        let model = Model::open(&self.model, &compute.device)?;
+        let judge = discriminator(&model, &self.model)?;
+        let config = model.config();
+        let open = |text: &String, seed| -> anyhow::Result<Dataset> {
+            Ok(Dataset::open(&Source::parse(text)?, config.size, config.channels, seed)?)
+        };
+        let data = open(&self.data, self.seed)?;
+        let held = self.held_out.as_ref().map(|text| open(text, !self.seed)).transpose()?;
+        let samples = usize::from(self.samples);
+        let settings = Settings { samples, count: self.count as usize, held: samples, seed: self.seed };
+        let telling = Telling::new();
+        let mut progress = |what, done, of| telling.tell(what, done, of);
+        let report = neighbours(&model, judge, &data, held.as_ref(), settings, &compute.device, &mut progress)?;
+        telling.skipped(&report.skipped);
+        drop(telling);
+        report.figure(&data, usize::from(self.rows)).write_png(&self.out)?;
+        let named = |space: &InSpace| -> Vec<_> {
+            let names = space.nearest.iter().map(|nearest| nearest.first().map(|nearest| data.name(nearest.number)));
+            names.collect()
+        };
+        let mut summary = serde_json::to_value(&report)?;
+        summary["out"] = serde_json::to_value(&self.out)?;
+        for (told, space) in report.spaces.iter().enumerate() {
+            summary["spaces"][told]["names"] = named(space).into();
+        }
+        self.common.print(&summary, || self.text(&report))
+    }
+
+    fn text(&self, report: &Report) -> String {
+        let beside = if report.held_out {
+            format!("{} held-out pictures", report.held)
+        } else {
+            format!("{} training pictures, each compared with all others (no --held-out was given)", report.held)
+        };
+        let mut lines = vec![format!(
+            "{}: {} samples of seed {} among {} training pictures, beside {beside}",
+            self.out.display(),
+            report.settings.samples,
+            report.settings.seed,
+            report.training
+        )];
+        for InSpace { space, nearer, suspicious, birthday, .. } in &report.spaces {
+            lines.push(format!("\nBy {}", space.name()));
+            if let Some(nearer) = nearer {
+                lines.push(format!(
+                    "  a sample is nearer to a training picture than such a picture is: {:.1} % ({:.1} to {:.1}); 50 % is no memorising",
+                    nearer.value * 1e2,
+                    nearer.low * 1e2,
+                    nearer.high * 1e2
+                ));
+            }
+            if let Some(share) = suspicious.wilson() {
+                lines.push(format!(
+                    "  samples nearer than all but 5 % of them: {:.1} % ({:.1} to {:.1}); 5 % is no memorising",
+                    share.value * 1e2,
+                    share.low * 1e2,
+                    share.high * 1e2
+                ));
+            }
+            lines.push(format!("  {}", distinct(birthday)));
+        }
+        lines.push("\nIntervals are 95 %.".into());
+        lines.join("\n")
+    }
+}
+
+fn distinct(told: &Birthday) -> String {
+    let Birthday { pairs, alike, limit, real, distinct, at_least, at_most, .. } = told;
+    let alike =
+        format!("{alike} of {pairs} pairs of samples are closer than any two of {real} real pictures ({limit:.2})");
+    match (distinct, at_most) {
+        (Some(distinct), Some(at_most)) => {
+            format!("{alike}: about {distinct:.0} distinct samples ({at_least:.0} to {at_most:.0})")
+        }
+        _ => format!("{alike}: at least {at_least:.0} distinct samples"),
+    }
+}

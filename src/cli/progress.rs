@@ -1,0 +1,51 @@
+//! How far a long command is, on standard error, and what it had to leave out.
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::data::Problem;
+
+/// Pictures that could not be read of which each is named; of more, only how many.
+const NAMED: usize = 5;
+
+/// A bar for work that comes in parts.
+pub(super) struct Telling(ProgressBar);
+
+impl Telling {
+    pub fn new() -> Self {
+        let style = ProgressStyle::with_template("{msg:>30} {bar:30} {pos}/{len} {eta} left");
+        Self(ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())))
+    }
+
+    /// `done` of `of` parts of `what` are done.
+    pub fn tell(&self, what: &'static str, done: usize, of: usize) {
+        if self.0.message() != what {
+            self.0.reset();
+            self.0.set_message(what);
+        }
+        self.0.set_length(of as u64);
+        self.0.set_position(done as u64);
+    }
+
+    /// Says which pictures were passed over.
+    pub fn skipped(&self, problems: &[Problem]) {
+        self.0.suspend(|| {
+            for problem in problems.iter().take(NAMED) {
+                eprintln!("skipped {}: {}", problem.name, problem.cause);
+            }
+            if problems.len() > NAMED {
+                eprintln!("skipped {} more that cannot be read", problems.len() - NAMED);
+            }
+        });
+    }
+
+    /// Says something above the bar.
+    pub fn say(&self, text: &str) {
+        self.0.suspend(|| eprintln!("{text}"));
+    }
+}
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}

@@ -1,0 +1,402 @@
+//! The discriminator as a feature extractor (section 5): how well a linear classifier tells classes by features that were
+//! learnt without labels, beside random weights, raw pixels, and a network that learns from the labels themselves.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use burn::tensor::Device;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::Progress;
+use super::confusion::Confusion;
+use super::error::MeasureError;
+use super::features::{Kind, Space, fits, width};
+use super::labelled::{Labelled, balanced};
+use super::statistics::{self, Estimate, Share};
+use super::supervised::Supervised;
+use super::svm::{Learner, Svm, Table};
+use crate::model::Discriminator;
+
+/// Draws that C is chosen by at most, as in the authors' code.
+const CHOOSING: usize = 10;
+/// The first C on the ladder of 1, 2, 5, 10 ...: 1e-4, the authors' least.
+const FIRST: i32 = -12;
+/// The ends of the ladder: 1e-8 and 1e4.
+const ENDS: [i32; 2] = [-24, 12];
+/// How many Cs in a row may be no better before a direction is given up.
+const PATIENCE: usize = 2;
+/// Test pictures whose features are in memory at a time.
+const TESTED: usize = 1024;
+
+/// How it is measured.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Settings {
+    /// Labels in all, as many of each class; without it all that there are.
+    pub labels: Option<usize>,
+    /// How often that many labels are drawn.
+    pub draws: usize,
+    /// Training pictures that C is chosen on.
+    pub validation: usize,
+    /// Draws that the supervised network learns from; 0 leaves it out.
+    pub supervised: usize,
+    /// Its passes through the training pictures.
+    pub epochs: usize,
+    /// GiB that a table of features may have.
+    pub memory: f64,
+    /// Decides draws, random weights and orders.
+    pub seed: u64,
+}
+
+/// What the classes are told by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Way {
+    /// An L2-SVM on features.
+    Svm(Kind),
+    /// A network of the discriminator's shape that learns from the labels.
+    Supervised,
+}
+
+impl Way {
+    /// For tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Svm(kind) => kind.name(),
+            Self::Supervised => "supervised network",
+        }
+    }
+}
+
+/// How well one way does.
+#[derive(Debug, Clone, Serialize)]
+pub struct Scored {
+    /// Which.
+    pub way: Way,
+    /// Features of a picture.
+    pub features: Option<usize>,
+    /// The C that did best on the validation pictures.
+    pub c: Option<f64>,
+    /// Right, of the validation pictures, with that C.
+    pub validation: f64,
+    /// Right, of the test pictures, for each draw.
+    pub right: Vec<Share>,
+    /// The share that is right: Wilson's interval of the test pictures for one draw, the bootstrap's of the mean for more.
+    pub accuracy: Estimate,
+    /// Half of the interval that 95 % of draws lie in, which the authors report.
+    pub spread: Option<f64>,
+    /// Whether each machine was learnt to its end.
+    pub settled: bool,
+    /// Seconds that it took.
+    pub seconds: f64,
+}
+
+/// Everything that was measured.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// As asked.
+    pub settings: Settings,
+    /// The classes.
+    pub classes: Vec<String>,
+    /// Training pictures, the validation ones among them.
+    pub training: usize,
+    /// Test pictures.
+    pub test: usize,
+    /// The discriminator first, then what it is compared with.
+    pub scored: Vec<Scored>,
+    /// What the discriminator's features, with the labels of the first draw, take for what.
+    pub confusion: Confusion,
+}
+
+/// Which training pictures are used for what.
+struct Split {
+    /// C is chosen on these ...
+    validation: Vec<usize>,
+    /// ... with what is learnt from each of these.
+    choosing: Vec<Vec<usize>>,
+    /// What counts is learnt from each of these.
+    draws: Vec<Vec<usize>>,
+}
+
+impl Split {
+    fn new(set: &Labelled, settings: &Settings, source_name: &str) -> Result<Self, MeasureError> {
+        let too_few = |class: Option<usize>, have, need, hint| MeasureError::TooFew {
+            source_name: source_name.to_owned(),
+            class: class.map(|class| set.classes[class].clone()),
+            have,
+            need,
+            hint,
+        };
+        let by_class = set.by_class();
+        let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
+        let validation = balanced(&by_class, settings.validation, &mut rng);
+        let mut held = vec![false; set.labels.len()];
+        validation.iter().for_each(|&row| held[row] = true);
+        let left = |rows: &Vec<usize>| -> Vec<usize> { rows.iter().copied().filter(|&row| !held[row]).collect() };
+        let pool: Vec<Vec<usize>> = by_class.iter().map(left).collect();
+        let need = settings.labels.map_or(1, |labels| labels.div_ceil(set.classes.len()));
+        if let Some(class) = (0..pool.len()).find(|&class| pool[class].len() < need) {
+            let hint = "add pictures, raise --count, or lower --labels or --validation";
+            return Err(too_few(
+                Some(class),
+                by_class[class].len(),
+                need + by_class[class].len() - pool[class].len(),
+                hint,
+            ));
+        }
+        if validation.len() < set.classes.len() {
+            let hint = "C is chosen on --validation pictures, one of each class at least";
+            return Err(too_few(None, validation.len(), set.classes.len(), hint));
+        }
+        Ok(match settings.labels {
+            None => {
+                let all = (0..set.labels.len()).collect();
+                Self { validation, choosing: vec![pool.concat()], draws: vec![all] }
+            }
+            Some(labels) => {
+                let draws: Vec<_> = (0..settings.draws).map(|_| balanced(&pool, labels, &mut rng)).collect();
+                Self { validation, choosing: draws[..draws.len().min(CHOOSING)].to_vec(), draws }
+            }
+        })
+    }
+}
+
+/// Measures how well classes are told by `discriminator`'s features, learnt from `training` and tried on `test`, and by
+/// what they are compared with. `source_name` names the training pictures in errors.
+///
+/// # Errors
+/// [`MeasureError`]: too few pictures of a class, too little memory, a device that fails.
+pub fn classify(
+    discriminator: &Discriminator,
+    [training, test]: [&Labelled; 2],
+    settings: Settings,
+    source_name: &str,
+    device: &Device,
+    progress: &mut Progress,
+) -> Result<Report, MeasureError> {
+    let config = discriminator.config();
+    let split = Split::new(training, &settings, source_name)?;
+    let kinds = [Kind::Discriminator, Kind::Random, Kind::Pixels];
+    for kind in kinds {
+        fits(training.pictures.len(), width(kind, config), settings.memory)?;
+    }
+    let (mut scored, mut confusion) = (Vec::new(), None);
+    for kind in kinds {
+        let began = Instant::now();
+        let space = Space::new(kind, discriminator, &training.pictures, settings.seed, device);
+        let all = training.pictures.len();
+        let table = space.features(&training.pictures, &mut |done| progress("taking features", done, all))?;
+        let (c, validation) = choose(&table, training, &split, settings.seed, progress);
+        let machines: Vec<Svm> = (split.draws.iter().enumerate())
+            .map(|(number, rows)| {
+                progress("learning machines", number, split.draws.len());
+                Learner::new(&table, rows, &training.labels, training.classes.len()).learn(c, settings.seed)
+            })
+            .collect();
+        drop(table);
+        let told = tell(&space, &machines, test, progress)?;
+        if kind == Kind::Discriminator {
+            confusion = told.first().map(|told| Confusion::new(test.classes.len(), &test.labels, told));
+        }
+        let right: Vec<Share> = told.iter().map(|told| right(told, &test.labels)).collect();
+        scored.push(Scored {
+            features: Some(space.width()),
+            c: Some(c),
+            settled: machines.iter().all(|machine| machine.settled),
+            ..Scored::new(Way::Svm(kind), validation, right, settings.seed, began)
+        });
+    }
+    let draws = split.draws.len().min(settings.supervised);
+    if draws > 0 {
+        let began = Instant::now();
+        let rows: Vec<usize> = (0..test.labels.len()).collect();
+        let (mut shares, mut validation) = (Vec::new(), 0.0);
+        // Where all labels are used, it stops by the validation pictures and so must not learn from them.
+        let learnt_from = if settings.labels.is_some() { &split.draws } else { &split.choosing };
+        for (number, learnt) in learnt_from[..draws].iter().enumerate() {
+            let chosen = [learnt.as_slice(), split.validation.as_slice()];
+            let fitting = (settings.epochs, settings.seed + number as u64);
+            let network = Supervised::fit(config, training, chosen, fitting, device, progress)?;
+            validation += share(network.validation) / draws as f64;
+            shares.push(network.right(test, &rows)?);
+        }
+        scored.push(Scored::new(Way::Supervised, validation, shares, settings.seed, began));
+    }
+    Ok(Report {
+        settings,
+        classes: training.classes.clone(),
+        training: training.pictures.len(),
+        test: test.pictures.len(),
+        scored,
+        confusion: confusion.unwrap_or_else(|| Confusion::new(test.classes.len(), &[], &[])),
+    })
+}
+
+impl Scored {
+    fn new(way: Way, validation: f64, right: Vec<Share>, seed: u64, began: Instant) -> Self {
+        let values: Vec<f64> = right.iter().map(|&right| share(right)).collect();
+        let one = if let [only] = right.as_slice() { only.wilson() } else { statistics::mean(&values, seed) };
+        let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
+        let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / values.len().max(1) as f64;
+        Self {
+            way,
+            features: None,
+            c: None,
+            validation,
+            accuracy: one.unwrap_or(Estimate { value: 0.0, low: 0.0, high: 1.0 }),
+            spread: (right.len() > 1).then(|| 1.96 * variance.sqrt()),
+            right,
+            settled: true,
+            seconds: began.elapsed().as_secs_f64(),
+        }
+    }
+}
+
+fn share(of: Share) -> f64 {
+    of.hits as f64 / of.of.max(1) as f64
+}
+
+fn right(told: &[(usize, f32)], labels: &[usize]) -> Share {
+    let hits = told.iter().zip(labels).filter(|((told, _), label)| told == *label).count();
+    Share { hits, of: labels.len() }
+}
+
+/// The C that does best on the validation pictures, and how well: from the authors' least upwards, while that helps, and
+/// downwards from there if the least was the best.
+fn choose(table: &Table, set: &Labelled, split: &Split, seed: u64, progress: &mut Progress) -> (f64, f64) {
+    let learner = |rows| Learner::new(table, rows, &set.labels, set.classes.len());
+    let mut learners: Vec<Learner> = split.choosing.iter().map(|rows| learner(rows)).collect();
+    let mut found = BTreeMap::new();
+    let mut best = (FIRST, 0.0);
+    for direction in [1, -1] {
+        let (mut rung, mut worse) = (if direction == 1 { FIRST } else { FIRST - 1 }, 0);
+        while worse < PATIENCE && (ENDS[0]..=ENDS[1]).contains(&rung) && (direction == 1 || best.0 < FIRST + 1) {
+            progress("choosing C", found.len(), found.len() + PATIENCE);
+            let tried = learners.iter_mut().map(|learner| {
+                let machine = learner.learn(ladder(rung), seed);
+                let hit = |&&row: &&usize| machine.tell(table.row(row)).0 == set.labels[row];
+                split.validation.par_iter().filter(|row| hit(&row)).count() as f64
+            });
+            let share = tried.sum::<f64>() / (split.validation.len() * split.choosing.len()) as f64;
+            found.insert(rung, share);
+            worse = if share > best.1 { 0 } else { worse + 1 };
+            if share > best.1 {
+                best = (rung, share);
+            }
+            rung += direction;
+        }
+    }
+    (ladder(best.0), best.1)
+}
+
+/// 1, 2, 5, 10, 20 ... and downwards: rung 0 is 1, rung -12 is 1e-4.
+fn ladder(rung: i32) -> f64 {
+    [1.0, 2.0, 5.0][rung.rem_euclid(3) as usize] * 10f64.powi(rung.div_euclid(3))
+}
+
+/// What each machine takes each test picture for, and with how much confidence. Features are in memory for some pictures
+/// at a time only.
+fn tell(
+    space: &Space,
+    machines: &[Svm],
+    test: &Labelled,
+    progress: &mut Progress,
+) -> Result<Vec<Vec<(usize, f32)>>, MeasureError> {
+    let mut told = vec![Vec::with_capacity(test.pictures.len()); machines.len()];
+    for (number, pictures) in test.pictures.chunks(TESTED).enumerate() {
+        let table = space.features(pictures, &mut |_| ())?;
+        for (told, machine) in told.iter_mut().zip(machines) {
+            let rows: Vec<_> = (0..table.len()).into_par_iter().map(|row| machine.tell(table.row(row))).collect();
+            told.extend(rows);
+        }
+        progress("telling test pictures", number * TESTED + pictures.len(), test.pictures.len());
+    }
+    Ok(told)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::Picture;
+    use crate::model::{ModelConfig, Preset};
+
+    /// Stripes across or along, in noise: two classes that no mean of pixels tells.
+    fn stripes(count: usize, first: usize) -> Labelled {
+        let one = |i: usize| {
+            let (shift, along) = (i * 7 % 4, i % 2 == 1);
+            let pixel = |p: usize| {
+                let at = if along { p / 16 } else { p % 16 };
+                let noise = ((p * 7919 + i * 104_729 + p * p * i) % 97) as u8;
+                if (at + shift) % 4 < 2 { 30 + noise } else { 130 + noise }
+            };
+            Picture::new(16, 16, 1, (0..256).map(pixel).collect())
+        };
+        Labelled {
+            pictures: (first..first + count).map(one).collect(),
+            labels: (first..first + count).map(|i| i % 2).collect(),
+            classes: vec!["across".into(), "along".into()],
+            skipped: Vec::new(),
+        }
+    }
+
+    fn settings() -> Settings {
+        Settings { labels: None, draws: 1, validation: 24, supervised: 1, epochs: 1, memory: 1.0, seed: 1 }
+    }
+
+    fn judge() -> Discriminator {
+        let config = ModelConfig { size: 16, base: 4, channels: 1, ..ModelConfig::preset(Preset::Pytorch) };
+        Discriminator::new(&config, 1, &Device::flex())
+    }
+
+    fn run(settings: Settings, training: &Labelled, test: &Labelled) -> Result<Report, MeasureError> {
+        classify(&judge(), [training, test], settings, "stripes", &Device::flex(), &mut |_, _, _| ())
+    }
+
+    #[test]
+    fn features_tell_what_pixels_do_not() {
+        let report = run(settings(), &stripes(96, 0), &stripes(60, 96)).unwrap();
+        let value = |i: usize| report.scored[i].accuracy.value;
+        assert_eq!(report.scored.len(), 4);
+        assert!(value(0) > 0.9, "{:?}", report.scored);
+        assert!(value(3) > 0.9, "a network learns it from the labels: {:?}", report.scored[3]);
+        assert_eq!(report.scored[0].features, Some((4 + 8) * 16));
+        assert_eq!(report.confusion.counts.iter().flatten().sum::<usize>(), 60);
+        let again = run(settings(), &stripes(96, 0), &stripes(60, 96)).unwrap();
+        assert_eq!(again.scored[0].right, report.scored[0].right, "a seed decides everything");
+    }
+
+    #[test]
+    fn few_labels_are_drawn_again_and_again() {
+        let few = Settings { labels: Some(16), draws: 5, supervised: 0, ..settings() };
+        let report = run(few, &stripes(96, 0), &stripes(40, 96)).unwrap();
+        assert_eq!(report.scored.len(), 3);
+        let told = &report.scored[0];
+        assert_eq!((told.right.len(), told.right[0].of), (5, 40));
+        assert!(told.accuracy.low <= told.accuracy.value && told.accuracy.value <= told.accuracy.high);
+        assert!(told.spread.is_some());
+    }
+
+    #[test]
+    fn what_is_missing_is_said() {
+        let many = Settings { labels: Some(90), ..settings() };
+        let error = run(many, &stripes(96, 0), &stripes(40, 96)).unwrap_err().to_string();
+        assert!(
+            error.contains("stripes") && error.contains("of class across") && error.contains("--labels"),
+            "{error}"
+        );
+        let none = Settings { validation: 0, ..settings() };
+        assert!(run(none, &stripes(96, 0), &stripes(40, 96)).unwrap_err().to_string().contains("--validation"));
+        let small = Settings { memory: 1e-6, ..settings() };
+        assert!(run(small, &stripes(96, 0), &stripes(40, 96)).unwrap_err().to_string().contains("--memory"));
+    }
+
+    #[test]
+    fn the_ladder_has_the_authors_cs() {
+        let cs: Vec<f64> = (FIRST..FIRST + 7).map(ladder).collect();
+        for (ours, authors) in cs.iter().zip([1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2]) {
+            assert!((ours / authors - 1.0).abs() < 1e-9, "{cs:?}");
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! Which pictures of a set are there more than once (section 4.1), and how well that is told where it is known.
+
+use burn::tensor::Device;
+use rand::seq::index;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::Progress;
+use super::error::MeasureError;
+use super::hash::{BITS, CHANNELS, Hasher, SIDE, groups, links};
+use super::labelled::read;
+use super::neighbours::pick;
+use super::statistics::Share;
+use crate::data::{Dataset, Problem, fit};
+use crate::image::Picture;
+
+/// Pictures that the autoencoder learns from at most, which are in memory.
+const LEARNT_FROM: usize = 50_000;
+/// Pictures that are hashed between two words of progress.
+const AT_ONCE: usize = 2048;
+/// Most bits that a table of planted duplicates goes to.
+const FURTHEST: u32 = 24;
+
+/// How it is done.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Settings {
+    /// Bits by which hashes of duplicates may differ.
+    pub radius: u32,
+    /// Steps that the autoencoder learns for.
+    pub steps: usize,
+    /// Decides all that is random.
+    pub seed: u64,
+}
+
+/// A group of pictures that are taken for one.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Group {
+    /// Their numbers; the first is kept.
+    pub members: Vec<u64>,
+    /// By how many bits each differs from the first.
+    pub bits: Vec<u32>,
+}
+
+/// The hashes of a set.
+pub struct Hashed {
+    /// What was read.
+    pub numbers: Vec<u64>,
+    /// Its hashes.
+    pub hashes: Vec<u128>,
+    /// What could not be read.
+    pub skipped: Vec<Problem>,
+    hasher: Hasher,
+}
+
+impl Hashed {
+    /// Learns to hash from a set of 32x32 colour pictures, and hashes it.
+    ///
+    /// # Errors
+    /// [`MeasureError`]: fewer than two pictures, or a device that fails.
+    pub fn new(
+        data: &Dataset,
+        settings: Settings,
+        device: &Device,
+        progress: &mut Progress,
+    ) -> Result<Self, MeasureError> {
+        let (learnt, _) = read(data, &pick(data, LEARNT_FROM, settings.seed), progress);
+        let pictures: Vec<Picture> = learnt.into_iter().map(|(_, picture)| picture).collect();
+        if pictures.len() < 2 {
+            let hint = "duplicates need two at least";
+            let source_name = data.source().to_string();
+            return Err(MeasureError::TooFew { source_name, class: None, have: pictures.len(), need: 2, hint });
+        }
+        let steps = settings.steps;
+        let hasher = Hasher::learn(&pictures, steps, settings.seed, device, &mut |done| {
+            progress("learning to hash", done, steps);
+        })?;
+        drop(pictures);
+        let all = pick(data, usize::MAX, settings.seed);
+        let mut hashed = Self { numbers: Vec::new(), hashes: Vec::new(), skipped: Vec::new(), hasher };
+        for part in all.chunks(AT_ONCE) {
+            let (read, problems) = read(data, part, &mut |_, _, _| ());
+            let (numbers, pictures): (Vec<u64>, Vec<Picture>) = read.into_iter().unzip();
+            hashed.hashes.extend(hashed.hasher.hashes(&pictures)?);
+            hashed.numbers.extend(numbers);
+            hashed.skipped.extend(problems);
+            progress("hashing", hashed.numbers.len() + hashed.skipped.len(), all.len());
+        }
+        Ok(hashed)
+    }
+
+    /// Groups of duplicates, the largest first.
+    pub fn groups(&self, radius: u32) -> Vec<Group> {
+        let found = groups(self.hashes.len(), &links(&self.hashes, radius));
+        let group = |members: Vec<usize>| {
+            let first = self.hashes[members[0]];
+            Group {
+                bits: members.iter().map(|&member| (self.hashes[member] ^ first).count_ones()).collect(),
+                members: members.into_iter().map(|member| self.numbers[member]).collect(),
+            }
+        };
+        found.into_iter().map(group).collect()
+    }
+
+    /// How many of the bits vary, so that they can tell pictures apart: are one for at least 1 % and zero for as many.
+    pub fn used_bits(&self) -> usize {
+        let few = self.hashes.len() / 100;
+        let ones = |bit: usize| self.hashes.iter().filter(|&&hash| hash >> bit & 1 == 1).count();
+        (0..BITS).into_par_iter().filter(|&bit| (few + 1..self.hashes.len() - few).contains(&ones(bit))).count()
+    }
+
+    /// Plants duplicates of `count` pictures that the set has only once (of each a copy, a re-encoded one and slightly
+    /// cropped ones), and tells how many of them are found within each number of bits, and how many of those that are found
+    /// are not theirs.
+    ///
+    /// # Errors
+    /// [`MeasureError`] when the device fails.
+    pub fn plant(&self, data: &Dataset, count: usize, seed: u64) -> Result<Planted, MeasureError> {
+        let mut rng = ChaCha8Rng::seed_from_u64(!seed);
+        let among = index::sample(&mut rng, self.hashes.len(), count.min(self.hashes.len()));
+        let originals: Vec<usize> = among.into_iter().collect();
+        let mut hashes: Vec<Vec<u128>> = vec![Vec::new(); Change::ALL.len()];
+        for part in originals.chunks(AT_ONCE) {
+            for (change, hashes) in Change::ALL.into_iter().zip(&mut hashes) {
+                let seeds: Vec<u64> = part.iter().map(|_| rng.random()).collect();
+                let changed: Vec<Picture> = (part.par_iter().zip(seeds))
+                    .filter_map(|(&i, seed)| {
+                        let picture = data.original(self.numbers[i]).ok()?;
+                        fit(&change.apply(&picture, seed)?, SIDE, CHANNELS).ok()
+                    })
+                    .collect();
+                hashes.extend(self.hasher.hashes(&changed)?);
+            }
+        }
+        let bits = |change: usize| -> Vec<u32> {
+            originals.iter().zip(&hashes[change]).map(|(&i, &hash)| (self.hashes[i] ^ hash).count_ones()).collect()
+        };
+        let differ: Vec<Vec<u32>> = (0..Change::ALL.len()).map(bits).collect();
+        // What is near an original without being its duplicate.
+        let strangers: Vec<Vec<u32>> = originals
+            .par_iter()
+            .map(|&i| {
+                let others = (0..self.hashes.len()).filter(|&j| j != i);
+                let bits = others.map(|j| (self.hashes[i] ^ self.hashes[j]).count_ones());
+                bits.filter(|&bits| bits <= FURTHEST).collect()
+            })
+            .collect();
+        let of_radius = |radius| {
+            let within = |bits: &[u32]| bits.iter().filter(|&&bits| bits <= radius).count();
+            let recall: Vec<Share> = differ.iter().map(|bits| Share { hits: within(bits), of: bits.len() }).collect();
+            let strange = strangers.iter().map(|bits| within(bits)).sum::<usize>();
+            let theirs = recall.iter().map(|share| share.hits).sum::<usize>();
+            Found { radius, recall, precision: Share { hits: theirs, of: theirs + strange } }
+        };
+        let found = (0..=FURTHEST).map(of_radius).collect();
+        Ok(Planted { originals: originals.len(), kinds: Change::ALL.map(Change::name).to_vec(), found })
+    }
+}
+
+/// How a duplicate differs from its original.
+#[derive(Debug, Clone, Copy)]
+enum Change {
+    Copy,
+    Encoded,
+    CroppedLittle,
+    CroppedMore,
+}
+
+impl Change {
+    const ALL: [Self; 4] = [Self::Copy, Self::Encoded, Self::CroppedLittle, Self::CroppedMore];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Copy => "copy",
+            Self::Encoded => "JPEG of quality 50 to 90",
+            Self::CroppedLittle => "3 % of the sides cut off",
+            Self::CroppedMore => "6 % of the sides cut off",
+        }
+    }
+
+    /// None where the picture cannot be encoded, which no decoded one is.
+    fn apply(self, picture: &Picture, seed: u64) -> Option<Picture> {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        match self {
+            Self::Copy => Some(picture.clone()),
+            Self::Encoded => encoded(picture, rng.random_range(50..=90)),
+            Self::CroppedLittle => Some(cropped(picture, 0.03, &mut rng)),
+            Self::CroppedMore => Some(cropped(picture, 0.06, &mut rng)),
+        }
+    }
+}
+
+fn encoded(picture: &Picture, quality: u8) -> Option<Picture> {
+    let (width, height) = (picture.width() as u32, picture.height() as u32);
+    let mut jpeg = Vec::new();
+    let mut encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut jpeg, quality);
+    encoder.encode(&picture.to_rgb(), width, height, image::ExtendedColorType::Rgb8).ok()?;
+    Some(Picture::from_dynamic(image::load_from_memory(&jpeg).ok()?))
+}
+
+/// Without a share of its width and height, one pixel at least, cut off at random between the sides.
+fn cropped(picture: &Picture, share: f64, rng: &mut ChaCha8Rng) -> Picture {
+    let cut = |side: usize| ((side as f64 * share).round() as usize).max(1).min(side - 1);
+    let (across, down) = (cut(picture.width()), cut(picture.height()));
+    let (left, top) = (rng.random_range(0..=across), rng.random_range(0..=down));
+    let (width, height, depth) = (picture.width() - across, picture.height() - down, picture.channels());
+    let rows = picture.pixels().chunks_exact(picture.width() * depth).skip(top).take(height);
+    let pixels = rows.flat_map(|row| &row[left * depth..(left + width) * depth]).copied().collect();
+    Picture::new(width, height, depth, pixels)
+}
+
+/// How well planted duplicates are found.
+#[derive(Debug, Clone, Serialize)]
+pub struct Planted {
+    /// Pictures of which there were planted some.
+    pub originals: usize,
+    /// What was done to them.
+    pub kinds: Vec<&'static str>,
+    /// For hashes that differ by no more than 0 bits, 1, 2 ...
+    pub found: Vec<Found>,
+}
+
+/// What is found within some bits.
+#[derive(Debug, Clone, Serialize)]
+pub struct Found {
+    /// The bits.
+    pub radius: u32,
+    /// Of the planted ones, by what was done to them.
+    pub recall: Vec<Share>,
+    /// Of all that is found beside an original, what was planted there. The set's own duplicates count as mistakes.
+    pub precision: Share,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Source;
+    use crate::data::synth::Scene;
+
+    #[test]
+    fn planted_duplicates_are_found_and_listed() {
+        let folder = tempfile::tempdir().unwrap();
+        let rooms: Vec<Picture> = (0..60).map(|i| Scene::Rooms.draw(1, i, 48).picture).collect();
+        for (i, room) in rooms.iter().enumerate() {
+            room.write_png(&folder.path().join(format!("{i:02}.png"))).unwrap();
+        }
+        for i in [3, 40] {
+            rooms[i].write_png(&folder.path().join(format!("copy-{i}.png"))).unwrap();
+        }
+        let source = Source::parse(&folder.path().to_string_lossy()).unwrap();
+        let data = Dataset::open(&source, SIDE, CHANNELS, 1).unwrap();
+        let settings = Settings { radius: 0, steps: 60, seed: 1 };
+        let device = Device::flex();
+        let hashed = Hashed::new(&data, settings, &device, &mut |_, _, _| ()).unwrap();
+        assert!(hashed.used_bits() > 60, "{}", hashed.used_bits());
+        let names: Vec<Vec<String>> = hashed
+            .groups(0)
+            .iter()
+            .map(|group| group.members.iter().map(|&number| data.name(number)).collect())
+            .collect();
+        for i in [3, 40] {
+            assert!(names.contains(&vec![format!("{i:02}.png"), format!("copy-{i}.png")]), "{names:?}");
+        }
+        let planted = hashed.plant(&data, 20, 1).unwrap();
+        let recall = |radius: usize, kind: usize| planted.found[radius].recall[kind].hits;
+        assert_eq!((planted.originals, recall(0, 0)), (20, 20), "copies have the same hash");
+        assert!(recall(24, 1) >= 15 && recall(24, 1) >= recall(0, 1), "{:?}", planted.found);
+    }
+}

@@ -1,0 +1,281 @@
+//! Does it memorise (sections 4.1 and 6.1)? The training pictures nearest to what a generator draws, by pixels and by the
+//! discriminator's features, and whether they are nearer than they are to pictures that were never trained on.
+
+use burn::tensor::Device;
+use rand::SeedableRng;
+use rand::seq::index;
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::Progress;
+use super::birthday::Birthday;
+use super::error::MeasureError;
+use super::features::{Kind, Space, distances};
+use super::labelled::read;
+use super::statistics::{self, Estimate, Share};
+use super::svm::Table;
+use crate::data::{Dataset, Problem};
+use crate::image::{Picture, grid};
+use crate::latent::{self, DrawError};
+use crate::model::{Discriminator, Model};
+
+/// Training pictures that are looked at together.
+const AT_ONCE: usize = 1024;
+/// Samples that are drawn together.
+const DRAWN: usize = 256;
+/// Neighbours that are kept of each sample.
+pub const KEPT: usize = 4;
+/// The share of held-out pictures that are nearer to a training picture than the limit of what is suspicious.
+const SUSPICIOUS: f64 = 0.05;
+
+/// How it is measured.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Settings {
+    /// Samples.
+    pub samples: usize,
+    /// Training pictures at most.
+    pub count: usize,
+    /// Held-out pictures at most.
+    pub held: usize,
+    /// Names the samples and picks the pictures.
+    pub seed: u64,
+}
+
+/// A training picture beside a sample.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Nearest {
+    /// The training picture.
+    pub number: u64,
+    /// Euclidean.
+    pub distance: f32,
+}
+
+/// What is near in one space.
+#[derive(Debug, Clone, Serialize)]
+pub struct InSpace {
+    /// Which.
+    pub space: Kind,
+    /// The four nearest training pictures of each sample, the nearest first.
+    pub nearest: Vec<Vec<Nearest>>,
+    /// How often a sample is nearer to the training pictures than a held-out picture is: a half for what was drawn as the
+    /// held-out ones were, more for what was memorised.
+    pub nearer: Option<Estimate>,
+    /// Samples that are nearer than all but 5 % of the held-out pictures.
+    pub suspicious: Share,
+    /// How many distinct samples there are.
+    pub birthday: Birthday,
+}
+
+/// Everything that was measured.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// As asked.
+    pub settings: Settings,
+    /// Training pictures looked at.
+    pub training: usize,
+    /// Held-out pictures; where there were none, training pictures of which each is compared with all others.
+    pub held: usize,
+    /// Whether they were held out.
+    pub held_out: bool,
+    /// By pixels, then by features.
+    pub spaces: Vec<InSpace>,
+    /// The samples.
+    #[serde(skip)]
+    pub samples: Vec<Picture>,
+    /// What could not be read.
+    #[serde(skip)]
+    pub skipped: Vec<Problem>,
+}
+
+/// Looks for the nearest of a set that comes in parts.
+struct Search {
+    queries: Table,
+    /// The number of a query that is in the set itself, and not its own neighbour.
+    own: Vec<Option<u64>>,
+    nearest: Vec<Vec<Nearest>>,
+}
+
+impl Search {
+    fn new(queries: Table, own: Vec<Option<u64>>) -> Self {
+        Self { nearest: vec![Vec::new(); queries.len()], queries, own }
+    }
+
+    fn look(&mut self, numbers: &[u64], table: &Table, device: &Device) -> Result<(), DrawError> {
+        let found = distances(&self.queries, table, device)?;
+        let rows = found.par_chunks_exact(numbers.len().max(1)).zip(&self.own);
+        self.nearest.par_iter_mut().zip(rows).for_each(|(nearest, (row, own))| {
+            for (&number, &square) in numbers.iter().zip(row) {
+                let distance = square.sqrt();
+                let full = nearest.len() == KEPT && nearest.last().is_some_and(|last| last.distance <= distance);
+                if full || *own == Some(number) {
+                    continue;
+                }
+                let at = nearest.partition_point(|other| other.distance <= distance);
+                nearest.insert(at, Nearest { number, distance });
+                nearest.truncate(KEPT);
+            }
+        });
+        Ok(())
+    }
+}
+
+/// Looks for the training pictures nearest to samples of `model`, whose discriminator is `judge`, in `data`, and compares with pictures of `held`, or,
+/// where there are none, with training pictures that are compared with all others.
+///
+/// # Errors
+/// [`MeasureError`]: too few pictures, a device that fails.
+pub fn neighbours(
+    model: &Model,
+    judge: &Discriminator,
+    data: &Dataset,
+    held: Option<&Dataset>,
+    settings: Settings,
+    device: &Device,
+    progress: &mut Progress,
+) -> Result<Report, MeasureError> {
+    let samples = draw(model, settings.samples, settings.seed, device, progress)?;
+    let chosen = pick(data, settings.count, settings.seed);
+    let mut skipped = Vec::new();
+    let (queries, own) = match held {
+        Some(held) => {
+            let (read, problems) = read(held, &pick(held, settings.held, settings.seed), progress);
+            skipped.extend(problems);
+            let pictures: Vec<Picture> = read.into_iter().map(|(_, picture)| picture).collect();
+            let own = vec![None; pictures.len()];
+            (pictures, own)
+        }
+        None => {
+            let among = index::sample(
+                &mut ChaCha8Rng::seed_from_u64(settings.seed),
+                chosen.len(),
+                settings.held.min(chosen.len()),
+            );
+            let numbers: Vec<u64> = among.iter().map(|i| chosen[i]).collect();
+            let (read, _) = read(data, &numbers, progress);
+            read.into_iter().map(|(number, picture)| (picture, Some(number))).unzip()
+        }
+    };
+    let few = |dataset: &Dataset, have, hint| MeasureError::TooFew {
+        source_name: dataset.source().to_string(),
+        class: None,
+        have,
+        need: KEPT + 1,
+        hint,
+    };
+    if queries.len() <= KEPT {
+        return Err(few(held.unwrap_or(data), queries.len(), "give more pictures to compare with"));
+    }
+    // Statistics of the batch norm are taken from real pictures, before distances are.
+    let kinds = [Kind::Pixels, Kind::Discriminator];
+    let spaces = kinds.map(|kind| Space::new(kind, judge, &queries, settings.seed, device));
+    let mut searches = Vec::new();
+    for space in &spaces {
+        let of_samples = Search::new(space.features(&samples, &mut |_| ())?, vec![None; samples.len()]);
+        let of_held = Search::new(space.features(&queries, &mut |_| ())?, own.clone());
+        searches.push([of_samples, of_held]);
+    }
+    let mut training = 0;
+    for part in chosen.chunks(AT_ONCE) {
+        let (read, problems) = read(data, part, &mut |_, _, _| ());
+        skipped.extend(problems);
+        training += read.len();
+        let (numbers, pictures): (Vec<u64>, Vec<Picture>) = read.into_iter().unzip();
+        for (space, searches) in spaces.iter().zip(&mut searches) {
+            let table = space.features(&pictures, &mut |_| ())?;
+            for search in searches.iter_mut().filter(|_| !numbers.is_empty()) {
+                search.look(&numbers, &table, device)?;
+            }
+        }
+        progress("looking for neighbours", training, chosen.len());
+    }
+    if training <= KEPT {
+        return Err(few(data, training, "give more pictures to look in"));
+    }
+    let mut told = Vec::new();
+    for (kind, [of_samples, of_held]) in kinds.into_iter().zip(searches) {
+        let least = |search: &Search| -> Vec<f64> {
+            search.nearest.iter().filter_map(|nearest| Some(f64::from(nearest.first()?.distance))).collect()
+        };
+        let (near, mut far) = (least(&of_samples), least(&of_held));
+        let nearer = statistics::less(&near, &far, settings.seed);
+        far.sort_by(f64::total_cmp);
+        let limit = far[((far.len() - 1) as f64 * SUSPICIOUS).floor() as usize];
+        let mut suspicious = Share::default();
+        near.iter().for_each(|&distance| suspicious.count(distance < limit));
+        let birthday = Birthday::count(&of_samples.queries, &of_held.queries, device)?;
+        told.push(InSpace { space: kind, nearest: of_samples.nearest, nearer, suspicious, birthday });
+    }
+    let held_out = held.is_some();
+    Ok(Report { settings, training, held: queries.len(), held_out, spaces: told, samples, skipped })
+}
+
+/// Samples 0 to `count` of `seed`.
+///
+/// # Errors
+/// [`DrawError`] when the device fails.
+pub(crate) fn draw(
+    model: &Model,
+    count: usize,
+    seed: u64,
+    device: &Device,
+    progress: &mut Progress,
+) -> Result<Vec<Picture>, DrawError> {
+    let mut samples = Vec::with_capacity(count);
+    while samples.len() < count {
+        let numbers = samples.len() as u64..(samples.len() + DRAWN).min(count) as u64;
+        let z = latent::samples(model.config(), seed, numbers);
+        samples.extend(latent::pictures(&model.generator, &z, device)?);
+        progress("drawing samples", samples.len(), count);
+    }
+    Ok(samples)
+}
+
+/// Up to `count` numbers of a set's pictures, by `seed`; the first ones of a set without end.
+pub(crate) fn pick(dataset: &Dataset, count: usize, seed: u64) -> Vec<u64> {
+    match dataset.len() {
+        None => (0..count as u64).collect(),
+        Some(length) if length <= count => (0..length as u64).collect(),
+        Some(length) => {
+            let picked = index::sample(&mut ChaCha8Rng::seed_from_u64(seed), length, count);
+            let mut picked: Vec<u64> = picked.iter().map(|i| i as u64).collect();
+            picked.sort_unstable();
+            picked
+        }
+    }
+}
+
+impl Report {
+    /// The first `rows` samples, then as many of those that are nearest to a training picture by features. On each row the
+    /// sample, its four nearest by pixels, the sample again, its four nearest by features. Then the closest pairs of
+    /// samples: on the left by pixels, on the right by features.
+    pub fn figure(&self, data: &Dataset, rows: usize) -> Picture {
+        let [pixels, features] = self.spaces.as_slice() else { return grid(&[], 1, 0) };
+        let mut order: Vec<usize> = (0..self.samples.len()).collect();
+        let least = |&i: &usize| features.nearest[i].first().map_or(f32::INFINITY, |nearest| nearest.distance);
+        order.sort_by(|a, b| least(a).total_cmp(&least(b)));
+        let shown = (0..self.samples.len().min(rows)).chain(order.into_iter().take(rows));
+        let mut cells = Vec::new();
+        let blank = || {
+            let side = self.samples[0].width();
+            Picture::new(side, side, 1, vec![255; side * side])
+        };
+        for sample in shown {
+            for space in [pixels, features] {
+                cells.push(self.samples[sample].clone());
+                let near = (0..KEPT).map(|i| space.nearest[sample].get(i));
+                cells.extend(near.map(|near| near.and_then(|n| data.picture(n.number).ok()).unwrap_or_else(blank)));
+            }
+        }
+        for row in 0..rows.div_ceil(2) {
+            for space in [pixels, features] {
+                for pair in 0..2 {
+                    let pair = space.birthday.closest.get(2 * row + pair);
+                    cells.extend((0..2).map(|i| pair.map_or_else(blank, |pair| self.samples[pair.samples[i]].clone())));
+                }
+                cells.push(blank());
+            }
+        }
+        grid(&cells, 2 * (KEPT + 1), 2)
+    }
+}

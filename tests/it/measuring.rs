@@ -1,0 +1,171 @@
+//! Measures of a model against real pictures, on the command line.
+
+use std::path::{Path, PathBuf};
+
+use zscape::device::Compute;
+use zscape::image::Picture;
+use zscape::train::{Options, Trainer};
+
+use super::inside::{error, json, text, zscape};
+
+/// Striped pictures in noise, across or along: `set/train/CLASS` and `set/test/CLASS`, and one file that is no picture.
+fn pictures(folder: &Path, training: usize, test: usize) -> PathBuf {
+    let set = folder.join("set");
+    for i in 0..training + test {
+        let (part, along) = (if i < training { "train" } else { "test" }, i % 2 == 1);
+        let pixel = |p: usize| {
+            let at = if along { p / 3 / 16 } else { p / 3 % 16 };
+            let noise = ((p * 7919 + i * 104_729 + p * p * i) % 97) as u8;
+            if (at + i * 7) % 4 < 2 { 30 + noise } else { 130 + noise }
+        };
+        let place = set.join(part).join(if along { "along" } else { "across" });
+        Picture::new(16, 16, 3, (0..768).map(pixel).collect()).write_png(&place.join(format!("{i}.png"))).unwrap();
+    }
+    std::fs::write(set.join("train/along/broken.png"), "no picture").unwrap();
+    set
+}
+
+/// A tiny run.
+fn trained(folder: &Path) -> PathBuf {
+    let run = folder.join("run");
+    let options = Options { steps: Some(4), save_every: 2, ..super::tiny(&run, 1) };
+    Trainer::start(options, Compute::cpu(), || ()).events().iter().for_each(drop);
+    run
+}
+
+#[test]
+fn classes_are_told_by_features_beside_what_they_are_compared_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let (set, run) = (pictures(folder.path(), 60, 20), trained(folder.path()));
+    let (train, test, figure) = (set.join("train"), set.join("test"), folder.path().join("confusion.png"));
+    let all = ["classify", "--model", text(&run), "--train", text(&train), "--test", text(&test), "--epochs", "1"];
+    let told = json(&[&all[..], &["--out", text(&figure)]].concat());
+    assert_eq!((&told["training"], &told["test"]), (&60.into(), &20.into()));
+    let scored = told["scored"].as_array().unwrap();
+    assert_eq!(scored.len(), 4);
+    assert!(scored.iter().all(|one| one["accuracy"]["high"].as_f64().unwrap() <= 1.0), "{told}");
+    let counts = told["confusion"]["counts"].as_array().unwrap();
+    assert_eq!(counts.len(), 2);
+    assert_eq!(Picture::read(&figure).unwrap().width(), 2 * 70 + 4);
+
+    let few = ["--labels", "10", "--draws", "4", "--supervised", "0", "--validation", "12"];
+    let told = json(&[&all[..], &few].concat());
+    assert_eq!(told["scored"][0]["right"].as_array().unwrap().len(), 4);
+
+    let output = zscape(&[&all[..], &few].concat()).assert().success().get_output().clone();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(out.contains("random weights' features") && out.contains("across"), "{out}");
+    assert!(err.contains("along/broken.png"), "the broken picture is named: {err}");
+
+    let classify = |model: &str, train: &str, rest: &[&str]| {
+        error(&[&["classify", "--model", model, "--train", train, "--test", text(&test)], rest].concat())
+    };
+    assert!(classify("bundled:rooms", text(&train), &[]).contains("holds a generator only"));
+    let flat = train.join("along");
+    assert!(classify(text(&run), text(&flat), &[]).contains("has no classes"));
+    assert!(classify(text(&run), text(&train), &["--labels", "58"]).contains("lower --labels"));
+    assert!(classify(text(&run), "no/such.zip/train", &[]).contains("no/such.zip/train does not exist"));
+}
+
+#[test]
+fn samples_are_looked_for_among_the_training_pictures() {
+    let folder = tempfile::tempdir().unwrap();
+    let (set, run) = (pictures(folder.path(), 40, 12), trained(folder.path()));
+    let (train, test, figure) = (set.join("train"), set.join("test"), folder.path().join("figure.png"));
+    let all = ["--samples", "16", "--rows", "3", "--out", text(&figure)];
+    let all = [&["neighbours", "--model", text(&run), "--data", text(&train)], &all[..]].concat();
+    let told = json(&[&all[..], &["--held-out", text(&test)]].concat());
+    assert_eq!((&told["training"], &told["held"], &told["held_out"]), (&40.into(), &12.into(), &true.into()));
+    for space in told["spaces"].as_array().unwrap() {
+        let nearest = space["nearest"].as_array().unwrap();
+        assert_eq!((nearest.len(), nearest[0].as_array().unwrap().len()), (16, 4));
+        assert!(nearest[0][0]["distance"].as_f64() <= nearest[0][1]["distance"].as_f64());
+        assert!(space["names"][0].as_str().unwrap().ends_with(".png"));
+        assert_eq!(space["birthday"]["pairs"], 16 * 15 / 2);
+        assert!(space["nearer"]["low"].as_f64() <= space["nearer"]["high"].as_f64());
+    }
+    let sheet = Picture::read(&figure).unwrap();
+    assert_eq!((sheet.width(), sheet.height()), (10 * 18 - 2, (3 + 3 + 2) * 18 - 2));
+    let told = json(&all);
+    let held = told["held"].as_u64().unwrap();
+    assert!(
+        (15..=16).contains(&held) && told["held_out"] == false,
+        "the set, but for the broken one, stands in: {held}"
+    );
+    let few = train.join("few");
+    Picture::new(16, 16, 3, vec![9; 768]).write_png(&few.join("a.png")).unwrap();
+    let few = ["neighbours", "--model", text(&run), "--data", text(&few), "--out", text(&figure)];
+    assert!(error(&few).contains("1 usable pictures"), "{}", error(&few));
+}
+
+#[test]
+fn a_memoriser_is_found_out() {
+    // A model whose pictures are the training set: what it draws is the data, to the byte.
+    let folder = tempfile::tempdir().unwrap();
+    let (run, drawn) = (trained(folder.path()), folder.path().join("drawn"));
+    let model = zscape::model::Model::open(&run, &Compute::cpu().device).unwrap();
+    let z = zscape::latent::samples(model.config(), 1, 0..32);
+    let drawings = zscape::latent::pictures(&model.generator, &z, &Compute::cpu().device).unwrap();
+    for (i, picture) in drawings.iter().enumerate() {
+        picture.write_png(&drawn.join(format!("{i:02}.png"))).unwrap();
+    }
+    let figure = folder.path().join("figure.png");
+    let told =
+        json(&["neighbours", "--model", text(&run), "--data", text(&drawn), "--samples", "32", "--out", text(&figure)]);
+    for space in told["spaces"].as_array().unwrap() {
+        assert_eq!(space["names"][7], "07.png");
+        assert!(space["nearer"]["value"].as_f64().unwrap() > 0.95, "{}", space["nearer"]);
+    }
+}
+
+#[test]
+fn sets_are_measured_beside_real_ones_and_over_a_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let (set, run) = (pictures(folder.path(), 80, 0), trained(folder.path()));
+    let (data, table) = (set.join("train"), folder.path().join("table.csv"));
+    let all = ["distances", "--data", text(&data), "--count", "60"];
+    for space in ["discriminator", "random", "pixels"] {
+        let told = json(&[&all[..], &["--model", text(&run), "--space", space]].concat());
+        let drawn = told["drawn"].as_u64().unwrap();
+        assert!(
+            (39..=40).contains(&drawn) && told["space"] == space,
+            "half of the set, but for the broken one: {drawn}"
+        );
+        let measured = &told["measured"][0];
+        // Noise is further from stripes than stripes are.
+        let value = |of: &serde_json::Value, name: &str| of[name]["value"].as_f64().unwrap();
+        assert!(value(measured, "sliced") > value(&told["floor"], "sliced"), "{told}");
+        assert!(value(measured, "coverage") < value(&told["floor"], "coverage"), "{told}");
+    }
+    let told = json(&[&all[..], &["--run", text(&run), "--out", text(&table)]].concat());
+    let steps: Vec<_> = told["measured"].as_array().unwrap().iter().map(|one| one["steps"].as_u64().unwrap()).collect();
+    assert_eq!(steps, [2, 4]);
+    let lines = std::fs::read_to_string(&table).unwrap();
+    assert_eq!(lines.lines().count(), 4, "heads, the floor, two checkpoints: {lines}");
+    let nothing = folder.path().join("nothing");
+    std::fs::create_dir(&nothing).unwrap();
+    let message = error(&[&all[..], &["--run", text(&nothing)]].concat());
+    assert!(message.contains("no checkpoint yet"), "{message}");
+}
+
+#[test]
+fn duplicates_are_listed_and_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = pictures(folder.path(), 30, 0);
+    let first = set.join("train/across/0.png");
+    std::fs::copy(&first, set.join("train/along/again.png")).unwrap();
+    let (list, left, figure) =
+        (folder.path().join("list.csv"), folder.path().join("left"), folder.path().join("a.png"));
+    let (list_text, left_text) = (text(&list).to_owned(), text(&left).to_owned());
+    let all = ["dedup", "--data", text(&set), "--steps", "40", "--radius", "0"];
+    let all = [&all[..], &["--list", &list_text, "--copy-to", &left_text]].concat();
+    let told = json(&[&all[..], &["--plant", "5", "--out", text(&figure)]].concat());
+    let names = told["names"].as_array().unwrap();
+    assert!(names.contains(&serde_json::json!(["train/across/0.png", "train/along/again.png"])), "{names:?}");
+    assert_eq!(told["planted"]["found"][0]["hash"]["recall"][0]["hits"], 5, "copies are found");
+    assert!(std::fs::read_to_string(&list).unwrap().contains(",no,0,train/along/again.png"));
+    assert!(left.join("train/across/0.png").is_file() && !left.join("train/along/again.png").exists());
+    assert_eq!(std::fs::read(left.join("train/across/0.png")).unwrap(), std::fs::read(&first).unwrap());
+    assert!(error(&all).contains("is not empty"));
+    assert!(error(&["dedup", "--data", "synth:rooms"]).contains("never ends"));
+}
