@@ -46,7 +46,7 @@ impl Dataset {
     pub fn open(source: &Source, size: usize, channels: usize, seed: u64) -> Result<Self, DataError> {
         let broke = |path: &Path| DataError::Format {
             path: path.to_owned(),
-            kind: "set of pictures",
+            kind: "a set of pictures",
             cause: "its reader broke on it; it is damaged".to_owned(),
         };
         let guarded = |open: fn(&Path) -> Result<Opened, DataError>, path: &Path| {
@@ -54,10 +54,13 @@ impl Dataset {
             catch_unwind(|| open(path)).unwrap_or_else(|_| Err(broke(path)))
         };
         let opened = match source {
-            Source::Folder(root) => guarded(formats::open_folder, root)?,
+            Source::Folder(path) => guarded(formats::open_folder, path)?,
             Source::File(path) => guarded(formats::open_file, path)?,
             Source::Synth(scene) => formats::draw(*scene, seed),
         };
+        if let (Source::Folder(path) | Source::File(path), Some(0)) = (source, opened.pictures.len()) {
+            return Err(DataError::Empty { path: path.clone() });
+        }
         let cache = RwLock::default();
         Ok(Self { source: source.clone(), opened, size, channels, cache })
     }

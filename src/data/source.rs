@@ -65,11 +65,11 @@ pub enum DataError {
         cause: String,
     },
     /// A file does not hold what its kind demands.
-    #[error("{path} cannot be read as a {kind}: {cause}")]
+    #[error("{path} cannot be read as {kind}: {cause}")]
     Format {
         /// The file.
         path: PathBuf,
-        /// What it was taken for.
+        /// What it was taken for: "an IDX file".
         kind: &'static str,
         /// What is wrong, where, and what can be done.
         cause: String,

@@ -9,7 +9,7 @@ use super::slice::Slice;
 use super::{Opened, text};
 use crate::data::DataError;
 
-const KIND: &str = "CIFAR batch";
+const KIND: &str = "a CIFAR batch";
 const SIDE: u64 = 32;
 const PIXELS: u64 = 3 * SIDE * SIDE;
 

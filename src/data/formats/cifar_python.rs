@@ -11,7 +11,7 @@ use super::shelf::Shelf;
 use super::slice::Slice;
 use crate::data::DataError;
 
-const KIND: &str = "pickled CIFAR batch";
+const KIND: &str = "a pickled CIFAR batch";
 /// Where labels are, the finer ones first.
 const LABELS: [&str; 2] = ["fine_labels", "labels"];
 
@@ -46,7 +46,7 @@ pub(super) fn open(shelf: &Shelf, names: &[&str]) -> Result<Opened, DataError> {
 fn class_names(shelf: &Shelf) -> Result<Vec<String>, DataError> {
     for (file, key) in [("batches.meta", "label_names"), ("meta", "fine_label_names")] {
         if let Some(slice) = shelf.get(file)? {
-            let pickle = Pickle::read(&slice).map_err(|cause| slice.damaged("list of class names", cause))?;
+            let pickle = Pickle::read(&slice).map_err(|cause| slice.damaged("a list of class names", cause))?;
             let names = pickle.get(key).and_then(|names| pickle.list(names)).unwrap_or_default();
             return Ok(names.iter().filter_map(|&name| pickle.text(name)).collect());
         }

@@ -11,7 +11,7 @@ use super::shelf::Shelf;
 use super::slice::Slice;
 use crate::data::DataError;
 
-const KIND: &str = "IDX file";
+const KIND: &str = "an IDX file";
 /// Bytes before the pictures: what it is, how many, rows, columns.
 const HEADER: u64 = 16;
 /// Bytes before the labels.

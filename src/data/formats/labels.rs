@@ -68,11 +68,6 @@ impl Gather {
         self.push(class.as_deref());
     }
 
-    /// How many pictures it has the classes of.
-    pub fn count(&self) -> u64 {
-        self.of.len() as u64
-    }
-
     /// The next `count` pictures have none.
     pub fn push_none(&mut self, count: u64) {
         self.of.resize(self.of.len() + count as usize, NONE);

@@ -10,7 +10,7 @@ use super::slice::Slice;
 use super::{FILE_LIMIT, Found, Opened, Pictures};
 use crate::data::DataError;
 
-const KIND: &str = "LMDB";
+const KIND: &str = "an LMDB";
 const MAGIC: u32 = 0xbeef_c0de;
 /// The version of files; a development version has another layout.
 const VERSION: u32 = 1;

@@ -12,7 +12,7 @@ use super::shelf::Shelf;
 use super::slice::Slice;
 use crate::data::DataError;
 
-const KIND: &str = "MATLAB file";
+const KIND: &str = "a MATLAB file";
 /// Bytes before the first variable.
 const HEADER: u64 = 128;
 /// Variables in a file; a set has two.

@@ -156,14 +156,19 @@ pub(super) fn open_folder(path: &Path) -> Result<Opened, DataError> {
     }
 }
 
+/// Whether a file is one of a set by its name.
+type Is = fn(&str) -> bool;
+/// Opens the files of these names as one set.
+type Open = fn(&Shelf, &[&str]) -> Result<Opened, DataError>;
+
 /// Opens the files of a known set, if these are some.
 fn open_shelf(shelf: &Shelf) -> Result<Option<Opened>, DataError> {
     if let Some(pages) = shelf.get("data.mdb")? {
         return lmdb::open(&pages).map(Some);
     }
     let names = shelf.names();
-    let those = |is: fn(&str) -> bool| names.iter().copied().filter(|name| is(name)).collect::<Vec<_>>();
-    let kinds: [(fn(&str) -> bool, fn(&Shelf, &[&str]) -> Result<Opened, DataError>); 4] = [
+    let those = |is: Is| names.iter().copied().filter(|name| is(name)).collect::<Vec<_>>();
+    let kinds: [(Is, Open); 4] = [
         (cifar::is_batch, cifar::open),
         (cifar_python::is_batch, cifar_python::open),
         (idx::is_pictures, idx::open),

@@ -11,7 +11,7 @@ use super::slice::Slice;
 use super::{Opened, Pictures};
 use crate::data::DataError;
 
-const KIND: &str = "NumPy file";
+const KIND: &str = "a NumPy file";
 /// A header longer than this describes no pictures. NumPy's own are 128 bytes.
 const MOST_HEADER: usize = 4096;
 /// Brackets in brackets; an array of pictures has two.
@@ -158,7 +158,7 @@ pub(super) fn open_npy(path: &Path) -> Result<Opened, DataError> {
 /// Opens a `.npz`: every array that has the shape of the largest one's pictures, with the labels that belong to each.
 pub(super) fn open_npz(path: &Path) -> Result<Opened, DataError> {
     let slice = Slice::open(path)?;
-    read_npz(&slice).map_err(|cause| slice.damaged("NumPy archive", cause))
+    read_npz(&slice).map_err(|cause| slice.damaged("a NumPy archive", cause))
 }
 
 fn read_npz(slice: &Slice) -> Result<Opened, String> {

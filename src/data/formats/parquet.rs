@@ -22,7 +22,7 @@ use super::slice::{Reader, Slice};
 use super::{FILE_LIMIT, Found, Opened, Pictures};
 use crate::data::DataError;
 
-const KIND: &str = "Parquet file";
+const KIND: &str = "a Parquet file";
 /// What a column of pictures is called, the likelier first; within it the bytes are `bytes`.
 const PICTURES: [&str; 8] = ["image", "img", "images", "picture", "jpg", "png", "webp", "pixel_values"];
 /// What a column of classes is called, the likelier first.
@@ -80,6 +80,10 @@ fn guarded<T>(read: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
 
 fn told(error: ParquetError) -> String {
     match error {
+        ParquetError::General(cause) if cause.starts_with("Disabled feature") => {
+            let codec = cause.rsplit(' ').next().unwrap_or_default();
+            format!("it is packed with {codec}, which is not read here; write it with snappy, or unpacked")
+        }
         ParquetError::General(cause) | ParquetError::EOF(cause) => format!("{cause}; it may be damaged or half copied"),
         other => other.to_string(),
     }
@@ -114,12 +118,9 @@ impl Parquet {
             let rows = rows(group, slice)?;
             match labels {
                 Some((column, _)) => {
-                    let before = gather.count();
                     let reader = reader.get_row_group(number).and_then(|group| group.get_column_reader(column));
-                    read_labels(reader.map_err(told)?, gather)?;
-                    if gather.count() - before != rows {
-                        return Err(format!("row group {number} has {rows} rows and another number of labels"));
-                    }
+                    let labels = reader.map_err(told).and_then(|reader| read_labels(reader, rows, gather));
+                    labels.map_err(|cause| format!("row group {number}: {cause}"))?;
                 }
                 None => gather.push_none(rows),
             }
@@ -191,27 +192,40 @@ fn class_names(metadata: &ParquetMetaData, label: &str) -> Vec<String> {
     names.into_iter().flatten().map(|name| name.as_str().unwrap_or_default().to_owned()).collect()
 }
 
-fn read_labels(column: ColumnReader, gather: &mut Gather) -> Result<(), String> {
+/// The labels of `rows` rows.
+fn read_labels(column: ColumnReader, rows: u64, gather: &mut Gather) -> Result<(), String> {
     match column {
-        ColumnReader::Int32ColumnReader(column) => each(column, |label| gather.push_some(label.map(i32::to_string))),
-        ColumnReader::Int64ColumnReader(column) => each(column, |label| gather.push_some(label.map(i64::to_string))),
+        ColumnReader::Int32ColumnReader(column) => {
+            each(column, rows, |label| gather.push_some(label.map(i32::to_string)))
+        }
+        ColumnReader::Int64ColumnReader(column) => {
+            each(column, rows, |label| gather.push_some(label.map(i64::to_string)))
+        }
         ColumnReader::ByteArrayColumnReader(column) => {
-            each(column, |label| gather.push(label.and_then(|label| std::str::from_utf8(label.data()).ok())))
+            each(column, rows, |label| gather.push(label.and_then(|label| std::str::from_utf8(label.data()).ok())))
         }
         _ => Err("its labels are neither whole numbers nor texts".to_owned()),
     }
 }
 
-/// Every value of a column, and `None` where there is none.
-fn each<T: DataType>(mut column: ColumnReaderImpl<T>, mut take: impl FnMut(Option<&T::T>)) -> Result<(), String> {
+/// Every value of a column, and `None` where there is none. More than `rows` are not looked at: a few bytes can announce
+/// billions.
+fn each<T: DataType>(
+    mut column: ColumnReaderImpl<T>,
+    rows: u64,
+    mut take: impl FnMut(Option<&T::T>),
+) -> Result<(), String> {
     let (mut levels, mut values) = (Vec::new(), Vec::new());
-    loop {
+    let mut left = rows as usize;
+    while left > 0 {
         levels.clear();
         values.clear();
-        let (records, _, _) = column.read_records(AT_ONCE, Some(&mut levels), None, &mut values).map_err(told)?;
+        let asked = left.min(AT_ONCE);
+        let (records, _, _) = column.read_records(asked, Some(&mut levels), None, &mut values).map_err(told)?;
         if records == 0 {
-            return Ok(());
+            return Err(format!("it has {left} labels fewer than its {rows} pictures"));
         }
+        left = left.saturating_sub(records);
         let most = levels.iter().copied().max().unwrap_or(0);
         let mut values = values.iter();
         // Where no value may be missing there are no levels.
@@ -221,6 +235,7 @@ fn each<T: DataType>(mut column: ColumnReaderImpl<T>, mut take: impl FnMut(Optio
             (false, _) => levels.iter().for_each(|&level| take((level == most).then(|| values.next()).flatten())),
         }
     }
+    Ok(())
 }
 
 impl Length for Slice {

@@ -50,6 +50,7 @@ pub(super) fn take_classes(file: &File, entries: &mut Vec<Entry>, gather: &mut G
         sample.iter().filter(|entry| is_picture(&entry.name)).for_each(|_| gather.push(class));
     }
     entries.retain(|entry| is_picture(&entry.name));
+    entries.shrink_to_fit();
     labelled
 }
 

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::folder::is_picture;
 use super::slice::Slice;
 use crate::data::DataError;
 
@@ -29,13 +30,17 @@ pub(super) struct Shelf {
 }
 
 impl Shelf {
-    /// The files of a folder, without those of its sub-folders.
+    /// The files of a folder that are no pictures, without those of its sub-folders.
     pub fn folder(place: &Path) -> Result<Self, DataError> {
         let io = |cause| DataError::Io { path: place.to_owned(), cause };
         let mut names = Vec::new();
         for entry in std::fs::read_dir(place).map_err(io)? {
-            let name = entry.map_err(io)?.file_name().to_string_lossy().into_owned();
-            if !name.starts_with('.') && place.join(&name).is_file() {
+            let entry = entry.map_err(io)?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            // There may be a million pictures beside, which are no set's own files: they are not looked at one by one.
+            let is_file =
+                || entry.file_type().is_ok_and(|kind| kind.is_file() || kind.is_symlink() && entry.path().is_file());
+            if !name.starts_with('.') && !is_picture(&name) && is_file() {
                 names.push(name);
             }
         }

@@ -124,7 +124,7 @@ impl Slice {
         Ok(Self { name: self.name.clone(), file: Arc::new(file), start: 0, length })
     }
 
-    /// The error that this file is no whole `kind`.
+    /// The error that this file is not whole as `kind`.
     pub fn damaged(&self, kind: &'static str, cause: impl ToString) -> DataError {
         DataError::Format { path: self.name.to_string().into(), kind, cause: cause.to_string() }
     }

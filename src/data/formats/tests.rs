@@ -16,7 +16,7 @@ pub(super) fn open(path: &Path) -> Result<Opened, DataError> {
 
 /// The message that refuses a file.
 pub(super) fn refusal(path: &Path) -> String {
-    open(path).err().expect("it is refused").to_string()
+    open(path).expect_err("it is refused").to_string()
 }
 
 /// Picture `index` where the set has pixels.
