@@ -72,9 +72,9 @@ fn samples_are_looked_for_among_the_training_pictures() {
     let folder = tempfile::tempdir().unwrap();
     let (set, run) = (pictures(folder.path(), 40, 12), trained(folder.path()));
     let (train, test, figure) = (set.join("train"), set.join("test"), folder.path().join("figure.png"));
-    let all = ["neighbours", "--model", text(&run), "--data", text(&train), "--samples", "16", "--rows", "3"];
-    let with = |rest: &[&str]| [&all[..], &["--out", text(&figure)], rest].concat();
-    let told = json(&with(&["--held-out", text(&test)]));
+    let all = ["--samples", "16", "--rows", "3", "--out", text(&figure)];
+    let all = [&["neighbours", "--model", text(&run), "--data", text(&train)], &all[..]].concat();
+    let told = json(&[&all[..], &["--held-out", text(&test)]].concat());
     assert_eq!((&told["training"], &told["held"], &told["held_out"]), (&40.into(), &12.into(), &true.into()));
     for space in told["spaces"].as_array().unwrap() {
         let nearest = space["nearest"].as_array().unwrap();
@@ -86,8 +86,12 @@ fn samples_are_looked_for_among_the_training_pictures() {
     }
     let sheet = Picture::read(&figure).unwrap();
     assert_eq!((sheet.width(), sheet.height()), (10 * 18 - 2, (3 + 3 + 2) * 18 - 2));
-    let told = json(&with(&[]));
-    assert_eq!((&told["held"], &told["held_out"]), (&16.into(), &false.into()), "the set stands in for held-out ones");
+    let told = json(&all);
+    let held = told["held"].as_u64().unwrap();
+    assert!(
+        (15..=16).contains(&held) && told["held_out"] == false,
+        "the set, but for the broken one, stands in: {held}"
+    );
     let few = train.join("few");
     Picture::new(16, 16, 3, vec![9; 768]).write_png(&few.join("a.png")).unwrap();
     let few = ["neighbours", "--model", text(&run), "--data", text(&few), "--out", text(&figure)];
@@ -122,7 +126,11 @@ fn sets_are_measured_beside_real_ones_and_over_a_run() {
     let all = ["distances", "--data", text(&data), "--count", "60"];
     for space in ["discriminator", "random", "pixels"] {
         let told = json(&[&all[..], &["--model", text(&run), "--space", space]].concat());
-        assert_eq!((&told["drawn"], &told["space"]), (&40.into(), &space.into()));
+        let drawn = told["drawn"].as_u64().unwrap();
+        assert!(
+            (39..=40).contains(&drawn) && told["space"] == space,
+            "half of the set, but for the broken one: {drawn}"
+        );
         let measured = &told["measured"][0];
         // Noise is further from stripes than stripes are.
         let value = |of: &serde_json::Value, name: &str| of[name]["value"].as_f64().unwrap();
@@ -149,11 +157,12 @@ fn duplicates_are_listed_and_left_out() {
     let (list, left, figure) =
         (folder.path().join("list.csv"), folder.path().join("left"), folder.path().join("a.png"));
     let (list_text, left_text) = (text(&list).to_owned(), text(&left).to_owned());
-    let all = ["dedup", "--data", text(&set), "--steps", "40", "--list", &list_text, "--copy-to", &left_text];
+    let all = ["dedup", "--data", text(&set), "--steps", "40", "--radius", "0"];
+    let all = [&all[..], &["--list", &list_text, "--copy-to", &left_text]].concat();
     let told = json(&[&all[..], &["--plant", "5", "--out", text(&figure)]].concat());
     let names = told["names"].as_array().unwrap();
     assert!(names.contains(&serde_json::json!(["train/across/0.png", "train/along/again.png"])), "{names:?}");
-    assert_eq!(told["planted"]["found"][0]["recall"][0]["hits"], 5, "copies are found");
+    assert_eq!(told["planted"]["found"][0]["hash"]["recall"][0]["hits"], 5, "copies are found");
     assert!(std::fs::read_to_string(&list).unwrap().contains(",no,0,train/along/again.png"));
     assert!(left.join("train/across/0.png").is_file() && !left.join("train/along/again.png").exists());
     assert_eq!(std::fs::read(left.join("train/across/0.png")).unwrap(), std::fs::read(&first).unwrap());
