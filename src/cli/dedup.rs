@@ -28,8 +28,11 @@ pub(super) struct Dedup {
     #[arg(long, value_name = "SRC")]
     data: String,
     /// Bits of 128 by which the hashes of duplicates may differ; 0 is the paper's, which takes equal ones only
-    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=24))]
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(0..=24))]
     radius: u32,
+    /// Go by the hashes alone; otherwise pictures whose hashes differ must also show the same, moved by up to two pixels
+    #[arg(long)]
+    hash_only: bool,
     /// Steps of 128 pictures that the autoencoder learns for
     #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..))]
     steps: u32,
@@ -64,16 +67,17 @@ impl Dedup {
         }
         let telling = Telling::new();
         let mut progress = |what, done, of| telling.tell(what, done, of);
-        let settings = Settings { radius: self.radius, steps: self.steps as usize, seed: self.seed };
+        let settings =
+            Settings { radius: self.radius, confirm: !self.hash_only, steps: self.steps as usize, seed: self.seed };
         let hashed = Hashed::new(&data, settings, &compute.device, &mut progress)?;
         telling.skipped(&hashed.skipped);
-        let groups = hashed.groups(self.radius);
+        let groups = hashed.groups(&data, self.radius, settings.confirm);
         let planted = self.plant.map(|count| hashed.plant(&data, count as usize, self.seed)).transpose()?;
         let removed: HashSet<u64> = groups.iter().flat_map(|group| &group.members[1..]).copied().collect();
         if let Some(list) = &self.list {
             write(list, &data, &groups).with_context(|| list.display().to_string())?;
         }
-        if let Some(out) = &self.out {
+        if let Some(out) = self.out.as_ref().filter(|_| !groups.is_empty()) {
             figure(&data, &groups).write_png(out)?;
         }
         if let Some(folder) = &self.copy_to {
@@ -105,6 +109,9 @@ impl Dedup {
             if named.len() > COLUMNS {
                 lines.push(format!("  and {} groups more; --list FILE.csv writes all", named.len() - COLUMNS));
             }
+            if let (Some(out), true) = (&self.out, groups.is_empty()) {
+                lines.push(format!("  {} was not written: there is no group to show", out.display()));
+            }
             lines.extend(planted.iter().map(table));
             lines.join("\n")
         })
@@ -113,22 +120,22 @@ impl Dedup {
 
 /// How well planted duplicates were found within more and more bits.
 fn table(planted: &Planted) -> String {
-    let percent = |share: Share| share.wilson().map_or("-".to_owned(), |share| format!("{:.1} %", share.value * 1e2));
+    let percent = |share: Share| share.wilson().map_or("-".to_owned(), |share| format!("{:.1}", share.value * 1e2));
+    let both = |hash: Share, confirmed: Share| format!("{:>27}", format!("{} / {}", percent(hash), percent(confirmed)));
+    let heads: String = planted.kinds.iter().chain([&"precision"]).map(|kind| format!("{kind:>27}")).collect();
     let mut lines = vec![
         format!(
-            "\nDuplicates planted of {} pictures: found within so many bits, and what is found that is theirs",
+            "\nDuplicates planted of {} pictures: % found within so many bits, and % of what is found that is theirs; by \
+             the hash alone / confirmed by pixels",
             planted.originals
         ),
-        format!(
-            "  {:>4}{}{:>12}",
-            "bits",
-            planted.kinds.iter().map(|kind| format!("{kind:>28}")).collect::<String>(),
-            "precision"
-        ),
+        format!("  {:>4}{heads}", "bits"),
     ];
     for found in planted.found.iter().filter(|found| found.radius % 2 == 0) {
-        let recall: String = found.recall.iter().map(|&share| format!("{:>28}", percent(share))).collect();
-        lines.push(format!("  {:>4}{recall}{:>12}", found.radius, percent(found.precision)));
+        let kinds = found.hash.recall.iter().zip(&found.confirmed.recall);
+        let recall: String = kinds.map(|(&hash, &confirmed)| both(hash, confirmed)).collect();
+        let precision = both(found.hash.precision, found.confirmed.precision);
+        lines.push(format!("  {:>4}{recall}{precision}", found.radius));
     }
     lines.push("  A set's own duplicates count as mistakes here; --radius chooses the bits.".to_owned());
     lines.join("\n")

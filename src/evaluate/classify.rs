@@ -277,7 +277,7 @@ fn choose(table: &Table, set: &Labelled, split: &Split, seed: u64, progress: &mu
             let tried = learners.iter_mut().map(|learner| {
                 let machine = learner.learn(ladder(rung), seed);
                 let hit = |&&row: &&usize| machine.tell(table.row(row)).0 == set.labels[row];
-                split.validation.par_iter().filter(|row| hit(&row)).count() as f64
+                split.validation.par_iter().filter(|row| hit(row)).count() as f64
             });
             let share = tried.sum::<f64>() / (split.validation.len() * split.choosing.len()) as f64;
             found.insert(rung, share);

@@ -8,8 +8,9 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::Progress;
+use super::alike::alike;
 use super::error::MeasureError;
-use super::hash::{BITS, CHANNELS, Hasher, SIDE, groups, links};
+use super::hash::{BITS, CHANNELS, Hasher, Link, SIDE, groups, links};
 use super::labelled::read;
 use super::neighbours::pick;
 use super::statistics::Share;
@@ -28,6 +29,8 @@ const FURTHEST: u32 = 24;
 pub struct Settings {
     /// Bits by which hashes of duplicates may differ.
     pub radius: u32,
+    /// Whether those that are not equal must show the same besides.
+    pub confirm: bool,
     /// Steps that the autoencoder learns for.
     pub steps: usize,
     /// Decides all that is random.
@@ -90,9 +93,19 @@ impl Hashed {
         Ok(hashed)
     }
 
-    /// Groups of duplicates, the largest first.
-    pub fn groups(&self, radius: u32) -> Vec<Group> {
-        let found = groups(self.hashes.len(), &links(&self.hashes, radius));
+    /// Groups of duplicates within `radius` bits, the largest first. Of those whose hashes are not equal only pairs are
+    /// taken that show the same, moved by up to two pixels, if `confirm` is set.
+    pub fn groups(&self, data: &Dataset, radius: u32, confirm: bool) -> Vec<Group> {
+        let mut links = links(&self.hashes, radius);
+        if confirm {
+            let picture = |number: usize| data.picture(self.numbers[number]).ok();
+            let sure = |link: &Link| {
+                let both = || Some(alike(&picture(link.a)?, &picture(link.b)?));
+                link.bits == 0 || both().unwrap_or(false)
+            };
+            links = links.into_par_iter().filter(sure).collect();
+        }
+        let found = groups(self.hashes.len(), &links);
         let group = |members: Vec<usize>| {
             let first = self.hashes[members[0]];
             Group {
@@ -110,8 +123,7 @@ impl Hashed {
         (0..BITS).into_par_iter().filter(|&bit| (few + 1..self.hashes.len() - few).contains(&ones(bit))).count()
     }
 
-    /// Plants duplicates of `count` pictures that the set has only once (of each a copy, a re-encoded one and slightly
-    /// cropped ones), and tells how many of them are found within each number of bits, and how many of those that are found
+    /// Plants duplicates of `count` pictures of the set (of each a copy, a re-encoded one and slightly cropped ones), and tells how many of them are found within each number of bits, and how many of those that are found
     /// are not theirs.
     ///
     /// # Errors
@@ -120,39 +132,43 @@ impl Hashed {
         let mut rng = ChaCha8Rng::seed_from_u64(!seed);
         let among = index::sample(&mut rng, self.hashes.len(), count.min(self.hashes.len()));
         let originals: Vec<usize> = among.into_iter().collect();
-        let mut hashes: Vec<Vec<u128>> = vec![Vec::new(); Change::ALL.len()];
-        for part in originals.chunks(AT_ONCE) {
-            for (change, hashes) in Change::ALL.into_iter().zip(&mut hashes) {
-                let seeds: Vec<u64> = part.iter().map(|_| rng.random()).collect();
-                let changed: Vec<Picture> = (part.par_iter().zip(seeds))
-                    .filter_map(|(&i, seed)| {
-                        let picture = data.original(self.numbers[i]).ok()?;
-                        fit(&change.apply(&picture, seed)?, SIDE, CHANNELS).ok()
-                    })
-                    .collect();
-                hashes.extend(self.hasher.hashes(&changed)?);
-            }
+        // For each change, and for each picture: by how many bits it differs, and whether it shows the same.
+        let mut planted: Vec<Vec<(u32, bool)>> = Vec::new();
+        for change in Change::ALL {
+            let seeds: Vec<u64> = originals.iter().map(|_| rng.random()).collect();
+            let changed: Vec<(usize, bool, Picture)> = (originals.par_iter().zip(seeds))
+                .filter_map(|(&i, seed)| {
+                    let changed = change.apply(&data.original(self.numbers[i]).ok()?, seed)?;
+                    let changed = fit(&changed, SIDE, CHANNELS).ok()?;
+                    Some((i, alike(&data.picture(self.numbers[i]).ok()?, &changed), changed))
+                })
+                .collect();
+            let pictures: Vec<Picture> = changed.iter().map(|(.., picture)| picture.clone()).collect();
+            let hashes = self.hasher.hashes(&pictures)?;
+            let told = changed.iter().zip(hashes).map(|(&(i, same, _), hash)| {
+                let bits = (self.hashes[i] ^ hash).count_ones();
+                (bits, same || bits == 0)
+            });
+            planted.push(told.collect());
         }
-        let bits = |change: usize| -> Vec<u32> {
-            originals.iter().zip(&hashes[change]).map(|(&i, &hash)| (self.hashes[i] ^ hash).count_ones()).collect()
+        // What is near an original without having been planted.
+        let near = |&i: &usize| -> Vec<(u32, bool)> {
+            let own = data.picture(self.numbers[i]).ok();
+            let others = (0..self.hashes.len()).filter(|&j| j != i);
+            let bits = others.map(|j| (j, (self.hashes[i] ^ self.hashes[j]).count_ones()));
+            let same = |j: usize| Some(alike(own.as_ref()?, &data.picture(self.numbers[j]).ok()?));
+            let near = bits.filter(|&(_, bits)| bits <= FURTHEST);
+            near.map(|(j, bits)| (bits, bits == 0 || same(j).unwrap_or(false))).collect()
         };
-        let differ: Vec<Vec<u32>> = (0..Change::ALL.len()).map(bits).collect();
-        // What is near an original without being its duplicate.
-        let strangers: Vec<Vec<u32>> = originals
-            .par_iter()
-            .map(|&i| {
-                let others = (0..self.hashes.len()).filter(|&j| j != i);
-                let bits = others.map(|j| (self.hashes[i] ^ self.hashes[j]).count_ones());
-                bits.filter(|&bits| bits <= FURTHEST).collect()
-            })
-            .collect();
-        let of_radius = |radius| {
-            let within = |bits: &[u32]| bits.iter().filter(|&&bits| bits <= radius).count();
-            let recall: Vec<Share> = differ.iter().map(|bits| Share { hits: within(bits), of: bits.len() }).collect();
-            let strange = strangers.iter().map(|bits| within(bits)).sum::<usize>();
+        let strangers: Vec<(u32, bool)> = originals.par_iter().flat_map_iter(near).collect();
+        let counted = |radius: u32, confirmed: bool| {
+            let hits =
+                |of: &[(u32, bool)]| of.iter().filter(|&&(bits, same)| bits <= radius && (same || !confirmed)).count();
+            let recall: Vec<Share> = planted.iter().map(|of| Share { hits: hits(of), of: of.len() }).collect();
             let theirs = recall.iter().map(|share| share.hits).sum::<usize>();
-            Found { radius, recall, precision: Share { hits: theirs, of: theirs + strange } }
+            Counted { precision: Share { hits: theirs, of: theirs + hits(&strangers) }, recall }
         };
+        let of_radius = |radius| Found { radius, hash: counted(radius, false), confirmed: counted(radius, true) };
         let found = (0..=FURTHEST).map(of_radius).collect();
         Ok(Planted { originals: originals.len(), kinds: Change::ALL.map(Change::name).to_vec(), found })
     }
@@ -226,6 +242,15 @@ pub struct Planted {
 pub struct Found {
     /// The bits.
     pub radius: u32,
+    /// By the hash alone, as in the paper.
+    pub hash: Counted,
+    /// Of those, what shows the same.
+    pub confirmed: Counted,
+}
+
+/// How much is found, and how much of it rightly.
+#[derive(Debug, Clone, Serialize)]
+pub struct Counted {
     /// Of the planted ones, by what was done to them.
     pub recall: Vec<Share>,
     /// Of all that is found beside an original, what was planted there. The set's own duplicates count as mistakes.
@@ -250,12 +275,12 @@ mod tests {
         }
         let source = Source::parse(&folder.path().to_string_lossy()).unwrap();
         let data = Dataset::open(&source, SIDE, CHANNELS, 1).unwrap();
-        let settings = Settings { radius: 0, steps: 60, seed: 1 };
+        let settings = Settings { radius: 8, confirm: true, steps: 60, seed: 1 };
         let device = Device::flex();
         let hashed = Hashed::new(&data, settings, &device, &mut |_, _, _| ()).unwrap();
         assert!(hashed.used_bits() > 60, "{}", hashed.used_bits());
         let names: Vec<Vec<String>> = hashed
-            .groups(0)
+            .groups(&data, 8, true)
             .iter()
             .map(|group| group.members.iter().map(|&number| data.name(number)).collect())
             .collect();
@@ -263,8 +288,10 @@ mod tests {
             assert!(names.contains(&vec![format!("{i:02}.png"), format!("copy-{i}.png")]), "{names:?}");
         }
         let planted = hashed.plant(&data, 20, 1).unwrap();
-        let recall = |radius: usize, kind: usize| planted.found[radius].recall[kind].hits;
+        let recall = |radius: usize, kind: usize| planted.found[radius].hash.recall[kind].hits;
         assert_eq!((planted.originals, recall(0, 0)), (20, 20), "copies have the same hash");
+        let first = &planted.found[8];
+        assert!(first.confirmed.recall[1].hits <= first.hash.recall[1].hits, "{first:?}");
         assert!(recall(24, 1) >= 15 && recall(24, 1) >= recall(0, 1), "{:?}", planted.found);
     }
 }

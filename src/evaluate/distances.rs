@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::features::products;
-use super::statistics::{self, Estimate, ends};
+use super::statistics::{self, Estimate};
 use super::svm::{Table, dot};
 use crate::latent::DrawError;
 
@@ -97,11 +97,13 @@ fn resamples(count: usize, seed: u64) -> Vec<Vec<f32>> {
     (0..RESAMPLES).into_par_iter().map(one).collect()
 }
 
-/// The basic bootstrap's interval: resampled values lie on the other side of the value than the value does of the truth,
-/// which matters for distances, since resampling itself adds to them.
-fn basic(value: f64, resampled: Vec<f64>) -> Estimate {
-    let (low, high) = ends(resampled);
-    Estimate { value, low: (2.0 * value - high).min(value), high: (2.0 * value - low).max(value) }
+/// A value with 1.96 standard errors of the bootstrap to each side. Not its percentiles: resampled sets have pictures twice,
+/// which adds to distances.
+fn sure(value: f64, resampled: &[f64]) -> Estimate {
+    let mean = resampled.iter().sum::<f64>() / resampled.len() as f64;
+    let variance = resampled.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (resampled.len() - 1) as f64;
+    let half = 1.96 * variance.sqrt();
+    Estimate { value, low: value - half, high: value + half }
 }
 
 fn kernel(products: [Vec<f32>; 3], count: usize, width: usize, seed: u64) -> Estimate {
@@ -126,8 +128,8 @@ fn kernel(products: [Vec<f32>; 3], count: usize, width: usize, seed: u64) -> Est
     let distance = |a: &[f32], b: &[f32]| inside(&drawn, a) + inside(&real, b) - 2.0 * across(a, b);
     let once = vec![1.0; count];
     let (a, b) = (resamples(count, seed), resamples(count, !seed));
-    let resampled = a.par_iter().zip(&b).map(|(a, b)| distance(a, b)).collect();
-    basic(distance(&once, &once), resampled)
+    let resampled: Vec<f64> = a.par_iter().zip(&b).map(|(a, b)| distance(a, b)).collect();
+    sure(distance(&once, &once), &resampled)
 }
 
 fn sliced(drawn: &Table, real: &Table, seed: u64, device: &Device) -> Result<Estimate, DrawError> {
@@ -162,8 +164,8 @@ fn sliced(drawn: &Table, real: &Table, seed: u64, device: &Device) -> Result<Est
     };
     let once = vec![1.0; count];
     let (a, b) = (resamples(count, seed), resamples(count, !seed));
-    let resampled = a.par_iter().zip(&b).map(|(a, b)| distance(a, b)).collect();
-    let Estimate { value, low, high } = basic(distance(&once, &once), resampled);
+    let resampled: Vec<f64> = a.par_iter().zip(&b).map(|(a, b)| distance(a, b)).collect();
+    let Estimate { value, low, high } = sure(distance(&once, &once), &resampled);
     Ok(Estimate { value, low: low.max(0.0), high })
 }
 

@@ -11,6 +11,7 @@
 //! arithmetic with concepts gives what it should ([`triples`], the paper's figure 7), and whether faces turn evenly along a
 //! turn vector ([`turn`], figure 8).
 
+mod alike;
 mod attributes;
 pub mod birthday;
 pub mod classify;

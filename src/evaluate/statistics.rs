@@ -112,7 +112,7 @@ pub fn less(a: &[f64], b: &[f64], seed: u64) -> Option<Estimate> {
 }
 
 /// What 2.5 % of resampled values lie below, and what 2.5 % lie above.
-pub(super) fn ends(mut values: Vec<f64>) -> (f64, f64) {
+fn ends(mut values: Vec<f64>) -> (f64, f64) {
     values.sort_by(f64::total_cmp);
     let at = |share: f64| values[((values.len() - 1) as f64 * share).round() as usize];
     (at(0.025), at(0.975))
