@@ -358,6 +358,6 @@ mod tests {
     fn an_empty_run_folder_says_that_nothing_was_saved() {
         let folder = tempfile::tempdir().unwrap();
         let error = Model::open(folder.path(), &Device::flex()).unwrap_err();
-        assert!(error.to_string().contains("no checkpoint yet"), "{error}");
+        assert!(error.to_string().contains("saved at least once"), "{error}");
     }
 }
