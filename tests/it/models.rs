@@ -3,10 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
+use egui_kittest::kittest::Queryable;
 use proptest::prelude::*;
+use zscape::app::Start;
+use zscape::latent::session::Session;
 use zscape::model::{Model, Output, Prior, Statistics, is_model};
 
 use super::command_line::{json, stderr, text, zscape};
+use super::window::{Dropped, until, window};
 
 fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models").join(name)
@@ -162,6 +166,35 @@ fn what_is_no_dcgan_says_what_it_is_and_what_is_missing() {
     assert!(refused(&path).contains("3x3 kernel"));
     let unwritten = stderr(&mut zscape(&["convert", text(&file("netG.pth")), "a.h5"]), 1);
     assert!(unwritten.contains(".onnx") && unwritten.contains(".pth"), "{unwritten}");
+}
+
+#[test]
+fn a_dropped_model_is_explored_and_read_otherwise_in_the_window() {
+    let folder = tempfile::tempdir().unwrap();
+    let kept = folder.path().join("last.zscape");
+    let mut harness = window(Start { kept: Some(kept.clone()), ..Start::default() });
+    until(&mut harness, "a sample", |h| h.query_by_label("sample 0").is_some());
+    // PyTorch's examples call it .tar, and it is a model all the same.
+    harness.input_mut().dropped_files.push(std::sync::Arc::new(Dropped(file("nested.tar"))));
+    harness.step();
+    until(&mut harness, "the model", |h| h.query_by_label("nested.tar").is_some());
+    harness.get_by_label("Read as...").click();
+    harness.run_steps(3);
+    assert!(harness.query_by_label_contains("guessed: z has a normal prior").is_some());
+    harness.get_by_label("uniform").click();
+    let named = |session: &Session| text(&session.model).contains("nested.tar@prior=uniform");
+    until(&mut harness, "the other reading", |_| Session::read(&kept).is_ok_and(|session| named(&session)));
+    // The menu stays, so that the next guess is one click away.
+    harness.get_by_label("sigmoid").click();
+    until(&mut harness, "another output", |_| {
+        Session::read(&kept).is_ok_and(|session| text(&session.model).contains("output=sigmoid"))
+    });
+    // Any other file is data to train on.
+    let pictures = folder.path().join("pictures");
+    std::fs::create_dir(&pictures).unwrap();
+    harness.input_mut().dropped_files.push(std::sync::Arc::new(Dropped(pictures)));
+    harness.step();
+    until(&mut harness, "training", |h| h.query_by_label("Base filters").is_some());
 }
 
 proptest! {

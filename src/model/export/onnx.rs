@@ -249,3 +249,51 @@ pub(super) fn generator(model: &Model) -> Result<Vec<u8>, ExportError> {
     };
     Ok(proto.encode_to_vec())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Generator, Layout, ModelConfig, Per, Preset, Provenance};
+    use burn::tensor::Device;
+
+    fn operations(config: ModelConfig) -> (Vec<String>, GraphProto) {
+        let generator = Generator::new(&config, 3, &Device::flex());
+        let model = Model { generator, discriminator: None, provenance: Provenance::default() };
+        let proto = ModelProto::decode(super::generator(&model).unwrap().as_slice()).unwrap();
+        let graph = proto.graph.unwrap();
+        (graph.node.iter().map(|node| node.op_type.clone()).collect(), graph)
+    }
+
+    #[test]
+    fn every_node_takes_what_another_gives_and_the_last_gives_pictures() {
+        let config = ModelConfig { size: 16, base: 2, z_dim: 5, ..ModelConfig::preset(Preset::Tensorflow) };
+        let (operations, graph) = operations(config);
+        let hidden = ["ConvTranspose", "Add", "BatchNormalization", "Relu"];
+        let first = ["MatMul", "Reshape", "Add", "BatchNormalization", "Relu"];
+        let last = ["ConvTranspose", "Add", "Tanh", "Identity"];
+        assert_eq!(operations, [&first[..], &hidden, &last].concat());
+        let mut known: Vec<_> = graph.initializer.iter().map(|constant| constant.name.clone()).collect();
+        known.push("z".to_owned());
+        for node in graph.node {
+            assert!(node.input.iter().all(|input| known.contains(input)), "{node:?}");
+            known.extend(node.output);
+        }
+        assert_eq!(known.last().unwrap(), "pictures");
+        let pads = |name: &str| graph.initializer.iter().find(|constant| constant.name == name).unwrap().dims.clone();
+        assert_eq!(pads("up1.weight"), [4, 2, 5, 5]);
+        assert_eq!(pads("project.weight"), [5, 64]);
+    }
+
+    #[test]
+    fn batch_norm_of_units_and_a_sigmoid_are_in_the_graph() {
+        let config = ModelConfig { size: 16, base: 2, z_dim: 5, ..ModelConfig::preset(Preset::Pytorch) };
+        let mut layout = Layout::of(&config);
+        layout.generator[0].norm = Per::Unit;
+        let (operations, graph) = operations(ModelConfig { layout: Some(layout), output: Output::Sigmoid, ..config });
+        let first = ["MatMul", "Reshape", "Reshape", "BatchNormalization", "Reshape", "Relu"];
+        assert_eq!(operations[..6], first);
+        assert_eq!(operations[operations.len() - 3..], ["Mul", "Tanh", "Identity"]);
+        let gain = graph.initializer.iter().find(|constant| constant.name == "project.norm.gain").unwrap();
+        assert_eq!(gain.dims, [64]);
+    }
+}
