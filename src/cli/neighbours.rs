@@ -10,6 +10,7 @@ use super::progress::Telling;
 use crate::data::{Dataset, Source};
 use crate::evaluate::birthday::Birthday;
 use crate::evaluate::neighbours::{InSpace, Report, Settings, neighbours};
+use crate::evaluate::statistics::Share;
 use crate::model::Model;
 
 #[derive(Args, Debug)]
@@ -86,11 +87,20 @@ impl Neighbours {
             report.settings.seed,
             report.training
         )];
-        for InSpace { space, nearer, suspicious, birthday, .. } in &report.spaces {
+        for InSpace { space, sides, nearer, suspicious, birthday, .. } in &report.spaces {
             lines.push(format!("\nBy {}", space.name()));
+            if let Some(share) = sides.and_then(Share::wilson) {
+                lines.push(format!(
+                    "  of as many training and held-out pictures, the nearest is a training one: {:.1} % ({:.1} to {:.1}); \
+                     50 % is no memorising",
+                    share.value * 1e2,
+                    share.low * 1e2,
+                    share.high * 1e2
+                ));
+            }
             if let Some(nearer) = nearer {
                 lines.push(format!(
-                    "  a sample is nearer to a training picture than such a picture is: {:.1} % ({:.1} to {:.1}); 50 % is no memorising",
+                    "  a sample is nearer to a training picture than such a picture is: {:.1} % ({:.1} to {:.1}); above 50 % also where samples are smooth",
                     nearer.value * 1e2,
                     nearer.low * 1e2,
                     nearer.high * 1e2
@@ -98,7 +108,7 @@ impl Neighbours {
             }
             if let Some(share) = suspicious.wilson() {
                 lines.push(format!(
-                    "  samples nearer than all but 5 % of them: {:.1} % ({:.1} to {:.1}); 5 % is no memorising",
+                    "  samples nearer than all but 5 % of them: {:.1} % ({:.1} to {:.1}); 5 % of them are",
                     share.value * 1e2,
                     share.low * 1e2,
                     share.high * 1e2

@@ -58,8 +58,11 @@ pub struct InSpace {
     pub space: Kind,
     /// The four nearest training pictures of each sample, the nearest first.
     pub nearest: Vec<Vec<Nearest>>,
-    /// How often a sample is nearer to the training pictures than a held-out picture is: a half for what was drawn as the
-    /// held-out ones were, more for what was memorised.
+    /// Samples whose nearest, of as many training and held-out pictures, is a training one: a half without memorising. None
+    /// where nothing was held out.
+    pub sides: Option<Share>,
+    /// How often a sample is nearer to the training pictures than a held-out picture is: more than a half for what was
+    /// memorised, but also for what is smooth, since that is near to everything.
     pub nearer: Option<Estimate>,
     /// Samples that are nearer than all but 5 % of the held-out pictures.
     pub suspicious: Share,
@@ -192,8 +195,18 @@ pub fn neighbours(
     if training <= KEPT {
         return Err(few(data, training, "give more pictures to look in"));
     }
+    let sides = match held {
+        None => vec![None; spaces.len()],
+        Some(held) => {
+            let count = held.len().unwrap_or(settings.count).min(chosen.len());
+            let among = index::sample(&mut ChaCha8Rng::seed_from_u64(settings.seed), chosen.len(), count);
+            let sets = [(data, among.iter().map(|i| chosen[i]).collect()), (held, pick(held, count, settings.seed))];
+            let tables: Vec<&Table> = searches.iter().map(|[of_samples, _]| &of_samples.queries).collect();
+            sides(sets, &tables, &spaces, device, progress)?.into_iter().map(Some).collect()
+        }
+    };
     let mut told = Vec::new();
-    for (kind, [of_samples, of_held]) in kinds.into_iter().zip(searches) {
+    for ((kind, [of_samples, of_held]), sides) in kinds.into_iter().zip(searches).zip(sides) {
         let least = |search: &Search| -> Vec<f64> {
             search.nearest.iter().filter_map(|nearest| Some(f64::from(nearest.first()?.distance))).collect()
         };
@@ -204,10 +217,42 @@ pub fn neighbours(
         let mut suspicious = Share::default();
         near.iter().for_each(|&distance| suspicious.count(distance < limit));
         let birthday = Birthday::count(&of_samples.queries, &of_held.queries, device)?;
-        told.push(InSpace { space: kind, nearest: of_samples.nearest, nearer, suspicious, birthday });
+        told.push(InSpace { space: kind, nearest: of_samples.nearest, sides, nearer, suspicious, birthday });
     }
     let held_out = held.is_some();
     Ok(Report { settings, training, held: queries.len(), held_out, spaces: told, samples, skipped })
+}
+
+/// For each space, how many samples are nearer to the first set than to the second.
+fn sides(
+    sets: [(&Dataset, Vec<u64>); 2],
+    samples: &[&Table],
+    spaces: &[Space],
+    device: &Device,
+    progress: &mut Progress,
+) -> Result<Vec<Share>, MeasureError> {
+    let search = |table: &Table| Search::new(table.clone(), vec![None; table.len()]);
+    let mut searches: Vec<[Search; 2]> = samples.iter().map(|table| [search(table), search(table)]).collect();
+    for (side, (data, numbers)) in sets.iter().enumerate() {
+        for (number, part) in numbers.chunks(AT_ONCE).enumerate() {
+            let (numbers_read, pictures): (Vec<u64>, Vec<Picture>) =
+                read(data, part, &mut |_, _, _| ()).0.into_iter().unzip();
+            for (space, searches) in spaces.iter().zip(&mut searches).filter(|_| !pictures.is_empty()) {
+                searches[side].look(&numbers_read, &space.features(&pictures, &mut |_| ())?, device)?;
+            }
+            progress("comparing with held-out pictures", number * AT_ONCE + part.len(), numbers.len());
+        }
+    }
+    let share = |[first, second]: &[Search; 2]| {
+        let mut share = Share::default();
+        for (first, second) in first.nearest.iter().zip(&second.nearest) {
+            if let (Some(first), Some(second)) = (first.first(), second.first()) {
+                share.count(first.distance < second.distance);
+            }
+        }
+        share
+    };
+    Ok(searches.iter().map(share).collect())
 }
 
 /// Samples 0 to `count` of `seed`.

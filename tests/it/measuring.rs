@@ -82,6 +82,7 @@ fn samples_are_looked_for_among_the_training_pictures() {
         assert!(nearest[0][0]["distance"].as_f64() <= nearest[0][1]["distance"].as_f64());
         assert!(space["names"][0].as_str().unwrap().ends_with(".png"));
         assert_eq!(space["birthday"]["pairs"], 16 * 15 / 2);
+        assert_eq!(space["sides"]["of"], 16);
         assert!(space["nearer"]["low"].as_f64() <= space["nearer"]["high"].as_f64());
     }
     let sheet = Picture::read(&figure).unwrap();
@@ -102,19 +103,23 @@ fn samples_are_looked_for_among_the_training_pictures() {
 fn a_memoriser_is_found_out() {
     // A model whose pictures are the training set: what it draws is the data, to the byte.
     let folder = tempfile::tempdir().unwrap();
-    let (run, drawn) = (trained(folder.path()), folder.path().join("drawn"));
+    let run = trained(folder.path());
+    let path = |name: &str| folder.path().join(name);
     let model = zscape::model::Model::open(&run, &Compute::cpu().device).unwrap();
-    let z = zscape::latent::samples(model.config(), 1, 0..32);
-    let drawings = zscape::latent::pictures(&model.generator, &z, &Compute::cpu().device).unwrap();
-    for (i, picture) in drawings.iter().enumerate() {
-        picture.write_png(&drawn.join(format!("{i:02}.png"))).unwrap();
+    for (place, first) in [("drawn", 0), ("others", 32)] {
+        let z = zscape::latent::samples(model.config(), 1, first..first + 32);
+        let drawings = zscape::latent::pictures(&model.generator, &z, &Compute::cpu().device).unwrap();
+        for (i, picture) in drawings.iter().enumerate() {
+            picture.write_png(&path(place).join(format!("{i:02}.png"))).unwrap();
+        }
     }
-    let figure = folder.path().join("figure.png");
-    let told =
-        json(&["neighbours", "--model", text(&run), "--data", text(&drawn), "--samples", "32", "--out", text(&figure)]);
+    let (drawn, others, figure) = (path("drawn"), path("others"), path("figure.png"));
+    let sets = ["--data", text(&drawn), "--held-out", text(&others), "--samples", "32", "--out", text(&figure)];
+    let told = json(&[&["neighbours", "--model", text(&run)], &sets[..]].concat());
     for space in told["spaces"].as_array().unwrap() {
         assert_eq!(space["names"][7], "07.png");
         assert!(space["nearer"]["value"].as_f64().unwrap() > 0.95, "{}", space["nearer"]);
+        assert!(space["sides"]["hits"].as_u64().unwrap() > 30, "{}", space["sides"]);
     }
 }
 
