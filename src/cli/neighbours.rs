@@ -9,8 +9,7 @@ use super::classify::discriminator;
 use super::progress::Telling;
 use crate::data::{Dataset, Source};
 use crate::evaluate::birthday::Birthday;
-use crate::evaluate::neighbours::{InSpace, Report, Settings, neighbours};
-use crate::evaluate::statistics::Share;
+use crate::evaluate::neighbours::{InSpace, Report, Settings, Sides, neighbours};
 use crate::model::Model;
 
 #[derive(Args, Debug)]
@@ -89,7 +88,7 @@ impl Neighbours {
         )];
         for InSpace { space, sides, nearer, suspicious, birthday, .. } in &report.spaces {
             lines.push(format!("\nBy {}", space.name()));
-            if let Some(share) = sides.and_then(Share::wilson) {
+            if let Some(Sides { share, .. }) = sides {
                 lines.push(format!(
                     "  of as many training and held-out pictures, the nearest is a training one: {:.1} % ({:.1} to {:.1}); \
                      50 % is no memorising",

@@ -1,6 +1,8 @@
 //! Does it memorise (sections 4.1 and 6.1)? The training pictures nearest to what a generator draws, by pixels and by the
 //! discriminator's features, and whether they are nearer than they are to pictures that were never trained on.
 
+use std::collections::HashMap;
+
 use burn::tensor::Device;
 use rand::SeedableRng;
 use rand::seq::index;
@@ -60,7 +62,7 @@ pub struct InSpace {
     pub nearest: Vec<Vec<Nearest>>,
     /// Samples whose nearest, of as many training and held-out pictures, is a training one: a half without memorising. None
     /// where nothing was held out.
-    pub sides: Option<Share>,
+    pub sides: Option<Sides>,
     /// How often a sample is nearer to the training pictures than a held-out picture is: more than a half for what was
     /// memorised, but also for what is smooth, since that is near to everything.
     pub nearer: Option<Estimate>,
@@ -68,6 +70,36 @@ pub struct InSpace {
     pub suspicious: Share,
     /// How many distinct samples there are.
     pub birthday: Birthday,
+}
+
+/// How many samples are nearer to the first of two sets.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Sides {
+    /// Those that are.
+    pub hits: usize,
+    /// All samples.
+    pub of: usize,
+    /// Their share. Some pictures are the nearest of many samples, which therefore count as one in the interval.
+    #[serde(flatten)]
+    pub share: Estimate,
+}
+
+impl Sides {
+    /// Of each sample's nearest in both sets.
+    fn count(pairs: impl Iterator<Item = [Nearest; 2]>) -> Self {
+        let (mut share, mut crowds) = (Share::default(), HashMap::<(bool, u64), f64>::new());
+        for [first, second] in pairs {
+            let hit = first.distance < second.distance;
+            share.count(hit);
+            *crowds.entry((hit, if hit { first.number } else { second.number })).or_default() += 1.0;
+        }
+        let Share { hits, of } = share;
+        let value = hits as f64 / of.max(1) as f64;
+        let error = |(&(hit, _), size): (&(bool, u64), &f64)| (size * (f64::from(u8::from(hit)) - value)).powi(2);
+        let half = 1.96 * crowds.iter().map(error).sum::<f64>().sqrt() / of.max(1) as f64;
+        let share = Estimate { value, low: (value - half).max(0.0), high: (value + half).min(1.0) };
+        Self { hits, of, share }
+    }
 }
 
 /// Everything that was measured.
@@ -230,7 +262,7 @@ fn sides(
     spaces: &[Space],
     device: &Device,
     progress: &mut Progress,
-) -> Result<Vec<Share>, MeasureError> {
+) -> Result<Vec<Sides>, MeasureError> {
     let search = |table: &Table| Search::new(table.clone(), vec![None; table.len()]);
     let mut searches: Vec<[Search; 2]> = samples.iter().map(|table| [search(table), search(table)]).collect();
     for (side, (data, numbers)) in sets.iter().enumerate() {
@@ -243,16 +275,11 @@ fn sides(
             progress("comparing with held-out pictures", number * AT_ONCE + part.len(), numbers.len());
         }
     }
-    let share = |[first, second]: &[Search; 2]| {
-        let mut share = Share::default();
-        for (first, second) in first.nearest.iter().zip(&second.nearest) {
-            if let (Some(first), Some(second)) = (first.first(), second.first()) {
-                share.count(first.distance < second.distance);
-            }
-        }
-        share
+    let count = |[first, second]: &[Search; 2]| {
+        let both = first.nearest.iter().zip(&second.nearest);
+        Sides::count(both.filter_map(|(first, second)| Some([*first.first()?, *second.first()?])))
     };
-    Ok(searches.iter().map(share).collect())
+    Ok(searches.iter().map(count).collect())
 }
 
 /// Samples 0 to `count` of `seed`.
@@ -322,5 +349,25 @@ impl Report {
             }
         }
         grid(&cells, 2 * (KEPT + 1), 2)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_that_crowd_around_one_picture_count_as_one() {
+        let pair = |hit: bool, number: u64| {
+            let far = Nearest { number: 9, distance: 2.0 };
+            let near = Nearest { number, distance: 1.0 };
+            if hit { [near, far] } else { [far, near] }
+        };
+        let spread = Sides::count((0..40).map(|i| pair(i % 2 == 0, i)));
+        let crowded = Sides::count((0..40).map(|i| pair(i % 2 == 0, i % 4)));
+        assert_eq!((spread.hits, spread.of, crowded.hits), (20, 40, 20));
+        // By hand: 1.96 * sqrt(40 / 4) / 40, and 1.96 * sqrt(4 * 100 / 4) / 40.
+        assert!((spread.share.high - 0.5 - 0.155).abs() < 1e-3, "{spread:?}");
+        assert!((crowded.share.high - 0.5 - 0.49).abs() < 1e-3, "{crowded:?}");
     }
 }
