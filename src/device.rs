@@ -172,11 +172,16 @@ impl Compute {
         Ok(Self { device, kind, name, wgpu: Some(setup) })
     }
 }
+/// How much of its priority a thread keeps that gives way, of 0 to 99: on Linux it is five steps nicer than others and keeps a
+/// quarter of a core that somebody else wants too, so that a window that is painted without a pause does not stop training.
+const GIVING_WAY: u8 = 36;
+
 /// Has this thread, and those that it starts, give way to all others of the machine. Where the system refuses, it goes on
 /// as before.
 pub fn give_way() {
-    use thread_priority::{ThreadPriority, set_current_thread_priority};
-    if let Err(cause) = set_current_thread_priority(ThreadPriority::Min) {
+    use thread_priority::{ThreadPriority, ThreadPriorityValue, set_current_thread_priority};
+    let value = ThreadPriorityValue::try_from(GIVING_WAY).expect("it is below 100");
+    if let Err(cause) = set_current_thread_priority(ThreadPriority::Crossplatform(value)) {
         tracing::debug!("a computing thread keeps its priority: {cause:?}");
     }
 }

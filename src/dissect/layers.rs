@@ -90,6 +90,26 @@ pub fn of_discriminator(
     Ok((maps, latent::read(logits)?[0]))
 }
 
+/// The logit of the first of the pictures as it is, without map `map` of convolution `layer`, and with that map doubled.
+///
+/// # Errors
+/// As [`of_discriminator`].
+pub fn without_map(
+    discriminator: &Discriminator,
+    pictures: &[Picture],
+    (layer, map): (usize, usize),
+    statistics: Statistics,
+    device: &Device,
+) -> Result<[f32; 3], DrawError> {
+    let pictures = if statistics == Statistics::Batch { pictures } else { &pictures[..1] };
+    let pictures = tensor(pictures, discriminator.config(), device);
+    let mut logits = [0.0; 3];
+    for (logit, gain) in logits.iter_mut().zip([1.0, 0.0, 2.0]) {
+        *logit = latent::read(discriminator.judge_with(pictures.clone(), (layer, map), gain, statistics))?[0];
+    }
+    Ok(logits)
+}
+
 fn first(weight: &str, maps: Tensor<4>) -> Result<LayerMaps, DrawError> {
     let [_, _, side, _] = maps.dims();
     let values = latent::read(maps.narrow(0, 0, 1))?;

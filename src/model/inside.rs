@@ -50,22 +50,56 @@ impl Discriminator {
     /// Feature maps `[batch, maps, side, side]` of every convolution after its rectifier, the widest first, and the logits
     /// `[batch]`. Nothing is learnt.
     pub fn inside(&self, pictures: Tensor<4>, statistics: Statistics) -> (Vec<Tensor<4>>, Tensor<1>) {
+        let mut seen = Vec::new();
+        let logits = self.judge(pictures, statistics, |_, maps| {
+            seen.push(maps.clone());
+            maps
+        });
+        (seen, logits)
+    }
+
+    /// The logits `[batch]` where map `map` of convolution `layer` counts `gain` times: 0 drops it, 2 doubles it.
+    ///
+    /// # Panics
+    /// If there is no such map.
+    pub fn judge_with(
+        &self,
+        pictures: Tensor<4>,
+        (layer, map): (usize, usize),
+        gain: f32,
+        statistics: Statistics,
+    ) -> Tensor<1> {
+        self.judge(pictures, statistics, |i, maps| {
+            if i != layer {
+                return maps;
+            }
+            let [batch, count, height, width] = maps.dims();
+            assert!(map < count, "map {map} of {count}");
+            let scaled = maps.clone().narrow(1, map, 1) * gain;
+            maps.slice_assign([0..batch, map..map + 1, 0..height, 0..width], scaled)
+        })
+    }
+
+    /// The logits `[batch]`; every convolution's maps after its rectifier pass through `on_the_way`.
+    fn judge(
+        &self,
+        pictures: Tensor<4>,
+        statistics: Statistics,
+        mut on_the_way: impl FnMut(usize, Tensor<4>) -> Tensor<4>,
+    ) -> Tensor<1> {
         let (head, convolutions) = self.layers.split_last().expect("a discriminator has layers");
-        let mut maps: Vec<Tensor<4>> = Vec::new();
-        for layer in convolutions {
-            let before = maps.last().unwrap_or(&pictures).clone();
-            maps.push(leaky_relu(self.linear(layer, before, statistics), LEAK));
+        let mut maps = pictures;
+        for (i, layer) in convolutions.iter().enumerate() {
+            maps = on_the_way(i, leaky_relu(self.linear(layer, maps, statistics), LEAK));
         }
-        let last = maps.last().expect("a discriminator has convolutions").clone();
-        let [batch, count, height, width] = last.dims();
+        let [batch, count, height, width] = maps.dims();
         let inputs = count * height * width;
-        let flat = last.reshape([batch, inputs]);
+        let flat = maps.reshape([batch, inputs]);
         let logits = flat.matmul(head.weight.value.clone().reshape([inputs, 1])).reshape([batch]);
-        let logits = match &head.bias {
+        match &head.bias {
             Some(bias) => logits + bias.value.clone(),
             None => logits,
-        };
-        (maps, logits)
+        }
     }
 
     /// What a convolution does before its rectifier.
@@ -251,5 +285,25 @@ mod tests {
         let (maps, drawn) = generator.inside(z.clone(), Statistics::Running);
         assert_eq!(maps.iter().map(|maps| maps.dims()).collect::<Vec<_>>(), [[2, 8, 4, 4], [2, 4, 8, 8]]);
         assert_eq!(drawn.into_data(), generator.sample(z, Statistics::Running).into_data());
+    }
+
+    #[test]
+    fn the_last_maps_parts_of_the_logit_are_what_dropping_and_doubling_change() {
+        let config = ModelConfig { size: 16, base: 3, ..ModelConfig::preset(Preset::Pytorch) };
+        let judge = Discriminator::new(&config, 3, &Device::flex());
+        let (maps, plain) = judge.inside(pictures(&config), Statistics::Running);
+        let with = |map, gain| values(judge.judge_with(pictures(&config), (1, map), gain, Statistics::Running));
+        let plain = values(plain);
+        // Of the last maps the logit is a sum: each map has its share, which is lost or counted twice.
+        let weights = judge.layers[2].weight.tensor::<4>();
+        let shares = values((maps[1].clone() * weights).sum_dims(&[2, 3]));
+        for map in 0..6 {
+            for picture in 0..2 {
+                let share = shares[picture * 6 + map];
+                assert!((with(map, 0.0)[picture] - (plain[picture] - share)).abs() < 1e-5);
+                assert!((with(map, 2.0)[picture] - (plain[picture] + share)).abs() < 1e-5);
+            }
+            assert_eq!(with(map, 1.0), plain);
+        }
     }
 }

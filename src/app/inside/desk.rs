@@ -119,6 +119,14 @@ pub(super) struct Opened {
     pub judges: bool,
 }
 
+/// What a map does: with it as it is, dropped, and doubled.
+pub(super) enum Trial {
+    /// The generator's pictures.
+    Drawn(Vec<Picture>),
+    /// The discriminator's logits.
+    Judged([f32; 3]),
+}
+
 pub(super) enum Told {
     Opened(Opened),
     Layers {
@@ -131,7 +139,7 @@ pub(super) enum Told {
         place: Place,
         lit: Picture,
         tops: Vec<(u64, f32, Picture)>,
-        drawn: Vec<Picture>,
+        trial: Trial,
     },
     Samples {
         seed: u64,
@@ -406,7 +414,7 @@ impl Desk {
         let all = samples(config, subject.seed, 0..LOOKED_AT);
         let pictures = latent::pictures(&generator, &all, &self.device)?;
         let (maps, picture) = layers::of_generator(&generator, &z, &self.device)?;
-        let (layer, strengths, drawn) = match (place.network, &model.discriminator) {
+        let (layer, strengths, trial) = match (place.network, &model.discriminator) {
             (Network::Generator, _) => {
                 let layer = maps.into_iter().nth(place.layer);
                 let mut drawn = vec![picture.clone()];
@@ -414,14 +422,19 @@ impl Desk {
                     let more = [&subject.ablations[..], &[Ablation::scale(place.layer, &[place.map], gain)]].concat();
                     drawn.extend(self.pictures(&generator.under(&more), &z, config.sampling)?.into_iter().take(1));
                 }
-                (layer, peaks(&generator, &all, place.layer, &self.device)?, drawn)
+                (layer, peaks(&generator, &all, place.layer, &self.device)?, Trial::Drawn(drawn))
             }
             (Network::Discriminator, Some(discriminator)) => {
                 let seen = self.pictures(&generator, &z, subject.statistics)?;
                 let judged = layers::of_discriminator(discriminator, &seen, subject.statistics, &self.device)?;
-                let layer = judged.0.into_iter().nth(place.layer);
+                let Some(layer) = judged.0.into_iter().nth(place.layer).filter(|layer| place.map < layer.maps.len())
+                else {
+                    return Ok(());
+                };
                 let strengths = judged_peaks(discriminator, &pictures, place.layer, subject.statistics, &self.device)?;
-                (layer, strengths, Vec::new())
+                let at = (place.layer, place.map);
+                let logits = layers::without_map(discriminator, &seen, at, subject.statistics, &self.device)?;
+                (Some(layer), strengths, Trial::Judged(logits))
             }
             (Network::Discriminator, None) => return Ok(()),
         };
@@ -430,7 +443,7 @@ impl Desk {
         order.sort_by(|&a, &b| strengths[b][place.map].total_cmp(&strengths[a][place.map]));
         let top = |&i: &usize| (i as u64, strengths[i][place.map], pictures[i].clone());
         let tops = order.iter().take(TOPS).map(top).collect();
-        tell(Told::Focus { place, lit: lit(&picture, &layer.maps[place.map], layer.side), tops, drawn });
+        tell(Told::Focus { place, lit: lit(&picture, &layer.maps[place.map], layer.side), tops, trial });
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use egui::{RichText, Ui};
 
 use super::atlas::{Atlas, cell};
-use super::desk::{Ask, Inspector, Network, Opened, Place, Subject};
+use super::desk::{Ask, Inspector, Network, Opened, Place, Subject, Trial};
 use super::{statistics, subject};
 use crate::dissect::layers::{LayerMaps, Summary};
 use crate::image::Picture;
@@ -30,7 +30,13 @@ struct Focus {
     lit: Atlas,
     tops: Vec<(u64, f32)>,
     top_pictures: Atlas,
-    drawn: Atlas,
+    tried: Tried,
+}
+
+/// What the map does: pictures on their texture, or logits.
+enum Tried {
+    Drawn(Atlas),
+    Judged([f32; 3]),
 }
 
 #[derive(Default)]
@@ -77,7 +83,7 @@ impl Layers {
         place: Place,
         lit: &Picture,
         tops: Vec<(u64, f32, Picture)>,
-        drawn: Vec<Picture>,
+        trial: Trial,
     ) {
         let top_pictures = tops.iter().map(|(_, _, picture)| picture.clone()).collect();
         self.focus = Some(Focus {
@@ -85,7 +91,10 @@ impl Layers {
             lit: Atlas::new(ctx, "lit", vec![lit.clone()]),
             tops: tops.into_iter().map(|(number, value, _)| (number, value)).collect(),
             top_pictures: Atlas::new(ctx, "tops", top_pictures),
-            drawn: Atlas::new(ctx, "dropped and doubled", drawn),
+            tried: match trial {
+                Trial::Drawn(drawn) => Tried::Drawn(Atlas::new(ctx, "dropped and doubled", drawn)),
+                Trial::Judged(logits) => Tried::Judged(logits),
+            },
         });
     }
 
@@ -197,18 +206,7 @@ impl Layers {
                         }
                         closed = ui.button("Close").clicked();
                     });
-                    if place.network == Network::Generator {
-                        ui.horizontal(|ui| {
-                            for (i, what) in ["as it is", "dropped", "doubled"].into_iter().enumerate() {
-                                ui.vertical(|ui| {
-                                    cell(ui, Some(&focus.drawn), i, MIDDLE, format!("map {what}"));
-                                    ui.label(RichText::new(what).weak());
-                                });
-                            }
-                        });
-                    } else {
-                        ui.weak("Lit where the map is active. Only the generator's maps can be dropped.");
-                    }
+                    tried(ui, &focus.tried);
                     ui.weak("the samples that drive it most:");
                     ui.horizontal_wrapped(|ui| {
                         for (i, (number, value)) in focus.tops.iter().enumerate() {
@@ -222,6 +220,31 @@ impl Layers {
         });
         if closed {
             (self.chosen, self.focus) = (None, None);
+        }
+    }
+}
+
+/// What the map does, tried out.
+fn tried(ui: &mut Ui, tried: &Tried) {
+    const WHATS: [&str; 3] = ["as it is", "dropped", "doubled"];
+    match tried {
+        Tried::Drawn(drawn) => drop(ui.horizontal(|ui| {
+            for (i, what) in WHATS.into_iter().enumerate() {
+                ui.vertical(|ui| {
+                    cell(ui, Some(drawn), i, MIDDLE, format!("map {what}"));
+                    ui.label(RichText::new(what).weak());
+                });
+            }
+        })),
+        Tried::Judged(logits) => {
+            ui.weak("Lit where the map is active. The verdict on the sample, above 0 for a real picture:");
+            egui::Grid::new("verdicts").show(ui, |ui| {
+                for (what, logit) in WHATS.into_iter().zip(logits) {
+                    ui.label(format!("map {what}"));
+                    ui.strong(format!("{logit:+.2}"));
+                    ui.end_row();
+                }
+            });
         }
     }
 }

@@ -104,7 +104,7 @@ impl Inside {
                 Told::Layers { picture, generator, discriminator, logit } => {
                     self.layers.take(ctx, &picture, &generator, &discriminator, logit);
                 }
-                Told::Focus { place, lit, tops, drawn } => self.layers.focus(ctx, place, &lit, tops, drawn),
+                Told::Focus { place, lit, tops, trial } => self.layers.focus(ctx, place, &lit, tops, trial),
                 Told::Samples { seed, pictures } => self.forget.take_samples(ctx, seed, &pictures),
                 Told::Fitted(study, found) => self.forget.take_found(*study, found),
                 Told::Drawn { which, pictures } => self.forget.results.take_drawn(ctx, which, pictures),
