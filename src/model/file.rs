@@ -235,12 +235,10 @@ pub fn siblings(name: &Path) -> Vec<(u64, PathBuf)> {
 /// Whether a file or folder looks like a model rather than like pictures, by its name and its first bytes.
 pub fn is_model(path: &Path) -> bool {
     const ENDS: [&str; 4] = ["safetensors", "pth", "pt", "ckpt"];
-    // A single array is pictures; a network has one for each parameter.
-    const ARRAYS: usize = 5;
     if path.is_dir() {
-        let entries = || std::fs::read_dir(path).into_iter().flatten().flatten();
-        let arrays = || entries().filter(|entry| entry.path().extension().is_some_and(|end| end == "npy")).count();
-        return path.join("checkpoints").is_dir() || path.join("model.safetensors").is_file() || arrays() >= ARRAYS;
+        return path.join("checkpoints").is_dir()
+            || path.join("model.safetensors").is_file()
+            || import::is_folder_of_arrays(path);
     }
     let end = path.extension().map(|end| end.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
     // PyTorch's examples call their files .tar, and these are zips.

@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod config;
+mod job;
 mod messages;
 mod metrics;
 mod noise;

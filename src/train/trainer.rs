@@ -1,30 +1,19 @@
-//! The trainer thread: owns the networks in training, obeys commands between steps, and publishes what happens.
+//! A training run on its own thread, as others see it: what to run, commands in, events out.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
-use burn::tensor::{Tensor, TensorData};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
-use super::checkpoint::{self, Checkpoint, CheckpointError, State};
+use super::checkpoint::CheckpointError;
 use super::config::RunConfig;
-use super::messages::{Command, Ending, Event, Preview, Progress};
-use super::metrics::{Metrics, MetricsLog};
-use super::run::{Run, RunError};
-use super::step::Networks;
-use crate::data::{DataError, Dataset, Loader, Place, Source};
+use super::job::Job;
+use super::messages::{Command, Ending, Event};
+use super::run::RunError;
+use crate::data::DataError;
 use crate::device::{self, Compute};
-use crate::image;
-use crate::latent;
-use crate::model::{ConfigError, Model, Provenance};
-
-/// How long a speed is averaged over.
-const SPEED_WINDOW: Duration = Duration::from_secs(20);
-/// Pictures in a row of the preview grid.
-pub(super) const PREVIEW_COLUMNS: usize = 8;
+use crate::model::ConfigError;
 
 /// What to run, and how it is kept.
 #[derive(Debug, Clone)]
@@ -181,334 +170,13 @@ impl Drop for Trainer {
 }
 
 /// Does `work`, a panic in which is an error.
-fn guarded<T>(work: impl FnOnce() -> Result<T, TrainError>) -> Result<T, TrainError> {
+pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T, TrainError>) -> Result<T, TrainError> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(TrainError::Broke { cause: panic_text(&*panic) }))
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no reason was given".to_owned())
-}
-
-struct Job<'a> {
-    options: Options,
-    compute: Compute,
-    emit: &'a dyn Fn(Event),
-    run: Run,
-    dataset: Arc<Dataset>,
-    loader: Loader,
-    log: MetricsLog,
-    networks: Networks,
-    state: State,
-    last: Metrics,
-    problems: u64,
-    speed: Speed,
-    warned: Option<String>,
-    /// Whether somebody explores the generator while it learns.
-    followed: bool,
-}
-
-impl<'a> Job<'a> {
-    fn open(options: Options, compute: Compute, emit: &'a dyn Fn(Event)) -> Result<Self, TrainError> {
-        let config = &options.config;
-        config.model.check()?;
-        if config.train.batch == 0 {
-            return Err(ConfigError::Zero("--batch").into());
-        }
-        let source = Source::parse(&config.data)?;
-        let dataset = Arc::new(Dataset::open(&source, config.model.size, config.model.channels, config.seed)?);
-        let run = if options.resume {
-            Run::resume(&options.folder, config)?
-        } else {
-            Run::create(&options.folder, config.clone())?
-        };
-        let warn = |text| emit(Event::Warning(text));
-        let found = if options.resume { run.newest(&compute.device, warn)? } else { None };
-        let Checkpoint { networks, mut state } = match found {
-            Some(checkpoint) => checkpoint,
-            None => Checkpoint {
-                networks: Networks::new(&config.model, &config.train, config.seed, &compute.device),
-                state: State {
-                    step: 0,
-                    images: 0,
-                    seconds: 0.0,
-                    place: Place::default(),
-                    generator_rate: config.train.generator_rate,
-                    discriminator_rate: config.train.discriminator_rate,
-                },
-            },
-        };
-        // Rates that were changed since the run began go on; those asked for with the resumption come first.
-        let (asked, begun) = (&config.train, &run.config().train);
-        if asked.generator_rate != begun.generator_rate {
-            state.generator_rate = asked.generator_rate;
-        }
-        if asked.discriminator_rate != begun.discriminator_rate {
-            state.discriminator_rate = asked.discriminator_rate;
-        }
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
-        let loader = Loader::start(dataset.clone(), config.train.batch, config.seed, state.place, threads)?;
-        let path = run.metrics();
-        let log =
-            MetricsLog::open(&path, state.step).map_err(|cause| TrainError::Metrics { path: path.clone(), cause })?;
-        let last = MetricsLog::read(&path).ok().and_then(|lines| lines.last().copied()).unwrap_or_default();
-        emit(Event::Started {
-            step: state.step,
-            last: options.steps,
-            folder: options.folder.clone(),
-            device: compute.name.clone(),
-        });
-        emit(Event::Rates(state.rates()));
-        emit(Event::Note(format!("learning from {}", dataset.summary())));
-        dataset.notes().iter().for_each(|note| emit(Event::Note(note.clone())));
-        let speed = Speed::default();
-        let (problems, warned) = (0, None);
-        let followed = false;
-        Ok(Self {
-            options,
-            compute,
-            emit,
-            run,
-            dataset,
-            loader,
-            log,
-            networks,
-            state,
-            last,
-            problems,
-            speed,
-            warned,
-            followed,
-        })
-    }
-
-    /// Tells of what the run survives; what is said again at every step, such as of a full disk, is told once.
-    fn warn(&mut self, warning: String) {
-        if self.warned.as_ref() != Some(&warning) {
-            (self.emit)(Event::Warning(warning.clone()));
-            self.warned = Some(warning);
-        }
-    }
-
-    /// Trains to the end; whatever ends it, the last good step is saved first.
-    fn work(mut self, inbox: &Receiver<Command>) -> Result<Ending, TrainError> {
-        let outcome = guarded(|| self.steps(inbox));
-        match (outcome, guarded(|| self.save())) {
-            (Ok(ending), Ok(())) => Ok(ending),
-            (Ok(_), Err(error)) => Err(error),
-            (Err(error), Ok(())) => {
-                let step = self.state.step;
-                Ok(Ending::Failed(format!("{error} (the run is saved as it was after step {step})")))
-            }
-            (Err(error), Err(unsaved)) => Ok(Ending::Failed(format!("{error}; and it could not be saved: {unsaved}"))),
-        }
-    }
-
-    fn steps(&mut self, inbox: &Receiver<Command>) -> Result<Ending, TrainError> {
-        let mut waiting = self.options.paused;
-        self.preview(false)?;
-        if waiting {
-            (self.emit)(Event::Paused);
-        }
-        loop {
-            let mut single = false;
-            while let Some(command) = if waiting && !single { inbox.recv().ok() } else { inbox.try_recv().ok() } {
-                match command {
-                    Command::Stop => return Ok(Ending::Stopped),
-                    Command::Pause if !waiting => {
-                        waiting = true;
-                        (self.emit)(Event::Paused);
-                    }
-                    Command::Resume if waiting => {
-                        waiting = false;
-                        self.speed = Speed::default();
-                        (self.emit)(Event::Resumed);
-                    }
-                    Command::Step if waiting => single = true,
-                    Command::Save => self.save_on_the_way(),
-                    Command::Follow(follow) => {
-                        self.followed = follow;
-                        self.publish();
-                    }
-                    Command::Rates(rates) => {
-                        self.state.generator_rate = rates.generator;
-                        self.state.discriminator_rate = rates.discriminator;
-                    }
-                    Command::Pause | Command::Resume | Command::Step => {}
-                }
-            }
-            if waiting && !single {
-                // The channel closed: whoever could say "go on" is gone.
-                return Ok(Ending::Stopped);
-            }
-            if self.options.steps.is_some_and(|last| self.state.step >= last) {
-                return Ok(Ending::Finished);
-            }
-            self.step()?;
-            if single {
-                self.preview(true)?;
-            }
-        }
-    }
-
-    fn step(&mut self) -> Result<(), TrainError> {
-        let began = Instant::now();
-        let train = &self.options.config.train;
-        let model = &self.options.config.model;
-        let step = self.state.step + 1;
-        let batch = self.loader.next_batch()?;
-        let shape = [batch.count, model.channels, model.size, model.size];
-        let real = Tensor::from_data(TensorData::new(batch.pixels, shape), &self.compute.device);
-        let rates = self.state.rates();
-        // The networks of the last good step, in case this one fails half-way. Tensors are shared, not copied.
-        let before = self.networks.clone();
-        let (seed, networks) = (self.options.config.seed, &mut self.networks);
-        let read = guarded(|| {
-            let read = networks.step(real, step, seed, train, rates).read();
-            let read = read.map_err(|cause| TrainError::Device { step, cause })?;
-            let finite = read.iter().flatten().all(|value| value.is_finite());
-            if finite { Ok(read) } else { Err(TrainError::Diverged { step }) }
-        })
-        .inspect_err(|_| self.networks = before)?;
-        self.state.step = step;
-        self.state.images += batch.count as u64;
-        self.state.place = batch.next;
-        self.state.seconds += began.elapsed().as_secs_f64();
-        // What an alternating step did not measure is shown as it last was.
-        let [loss_d, loss_g, d_real, d_fake, norm_d, norm_g] = read;
-        self.last = Metrics {
-            step,
-            loss_d: loss_d.unwrap_or(self.last.loss_d),
-            loss_g: loss_g.unwrap_or(self.last.loss_g),
-            d_real: d_real.unwrap_or(self.last.d_real),
-            d_fake: d_fake.unwrap_or(self.last.d_fake),
-            norm_d: norm_d.unwrap_or(self.last.norm_d),
-            norm_g: norm_g.unwrap_or(self.last.norm_g),
-            seconds: self.state.seconds,
-        };
-        if let Err(cause) = self.log.write(&self.last) {
-            self.warn(format!("{} lacks steps: {cause}", self.run.metrics().display()));
-        }
-        self.speed.step(batch.count);
-        self.report();
-        if step.is_multiple_of(self.options.preview_every.max(1)) {
-            self.preview(false)?;
-        }
-        if step.is_multiple_of(self.options.save_every.max(1)) {
-            self.save_on_the_way();
-        }
-        Ok(())
-    }
-
-    fn report(&mut self) {
-        let rate = self.speed.images_per_second();
-        let left = self.options.steps.map(|last| last.saturating_sub(self.state.step));
-        let batch = self.options.config.train.batch as f64;
-        let images = self.state.images;
-        (self.emit)(Event::Stepped(Progress {
-            metrics: self.last,
-            images,
-            epoch: self.dataset.len().map(|pictures| images as f64 / pictures as f64),
-            images_per_second: rate,
-            seconds_left: left.filter(|_| rate > 0.0).map(|left| left as f64 * batch / rate),
-        }));
-        let problems = self.loader.problems();
-        if problems.len() as u64 > self.problems {
-            let new = problems[self.problems as usize..].to_vec();
-            self.problems = problems.len() as u64;
-            (self.emit)(Event::Problems { new, total: self.problems });
-        }
-    }
-
-    /// Draws the fixed z's; `extra` ones, shown for a single step, are not kept.
-    fn preview(&mut self, extra: bool) -> Result<(), TrainError> {
-        let step = self.state.step;
-        let seed = self.options.config.seed;
-        let model = &self.options.config.model;
-        let z = latent::samples(model, seed, 0..self.options.preview_count as u64);
-        let pictures = latent::pictures(&self.networks.generator, &z, &self.compute.device)
-            .map_err(|error| TrainError::Device { step, cause: error.to_string() })?;
-        let kept = !extra && in_filmstrip(step, self.options.preview_every.max(1));
-        if kept {
-            let written = image::grid(&pictures, PREVIEW_COLUMNS, 2).write_png(&self.run.sample(step));
-            if let Err(error) = written {
-                self.warn(format!("a preview is not kept: {error}"));
-            }
-        }
-        (self.emit)(Event::Previewed(Preview { step, pictures, kept }));
-        self.publish();
-        Ok(())
-    }
-
-    /// Hands the generator to whoever explores it while it learns.
-    fn publish(&mut self) {
-        if self.followed {
-            let generator = self.networks.generator.clone();
-            let model = Model { generator, discriminator: None, provenance: self.provenance() };
-            match model.to_file() {
-                Ok(file) => (self.emit)(Event::Generator(Arc::new(file))),
-                Err(error) => self.warn(format!("the explorer cannot follow: {error}")),
-            }
-        }
-    }
-
-    fn provenance(&self) -> Provenance {
-        Provenance {
-            data: self.options.config.data.clone(),
-            steps: self.state.step,
-            images: self.state.images,
-            seed: self.options.config.seed,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            origin: None,
-        }
-    }
-
-    /// Saves; where that fails, the run goes on and can be saved later.
-    fn save_on_the_way(&mut self) {
-        if let Err(error) = self.save() {
-            self.warn(format!("step {} is not saved: {error}", self.state.step));
-        }
-    }
-
-    fn save(&mut self) -> Result<(), TrainError> {
-        let checkpoint = Checkpoint { networks: self.networks.clone(), state: self.state.clone() };
-        let folder = checkpoint.write(&self.run.checkpoints(), self.provenance())?;
-        if let Err(cause) = checkpoint::tidy(&self.run.checkpoints(), self.options.keep_last, self.options.keep_every) {
-            let place = self.run.checkpoints();
-            self.warn(format!("old checkpoints in {} stay: {cause}", place.display()));
-        }
-        (self.emit)(Event::Saved { step: self.state.step, folder });
-        Ok(())
-    }
-}
-
-/// Whether a preview belongs to the strip: about twenty in each doubling of the steps.
-fn in_filmstrip(step: u64, every: u64) -> bool {
-    let octave = (step / (every * 20)).checked_ilog2().map_or(0, |doublings| doublings + 1);
-    step.is_multiple_of(every << octave)
-}
-
-/// Pictures a second over the last seconds.
-#[derive(Default)]
-struct Speed {
-    steps: std::collections::VecDeque<(Instant, usize)>,
-}
-
-impl Speed {
-    fn step(&mut self, pictures: usize) {
-        let now = Instant::now();
-        self.steps.push_back((now, pictures));
-        while self.steps.len() > 2 && now.duration_since(self.steps[0].0) > SPEED_WINDOW {
-            self.steps.pop_front();
-        }
-    }
-
-    fn images_per_second(&self) -> f64 {
-        let (Some(first), Some(last)) = (self.steps.front(), self.steps.back()) else { return 0.0 };
-        let seconds = last.0.duration_since(first.0).as_secs_f64();
-        let pictures: usize = self.steps.iter().skip(1).map(|(_, pictures)| pictures).sum();
-        if seconds > 0.0 { pictures as f64 / seconds } else { 0.0 }
-    }
 }
 
 #[cfg(test)]
@@ -520,14 +188,5 @@ mod tests {
         let broken: Result<(), _> = guarded(|| panic!("the device is {}", "lost"));
         assert_eq!(broken.unwrap_err().to_string(), "training broke: the device is lost");
         assert_eq!(guarded(|| Ok(3)).unwrap(), 3);
-    }
-
-    #[test]
-    fn the_filmstrip_thins_as_a_run_grows() {
-        let kept = |range: std::ops::Range<u64>| range.filter(|&step| in_filmstrip(step, 25)).count();
-        assert_eq!(kept(0..500), 20);
-        assert_eq!(kept(500..1000), 10);
-        assert!(kept(0..1_000_000) < 200);
-        assert!(in_filmstrip(0, 25), "the strip starts with noise");
     }
 }

@@ -22,6 +22,7 @@ fn array(path: &Path) -> Vec<f32> {
 }
 
 fn write(path: &Path, shape: &[u64], values: &[f32]) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     use npyz::WriterBuilder;
     let mut bytes = Vec::new();
     let mut writer = npyz::WriteOptions::new().default_dtype().shape(shape).writer(&mut bytes).begin_nd().unwrap();
@@ -87,7 +88,7 @@ fn a_folder_of_the_authors_arrays_opens_with_kernels_turned_and_statistics_measu
     ];
     for (network, shapes) in shapes {
         for (i, shape) in shapes.iter().enumerate() {
-            let path = folder.path().join(format!("9_{network}_params.jl_{:02}.npy", i + 1));
+            let path = folder.path().join("models/uniform").join(format!("9_{network}_params.jl_{:02}.npy", i + 1));
             write(&path, shape, &values(shape.iter().product::<u64>() as usize));
         }
     }

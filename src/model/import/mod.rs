@@ -191,6 +191,12 @@ pub(super) fn read(path: &Path) -> Result<Foreign, ImportError> {
     assemble(path, &stores, generator, discriminator, remarks)
 }
 
+/// Whether a folder holds the arrays of a network: a single array is pictures, a network has one for each parameter.
+pub(super) fn is_folder_of_arrays(path: &Path) -> bool {
+    const ARRAYS: usize = 5;
+    numpy::find(path, ARRAYS).is_some()
+}
+
 /// Puts the networks' tensors under the program's own names.
 fn assemble(
     path: &Path,
@@ -204,7 +210,9 @@ fn assemble(
     config.check().map_err(|cause| ImportError::Config { path: path.to_owned(), cause })?;
     let normed = generator.chain.links.iter().filter_map(|link| link.norm.as_ref());
     let measured = normed.clone().next().is_some() && normed.clone().any(|norm| norm.mean.is_none());
-    let name = path.to_string_lossy().to_ascii_lowercase();
+    // The authors' folders are called by what the networks are: `.._100z_gaussian_..`.
+    let folder = if path.is_dir() { numpy::find(path, 1) } else { None };
+    let name = folder.as_deref().unwrap_or(path).to_string_lossy().to_ascii_lowercase();
     if measured {
         config.sampling = Statistics::Batch;
         remarks.push(format!(
@@ -383,7 +391,7 @@ fn inventory(shapes: &BTreeMap<String, Vec<usize>>) -> String {
     if shapes.is_empty() {
         return "no tensors".to_owned();
     }
-    let mut names: Vec<_> = shapes.iter().collect();
+    let mut names: Vec<_> = shapes.iter().filter(|(_, shape)| !shape.is_empty()).collect();
     names.sort_by(|(a, _), (b, _)| natord::compare(a, b));
     let mut told: Vec<String> = names.iter().take(SHOWN).map(|(name, shape)| format!("{name} {shape:?}")).collect();
     if names.len() > SHOWN {

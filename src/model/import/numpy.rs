@@ -3,12 +3,31 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::ImportError;
 use super::store::Store;
 
-/// A folder's arrays under the names that other files have: `200_gen_params.0.weight`, then its batch norm's.
+/// Entries of a folder that are looked at for arrays, and how deep.
+const LOOKED_AT: usize = 10_000;
+const DEPTH: usize = 4;
+
+/// The folder in `path`, or `path` itself, that holds a network's arrays: the first with so many of them.
+pub(super) fn find(path: &Path, at_least: usize) -> Option<PathBuf> {
+    let entries = walkdir::WalkDir::new(path).max_depth(DEPTH).sort_by_file_name().into_iter().flatten();
+    let mut counts: HashMap<PathBuf, usize> = HashMap::new();
+    for entry in entries.take(LOOKED_AT).filter(|entry| entry.path().extension().is_some_and(|end| end == "npy")) {
+        let folder = entry.path().parent()?.to_owned();
+        let count = counts.entry(folder.clone()).or_default();
+        *count += 1;
+        if *count == at_least {
+            return Some(folder);
+        }
+    }
+    None
+}
+
+/// A folder's arrays, or those of a folder in it, under the names that other files have: `200_gen_params.0.weight`, then its batch norm's.
 ///
 /// The authors' order is that of the layers, each a weight and then, where there is batch norm, its gain and shift.
 ///
@@ -16,16 +35,14 @@ use super::store::Store;
 /// [`ImportError`] naming the folder.
 pub(super) fn folder(path: &Path) -> Result<Store, ImportError> {
     let io = |cause| ImportError::Io { path: path.to_owned(), cause };
-    let mut files: Vec<_> = std::fs::read_dir(path)
+    let Some(path) = find(path, 1) else { return Err(ImportError::NoArrays { path: path.to_owned() }) };
+    let mut files: Vec<_> = std::fs::read_dir(&path)
         .map_err(io)?
         .flatten()
         .map(|entry| entry.path())
         .filter(|file| file.extension().is_some_and(|end| end == "npy"))
         .collect();
     files.sort_by(|a, b| natord::compare(&a.to_string_lossy(), &b.to_string_lossy()));
-    if files.is_empty() {
-        return Err(ImportError::NoArrays { path: path.to_owned() });
-    }
     let mut named = HashMap::new();
     let (mut network, mut layer, mut vectors) = (String::new(), 0, 0);
     for file in files {
@@ -36,7 +53,7 @@ pub(super) fn folder(path: &Path) -> Result<Store, ImportError> {
             (network, layer, vectors) = (of, 0, 0);
         }
         let shape = shape(&file).map_err(|cause| ImportError::Array {
-            path: path.to_owned(),
+            path: path.clone(),
             name: stem.clone(),
             cause: cause.to_string(),
         })?;
