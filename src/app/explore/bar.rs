@@ -1,6 +1,6 @@
 //! The explorer's toolbar and its keys.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use egui::containers::menu::{MenuButton, MenuConfig};
 use egui::{Key, Modifiers, PopupCloseBehavior, Ui};
@@ -121,8 +121,8 @@ impl Explorer {
             None => format!("of {}, after {} training steps", provenance.data, provenance.steps),
         };
         let file = self.explored.as_deref().map(file_of).unwrap_or_default();
-        if let Some(name) = file.file_name().filter(|_| !file.starts_with("bundled:")) {
-            ui.label(name.to_string_lossy()).on_hover_text(file.display().to_string());
+        if let Some(name) = short(&file) {
+            ui.label(name).on_hover_text(file.display().to_string());
         }
         ui.weak(format!("{0}x{0} pictures {story}; {1} statistics", config.size, config.sampling));
         let flipped = provenance.origin.as_ref().is_some_and(|origin| origin.flipped);
@@ -188,6 +188,13 @@ impl Explorer {
             self.open(self.siblings[at].1.clone());
         }
     }
+}
+
+/// What a model's file or folder is called: a checkpoint after its run. The bundled ones have buttons that say it.
+fn short(file: &Path) -> Option<String> {
+    let in_run = file.parent().filter(|folder| folder.ends_with("checkpoints")).and_then(Path::parent);
+    let named = in_run.unwrap_or(file).file_name()?.to_string_lossy();
+    (!named.starts_with("bundled:")).then(|| named.into_owned())
 }
 
 fn read_as(ui: &mut Ui, reading: &mut Reading) {
