@@ -109,18 +109,16 @@ mod tests {
         let config = ModelConfig::preset(Preset::Pytorch);
         let good = Layout::of(&config);
         good.check(&config).unwrap();
-        let spoilt: [(&str, fn(&mut Layout)); 5] = [
-            ("layers", |layout| drop(layout.generator.remove(1))),
-            ("feature maps", |layout| layout.generator[1].maps = 1 << 40),
-            ("3x3", |layout| layout.discriminator[1].kernel = 3),
-            ("units", |layout| layout.discriminator[1].norm = Per::Unit),
-            ("last layer", |layout| layout.discriminator[4].maps = 10),
-        ];
-        for (word, spoil) in spoilt {
+        let refused = |word: &str, spoil: &dyn Fn(&mut Layout)| {
             let mut layout = good.clone();
             spoil(&mut layout);
             let error = layout.check(&config).unwrap_err().to_string();
             assert!(error.contains(word), "{word}: {error}");
-        }
+        };
+        refused("layers", &|layout| layout.generator.truncate(4));
+        refused("feature maps", &|layout| layout.generator[1].maps = 1 << 40);
+        refused("3x3", &|layout| layout.discriminator[1].kernel = 3);
+        refused("units", &|layout| layout.discriminator[1].norm = Per::Unit);
+        refused("last layer", &|layout| layout.discriminator[4].maps = 10);
     }
 }

@@ -314,12 +314,9 @@ fn take(store: &Store, from: &Path, link: &Link, name: &str, file: &mut TensorFi
 /// Turns the strided convolutions' kernels by half a turn, both ways alike.
 pub(super) fn flip(file: &mut TensorFile) {
     for (name, (shape, values)) in &mut file.tensors {
-        if name.contains(".up") || name.contains(".down") {
-            if let &[.., height, width] = shape.as_slice()
-                && shape.len() == 4
-            {
-                values.chunks_exact_mut(height * width).for_each(<[f32]>::reverse);
-            }
+        let strided = name.contains(".up") || name.contains(".down");
+        if let (true, &[_, _, height, width]) = (strided, shape.as_slice()) {
+            values.chunks_exact_mut(height * width).for_each(<[f32]>::reverse);
         }
     }
 }

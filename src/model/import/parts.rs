@@ -38,6 +38,9 @@ enum Part {
     Variance,
 }
 
+/// A tensor of a module: which part of it, its name and its shape.
+type Member<'a> = (Part, &'a str, &'a [usize]);
+
 /// A convolution of weight `[a, b, kernel, kernel]`, or a fully connected layer `[a, b]`.
 #[derive(Debug, Clone)]
 pub(super) struct Dense {
@@ -78,7 +81,7 @@ impl Parts {
         {
             return Err(format!("{name} is a weight under spectral or weight normalisation, which is not read"));
         }
-        let mut modules: BTreeMap<String, Vec<(Part, &str, &[usize])>> = BTreeMap::new();
+        let mut modules: BTreeMap<String, Vec<Member<'_>>> = BTreeMap::new();
         for &(name, shape) in tensors {
             let (module, part) = split(name, shape)
                 .ok_or_else(|| format!("{name} {shape:?} is no weight, bias or batch norm of a DCGAN by its name"))?;
@@ -93,7 +96,7 @@ impl Parts {
         Ok(parts)
     }
 
-    fn add(&mut self, module: &str, members: &[(Part, &str, &[usize])]) -> Result<(), String> {
+    fn add(&mut self, module: &str, members: &[Member<'_>]) -> Result<(), String> {
         let of = |part| members.iter().find(|(found, ..)| *found == part);
         let named = |part| of(part).map(|(_, name, _)| (*name).to_owned());
         if let Some((_, weight, shape)) = of(Part::Weight).filter(|(_, _, shape)| shape.len() > 1) {
