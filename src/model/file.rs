@@ -155,6 +155,11 @@ impl Model {
             import::flip(&mut file);
             provenance.origin.get_or_insert_default().flipped = flipped;
         }
+        if let Some(origin) = &mut provenance.origin {
+            let kernels = if flipped { "turned" } else { "as they are applied" };
+            origin.remarks.retain(|remark| !remark.starts_with("guessed"));
+            origin.remarks.push(format!("chosen: {prior} prior, {sampling} statistics, {output}, kernels {kernels}"));
+        }
         let config = ModelConfig { prior, sampling, output, ..self.config().clone() };
         let device = self.generator.learnt().next().expect("a generator has weights").value.device();
         let mut model = Self::build(config, provenance, &mut file, Path::new("the model"), &device)?;
