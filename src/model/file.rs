@@ -9,6 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use super::import::{self, Foreign, ImportError, MEASURED, Origin};
 use super::layer::{Initial, Layer, Parameters};
 use super::reading::{self, Reading};
+use super::tensors;
 use super::{ConfigError, Discriminator, Generator, ModelConfig, Parameter, TensorFile, TensorFileError};
 
 /// Why a model could not be opened.
@@ -106,10 +107,10 @@ impl Model {
             return bundled;
         }
         let file = model_file(path);
-        match TensorFile::read(&file) {
-            Ok(own) if own.note.is_some() => Self::from_file(own, &file, device),
-            _ => Self::import(&file, device),
+        if tensors::has_note(&file) {
+            return Self::from_file(TensorFile::read(&file)?, &file, device);
         }
+        Self::import(&file, device)
     }
 
     /// A model of another program.

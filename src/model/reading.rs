@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
-use super::{Output, Prior, Statistics};
+use super::{ModelConfig, Output, Prior, Provenance, Statistics};
 
 /// What parts a path from the choices.
 const MARK: char = '@';
@@ -75,6 +75,12 @@ pub fn file_of(name: &Path) -> PathBuf {
 }
 
 impl Reading {
+    /// How a model of this config and provenance is read.
+    pub fn of(config: &ModelConfig, provenance: &Provenance) -> Self {
+        let ModelConfig { prior, sampling, output, .. } = *config;
+        Self { flipped: provenance.origin.as_ref().is_some_and(|origin| origin.flipped), prior, sampling, output }
+    }
+
     /// The name of the model `name` read like this.
     pub fn name(&self, name: &Path) -> PathBuf {
         let Self { flipped, prior, sampling, output } = self;

@@ -1,17 +1,21 @@
 //! Named arrays of numbers in a safetensors file, with a note beside them.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::Write;
+use std::fs::File;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Tensor;
 use half::{bf16, f16};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorView};
 
 use crate::files;
 
 /// The key of the note among safetensors' free metadata.
 const NOTE: &str = "zscape";
+/// Bytes of the header's length, with which a file begins, and the longest header that the format allows.
+const START: u64 = 8;
+const HEADER: u64 = 100_000_000;
 
 /// Why a file of tensors could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +54,51 @@ pub enum TensorFileError {
     },
 }
 
+/// The header of a safetensors file and where its values begin; none where the file does not begin as one. Nothing else is
+/// read, however large the file is.
+///
+/// # Errors
+/// [`TensorFileError`] naming the file.
+pub(super) fn header(path: &Path) -> Result<Option<(Metadata, u64)>, TensorFileError> {
+    let io = |cause| TensorFileError::Io { path: path.to_owned(), cause };
+    let damaged = |cause: String| TensorFileError::Damaged { path: path.to_owned(), cause };
+    let mut file = File::open(path).map_err(io)?;
+    let whole = file.metadata().map_err(io)?.len();
+    let mut start = Vec::new();
+    (&mut file).take(START + 1).read_to_end(&mut start).map_err(io)?;
+    let Some((length, b"{")) = start.split_first_chunk::<8>() else { return Ok(None) };
+    let length = u64::from_le_bytes(*length);
+    if length > HEADER.min(whole - START) {
+        return Err(damaged(format!("its header claims {length} bytes")));
+    }
+    let mut text = start.split_off(START as usize);
+    (&mut file).take(length - 1).read_to_end(&mut text).map_err(io)?;
+    let header: Metadata = serde_json::from_slice(&text).map_err(|cause| damaged(cause.to_string()))?;
+    let begin = START + length;
+    let end = header.tensors().values().map(|info| info.data_offsets.1 as u64).max().unwrap_or(0);
+    if begin.saturating_add(end) > whole {
+        return Err(damaged(format!("it has {whole} bytes, and its header speaks of {end} after {begin}")));
+    }
+    Ok(Some((header, begin)))
+}
+
+/// Whether a file is one that the program wrote itself, by its header.
+pub(super) fn has_note(path: &Path) -> bool {
+    let noted = |header: &Metadata| header.metadata().as_ref().is_some_and(|text| text.contains_key(NOTE));
+    matches!(header(path), Ok(Some((header, _))) if noted(&header))
+}
+
+/// Values of little-endian bytes; none if they are not floating-point numbers.
+pub(super) fn floats(bytes: &[u8], kind: Dtype) -> Option<Vec<f32>> {
+    Some(match kind {
+        Dtype::F64 => bytes.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b) as f32).collect(),
+        Dtype::F32 => bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
+        Dtype::F16 => bytes.as_chunks().0.iter().map(|b| f16::from_le_bytes(*b).to_f32()).collect(),
+        Dtype::BF16 => bytes.as_chunks().0.iter().map(|b| bf16::from_le_bytes(*b).to_f32()).collect(),
+        _ => return None,
+    })
+}
+
 /// A safetensors file in memory: named `f32` arrays and a note.
 #[derive(Debug, Default, Clone)]
 pub struct TensorFile {
@@ -79,13 +128,10 @@ impl TensorFile {
         let parsed = SafeTensors::deserialize(bytes).map_err(|e| damaged(e.to_string()))?;
         let mut tensors = BTreeMap::new();
         for (name, view) in parsed.tensors() {
-            let data = view.data();
-            let values: Vec<f32> = match view.dtype() {
-                Dtype::F32 => data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
-                Dtype::F16 => data.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
-                Dtype::BF16 => data.chunks_exact(2).map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
-                other => return Err(damaged(format!("tensor {name} is {other:?}; f32, f16 and bf16 are known"))),
-            };
+            // The program itself writes no doubles.
+            let ours = (view.dtype() != Dtype::F64).then(|| floats(view.data(), view.dtype())).flatten();
+            let values = ours
+                .ok_or_else(|| damaged(format!("tensor {name} is {:?}; f32, f16 and bf16 are known", view.dtype())))?;
             tensors.insert(name, (view.shape().to_vec(), values));
         }
         let note = header.metadata().as_ref().and_then(|text| text.get(NOTE).cloned());

@@ -198,16 +198,33 @@ fn a_dropped_model_is_explored_and_read_otherwise_in_the_window() {
     until(&mut harness, "training", |h| h.query_by_label("Base filters").is_some());
 }
 
+/// A safetensors file of another program, and what it is called.
+const FOREIGN: &str = "foreign.safetensors";
+
+fn foreign() -> Vec<u8> {
+    let mut tensors = Model::open(&file("netG.pth"), &Device::flex()).unwrap().to_file().unwrap();
+    tensors.note = None;
+    tensors.to_bytes(false)
+}
+
+#[test]
+fn safetensors_of_another_program_draw_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(FOREIGN);
+    std::fs::write(&path, foreign()).unwrap();
+    assert_close(&drawn(text(&path), &file("z.npy")), &array(&file("pictures.npy")));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
     #[test]
     fn damaged_files_are_errors_and_never_panics(
-        name in prop::sample::select(vec!["netG.pth", "legacy.pt", "nested.tar", "whole.ckpt", "odd.pth"]),
+        name in prop::sample::select(vec!["netG.pth", "legacy.pt", "nested.tar", "whole.ckpt", "odd.pth", FOREIGN]),
         cut in 0.0f64..1.0,
         changed in prop::collection::vec((0.0f64..1.0, any::<u8>()), 0..4),
     ) {
         let folder = tempfile::tempdir().unwrap();
-        let mut bytes = std::fs::read(file(name)).unwrap();
+        let mut bytes = if name == FOREIGN { foreign() } else { std::fs::read(file(name)).unwrap() };
         for (place, byte) in &changed {
             let place = (place * bytes.len() as f64) as usize;
             bytes[place] = *byte;

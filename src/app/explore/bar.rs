@@ -125,8 +125,7 @@ impl Explorer {
             ui.label(name).on_hover_text(file.display().to_string());
         }
         ui.weak(format!("{0}x{0} pictures {story}; {1} statistics", config.size, config.sampling));
-        let flipped = provenance.origin.as_ref().is_some_and(|origin| origin.flipped);
-        let before = Reading { flipped, prior: config.prior, sampling: config.sampling, output: config.output };
+        let before = Reading::of(config, provenance);
         let mut reading = before;
         let stays = MenuConfig::new().close_behavior(PopupCloseBehavior::CloseOnClickOutside);
         let (button, _) = MenuButton::new("Read as...").config(stays).ui(ui, |ui| {

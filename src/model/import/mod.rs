@@ -14,7 +14,7 @@ use self::store::Store;
 use super::config::ConfigError;
 use super::generator::FIRST;
 use super::layout::{Layout, Per};
-use super::{ModelConfig, Output, Preset, Prior, Statistics, TensorFile};
+use super::{ModelConfig, Output, Preset, Prior, Statistics, TensorFile, TensorFileError};
 
 /// Tensors that are no part of a network: optimisers' states, counters.
 const BESIDES: [&str; 5] = ["optim", "exp_avg", "momentum_buffer", "num_batches_tracked", "loss"];
@@ -42,6 +42,9 @@ pub enum ImportError {
         /// What it said.
         cause: std::io::Error,
     },
+    /// A safetensors file is at fault.
+    #[error(transparent)]
+    Tensors(#[from] TensorFileError),
     /// No format that is known.
     #[error(
         "{path} is no model file that zscape knows: it opens its own files, PyTorch's (.pth, .pt, .tar, .ckpt), safetensors, and folders of .npy arrays"

@@ -2,18 +2,16 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use half::{bf16, f16};
 use pytorch_reader::{DType, PickleValue, PytorchReader};
 use safetensors::Dtype;
-use safetensors::tensor::{Metadata, TensorInfo};
+use safetensors::tensor::TensorInfo;
 
 use super::ImportError;
+use crate::model::tensors;
 
-/// The longest header that safetensors allows, in bytes.
-const HEADER: u64 = 100_000_000;
 /// What a pickle may name besides what it needs for tensors: values that training scripts keep beside their weights. Nothing
 /// is ever called; a file that names anything else is not one that a training script wrote.
 const KNOWN: [&str; 7] = ["torch.", "numpy.", "collections.", "argparse.Namespace", "pathlib.", "datetime.", "int"];
@@ -38,16 +36,17 @@ impl Store {
         if path.is_dir() {
             return super::numpy::folder(path);
         }
-        let mut file = File::open(path).map_err(|cause| ImportError::Io { path: path.to_owned(), cause })?;
+        let io = |cause| ImportError::Io { path: path.to_owned(), cause };
+        if let Some((header, begin)) = tensors::header(path)? {
+            let infos = header.tensors().into_iter().map(|(name, info)| (name, info.clone())).collect();
+            return Ok(Self::Safetensors(File::open(path).map_err(io)?, infos, begin));
+        }
         let mut start = Vec::new();
-        (&mut file)
-            .take(9)
-            .read_to_end(&mut start)
-            .map_err(|cause| ImportError::Io { path: path.to_owned(), cause })?;
-        if start.starts_with(b"\x93NUMPY") {
+        File::open(path).and_then(|file| file.take(6).read_to_end(&mut start)).map_err(io)?;
+        if start == b"\x93NUMPY" {
             return super::numpy::folder(path.parent().unwrap_or(Path::new(".")));
         }
-        if start.get(8) == Some(&b'{') { safetensors(file, path) } else { pytorch(path) }
+        pytorch(path)
     }
 
     /// The arrays' names and shapes.
@@ -77,19 +76,19 @@ impl Store {
                 file.seek(SeekFrom::Start(start + from as u64))
                     .and_then(|_| file.read_exact(&mut bytes))
                     .map_err(|cause| fail(cause.to_string()))?;
-                let kind = match info.dtype {
-                    Dtype::F32 => DType::F32,
-                    Dtype::F64 => DType::F64,
-                    Dtype::F16 => DType::F16,
-                    Dtype::BF16 => DType::BF16,
-                    other => return Err(fail(format!("its values are {other:?}, no floating-point numbers"))),
-                };
-                little(&bytes, kind)
+                tensors::floats(&bytes, info.dtype)
             }
             Self::Pytorch(tensors) => {
                 let tensor = tensors.get(name).ok_or_else(missing)?;
                 let bytes = tensor.read().map_err(|cause| fail(cause.to_string()))?;
-                little(&bytes, tensor.dtype())
+                let kind = match tensor.dtype() {
+                    DType::F64 => Some(Dtype::F64),
+                    DType::F32 => Some(Dtype::F32),
+                    DType::F16 => Some(Dtype::F16),
+                    DType::BF16 => Some(Dtype::BF16),
+                    _ => None,
+                };
+                kind.and_then(|kind| tensors::floats(&bytes, kind))
             }
             Self::Numpy(files) => {
                 let file = files.get(name).ok_or_else(missing)?;
@@ -113,41 +112,6 @@ impl Store {
             Self::Numpy(_) => "a folder of NumPy arrays",
         }
     }
-}
-
-/// Values of little-endian bytes; none if they are not floating-point numbers.
-fn little(bytes: &[u8], kind: DType) -> Option<Vec<f32>> {
-    Some(match kind {
-        DType::F32 => bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
-        DType::F64 => bytes.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b) as f32).collect(),
-        DType::F16 => bytes.as_chunks().0.iter().map(|b| f16::from_le_bytes(*b).to_f32()).collect(),
-        DType::BF16 => bytes.as_chunks().0.iter().map(|b| bf16::from_le_bytes(*b).to_f32()).collect(),
-        _ => return None,
-    })
-}
-
-fn safetensors(mut file: File, path: &Path) -> Result<Store, ImportError> {
-    let damaged = |cause: String| ImportError::Damaged { path: path.to_owned(), format: "safetensors", cause };
-    let io = |cause: io::Error| ImportError::Io { path: path.to_owned(), cause };
-    let whole = file.metadata().map_err(io)?.len();
-    file.rewind().map_err(io)?;
-    let mut reader = BufReader::new(&file);
-    let mut length = [0; 8];
-    reader.read_exact(&mut length).map_err(io)?;
-    let length = u64::from_le_bytes(length);
-    if length > HEADER.min(whole.saturating_sub(8)) {
-        return Err(damaged(format!("its header claims {length} bytes")));
-    }
-    let mut header = vec![0; length as usize];
-    reader.read_exact(&mut header).map_err(io)?;
-    let header: Metadata = serde_json::from_slice(&header).map_err(|cause| damaged(cause.to_string()))?;
-    let infos: HashMap<_, _> = header.tensors().into_iter().map(|(name, info)| (name, info.clone())).collect();
-    let start = 8 + length;
-    let end = infos.values().map(|info| info.data_offsets.1 as u64).max().unwrap_or(0);
-    if start.saturating_add(end) > whole {
-        return Err(damaged(format!("it has {whole} bytes, and its header speaks of {}", start + end)));
-    }
-    Ok(Store::Safetensors(file, infos, start))
 }
 
 fn pytorch(path: &Path) -> Result<Store, ImportError> {
