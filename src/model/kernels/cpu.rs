@@ -4,13 +4,19 @@ use burn::backend::flex::{FlexTensor, Layout};
 use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::{Bytes, DType, Shape as Dims};
 
-use super::convolution::{self, Shape};
-use super::packed::{Way, packed};
-use super::{AdamStep, Kernels, adam, gradient, rectify};
+use super::convolution::{self, Algorithm, Shape, Way};
+use super::packed::packed;
+use super::{AdamStep, Kernels, adam, rectify, tanh};
 
 /// `[batch, maps, height, width]` as `[batch, height, width, maps]`, contiguous; nothing is copied when it already lies so.
 fn channels_last(x: FlexTensor) -> FlexTensor {
     x.permute(&[0, 2, 3, 1]).to_contiguous()
+}
+
+/// The numbers of a contiguous tensor, to be changed; they are copied first if somebody else has them too.
+fn numbers_mut(x: &mut FlexTensor) -> &mut [f32] {
+    let (start, end) = x.layout().contiguous_offsets().expect("the tensor was made contiguous");
+    &mut x.storage_mut()[start..end]
 }
 
 /// Values `[batch, height, width, maps]` as a tensor `[batch, maps, height, width]`.
@@ -58,7 +64,13 @@ impl Kernels for Flex {
         let [maps, large_maps, kernel, _] = dims(&weights);
         let shape = Shape { batch, height, width, small: maps, large: large_maps, kernel };
         let mut out = vec![0.0; shape.weights_len()];
-        gradient::weight_gradient(shape, numbers(&channels_last(small)), numbers(&channels_last(large)), &mut out);
+        convolution::weight_gradient(
+            shape,
+            Algorithm::of(shape),
+            numbers(&channels_last(small)),
+            numbers(&channels_last(large)),
+            &mut out,
+        );
         flat(out, &[maps, large_maps, kernel, kernel])
     }
 
@@ -76,14 +88,14 @@ impl Kernels for Flex {
         scale: FlexTensor,
         slope: f64,
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
-        let [batch, maps, height, width] = dims(&x);
-        let (x, y, gradient) = (channels_last(x), channels_last(y), channels_last(gradient));
-        let (x, y, gradient) = (numbers(&x), numbers(&y), numbers(&gradient));
+        let [_, maps, _, _] = dims(&x);
+        let (x, y, mut gradient) = (channels_last(x), channels_last(y), channels_last(gradient));
         let scale = scale.to_contiguous();
         let (zero, slope) = (vec![0.0; maps], slope as f32);
-        let (plain, along) = rectify::sums(x, y, gradient, &zero, slope);
-        let back = rectify::back(x, y, gradient, slope, numbers(&scale), &zero, &zero);
-        (channels_first(back, [batch, height, width, maps]), flat(along, &[maps]), flat(plain, &[maps]))
+        let (plain, along) = rectify::sums(numbers(&x), numbers(&y), numbers(&gradient), &zero, slope);
+        let factors = [numbers(&scale), &zero, &zero];
+        rectify::back(numbers(&x), numbers(&y), numbers_mut(&mut gradient), slope, factors);
+        (gradient.permute(&[0, 3, 1, 2]), flat(along, &[maps]), flat(plain, &[maps]))
     }
 
     fn norm(
@@ -116,20 +128,30 @@ impl Kernels for Flex {
         slope: f64,
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
         let [batch, maps, height, width] = dims(&x);
-        let (x, y, gradient) = (channels_last(x), channels_last(y), channels_last(gradient));
-        let (x, y, gradient) = (numbers(&x), numbers(&y), numbers(&gradient));
+        let (x, y, mut gradient) = (channels_last(x), channels_last(y), channels_last(gradient));
         let (gain, mean, variance) = (gain.to_contiguous(), mean.to_contiguous(), variance.to_contiguous());
         let (gain, mean, slope) = (numbers(&gain), numbers(&mean), slope as f32);
-        let (plain, centred) = rectify::sums(x, y, gradient, mean, slope);
+        let (plain, centred) = rectify::sums(numbers(&x), numbers(&y), numbers(&gradient), mean, slope);
         let count = (batch * height * width) as f32;
         let inverse: Vec<f32> = numbers(&variance).iter().map(|v| 1.0 / (v + epsilon as f32).sqrt()).collect();
         // dx = gain * inverse * (g - mean(g) - normed * mean(g * normed)), written as g * by + x * along + plus.
         let by: Vec<f32> = gain.iter().zip(&inverse).map(|(gain, inverse)| gain * inverse).collect();
         let along: Vec<f32> = (0..maps).map(|i| -by[i] * inverse[i] * inverse[i] * centred[i] / count).collect();
         let plus: Vec<f32> = (0..maps).map(|i| -by[i] * plain[i] / count - along[i] * mean[i]).collect();
-        let back = rectify::back(x, y, gradient, slope, &by, &along, &plus);
+        rectify::back(numbers(&x), numbers(&y), numbers_mut(&mut gradient), slope, [&by, &along, &plus]);
         let gain_gradient = centred.iter().zip(&inverse).map(|(sum, inverse)| sum * inverse).collect();
-        (channels_first(back, [batch, height, width, maps]), flat(gain_gradient, &[maps]), flat(plain, &[maps]))
+        (gradient.permute(&[0, 3, 1, 2]), flat(gain_gradient, &[maps]), flat(plain, &[maps]))
+    }
+
+    fn tanh(x: FlexTensor) -> FlexTensor {
+        // Every value by itself: however they lie, they lie in the result.
+        if !x.is_contiguous() {
+            let dims = dims(&x);
+            let x = channels_last(x);
+            return channels_first(tanh::tanh(numbers(&x)), [dims[0], dims[2], dims[3], dims[1]]);
+        }
+        let dims = dims(&x);
+        flat(tanh::tanh(numbers(&x)), &dims)
     }
 
     fn adam(
@@ -139,10 +161,10 @@ impl Kernels for Flex {
         second: FlexTensor,
         step: AdamStep,
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
-        let all = [value, gradient, first, second].map(|x| x.to_contiguous());
-        let [value, gradient, first, second] = all.each_ref().map(numbers);
-        let (value, first, second) = adam::adam(value, gradient, first, second, step);
+        let [value, gradient, mut first, mut second] = [value, gradient, first, second].map(|x| x.to_contiguous());
+        let moments = [numbers_mut(&mut first), numbers_mut(&mut second)];
+        let value = adam::adam(numbers(&value), numbers(&gradient), moments, step);
         let length = [value.len()];
-        (flat(value, &length), flat(first, &length), flat(second, &length))
+        (flat(value, &length), first, second)
     }
 }

@@ -3,7 +3,7 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::convolution::{Grid, Shape};
+use super::shape::{Grid, Shape};
 
 /// Positions of the weight gradient whose gathered values stay in the first-level cache.
 const BLOCK: usize = 192;

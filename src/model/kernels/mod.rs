@@ -7,9 +7,15 @@ mod adam;
 mod autodiff;
 mod convolution;
 mod cpu;
+mod direct;
 mod gradient;
 mod packed;
+mod picture;
 mod rectify;
+mod shape;
+mod tanh;
+mod tile;
+mod winograd;
 
 use burn::backend::ops::{ConvOptions, ConvTransposeOptions};
 use burn::backend::tensor::FloatTensor;
@@ -150,6 +156,19 @@ pub trait Kernels: Backend {
         (back.x_grad, back.gamma_grad, back.beta_grad)
     }
 
+    /// The hyperbolic tangent of `[batch, maps, height, width]`.
+    #[fusion(default)]
+    fn tanh(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::float_tanh(x)
+    }
+
+    /// Gradient of `x` of [`Self::tanh`].
+    #[fusion(default)]
+    fn tanh_backward(y: FloatTensor<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self> {
+        let lost = Self::float_mul(Self::float_mul(y.clone(), y), gradient.clone());
+        Self::float_sub(gradient, lost)
+    }
+
     /// One update by Adam: the new value, mean and mean square.
     #[fusion(default)]
     fn adam(
@@ -207,6 +226,11 @@ pub fn norm(
     let (y, mean, variance) =
         <Dispatch as Kernels>::norm(x.into_dispatch(), gain.into_dispatch(), shift.into_dispatch(), epsilon, slope);
     (Tensor::from_dispatch(y), Tensor::from_dispatch(mean), Tensor::from_dispatch(variance))
+}
+
+/// The hyperbolic tangent, `[batch, maps, height, width]`.
+pub fn tanh(x: Tensor<4>) -> Tensor<4> {
+    Tensor::from_dispatch(<Dispatch as Kernels>::tanh(x.into_dispatch()))
 }
 
 /// One update of `value` by Adam, all of one length: the new value, mean and mean square.
@@ -282,6 +306,21 @@ mod tests {
         assert_near(ours.2, theirs.2);
         let (x, scale, shift) = (noise([3, 5, 7, 6], 1), noise([5], 2), noise([5], 3));
         assert_near(rectify(x.clone(), scale.clone(), shift.clone(), 0.2), burns(x, scale, shift));
+    }
+
+    #[test]
+    fn tanh_and_its_gradient_are_burns() {
+        let x = || noise([3, 5, 7, 6], 1).autodiff().require_grad();
+        let gradient = |f: fn(Tensor<4>) -> Tensor<4>| {
+            let x = x();
+            let y = f(x.clone()) * noise([3, 5, 7, 6], 4).autodiff();
+            x.grad(&y.sum().backward()).unwrap()
+        };
+        assert_near(tanh(x()).inner(), x().tanh().inner());
+        assert_near(gradient(tanh), gradient(Tensor::tanh));
+        // Channels last, as the layers leave it.
+        let turned = || noise([3, 7, 6, 5], 1).permute([0, 3, 1, 2]);
+        assert_near(tanh(turned()), turned().tanh());
     }
 
     #[test]

@@ -8,48 +8,41 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use burn::backend::flex::FlexTensor;
 use burn::tensor::Bytes;
 
-use super::convolution::{self, Part, Shape};
-
-/// Which of the two convolutions.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Way {
-    Down,
-    Up,
-}
+use super::convolution::{self, Algorithm, Packed, Shape, Way};
 
 struct Entry {
     /// While this lives, its place in memory is no other's and its values do not change: whoever would write to them finds
     /// that they are not his alone.
     weights: Weak<Bytes>,
     way: Way,
+    algorithm: Algorithm,
     dims: [usize; 3],
-    parts: Arc<Vec<Part>>,
+    packed: Arc<Packed>,
 }
 
 static KEPT: Mutex<Vec<Entry>> = Mutex::new(Vec::new());
 
-/// The weights `[small, large, kernel, kernel]`, contiguous, packed for `way`.
-pub fn packed(shape: Shape, way: Way, weights: &FlexTensor) -> Arc<Vec<Part>> {
+/// The weights `[small, large, kernel, kernel]`, contiguous, packed for `way` and the algorithm of the shape.
+pub fn packed(shape: Shape, way: Way, weights: &FlexTensor) -> Arc<Packed> {
     let values = weights.as_slice().expect("the weights are contiguous");
     let place = weights.data_arc();
+    let algorithm = Algorithm::of(shape);
     let dims = [shape.small, shape.large, shape.kernel];
     let is = |entry: &Entry| {
-        entry.way == way && entry.dims == dims && std::ptr::eq(entry.weights.as_ptr(), Arc::as_ptr(&place))
+        let kind = (entry.way, entry.algorithm, entry.dims);
+        kind == (way, algorithm, dims) && std::ptr::eq(entry.weights.as_ptr(), Arc::as_ptr(&place))
     };
     // A view that begins within its memory has values of its own, and is packed anew each time.
     let whole = place.len() == size_of_val(values);
     let lock = || KEPT.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(entry) = lock().iter().find(|entry| whole && is(entry)) {
-        return entry.parts.clone();
+        return entry.packed.clone();
     }
-    let parts = Arc::new(match way {
-        Way::Down => convolution::pack_down(shape, values),
-        Way::Up => convolution::pack_up(shape, values),
-    });
+    let packed = Arc::new(convolution::pack(shape, way, algorithm, values));
     let mut kept = lock();
     kept.retain(|entry| entry.weights.strong_count() > 0);
     if whole {
-        kept.push(Entry { weights: Arc::downgrade(&place), way, dims, parts: parts.clone() });
+        kept.push(Entry { weights: Arc::downgrade(&place), way, algorithm, dims, packed: packed.clone() });
     }
-    parts
+    packed
 }

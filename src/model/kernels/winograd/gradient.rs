@@ -1,0 +1,138 @@
+//! The gradient of the weights by Winograd's products: the transposed scheme, summed over all tiles before it is taken apart
+//! into taps.
+
+use std::ops::Range;
+
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+use super::super::shape::Shape;
+use super::super::tile::{Rows, outer};
+use super::gather::{Tiles, gather, gather_outputs};
+use super::scheme::Half;
+
+/// Tiles whose gathered values stay in the second-level cache.
+const TILES: usize = 48;
+/// Small maps one task takes, at most.
+const MAPS: usize = 128;
+/// Twelve and six, the rows of a tile, fit into ranges of so many maps.
+const STRIP: usize = 12;
+
+/// Gradient of the weights of both convolutions: sums over all positions of small times large.
+pub fn weight_gradient(shape: Shape, small: &[f32], large: &[f32], gradient: &mut [f32]) {
+    assert_eq!((large.len(), gradient.len(), small.len()), (shape.large_len(), shape.weights_len(), shape.small_len()));
+    let halves = [0, 1].map(|parity| Half::of_input(parity, shape.kernel, shape.padding()));
+    let pairs: Vec<_> = halves.iter().flat_map(|y| halves.iter().map(move |x| [y, x])).collect();
+    // Which maps go together changes no sum, so it may depend on the number of threads.
+    let ranges = shape.small.div_ceil(MAPS).max(rayon::current_num_threads().div_ceil(pairs.len()));
+    let maps = shape.small.div_ceil(ranges).next_multiple_of(STRIP);
+    let arch = Arch::new();
+    let firsts: Vec<usize> = (0..shape.small).step_by(maps).collect();
+    let tasks: Vec<_> = firsts.iter().flat_map(|&first| pairs.iter().map(move |&pair| (first, pair))).collect();
+    let sums: Vec<Sums> = tasks
+        .par_iter()
+        .map(|&(first, halves)| {
+            let maps = first..(first + maps).min(shape.small);
+            arch.dispatch(Task { shape, small, large, halves, maps })
+        })
+        .collect();
+    // Each map's taps lie together in the weights: written map by map, read product by product.
+    let taps = shape.taps();
+    gradient.par_chunks_mut(shape.large * taps).enumerate().for_each(|(to, row)| {
+        let mut planes = vec![0.0f32; taps * shape.large];
+        let sums = &sums[to / maps * pairs.len()..][..pairs.len()];
+        arch.dispatch(|| {
+            for (halves, sums) in pairs.iter().zip(sums) {
+                let factors = halves.map(Half::factors);
+                let points = factors[0].iter().flat_map(|a| factors[1].iter().map(move |b| (a, b)));
+                for (product, (a, b)) in points.enumerate() {
+                    for (y, a) in halves[0].taps.iter().zip(*a) {
+                        for (x, b) in halves[1].taps.iter().zip(*b).filter(|(_, b)| *a * **b != 0.0) {
+                            let plane = &mut planes[(y * shape.kernel + x) * shape.large..][..shape.large];
+                            sums.add_row(product, to % maps, a * b, plane);
+                        }
+                    }
+                }
+            }
+            for (tap, plane) in planes.chunks_exact(shape.large).enumerate() {
+                for (value, weights) in plane.iter().zip(row.chunks_exact_mut(taps)) {
+                    weights[tap] = *value;
+                }
+            }
+        });
+    });
+}
+
+/// Sums over tiles of small times large: `[products][small][large]`, both filled up.
+struct Sums {
+    values: Vec<f32>,
+    small: usize,
+    large: usize,
+}
+
+impl Sums {
+    /// Adds the sums of one small map with all large ones.
+    #[inline(always)]
+    fn add_row(&self, product: usize, small: usize, factor: f32, plane: &mut [f32]) {
+        let sums = &self.values[(product * self.small + small) * self.large..];
+        for (sum, value) in plane.iter_mut().zip(sums) {
+            *sum += factor * value;
+        }
+    }
+}
+
+/// All products of a pair of halves, for some of the small maps.
+struct Task<'a> {
+    shape: Shape,
+    small: &'a [f32],
+    large: &'a [f32],
+    halves: [&'a Half; 2],
+    maps: Range<usize>,
+}
+
+impl WithSimd for Task<'_> {
+    type Output = Sums;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> Sums {
+        if S::REGISTER_COUNT >= 32 { self.run::<S, 12, 2>(simd) } else { self.run::<S, 6, 2>(simd) }
+    }
+}
+
+impl Task<'_> {
+    #[inline(always)]
+    fn run<S: Simd, const R: usize, const V: usize>(self, simd: S) -> Sums {
+        let shape = self.shape;
+        let (small, large) = ((self.small, shape.over_small()), (self.large, shape.over_large()));
+        let tiles = Tiles::new(shape.over_small());
+        let points = self.halves.map(Half::points);
+        let products = points[0] * points[1];
+        let zeros = vec![0.0f32; shape.large.max(shape.small)];
+        // Rows of an odd number of cache lines, so that those of one map do not all meet in the same few sets.
+        let odd = |length: usize| length / 32 * 32 + 48;
+        let widths = [self.maps.len().next_multiple_of(R), shape.large.next_multiple_of(V * S::F32_LANES)];
+        let lengths = widths.map(|width| odd(products * width));
+        let to = widths.map(|width| (0..products).map(|product| product * width).collect::<Vec<_>>());
+        let (mut smalls, mut larges) = (vec![0.0f32; TILES * lengths[0]], vec![0.0f32; TILES * lengths[1]]);
+        let mut values = vec![0.0f32; products * widths[0] * widths[1]];
+        let total = shape.batch * tiles.of_picture();
+        for from in (0..total).step_by(TILES) {
+            let count = TILES.min(total - from);
+            let rows = smalls.chunks_exact_mut(lengths[0]).zip(larges.chunks_exact_mut(lengths[1]));
+            for (tile, (to_small, to_large)) in (from..from + count).zip(rows) {
+                let place = tiles.place(tile);
+                gather_outputs(simd, small, points, place, self.maps.clone(), &zeros, to_small, &to[0]);
+                gather(simd, large, self.halves, place, &zeros, to_large, &to[1]);
+            }
+            for (product, sums) in values.chunks_exact_mut(widths[0] * widths[1]).enumerate() {
+                let [left, right] = [0, 1].map(|side| {
+                    let values = if side == 0 { &smalls } else { &larges };
+                    let (length, from, width) = (lengths[side], to[side][product], widths[side]);
+                    Rows { values: &values[..count * length], length, from, width }
+                });
+                outer::<S, R, V>(simd, left, right, sums);
+            }
+        }
+        Sums { values, small: widths[0], large: widths[1] }
+    }
+}
