@@ -20,6 +20,8 @@ struct Up;
 struct Rectify;
 #[derive(Debug)]
 struct Norm;
+#[derive(Debug)]
+struct Tanh;
 
 impl<B: Backend + Kernels> Backward<B, 2> for Down {
     type State = (FloatTensor<B>, FloatTensor<B>);
@@ -85,7 +87,29 @@ impl<B: Backend + Kernels> Backward<B, 3> for Norm {
     }
 }
 
+impl<B: Backend + Kernels> Backward<B, 1> for Tanh {
+    /// y.
+    type State = FloatTensor<B>;
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let [x] = ops.parents;
+        let grad = grads.consume::<B>(&ops.node);
+        if let Some(node) = x {
+            grads.register::<B>(node.id, B::tanh_backward(ops.state, grad));
+        }
+    }
+}
+
 impl<B: Backend + Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
+    fn tanh(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        let prepared = Tanh.prepare::<C>([x.node()]).compute_bound().stateful();
+        let y = B::tanh(x.into_primitive());
+        match prepared {
+            OpsKind::Tracked(prep) => prep.finish(y.clone(), y),
+            OpsKind::UnTracked(prep) => prep.finish(y),
+        }
+    }
+
     fn down(large: FloatTensor<Self>, weights: FloatTensor<Self>) -> FloatTensor<Self> {
         match Down.prepare::<C>([large.node(), weights.node()]).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
