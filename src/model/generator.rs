@@ -4,6 +4,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::ablation::Ablation;
 use super::config::{ModelConfig, Output, Statistics};
+use super::kernels;
 use super::layer::{Initialiser, Layer, Parameter, Parameters, Pass};
 use super::layout::Per;
 
@@ -106,9 +107,9 @@ impl Generator {
             if i == hidden {
                 let last = layer.biased(linear);
                 return match config.output {
-                    Output::Tanh => last.tanh(),
+                    Output::Tanh => kernels::tanh(last),
                     // 0..=1 as -1..=1: twice the sigmoid less one.
-                    Output::Sigmoid => last.mul_scalar(0.5).tanh(),
+                    Output::Sigmoid => kernels::tanh(last.mul_scalar(0.5)),
                 };
             }
             let mut maps = layer.activate(linear, config, 0.0, pass);
