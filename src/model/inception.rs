@@ -314,6 +314,7 @@ mod tests {
             Inception::open(&path, &Device::flex()).unwrap_err().to_string()
         };
         let mut file = TensorFile::default();
+        file.tensors.insert("fc.bias".into(), (vec![2], vec![1.0; 2]));
         let told = refusal(&file);
         assert!(told.contains("inception.safetensors") && told.contains("Conv2d_1a_3x3.conv.weight"), "{told}");
         assert!(told.contains("missing") && told.contains("pt_inception"), "{told}");
