@@ -48,13 +48,14 @@ fn drawing(bencher: Bencher, count: u64) {
         .bench_local(|| latent::pictures(&generator, &z, &compute.device).expect("the CPU does not fail"));
 }
 
-/// A photograph of the size of those in LFW, read from its file.
-#[divan::bench]
-fn jpeg_of_250_to_64(bencher: Bencher) {
+/// Photographs of the size of those in LFW, and of an old camera's, read from their files.
+#[divan::bench(args = [250, 1000])]
+fn jpeg_to_64(bencher: Bencher, side: usize) {
     let folder = tempfile::tempdir().expect("there is room for a picture");
     let path = folder.path().join("photograph.jpg");
-    let room = Scene::Rooms.draw(1, 0, 250).picture;
-    image::save_buffer(&path, room.pixels(), 250, 250, image::ExtendedColorType::Rgb8).expect("a picture is encoded");
+    let room = Scene::Rooms.draw(1, 0, side).picture;
+    image::save_buffer(&path, room.pixels(), side as u32, side as u32, image::ExtendedColorType::Rgb8)
+        .expect("a picture is encoded");
     bencher.counter(ItemsCount::new(1usize)).bench_local(|| read_fitted(&path, 64, 3).expect("it was just written"));
 }
 

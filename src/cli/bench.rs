@@ -8,6 +8,8 @@ use clap::Args;
 
 use super::Common;
 use crate::app;
+use crate::data::read_fitted;
+use crate::data::synth::Scene;
 use crate::device::Compute;
 use crate::latent;
 use crate::model::{Generator, Model, ModelConfig, Preset, Provenance};
@@ -18,6 +20,10 @@ const WARM: usize = 3;
 /// Single samples that the explorer is asked for, and whole galleries.
 const LATENCIES: usize = 300;
 const GALLERIES: usize = 5;
+/// Sides of the photographs that are read, and of what they are read as; and how often.
+const PHOTOGRAPHS: [usize; 2] = [250, 1000];
+const READ_AS: usize = 64;
+const READ: usize = 100;
 
 #[derive(Args, Debug)]
 pub(super) struct Bench {
@@ -44,7 +50,7 @@ pub(super) struct Bench {
 }
 
 impl Bench {
-    /// Training steps, drawing, and the explorer's replies, timed; medians are told. Initial weights and random pictures do, since the work is the
+    /// Training steps, drawing, the explorer's replies, and reading photographs, timed; medians are told. Initial weights and random pictures do, since the work is the
     /// same whatever the numbers are.
     pub(super) fn run(&self, began: Instant) -> anyhow::Result<()> {
         let compute = self.common.compute()?;
@@ -79,18 +85,20 @@ impl Bench {
         let latency = app::latency(&model, &compute.device, LATENCIES, GALLERIES)?;
         let (replies, galleries) = (sorted(&latency.one), sorted(&latency.gallery));
         let rate = batch as f64 / step_ms * 1e3;
+        let [small, large] = reading()?;
         let summary = serde_json::json!({
             "device": compute.name, "preset": self.preset, "base": config.base, "kernel": config.kernel, "batch": batch,
             "step_ms": step_ms, "images_per_s": rate, "infer1_ms": one, "infer64_ms": many,
             "latency_ms_median": at(&replies, 0.5), "latency_ms_95": at(&replies, 0.95),
-            "gallery256_ms": at(&galleries, 0.5),
+            "gallery256_ms": at(&galleries, 0.5), "read250_per_s": small, "read1000_per_s": large,
         });
         self.common.print(&summary, || {
             format!(
                 "{}, {}, base {}, {k}x{k} kernels\ntraining step of {batch}  {step_ms:9.1} ms  {rate:.1} images/s\n\
                  one picture drawn      {one:9.2} ms\n64 pictures drawn      {many:9.1} ms\n\
                  from request to reply  {:9.2} ms for one sample in the explorer, 95 % under {:.2} ms\n\
-                 gallery of {}         {:9.1} ms",
+                 gallery of {}         {:9.1} ms\n\
+                 JPEG files read        {small:9.0} a second of 250x250 on one core, {large:.0} of 1000x1000, as 64x64",
                 compute.name,
                 self.preset,
                 config.base,
@@ -136,6 +144,20 @@ impl Bench {
             )
         })
     }
+}
+
+/// Photographs of each size that one thread reads in a second, from the files' bytes to a picture for the networks. They are
+/// drawn here, and are always the same.
+fn reading() -> anyhow::Result<[f64; 2]> {
+    let folder = tempfile::tempdir()?;
+    let mut rates = [0.0; 2];
+    for (rate, side) in rates.iter_mut().zip(PHOTOGRAPHS) {
+        let path = folder.path().join(format!("{side}.jpg"));
+        let room = Scene::Rooms.draw(1, 0, side).picture;
+        image::save_buffer(&path, room.pixels(), side as u32, side as u32, image::ExtendedColorType::Rgb8)?;
+        *rate = 1e3 / median(READ, || Ok(read_fitted(&path, READ_AS, 3).map(drop)?))?;
+    }
+    Ok(rates)
 }
 
 /// Times in milliseconds, the shortest first.

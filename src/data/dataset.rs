@@ -10,7 +10,7 @@ use rand::seq::index;
 use rand_chacha::ChaCha8Rng;
 
 use super::formats::{self, Found, Opened};
-use super::prepare::{decode, fit};
+use super::prepare::{decode, fit, fitted};
 use super::source::{DataError, Source};
 use crate::image::Picture;
 
@@ -160,7 +160,10 @@ impl Dataset {
     }
 
     fn prepare(&self, index: u64) -> Result<Picture, String> {
-        fit(&self.decoded(index)?, self.size, self.channels)
+        match self.opened.pictures.read(index, self.size)? {
+            Found::Encoded(bytes) => fitted(&bytes, self.size, self.channels),
+            Found::Decoded(picture) => fit(&picture, self.size, self.channels),
+        }
     }
 
     fn decoded(&self, index: u64) -> Result<Picture, String> {

@@ -2,6 +2,7 @@
 
 mod dataset;
 mod formats;
+mod jpeg;
 mod loader;
 mod prepare;
 mod source;

@@ -1,4 +1,6 @@
 //! From a file's bytes to a square picture of the networks' size: decode, turn upright, crop the centre, resize.
+//!
+//! A JPEG that is at least twice as large as wanted is decoded at a fraction of its size.
 
 use std::borrow::Cow;
 use std::io::Cursor;
@@ -6,8 +8,9 @@ use std::path::{Path, PathBuf};
 
 use fast_image_resize as fir;
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageReader, Limits, Rgba};
+use image::{DynamicImage, ImageBuffer, ImageDecoder, ImageReader, Limits, Rgba};
 
+use super::jpeg;
 use crate::image::Picture;
 
 /// Why one picture cannot be used.
@@ -27,9 +30,40 @@ pub struct UnusablePicture {
 pub fn read_fitted(path: &Path, size: usize, channels: usize) -> Result<Picture, UnusablePicture> {
     let read = || {
         let bytes = std::fs::read(path).map_err(|cause| cause.to_string())?;
-        fit(&decode(&bytes)?, size, channels)
+        fitted(&bytes, size, channels)
     };
     read().map_err(|cause| UnusablePicture { path: path.to_owned(), cause })
+}
+
+/// Decodes a picture, and gives the centre square of it as [`fit`] does.
+pub(super) fn fitted(bytes: &[u8], size: usize, channels: usize) -> Result<Picture, String> {
+    match fitted_small(bytes, size, channels) {
+        Some(picture) => Ok(picture),
+        None => fit(&decode(bytes)?, size, channels),
+    }
+}
+
+/// The same of a JPEG of which fewer pixels will do; none where it has to be decoded at full size.
+fn fitted_small(bytes: &[u8], size: usize, channels: usize) -> Option<Picture> {
+    let jpeg::Small { scale, full, size: [width, height], channels: depth, pixels, exif } = jpeg::decode(bytes, size)?;
+    // The same square as of the whole picture, whose edges need not lie between two pixels.
+    let small = |pixels: usize| pixels as f64 * scale as f64 / 8.0;
+    let side = full[0].min(full[1]);
+    let [left, top] = full.map(|whole| small((whole - side) / 2));
+    let square = Square { left, top, side: small(side) };
+    let fitted = cut(&Picture::new(width, height, depth, pixels), square, size, channels).ok()?;
+    match exif.and_then(|exif| Orientation::from_exif_chunk(&exif)) {
+        None | Some(Orientation::NoTransforms) => Some(fitted),
+        Some(orientation) => {
+            let (side, pixels) = (size as u32, fitted.pixels().to_vec());
+            let mut turned = match channels {
+                1 => DynamicImage::ImageLuma8(ImageBuffer::from_raw(side, side, pixels)?),
+                _ => DynamicImage::ImageRgb8(ImageBuffer::from_raw(side, side, pixels)?),
+            };
+            turned.apply_orientation(orientation);
+            Some(Picture::from_dynamic(turned))
+        }
+    }
 }
 
 /// Decodes a picture; transparent ones are laid on white, and a camera's orientation mark is obeyed.
@@ -66,14 +100,28 @@ pub(crate) fn fit(picture: &Picture, size: usize, channels: usize) -> Result<Pic
     if width == 0 || height == 0 {
         return Err("it has no pixels".to_owned());
     }
+    let side = width.min(height);
+    let [left, top] = [width, height].map(|whole| ((whole - side) / 2) as f64);
+    cut(picture, Square { left, top, side: side as f64 }, size, channels)
+}
+
+/// A part of a picture, in pixels.
+#[derive(Debug, Clone, Copy)]
+struct Square {
+    left: f64,
+    top: f64,
+    side: f64,
+}
+
+fn cut(picture: &Picture, Square { left, top, side }: Square, size: usize, channels: usize) -> Result<Picture, String> {
+    let (width, height) = (picture.width(), picture.height());
     // The fewer channels are resized: to grey before, to colour after.
     let narrow = if channels == 1 { to_channels(picture, 1) } else { Cow::Borrowed(picture) };
     let depth = narrow.channels();
-    let side = width.min(height);
-    let (left, top) = ((width - side) / 2, (height - side) / 2);
-    let fitted = if side == size {
-        let rows = narrow.pixels().chunks_exact(width * depth).skip(top).take(side);
-        rows.flat_map(|row| &row[left * depth..(left + side) * depth]).copied().collect()
+    let fitted = if side == size as f64 && left.fract() == 0.0 && top.fract() == 0.0 {
+        let (left, top) = (left as usize, top as usize);
+        let rows = narrow.pixels().chunks_exact(width * depth).skip(top).take(size);
+        rows.flat_map(|row| &row[left * depth..(left + size) * depth]).copied().collect()
     } else {
         let kind = if depth == 1 { fir::PixelType::U8 } else { fir::PixelType::U8x3 };
         let from = fir::images::ImageRef::new(width as u32, height as u32, narrow.pixels(), kind)
@@ -81,7 +129,7 @@ pub(crate) fn fit(picture: &Picture, size: usize, channels: usize) -> Result<Pic
         let mut to = fir::images::Image::new(size as u32, size as u32, kind);
         let options = fir::ResizeOptions::new()
             .resize_alg(fir::ResizeAlg::Convolution(fir::FilterType::Lanczos3))
-            .crop(left as f64, top as f64, side as f64, side as f64);
+            .crop(left, top, side, side);
         fir::Resizer::new().resize(&from, &mut to, &options).map_err(|e| e.to_string())?;
         to.into_vec()
     };
@@ -107,6 +155,7 @@ pub fn to_channels(picture: &Picture, channels: usize) -> Cow<'_, Picture> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn the_centre_is_what_remains() {
@@ -166,6 +215,70 @@ mod tests {
         let upright = decode(&jpeg).unwrap();
         assert_eq!((upright.width(), upright.height(), upright.channels()), (16, 32, 1));
         assert!(upright.pixels()[8] < 20 && upright.pixels()[31 * 16 + 8] > 235);
+    }
+
+    /// One drawn picture as JPEG files of each kind.
+    const JPEGS: [(&str, &[u8]); 9] = [
+        ("full", include_bytes!("../../tests/jpegs/full.jpg")),
+        ("half", include_bytes!("../../tests/jpegs/half.jpg")),
+        ("quarter", include_bytes!("../../tests/jpegs/quarter.jpg")),
+        ("restarts", include_bytes!("../../tests/jpegs/restarts.jpg")),
+        ("turned", include_bytes!("../../tests/jpegs/turned.jpg")),
+        ("grey", include_bytes!("../../tests/jpegs/grey.jpg")),
+        ("progressive", include_bytes!("../../tests/jpegs/progressive.jpg")),
+        ("rgb", include_bytes!("../../tests/jpegs/rgb.jpg")),
+        ("cmyk", include_bytes!("../../tests/jpegs/cmyk.jpg")),
+    ];
+
+    fn mean_difference(a: &Picture, b: &Picture) -> f64 {
+        let sum: u64 = a.difference(b).pixels().iter().map(|&byte| u64::from(byte)).sum();
+        sum as f64 / a.pixels().len() as f64
+    }
+
+    #[test]
+    fn a_jpeg_decoded_small_is_the_picture_decoded_whole() {
+        // 70 pixels high: an eighth, a quarter, three eighths and a half of them are decoded.
+        for ((name, bytes), size) in JPEGS.into_iter().flat_map(|jpeg| [8, 17, 24, 35].map(|size| (jpeg, size))) {
+            for channels in [1, 3] {
+                let small = fitted_small(bytes, size, channels);
+                let known = !["progressive", "rgb", "cmyk"].contains(&name);
+                assert_eq!(small.is_some(), known, "{name}");
+                let whole = fit(&decode(bytes).unwrap(), size, channels).unwrap();
+                let told = fitted(bytes, size, channels).unwrap();
+                assert_eq!((told.width(), told.height(), told.channels()), (size, size, channels));
+                let difference = mean_difference(&told, &whole);
+                assert!(difference < 7.0, "{name} at {size}, {channels}: {difference}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_jpeg_that_is_not_much_larger_is_decoded_as_before() {
+        for (name, bytes) in JPEGS {
+            assert_eq!(fitted(bytes, 36, 3).unwrap(), fit(&decode(bytes).unwrap(), 36, 3).unwrap(), "{name}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_damaged_jpeg_is_read_or_refused_as_it_is_at_full_size(
+            which in 0..JPEGS.len(), cut in 0.0f64..1.5, flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        ) {
+            let mut bytes = JPEGS[which].1.to_vec();
+            bytes.truncate((bytes.len() as f64 * cut) as usize);
+            let whole = flips.is_empty();
+            for (at, byte) in flips {
+                if !bytes.is_empty() {
+                    let at = at.index(bytes.len());
+                    bytes[at] = byte;
+                }
+            }
+            // Whatever it gives, it does not panic; and what is cut off is never taken for a whole picture.
+            let small = fitted_small(&bytes, 16, 3);
+            if whole && cut < 0.9 {
+                prop_assert!(small.is_none());
+            }
+        }
     }
 
     #[test]

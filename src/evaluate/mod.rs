@@ -2,7 +2,7 @@
 //!
 //! The discriminator's [`features`] are judged by the classes they tell ([`classify`], section 5). What the generator draws is
 //! looked for among the training pictures ([`neighbours`], sections 4.1 and 6.1), and measured as a set beside real ones
-//! ([`distances`]).
+//! ([`distances`]; [`fid`] in the published convention).
 //!
 //! Pictures that a set has more than once are found by [`hash`] and [`dedup`] (section 4.1).
 //!
@@ -21,6 +21,7 @@ pub mod distances;
 mod disturb;
 mod error;
 pub mod features;
+pub mod fid;
 mod figure;
 pub mod hash;
 mod judge;

@@ -326,7 +326,7 @@ fn arithmetic_is_scored_where_the_truth_is_known() {
 fn the_bench_tells_times_of_this_machine() {
     let told =
         json(&mut zscape(&["bench", "--device", "cpu", "--base", "4", "--batch", "4", "--steps", "2", "--json"]));
-    let times = ["latency_ms_median", "latency_ms_95", "gallery256_ms"];
+    let times = ["latency_ms_median", "latency_ms_95", "gallery256_ms", "read250_per_s", "read1000_per_s"];
     for what in ["step_ms", "images_per_s", "infer1_ms", "infer64_ms"].into_iter().chain(times) {
         assert!(told[what].as_f64().unwrap() > 0.0, "{what}");
     }

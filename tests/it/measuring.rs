@@ -151,6 +151,13 @@ fn sets_are_measured_beside_real_ones_and_over_a_run() {
     std::fs::create_dir(&nothing).unwrap();
     let message = error(&[&all[..], &["--run", text(&nothing)]].concat());
     assert!(message.contains("no checkpoint yet"), "{message}");
+    // What published FIDs are of is no network of ours, and a file that is not it is refused by name.
+    let other = folder.path().join("other.safetensors");
+    std::fs::write(&other, b"\x02\0\0\0\0\0\0\0{}").unwrap();
+    let message = error(&[&all[..], &["--model", text(&run), "--inception", text(&other)]].concat());
+    assert!(message.contains("other.safetensors") && message.contains("Conv2d_1a_3x3.conv.weight"), "{message}");
+    let message = error(&["distances", "--data", text(&data), "--model", text(&run), "--count", "6000"]);
+    assert!(message.contains("without --inception it goes to 5000"), "{message}");
 }
 
 #[test]

@@ -6,12 +6,14 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
+use super::cache::{Cache, Reading, Stamp, Writing};
 use super::folder::{classes, is_picture, shown};
-use super::labels::Gather;
+use super::labels::{Gather, Labels};
 use super::shelf::{Member, Shelf};
 use super::slice::read_at;
-use super::{FILE_LIMIT, Found, Opened, Pictures, open_shelf, shards};
+use super::{FILE_LIMIT, Found, Opened, Pictures, directory, open_shelf, shards};
 use crate::data::DataError;
 
 /// What the names of archives end in.
@@ -30,7 +32,7 @@ pub(super) fn split(path: &Path) -> Option<(&Path, &Path)> {
 
 /// How an entry's bytes are stored; a set may be fine without those that cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Packing {
+pub(super) enum Packing {
     Stored,
     Deflated,
     Locked,
@@ -43,21 +45,42 @@ enum Packing {
 pub(super) struct Entry {
     /// Its path inside, parted by `/`.
     pub name: Box<str>,
-    start: u64,
-    packed: u32,
+    /// Where its bytes start, or its own header before them ([`Entry::headed`]).
+    pub start: u64,
+    pub packed: u32,
     size: u32,
     /// The CRC-32 of its bytes, which only zips keep.
     crc: Option<u32>,
     /// Which of the archives it is in.
     pub shard: u32,
     packing: Packing,
+    headed: bool,
 }
 
 impl Entry {
-    fn new(name: &str, start: u64, [packed, size]: [u64; 2], packing: Packing) -> Self {
+    pub fn new(name: &str, start: u64, [packed, size]: [u64; 2], packing: Packing) -> Self {
         let packing = if packed.max(size) > FILE_LIMIT { Packing::TooLarge } else { packing };
         let [packed, size] = [packed, size].map(|bytes| bytes.min(FILE_LIMIT) as u32);
-        Self { name: name.into(), start, packed, size, crc: None, shard: 0, packing }
+        Self { name: name.into(), start, packed, size, crc: None, shard: 0, packing, headed: false }
+    }
+
+    /// An entry of a zip by the place of its own header, which is looked at only when the entry is read.
+    pub fn headed(name: &str, start: u64, sizes: [u64; 2], packing: Packing, crc: u32) -> Self {
+        Self { crc: Some(crc), headed: true, ..Self::new(name, start, sizes, packing) }
+    }
+
+    /// Where its bytes start.
+    fn place(&self, file: &File) -> io::Result<u64> {
+        if !self.headed {
+            return Ok(self.start);
+        }
+        let mut header = [0; directory::OWN_HEADER];
+        read_at(file, &mut header, self.start)?;
+        let [name, extra] = [26, 28].map(|at| u64::from(u16::from_le_bytes([header[at], header[at + 1]])));
+        if !header.starts_with(b"PK\x03\x04") {
+            return Err(io::Error::other("it is not where the archive says; the archive is damaged"));
+        }
+        Ok(self.start + header.len() as u64 + name + extra)
     }
 }
 
@@ -78,6 +101,22 @@ pub(super) struct Archive {
 
 /// Opens an archive of pictures, or of a known set's files.
 pub(super) fn open(path: &Path) -> Result<Opened, DataError> {
+    open_with(path, &Cache::of_user())
+}
+
+pub(super) fn open_with(path: &Path, cache: &Cache) -> Result<Opened, DataError> {
+    // A tar has its headers all over it; a zip has them in one place, and a compressed tar has to be unpacked anyway.
+    let tar = split(path).map(|(file, _)| file).filter(|file| shards::is_shard(&file.to_string_lossy()));
+    let stamp = tar.and_then(|file| Stamp::of(path, std::iter::once(file)));
+    let shard = || tar.and_then(|file| File::open(file).ok()).map(Shard::Open);
+    let recalled = stamp
+        .as_ref()
+        .zip(shard())
+        .and_then(|(stamp, shard)| cache.recall(path, stamp, |from| Archive::read(vec![shard], from)));
+    if let Some((archive, labels)) = recalled {
+        return Ok(Opened { pictures: Box::new(archive), labels, notes: Vec::new() });
+    }
+    let began = SystemTime::now();
     let (file, mut entries) = index(path)?;
     if !entries.iter().any(|entry| is_picture(&entry.name)) {
         let stored = entries.into_iter().filter(|entry| entry.packing == Packing::Stored);
@@ -89,6 +128,9 @@ pub(super) fn open(path: &Path) -> Result<Opened, DataError> {
     let labelled = shards::take_classes(&file, &mut entries, &mut gather);
     let labels = if labelled { gather.finish() } else { classes(entries.iter().map(|entry| &*entry.name)) };
     let archive = Archive { shards: vec![Shard::Open(file)], entries };
+    if let Some(stamp) = &stamp {
+        cache.keep(path, stamp, [archive.entries.len() as u64, 0], began, |to| archive.write(&labels, to));
+    }
     Ok(Opened { pictures: Box::new(archive), labels, notes: Vec::new() })
 }
 
@@ -122,7 +164,7 @@ pub(super) fn read(file: &File, entry: &Entry) -> io::Result<Vec<u8>> {
     let refused = |cause| Err(io::Error::other(cause));
     let packed = || {
         let mut packed = vec![0; entry.packed as usize];
-        read_at(file, &mut packed, entry.start).map(|()| packed)
+        read_at(file, &mut packed, entry.place(file)?).map(|()| packed)
     };
     let bytes = match entry.packing {
         Packing::Locked => return refused("it is locked with a password; unpack the archive first"),
@@ -145,6 +187,36 @@ pub(super) fn read(file: &File, entry: &Entry) -> io::Result<Vec<u8>> {
     match entry.crc {
         Some(expected) if expected != crc.sum() => refused("its bytes are not those that were packed"),
         _ => Ok(bytes),
+    }
+}
+
+impl Archive {
+    /// Writes it and its classes to a list that is kept.
+    pub fn write(&self, labels: &Labels, to: &mut Writing) -> io::Result<()> {
+        to.u64(self.entries.len() as u64)?;
+        let mut before = "";
+        for entry in &self.entries {
+            to.name(before.as_bytes(), entry.name.as_bytes())?;
+            to.u64(entry.start)?;
+            to.u32(entry.packed)?;
+            to.u32(entry.shard)?;
+            to.all(&[u8::from(entry.packing == Packing::TooLarge)])?;
+            before = &entry.name;
+        }
+        labels.write(to)
+    }
+
+    /// Reads what [`Self::write`] wrote of archives that are tars.
+    pub fn read(shards: Vec<Shard>, from: &mut Reading) -> Option<(Self, Labels)> {
+        let mut entries = Vec::with_capacity(from.count(25)?);
+        let mut name = Vec::new();
+        for _ in 0..entries.capacity() {
+            from.name(&mut name)?;
+            let (start, size, shard) = (from.u64()?, u64::from(from.u32()?), from.u32()?);
+            let packing = if from.byte()? == 0 { Packing::Stored } else { Packing::TooLarge };
+            entries.push(Entry { shard, ..Entry::new(std::str::from_utf8(&name).ok()?, start, [size; 2], packing) });
+        }
+        Some((Self { shards, entries }, Labels::read(from)?))
     }
 }
 
@@ -194,6 +266,9 @@ fn unpack(path: &Path, packed: File) -> Result<File, DataError> {
 }
 
 fn index_zip(file: &File) -> io::Result<Vec<Entry>> {
+    if let Some(entries) = directory::list(file)? {
+        return Ok(entries);
+    }
     let length = file.metadata()?.len();
     // Every entry's own header is visited for where its bytes start: a small buffer reads no more than that.
     let mut archive = zip::ZipArchive::new(BufReader::with_capacity(512, file))?;
@@ -230,20 +305,25 @@ fn index_tar(file: &mut File) -> io::Result<Vec<Entry>> {
     }
     file.seek(SeekFrom::Start(0))?;
     let mut archive = tar::Archive::new(BufReader::with_capacity(1024, &*file));
-    let mut entries = Vec::new();
+    let (mut entries, mut pictures) = (Vec::new(), false);
     for entry in archive.entries_with_seek()? {
         let entry = entry?;
         if entry.header().entry_type().is_file() {
             let (start, size) = (entry.raw_file_position(), entry.size());
             within(start, size, length)?;
-            entries.push(Entry::new(&shown(&entry.path()?), start, [size, size], Packing::Stored));
+            let name = shown(&entry.path()?);
+            pictures |= is_picture(&name);
+            // Beside pictures only their classes matter; without any, they may be a known set's files.
+            if !pictures || is_picture(&name) || shards::is_class(&name) {
+                entries.push(Entry::new(&name, start, [size, size], Packing::Stored));
+            }
         }
     }
     Ok(entries)
 }
 
 /// Checked when indexing, so that a header which lies about lengths never becomes an allocation.
-fn within(start: u64, bytes: u64, length: u64) -> io::Result<()> {
+pub(super) fn within(start: u64, bytes: u64, length: u64) -> io::Result<()> {
     match start.checked_add(bytes) {
         Some(end) if end <= length => Ok(()),
         _ => Err(io::Error::other("it ends in the middle of a file")),
@@ -252,7 +332,9 @@ fn within(start: u64, bytes: u64, length: u64) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::{damages, survives};
     use super::*;
+    use proptest::prelude::*;
     use zip::{CompressionMethod, write::SimpleFileOptions};
 
     fn zip_of(path: &Path, method: CompressionMethod, files: &[(&str, &[u8])]) {
@@ -305,5 +387,85 @@ mod tests {
         assert_eq!(entries.len(), 1);
         assert_eq!(&*entries[0].name, "a.png");
         assert_eq!(read(&file, &entries[0]).unwrap(), b"later");
+    }
+
+    #[test]
+    fn a_tar_is_recalled_as_it_was_opened_until_it_changes() {
+        let place = tempfile::tempdir().unwrap();
+        let (path, cache) = (place.path().join("a.tar"), Cache::at(&place.path().join("cache")));
+        let write = |classes: [&str; 2], when: u64| {
+            let mut tar = tar::Builder::new(File::create(&path).unwrap());
+            for (name, bytes) in [("1.cls", classes[0]), ("1.png", "one"), ("2.cls", classes[1]), ("2.png", "two")] {
+                let mut header = tar::Header::new_gnu();
+                header.set_size(bytes.len() as u64);
+                tar.append_data(&mut header, name, bytes.as_bytes()).unwrap();
+            }
+            let when = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(when);
+            tar.into_inner().unwrap().set_modified(when).unwrap();
+        };
+        let lists = || std::fs::read_dir(place.path().join("cache")).map_or(0, Iterator::count);
+        let told = || {
+            let opened = open_with(&path, &cache).unwrap();
+            let bytes = |i| match opened.pictures.read(i, 0) {
+                Ok(Found::Encoded(bytes)) => (opened.pictures.name(i), bytes, opened.labels.of(i)),
+                _ => panic!("it holds whole files"),
+            };
+            (opened.labels.names().to_vec(), [bytes(0), bytes(1)])
+        };
+        write(["cat", "dog"], 1);
+        let first = told();
+        assert_eq!(first.1[1], ("2.png".to_owned(), b"two".to_vec(), Some(1)));
+        assert_eq!(lists(), 1);
+        assert_eq!(told(), first);
+        // The list is what is read: one of another content with the same size and time is believed.
+        write(["rat", "dog"], 1);
+        assert_eq!(told(), first);
+        write(["rat", "dog"], 2);
+        assert_eq!(told().0, ["dog", "rat"]);
+        assert_eq!(lists(), 1);
+    }
+
+    #[test]
+    fn a_zip_is_listed_as_the_zip_crate_lists_it() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("a.zip");
+        let mut zip = zip::ZipWriter::new(File::create(&path).unwrap());
+        zip.set_comment("packed for a test").unwrap();
+        let options = SimpleFileOptions::default();
+        zip.add_directory("b.png", options).unwrap();
+        let names = ["z/\u{fc}.png", "a\\1.png", "notes.txt", "z/2.png"];
+        for (name, method) in
+            names.into_iter().zip([CompressionMethod::Stored, CompressionMethod::Deflated].into_iter().cycle())
+        {
+            zip.start_file(name, options.compression_method(method).large_file(name == "z/2.png")).unwrap();
+            zip.write_all(name.as_bytes()).unwrap();
+        }
+        zip.add_symlink("link.png", "z/2.png", options).unwrap();
+        zip.finish().unwrap();
+        let (file, entries) = index(&path).unwrap();
+        assert!(directory::list(&file).unwrap().is_some(), "it is one of the usual ones");
+        let told: Vec<_> = entries.iter().map(|entry| (&*entry.name, read(&file, entry).unwrap())).collect();
+        let expected = [("a/1.png", "a\\1.png"), ("z/2.png", "z/2.png"), ("z/\u{fc}.png", "z/\u{fc}.png")];
+        assert_eq!(told, expected.map(|(name, bytes)| (name, bytes.as_bytes().to_vec())));
+        // With something before it, places are not what they seem, and the crate finds them.
+        let bytes = [&b"before it"[..], &std::fs::read(&path).unwrap()].concat();
+        std::fs::write(&path, bytes).unwrap();
+        let (file, entries) = index(&path).unwrap();
+        assert!(directory::list(&file).unwrap().is_none());
+        assert_eq!(
+            entries.iter().map(|entry| read(&file, entry).unwrap()).collect::<Vec<_>>(),
+            expected.map(|e| e.1.as_bytes().to_vec())
+        );
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+        #[test]
+        fn a_damaged_zip_is_refused_or_read(damage in damages()) {
+            let place = tempfile::tempdir().unwrap();
+            let path = place.path().join("a.zip");
+            zip_of(&path, CompressionMethod::Stored, &[("a/1.png", b"P5 1 1 255\n\x07"), ("b/2.png", b"P5 1 1 255\n\x09")]);
+            survives("a.zip", &std::fs::read(&path).unwrap(), &damage)?;
+        }
     }
 }

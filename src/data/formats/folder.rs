@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
+use std::time::SystemTime;
 
+use super::cache::{self, Cache, Stamp, Writing};
 use super::{FILE_LIMIT, Found, Labels, Opened, Pictures, parquet, shards};
 use crate::data::DataError;
 
@@ -43,15 +45,96 @@ struct Folder {
     files: Vec<Box<Path>>,
 }
 
+/// What a list of a folder's files was made from: the folders, relative to it, and when each was last changed. None where a
+/// link leads nowhere or in a circle, since what it leads to may change without a trace.
+type Folders = Option<Vec<(Box<Path>, u64)>>;
+
+/// Opens a folder by the list of it that was kept, if it is as it was.
+pub(super) fn recall(root: &Path, cache: &Cache) -> Option<Opened> {
+    let stamp = Stamp::of(root, std::iter::empty())?;
+    let (files, labels) = cache.recall(root, &stamp, |from| {
+        let mut name = Vec::new();
+        for _ in 0..from.count(16)? {
+            from.name(&mut name)?;
+            let changed = from.u64()?;
+            let known = std::fs::metadata(root.join(path_of(&name)?)).ok()?;
+            if !known.is_dir() || cache::changed(&known) != Some(changed) {
+                return None;
+            }
+        }
+        let mut files: Vec<Box<Path>> = Vec::with_capacity(from.count(8)?);
+        for _ in 0..files.capacity() {
+            from.name(&mut name)?;
+            files.push(path_of(&name)?.into());
+        }
+        Some((files, Labels::read(from)?))
+    })?;
+    Some(Opened { pictures: Box::new(Folder { root: root.to_owned(), files }), labels, notes: Vec::new() })
+}
+
+fn keep(
+    root: &Path,
+    folders: &[(Box<Path>, u64)],
+    (files, labels): (&[Box<Path>], &Labels),
+    began: SystemTime,
+    cache: &Cache,
+) {
+    let bytes = |path: &Path| bytes_of(path).map(<[u8]>::to_vec);
+    let Some(stamp) = Stamp::of(root, std::iter::empty()) else { return };
+    if !files.iter().chain(folders.iter().map(|(path, _)| path)).all(|path| bytes_of(path).is_some()) {
+        return;
+    }
+    let newest = folders.iter().map(|&(_, changed)| changed).max().unwrap_or(0);
+    cache.keep(root, &stamp, [files.len() as u64, newest], began, |to| {
+        to.u64(folders.len() as u64)?;
+        let mut before = Vec::new();
+        let mut next = |to: &mut Writing, path: &Path| {
+            let name = bytes(path).unwrap_or_default();
+            to.name(&before, &name)?;
+            before = name;
+            Ok::<(), std::io::Error>(())
+        };
+        for (path, changed) in folders {
+            next(to, path)?;
+            to.u64(*changed)?;
+        }
+        to.u64(files.len() as u64)?;
+        files.iter().try_for_each(|path| next(to, path))?;
+        labels.write(to)
+    });
+}
+
+/// A path's bytes as they are kept, and the path that they are of; on other systems than Unix only where it is Unicode.
+#[cfg(unix)]
+fn bytes_of(path: &Path) -> Option<&[u8]> {
+    Some(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()))
+}
+
+#[cfg(unix)]
+fn path_of(bytes: &[u8]) -> Option<&Path> {
+    Some(Path::new(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(bytes)))
+}
+
+#[cfg(not(unix))]
+fn bytes_of(path: &Path) -> Option<&[u8]> {
+    path.to_str().map(str::as_bytes)
+}
+
+#[cfg(not(unix))]
+fn path_of(bytes: &[u8]) -> Option<&Path> {
+    std::str::from_utf8(bytes).ok().map(Path::new)
+}
+
 /// Opens a folder of pictures, or of the parts that a set was cut into.
-pub(super) fn open(root: &Path) -> Result<Opened, DataError> {
-    let files = list(root, is_picture)?;
+pub(super) fn open(root: &Path, cache: &Cache) -> Result<Opened, DataError> {
+    let began = SystemTime::now();
+    let (files, folders) = list(root, is_picture)?;
     if files.is_empty() {
-        let tables = list(root, parquet::is_shard)?;
+        let (tables, _) = list(root, parquet::is_shard)?;
         if !tables.is_empty() {
             return parquet::open_folder(root, &tables);
         }
-        let tars = list(root, shards::is_shard)?;
+        let (tars, _) = list(root, shards::is_shard)?;
         if !tars.is_empty() {
             return shards::open(root, &tars);
         }
@@ -59,6 +142,10 @@ pub(super) fn open(root: &Path) -> Result<Opened, DataError> {
     }
     let names: Vec<_> = files.iter().map(|inside| shown(inside)).collect();
     let labels = classes(names.iter().map(String::as_str));
+    drop(names);
+    if let Some(folders) = folders {
+        keep(root, &folders, (&files, &labels), began, cache);
+    }
     Ok(Opened { pictures: Box::new(Folder { root: root.to_owned(), files }), labels, notes: Vec::new() })
 }
 
@@ -82,9 +169,14 @@ impl Pictures for Folder {
 
 /// The one folder in `root`, where there is only one.
 pub(super) fn only_folder(root: &Path) -> Option<PathBuf> {
-    let folders = std::fs::read_dir(root).ok()?.flatten().map(|entry| entry.path());
-    let mut folders = folders
-        .filter(|path| path.is_dir() && !path.file_name().is_some_and(|name| is_hidden(&name.to_string_lossy())));
+    // There may be a million pictures in it, which are not looked at one by one.
+    let is_folder = |entry: &std::fs::DirEntry| {
+        entry.file_type().is_ok_and(|kind| kind.is_dir() || kind.is_symlink() && entry.path().is_dir())
+    };
+    let entries = std::fs::read_dir(root).ok()?.flatten();
+    let mut folders = entries
+        .filter(|entry| is_folder(entry) && !is_hidden(&entry.file_name().to_string_lossy()))
+        .map(|entry| entry.path());
     folders.next().filter(|_| folders.next().is_none())
 }
 
@@ -92,19 +184,34 @@ pub(super) fn only_folder(root: &Path) -> Option<PathBuf> {
 ///
 /// Links are followed. One that leads nowhere stays in the list, to be reported as a picture that cannot be read; one
 /// that leads back to a folder it lies in is passed over.
-fn list(root: &Path, is: fn(&str) -> bool) -> Result<Vec<Box<Path>>, DataError> {
+fn list(root: &Path, is: fn(&str) -> bool) -> Result<(Vec<Box<Path>>, Folders), DataError> {
     let mut files: Vec<Box<Path>> = Vec::new();
+    let mut folders = Some(Vec::new());
     let walk = walkdir::WalkDir::new(root).follow_links(true).into_iter();
     for entry in walk.filter_entry(|e| e.depth() == 0 || !is_hidden(&e.file_name().to_string_lossy())) {
         let path = match entry {
             Ok(entry) if entry.file_type().is_file() => entry.into_path(),
-            Ok(_) => continue,
+            Ok(entry) => {
+                if entry.file_type().is_dir() {
+                    let changed = entry.metadata().ok().and_then(|known| cache::changed(&known));
+                    let inside = entry.path().strip_prefix(root).ok().map(Box::from);
+                    match (folders.as_mut(), inside.zip(changed)) {
+                        (Some(folders), Some(known)) => folders.push(known),
+                        _ => folders = None,
+                    }
+                }
+                continue;
+            }
             Err(error) if error.loop_ancestor().is_some() => {
+                folders = None;
                 tracing::debug!("passed over: {error}");
                 continue;
             }
             Err(error) => match error.path() {
-                Some(path) if path.is_symlink() => path.to_owned(),
+                Some(path) if path.is_symlink() => {
+                    folders = None;
+                    path.to_owned()
+                }
                 path => {
                     let path = path.unwrap_or(root).to_owned();
                     let cause = error.into_io_error().unwrap_or_else(|| std::io::Error::other("it cannot be listed"));
@@ -119,7 +226,8 @@ fn list(root: &Path, is: fn(&str) -> bool) -> Result<Vec<Box<Path>>, DataError> 
         }
     }
     files.sort_by_cached_key(|inside| shown(inside));
-    Ok(files)
+    files.shrink_to_fit();
+    Ok((files, folders))
 }
 
 /// The classes, sorted, and each picture's: the folders at the first level below what all pictures have in common.
@@ -162,6 +270,7 @@ fn common<'a>(mut names: impl Iterator<Item = &'a str>) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::File;
 
     fn of(names: &[&str]) -> (Vec<String>, Vec<Option<usize>>) {
         let labels = classes(names.iter().copied());
@@ -215,7 +324,42 @@ mod tests {
         std::fs::write(root.path().join("a/1.png"), "").unwrap();
         std::os::unix::fs::symlink("..", root.path().join("a/up")).unwrap();
         std::os::unix::fs::symlink("nowhere", root.path().join("a/2.png")).unwrap();
-        let found = list(root.path(), is_picture).unwrap();
+        let (found, folders) = list(root.path(), is_picture).unwrap();
+        assert_eq!(folders, None, "such a list is not kept");
         assert_eq!(found.iter().map(|path| &**path).collect::<Vec<_>>(), [Path::new("a/1.png"), Path::new("a/2.png")]);
+    }
+
+    #[test]
+    fn a_folder_is_recalled_until_something_is_added_or_removed() {
+        let place = tempfile::tempdir().unwrap();
+        let (root, cache) = (place.path().join("set"), Cache::at(&place.path().join("cache")));
+        for name in ["b/2.png", "a/1.png", "a/10.png", "a/notes.txt"] {
+            let path = root.join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, name).unwrap();
+        }
+        let settle = || {
+            for folder in ["", "a", "b"] {
+                File::open(root.join(folder)).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+            }
+        };
+        let told = |opened: &Opened| -> Vec<_> {
+            (0..opened.pictures.len().unwrap()).map(|i| (opened.pictures.name(i), opened.labels.of(i))).collect()
+        };
+        open(&root, &cache).unwrap();
+        assert!(recall(&root, &cache).is_none(), "its folders have just been changed");
+        settle();
+        assert!(recall(&root, &cache).is_none());
+        let opened = open(&root, &cache).unwrap();
+        let recalled = recall(&root, &cache).expect("it was kept");
+        assert_eq!(told(&recalled), told(&opened));
+        assert_eq!(told(&recalled)[2], ("b/2.png".to_owned(), Some(1)));
+        assert!(matches!(recalled.pictures.read(2, 0), Ok(Found::Encoded(bytes)) if bytes == b"b/2.png"));
+        std::fs::write(root.join("b/3.png"), "").unwrap();
+        assert!(recall(&root, &cache).is_none(), "it has one more");
+        settle();
+        open(&root, &cache).unwrap();
+        std::fs::remove_dir_all(root.join("b")).unwrap();
+        assert!(recall(&root, &cache).is_none(), "a folder is gone");
     }
 }

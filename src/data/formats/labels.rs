@@ -1,6 +1,9 @@
 //! Which class each picture is of, at four bytes a picture.
 
 use std::collections::HashMap;
+use std::io;
+
+use super::cache::{Reading, Writing};
 
 /// A picture that has no class.
 const NONE: u32 = u32::MAX;
@@ -18,6 +21,22 @@ impl Labels {
     /// Classes by name, and each picture's as an index into them.
     pub fn new(names: Vec<String>, of: impl Iterator<Item = Option<usize>>) -> Self {
         Self { names, of: of.map(|class| class.map_or(NONE, |class| class as u32)).collect() }
+    }
+
+    /// Writes them to a list that is kept.
+    pub(super) fn write(&self, to: &mut Writing) -> io::Result<()> {
+        to.u64(self.names.len() as u64)?;
+        self.names.iter().try_for_each(|name| to.bytes(name.as_bytes()))?;
+        to.u64(self.of.len() as u64)?;
+        self.of.iter().try_for_each(|&class| to.u32(class))
+    }
+
+    /// Reads what [`Self::write`] wrote.
+    pub(super) fn read(from: &mut Reading) -> Option<Self> {
+        let names: Vec<String> = (0..from.count(8)?).map(|_| from.text()).collect::<Option<_>>()?;
+        let of: Vec<u32> = (0..from.count(4)?).map(|_| from.u32()).collect::<Option<_>>()?;
+        let known = |&class: &u32| class == NONE || (class as usize) < names.len();
+        of.iter().all(known).then_some(Self { names, of })
     }
 
     /// The classes' names; empty with fewer than two.

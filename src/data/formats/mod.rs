@@ -6,8 +6,10 @@
 
 mod archive;
 mod array;
+mod cache;
 mod cifar;
 mod cifar_python;
+mod directory;
 mod drawn;
 mod folder;
 mod idx;
@@ -30,6 +32,7 @@ use std::path::Path;
 pub(super) use drawn::draw;
 pub(super) use labels::Labels;
 
+use self::cache::Cache;
 use self::shelf::Shelf;
 use self::slice::Slice;
 use super::source::DataError;
@@ -142,6 +145,11 @@ pub(super) fn open_file(path: &Path) -> Result<Opened, DataError> {
 
 /// Opens a folder: of a known set's files, or of pictures.
 pub(super) fn open_folder(path: &Path) -> Result<Opened, DataError> {
+    // A list that was kept is of a folder that was no known set's.
+    let cache = Cache::of_user();
+    if let Some(opened) = folder::recall(path, &cache) {
+        return Ok(opened);
+    }
     let shelf = Shelf::folder(path)?;
     if let Some(opened) = open_shelf(&shelf)? {
         return Ok(opened);
@@ -150,9 +158,9 @@ pub(super) fn open_folder(path: &Path) -> Result<Opened, DataError> {
     match folder::only_folder(path) {
         Some(inside) => match open_shelf(&Shelf::folder(&inside)?)? {
             Some(opened) => Ok(opened),
-            None => folder::open(path),
+            None => folder::open(path, &cache),
         },
-        None => folder::open(path),
+        None => folder::open(path, &cache),
     }
 }
 

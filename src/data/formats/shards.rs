@@ -3,9 +3,11 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::Opened;
 use super::archive::{self, Archive, Entry, Shard};
+use super::cache::{Cache, Stamp};
 use super::folder::{classes, is_picture};
 use super::labels::Gather;
 use crate::data::DataError;
@@ -18,13 +20,31 @@ pub(super) fn is_shard(name: &str) -> bool {
     name.to_ascii_lowercase().ends_with(".tar")
 }
 
+/// Whether a file says of which class the picture beside it is.
+pub(super) fn is_class(name: &str) -> bool {
+    name.ends_with(".cls")
+}
+
 /// Opens the tars `names` in `folder` as one set.
 pub(super) fn open(folder: &Path, names: &[Box<Path>]) -> Result<Opened, DataError> {
+    open_with(folder, names, &Cache::of_user())
+}
+
+fn open_with(folder: &Path, names: &[Box<Path>], cache: &Cache) -> Result<Opened, DataError> {
+    let paths: Vec<PathBuf> = names.iter().map(|name| folder.join(name)).collect();
+    let stamp = Stamp::of(folder, paths.iter().map(PathBuf::as_path));
+    let recalled = stamp.as_ref().and_then(|stamp| {
+        let shards = paths.iter().cloned().map(Shard::Path).collect();
+        cache.recall(folder, stamp, |from| Archive::read(shards, from))
+    });
+    if let Some((archive, labels)) = recalled {
+        return Ok(Opened { pictures: Box::new(archive), labels, notes: Vec::new() });
+    }
+    let began = SystemTime::now();
     let mut gather = Gather::default();
     let (mut shards, mut entries) = (Vec::new(), Vec::new());
     let mut labelled = false;
-    for (number, name) in (0..).zip(names) {
-        let path: PathBuf = folder.join(name);
+    for (number, path) in (0..).zip(paths) {
         let (file, mut inside) = archive::index(&path)?;
         labelled |= take_classes(&file, &mut inside, &mut gather);
         inside.iter_mut().for_each(|entry| entry.shard = number);
@@ -36,14 +56,18 @@ pub(super) fn open(folder: &Path, names: &[Box<Path>]) -> Result<Opened, DataErr
     }
     entries.shrink_to_fit();
     let labels = if labelled { gather.finish() } else { classes(entries.iter().map(|entry| &*entry.name)) };
-    Ok(Opened { pictures: Box::new(Archive { shards, entries }), labels, notes: Vec::new() })
+    let archive = Archive { shards, entries };
+    if let Some(stamp) = &stamp {
+        cache.keep(folder, stamp, [archive.entries.len() as u64, 0], began, |to| archive.write(&labels, to));
+    }
+    Ok(Opened { pictures: Box::new(archive), labels, notes: Vec::new() })
 }
 
 /// Leaves only the pictures in `entries`, which are sorted by name, and gathers their classes; whether any has one.
 pub(super) fn take_classes(file: &File, entries: &mut Vec<Entry>, gather: &mut Gather) -> bool {
     let mut labelled = false;
     for sample in entries.chunk_by(|a, b| key(&a.name) == key(&b.name)) {
-        let class = sample.iter().find(|entry| entry.name.ends_with(".cls"));
+        let class = sample.iter().find(|entry| is_class(&entry.name));
         let class = class.and_then(|entry| archive::read_short(file, entry, LIMIT));
         let class = class.as_deref().map(str::trim).filter(|class| !class.is_empty());
         labelled |= class.is_some();

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use self::chain::{Chain, Kind, Link};
-use self::store::Store;
+pub(super) use self::store::Store;
 use super::config::ConfigError;
 use super::generator::FIRST;
 use super::layout::{Layout, Per};

@@ -18,7 +18,7 @@ const KNOWN: [&str; 7] = ["torch.", "numpy.", "collections.", "argparse.Namespac
 
 /// Where the arrays lie.
 #[derive(Debug)]
-pub(super) enum Store {
+pub(in crate::model) enum Store {
     /// A safetensors file: its header, and where the values begin.
     Safetensors(File, HashMap<String, TensorInfo>, u64),
     /// A file of PyTorch's, of any age.

@@ -1,0 +1,318 @@
+//! JPEG at a fraction of its size: only as many pixels of each block of 8x8 as are wanted are ever made.
+//!
+//! It reads what nearly all files are, sequential Huffman-coded grey or YCbCr in one scan, whole and without a doubt, and
+//! leaves everything else, damaged files above all, to the decoder that reads all of it at full size.
+
+mod bits;
+mod transform;
+
+use self::bits::{Bits, Huffman, ZIGZAG};
+use self::transform::{Shrink, colour};
+
+/// Pixels of a side that a block of 8x8 is shrunk to at most. With more, colours that are stored at half the resolution would
+/// need more than eight, and what is saved is little.
+const MOST: usize = 4;
+/// Bytes that the picture may have at full size: larger ones are refused by the other decoder.
+const LIMIT: usize = 512 << 20;
+
+/// A picture at a fraction of its size.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Small {
+    /// Pixels of a side for eight of the file's.
+    pub scale: usize,
+    /// Width and height in the file.
+    pub full: [usize; 2],
+    /// Width and height: the file's by the scale, rounded up.
+    pub size: [usize; 2],
+    /// 1 (grey) or 3 (red, green, blue).
+    pub channels: usize,
+    /// `[height, width, channels]`.
+    pub pixels: Vec<u8>,
+    /// The camera's notes (EXIF), where there are some.
+    pub exif: Option<Vec<u8>>,
+}
+
+/// Decodes a JPEG at the smallest scale at which its shorter side has `least` pixels; none where the decoder at full size
+/// should look at it.
+pub(super) fn decode(bytes: &[u8], least: usize) -> Option<Small> {
+    let mut headers = Headers { least, ..Headers::default() };
+    let data = headers.read(bytes)?;
+    let frame = headers.frame.as_ref()?;
+    let scale = frame.scale;
+    let planes = frame.planes(&headers)?;
+    let pixels = scan(data, planes, frame, headers.restart)?;
+    let [width, height] = [frame.width, frame.height].map(|side| (side * scale).div_ceil(8));
+    Some(Small {
+        scale,
+        full: [frame.width, frame.height],
+        size: [width, height],
+        channels: frame.components.len(),
+        pixels: join(&pixels, width, height),
+        exif: headers.exif.take(),
+    })
+}
+
+/// A component of the frame: its sampling factors, and the numbers of its tables.
+#[derive(Debug, Clone, Copy, Default)]
+struct Component {
+    id: u8,
+    across: usize,
+    down: usize,
+    quantum: usize,
+    dc: usize,
+    ac: usize,
+}
+
+#[derive(Debug)]
+struct Frame {
+    width: usize,
+    height: usize,
+    /// What it is decoded at.
+    scale: usize,
+    components: Vec<Component>,
+}
+
+/// What stands before the scan.
+#[derive(Debug, Default)]
+struct Headers {
+    /// Pixels that the shorter side has to have.
+    least: usize,
+    quanta: [Option<[f32; 64]>; 4],
+    dc: [Option<Huffman>; 4],
+    ac: [Option<Huffman>; 4],
+    frame: Option<Frame>,
+    restart: usize,
+    exif: Option<Vec<u8>>,
+    jfif: bool,
+    /// What Adobe's marker says of the colours.
+    adobe: Option<u8>,
+}
+
+impl Headers {
+    /// Reads all of them; gives the bytes of the scan.
+    fn read<'a>(&mut self, bytes: &'a [u8]) -> Option<&'a [u8]> {
+        let mut rest = bytes.strip_prefix(&[0xff, 0xd8])?;
+        loop {
+            let [0xff, kind, ..] = *rest else { return None };
+            if kind == 0xff {
+                rest = &rest[1..];
+                continue;
+            }
+            let (&length, _) = rest.get(2..)?.split_first_chunk::<2>()?;
+            let (segment, behind) = rest.get(2..)?.split_at_checked(u16::from_be_bytes(length).into())?;
+            let segment = segment.get(2..)?;
+            rest = behind;
+            match kind {
+                0xdb => self.quanta(segment)?,
+                0xc4 => self.codes(segment)?,
+                0xc0 | 0xc1 => self.frame(segment)?,
+                0xdd => self.restart = u16::from_be_bytes(segment.try_into().ok()?).into(),
+                0xda => {
+                    self.start(segment)?;
+                    return Some(rest);
+                }
+                0xe0 => self.jfif |= segment.starts_with(b"JFIF\0"),
+                0xe1 => {
+                    if let Some(exif) = segment.strip_prefix(b"Exif\0\0")
+                        && self.exif.replace(exif.to_vec()).is_some()
+                    {
+                        return None;
+                    }
+                }
+                0xee => {
+                    if segment.starts_with(b"Adobe") {
+                        self.adobe = Some(*segment.get(11)?);
+                    }
+                }
+                0xe2..=0xef | 0xfe => {}
+                // Progressive, arithmetic, lossless, a height that comes later.
+                _ => return None,
+            }
+        }
+    }
+
+    fn quanta(&mut self, mut segment: &[u8]) -> Option<()> {
+        while let Some((&first, rest)) = segment.split_first() {
+            let width = match first >> 4 {
+                0 => 1,
+                1 => 2,
+                _ => return None,
+            };
+            let (numbers, rest) = rest.split_at_checked(64 * width)?;
+            let mut table = [0.0; 64];
+            for (number, place) in numbers.chunks_exact(width).zip(ZIGZAG) {
+                table[usize::from(place)] = number.iter().fold(0.0, |sum, &byte| sum * 256.0 + f32::from(byte));
+            }
+            *self.quanta.get_mut(usize::from(first & 15))? = Some(table);
+            segment = rest;
+        }
+        Some(())
+    }
+
+    fn codes(&mut self, mut segment: &[u8]) -> Option<()> {
+        while let Some((&first, rest)) = segment.split_first() {
+            let (counts, rest) = rest.split_first_chunk::<16>()?;
+            let (symbols, rest) = rest.split_at_checked(counts.iter().map(|&count| usize::from(count)).sum())?;
+            let tables = match first >> 4 {
+                0 => &mut self.dc,
+                1 => &mut self.ac,
+                _ => return None,
+            };
+            *tables.get_mut(usize::from(first & 15))? = Some(Huffman::new(counts, symbols)?);
+            segment = rest;
+        }
+        Some(())
+    }
+
+    fn frame(&mut self, segment: &[u8]) -> Option<()> {
+        let (&[8, a, b, c, d, count], parts) = segment.split_first_chunk::<6>()? else { return None };
+        let [height, width] = [[a, b], [c, d]].map(|side| usize::from(u16::from_be_bytes(side)));
+        let component = |part: &[u8; 3]| {
+            let (across, down) = (usize::from(part[1] >> 4), usize::from(part[1] & 15));
+            let quantum = usize::from(part[2]);
+            Component { id: part[0], across, down, quantum, ..Component::default() }
+        };
+        let components: Vec<_> = parts.as_chunks().0.iter().map(component).collect();
+        let fine = parts.len() == 3 * usize::from(count)
+            && matches!(count, 1 | 3)
+            && width > 0
+            && height > 0
+            && width * height * usize::from(count) <= LIMIT
+            && self.frame.is_none()
+            && components.iter().all(|part| matches!((part.across, part.down), (1..=4, 1..=4)));
+        if !fine {
+            return None;
+        }
+        // The codes mostly come behind: what has to be decoded at full size is given up before they are made.
+        let scale = (1..=MOST).find(|scale| (width.min(height) * scale).div_ceil(8) >= self.least)?;
+        self.frame = Some(Frame { width, height, scale, components });
+        Some(())
+    }
+
+    /// The scan's own header, which must be of all components at once, in their order.
+    fn start(&mut self, segment: &[u8]) -> Option<()> {
+        let frame = self.frame.as_mut()?;
+        let (&count, rest) = segment.split_first()?;
+        let (parts, ends) = rest.split_at_checked(2 * usize::from(count))?;
+        if usize::from(count) != frame.components.len() || ends != [0, 63, 0] {
+            return None;
+        }
+        for (part, component) in parts.as_chunks::<2>().0.iter().zip(&mut frame.components) {
+            if part[0] != component.id {
+                return None;
+            }
+            (component.dc, component.ac) = (usize::from(part[1] >> 4), usize::from(part[1] & 15));
+        }
+        let ids: Vec<u8> = frame.components.iter().map(|component| component.id).collect();
+        // Three components may be red, green and blue as they are.
+        let plain = match self.adobe {
+            Some(transform) => transform == 1,
+            None => self.jfif || ids == [1, 2, 3] || ids == [0, 1, 2],
+        };
+        (ids.len() == 1 || plain).then_some(())
+    }
+}
+
+/// A component that is being decoded.
+struct Plane<'a> {
+    /// Blocks across and down in each unit of the scan.
+    blocks: [usize; 2],
+    /// Pixels of a block.
+    side: [usize; 2],
+    quantum: &'a [f32; 64],
+    codes: [&'a Huffman; 2],
+    shrink: Shrink,
+    /// Pixels of a row.
+    stride: usize,
+    pixels: Vec<u8>,
+    /// The mean of the block before, before it is multiplied.
+    mean: i32,
+}
+
+impl Frame {
+    /// How many blocks of one component a unit of the scan has at most, across and down.
+    fn most(&self) -> [usize; 2] {
+        if self.components.len() == 1 {
+            return [1, 1];
+        }
+        let most = |of: fn(&Component) -> usize| self.components.iter().map(of).max().unwrap_or(1);
+        [most(|part| part.across), most(|part| part.down)]
+    }
+
+    /// Units of the scan, across and down.
+    fn units(&self) -> [usize; 2] {
+        let [across, down] = self.most();
+        [self.width.div_ceil(8 * across), self.height.div_ceil(8 * down)]
+    }
+
+    fn planes<'a>(&self, headers: &'a Headers) -> Option<Vec<Plane<'a>>> {
+        let (most, units) = (self.most(), self.units());
+        let plane = |part: &Component| {
+            // Where there is one component only, its blocks come row by row whatever its factors say.
+            let blocks = if self.components.len() == 1 { [1, 1] } else { [part.across, part.down] };
+            // What is stored at a lower resolution is shrunk less, so that all planes have one size.
+            let whole = [0, 1].map(|i| self.scale * most[i]);
+            let side = [0, 1].map(|i| whole[i] / blocks[i]);
+            if (0..2).any(|i| !whole[i].is_multiple_of(blocks[i]) || side[i] > 8) {
+                return None;
+            }
+            let [stride, rows] = [0, 1].map(|i| units[i] * whole[i]);
+            Some(Plane {
+                blocks,
+                side,
+                quantum: headers.quanta.get(part.quantum)?.as_ref()?,
+                codes: [headers.dc.get(part.dc)?.as_ref()?, headers.ac.get(part.ac)?.as_ref()?],
+                shrink: Shrink::new(side),
+                stride,
+                pixels: vec![0; stride * rows],
+                mean: 0,
+            })
+        };
+        self.components.iter().map(plane).collect()
+    }
+}
+
+/// Decodes the scan into the planes; none where a bit is not as it should be.
+fn scan<'a>(data: &[u8], mut planes: Vec<Plane<'a>>, frame: &Frame, restart: usize) -> Option<Vec<Plane<'a>>> {
+    let mut bits = Bits::new(data);
+    let [across, down] = frame.units();
+    let mut block = [0.0; 64];
+    for unit in 0..across * down {
+        if restart > 0 && unit > 0 && unit % restart == 0 {
+            bits.restart(((unit / restart - 1) % 8) as u8)?;
+            planes.iter_mut().for_each(|plane| plane.mean = 0);
+        }
+        let (row, column) = (unit / across, unit % across);
+        for plane in &mut planes {
+            for number in 0..plane.blocks[0] * plane.blocks[1] {
+                let (difference, last) = bits.block(plane.codes, plane.quantum, &mut block)?;
+                plane.mean += difference;
+                block[0] = plane.mean as f32 * plane.quantum[0];
+                let y = (row * plane.blocks[1] + number / plane.blocks[0]) * plane.side[1];
+                let x = (column * plane.blocks[0] + number % plane.blocks[0]) * plane.side[0];
+                plane.shrink.write(&block, last, &mut plane.pixels[y * plane.stride + x..], plane.stride);
+                if last > 0 {
+                    block = [0.0; 64];
+                }
+            }
+        }
+    }
+    bits.whole().then_some(planes)
+}
+
+/// The pixels of all planes together, without what fills the last blocks up.
+fn join(planes: &[Plane], width: usize, height: usize) -> Vec<u8> {
+    let rows = |plane: &Plane, y: usize| y * plane.stride..y * plane.stride + width;
+    match planes {
+        [bright, blue, red] => {
+            let mut pixels = vec![0; width * height * 3];
+            for (y, out) in pixels.chunks_exact_mut(width * 3).enumerate() {
+                let [bright, blue, red] = [bright, blue, red].map(|plane| &plane.pixels[rows(plane, y)]);
+                colour(bright, blue, red, out);
+            }
+            pixels
+        }
+        [grey, ..] => (0..height).flat_map(|y| &grey.pixels[rows(grey, y)]).copied().collect(),
+        [] => Vec::new(),
+    }
+}
