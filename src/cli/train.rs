@@ -203,7 +203,12 @@ impl Train {
                     bar.finish_and_clear();
                     return self.finish(ending, last.as_ref());
                 }
-                Event::Previewed(_) | Event::Generator(_) | Event::Saved { .. } | Event::Paused | Event::Resumed => {}
+                Event::Previewed(_)
+                | Event::Generator(_)
+                | Event::Networks(_)
+                | Event::Saved { .. }
+                | Event::Paused
+                | Event::Resumed => {}
             }
         }
         bail!("the trainer ended without a word")
