@@ -4,6 +4,7 @@ mod dataset;
 mod formats;
 mod loader;
 mod prepare;
+mod skip;
 mod source;
 pub mod synth;
 
@@ -12,4 +13,5 @@ pub use formats::FILE_ENDINGS;
 pub use loader::{Batch, Loader, Place};
 pub(crate) use prepare::fit;
 pub use prepare::{UnusablePicture, read_fitted, to_channels};
+pub use skip::{Listed, read_skipped, write_list};
 pub use source::{DataError, Source};

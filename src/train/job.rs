@@ -52,7 +52,8 @@ impl<'a> Job<'a> {
             return Err(ConfigError::Zero("--batch").into());
         }
         let source = Source::parse(&config.data)?;
-        let dataset = Arc::new(Dataset::open(&source, config.model.size, config.model.channels, config.seed)?);
+        let dataset = Dataset::open(&source, config.model.size, config.model.channels, config.seed)?;
+        let dataset = Arc::new(dataset.without(&config.skip)?);
         let run = if options.resume {
             Run::resume(&options.folder, config)?
         } else {

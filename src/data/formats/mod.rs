@@ -16,6 +16,7 @@ mod lmdb;
 mod matlab;
 mod numpy;
 mod parquet;
+mod picked;
 mod pickle;
 mod shards;
 mod shelf;
@@ -29,6 +30,7 @@ use std::path::Path;
 
 pub(super) use drawn::draw;
 pub(super) use labels::Labels;
+pub(super) use picked::picked;
 
 use self::shelf::Shelf;
 use self::slice::Slice;
