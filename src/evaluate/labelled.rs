@@ -70,6 +70,14 @@ impl Labelled {
         Ok(self)
     }
 
+    /// The first `count` pictures, and the others: as they were read, each part has as many of each class.
+    pub fn parted(mut self, count: usize) -> [Self; 2] {
+        let count = count.min(self.pictures.len());
+        let (pictures, labels) = (self.pictures.split_off(count), self.labels.split_off(count));
+        let rest = Self { pictures, labels, classes: self.classes.clone(), skipped: Vec::new() };
+        [self, rest]
+    }
+
     /// The pictures' numbers by their class.
     pub fn by_class(&self) -> Vec<Vec<usize>> {
         let mut by_class = vec![Vec::new(); self.classes.len()];
@@ -151,6 +159,9 @@ mod tests {
         for (picture, label) in read.pictures.iter().zip(&read.labels) {
             assert_eq!(usize::from(picture.pixels()[0]), 10 + 10 * label);
         }
+        let [first, rest] = read.clone().parted(9);
+        assert_eq!((first.pictures.len(), rest.pictures.len()), (9, 3));
+        assert_eq!(rest.by_class().iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 1]);
         let known = ["c", "b", "a"].map(str::to_owned);
         let turned = read.clone().renumbered(&known, String::new()).unwrap();
         assert!(turned.labels.iter().zip(&read.labels).all(|(new, old)| new + old == 2));
