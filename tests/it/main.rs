@@ -6,6 +6,7 @@ mod exploring;
 mod formats;
 mod inside;
 mod killing;
+mod measures;
 mod measuring;
 mod models;
 mod pictures;
