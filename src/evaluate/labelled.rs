@@ -70,12 +70,19 @@ impl Labelled {
         Ok(self)
     }
 
-    /// The first `count` pictures, and the others: as they were read, each part has as many of each class.
-    pub fn parted(mut self, count: usize) -> [Self; 2] {
-        let count = count.min(self.pictures.len());
-        let (pictures, labels) = (self.pictures.split_off(count), self.labels.split_off(count));
-        let rest = Self { pictures, labels, classes: self.classes.clone(), skipped: Vec::new() };
-        [self, rest]
+    /// About `count` of the pictures, the same share of each class, and the others.
+    pub fn parted(self, count: usize) -> [Self; 2] {
+        let (all, of) = (self.pictures.len(), self.by_class());
+        let mut seen = vec![0; of.len()];
+        let part = |skipped| Self { pictures: Vec::new(), labels: Vec::new(), classes: self.classes.clone(), skipped };
+        let mut parts = [part(self.skipped.clone()), part(Vec::new())];
+        for (picture, label) in self.pictures.into_iter().zip(self.labels) {
+            seen[label] += 1;
+            let part = &mut parts[usize::from(seen[label] * all > count * of[label].len())];
+            part.pictures.push(picture);
+            part.labels.push(label);
+        }
+        parts
     }
 
     /// The pictures' numbers by their class.

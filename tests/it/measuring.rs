@@ -181,7 +181,7 @@ fn duplicates_are_listed_and_left_out() {
         let steps = ["--size", "16", "--base", "4", "--batch", "4"];
         let fresh = [&["--data", text(&set)], &steps[..], &skip].concat();
         let resumed = rest.contains(&"--resume");
-        json(&[&["train", "--run", text(&run)], rest, if resumed { &[] } else { &fresh }].concat());
+        json(&[&["train", "--run", text(&run)][..], rest, if resumed { &[][..] } else { &fresh[..] }].concat());
         let checkpoint = run.join("checkpoints/step-00000020/model.safetensors");
         (std::fs::read_to_string(run.join("run.toml")).unwrap(), std::fs::read(checkpoint).ok())
     };
