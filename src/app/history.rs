@@ -54,8 +54,8 @@ impl History {
                 }
                 self.newest = Some((preview.step, sheet));
             }
-            // The explorer's, and the settings'.
-            Event::Generator(_) | Event::Rates(_) => {}
+            // The explorer's, the measures', and the settings'.
+            Event::Generator(_) | Event::Networks(_) | Event::Rates(_) => {}
             Event::Paused => {
                 self.paused = true;
                 self.log.push("paused".to_owned());

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use egui::TextureHandle;
 
 use super::errands::Errands;
+use super::measures::held_out;
 use super::settings::Settings;
 use super::texture::upload;
 use crate::data::{Dataset, FILE_ENDINGS, Problem, Source, peek};
@@ -27,6 +28,9 @@ pub(super) struct Found {
     pub pictures: Option<usize>,
     /// How many pictures, in which classes.
     pub summary: String,
+    pub classes: usize,
+    /// Test pictures that lie beside.
+    pub held_out: Option<String>,
     pub notes: Vec<String>,
     pub sheet: Option<TextureHandle>,
     pub problems: Vec<Problem>,
@@ -51,6 +55,8 @@ enum Answer {
 struct Seen {
     pictures: Option<usize>,
     summary: String,
+    classes: usize,
+    held_out: Option<String>,
     notes: Vec<String>,
     sheet: Picture,
     problems: Vec<Problem>,
@@ -75,6 +81,8 @@ impl Looker {
                 Ok(Seen {
                     pictures: dataset.len(),
                     summary: dataset.summary(),
+                    classes: dataset.classes().len(),
+                    held_out: held_out(&data),
                     notes: dataset.notes().to_vec(),
                     sheet: grid(&pictures, COLUMNS, 2),
                     problems,
@@ -158,6 +166,8 @@ impl Looker {
                     let found = found.map(|seen| Found {
                         pictures: seen.pictures,
                         summary: seen.summary,
+                        classes: seen.classes,
+                        held_out: seen.held_out,
                         notes: seen.notes,
                         sheet: (seen.sheet.width() > 0).then(|| upload(ctx, "a look at the data", &seen.sheet)),
                         problems: seen.problems,

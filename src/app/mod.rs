@@ -8,6 +8,7 @@ mod history;
 mod inside;
 mod look;
 mod measure;
+mod measures;
 mod monitor;
 mod settings;
 mod texture;
@@ -24,6 +25,7 @@ pub use explore::{GALLERY, Latency, LatencyError, latency};
 use history::History;
 use look::Looker;
 pub use measure::{Frames, measure};
+use measures::{LeaveOut, Measures};
 use monitor::Monitor;
 use settings::{Settings, Wish};
 
@@ -48,6 +50,7 @@ pub struct Start {
 enum View {
     Explore,
     Train,
+    Measure,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -70,6 +73,9 @@ pub struct App {
     settings: Settings,
     monitor: Monitor,
     history: History,
+    measures: Measures,
+    /// Steps after which the trainer tells its networks.
+    told_every: u64,
     trainer: Option<Trainer>,
     closing: Closing,
 }
@@ -86,8 +92,10 @@ impl App {
         let view = if training && start.model.is_none() { View::Train } else { View::Explore };
         let explorer = Explorer::new(&compute, &start, atlas, ctx);
         let looker = Looker::new(ctx);
+        let mut measures = Measures::new(&compute.device, start.exports.clone(), ctx);
         if let Some(run) = &start.run {
             looker.open_run(run.clone());
+            measures.opened_run(run);
         }
         let settings = Settings::new(start.data.unwrap_or_else(|| "synth:rooms".to_owned()), start.run);
         Self {
@@ -98,6 +106,8 @@ impl App {
             settings,
             monitor: Monitor::default(),
             history: History::default(),
+            measures,
+            told_every: 0,
             trainer: None,
             closing: Closing::No,
         }
@@ -110,6 +120,8 @@ impl App {
             if *step > 0 {
                 self.looker.read_past(folder.clone(), *step);
             }
+            let found = self.settings.look().and_then(|look| look.found.as_ref().ok());
+            self.measures.training_began(ctx, folder, found.is_some_and(|found| found.classes > 0));
         }
         if let Event::Rates(rates) = &event {
             self.settings.use_rates(*rates);
@@ -121,7 +133,11 @@ impl App {
                 _ => ctx.send_viewport_cmd(egui::ViewportCommand::Close),
             }
         }
+        if let Event::Ended(_) = &event {
+            self.measures.training_ended();
+        }
         match (event, self.history.folder()) {
+            (Event::Networks(file), _) => self.measures.take_networks(file),
             (Event::Generator(file), Some(run)) => self.explorer.follow(run.to_owned(), file),
             (event, _) => self.history.take(event),
         }
@@ -136,6 +152,7 @@ impl App {
         }
         self.explorer.receive(&ctx);
         match self.explorer.dropped() {
+            Some((path, model)) if self.view == View::Measure => self.measures.take_dropped(path, model),
             Some((path, true)) => {
                 self.view = View::Explore;
                 self.explorer.open(path);
@@ -149,6 +166,9 @@ impl App {
         for (run, past) in self.looker.receive(&ctx, &mut self.settings) {
             self.history.add_past(&run, past);
         }
+        self.measures.suggest(self.settings.look());
+        self.measures.receive(&ctx);
+        self.tell_networks();
         self.shortcuts(&ctx);
         self.dropped(&ctx);
         self.close(&ctx);
@@ -170,6 +190,24 @@ impl App {
                 }
             }
             View::Train => self.train(ui),
+            View::Measure => self.measure(ui),
+        }
+    }
+
+    /// Has the trainer tell its networks as often as they are measured.
+    fn tell_networks(&mut self) {
+        let every = if self.running() { self.measures.wants_every() } else { 0 };
+        if every != self.told_every {
+            self.tell(Command::Networks(every));
+            self.told_every = every;
+        }
+    }
+
+    fn measure(&mut self, ui: &mut egui::Ui) {
+        let run = self.history.folder().map(|folder| (folder, self.running()));
+        let leave_out = self.measures.ui(ui, run, self.explorer.explored());
+        if let Some(LeaveOut { data, names }) = leave_out {
+            self.settings.leave_out(data, names);
         }
     }
 
@@ -185,12 +223,16 @@ impl App {
             Some(Wish::Tell(command)) => self.tell(command),
             None => {}
         }
-        egui::CentralPanel::default().show(ui, |ui| self.monitor.ui(ui, &self.history, self.settings.look()));
+        let accuracy = |ui: &mut egui::Ui| self.measures.accuracy(ui);
+        egui::CentralPanel::default().show(ui, |ui| {
+            self.monitor.ui(ui, &self.history, self.settings.look(), &accuracy);
+        });
     }
 
     fn begin(&mut self, mut options: Options, ctx: &egui::Context) {
         options.background = true;
         self.history = History::default();
+        self.told_every = 0;
         self.monitor.restart();
         let ctx = ctx.clone();
         self.trainer = Some(Trainer::start(options, self.compute.clone(), move || ctx.request_repaint()));
@@ -205,6 +247,8 @@ impl App {
                 .on_hover_text("Look at what a trained generator draws");
             ui.selectable_value(&mut self.view, View::Train, "Train")
                 .on_hover_text("Train a DCGAN on your own pictures and watch it learn");
+            ui.selectable_value(&mut self.view, View::Measure, "Measure")
+                .on_hover_text("Tell what was learnt, against real pictures; find duplicates among them");
             ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
                 let dark = ui.visuals().dark_mode;
                 let name = if dark { "Light theme" } else { "Dark theme" };
@@ -247,7 +291,7 @@ impl App {
         if self.view == View::Explore {
             return;
         }
-        if ctx.input_mut(|input| input.consume_shortcut(&OPEN_DATA)) {
+        if self.view == View::Train && ctx.input_mut(|input| input.consume_shortcut(&OPEN_DATA)) {
             self.looker.ask_folder();
         }
         if self.running() {

@@ -23,6 +23,7 @@ enum Pane {
     Losses,
     Probabilities,
     Gradients,
+    Accuracy,
     Log,
 }
 
@@ -45,7 +46,7 @@ impl Default for Monitor {
         let mut tiles = Tiles::default();
         let preview = tiles.insert_pane(Pane::Preview);
         let plots = [Pane::Losses, Pane::Probabilities].map(|pane| tiles.insert_pane(pane));
-        let tabs = [Pane::Log, Pane::Gradients].map(|pane| tiles.insert_pane(pane));
+        let tabs = [Pane::Log, Pane::Gradients, Pane::Accuracy].map(|pane| tiles.insert_pane(pane));
         let below = tiles.insert_tab_tile(tabs.to_vec());
         let right = tiles.insert_vertical_tile(vec![plots[0], plots[1], below]);
         let root = tiles.insert_horizontal_tile(vec![preview, right]);
@@ -62,9 +63,10 @@ impl Monitor {
         self.film = Film::default();
     }
 
-    /// Draws the panes; before training, a look at the data takes the preview's place.
-    pub fn ui(&mut self, ui: &mut Ui, history: &History, look: Option<&Look>) {
-        let mut panes = Panes { history, look, film: &mut self.film };
+    /// Draws the panes; before training, a look at the data takes the preview's place. `accuracy` draws how well features
+    /// tell classes.
+    pub fn ui(&mut self, ui: &mut Ui, history: &History, look: Option<&Look>, accuracy: &dyn Fn(&mut Ui)) {
+        let mut panes = Panes { history, look, accuracy, film: &mut self.film };
         self.tree.ui(&mut panes, ui);
     }
 }
@@ -72,6 +74,7 @@ impl Monitor {
 struct Panes<'a> {
     history: &'a History,
     look: Option<&'a Look>,
+    accuracy: &'a dyn Fn(&mut Ui),
     film: &'a mut Film,
 }
 
@@ -100,6 +103,7 @@ impl egui_tiles::Behavior<Pane> for Panes<'_> {
                     [("discriminator", |m| m.norm_d), ("generator", |m| m.norm_g)],
                 );
             }
+            Pane::Accuracy => (self.accuracy)(ui),
             Pane::Log => self.log(ui),
         });
         UiResponse::None
@@ -111,6 +115,7 @@ impl egui_tiles::Behavior<Pane> for Panes<'_> {
             Pane::Losses => "Losses".into(),
             Pane::Probabilities => "How sure the discriminator is".into(),
             Pane::Gradients => "Gradient norms".into(),
+            Pane::Accuracy => "Accuracy by features".into(),
             Pane::Log if self.history.problem_count > 0 => {
                 format!("Log ({} pictures skipped)", self.history.problem_count).into()
             }
@@ -316,7 +321,7 @@ mod tests {
 
     #[test]
     fn a_new_run_shows_no_picture_of_the_one_before() {
-        let draw = |ui: &mut Ui, (monitor, history): &mut (Monitor, History)| monitor.ui(ui, history, None);
+        let draw = |ui: &mut Ui, (monitor, history): &mut (Monitor, History)| monitor.ui(ui, history, None, &|_| ());
         let mut harness = Harness::builder()
             .with_size([1280.0, 800.0])
             .build_ui_state(draw, (Monitor::default(), previewed([0, 1], 40)));

@@ -58,6 +58,15 @@ impl Settings {
         self.start_anew();
     }
 
+    /// Chooses the data of a new run, and which of its pictures are left out.
+    pub fn leave_out(&mut self, data: String, names: Vec<String>) {
+        if data != self.config.data {
+            self.config.use_data(data);
+        }
+        self.config.skip = names;
+        self.start_anew();
+    }
+
     fn start_anew(&mut self) {
         self.resume = false;
         self.named_after = None;
@@ -128,7 +137,8 @@ impl Settings {
             None => Some("Looking at the pictures".to_owned()),
             Some(Look { found: Err(error), .. }) => Some(error.clone()),
             Some(Look { found: Ok(found), .. }) => match found.pictures {
-                Some(count) if count < self.config.train.batch => {
+                Some(count) if count.saturating_sub(self.config.skip.len()) < self.config.train.batch => {
+                    let count = count.saturating_sub(self.config.skip.len());
                     Some(format!("{count} pictures are fewer than one batch of {}", self.config.train.batch))
                 }
                 _ => None,
@@ -236,6 +246,16 @@ impl Settings {
             ui.add(egui::Label::new(RichText::new(&self.config.data).monospace()).truncate())
                 .on_hover_text(&self.config.data);
         }
+        if !self.config.skip.is_empty() {
+            let names: Vec<String> = self.config.skip.iter().take(20).cloned().collect();
+            ui.horizontal_wrapped(|ui| {
+                ui.label(format!("{} pictures are left out", self.config.skip.len())).on_hover_text(names.join("\n"));
+                if ui.small_button("Use all").on_hover_text("Leaves none out").clicked() {
+                    self.config.skip.clear();
+                    self.start_anew();
+                }
+            });
+        }
         if let Some(Look { found: Ok(found), .. }) = &self.look
             && !found.problems.is_empty()
         {
@@ -274,8 +294,9 @@ impl Settings {
         });
         if model.preset != before {
             // Another preset brings its own numbers; what is not the preset's business stays.
-            let (data, seed, channels) = (self.config.data.clone(), self.config.seed, self.config.model.channels);
-            self.config = RunConfig { seed, ..RunConfig::preset(self.config.model.preset, data) };
+            let RunConfig { data, seed, skip, .. } = self.config.clone();
+            let channels = self.config.model.channels;
+            self.config = RunConfig { seed, skip, ..RunConfig::preset(self.config.model.preset, data) };
             self.config.model.channels = channels;
         }
         ui.add_space(8.0);

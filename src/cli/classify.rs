@@ -7,15 +7,12 @@ use clap::Args;
 use super::Common;
 use super::progress::Telling;
 use crate::data::{Dataset, Source};
-use crate::evaluate::classify::{Report, Scored, Settings, classify};
+use crate::evaluate::classify::{Report, Scored, Settings, classify, validation_of};
 use crate::evaluate::features::{Kind, width};
 use crate::evaluate::statistics::Estimate;
 use crate::evaluate::{Labelled, MeasureError};
 use crate::model::{Discriminator, Model, ModelConfig};
 
-/// Validation pictures at most, as the paper holds out of the street numbers, and their share of the training pictures.
-const VALIDATION: usize = 10_000;
-const VALIDATION_SHARE: usize = 5;
 /// Draws of few labels.
 const DRAWS: usize = 10;
 
@@ -77,7 +74,7 @@ impl Classify {
         let settings = Settings {
             labels: self.labels.map(|labels| labels as usize),
             draws: self.draws.map_or(DRAWS, |draws| draws as usize),
-            validation: self.validation.map_or((pictures / VALIDATION_SHARE).min(VALIDATION), |count| count as usize),
+            validation: self.validation.map_or(validation_of(pictures), |count| count as usize),
             supervised: self.supervised as usize,
             epochs: self.epochs as usize,
             memory: self.memory,

@@ -9,11 +9,10 @@ use clap::Args;
 
 use super::Common;
 use super::progress::Telling;
-use crate::data::{Dataset, Source};
+use crate::data::{Dataset, Listed, Source, write_list};
 use crate::evaluate::dedup::{Group, Hashed, Planted, Settings};
 use crate::evaluate::hash::{BITS, CHANNELS, SIDE};
 use crate::evaluate::statistics::Share;
-use crate::files;
 use crate::image::grid;
 
 /// Groups, and pictures of each, that the figure shows at most.
@@ -39,7 +38,8 @@ pub(super) struct Dedup {
     /// Decides all that is random
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Write the groups as a table: group, whether it is kept, bits that differ from the one that is, name
+    /// Write the groups as a table: group, whether it is kept, bits that differ from the one that is, name; `zscape train
+    /// --skip` leaves out what is not kept
     #[arg(long, value_name = "FILE.csv")]
     list: Option<PathBuf>,
     /// Copy what is left, one picture of each group and all others, into a new folder, to train on
@@ -75,7 +75,16 @@ impl Dedup {
         let planted = self.plant.map(|count| hashed.plant(&data, count as usize, self.seed)).transpose()?;
         let removed: HashSet<u64> = groups.iter().flat_map(|group| &group.members[1..]).copied().collect();
         if let Some(list) = &self.list {
-            write(list, &data, &groups).with_context(|| list.display().to_string())?;
+            let rows = groups.iter().zip(0..).flat_map(|(group, number)| {
+                let name = |member| data.name(member);
+                group.members.iter().zip(&group.bits).zip(0..).map(move |((&member, &bits), i)| Listed {
+                    group: number,
+                    kept: i == 0,
+                    bits,
+                    name: name(member),
+                })
+            });
+            write_list(list, rows).with_context(|| list.display().to_string())?;
         }
         if let Some(out) = self.out.as_ref().filter(|_| !groups.is_empty()) {
             figure(&data, &groups).write_png(out)?;
@@ -151,20 +160,6 @@ fn figure(data: &Dataset, groups: &[Group]) -> crate::image::Picture {
     };
     let cells: Vec<_> = groups.iter().take(ROWS).flat_map(row).collect();
     grid(&cells, COLUMNS, 2)
-}
-
-fn write(path: &Path, data: &Dataset, groups: &[Group]) -> std::io::Result<()> {
-    files::write(path, |file| {
-        let mut table = csv::Writer::from_writer(file);
-        table.write_record(["group", "kept", "bits", "name"])?;
-        for (number, group) in groups.iter().enumerate() {
-            for (i, (&member, bits)) in group.members.iter().zip(&group.bits).enumerate() {
-                let kept = if i == 0 { "yes" } else { "no" };
-                table.write_record([&number.to_string(), kept, &bits.to_string(), &data.name(member)])?;
-            }
-        }
-        table.flush()
-    })
 }
 
 /// Copies a picture's file, or writes it as a PNG where it has none of its own, under the name that it has in the set.

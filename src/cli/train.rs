@@ -10,7 +10,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Common;
-use crate::data::{Dataset, Source};
+use crate::data::{Dataset, Source, read_skipped};
 use crate::model::{Preset, Prior, Statistics};
 use crate::train::{Command, Ending, Event, Options, Progress, Run, RunConfig, Trainer};
 
@@ -74,6 +74,9 @@ pub(super) struct Train {
     /// Decides weights, order and every z
     #[arg(long)]
     seed: Option<u64>,
+    /// Leave out the pictures that this list names: what `zscape dedup --list` wrote, or names, one a line
+    #[arg(long, value_name = "FILE")]
+    skip: Option<PathBuf>,
     /// Sample with the batch's own statistics, as the authors do
     #[arg(long, conflicts_with = "running_stats")]
     batch_stats: bool,
@@ -127,7 +130,15 @@ impl Train {
         if self.running_stats {
             model.sampling = Statistics::Running;
         }
-        set(&mut config.data, &self.data);
+        if let Some(data) = &self.data
+            && *data != config.data
+        {
+            config.data = data.clone();
+            config.skip.clear();
+        }
+        if let Some(list) = &self.skip {
+            config.skip = read_skipped(list)?;
+        }
         set(&mut config.seed, &self.seed);
         Ok(config)
     }
@@ -136,7 +147,7 @@ impl Train {
         let Some(epochs) = self.epochs else { return Ok(self.steps) };
         let dataset =
             Dataset::open(&Source::parse(&config.data)?, config.model.size, config.model.channels, config.seed)?;
-        match dataset.len() {
+        match dataset.without(&config.skip)?.len() {
             Some(length) => Ok(Some((epochs * length as u64).div_ceil(config.train.batch.max(1) as u64))),
             None => bail!("{} never ends, so it has no epochs; use --steps", config.data),
         }
@@ -203,7 +214,12 @@ impl Train {
                     bar.finish_and_clear();
                     return self.finish(ending, last.as_ref());
                 }
-                Event::Previewed(_) | Event::Generator(_) | Event::Saved { .. } | Event::Paused | Event::Resumed => {}
+                Event::Previewed(_)
+                | Event::Generator(_)
+                | Event::Networks(_)
+                | Event::Saved { .. }
+                | Event::Paused
+                | Event::Resumed => {}
             }
         }
         bail!("the trainer ended without a word")

@@ -65,6 +65,13 @@ impl Dataset {
         Ok(Self { source: source.clone(), opened, size, channels, cache })
     }
 
+    /// The pictures `kept` of this set, and a `note` on that.
+    pub(super) fn picked(self, kept: Vec<u32>, note: String) -> Self {
+        let mut opened = formats::picked(self.opened, kept);
+        opened.notes.push(note);
+        Self { opened, cache: RwLock::default(), ..self }
+    }
+
     /// How many pictures; `None` when they never end.
     pub fn len(&self) -> Option<usize> {
         self.opened.pictures.len().map(|length| length as usize)

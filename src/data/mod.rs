@@ -5,6 +5,7 @@ mod formats;
 mod jpeg;
 mod loader;
 mod prepare;
+mod skip;
 mod source;
 pub mod synth;
 
@@ -13,4 +14,5 @@ pub use formats::FILE_ENDINGS;
 pub use loader::{Batch, Loader, Place};
 pub(crate) use prepare::fit;
 pub use prepare::{UnusablePicture, read_fitted, to_channels};
+pub use skip::{Listed, read_skipped, write_list};
 pub use source::{DataError, Source};

@@ -34,6 +34,19 @@ pub enum DataError {
         /// The folder or archive.
         path: PathBuf,
     },
+    /// A list of pictures to skip names none of the set.
+    #[error(
+        "{source_name} has none of the {names} pictures that are to be skipped, such as {first}; the list is of another set, or \
+         of another part of it"
+    )]
+    SkipsNone {
+        /// The source.
+        source_name: String,
+        /// How many names there are.
+        names: usize,
+        /// The first of them.
+        first: String,
+    },
     /// Too few pictures to fill one batch.
     #[error("{source_name} has {pictures} usable pictures, fewer than one batch of {batch}{}; lower --batch or add pictures", unread(*skipped, first.as_ref()))]
     SmallerThanBatch {

@@ -18,7 +18,7 @@ use super::labelled::{Labelled, balanced};
 use super::statistics::{self, Estimate, Share};
 use super::supervised::Supervised;
 use super::svm::{Learner, Svm, Table};
-use crate::model::Discriminator;
+use crate::model::{Discriminator, ModelConfig};
 
 /// Draws that C is chosen by at most, as in the authors' code.
 const CHOOSING: usize = 10;
@@ -30,6 +30,12 @@ const ENDS: [i32; 2] = [-24, 12];
 const PATIENCE: usize = 2;
 /// Test pictures whose features are in memory at a time.
 const TESTED: usize = 1024;
+
+/// What features classes are told by: the discriminator's, then what these are compared with.
+pub const KINDS: [Kind; 3] = [Kind::Discriminator, Kind::Random, Kind::Pixels];
+/// Validation pictures at most, as the paper holds out of the street numbers, and their share of the training pictures.
+const VALIDATION: usize = 10_000;
+const VALIDATION_SHARE: usize = 5;
 
 /// How it is measured.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -48,6 +54,11 @@ pub struct Settings {
     pub memory: f64,
     /// Decides draws, random weights and orders.
     pub seed: u64,
+}
+
+/// How many of so many training pictures C is chosen on, where nobody says it: a fifth, at most 10,000.
+pub fn validation_of(training: usize) -> usize {
+    (training / VALIDATION_SHARE).min(VALIDATION)
 }
 
 /// What the classes are told by.
@@ -163,6 +174,70 @@ impl Split {
     }
 }
 
+/// Pictures to learn from and others to be tried on, and how: made once, it scores one kind of features after another.
+pub struct Trial<'a> {
+    training: &'a Labelled,
+    test: &'a Labelled,
+    settings: Settings,
+    split: Split,
+}
+
+impl<'a> Trial<'a> {
+    /// Learns from `training` and is tried on `test`, both of networks of `config`. `source_name` names the training pictures
+    /// in errors.
+    ///
+    /// # Errors
+    /// [`MeasureError`]: too few pictures of a class, or too little memory.
+    pub fn new(
+        config: &ModelConfig,
+        [training, test]: [&'a Labelled; 2],
+        settings: Settings,
+        source_name: &str,
+    ) -> Result<Self, MeasureError> {
+        let split = Split::new(training, &settings, source_name)?;
+        for kind in KINDS {
+            fits(training.pictures.len(), width(kind, config), settings.memory)?;
+        }
+        Ok(Self { training, test, settings, split })
+    }
+
+    /// How well classes are told by the features `kind` of networks of `discriminator`'s shape, and what is taken for what.
+    ///
+    /// # Errors
+    /// [`MeasureError`] when the device fails.
+    pub fn by(
+        &self,
+        kind: Kind,
+        discriminator: &Discriminator,
+        device: &Device,
+        progress: &mut Progress,
+    ) -> Result<(Scored, Confusion), MeasureError> {
+        let Self { training, test, settings, split } = self;
+        let began = Instant::now();
+        let space = Space::new(kind, discriminator, &training.pictures, settings.seed, device);
+        let all = training.pictures.len();
+        let table = space.features(&training.pictures, &mut |done| progress("taking features", done, all))?;
+        let (c, validation) = choose(&table, training, split, settings.seed, progress);
+        let machines: Vec<Svm> = (split.draws.iter().enumerate())
+            .map(|(number, rows)| {
+                progress("learning machines", number, split.draws.len());
+                Learner::new(&table, rows, &training.labels, training.classes.len()).learn(c, settings.seed)
+            })
+            .collect();
+        drop(table);
+        let told = tell(&space, &machines, test, progress)?;
+        let confusion = Confusion::new(test.classes.len(), &test.labels, told.first().map_or(&[], Vec::as_slice));
+        let right: Vec<Share> = told.iter().map(|told| right(told, &test.labels)).collect();
+        let scored = Scored {
+            features: Some(space.width()),
+            c: Some(c),
+            settled: machines.iter().all(|machine| machine.settled),
+            ..Scored::new(Way::Svm(kind), validation, right, settings.seed, began)
+        };
+        Ok((scored, confusion))
+    }
+}
+
 /// Measures how well classes are told by `discriminator`'s features, learnt from `training` and tried on `test`, and by
 /// what they are compared with. `source_name` names the training pictures in errors.
 ///
@@ -177,37 +252,13 @@ pub fn classify(
     progress: &mut Progress,
 ) -> Result<Report, MeasureError> {
     let config = discriminator.config();
-    let split = Split::new(training, &settings, source_name)?;
-    let kinds = [Kind::Discriminator, Kind::Random, Kind::Pixels];
-    for kind in kinds {
-        fits(training.pictures.len(), width(kind, config), settings.memory)?;
+    let trial = Trial::new(config, [training, test], settings, source_name)?;
+    let (first, confusion) = trial.by(KINDS[0], discriminator, device, progress)?;
+    let mut scored = vec![first];
+    for kind in &KINDS[1..] {
+        scored.push(trial.by(*kind, discriminator, device, progress)?.0);
     }
-    let (mut scored, mut confusion) = (Vec::new(), None);
-    for kind in kinds {
-        let began = Instant::now();
-        let space = Space::new(kind, discriminator, &training.pictures, settings.seed, device);
-        let all = training.pictures.len();
-        let table = space.features(&training.pictures, &mut |done| progress("taking features", done, all))?;
-        let (c, validation) = choose(&table, training, &split, settings.seed, progress);
-        let machines: Vec<Svm> = (split.draws.iter().enumerate())
-            .map(|(number, rows)| {
-                progress("learning machines", number, split.draws.len());
-                Learner::new(&table, rows, &training.labels, training.classes.len()).learn(c, settings.seed)
-            })
-            .collect();
-        drop(table);
-        let told = tell(&space, &machines, test, progress)?;
-        if kind == Kind::Discriminator {
-            confusion = told.first().map(|told| Confusion::new(test.classes.len(), &test.labels, told));
-        }
-        let right: Vec<Share> = told.iter().map(|told| right(told, &test.labels)).collect();
-        scored.push(Scored {
-            features: Some(space.width()),
-            c: Some(c),
-            settled: machines.iter().all(|machine| machine.settled),
-            ..Scored::new(Way::Svm(kind), validation, right, settings.seed, began)
-        });
-    }
+    let split = trial.split;
     let draws = split.draws.len().min(settings.supervised);
     if draws > 0 {
         let began = Instant::now();
@@ -230,7 +281,7 @@ pub fn classify(
         training: training.pictures.len(),
         test: test.pictures.len(),
         scored,
-        confusion: confusion.unwrap_or_else(|| Confusion::new(test.classes.len(), &[], &[])),
+        confusion,
     })
 }
 
@@ -320,7 +371,7 @@ fn tell(
 mod tests {
     use super::*;
     use crate::image::Picture;
-    use crate::model::{ModelConfig, Preset};
+    use crate::model::Preset;
 
     /// Stripes across or along, in noise: two classes that no mean of pixels tells.
     fn stripes(count: usize, first: usize) -> Labelled {

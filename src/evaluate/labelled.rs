@@ -70,6 +70,21 @@ impl Labelled {
         Ok(self)
     }
 
+    /// About `count` of the pictures, the same share of each class, and the others.
+    pub fn parted(self, count: usize) -> [Self; 2] {
+        let (all, of) = (self.pictures.len(), self.by_class());
+        let mut seen = vec![0; of.len()];
+        let part = |skipped| Self { pictures: Vec::new(), labels: Vec::new(), classes: self.classes.clone(), skipped };
+        let mut parts = [part(self.skipped.clone()), part(Vec::new())];
+        for (picture, label) in self.pictures.into_iter().zip(self.labels) {
+            seen[label] += 1;
+            let part = &mut parts[usize::from(seen[label] * all > count * of[label].len())];
+            part.pictures.push(picture);
+            part.labels.push(label);
+        }
+        parts
+    }
+
     /// The pictures' numbers by their class.
     pub fn by_class(&self) -> Vec<Vec<usize>> {
         let mut by_class = vec![Vec::new(); self.classes.len()];
@@ -151,6 +166,9 @@ mod tests {
         for (picture, label) in read.pictures.iter().zip(&read.labels) {
             assert_eq!(usize::from(picture.pixels()[0]), 10 + 10 * label);
         }
+        let [first, rest] = read.clone().parted(9);
+        assert_eq!((first.pictures.len(), rest.pictures.len()), (9, 3));
+        assert_eq!(rest.by_class().iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 1]);
         let known = ["c", "b", "a"].map(str::to_owned);
         let turned = read.clone().renumbered(&known, String::new()).unwrap();
         assert!(turned.labels.iter().zip(&read.labels).all(|(new, old)| new + old == 2));

@@ -34,6 +34,7 @@ mod supervised;
 mod svm;
 pub mod triples;
 pub mod turn;
+pub mod yardstick;
 
 pub use attributes::{Attribute, Verdict};
 pub use confusion::Confusion;

@@ -75,6 +75,10 @@ pub struct RunConfig {
     pub data: String,
     /// Decides the weights, the order of the pictures and every z.
     pub seed: u64,
+    /// Pictures of the source that are left out, by their names. They are written down here and not where their list is, so
+    /// that a resumed run sees the same pictures in the same order whatever became of the list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skip: Vec<String>,
     /// The networks.
     pub model: ModelConfig,
     /// How they are trained.
@@ -85,16 +89,19 @@ impl RunConfig {
     /// A preset's numbers for a source, with the instance noise that the source needs.
     pub fn preset(preset: Preset, data: impl Into<String>) -> Self {
         let (model, train) = (ModelConfig::preset(preset), TrainConfig::preset(preset));
-        let mut config = Self { data: String::new(), seed: 1, model, train };
+        let mut config = Self { data: String::new(), seed: 1, skip: Vec::new(), model, train };
         config.use_data(data.into());
         config
     }
 
-    /// Chooses the source, and its instance noise: drawn pictures have no grain of their own, so a discriminator would tell
+    /// Chooses the source, all of it, and its instance noise: drawn pictures have no grain of their own, so a discriminator would tell
     /// them from a young generator's at a glance. Photographs need none.
     pub fn use_data(&mut self, data: String) {
         let drawn = data.starts_with("synth:");
         (self.train.noise, self.train.noise_steps) = if drawn { DRAWN_NOISE } else { (0.0, 0) };
+        if data != self.data {
+            self.skip.clear();
+        }
         self.data = data;
     }
 
@@ -104,12 +111,23 @@ impl RunConfig {
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let mut found = Vec::new();
         compare("", &as_json(self), &as_json(other), &mut found);
+        if self.skip != other.skip {
+            // The lists themselves may be of thousands.
+            let [mine, theirs] = [self, other].map(|config| config.skip.len());
+            found.push(match mine == theirs {
+                true => format!("skip: {mine} pictures, not {theirs} others"),
+                false => format!("skip: {mine} pictures, not {theirs}"),
+            });
+        }
         found
     }
 }
 
 fn as_json(config: &RunConfig) -> serde_json::Value {
     let mut value = serde_json::to_value(config).expect("plain structs are always JSON");
+    if let Some(config) = value.as_object_mut() {
+        config.remove("skip");
+    }
     if let Some(train) = value.get_mut("train").and_then(|train| train.as_object_mut()) {
         train.remove("generator_rate");
         train.remove("discriminator_rate");
@@ -147,12 +165,18 @@ mod tests {
         assert_eq!(differences.len(), 3, "{differences:?}");
         assert!(differences.iter().any(|d| d == "model.base: 64, not 32"), "{differences:?}");
         assert!(differences.iter().any(|d| d.starts_with("train.schedule: ")), "{differences:?}");
+        let mut skips = a.clone();
+        skips.skip = vec!["a.png".to_owned()];
+        assert_eq!(skips.differences(&a), ["skip: 1 pictures, not 0"]);
+        skips.use_data("faces".to_owned());
+        assert!(skips.skip.is_empty(), "names of one set mean nothing in another");
     }
 
     #[test]
     fn a_config_survives_toml() {
         for preset in Preset::ALL {
-            let config = RunConfig::preset(preset, "a folder");
+            let mut config = RunConfig::preset(preset, "a folder");
+            config.skip = vec!["cats/1, 2.png".to_owned(), "d\"ogs.png".to_owned()];
             let text = toml::to_string(&config).unwrap();
             assert_eq!(toml::from_str::<RunConfig>(&text).unwrap(), config);
         }

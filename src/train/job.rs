@@ -17,7 +17,7 @@ use crate::data::{Dataset, Loader, Place, Source};
 use crate::device::Compute;
 use crate::image;
 use crate::latent;
-use crate::model::{ConfigError, Model, Provenance};
+use crate::model::{ConfigError, Model, Provenance, TensorFile};
 
 /// How long a speed is averaged over.
 const SPEED_WINDOW: Duration = Duration::from_secs(20);
@@ -40,6 +40,8 @@ pub(super) struct Job<'a> {
     warned: Option<String>,
     /// Whether somebody explores the generator while it learns.
     followed: bool,
+    /// Steps from one telling of both networks to the next; 0 for none.
+    told_every: u64,
 }
 
 impl<'a> Job<'a> {
@@ -50,7 +52,8 @@ impl<'a> Job<'a> {
             return Err(ConfigError::Zero("--batch").into());
         }
         let source = Source::parse(&config.data)?;
-        let dataset = Arc::new(Dataset::open(&source, config.model.size, config.model.channels, config.seed)?);
+        let dataset = Dataset::open(&source, config.model.size, config.model.channels, config.seed)?;
+        let dataset = Arc::new(dataset.without(&config.skip)?);
         let run = if options.resume {
             Run::resume(&options.folder, config)?
         } else {
@@ -97,7 +100,7 @@ impl<'a> Job<'a> {
         dataset.notes().iter().for_each(|note| emit(Event::Note(note.clone())));
         let speed = Speed::default();
         let (problems, warned) = (0, None);
-        let followed = false;
+        let (followed, told_every) = (false, 0);
         Ok(Self {
             options,
             compute,
@@ -113,6 +116,7 @@ impl<'a> Job<'a> {
             speed,
             warned,
             followed,
+            told_every,
         })
     }
 
@@ -163,6 +167,10 @@ impl<'a> Job<'a> {
                     Command::Follow(follow) => {
                         self.followed = follow;
                         self.publish();
+                    }
+                    Command::Networks(every) => {
+                        self.told_every = every;
+                        self.tell_networks();
                     }
                     Command::Rates(rates) => {
                         self.state.generator_rate = rates.generator;
@@ -228,6 +236,9 @@ impl<'a> Job<'a> {
         if step.is_multiple_of(self.options.preview_every.max(1)) {
             self.preview(false)?;
         }
+        if step.is_multiple_of(self.told_every.max(1)) {
+            self.tell_networks();
+        }
         if step.is_multiple_of(self.options.save_every.max(1)) {
             self.save_on_the_way();
         }
@@ -277,12 +288,24 @@ impl<'a> Job<'a> {
     /// Hands the generator to whoever explores it while it learns.
     fn publish(&mut self) {
         if self.followed {
-            let generator = self.networks.generator.clone();
-            let model = Model { generator, discriminator: None, provenance: self.provenance() };
-            match model.to_file() {
-                Ok(file) => (self.emit)(Event::Generator(Arc::new(file))),
-                Err(error) => self.warn(format!("the explorer cannot follow: {error}")),
-            }
+            self.tell_weights(false, Event::Generator);
+        }
+    }
+
+    /// Hands both networks to whoever measures them while they learn.
+    fn tell_networks(&mut self) {
+        if self.told_every > 0 {
+            self.tell_weights(true, Event::Networks);
+        }
+    }
+
+    fn tell_weights(&mut self, both: bool, event: fn(Arc<TensorFile>) -> Event) {
+        let Networks { generator, discriminator, .. } = &self.networks;
+        let discriminator = both.then(|| discriminator.clone());
+        let model = Model { generator: generator.clone(), discriminator, provenance: self.provenance() };
+        match model.to_file() {
+            Ok(file) => (self.emit)(event(Arc::new(file))),
+            Err(error) => self.warn(format!("the networks cannot be shown while they learn: {error}")),
         }
     }
 

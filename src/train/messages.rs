@@ -22,6 +22,8 @@ pub struct Rates {
 pub enum Command {
     /// Tell the newest generator with every preview, or no longer.
     Follow(bool),
+    /// Tell both networks now, and after every so many steps; 0 for no longer.
+    Networks(u64),
     /// Wait.
     Pause,
     /// Go on.
@@ -96,6 +98,8 @@ pub enum Event {
     Previewed(Preview),
     /// The generator as it is now, as the file that would hold it: finished data, which any thread can take up.
     Generator(Arc<TensorFile>),
+    /// Both networks as they are now, for whoever measures them.
+    Networks(Arc<TensorFile>),
     /// It waits for [`Command::Resume`] or [`Command::Step`].
     Paused,
     /// It goes on.

@@ -6,6 +6,7 @@ mod exploring;
 mod formats;
 mod inside;
 mod killing;
+mod measures;
 mod measuring;
 mod models;
 mod pictures;
@@ -22,6 +23,7 @@ fn tiny(run: &Path, seed: u64) -> Options {
     let config = RunConfig {
         data: "synth:rooms".into(),
         seed,
+        skip: Vec::new(),
         model: ModelConfig { size: 16, base: 4, z_dim: 8, ..ModelConfig::preset(Preset::Pytorch) },
         train: TrainConfig { batch: 4, ..TrainConfig::preset(Preset::Pytorch) },
     };

@@ -9,7 +9,7 @@ use zscape::train::{Options, Trainer};
 use super::inside::{error, json, text, zscape};
 
 /// Striped pictures in noise, across or along: `set/train/CLASS` and `set/test/CLASS`, and one file that is no picture.
-fn pictures(folder: &Path, training: usize, test: usize) -> PathBuf {
+pub(super) fn pictures(folder: &Path, training: usize, test: usize) -> PathBuf {
     let set = folder.join("set");
     for i in 0..training + test {
         let (part, along) = (if i < training { "train" } else { "test" }, i % 2 == 1);
@@ -180,4 +180,31 @@ fn duplicates_are_listed_and_left_out() {
     assert_eq!(std::fs::read(left.join("train/across/0.png")).unwrap(), std::fs::read(&first).unwrap());
     assert!(error(&all).contains("is not empty"));
     assert!(error(&["dedup", "--data", "synth:rooms"]).contains("never ends"));
+
+    // A training leaves them out, and goes on without them when the list is gone.
+    let skip = ["--skip", &list_text];
+    let train = |run: &str, rest: &[&str]| {
+        let run = folder.path().join(run);
+        let steps = ["--size", "16", "--base", "4", "--batch", "4"];
+        let fresh = [&["--data", text(&set)], &steps[..], &skip].concat();
+        let resumed = rest.contains(&"--resume");
+        json(&[&["train", "--run", text(&run)][..], rest, if resumed { &[][..] } else { &fresh[..] }].concat());
+        let checkpoint = run.join("checkpoints/step-00000020/model.safetensors");
+        (std::fs::read_to_string(run.join("run.toml")).unwrap(), std::fs::read(checkpoint).ok())
+    };
+    let (settings, whole) = train("whole", &["--steps", "20"]);
+    assert!(settings.contains(r#"skip = ["train/along/again.png"]"#), "{settings}");
+    train("parts", &["--steps", "9"]);
+    std::fs::remove_file(&list).unwrap();
+    let (_, parts) = train("parts", &["--resume", "--steps", "20"]);
+    assert!(whole.is_some() && whole == parts, "the same pictures in the same order");
+    let other = folder.path().join("other.txt");
+    std::fs::write(&other, "cats/1.png\n").unwrap();
+    let run = folder.path().join("other");
+    let message = error(&["train", "--data", text(&set), "--run", text(&run), "--skip", text(&other)]);
+    assert!(message.contains("cats/1.png") && message.contains("another set"), "{message}");
+    let parts = folder.path().join("parts");
+    std::fs::write(&other, "train/along/1.png\n").unwrap();
+    let message = error(&["train", "--run", text(&parts), "--resume", "--skip", text(&other)]);
+    assert!(message.contains("skip: 1 pictures, not 1 others"), "{message}");
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use zscape::device::Compute;
+use zscape::model::{Model, TensorFile};
 use zscape::train::{Command, Ending, Event, Metrics, MetricsLog, Options, Rates, Trainer};
 
 fn finish(trainer: &Trainer) -> (Ending, Vec<Event>) {
@@ -72,8 +73,20 @@ fn a_trainer_obeys_pause_step_rates_save_and_stop() {
     next(|event| matches!(event, Event::Paused));
     trainer.send(Command::Step);
     assert!(matches!(next(|e| matches!(e, Event::Stepped(_))), Event::Stepped(p) if p.metrics.step == 1));
+    trainer.send(Command::Networks(2));
+    let told = |event: Event| match event {
+        Event::Networks(file) => {
+            Model::from_file(TensorFile::clone(&file), folder.path(), &Compute::cpu().device).unwrap()
+        }
+        event => panic!("{event:?}"),
+    };
+    let now = told(next(|event| matches!(event, Event::Networks(_))));
+    assert!(now.provenance.steps == 1 && now.discriminator.is_some(), "both networks, at once");
+    trainer.send(Command::Step);
+    assert_eq!(told(next(|event| matches!(event, Event::Networks(_)))).provenance.steps, 2);
+    trainer.send(Command::Networks(0));
     trainer.send(Command::Save);
-    assert!(matches!(next(|e| matches!(e, Event::Saved { .. })), Event::Saved { step: 1, folder } if folder.is_dir()));
+    assert!(matches!(next(|e| matches!(e, Event::Saved { .. })), Event::Saved { step: 2, folder } if folder.is_dir()));
     trainer.send(Command::Rates(Rates { generator: 1e-5, discriminator: 3e-5 }));
     trainer.send(Command::Resume);
     next(|event| matches!(event, Event::Stepped(p) if p.metrics.step >= 5));

@@ -134,6 +134,11 @@ impl Explorer {
         self.following
     }
 
+    /// The path of the model that is explored, and what it was trained on.
+    pub fn explored(&self) -> Option<(PathBuf, String)> {
+        Some((self.explored.clone()?, self.model.as_ref()?.1.data.clone()))
+    }
+
     /// Whether there are samples to see.
     pub fn shows_samples(&self) -> bool {
         self.gallery.has_samples()

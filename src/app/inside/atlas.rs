@@ -8,7 +8,7 @@ use crate::image::{Picture, grid};
 /// Columns of the texture.
 const COLUMNS: usize = 16;
 
-pub(super) struct Atlas {
+pub(in crate::app) struct Atlas {
     texture: TextureHandle,
     pub pictures: Vec<Picture>,
 }
@@ -40,7 +40,7 @@ impl Atlas {
 }
 
 /// Picture `i`, to be clicked, or an empty place until it is there.
-pub(super) fn cell(ui: &mut Ui, atlas: Option<&Atlas>, i: usize, side: f32, name: String) -> egui::Response {
+pub(in crate::app) fn cell(ui: &mut Ui, atlas: Option<&Atlas>, i: usize, side: f32, name: String) -> egui::Response {
     match atlas.filter(|atlas| i < atlas.pictures.len()) {
         Some(atlas) => ui.add(atlas.image(i, side).sense(Sense::click()).alt_text(name)),
         None => {

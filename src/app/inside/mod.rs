@@ -19,6 +19,7 @@ use egui::Ui;
 use crate::latent::boxes::Boxes;
 use crate::latent::session::Session;
 use crate::model::TensorFile;
+pub(super) use atlas::{Atlas, cell};
 use desk::{Ask, Inspector, Opened, Subject, Told};
 use dialogs::{Answer, Dialogs};
 

@@ -18,6 +18,7 @@ mod lmdb;
 mod matlab;
 mod numpy;
 mod parquet;
+mod picked;
 mod pickle;
 mod shards;
 mod shelf;
@@ -31,6 +32,7 @@ use std::path::Path;
 
 pub(super) use drawn::draw;
 pub(super) use labels::Labels;
+pub(super) use picked::picked;
 
 use self::cache::Cache;
 use self::shelf::Shelf;

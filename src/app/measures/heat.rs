@@ -1,0 +1,131 @@
+//! A confusion matrix as a heat map, and the pictures behind the cell that is clicked.
+
+use std::sync::Arc;
+
+use egui::epaint::TextShape;
+use egui::{Align2, Color32, FontId, Rect, Sense, Stroke, Ui, Vec2, pos2, vec2};
+
+use crate::app::inside::Atlas;
+use crate::evaluate::{Confusion, Labelled};
+
+/// Least and most side of a cell, in points, and the least one with its count on it.
+const SIDES: [f32; 2] = [6.0, 56.0];
+const WRITTEN: f32 = 20.0;
+/// Room for names, in points, beside and above.
+const NAMES: f32 = 84.0;
+/// Pictures of a cell that are shown.
+const SHOWN: usize = 96;
+/// Side of each, in points.
+const PICTURE: f32 = 52.0;
+
+const RIGHT: Color32 = Color32::from_rgb(40, 150, 80);
+const WRONG: Color32 = Color32::from_rgb(205, 60, 45);
+
+/// The matrix of a network, and the test pictures.
+pub(super) struct Heat {
+    confusion: Confusion,
+    test: Arc<Labelled>,
+    /// `[truth, told]`.
+    chosen: Option<[usize; 2]>,
+    behind: Option<([usize; 2], Atlas)>,
+}
+
+impl Heat {
+    /// A matrix in the place of an older one of the same pictures: the same cell stays chosen.
+    pub fn new(confusion: Confusion, test: Arc<Labelled>, before: Option<&Self>) -> Self {
+        let same = before.filter(|before| Arc::ptr_eq(&before.test, &test));
+        Self { confusion, test, chosen: same.and_then(|before| before.chosen), behind: None }
+    }
+
+    /// Draws the matrix as large as there is room.
+    pub fn matrix(&mut self, ui: &mut Ui, room: f32) {
+        let classes = &self.test.classes;
+        let count = classes.len();
+        let side = ((room - NAMES) / count as f32).floor().clamp(SIDES[0], SIDES[1]);
+        let named = side >= 11.0;
+        let margin = if named { NAMES } else { 4.0 };
+        let size = Vec2::splat(margin + side * count as f32);
+        let (all, _) = ui.allocate_exact_size(size, Sense::hover());
+        let origin = all.min + Vec2::splat(margin);
+        let (dark, text, line) =
+            (ui.visuals().extreme_bg_color, ui.visuals().text_color(), ui.visuals().widgets.noninteractive.bg_stroke);
+        let painter = ui.painter().clone();
+        painter.rect_filled(Rect::from_min_max(origin, all.max), 0.0, dark);
+        let font = FontId::proportional(12.0f32.min(side));
+        if named {
+            for (i, class) in classes.iter().enumerate() {
+                let name: String = class.chars().take(13).collect();
+                let middle = (i as f32 + 0.5) * side;
+                let row = pos2(origin.x - 6.0, origin.y + middle);
+                painter.text(row, Align2::RIGHT_CENTER, &name, font.clone(), text);
+                let galley = painter.layout_no_wrap(name, font.clone(), text);
+                // Read from below, so that it stands on its column.
+                let foot = pos2(origin.x + middle - galley.size().y / 2.0, origin.y - 6.0);
+                painter.add(TextShape::new(foot, galley, text).with_angle(-std::f32::consts::FRAC_PI_2));
+            }
+        }
+        for truth in 0..count {
+            let of: usize = self.confusion.counts[truth].iter().sum();
+            for told in 0..count {
+                let hits = self.confusion.counts[truth][told];
+                let corner = origin + vec2(told as f32 * side, truth as f32 * side);
+                let cell = Rect::from_min_size(corner, Vec2::splat(side));
+                if hits == 0 {
+                    continue;
+                }
+                let share = hits as f32 / of.max(1) as f32;
+                let colour = if truth == told { RIGHT } else { WRONG };
+                // The root, since most mistakes are small shares and should still be seen.
+                let fill = dark.lerp_to_gamma(colour, share.sqrt());
+                painter.rect_filled(cell.shrink(0.5), 1.0, fill);
+                if side >= WRITTEN {
+                    let ink = if share.sqrt() > 0.45 { Color32::WHITE } else { text };
+                    painter.text(cell.center(), Align2::CENTER_CENTER, hits.to_string(), font.clone(), ink);
+                }
+                let name = self.sentence([truth, told]);
+                let response = ui.interact(cell, ui.scope_id().with(("cell", truth, told)), Sense::click());
+                response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, &name));
+                if response.hovered() || self.chosen == Some([truth, told]) {
+                    painter.rect_stroke(cell, 1.0, Stroke::new(2.0, text), egui::StrokeKind::Inside);
+                }
+                if response.clicked() {
+                    self.chosen = Some([truth, told]);
+                }
+                response.on_hover_text(format!("{name}, {:.0} % of them. Click to see them", 100.0 * share));
+            }
+        }
+        painter.rect_stroke(Rect::from_min_max(origin, all.max), 0.0, line, egui::StrokeKind::Outside);
+    }
+
+    /// "7 of 100 cats are taken for dogs".
+    fn sentence(&self, [truth, told]: [usize; 2]) -> String {
+        let (counts, classes) = (&self.confusion.counts[truth], &self.test.classes);
+        let (hits, of): (usize, usize) = (counts[told], counts.iter().sum());
+        let as_what = if truth == told { "told rightly".to_owned() } else { format!("taken for {}", classes[told]) };
+        format!("{}: {hits} of {of} {as_what}", classes[truth])
+    }
+
+    /// The pictures behind the chosen cell.
+    pub fn pictures(&mut self, ui: &mut Ui) {
+        let Some(chosen) = self.chosen else {
+            ui.weak("Click a cell of the matrix to see the test pictures behind it.");
+            return;
+        };
+        let numbers = &self.confusion.behind[chosen[0]][chosen[1]];
+        if self.behind.as_ref().is_none_or(|(of, _)| *of != chosen) {
+            let pictures = numbers.iter().take(SHOWN).map(|&number| self.test.pictures[number].clone()).collect();
+            self.behind = Some((chosen, Atlas::new(ui.ctx(), "behind a cell", pictures)));
+        }
+        ui.strong(self.sentence(chosen));
+        let more = numbers.len().saturating_sub(SHOWN);
+        ui.weak(match more {
+            0 => "Those told most surely come first.".to_owned(),
+            _ => format!("Those told most surely come first; {more} more are not shown."),
+        });
+        let Some((_, atlas)) = &self.behind else { return };
+        egui::ScrollArea::vertical().id_salt("behind").auto_shrink(false).show(ui, |ui| {
+            let columns = ((ui.available_width() / (PICTURE + 2.0)) as usize).max(1);
+            atlas.sheet(ui, columns, PICTURE, "test picture");
+        });
+    }
+}

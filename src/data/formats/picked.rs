@@ -1,0 +1,37 @@
+//! Some pictures of a set.
+
+use super::{Found, Labels, Opened, Pictures};
+
+#[derive(Debug)]
+struct Picked {
+    all: Box<dyn Pictures>,
+    /// The number in the whole set of each.
+    kept: Vec<u32>,
+}
+
+/// The pictures `kept` of a set, in that order.
+pub(in crate::data) fn picked(opened: Opened, kept: Vec<u32>) -> Opened {
+    let classes = kept.iter().map(|&i| opened.labels.of(u64::from(i)));
+    let labels = Labels::new(opened.labels.names().to_vec(), classes);
+    Opened { labels, pictures: Box::new(Picked { all: opened.pictures, kept }), notes: opened.notes }
+}
+
+impl Picked {
+    fn at(&self, index: u64) -> Option<u64> {
+        self.kept.get(usize::try_from(index).ok()?).copied().map(u64::from)
+    }
+}
+
+impl Pictures for Picked {
+    fn len(&self) -> Option<u64> {
+        Some(self.kept.len() as u64)
+    }
+
+    fn name(&self, index: u64) -> String {
+        self.at(index).map(|at| self.all.name(at)).unwrap_or_default()
+    }
+
+    fn read(&self, index: u64, size: usize) -> Result<Found, String> {
+        self.at(index).map_or_else(|| Err("there is no such picture".to_owned()), |at| self.all.read(at, size))
+    }
+}
