@@ -1,6 +1,7 @@
 //! The kernels' backward passes.
 //!
-//! Up and down are each other's transposes, so each one's input gradient is the other.
+//! Up and down are each other's transposes, so each one's input gradient is the other. Who asks for gradients trains on whole
+//! batches, and nobody draws the same picture alone again: such passes are made together.
 
 use burn::backend::Autodiff;
 use burn::backend::Backend;
@@ -34,7 +35,7 @@ impl<B: Backend + Kernels> Backward<B, 2> for Down {
             grads.register::<B>(node.id, B::weight_gradient(grad.clone(), large, weights.clone()));
         }
         if let Some(node) = input {
-            grads.register::<B>(node.id, B::up(grad, weights));
+            grads.register::<B>(node.id, B::up(grad, weights, true));
         }
     }
 }
@@ -50,7 +51,7 @@ impl<B: Backend + Kernels> Backward<B, 2> for Up {
             grads.register::<B>(node.id, B::weight_gradient(small, grad.clone(), weights.clone()));
         }
         if let Some(node) = input {
-            grads.register::<B>(node.id, B::down(grad, weights));
+            grads.register::<B>(node.id, B::down(grad, weights, true));
         }
     }
 }
@@ -110,23 +111,25 @@ impl<B: Backend + Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         }
     }
 
-    fn down(large: FloatTensor<Self>, weights: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn down(large: FloatTensor<Self>, weights: FloatTensor<Self>, together: bool) -> FloatTensor<Self> {
         match Down.prepare::<C>([large.node(), weights.node()]).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
                 let (large, weights) = (large.into_primitive(), weights.into_primitive());
-                prep.finish((large.clone(), weights.clone()), B::down(large, weights))
+                prep.finish((large.clone(), weights.clone()), B::down(large, weights, true))
             }
-            OpsKind::UnTracked(prep) => prep.finish(B::down(large.into_primitive(), weights.into_primitive())),
+            OpsKind::UnTracked(prep) => {
+                prep.finish(B::down(large.into_primitive(), weights.into_primitive(), together))
+            }
         }
     }
 
-    fn up(small: FloatTensor<Self>, weights: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn up(small: FloatTensor<Self>, weights: FloatTensor<Self>, together: bool) -> FloatTensor<Self> {
         match Up.prepare::<C>([small.node(), weights.node()]).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
                 let (small, weights) = (small.into_primitive(), weights.into_primitive());
-                prep.finish((small.clone(), weights.clone()), B::up(small, weights))
+                prep.finish((small.clone(), weights.clone()), B::up(small, weights, true))
             }
-            OpsKind::UnTracked(prep) => prep.finish(B::up(small.into_primitive(), weights.into_primitive())),
+            OpsKind::UnTracked(prep) => prep.finish(B::up(small.into_primitive(), weights.into_primitive(), together)),
         }
     }
 

@@ -32,14 +32,16 @@ pub enum Algorithm {
 
 /// Maps on either side, and tiles of four positions, from which on fewer products pay for the sums before and after them.
 const MAPS: usize = 16;
-const TILES: usize = 32;
+const TILES: usize = 16;
 /// Large maps up to which positions are made patch by patch.
 const PATCHED: usize = 8;
 
 impl Algorithm {
-    /// The faster one, as measured. It depends on nothing but the shape, so that results do not either.
-    pub fn of(shape: Shape) -> Self {
-        let tiles = shape.batch * shape.height.div_ceil(2) * shape.width.div_ceil(2);
+    /// The faster one, as measured, for the batch `together` or for each of its pictures. It depends on nothing but the
+    /// shape, so that results do not either.
+    pub fn of(shape: Shape, together: bool) -> Self {
+        let batch = if together { shape.batch } else { 1 };
+        let tiles = batch * shape.height.div_ceil(2) * shape.width.div_ceil(2);
         match shape.large {
             0..=PATCHED => Self::Picture,
             _ if shape.small.min(shape.large) >= MAPS && tiles >= TILES => Self::Winograd,
@@ -168,9 +170,11 @@ mod tests {
     #[test]
     fn few_products_are_for_many_maps_and_positions() {
         let shape = Shape { batch: 8, height: 4, width: 4, small: 512, large: 256, kernel: 4 };
-        assert_eq!(Algorithm::of(shape), Algorithm::Winograd);
-        assert_eq!(Algorithm::of(Shape { batch: 1, ..shape }), Algorithm::Direct);
-        assert_eq!(Algorithm::of(Shape { large: 3, ..shape }), Algorithm::Picture);
+        assert_eq!(Algorithm::of(shape, true), Algorithm::Winograd);
+        assert_eq!(Algorithm::of(shape, false), Algorithm::Direct);
+        assert_eq!(Algorithm::of(Shape { batch: 1, ..shape }, true), Algorithm::Direct);
+        assert_eq!(Algorithm::of(Shape { height: 8, width: 8, ..shape }, false), Algorithm::Winograd);
+        assert_eq!(Algorithm::of(Shape { large: 3, ..shape }, true), Algorithm::Picture);
     }
 
     #[test]

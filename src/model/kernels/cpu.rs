@@ -39,22 +39,22 @@ fn dims(x: &FlexTensor) -> [usize; 4] {
 }
 
 impl Kernels for Flex {
-    fn down(large: FlexTensor, weights: FlexTensor) -> FlexTensor {
+    fn down(large: FlexTensor, weights: FlexTensor, together: bool) -> FlexTensor {
         let [batch, _, height, width] = dims(&large);
         let [small, maps, kernel, _] = dims(&weights);
         let shape = Shape { batch, height: height / 2, width: width / 2, small, large: maps, kernel };
         let mut out = vec![0.0; shape.small_len()];
-        let weights = packed(shape, Way::Down, &weights.to_contiguous());
+        let weights = packed(shape, Way::Down, Algorithm::of(shape, together), &weights.to_contiguous());
         convolution::down(shape, numbers(&channels_last(large)), &weights, &mut out);
         channels_first(out, [batch, shape.height, shape.width, small])
     }
 
-    fn up(small: FlexTensor, weights: FlexTensor) -> FlexTensor {
+    fn up(small: FlexTensor, weights: FlexTensor, together: bool) -> FlexTensor {
         let [batch, _, height, width] = dims(&small);
         let [maps, large, kernel, _] = dims(&weights);
         let shape = Shape { batch, height, width, small: maps, large, kernel };
         let mut out = vec![0.0; shape.large_len()];
-        let weights = packed(shape, Way::Up, &weights.to_contiguous());
+        let weights = packed(shape, Way::Up, Algorithm::of(shape, together), &weights.to_contiguous());
         convolution::up(shape, numbers(&channels_last(small)), &weights, &mut out);
         channels_first(out, [batch, 2 * height, 2 * width, large])
     }
@@ -66,7 +66,7 @@ impl Kernels for Flex {
         let mut out = vec![0.0; shape.weights_len()];
         convolution::weight_gradient(
             shape,
-            Algorithm::of(shape),
+            Algorithm::of(shape, true),
             numbers(&channels_last(small)),
             numbers(&channels_last(large)),
             &mut out,

@@ -73,16 +73,19 @@ pub struct AdamStep {
 /// is `[batch, small, h, w]` and the large one `[batch, large, 2h, 2w]`.
 #[backend_extension(Flex, Cube, Fusion, Autodiff)]
 pub trait Kernels: Backend {
-    /// Strided convolution, large to small.
+    /// Strided convolution, large to small. With `together` it may be made in a way that depends on the size of the batch, so
+    /// that a picture's last bits do; without, a picture is the same alone and among others.
     #[fusion(default)]
-    fn down(large: FloatTensor<Self>, weights: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn down(large: FloatTensor<Self>, weights: FloatTensor<Self>, together: bool) -> FloatTensor<Self> {
+        let _ = together;
         let kernel = weights.shape()[2];
         Self::conv2d(large, weights, None, down_options(kernel))
     }
 
-    /// Fractionally-strided convolution, small to large.
+    /// Fractionally-strided convolution, small to large; `together` as in [`Self::down`].
     #[fusion(default)]
-    fn up(small: FloatTensor<Self>, weights: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn up(small: FloatTensor<Self>, weights: FloatTensor<Self>, together: bool) -> FloatTensor<Self> {
+        let _ = together;
         let kernel = weights.shape()[2];
         let options = ConvTransposeOptions::new([2, 2], [padding(kernel); 2], [kernel % 2; 2], [1, 1], 1);
         Self::conv_transpose2d(small, weights, None, options)
@@ -199,13 +202,13 @@ impl Kernels for Cube {}
 
 /// `[batch, large, 2h, 2w]` to `[batch, small, h, w]`: strided convolution by weights `[small, large, kernel, kernel]`.
 pub fn down(large: Tensor<4>, weights: Tensor<4>) -> Tensor<4> {
-    Tensor::from_dispatch(<Dispatch as Kernels>::down(large.into_dispatch(), weights.into_dispatch()))
+    Tensor::from_dispatch(<Dispatch as Kernels>::down(large.into_dispatch(), weights.into_dispatch(), false))
 }
 
 /// `[batch, small, h, w]` to `[batch, large, 2h, 2w]`: fractionally-strided convolution by weights
 /// `[small, large, kernel, kernel]`.
 pub fn up(small: Tensor<4>, weights: Tensor<4>) -> Tensor<4> {
-    Tensor::from_dispatch(<Dispatch as Kernels>::up(small.into_dispatch(), weights.into_dispatch()))
+    Tensor::from_dispatch(<Dispatch as Kernels>::up(small.into_dispatch(), weights.into_dispatch(), false))
 }
 
 /// `scale * x + shift` by map, then times `slope` where negative; `x` is `[batch, maps, h, w]`, the others `[maps]`.

@@ -22,11 +22,10 @@ struct Entry {
 
 static KEPT: Mutex<Vec<Entry>> = Mutex::new(Vec::new());
 
-/// The weights `[small, large, kernel, kernel]`, contiguous, packed for `way` and the algorithm of the shape.
-pub fn packed(shape: Shape, way: Way, weights: &FlexTensor) -> Arc<Packed> {
+/// The weights `[small, large, kernel, kernel]`, contiguous, packed for `way` and `algorithm`.
+pub fn packed(shape: Shape, way: Way, algorithm: Algorithm, weights: &FlexTensor) -> Arc<Packed> {
     let values = weights.as_slice().expect("the weights are contiguous");
     let place = weights.data_arc();
-    let algorithm = Algorithm::of(shape);
     let dims = [shape.small, shape.large, shape.kernel];
     let is = |entry: &Entry| {
         let kind = (entry.way, entry.algorithm, entry.dims);
