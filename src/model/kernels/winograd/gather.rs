@@ -33,15 +33,22 @@ impl Tiles {
     }
 }
 
+/// A map that is gathered from: its values and how they lie, and at least as many zeros as it has maps.
+#[derive(Clone, Copy)]
+pub struct Map<'a> {
+    pub values: &'a [f32],
+    pub grid: Grid,
+    pub zeros: &'a [f32],
+}
+
 /// The input's maps `maps` around a tile at every pair of points of `halves`, each to its offset of `to` in `row`. Outside the
 /// picture all is zero.
 #[inline(always)]
 pub fn gather<S: Simd>(
     simd: S,
-    (input, grid): (&[f32], Grid),
+    Map { values: input, grid, zeros }: Map,
     halves: [&Half; 2],
     place: (usize, usize, usize),
-    zeros: &[f32],
     row: &mut [f32],
     to: &[usize],
 ) {
@@ -69,11 +76,10 @@ pub fn gather<S: Simd>(
 #[inline(always)]
 pub fn gather_outputs<S: Simd>(
     simd: S,
-    (small, grid): (&[f32], Grid),
+    Map { values: small, grid, zeros }: Map,
     points: [usize; 2],
     place: (usize, usize, usize),
     maps: Range<usize>,
-    zeros: &[f32],
     row: &mut [f32],
     to: &[usize],
 ) {

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::super::shape::Shape;
 use super::super::tile::{Rows, outer};
-use super::gather::{Tiles, gather, gather_outputs};
+use super::gather::{Map, Tiles, gather, gather_outputs};
 use super::scheme::Half;
 
 /// Tiles whose gathered values stay in the second-level cache.
@@ -103,11 +103,12 @@ impl Task<'_> {
     #[inline(always)]
     fn run<S: Simd, const R: usize, const V: usize>(self, simd: S) -> Sums {
         let shape = self.shape;
-        let (small, large) = ((self.small, shape.over_small()), (self.large, shape.over_large()));
         let tiles = Tiles::new(shape.over_small());
         let points = self.halves.map(Half::points);
         let products = points[0] * points[1];
         let zeros = vec![0.0f32; shape.large.max(shape.small)];
+        let small = Map { values: self.small, grid: shape.over_small(), zeros: &zeros };
+        let large = Map { values: self.large, grid: shape.over_large(), zeros: &zeros };
         // Rows of an odd number of cache lines, so that those of one map do not all meet in the same few sets.
         let odd = |length: usize| length / 32 * 32 + 48;
         let widths = [self.maps.len().next_multiple_of(R), shape.large.next_multiple_of(V * S::F32_LANES)];
@@ -121,8 +122,8 @@ impl Task<'_> {
             let rows = smalls.chunks_exact_mut(lengths[0]).zip(larges.chunks_exact_mut(lengths[1]));
             for (tile, (to_small, to_large)) in (from..from + count).zip(rows) {
                 let place = tiles.place(tile);
-                gather_outputs(simd, small, points, place, self.maps.clone(), &zeros, to_small, &to[0]);
-                gather(simd, large, self.halves, place, &zeros, to_large, &to[1]);
+                gather_outputs(simd, small, points, place, self.maps.clone(), to_small, &to[0]);
+                gather(simd, large, self.halves, place, to_large, &to[1]);
             }
             for (product, sums) in values.chunks_exact_mut(widths[0] * widths[1]).enumerate() {
                 let [left, right] = [0, 1].map(|side| {

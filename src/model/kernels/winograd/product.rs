@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::super::shape::{Grid, Shape};
 use super::super::tile::{multiply, with_tile};
-use super::gather::{Tiles, gather};
+use super::gather::{Map, Tiles, gather};
 use super::scheme::outputs;
 use super::weights::{Group, Weights};
 
@@ -84,11 +84,11 @@ impl Task<'_> {
         let mut sums = vec![[[simd.splat_f32s(0.0); V]; R]; most * panels * blocks];
         for group in &weights.groups {
             let length = group.row();
-            let input = (self.input, self.tiles.grid);
+            let input = Map { values: self.input, grid: self.tiles.grid, zeros: &zeros };
             for (i, row) in gathered.chunks_exact_mut(length).take(self.count).enumerate() {
                 let place = self.tiles.place(self.first + i);
                 for stretch in &group.stretches {
-                    gather(simd, input, stretch.halves.each_ref(), place, &zeros, row, &stretch.to);
+                    gather(simd, input, stretch.halves.each_ref(), place, row, &stretch.to);
                 }
             }
             for (product, sums) in group.starts.windows(2).zip(sums.chunks_exact_mut(panels * blocks)) {
@@ -109,6 +109,7 @@ impl Task<'_> {
     }
 
     /// Puts the four outputs of a tile, for one panel of maps, to their places.
+    #[allow(clippy::needless_range_loop)]
     #[inline(always)]
     fn put<S: Simd, const V: usize>(
         &mut self,
