@@ -295,7 +295,8 @@ impl Found {
     fn curve(&self, ui: &mut Ui, name: &str) {
         let colours = colours(ui);
         let legend = Legend::default().position(Corner::RightBottom).follow_insertion_order(true);
-        let plot = Plot::new(name.to_owned()).legend(legend).allow_scroll(false);
+        // From zero, so that the legend has room below, and a small difference looks small.
+        let plot = Plot::new(name.to_owned()).legend(legend).include_y(0.0).allow_scroll(false);
         plot.x_axis_label("step").y_axis_label("accuracy, %").show(ui, |plot| {
             let points: Vec<[f64; 2]> =
                 self.learnt.iter().map(|(&step, scored)| [step as f64, scored.accuracy.value * 1e2]).collect();

@@ -166,7 +166,7 @@ impl Distances {
             ui.heading("How good is it?");
             ui.label(
                 "Samples and real pictures are compared as sets, over the checkpoints of a run. Each measure stands beside what \
-                 two sets of real pictures give: better than that nothing can be.",
+                 two sets of real pictures give, which is the mark to reach: a number beyond it is no better.",
             );
             ui.label("Choose a run and pictures like those that it was trained on.");
             return;

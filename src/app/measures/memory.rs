@@ -237,7 +237,7 @@ impl Memory {
                 for part in rows.chunks(rows.len().div_ceil(columns).max(1)) {
                     ui.vertical(|ui| {
                         ui.set_width(width);
-                        ui.weak("sample, nearest by pixels, nearest by features");
+                        heads(ui);
                         part.iter().for_each(|row| neighbours_of(ui, row, atlas));
                     });
                     ui.add_space(24.0);
@@ -245,6 +245,25 @@ impl Memory {
             });
         });
     }
+}
+
+/// What stands under it, each over its pictures.
+fn heads(ui: &mut Ui) {
+    ui.horizontal(|ui| {
+        let place = |ui: &mut Ui, count: usize, name: &str| {
+            let size = egui::vec2(count as f32 * (SIDE + 2.0) - 2.0, 16.0);
+            let left = egui::Layout::left_to_right(egui::Align::Center);
+            ui.allocate_ui_with_layout(size, left, |ui| {
+                ui.set_width(size.x);
+                ui.weak(name);
+            });
+        };
+        place(ui, 1, "sample");
+        for name in ["nearest by pixels", "nearest by features"] {
+            ui.add_space(12.0);
+            place(ui, KEPT, name);
+        }
+    });
 }
 
 fn neighbours_of(ui: &mut Ui, row: &Row, atlas: &Atlas) {
