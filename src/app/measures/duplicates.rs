@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use burn::tensor::Device;
 use crossbeam_channel::{Sender, unbounded};
-use egui::{Color32, DragValue, Stroke, Ui};
+use egui::{Color32, DragValue, Rect, Stroke, StrokeKind, Ui, Vec2, vec2};
 
 use super::classes::error;
 use super::grouping::{Alike, Ask, Group, Member, Told, serve};
@@ -20,8 +20,10 @@ use crate::evaluate::hash::BITS;
 /// Groups on a page, and pictures of each that are shown.
 const PAGE: usize = 30;
 const SHOWN: usize = 12;
-/// Side of a picture, in points.
+/// Side of a picture, in points; room for what a group is, and for how many more it has.
 const SIDE: f32 = 60.0;
+const HEAD: f32 = 96.0;
+const MORE: f32 = 88.0;
 const CROSS: Color32 = Color32::from_rgb(225, 60, 50);
 
 /// Pictures that a training is to leave out.
@@ -328,9 +330,11 @@ fn listed(groups: &[Group], flipped: &HashSet<u64>) -> Vec<Listed> {
 
 /// A group: what it is, and its pictures, to be crossed or kept by a click.
 fn row(ui: &mut Ui, number: usize, group: &Group, atlas: Option<&(Vec<u64>, Atlas)>, flipped: &mut HashSet<u64>) {
+    let room = ((ui.available_width() - HEAD - MORE) / (SIDE + ui.spacing().item_spacing.x)) as usize;
+    let shown = group.members.len().min(room.clamp(2, SHOWN));
     ui.horizontal(|ui| {
         ui.vertical(|ui| {
-            ui.set_width(96.0);
+            ui.set_width(HEAD);
             ui.strong(format!("{} pictures", group.members.len()));
             ui.weak(if group.exact { "exact" } else { "near" });
             let any = group.members.iter().enumerate().any(|(place, member)| removed(place, member, flipped));
@@ -347,7 +351,7 @@ fn row(ui: &mut Ui, number: usize, group: &Group, atlas: Option<&(Vec<u64>, Atla
                 }
             }
         });
-        for (place, member) in group.members.iter().take(SHOWN).enumerate() {
+        for (place, member) in group.members.iter().take(shown).enumerate() {
             let out = removed(place, member, flipped);
             let at = atlas.and_then(|(numbers, _)| numbers.iter().position(|&number| number == member.number));
             ui.vertical(|ui| {
@@ -358,10 +362,13 @@ fn row(ui: &mut Ui, number: usize, group: &Group, atlas: Option<&(Vec<u64>, Atla
                 let response = cell(ui, picture, at.unwrap_or(0), SIDE, name.clone());
                 if out {
                     let rect = response.rect;
-                    ui.painter().rect_filled(rect, 0.0, Color32::from_black_alpha(90));
-                    let stroke = Stroke::new(2.0, CROSS);
-                    ui.painter().line_segment([rect.left_top(), rect.right_bottom()], stroke);
-                    ui.painter().line_segment([rect.right_top(), rect.left_bottom()], stroke);
+                    // In a corner, since what is crossed is to be compared with what is kept.
+                    let corner = Rect::from_min_size(rect.right_top() - vec2(16.0, 0.0), Vec2::splat(16.0));
+                    ui.painter().rect_stroke(rect, 0.0, Stroke::new(2.0, CROSS), StrokeKind::Inside);
+                    ui.painter().rect_filled(corner, 0.0, CROSS);
+                    let (cross, white) = (corner.shrink(4.0), Stroke::new(2.0, Color32::WHITE));
+                    ui.painter().line_segment([cross.left_top(), cross.right_bottom()], white);
+                    ui.painter().line_segment([cross.right_top(), cross.left_bottom()], white);
                 }
                 ui.weak(match (place, member.bits) {
                     (0, _) => "the first".to_owned(),
@@ -375,8 +382,8 @@ fn row(ui: &mut Ui, number: usize, group: &Group, atlas: Option<&(Vec<u64>, Atla
                 response.on_hover_text(format!("{name}\nClick to {act}"));
             });
         }
-        if group.members.len() > SHOWN {
-            ui.weak(format!("and {} more", group.members.len() - SHOWN));
+        if group.members.len() > shown {
+            ui.weak(format!("and {} more", group.members.len() - shown));
         }
     });
     ui.separator();

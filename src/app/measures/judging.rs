@@ -21,6 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// GiB that a table of features may have.
 const MEMORY: f64 = 8.0;
 
+/// What is told while there is nothing to measure.
+pub(super) const WAITING: &str = "waiting for the next step to measure";
+
 /// What is measured.
 #[derive(Debug, Clone)]
 pub(super) struct Order {
@@ -124,7 +127,7 @@ fn next(
         if over {
             return Ok(None);
         }
-        teller.progress("waiting for the next step to measure", 0, 0);
+        teller.progress(WAITING, 0, 0);
         match inbox.map(|inbox| inbox.recv_timeout(PATIENCE)) {
             Some(Ok(file)) => return Ok(Some(Model::from_file(TensorFile::clone(&file), run, device)?)),
             // What it saved last is measured as well.

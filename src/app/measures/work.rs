@@ -81,6 +81,13 @@ impl<T: Send + 'static> Work<T> {
     }
 }
 
+impl<T> Work<T> {
+    /// What it does, as it was told last.
+    pub fn doing(&self) -> &'static str {
+        self.progress.0
+    }
+}
+
 impl<T> Drop for Work<T> {
     fn drop(&mut self) {
         self.stopped.store(true, Ordering::Relaxed);
