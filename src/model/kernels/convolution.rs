@@ -8,7 +8,7 @@
 //! Each sum is made by one thread in one order, so results do not depend on the number of threads.
 
 pub use super::shape::Shape;
-use super::{direct, gradient, picture, winograd};
+use super::{direct, picture, winograd};
 
 /// Which of the two convolutions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,8 +90,8 @@ pub fn up(shape: Shape, small: &[f32], weights: &Packed, large: &mut [f32]) {
 /// Gradient of the weights of both: sums over all positions of small times large.
 pub fn weight_gradient(shape: Shape, algorithm: Algorithm, small: &[f32], large: &[f32], gradient: &mut [f32]) {
     match algorithm {
-        Algorithm::Direct => gradient::weight_gradient(shape, small, large, gradient),
-        Algorithm::Winograd => winograd::weight_gradient(shape, small, large, gradient),
+        // Sums over positions gain from fewer products however few the positions are.
+        Algorithm::Direct | Algorithm::Winograd => winograd::weight_gradient(shape, small, large, gradient),
         Algorithm::Picture => picture::weight_gradient(shape, small, large, gradient),
     }
 }

@@ -8,7 +8,6 @@ mod autodiff;
 mod convolution;
 mod cpu;
 mod direct;
-mod gradient;
 mod packed;
 mod picture;
 mod rectify;
