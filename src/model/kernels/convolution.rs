@@ -24,8 +24,8 @@ pub enum Way {
 pub enum Algorithm {
     /// Tap by tap.
     Direct,
-    /// By fewer products.
-    Winograd,
+    /// By fewer products, in tiles of so many rows and columns of positions: two or four.
+    Winograd(usize),
     /// By patches, where the large map has few maps.
     Picture,
 }
@@ -33,19 +33,26 @@ pub enum Algorithm {
 /// Maps on either side, and tiles of four positions, from which on fewer products pay for the sums before and after them.
 const MAPS: usize = 16;
 const TILES: usize = 16;
+/// Tiles of sixteen positions from which on still fewer products pay for packing more weights, by the kernel: of one batch, for
+/// which weights are packed anew, and of a picture, which is drawn with weights that were packed once.
+const LARGE_TILES: [(usize, usize); 2] = [(512, 16), (256, 16)];
 /// Large maps up to which positions are made patch by patch.
 const PATCHED: usize = 8;
 
 impl Algorithm {
-    /// The faster one, as measured, for the batch `together` or for each of its pictures. It depends on nothing but the
+    /// The fastest one, as measured, for the batch `together` or for each of its pictures. It depends on nothing but the
     /// shape, so that results do not either.
     pub fn of(shape: Shape, together: bool) -> Self {
         let batch = if together { shape.batch } else { 1 };
-        let tiles = batch * shape.height.div_ceil(2) * shape.width.div_ceil(2);
+        let tiles = |side: usize| batch * shape.height.div_ceil(side) * shape.width.div_ceil(side);
+        let (for_batch, for_picture) = LARGE_TILES[usize::from(shape.kernel == 5)];
+        let large = if together { for_batch } else { for_picture };
         match shape.large {
             0..=PATCHED => Self::Picture,
-            _ if shape.small.min(shape.large) >= MAPS && tiles >= TILES => Self::Winograd,
-            _ => Self::Direct,
+            _ if shape.small.min(shape.large) < MAPS || tiles(2) < TILES => Self::Direct,
+            // A tile that is not filled makes no fewer products than four small ones.
+            _ if tiles(4) >= large && tiles(2) > 3 * tiles(4) => Self::Winograd(4),
+            _ => Self::Winograd(2),
         }
     }
 }
@@ -62,8 +69,8 @@ pub fn pack(shape: Shape, way: Way, algorithm: Algorithm, weights: &[f32]) -> Pa
     match (algorithm, way) {
         (Algorithm::Direct, Way::Down) => Packed::Direct(direct::pack_down(shape, weights)),
         (Algorithm::Direct, Way::Up) => Packed::Direct(direct::pack_up(shape, weights)),
-        (Algorithm::Winograd, Way::Down) => Packed::Winograd(winograd::pack_down(shape, weights)),
-        (Algorithm::Winograd, Way::Up) => Packed::Winograd(winograd::pack_up(shape, weights)),
+        (Algorithm::Winograd(side), Way::Down) => Packed::Winograd(winograd::pack_down(shape, side, weights)),
+        (Algorithm::Winograd(side), Way::Up) => Packed::Winograd(winograd::pack_up(shape, side, weights)),
         (Algorithm::Picture, Way::Down) => Packed::Picture(picture::pack_down(shape, weights)),
         (Algorithm::Picture, Way::Up) => Packed::Picture(picture::pack_up(shape, weights)),
     }
@@ -91,7 +98,8 @@ pub fn up(shape: Shape, small: &[f32], weights: &Packed, large: &mut [f32]) {
 pub fn weight_gradient(shape: Shape, algorithm: Algorithm, small: &[f32], large: &[f32], gradient: &mut [f32]) {
     match algorithm {
         // Sums over positions gain from fewer products however few the positions are.
-        Algorithm::Direct | Algorithm::Winograd => winograd::weight_gradient(shape, small, large, gradient),
+        Algorithm::Direct => winograd::weight_gradient(shape, 2, small, large, gradient),
+        Algorithm::Winograd(side) => winograd::weight_gradient(shape, side, small, large, gradient),
         Algorithm::Picture => picture::weight_gradient(shape, small, large, gradient),
     }
 }
@@ -146,7 +154,7 @@ mod tests {
         });
         let [mut to_small, mut to_large, mut gradient] =
             [small.len(), large.len(), weights.len()].map(|len| vec![f32::NAN; len]);
-        for algorithm in [Algorithm::Direct, Algorithm::Winograd, Algorithm::Picture] {
+        for algorithm in [Algorithm::Direct, Algorithm::Winograd(2), Algorithm::Winograd(4), Algorithm::Picture] {
             down(shape, &large, &pack(shape, Way::Down, algorithm, &weights), &mut to_small);
             up(shape, &small, &pack(shape, Way::Up, algorithm, &weights), &mut to_large);
             weight_gradient(shape, algorithm, &small, &large, &mut gradient);
@@ -169,11 +177,13 @@ mod tests {
 
     #[test]
     fn few_products_are_for_many_maps_and_positions() {
-        let shape = Shape { batch: 8, height: 4, width: 4, small: 512, large: 256, kernel: 4 };
-        assert_eq!(Algorithm::of(shape, true), Algorithm::Winograd);
+        let shape = Shape { batch: 64, height: 4, width: 4, small: 512, large: 256, kernel: 4 };
+        assert_eq!(Algorithm::of(shape, true), Algorithm::Winograd(2));
         assert_eq!(Algorithm::of(shape, false), Algorithm::Direct);
         assert_eq!(Algorithm::of(Shape { batch: 1, ..shape }, true), Algorithm::Direct);
-        assert_eq!(Algorithm::of(Shape { height: 8, width: 8, ..shape }, false), Algorithm::Winograd);
+        assert_eq!(Algorithm::of(Shape { height: 8, width: 8, ..shape }, false), Algorithm::Winograd(2));
+        assert_eq!(Algorithm::of(Shape { height: 16, width: 16, ..shape }, false), Algorithm::Winograd(4));
+        assert_eq!(Algorithm::of(Shape { height: 16, width: 16, ..shape }, true), Algorithm::Winograd(4));
         assert_eq!(Algorithm::of(Shape { large: 3, ..shape }, true), Algorithm::Picture);
     }
 

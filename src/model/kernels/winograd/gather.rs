@@ -2,23 +2,25 @@
 
 use std::ops::Range;
 
-use pulp::Simd;
+use pulp::{NullaryFnOnce, Simd};
 
 use super::super::shape::Grid;
-use super::scheme::{Half, inputs, outputs_backward};
+use super::scheme::{BackToPoints, Half, Line, POINTS, ToPoints};
 
-/// The tiles of a grid: each is two rows and two columns of positions.
+/// The tiles of a grid: each is two rows and two columns of positions, or four and four.
 #[derive(Clone, Copy)]
 pub struct Tiles {
     pub grid: Grid,
+    /// Rows and columns of a tile.
+    pub side: usize,
     /// Rows and columns of tiles in a picture.
     pub rows: usize,
     pub columns: usize,
 }
 
 impl Tiles {
-    pub fn new(grid: Grid) -> Self {
-        Self { grid, rows: grid.height.div_ceil(2), columns: grid.width.div_ceil(2) }
+    pub fn new(grid: Grid, side: usize) -> Self {
+        Self { grid, side, rows: grid.height.div_ceil(side), columns: grid.width.div_ceil(side) }
     }
 
     /// How many a picture has.
@@ -26,10 +28,11 @@ impl Tiles {
         self.rows * self.columns
     }
 
-    /// Picture, and row and column of the first of four positions.
+    /// Picture, and row and column of the first position.
     #[inline(always)]
     pub fn place(&self, tile: usize) -> (usize, usize, usize) {
-        (tile / self.of_picture(), tile / self.columns % self.rows * 2, tile % self.columns * 2)
+        let (row, column) = (tile / self.columns % self.rows, tile % self.columns);
+        (tile / self.of_picture(), row * self.side, column * self.side)
     }
 }
 
@@ -41,129 +44,157 @@ pub struct Map<'a> {
     pub zeros: &'a [f32],
 }
 
-/// The input's maps `maps` around a tile at every pair of points of `halves`, each to its offset of `to` in `row`. Outside the
-/// picture all is zero.
+/// What some tiles are gathered to: a row each.
+pub struct Gathered<'a> {
+    pub tiles: Tiles,
+    /// The first of them.
+    pub first: usize,
+    /// How many.
+    pub count: usize,
+    pub rows: &'a mut [f32],
+    /// Numbers of a row.
+    pub length: usize,
+}
+
+/// The maps around tiles at every pair of points of some halves, each to its offset in a row: the third of each item.
+pub struct Inputs<'a, S, I> {
+    pub simd: S,
+    pub map: Map<'a>,
+    pub gathered: Gathered<'a>,
+    /// Pairs of halves, and where the maps at each pair of points go in a row.
+    pub stretches: I,
+}
+
+impl<'a, S: Simd, I: Iterator<Item = ([&'a Half; 2], &'a [usize])> + Clone> NullaryFnOnce for Inputs<'a, S, I> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { simd, map, gathered, stretches } = self;
+        let (tiles, side) = (gathered.tiles, gathered.tiles.side);
+        for (i, row) in gathered.rows.chunks_exact_mut(gathered.length).take(gathered.count).enumerate() {
+            let place = tiles.place(gathered.first + i);
+            for (halves, to) in stretches.clone() {
+                let points = halves.map(|half| half.points(side));
+                let patch = around(map, halves, points, place);
+                match points {
+                    [3, 3] => spread::<S, ToPoints, 3, 3, 3, 3>(simd, &patch, row, to),
+                    [3, 4] => spread::<S, ToPoints, 3, 4, 3, 4>(simd, &patch, row, to),
+                    [4, 3] => spread::<S, ToPoints, 4, 3, 4, 3>(simd, &patch, row, to),
+                    [4, 4] => spread::<S, ToPoints, 4, 4, 4, 4>(simd, &patch, row, to),
+                    [5, 5] => spread::<S, ToPoints, 5, 5, 5, 5>(simd, &patch, row, to),
+                    [5, _] => spread::<S, ToPoints, 5, 6, 5, 6>(simd, &patch, row, to),
+                    [_, 5] => spread::<S, ToPoints, 6, 5, 6, 5>(simd, &patch, row, to),
+                    _ => spread::<S, ToPoints, 6, 6, 6, 6>(simd, &patch, row, to),
+                }
+            }
+        }
+    }
+}
+
+/// Inputs that a tile has: at most as many as points, in rows and columns.
+type Patch<'a> = [[&'a [f32]; POINTS]; POINTS];
+
+/// What a pair of halves sees around a tile; outside the picture all is zero.
 #[inline(always)]
-pub fn gather<S: Simd>(
-    simd: S,
-    Map { values: input, grid, zeros }: Map,
-    halves: [&Half; 2],
-    place: (usize, usize, usize),
-    row: &mut [f32],
-    to: &[usize],
-) {
+fn around<'a>(map: Map<'a>, halves: [&Half; 2], points: [usize; 2], place: (usize, usize, usize)) -> Patch<'a> {
+    let Map { values, grid, zeros } = map;
     // In a map that is not interleaved the parity says where outputs go, not where inputs lie.
     let step = grid.step;
     let [y, x] = halves.map(|half| half.first * step as isize + (half.parity * (step - 1)) as isize);
-    let mut patch = [[&zeros[..grid.maps]; 4]; 4];
-    for (i, patch) in patch.iter_mut().enumerate().take(halves[0].points()) {
-        for (j, patch) in patch.iter_mut().enumerate().take(halves[1].points()) {
+    let mut patch = [[&zeros[..grid.maps]; POINTS]; POINTS];
+    for (i, patch) in patch.iter_mut().enumerate().take(points[0]) {
+        for (j, patch) in patch.iter_mut().enumerate().take(points[1]) {
             let tap = (y + (i * step) as isize, x + (j * step) as isize);
             if let Some(at) = grid.input(place, tap) {
-                *patch = &input[at..at + grid.maps];
+                *patch = &values[at..at + grid.maps];
             }
         }
     }
-    match halves.map(Half::points) {
-        [3, 3] => spread::<S, 4, 3, 3>(simd, patch, inputs, row, to),
-        [3, _] => spread::<S, 4, 3, 4>(simd, patch, inputs, row, to),
-        [_, 3] => spread::<S, 4, 4, 3>(simd, patch, inputs, row, to),
-        _ => spread::<S, 4, 4, 4>(simd, patch, inputs, row, to),
+    patch
+}
+
+/// Gradients of tiles' outputs as they come back to the products at every pair of points: the transposed scheme.
+pub struct Outputs<'a, S> {
+    pub simd: S,
+    pub map: Map<'a>,
+    pub gathered: Gathered<'a>,
+    pub points: [usize; 2],
+    /// Which maps, and where those at each pair of points go in a row.
+    pub maps: Range<usize>,
+    pub to: &'a [usize],
+}
+
+impl<S: Simd> NullaryFnOnce for Outputs<'_, S> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { simd, map: Map { values, grid, zeros }, gathered, points, maps, to } = self;
+        let side = gathered.tiles.side;
+        for (i, row) in gathered.rows.chunks_exact_mut(gathered.length).take(gathered.count).enumerate() {
+            let place = gathered.tiles.place(gathered.first + i);
+            let mut patch = [[&zeros[..maps.len()]; POINTS]; POINTS];
+            for (i, patch) in patch.iter_mut().enumerate().take(side) {
+                for (j, patch) in patch.iter_mut().enumerate().take(side) {
+                    if let Some(at) = grid.input(place, (i as isize, j as isize)) {
+                        *patch = &values[at + maps.start..at + maps.end];
+                    }
+                }
+            }
+            match points {
+                [3, 3] => spread::<S, BackToPoints, 2, 2, 3, 3>(simd, &patch, row, to),
+                [3, 4] => spread::<S, BackToPoints, 2, 2, 3, 4>(simd, &patch, row, to),
+                [4, 3] => spread::<S, BackToPoints, 2, 2, 4, 3>(simd, &patch, row, to),
+                [4, 4] => spread::<S, BackToPoints, 2, 2, 4, 4>(simd, &patch, row, to),
+                [5, 5] => spread::<S, BackToPoints, 4, 4, 5, 5>(simd, &patch, row, to),
+                [5, _] => spread::<S, BackToPoints, 4, 4, 5, 6>(simd, &patch, row, to),
+                [_, 5] => spread::<S, BackToPoints, 4, 4, 6, 5>(simd, &patch, row, to),
+                _ => spread::<S, BackToPoints, 4, 4, 6, 6>(simd, &patch, row, to),
+            }
+        }
     }
 }
 
-/// The four outputs of a tile, or their gradients, as they come back to the products at every pair of points: the transposed scheme.
+/// A line along rows, then along columns: of `H` by `W` values makes those of `Y` by `X` points.
+//
+// Loops by index, here and where outputs are put: the closures of `map` and `from_fn` are compiled without the machine's vector
+// instructions.
+#[allow(clippy::needless_range_loop)]
 #[inline(always)]
-pub fn gather_outputs<S: Simd>(
+fn spread<S: Simd, L: Line, const H: usize, const W: usize, const Y: usize, const X: usize>(
     simd: S,
-    Map { values: small, grid, zeros }: Map,
-    points: [usize; 2],
-    place: (usize, usize, usize),
-    maps: Range<usize>,
+    patch: &Patch,
     row: &mut [f32],
     to: &[usize],
 ) {
-    let mut patch = [[&zeros[..maps.len()]; 2]; 2];
-    for (i, patch) in patch.iter_mut().enumerate() {
-        for (j, patch) in patch.iter_mut().enumerate() {
-            if let Some(at) = grid.input(place, (i as isize, j as isize)) {
-                *patch = &small[at + maps.start..at + maps.end];
-            }
-        }
-    }
-    match points {
-        [3, 3] => spread::<S, 2, 3, 3>(simd, patch, outputs_backward, row, to),
-        [3, _] => spread::<S, 2, 3, 4>(simd, patch, outputs_backward, row, to),
-        [_, 3] => spread::<S, 2, 4, 3>(simd, patch, outputs_backward, row, to),
-        _ => spread::<S, 2, 4, 4>(simd, patch, outputs_backward, row, to),
-    }
-}
-
-/// `line` along rows, then along columns, for `Y` by `X` points.
-#[inline(always)]
-fn spread<S: Simd, const N: usize, const Y: usize, const X: usize>(
-    simd: S,
-    patch: [[&[f32]; N]; N],
-    line: impl Fn(S, usize, [S::f32s; N]) -> [S::f32s; 4] + Copy,
-    row: &mut [f32],
-    to: &[usize],
-) {
-    let maps = patch[0][0].len();
+    let (maps, lanes) = (patch[0][0].len(), S::F32_LANES);
     let zero = simd.splat_f32s(0.0);
-    let whole = maps / S::F32_LANES * S::F32_LANES;
-    let mut values = [[zero; N]; N];
-    for from in (0..whole).step_by(S::F32_LANES) {
-        for (values, patch) in values.iter_mut().zip(&patch) {
-            for (value, maps) in values.iter_mut().zip(patch) {
-                *value = S::as_simd_f32s(&maps[from..from + S::F32_LANES]).0[0];
+    // Out here, since they would be cleared for each vector of maps.
+    let mut along = [[zero; POINTS]; H];
+    let mut values = [zero; POINTS];
+    for from in (0..maps).step_by(lanes) {
+        let whole = from + lanes <= maps;
+        for y in 0..H {
+            for x in 0..W {
+                let maps = &patch[y][x][from..];
+                values[x] = if whole { S::as_simd_f32s(&maps[..lanes]).0[0] } else { simd.partial_load_f32s(maps) };
             }
+            along[y] = L::line(simd, X, values);
         }
-        let all = both::<S, N, Y, X>(simd, values, line);
-        for y in 0..Y {
-            for x in 0..X {
-                let (to, _) = S::as_mut_simd_f32s(&mut row[to[y * X + x] + from..][..S::F32_LANES]);
-                to[0] = all[y][x];
+        for x in 0..X {
+            for y in 0..H {
+                values[y] = along[y][x];
+            }
+            let down = L::line(simd, Y, values);
+            for y in 0..Y {
+                let to = &mut row[to[y * X + x] + from..];
+                if whole {
+                    S::as_mut_simd_f32s(&mut to[..lanes]).0[0] = down[y];
+                } else {
+                    simd.partial_store_f32s(&mut to[..maps - from], down[y]);
+                }
             }
         }
     }
-    if whole < maps {
-        for (values, patch) in values.iter_mut().zip(&patch) {
-            for (value, maps) in values.iter_mut().zip(patch) {
-                *value = simd.partial_load_f32s(&maps[whole..]);
-            }
-        }
-        let all = both::<S, N, Y, X>(simd, values, line);
-        for y in 0..Y {
-            for x in 0..X {
-                simd.partial_store_f32s(&mut row[to[y * X + x] + whole..][..maps - whole], all[y][x]);
-            }
-        }
-    }
-}
-
-/// What is spread, of one vector of maps. Loops, since the closures of `map` and `from_fn` are compiled without the machine's
-/// vector instructions.
-#[inline(always)]
-fn both<S: Simd, const N: usize, const Y: usize, const X: usize>(
-    simd: S,
-    values: [[S::f32s; N]; N],
-    line: impl Fn(S, usize, [S::f32s; N]) -> [S::f32s; 4],
-) -> [[S::f32s; 4]; 4] {
-    let zero = simd.splat_f32s(0.0);
-    let mut along = [[zero; 4]; N];
-    for y in 0..N {
-        along[y] = line(simd, X, values[y]);
-    }
-    let mut all = [[zero; 4]; 4];
-    for x in 0..X {
-        let mut column = [zero; N];
-        for y in 0..N {
-            column[y] = along[y][x];
-        }
-        let down = line(simd, Y, column);
-        for y in 0..Y {
-            all[y][x] = down[y];
-        }
-    }
-    all
 }

@@ -8,18 +8,19 @@ use rayon::prelude::*;
 
 use super::super::shape::Shape;
 use super::super::tile::{Rows, outer};
-use super::gather::{Map, Tiles, gather, gather_outputs};
+use super::gather::{Gathered, Inputs, Map, Outputs, Tiles};
 use super::scheme::Half;
 
-/// Tiles whose gathered values stay in the second-level cache.
-const TILES: usize = 48;
+/// Tiles that are gathered at a time, small ones and large ones: as many as pay for going through the sums once more, and few
+/// enough for the nearer caches.
+const TILES: [usize; 2] = [64, 24];
 /// Small maps one task takes, at most.
 const MAPS: usize = 128;
 /// Twelve and six, the rows of a tile, fit into ranges of so many maps.
 const STRIP: usize = 12;
 
 /// Gradient of the weights of both convolutions: sums over all positions of small times large.
-pub fn weight_gradient(shape: Shape, small: &[f32], large: &[f32], gradient: &mut [f32]) {
+pub fn weight_gradient(shape: Shape, side: usize, small: &[f32], large: &[f32], gradient: &mut [f32]) {
     assert_eq!((large.len(), gradient.len(), small.len()), (shape.large_len(), shape.weights_len(), shape.small_len()));
     let halves = [0, 1].map(|parity| Half::of_input(parity, shape.kernel, shape.padding()));
     let pairs: Vec<_> = halves.iter().flat_map(|y| halves.iter().map(move |x| [y, x])).collect();
@@ -33,7 +34,7 @@ pub fn weight_gradient(shape: Shape, small: &[f32], large: &[f32], gradient: &mu
         .par_iter()
         .map(|&(first, halves)| {
             let maps = first..(first + maps).min(shape.small);
-            arch.dispatch(Task { shape, small, large, halves, maps })
+            arch.dispatch(Task { shape, side, small, large, halves, maps })
         })
         .collect();
     // Each map's taps lie together in the weights: written map by map, read product by product.
@@ -43,7 +44,7 @@ pub fn weight_gradient(shape: Shape, small: &[f32], large: &[f32], gradient: &mu
         let sums = &sums[to / maps * pairs.len()..][..pairs.len()];
         arch.dispatch(|| {
             for (halves, sums) in pairs.iter().zip(sums) {
-                let factors = halves.map(Half::factors);
+                let factors = halves.map(|half| half.factors(side));
                 let points = factors[0].iter().flat_map(|a| factors[1].iter().map(move |b| (a, b)));
                 for (product, (a, b)) in points.enumerate() {
                     for (y, a) in halves[0].taps.iter().zip(*a) {
@@ -84,6 +85,8 @@ impl Sums {
 /// All products of a pair of halves, for some of the small maps.
 struct Task<'a> {
     shape: Shape,
+    /// Rows and columns of a tile.
+    side: usize,
     small: &'a [f32],
     large: &'a [f32],
     halves: [&'a Half; 2],
@@ -102,9 +105,10 @@ impl WithSimd for Task<'_> {
 impl Task<'_> {
     #[inline(always)]
     fn run<S: Simd, const R: usize, const V: usize>(self, simd: S) -> Sums {
-        let shape = self.shape;
-        let tiles = Tiles::new(shape.over_small());
-        let points = self.halves.map(Half::points);
+        let (shape, side) = (self.shape, self.side);
+        let tiles = Tiles::new(shape.over_small(), side);
+        let together = TILES[usize::from(side == 4)];
+        let points = self.halves.map(|half| half.points(side));
         let products = points[0] * points[1];
         let zeros = vec![0.0f32; shape.large.max(shape.small)];
         let small = Map { values: self.small, grid: shape.over_small(), zeros: &zeros };
@@ -114,17 +118,18 @@ impl Task<'_> {
         let widths = [self.maps.len().next_multiple_of(R), shape.large.next_multiple_of(V * S::F32_LANES)];
         let lengths = widths.map(|width| odd(products * width));
         let to = widths.map(|width| (0..products).map(|product| product * width).collect::<Vec<_>>());
-        let (mut smalls, mut larges) = (vec![0.0f32; TILES * lengths[0]], vec![0.0f32; TILES * lengths[1]]);
+        let (mut smalls, mut larges) = (vec![0.0f32; together * lengths[0]], vec![0.0f32; together * lengths[1]]);
         let mut values = vec![0.0f32; products * widths[0] * widths[1]];
         let total = shape.batch * tiles.of_picture();
-        for from in (0..total).step_by(TILES) {
-            let count = TILES.min(total - from);
-            let rows = smalls.chunks_exact_mut(lengths[0]).zip(larges.chunks_exact_mut(lengths[1]));
-            for (tile, (to_small, to_large)) in (from..from + count).zip(rows) {
-                let place = tiles.place(tile);
-                gather_outputs(simd, small, points, place, self.maps.clone(), to_small, &to[0]);
-                gather(simd, large, self.halves, place, to_large, &to[1]);
-            }
+        for from in (0..total).step_by(together) {
+            let count = together.min(total - from);
+            let gathered = |rows, length| Gathered { tiles, first: from, count, rows, length };
+            let gathered = [gathered(&mut smalls[..], lengths[0]), gathered(&mut larges[..], lengths[1])];
+            let [to_small, to_large] = gathered;
+            let maps = self.maps.clone();
+            simd.vectorize(Outputs { simd, map: small, gathered: to_small, points, maps, to: &to[0] });
+            let stretches = std::iter::once((self.halves, &to[1][..]));
+            simd.vectorize(Inputs { simd, map: large, gathered: to_large, stretches });
             for (product, sums) in values.chunks_exact_mut(widths[0] * widths[1]).enumerate() {
                 let [left, right] = [0, 1].map(|side| {
                     let values = if side == 0 { &smalls } else { &larges };

@@ -1,16 +1,16 @@
 //! Both convolutions: products of gathered inputs and weights, and the sums of them that are the outputs.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Arch, NullaryFnOnce, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::super::shape::{Grid, Shape};
 use super::super::tile::{multiply, with_tile};
-use super::gather::{Map, Tiles, gather};
-use super::scheme::outputs;
+use super::gather::{Gathered, Inputs, Map, Tiles};
+use super::scheme::{POINTS, outputs};
 use super::weights::{Group, Weights};
 
-/// Tiles one task takes, at most, unless a picture has more.
-const TILES: usize = 128;
+/// Positions in the tiles that one task takes, at most, unless a row of them or a picture has more.
+const POSITIONS: usize = 512;
 /// Numbers that a task gathers at a time, at most, unless a picture has more.
 const GATHERED: usize = 1 << 19;
 
@@ -28,15 +28,15 @@ pub fn up(shape: Shape, small: &[f32], weights: &Weights, large: &mut [f32]) {
 
 /// Each position of `grid` makes `scale x scale` positions of the output.
 fn run(grid: Grid, input: &[f32], weights: &Weights, scale: usize, output: &mut [f32]) {
-    let tiles = Tiles::new(grid);
-    // What is shared out: rows of tiles, or pictures where the last row is half a one.
-    let (unit, units) = if grid.height.is_multiple_of(2) {
+    let tiles = Tiles::new(grid, weights.side);
+    // What is shared out: rows of tiles, or pictures where the last row is not a whole one.
+    let (unit, units) = if grid.height.is_multiple_of(weights.side) {
         (tiles.columns, grid.batch * tiles.rows)
     } else {
         (tiles.columns * tiles.rows, grid.batch)
     };
     let widest = weights.groups.iter().map(Group::row).max().unwrap_or(1);
-    let most = (TILES.min(GATHERED / widest) / unit).max(1);
+    let most = ((POSITIONS / weights.side.pow(2)).min(GATHERED / widest) / unit).max(1);
     // Tasks of even length, as many for each thread.
     let tasks = units.div_ceil(most).next_multiple_of(rayon::current_num_threads());
     let together = units.div_ceil(tasks);
@@ -73,7 +73,7 @@ impl WithSimd for Task<'_> {
 
 impl Task<'_> {
     #[inline(always)]
-    fn run<S: Simd, const R: usize, const V: usize>(mut self, simd: S) {
+    fn run<S: Simd, const R: usize, const V: usize>(self, simd: S) {
         let weights = self.weights;
         debug_assert_eq!(weights.lanes, V * S::F32_LANES);
         let (panels, blocks) = (weights.panels(), self.count.div_ceil(R));
@@ -85,12 +85,10 @@ impl Task<'_> {
         for group in &weights.groups {
             let length = group.row();
             let input = Map { values: self.input, grid: self.tiles.grid, zeros: &zeros };
-            for (i, row) in gathered.chunks_exact_mut(length).take(self.count).enumerate() {
-                let place = self.tiles.place(self.first + i);
-                for stretch in &group.stretches {
-                    gather(simd, input, stretch.halves.each_ref(), place, row, &stretch.to);
-                }
-            }
+            let rows =
+                Gathered { tiles: self.tiles, first: self.first, count: self.count, rows: &mut gathered, length };
+            let stretches = group.stretches.iter().map(|stretch| (stretch.halves.each_ref(), &stretch.to[..]));
+            simd.vectorize(Inputs { simd, map: input, gathered: rows, stretches });
             for (product, sums) in group.starts.windows(2).zip(sums.chunks_exact_mut(panels * blocks)) {
                 let &[start, end] = product else { unreachable!("windows of two") };
                 sums.fill([[simd.splat_f32s(0.0); V]; R]);
@@ -99,58 +97,86 @@ impl Task<'_> {
                     multiply(simd, gathered.chunks_exact(R * length), length, start..end, weights, sums);
                 }
             }
-            for i in 0..self.count {
-                for panel in 0..panels {
-                    let sum = |product: usize, v: usize| sums[(product * panels + panel) * blocks + i / R][i % R][v];
-                    self.put::<S, V>(simd, group, i, panel, sum);
-                }
+            let put = Put {
+                simd,
+                tiles: self.tiles,
+                group,
+                weights,
+                scale: self.scale,
+                range: (self.first, self.count),
+                sums: sums.as_flattened().as_flattened(),
+                stride: blocks * R * V,
+                vectors: V,
+                start: self.start,
+                output: self.output,
+            };
+            match weights.side {
+                2 => simd.vectorize(PutTiles::<S, 2>(put)),
+                _ => simd.vectorize(PutTiles::<S, 4>(put)),
             }
         }
     }
+}
 
-    /// Puts the four outputs of a tile, for one panel of maps, to their places.
-    //
-    // Loops by index, which the lint would have written otherwise, since the closures of `map` and `from_fn` are compiled without
-    // the machine's vector instructions.
+/// Sums that become outputs.
+struct Put<'a, S: Simd> {
+    simd: S,
+    tiles: Tiles,
+    group: &'a Group,
+    weights: &'a Weights,
+    scale: usize,
+    /// The first tile, and how many.
+    range: (usize, usize),
+    /// `[products][panels][tiles, filled up][vectors of a panel]`
+    sums: &'a [S::f32s],
+    /// Vectors of all tiles of a panel, and of one.
+    stride: usize,
+    vectors: usize,
+    start: usize,
+    output: &'a mut [f32],
+}
+
+/// Puts the `M` by `M` outputs of each tile to their places.
+struct PutTiles<'a, S: Simd, const M: usize>(Put<'a, S>);
+
+impl<S: Simd, const M: usize> NullaryFnOnce for PutTiles<'_, S, M> {
+    type Output = ();
+
     #[allow(clippy::needless_range_loop)]
     #[inline(always)]
-    fn put<S: Simd, const V: usize>(
-        &mut self,
-        simd: S,
-        group: &Group,
-        i: usize,
-        panel: usize,
-        sum: impl Fn(usize, usize) -> S::f32s,
-    ) {
+    fn call(self) {
+        let Put { simd, tiles, group, weights, scale, range: (first, count), sums, stride, vectors, start, output } =
+            self.0;
         let [rows, columns] = group.points;
+        let (height, width, lanes) = (tiles.grid.height, tiles.grid.width, S::F32_LANES);
         let zero = simd.splat_f32s(0.0);
-        let mut made = [[[zero; V]; 2]; 2];
-        for v in 0..V {
-            let mut along = [[zero; 4]; 2];
-            for y in 0..rows {
-                let mut products = [zero; 4];
-                for x in 0..columns {
-                    products[x] = sum(y * columns + x, v);
+        let (mut along, mut values) = ([[zero; POINTS]; M], [zero; POINTS]);
+        for i in 0..count {
+            let (picture, row, column) = tiles.place(first + i);
+            for vector in 0..weights.outputs.div_ceil(lanes) {
+                let sums = &sums[vector / vectors * stride + i * vectors + vector % vectors..];
+                for y in 0..rows {
+                    for x in 0..columns {
+                        values[x] = sums[(y * columns + x) * weights.panels() * stride];
+                    }
+                    let made = outputs(simd, columns, values);
+                    for x in 0..M {
+                        along[x][y] = made[x];
+                    }
                 }
-                let pair = outputs(simd, columns, products);
-                (along[0][y], along[1][y]) = (pair[0], pair[1]);
-            }
-            for x in 0..2 {
-                let pair = outputs(simd, rows, along[x]);
-                (made[0][x][v], made[1][x][v]) = (pair[0], pair[1]);
-            }
-        }
-        let (picture, row, column) = self.tiles.place(self.first + i);
-        let from = panel * self.weights.lanes;
-        let used = self.weights.lanes.min(self.weights.outputs - from);
-        let (height, width) = (self.tiles.grid.height, self.tiles.grid.width);
-        for (y, made) in made.iter().enumerate().take(height - row) {
-            for (x, made) in made.iter().enumerate().take(width - column) {
-                let down = (picture * height + row + y) * self.scale + group.place[0];
-                let place = (down * width + column + x) * self.scale + group.place[1];
-                let values: &[f32] = pulp::bytemuck::cast_slice(made);
-                self.output[place * self.weights.outputs + from - self.start..][..used]
-                    .copy_from_slice(&values[..used]);
+                for x in 0..M.min(width - column) {
+                    let made = outputs(simd, rows, along[x]);
+                    for y in 0..M.min(height - row) {
+                        let down = (picture * height + row + y) * scale + group.place[0];
+                        let place = (down * width + column + x) * scale + group.place[1];
+                        let to = &mut output[place * weights.outputs + vector * lanes - start..];
+                        if (vector + 1) * lanes <= weights.outputs {
+                            S::as_mut_simd_f32s(&mut to[..lanes]).0[0] = made[y];
+                        } else {
+                            simd.partial_store_f32s(&mut to[..weights.outputs - vector * lanes], made[y]);
+                        }
+                    }
+                }
             }
         }
     }

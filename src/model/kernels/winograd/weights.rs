@@ -20,7 +20,7 @@ pub struct Stretch {
 pub struct Group {
     /// Row and column of its outputs among those of a position.
     pub place: [usize; 2],
-    /// Points along rows and along columns: three or four.
+    /// Points along rows and along columns.
     pub points: [usize; 2],
     pub stretches: Vec<Stretch>,
     /// Where each product's inputs begin in a tile's row; one more for the end. There is one product for every pair of points.
@@ -31,17 +31,17 @@ pub struct Group {
 
 impl Group {
     /// The products that make outputs of what some pairs of halves see of `maps` maps. A filter of two taps leaves out the products of the point that only three need.
-    fn new(place: [usize; 2], pairs: &[[&Half; 2]], kernel: usize, maps: usize) -> Self {
-        let points = [0, 1].map(|axis| pairs.iter().map(|pair| pair[axis].points()).max().unwrap_or(0));
+    fn new(place: [usize; 2], pairs: &[[&Half; 2]], side: usize, kernel: usize, maps: usize) -> Self {
+        let points = [0, 1].map(|axis| pairs.iter().map(|pair| pair[axis].points(side)).max().unwrap_or(0));
         // The last point, infinity, is always the last.
         let point = |of: usize, point: usize, axis: usize| if point + 1 == of { points[axis] - 1 } else { point };
         let mut products = vec![Vec::new(); points[0] * points[1]];
         let mut stretches = Vec::new();
         for (number, pair) in pairs.iter().enumerate() {
-            let [rows, columns] = pair.map(Half::points);
+            let [rows, columns] = pair.map(|half| half.points(side));
             let mut mixes = Vec::new();
-            for (y, a) in pair[0].factors().iter().enumerate() {
-                for (x, b) in pair[1].factors().iter().enumerate() {
+            for (y, a) in pair[0].factors(side).iter().enumerate() {
+                for (x, b) in pair[1].factors(side).iter().enumerate() {
                     let factors = pair[0].taps.iter().zip(*a).flat_map(|(row, a)| {
                         pair[1].taps.iter().zip(*b).map(move |(column, b)| (row * kernel + column, a * b))
                     });
@@ -72,6 +72,8 @@ impl Group {
 /// Weights `[panels][groups][depth of all products][lanes]` and what they belong to.
 pub struct Weights {
     pub groups: Vec<Group>,
+    /// Rows and columns of a tile of outputs.
+    pub side: usize,
     values: Vec<f32>,
     pub outputs: usize,
     pub lanes: usize,
@@ -83,6 +85,7 @@ impl Weights {
     /// `at(map, output)` is where the taps of an input map and an output lie.
     fn new(
         shape: Shape,
+        side: usize,
         mut groups: Vec<Group>,
         [maps, outputs]: [usize; 2],
         weights: &[f32],
@@ -124,7 +127,7 @@ impl Weights {
                 }
             });
         });
-        Self { groups, values, outputs, lanes, size }
+        Self { groups, side, values, outputs, lanes, size }
     }
 
     pub fn panels(&self) -> usize {
@@ -138,23 +141,24 @@ impl Weights {
 }
 
 /// Weights `[small, large, kernel, kernel]` as [`super::down`] reads them.
-pub fn pack_down(shape: Shape, weights: &[f32]) -> Weights {
+pub fn pack_down(shape: Shape, side: usize, weights: &[f32]) -> Weights {
     assert_eq!(weights.len(), shape.weights_len());
     let halves = [0, 1].map(|parity| Half::of_input(parity, shape.kernel, shape.padding()));
     let pairs: Vec<_> = halves.iter().flat_map(|y| halves.iter().map(move |x| [y, x])).collect();
-    let groups = vec![Group::new([0, 0], &pairs, shape.kernel, shape.large)];
-    Weights::new(shape, groups, [shape.large, shape.small], weights, |map, output| {
+    let groups = vec![Group::new([0, 0], &pairs, side, shape.kernel, shape.large)];
+    Weights::new(shape, side, groups, [shape.large, shape.small], weights, |map, output| {
         (output * shape.large + map) * shape.taps()
     })
 }
 
 /// Weights `[small, large, kernel, kernel]` as [`super::up`] reads them.
-pub fn pack_up(shape: Shape, weights: &[f32]) -> Weights {
+pub fn pack_up(shape: Shape, side: usize, weights: &[f32]) -> Weights {
     assert_eq!(weights.len(), shape.weights_len());
     let halves = [0, 1].map(|parity| Half::of_output(parity, shape.kernel, shape.padding()));
     let pairs = halves.iter().flat_map(|y| halves.iter().map(move |x| [y, x]));
-    let groups = pairs.map(|[y, x]| Group::new([y.parity, x.parity], &[[y, x]], shape.kernel, shape.small)).collect();
-    Weights::new(shape, groups, [shape.small, shape.large], weights, |map, output| {
+    let groups =
+        pairs.map(|[y, x]| Group::new([y.parity, x.parity], &[[y, x]], side, shape.kernel, shape.small)).collect();
+    Weights::new(shape, side, groups, [shape.small, shape.large], weights, |map, output| {
         (map * shape.large + output) * shape.taps()
     })
 }
