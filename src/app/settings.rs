@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use egui::{DragValue, RichText, Ui};
 
 use super::look::{Look, Looker};
-use crate::model::{Preset, Prior, Statistics};
+use crate::model::{ModelConfig, Preset, Prior, Statistics};
 use crate::train::{Command, Options, Rates, RunConfig};
 
 /// Base filters that are proposed: a CPU learns a 64x64 set of this width in an hour; cards can take the preset's 64.
@@ -283,10 +283,21 @@ impl Settings {
                 .labelled_by(preset.id)
                 .on_hover_text(before.about());
             ui.end_row();
-            choice(ui, "Size", "Side of the pictures. The paper: 64; each stage of the networks doubles 4x4", &mut model.size, &[16, 32, 64, 128]);
+            let size = ui.label("Size");
+            egui::ComboBox::from_id_salt("size")
+                .selected_text(format!("{0} x {0}", model.size))
+                .show_ui(ui, |ui| {
+                    for side in ModelConfig::SIZES {
+                        ui.selectable_value(&mut model.size, side, format!("{side} x {side}"));
+                    }
+                })
+                .response
+                .labelled_by(size.id)
+                .on_hover_text("Of the pictures. The paper: 64 x 64; MNIST: 28 x 28. The networks begin with 4x4 to 7x7 and double it");
+            ui.end_row();
             choice(ui, "Channels", "1 is grey, 3 is colour", &mut model.channels, &[1, 3]);
             choice(ui, "Kernel", "Side of the convolutions. The paper: 5; the PyTorch tutorial: 4, which divides by the stride of 2 and so avoids checkerboards", &mut model.kernel, &[4, 5]);
-            number(ui, "Base filters", "Feature maps of the widest layer; each stage towards 4x4 doubles them. The paper: 128; 64 is common; 32 suits a CPU", &mut model.base, 1..=512);
+            number(ui, "Base filters", "Feature maps of the widest layer; each stage towards the narrowest doubles them. The paper: 128; 64 is common; 32 suits a CPU", &mut model.base, 1..=512);
             number(ui, "Length of z", "Coordinates of the latent space. The paper: 100", &mut model.z_dim, 1..=1024);
             choice(ui, "Prior", "Where z is drawn from. The paper: uniform in [-1, 1]; PyTorch: normal", &mut model.prior, &[Prior::Uniform, Prior::Normal]);
             choice(ui, "Statistics", "Batch norm when sampling. The authors: the batch's own, so that a picture depends on its neighbours; running: a z is always the same picture", &mut model.sampling, &[Statistics::Batch, Statistics::Running]);

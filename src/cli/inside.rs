@@ -39,7 +39,7 @@ impl LayerName {
         let all = 0..config.stages();
         let found = all.clone().find(|&layer| match self {
             Self::Number(number) => layer == *number,
-            Self::Side(side) => 4 << layer == *side,
+            Self::Side(side) => config.start() << layer == *side,
         });
         found.with_context(|| {
             let names: Vec<_> = all.map(|layer| layer_name(config, layer)).collect();

@@ -37,7 +37,7 @@ pub(super) struct Train {
     /// Whose numbers to start from
     #[arg(long, value_enum)]
     preset: Option<Preset>,
-    /// Side of the pictures: 16, 32, 64 or 128
+    /// Side of the pictures: 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112 or 128
     #[arg(long)]
     size: Option<usize>,
     /// 1 (grey) or 3 (colour)

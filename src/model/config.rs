@@ -148,7 +148,10 @@ const MAX_Z_DIM: usize = 4096;
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum ConfigError {
     /// The size is not one the stages can make.
-    #[error("pictures of {0}x{0} cannot be made: each stage doubles 4x4, so --size is 16, 32, 64 or 128")]
+    #[error(
+        "pictures of {0}x{0} cannot be made: each stage doubles 4x4 to 7x7, so --size is one of {sizes}",
+        sizes = ModelConfig::SIZES.map(|size| size.to_string()).join(", ")
+    )]
     Size(usize),
     /// The number of channels is neither grey nor colour.
     #[error("{0} channels cannot be drawn: --channels is 1 (grey) or 3 (colour)")]
@@ -180,13 +183,13 @@ pub enum ConfigError {
 pub struct ModelConfig {
     /// Where the other numbers came from.
     pub preset: Preset,
-    /// Pictures are `size` x `size`: 16, 32, 64 or 128.
+    /// Pictures are `size` x `size`: one of [`Self::SIZES`].
     pub size: usize,
     /// 1 (grey) or 3 (colour).
     pub channels: usize,
     /// Side of the convolution kernels: 4 or 5.
     pub kernel: usize,
-    /// Feature maps of the widest-resolution hidden layer; each stage towards 4x4 doubles them.
+    /// Feature maps of the widest-resolution hidden layer; each stage towards the narrowest doubles them.
     pub base: usize,
     /// Coordinates of z.
     pub z_dim: usize,
@@ -207,6 +210,9 @@ pub struct ModelConfig {
 }
 
 impl ModelConfig {
+    /// Sides that pictures can have: 4 to 7, doubled twice or more. The paper's are 32 and 64; MNIST's 28.
+    pub const SIZES: [usize; 13] = [16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128];
+
     /// The preset's own numbers.
     pub fn preset(preset: Preset) -> Self {
         let paper = Self {
@@ -240,9 +246,14 @@ impl ModelConfig {
         }
     }
 
-    /// Doublings between 4x4 and the picture: 2 for 16x16, 5 for 128x128.
+    /// Doublings between the narrowest maps and the picture: 2 for 16x16 and 28x28, 5 for 128x128.
     pub fn stages(&self) -> usize {
         self.size.ilog2() as usize - 2
+    }
+
+    /// Side of the narrowest maps, which z is projected to and which are judged: 4 in the paper, up to 7.
+    pub fn start(&self) -> usize {
+        self.size >> self.stages()
     }
 
     /// The layers one by one.
@@ -250,7 +261,7 @@ impl ModelConfig {
         self.layout.as_ref().map_or_else(|| Cow::Owned(Layout::of(self)), Cow::Borrowed)
     }
 
-    /// The generator's feature maps at side `4 * 2^level`, level 0 the narrowest; the picture itself is not among them.
+    /// The generator's feature maps at side `start * 2^level`, level 0 the narrowest; the picture itself is not among them.
     pub fn maps(&self, level: usize) -> usize {
         self.layers().generator[level].maps
     }
@@ -270,7 +281,7 @@ impl ModelConfig {
     /// # Errors
     /// The first setting that is impossible.
     pub fn check(&self) -> Result<(), ConfigError> {
-        if ![16, 32, 64, 128].contains(&self.size) {
+        if !Self::SIZES.contains(&self.size) {
             return Err(ConfigError::Size(self.size));
         }
         if self.channels != 1 && self.channels != 3 {
@@ -304,8 +315,15 @@ mod tests {
 
     #[test]
     fn impossible_settings_are_refused_with_the_possible_ones() {
-        let config = ModelConfig { size: 48, ..ModelConfig::preset(Preset::Paper) };
-        assert!(config.check().unwrap_err().to_string().contains("16, 32, 64 or 128"));
+        for size in [0, 1, 8, 30, 127, 256] {
+            let config = ModelConfig { size, ..ModelConfig::preset(Preset::Paper) };
+            assert!(config.check().unwrap_err().to_string().contains("16, 20, 24, 28, 32"), "{size}");
+        }
+        for size in ModelConfig::SIZES {
+            let config = ModelConfig { size, ..ModelConfig::preset(Preset::Paper) };
+            config.check().unwrap();
+            assert!((4..8).contains(&config.start()) && config.start() << config.stages() == size);
+        }
         let config = ModelConfig { channels: 4, ..ModelConfig::preset(Preset::Paper) };
         assert_eq!(config.check(), Err(ConfigError::Channels(4)));
         for base in [0, 1025] {

@@ -12,7 +12,7 @@ pub(super) const LEAK: f64 = 0.2;
 #[derive(Clone, Debug)]
 pub struct Discriminator {
     config: ModelConfig,
-    /// `down1`, `down2`, ... to 4x4, then `head`.
+    /// `down1`, `down2`, ... to the narrowest maps, then `head`.
     pub layers: Vec<Layer>,
 }
 
@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn every_size_kernel_and_channel_count_draws_and_judges_pictures_of_its_shape() {
         let device = Device::flex();
-        for size in [16, 32, 64, 128] {
+        for size in [16, 28, 32, 48, 64, 112, 128] {
             for (kernel, channels, bias) in [(4, 1, false), (5, 3, true)] {
                 let preset = ModelConfig::preset(Preset::Pytorch);
                 let config = ModelConfig { size, kernel, channels, bias, base: 2, z_dim: 5, ..preset };

@@ -8,10 +8,7 @@ use super::kernels;
 use super::layer::{Initialiser, Layer, Parameter, Parameters, Pass};
 use super::layout::Per;
 
-/// Side of the projection's maps.
-pub(super) const FIRST: usize = 4;
-
-/// z, projected to `[maps, 4, 4]`, then doubled by fractionally-strided convolutions to the picture; batch norm and ReLU
+/// z, projected to `[maps, 4, 4]` (up to 7x7), then doubled by fractionally-strided convolutions to the picture; batch norm and ReLU
 /// everywhere but at the output, which is tanh.
 #[derive(Clone, Debug)]
 pub struct Generator {
@@ -38,7 +35,7 @@ impl Generator {
         for (i, plan) in config.layers().generator.iter().enumerate() {
             let name = if i == 0 { "project".to_owned() } else { format!("up{i}") };
             let shape = vec![inputs, plan.maps, plan.kernel, plan.kernel];
-            let count = |per: Per| per.count(plan.maps, plan.maps * FIRST * FIRST);
+            let count = |per: Per| per.count(plan.maps, plan.maps * config.start().pow(2));
             layers.push(Layer::build(from, &name, shape, count(plan.bias), count(plan.norm))?);
             inputs = plan.maps;
         }
@@ -98,12 +95,34 @@ impl Generator {
         lifted
     }
 
+    /// Pictures of feature maps such as [`Self::features`] gives of the same layer.
+    ///
+    /// # Panics
+    /// If there is no such hidden layer.
+    pub fn finish(&self, maps: Tensor<4>, layer: usize, statistics: Statistics) -> Tensor<4> {
+        assert!(layer + 1 < self.layers.len(), "layer {layer} is not a hidden one");
+        self.clone().through(Signal::Maps(maps), layer + 1, Pass::Sample(statistics), |_, _| ())
+    }
+
     /// `seen` is told every hidden layer's number and what it gives.
-    pub(super) fn forward(&mut self, z: Tensor<2>, pass: Pass, mut seen: impl FnMut(usize, &Tensor<4>)) -> Tensor<4> {
+    pub(super) fn forward(&mut self, z: Tensor<2>, pass: Pass, seen: impl FnMut(usize, &Tensor<4>)) -> Tensor<4> {
+        self.through(Signal::Latent(z), 0, pass, seen)
+    }
+
+    /// What layer `first` and those after it make of `signal`.
+    fn through(
+        &mut self,
+        mut signal: Signal,
+        first: usize,
+        pass: Pass,
+        mut seen: impl FnMut(usize, &Tensor<4>),
+    ) -> Tensor<4> {
         let (config, hidden) = (&self.config, self.config.stages());
-        let mut x = None;
-        for (i, layer) in self.layers.iter_mut().enumerate() {
-            let linear = layer.apply(x.take(), &z);
+        for (i, layer) in self.layers.iter_mut().enumerate().skip(first) {
+            let linear = match signal {
+                Signal::Latent(z) => project(layer, z),
+                Signal::Maps(maps) => layer.up(maps),
+            };
             if i == hidden {
                 let last = layer.biased(linear);
                 return match config.output {
@@ -119,9 +138,12 @@ impl Generator {
                 }
             }
             seen(i, &maps);
-            x = Some(maps);
+            signal = Signal::Maps(maps);
         }
-        x.expect("a generator has layers")
+        match signal {
+            Signal::Maps(maps) => maps,
+            Signal::Latent(_) => unreachable!("a generator has layers"),
+        }
     }
 
     /// The learnt parameters, in file order.
@@ -135,17 +157,15 @@ impl Generator {
     }
 }
 
-impl Layer {
-    /// The projection of z, or the convolution of the maps before.
-    fn apply(&self, maps: Option<Tensor<4>>, z: &Tensor<2>) -> Tensor<4> {
-        match maps {
-            None => project(self, z.clone()),
-            Some(maps) => self.up(maps),
-        }
-    }
+/// What goes into a layer.
+enum Signal {
+    /// z `[batch, z_dim]`, into the projection.
+    Latent(Tensor<2>),
+    /// Feature maps `[batch, maps, side, side]`.
+    Maps(Tensor<4>),
 }
 
-/// A 4x4 fractionally-strided convolution of a 1x1 map is a matrix product.
+/// A fractionally-strided convolution of a 1x1 map is a matrix product.
 fn project(layer: &Layer, z: Tensor<2>) -> Tensor<4> {
     let [batch, _] = z.dims();
     let &[z_dim, maps, height, width] = layer.weight.shape.as_slice() else {
@@ -153,4 +173,23 @@ fn project(layer: &Layer, z: Tensor<2>) -> Tensor<4> {
     };
     let matrix = layer.weight.value.clone().reshape([z_dim, maps * height * width]);
     z.matmul(matrix).reshape([batch, maps, height, width])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Preset;
+
+    #[test]
+    fn what_a_layer_gives_is_finished_to_the_same_picture() {
+        let config = ModelConfig { size: 16, base: 4, z_dim: 8, ..ModelConfig::preset(Preset::Pytorch) };
+        let device = Device::flex();
+        let generator = Generator::new(&config, 4, &device);
+        let z = Tensor::ones([2, 8], &device) * 0.3;
+        let whole = generator.sample(z.clone(), Statistics::Running).into_data();
+        for layer in 0..config.stages() {
+            let maps = generator.features(z.clone(), layer, Statistics::Running);
+            assert_eq!(generator.finish(maps, layer, Statistics::Running).into_data(), whole, "layer {layer}");
+        }
+    }
 }

@@ -33,7 +33,7 @@ impl Per {
 pub struct LayerPlan {
     /// Feature maps that it gives.
     pub maps: usize,
-    /// Side of its kernel; 4 where z is projected and where the discriminator's last maps are judged.
+    /// Side of its kernel; that of the narrowest maps where z is projected and where the discriminator's last maps are judged.
     pub kernel: usize,
     /// Its biases.
     pub bias: Per,
@@ -58,14 +58,14 @@ impl Layout {
         let plan = |maps, kernel, norm| LayerPlan { maps, kernel, bias, norm };
         let width = |level: usize| config.base << (stages - 1 - level);
         let hidden = (1..stages).map(|level| plan(width(level), config.kernel, Per::Map));
-        let generator = std::iter::once(plan(width(0), 4, Per::Map))
+        let generator = std::iter::once(plan(width(0), config.start(), Per::Map))
             .chain(hidden)
             .chain([plan(config.channels, config.kernel, Per::None)])
             .collect();
         let discriminator = (0..stages)
             .rev()
             .map(|level| plan(width(level), config.kernel, if level + 1 == stages { Per::None } else { Per::Map }))
-            .chain([plan(1, 4, Per::None)])
+            .chain([plan(1, config.start(), Per::None)])
             .collect();
         Self { generator, discriminator }
     }
@@ -83,11 +83,17 @@ impl Layout {
             if let Some(plan) = plans.iter().find(|plan| !(1..=MAX_MAPS).contains(&plan.maps)) {
                 return fail(format!("a layer has {} feature maps; 1 to {MAX_MAPS} are possible", plan.maps));
             }
-            if let Some(plan) = plans.iter().find(|plan| plan.kernel != 4 && plan.kernel != 5) {
+            let projected = network == "generator";
+            let (end, strided) =
+                if projected { (plans.first(), &plans[1..]) } else { (plans.last(), &plans[..layers - 1]) };
+            if let Some(plan) = strided.iter().find(|plan| plan.kernel != 4 && plan.kernel != 5) {
                 return fail(format!("a kernel is {0}x{0}; 4x4 and 5x5 are known", plan.kernel));
             }
+            let start = config.start();
+            if let Some(plan) = end.filter(|plan| plan.kernel != start) {
+                return fail(format!("its narrow end is {0}x{0}, and for its pictures {start}x{start}", plan.kernel));
+            }
             let unit = |plan: &LayerPlan| plan.bias == Per::Unit || plan.norm == Per::Unit;
-            let projected = network == "generator";
             if plans.iter().skip(usize::from(projected)).any(unit) {
                 return fail("only the projection of z has biases and batch norm of single units".to_owned());
             }

@@ -137,6 +137,29 @@ fn models_go_out_and_come_back_exactly() {
 }
 
 #[test]
+fn pictures_of_28x28_begin_with_7x7_and_go_out_and_come_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let [run, torch, z] = ["run", "torch.pth", "z.npy"].map(|name| folder.path().join(name));
+    zscape(&["train", "--device", "cpu", "--data", "synth:faces", "--size", "28", "--channels", "1", "--base", "4"])
+        .args(["--batch", "4", "--steps", "2", "--run", text(&run)])
+        .assert()
+        .success();
+    write(&z, &[2, 100], &(0..200).map(|i| (i % 7) as f32 / 3.5 - 1.0).collect::<Vec<_>>());
+    let before = drawn(text(&run), &z);
+    assert_eq!(before.len(), 2 * 28 * 28);
+    zscape(&["convert", text(&run), text(&torch)]).assert().success();
+    assert_eq!(drawn(text(&torch), &z), before);
+    let told = json(&mut zscape(&["info", "--json", text(&torch)]));
+    assert_eq!(told["config"]["size"], 28, "{told}");
+    // Its discriminator's features are pooled to 4x4 from 14x14 and 7x7.
+    let told = json(
+        zscape(&["distances", "--json", "--device", "cpu", "--data", "synth:faces", "--count", "50"])
+            .args(["--model", text(&torch)]),
+    );
+    assert_eq!(told["features"], (4 + 8) * 16);
+}
+
+#[test]
 fn what_is_no_dcgan_says_what_it_is_and_what_is_missing() {
     let folder = tempfile::tempdir().unwrap();
     let refused = |path: &Path| stderr(&mut zscape(&["info", text(path)]), 1);

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use egui::accesskit::Role;
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
 use zscape::app::{App, Start};
@@ -197,7 +198,10 @@ fn a_run_is_started_paused_stepped_and_saved_before_the_window_closes() {
     let data = pictures.to_string_lossy().into_owned();
     let mut harness = window(Start { data: Some(data), run: Some(run.clone()), ..Start::default() });
     until(&mut harness, "the look at the data", |h| h.query_by_label("a look at the data").is_some());
-    harness.get_by_label("16").click();
+    harness.get_by_role_and_label(Role::ComboBox, "Size").click();
+    harness.step();
+    harness.step();
+    harness.get_by_label("16 x 16").click();
     // The click is a frame's input; the next one asks for a new look.
     harness.step();
     harness.step();

@@ -5,7 +5,6 @@
 use prost::Message;
 
 use super::ExportError;
-use crate::model::generator::FIRST;
 use crate::model::{Model, Output, TensorFile};
 
 #[derive(Clone, PartialEq, Message)]
@@ -186,15 +185,16 @@ pub(super) fn generator(model: &Model) -> Result<Vec<u8>, ExportError> {
     let mut out =
         Graph { graph: GraphProto { name: "generator".to_owned(), ..GraphProto::default() }, at: "z".to_owned() };
     let last = model.generator.layers.len() - 1;
+    let start = config.start();
     for (i, layer) in model.generator.layers.iter().enumerate() {
         let name = layer.weight.name.trim_end_matches(".weight").to_owned();
         let stored = |part: &str| &whole.tensors[&format!("generator.{name}.{part}")].1;
         let [inputs, maps, kernel, _] = layer.weight.shape[..] else { unreachable!("weights have four sides") };
-        let units = maps * FIRST * FIRST;
+        let units = maps * start * start;
         if i == 0 {
             let weight = out.floats(&format!("{name}.weight"), &[inputs, units], stored("weight"));
             out.node("MatMul", vec![weight], Vec::new());
-            out.reshape("maps", &[-1, maps as i64, FIRST as i64, FIRST as i64]);
+            out.reshape("maps", &[-1, maps as i64, start as i64, start as i64]);
         } else {
             let weight = out.floats(&format!("{name}.weight"), &layer.weight.shape, stored("weight"));
             let pad = kernel / 2 - usize::from(kernel == 4);
@@ -203,7 +203,7 @@ pub(super) fn generator(model: &Model) -> Result<Vec<u8>, ExportError> {
             out.node("ConvTranspose", vec![weight], attributes);
         }
         if let Some(bias) = &layer.bias {
-            let dims = if bias.len() == maps { [1, maps, 1, 1] } else { [1, maps, FIRST, FIRST] };
+            let dims = if bias.len() == maps { [1, maps, 1, 1] } else { [1, maps, start, start] };
             let bias = out.floats(&format!("{name}.bias"), &dims, stored("bias"));
             out.node("Add", vec![bias], Vec::new());
         }
@@ -220,7 +220,7 @@ pub(super) fn generator(model: &Model) -> Result<Vec<u8>, ExportError> {
                 Attribute { name: "epsilon".to_owned(), f: Some(epsilon), ints: Vec::new(), kind: KIND_FLOAT };
             out.node("BatchNormalization", parts.to_vec(), vec![epsilon]);
             if single {
-                out.reshape(&format!("{name}.maps"), &[-1, maps as i64, FIRST as i64, FIRST as i64]);
+                out.reshape(&format!("{name}.maps"), &[-1, maps as i64, start as i64, start as i64]);
             }
         }
         if i < last {

@@ -4,7 +4,6 @@ use std::io::{Cursor, Write};
 
 use zip::write::SimpleFileOptions;
 
-use crate::model::generator::FIRST;
 use crate::model::{Layer, TensorFile};
 
 /// A tensor under PyTorch's name, in PyTorch's shape.
@@ -31,7 +30,7 @@ pub(super) fn state_dict(network: &str, layers: &[Layer], whole: &TensorFile) ->
         let mut put = |module: usize, part: &str, (shape, values)| {
             entries.push(Entry { name: format!("main.{module}.{part}"), shape, values });
         };
-        let units = FIRST * FIRST * layer.weight.shape[1];
+        let units: usize = layer.weight.shape[1..].iter().product();
         let single =
             |count: usize| network == "generator" && i == 0 && count == units && count != layer.weight.shape[1];
         let linear = layer.bias.as_ref().is_some_and(|bias| single(bias.len()))

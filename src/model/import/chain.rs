@@ -6,7 +6,6 @@
 //! narrow end tells them apart: a discriminator gives one verdict, and z has more coordinates.
 
 use super::parts::{Dense, Parts, Scaling};
-use crate::model::generator::FIRST;
 use crate::model::{LayerPlan, Per};
 
 /// Which of the two networks a chain is.
@@ -44,6 +43,12 @@ impl Chain {
     /// Doublings between the narrow end and the picture.
     pub fn stages(&self) -> usize {
         self.links.len() - 1
+    }
+
+    /// Side of the pictures.
+    pub fn size(&self) -> usize {
+        let end = if self.kind == Kind::Generator { self.links.first() } else { self.links.last() };
+        end.map_or(0, |end| end.plan.kernel) << self.stages().min(16)
     }
 
     /// The chain that these tensors, names and shapes, are.
@@ -127,11 +132,15 @@ fn order(convolutions: &[Dense]) -> Result<Vec<&Dense>, String> {
     }
 }
 
+/// Sides that maps have at the narrow end.
+const ENDS: std::ops::Range<usize> = 4..8;
+
 /// The narrow end: the projection of z, or the verdict.
 struct End<'a> {
     dense: &'a Dense,
     free: usize,
     maps: usize,
+    side: usize,
     transposed: bool,
 }
 
@@ -140,40 +149,40 @@ impl<'a> End<'a> {
         let &[free, maps, side, _] = dense.shape.as_slice() else {
             return Err(format!("{} has no four sides", dense.weight));
         };
-        if side != FIRST {
+        if !ENDS.contains(&side) {
             return Err(format!(
-                "{} is {side}x{side} at the narrow end; zscape's networks begin and end with 4x4 maps",
+                "{} is {side}x{side} at the narrow end; zscape's networks begin and end with maps of 4x4 to 7x7",
                 dense.weight
             ));
         }
-        Ok(Self { dense, free, maps, transposed: false })
+        Ok(Self { dense, free, maps, side, transposed: false })
     }
 
     fn matrix(dense: &'a Dense, maps: usize) -> Result<Self, String> {
         let &[a, b] = dense.shape.as_slice() else { return Err(format!("{} is no matrix", dense.weight)) };
-        let units = maps * FIRST * FIRST;
         // PyTorch has a projection's units first, the DCGAN authors last; a verdict's are first only if turned.
-        let (free, transposed) = match (a == units, b == units) {
-            (true, _) => (b, true),
-            (_, true) => (a, false),
-            _ => {
-                return Err(format!(
-                    "{} {:?} does not lead to or from {maps} maps of 4x4, with which zscape's networks begin and end",
-                    dense.weight, dense.shape
-                ));
-            }
+        let read = |side: usize| match (a == maps * side * side, b == maps * side * side) {
+            (true, _) => Some((side, b, true)),
+            (_, true) => Some((side, a, false)),
+            _ => None,
         };
-        Ok(Self { dense, free, maps, transposed })
+        let Some((side, free, transposed)) = ENDS.filter_map(read).next() else {
+            return Err(format!(
+                "{} {:?} does not lead to or from {maps} maps of 4x4 to 7x7, with which zscape's networks begin and end",
+                dense.weight, dense.shape
+            ));
+        };
+        Ok(Self { dense, free, maps, side, transposed })
     }
 
     fn link(&self, kind: Kind) -> Result<Link, String> {
-        let units = self.maps * FIRST * FIRST;
+        let units = self.maps * self.side * self.side;
         let maps = if kind == Kind::Generator { self.maps } else { self.free };
         let all = if kind == Kind::Generator { units } else { self.free };
         Ok(Link {
-            plan: LayerPlan { maps, kernel: FIRST, bias: per(&self.dense.bias, maps, all)?, norm: Per::None },
+            plan: LayerPlan { maps, kernel: self.side, bias: per(&self.dense.bias, maps, all)?, norm: Per::None },
             weight: self.dense.weight.clone(),
-            shape: vec![self.free, self.maps, FIRST, FIRST],
+            shape: vec![self.free, self.maps, self.side, self.side],
             transposed: self.transposed,
             bias: self.dense.bias.as_ref().map(|(name, _)| name.clone()),
             norm: None,
@@ -200,7 +209,7 @@ fn give_norms(links: &mut [Link], mut norms: Vec<Scaling>, kind: Kind) -> Result
     let order: Vec<usize> = if generator { (0..hidden).collect() } else { (0..hidden).rev().collect() };
     for i in order {
         let link = &mut links[i];
-        let (maps, units) = (link.plan.maps, link.plan.maps * FIRST * FIRST);
+        let (maps, units) = (link.plan.maps, link.plan.maps * link.plan.kernel.pow(2));
         let fits = |norm: &Scaling| norm.length == maps || (generator && i == 0 && norm.length == units);
         let found = if generator { norms.iter().position(fits) } else { norms.iter().rposition(fits) };
         if let Some(found) = found {

@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 use self::chain::{Chain, Kind, Link};
 pub(super) use self::store::Store;
 use super::config::ConfigError;
-use super::generator::FIRST;
 use super::layout::{Layout, Per};
 use super::{ModelConfig, Output, Preset, Prior, Statistics, TensorFile, TensorFileError};
 
@@ -182,7 +181,7 @@ pub(super) fn read(path: &Path) -> Result<Foreign, ImportError> {
         remarks.push(format!("of several generators ({}) {} was taken", roots.join(", "), generator.root));
     }
     let fits = |found: &&Found| {
-        found.chain.channels == generator.chain.channels && found.chain.stages() == generator.chain.stages()
+        found.chain.channels == generator.chain.channels && found.chain.size() == generator.chain.size()
     };
     let discriminator = of(Kind::Discriminator).find(fits);
     if discriminator.is_none() && of(Kind::Discriminator).next().is_some() {
@@ -263,7 +262,7 @@ fn config(generator: &Found, discriminator: Option<&Found>, theano: bool) -> Mod
     let plans = |chain: &Chain| chain.links.iter().map(|link| link.plan.clone()).collect::<Vec<_>>();
     let preset = ModelConfig::preset(if theano { Preset::AuthorsSvhn } else { Preset::Pytorch });
     let mut config = ModelConfig {
-        size: FIRST << stages.min(16),
+        size: chain.size(),
         channels: chain.channels,
         kernel: chain.links[1].plan.kernel,
         base: chain.links[stages - 1].plan.maps,
