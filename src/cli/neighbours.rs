@@ -9,16 +9,21 @@ use super::classify::discriminator;
 use super::progress::Telling;
 use crate::data::{Dataset, Source};
 use crate::evaluate::birthday::Birthday;
+use crate::evaluate::features::{By, Kind};
 use crate::evaluate::neighbours::{InSpace, Report, Settings, Sides, neighbours};
-use crate::model::Model;
+use crate::model::{Inception, Model};
 
 #[derive(Args, Debug)]
 pub(super) struct Neighbours {
     #[command(flatten)]
     common: Common,
-    /// A model file, a checkpoint, or a run folder, with a discriminator in it
+    /// A model file, a checkpoint, or a run folder, with a discriminator in it unless --inception is given
     #[arg(long, value_name = "FILE|DIR")]
     model: PathBuf,
+    /// Features of Inception instead of the discriminator's; pytorch-fid's pt_inception-2015-12-05-6726825d.pth, or its
+    /// tensors as safetensors
+    #[arg(long, value_name = "FILE")]
+    inception: Option<PathBuf>,
     /// The pictures it was trained on: a folder, an archive or a part of one (set.zip/train), synth:rooms or synth:faces
     #[arg(long, value_name = "SRC")]
     data: String,
@@ -46,7 +51,10 @@ impl Neighbours {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let compute = self.common.compute()?;
         let model = Model::open(&self.model, &compute.device)?;
-        let judge = discriminator(&model, &self.model)?;
+        let by = match &self.inception {
+            Some(path) => By::Inception(Inception::open(path, &compute.device)?),
+            None => By::Network(Kind::Discriminator, discriminator(&model, &self.model)?),
+        };
         let config = model.config();
         let open = |text: &String, seed| -> anyhow::Result<Dataset> {
             Ok(Dataset::open(&Source::parse(text)?, config.size, config.channels, seed)?)
@@ -57,7 +65,7 @@ impl Neighbours {
         let settings = Settings { samples, count: self.count as usize, held: samples, seed: self.seed };
         let telling = Telling::new();
         let mut progress = |what, done, of| telling.tell(what, done, of);
-        let report = neighbours(&model, judge, &data, held.as_ref(), settings, &compute.device, &mut progress)?;
+        let report = neighbours(&model, by, &data, held.as_ref(), settings, &compute.device, &mut progress)?;
         telling.skipped(&report.skipped);
         drop(telling);
         report.figure(&data, usize::from(self.rows)).write_png(&self.out)?;

@@ -7,10 +7,11 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::error::MeasureError;
+use super::fid;
 use super::svm::{Table, dot};
 use crate::image::Picture;
 use crate::latent::{DrawError, read};
-use crate::model::{Discriminator, ModelConfig, Statistics};
+use crate::model::{Discriminator, FEATURES, Inception, ModelConfig, Statistics};
 
 /// Pictures that go through the network at a time, as in the authors' code.
 const BATCH: usize = 128;
@@ -29,6 +30,9 @@ pub enum Kind {
     Random,
     /// The values of the pixels, in [-1, 1].
     Pixels,
+    /// The features of an Inception network that somebody gives.
+    #[value(skip)]
+    Inception,
 }
 
 impl Kind {
@@ -38,6 +42,29 @@ impl Kind {
             Self::Discriminator => "discriminator's features",
             Self::Random => "random weights' features",
             Self::Pixels => "raw pixels",
+            Self::Inception => "Inception's features",
+        }
+    }
+}
+
+/// What makes a space.
+#[derive(Debug, Clone)]
+pub enum By<'a> {
+    /// A space of networks such as this discriminator.
+    Network(Kind, &'a Discriminator),
+    /// That of an Inception network, whatever model is looked at.
+    Inception(Inception),
+}
+
+impl By<'_> {
+    /// The space, in which pictures like `pictures` are compared; `seed` draws random weights.
+    pub fn space(self, pictures: &[Picture], seed: u64, device: &Device) -> Space {
+        match self {
+            Self::Network(kind, discriminator) => Space::new(kind, discriminator, pictures, seed, device),
+            Self::Inception(network) => {
+                let network = Network::Inception(Box::new(network));
+                Space { kind: Kind::Inception, width: FEATURES, network, device: device.clone() }
+            }
         }
     }
 }
@@ -50,35 +77,48 @@ impl Kind {
 pub struct Space {
     /// Which it is.
     pub kind: Kind,
-    config: ModelConfig,
-    network: Option<Discriminator>,
+    width: usize,
+    network: Network,
     device: Device,
 }
 
+#[derive(Debug, Clone)]
+enum Network {
+    /// None: the pixels.
+    Pixels,
+    Discriminator(Box<Discriminator>),
+    Inception(Box<Inception>),
+}
+
 impl Space {
+    /// The values of pictures such as `config`'s networks see.
+    pub fn pixels(config: &ModelConfig, device: &Device) -> Self {
+        let width = width(Kind::Pixels, config);
+        Self { kind: Kind::Pixels, width, network: Network::Pixels, device: device.clone() }
+    }
+
     /// The space `kind` of pictures that `discriminator` judges. The statistics of its batch norm are taken anew from
     /// `pictures`, since those of the training are of drawn ones too; `seed` draws random weights.
     pub fn new(kind: Kind, discriminator: &Discriminator, pictures: &[Picture], seed: u64, device: &Device) -> Self {
-        let config = discriminator.config().clone();
+        let config = discriminator.config();
         let mut network = match kind {
-            Kind::Discriminator => Some(discriminator.clone()),
-            Kind::Random => Some(Discriminator::new(&config, seed, device)),
-            Kind::Pixels => None,
+            Kind::Random => Discriminator::new(config, seed, device),
+            Kind::Discriminator => discriminator.clone(),
+            Kind::Pixels | Kind::Inception => return Self::pixels(config, device),
         };
-        if let Some(network) = &mut network {
-            for (number, pictures) in pictures[..pictures.len().min(MEASURED)].chunks(BATCH).enumerate() {
-                // A short last batch would count as much as a whole one.
-                if number == 0 || pictures.len() == BATCH {
-                    network.measure(tensor(pictures, &config, device), number);
-                }
+        for (number, pictures) in pictures[..pictures.len().min(MEASURED)].chunks(BATCH).enumerate() {
+            // A short last batch would count as much as a whole one.
+            if number == 0 || pictures.len() == BATCH {
+                network.measure(tensor(pictures, config, device), number);
             }
         }
-        Self { kind, config, network, device: device.clone() }
+        let network = Network::Discriminator(Box::new(network));
+        Self { kind, width: width(kind, config), network, device: device.clone() }
     }
 
     /// Features of a picture.
     pub fn width(&self) -> usize {
-        width(self.kind, &self.config)
+        self.width
     }
 
     /// The features of pictures of the model's size and channels, `[pictures, width]`. `progress` hears how many are done.
@@ -86,12 +126,17 @@ impl Space {
     /// # Errors
     /// [`DrawError`] when the device fails.
     pub fn features(&self, pictures: &[Picture], progress: &mut dyn FnMut(usize)) -> Result<Table, DrawError> {
+        let network = match &self.network {
+            Network::Inception(network) => return fid::features(network, pictures, &self.device, progress),
+            Network::Pixels => None,
+            Network::Discriminator(network) => Some(network),
+        };
         let mut features = Vec::with_capacity(pictures.len() * self.width());
         for (number, pictures) in pictures.chunks(BATCH).enumerate() {
-            match &self.network {
-                None => features.extend(values(pictures, &self.config)),
+            match network {
+                None => features.extend(values(pictures)),
                 Some(network) => {
-                    let pictures = tensor(pictures, &self.config, &self.device);
+                    let pictures = tensor(pictures, network.config(), &self.device);
                     features.extend(read(pooled(network, pictures))?);
                 }
             }
@@ -105,7 +150,8 @@ impl Space {
 pub fn width(kind: Kind, config: &ModelConfig) -> usize {
     match kind {
         Kind::Pixels => config.values(),
-        _ => (0..config.stages()).map(|level| config.maps(level) * GRID * GRID).sum(),
+        Kind::Inception => FEATURES,
+        Kind::Discriminator | Kind::Random => (0..config.stages()).map(|level| config.maps(level) * GRID * GRID).sum(),
     }
 }
 
@@ -125,8 +171,10 @@ fn pooled(network: &Discriminator, pictures: Tensor<4>) -> Tensor<2> {
     let (layers, _) = network.inside(pictures, Statistics::Running);
     let flat = layers.into_iter().map(|maps| {
         let [batch, count, side, _] = maps.dims();
-        let window = side / GRID;
-        let maps = if window > 1 { max_pool2d(maps, MaxPoolOptions::new([window, window])) } else { maps };
+        // Windows overlap where the grid does not divide the maps, as in 7x7.
+        let (stride, window) = (side / GRID, side - side / GRID * (GRID - 1));
+        let options = MaxPoolOptions::new([window, window]).with_stride([stride, stride]);
+        let maps = if window > 1 { max_pool2d(maps, options) } else { maps };
         maps.reshape([batch, count * GRID * GRID])
     });
     Tensor::cat(flat.collect(), 1)
@@ -161,9 +209,10 @@ pub(super) fn products(a: &Table, b: &Table, device: &Device) -> Result<Vec<f32>
 }
 
 /// Values `[pictures, channels, size, size]` in [-1, 1].
-pub(super) fn values(pictures: &[Picture], config: &ModelConfig) -> Vec<f32> {
-    let mut values = vec![0.0; pictures.len() * config.values()];
-    let rows = values.par_chunks_exact_mut(config.values()).zip(pictures);
+pub(super) fn values(pictures: &[Picture]) -> Vec<f32> {
+    let each = pictures.first().map_or(1, |picture| picture.pixels().len());
+    let mut values = vec![0.0; pictures.len() * each];
+    let rows = values.par_chunks_exact_mut(each).zip(pictures);
     rows.for_each(|(values, picture)| picture.write_chw(values));
     values
 }
@@ -171,7 +220,7 @@ pub(super) fn values(pictures: &[Picture], config: &ModelConfig) -> Vec<f32> {
 /// The same on a device.
 pub(super) fn tensor(pictures: &[Picture], config: &ModelConfig, device: &Device) -> Tensor<4> {
     let shape = [pictures.len(), config.channels, config.size, config.size];
-    Tensor::from_data(TensorData::new(values(pictures, config), shape), device)
+    Tensor::from_data(TensorData::new(values(pictures), shape), device)
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod attributes;
 pub mod birthday;
 pub mod classify;
 mod confusion;
+pub mod curves;
 pub mod dedup;
 pub mod distances;
 mod disturb;
@@ -42,8 +43,6 @@ pub use error::MeasureError;
 pub use figure::figure;
 pub use judge::{Fitting, HeldOut, Judge, Told};
 pub use labelled::Labelled;
-pub(crate) use labelled::read;
-pub(crate) use neighbours::{draw, pick};
 pub use score::{Doing, Report, ScoreError, Scored, Seen, Settings, Way, score};
 pub use svm::{Svm, Table};
 

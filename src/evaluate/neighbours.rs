@@ -13,14 +13,14 @@ use serde::Serialize;
 use super::Progress;
 use super::birthday::Birthday;
 use super::error::MeasureError;
-use super::features::{Kind, Space, distances};
+use super::features::{By, Kind, Space, distances};
 use super::labelled::read;
 use super::statistics::{self, Estimate, Share};
 use super::svm::Table;
 use crate::data::{Dataset, Problem};
 use crate::image::{Picture, grid};
 use crate::latent::{self, DrawError};
-use crate::model::{Discriminator, Model};
+use crate::model::Model;
 
 /// Training pictures that are looked at together.
 const AT_ONCE: usize = 1024;
@@ -155,14 +155,14 @@ impl Search {
     }
 }
 
-/// Looks for the training pictures nearest to samples of `model`, whose discriminator is `judge`, in `data`, and compares with pictures of `held`, or,
-/// where there are none, with training pictures that are compared with all others.
+/// Looks for the training pictures nearest to samples of `model` in `data`, by pixels and in the space that `by` makes, and
+/// compares with pictures of `held`, or, where there are none, with training pictures that are compared with all others.
 ///
 /// # Errors
 /// [`MeasureError`]: too few pictures, a device that fails.
 pub fn neighbours(
     model: &Model,
-    judge: &Discriminator,
+    by: By,
     data: &Dataset,
     held: Option<&Dataset>,
     settings: Settings,
@@ -202,8 +202,7 @@ pub fn neighbours(
         return Err(few(held.unwrap_or(data), queries.len(), "give more pictures to compare with"));
     }
     // Statistics of the batch norm are taken from real pictures, before distances are.
-    let kinds = [Kind::Pixels, Kind::Discriminator];
-    let spaces = kinds.map(|kind| Space::new(kind, judge, &queries, settings.seed, device));
+    let spaces = [Space::pixels(model.config(), device), by.space(&queries, settings.seed, device)];
     let mut searches = Vec::new();
     for space in &spaces {
         let of_samples = Search::new(space.features(&samples, &mut |_| ())?, vec![None; samples.len()]);
@@ -238,7 +237,7 @@ pub fn neighbours(
         }
     };
     let mut told = Vec::new();
-    for ((kind, [of_samples, of_held]), sides) in kinds.into_iter().zip(searches).zip(sides) {
+    for ((space, [of_samples, of_held]), sides) in spaces.iter().zip(searches).zip(sides) {
         let least = |search: &Search| -> Vec<f64> {
             search.nearest.iter().filter_map(|nearest| Some(f64::from(nearest.first()?.distance))).collect()
         };
@@ -249,7 +248,7 @@ pub fn neighbours(
         let mut suspicious = Share::default();
         near.iter().for_each(|&distance| suspicious.count(distance < limit));
         let birthday = Birthday::count(&of_samples.queries, &of_held.queries, device)?;
-        told.push(InSpace { space: kind, nearest: of_samples.nearest, sides, nearer, suspicious, birthday });
+        told.push(InSpace { space: space.kind, nearest: of_samples.nearest, sides, nearer, suspicious, birthday });
     }
     let held_out = held.is_some();
     Ok(Report { settings, training, held: queries.len(), held_out, spaces: told, samples, skipped })

@@ -7,6 +7,7 @@ mod area;
 mod film;
 mod grid;
 mod picture;
+pub mod plot;
 mod video;
 
 pub use area::{Area, NotAnArea, Rectangle};

@@ -142,11 +142,16 @@ fn sets_are_measured_beside_real_ones_and_over_a_run() {
         assert!(value(measured, "sliced") > value(&told["floor"], "sliced"), "{told}");
         assert!(value(measured, "coverage") < value(&told["floor"], "coverage"), "{told}");
     }
-    let told = json(&[&all[..], &["--run", text(&run), "--out", text(&table)]].concat());
+    let plot = folder.path().join("curves.svg");
+    let told = json(&[&all[..], &["--run", text(&run), "--out", text(&table), "--plot", text(&plot)]].concat());
     let steps: Vec<_> = told["measured"].as_array().unwrap().iter().map(|one| one["steps"].as_u64().unwrap()).collect();
     assert_eq!(steps, [2, 4]);
     let lines = std::fs::read_to_string(&table).unwrap();
     assert_eq!(lines.lines().count(), 4, "heads, the floor, two checkpoints: {lines}");
+    let drawn = std::fs::read_to_string(&plot).unwrap();
+    assert_eq!(drawn.matches("<circle").count(), 6 * 2, "six measures at two checkpoints");
+    let message = error(&[&all[..], &["--run", text(&run), "--plot", "curves.pdf"]].concat());
+    assert!(message.contains("curves.pdf") && message.contains(".svg"), "{message}");
     let nothing = folder.path().join("nothing");
     std::fs::create_dir(&nothing).unwrap();
     let message = error(&[&all[..], &["--run", text(&nothing)]].concat());

@@ -12,7 +12,7 @@ use egui_plot::{Corner, HLine, Legend, Line, Plot, PlotPoints, Points};
 use super::heat::Heat;
 use super::judging::{Order, Told, WAITING, judge};
 use super::sources::Sources;
-use super::work::{Work, controls, receive};
+use super::work::{Work, controls, receive, until};
 use crate::evaluate::Labelled;
 use crate::evaluate::classify::Scored;
 use crate::evaluate::statistics::Estimate;
@@ -196,7 +196,11 @@ impl Classes {
                  and tried on other pictures: the better it tells classes, the more the features mean. Random weights of the \
                  same shape and raw pixels are measured beside it.",
             );
-            ui.label("Choose a network with its discriminator, and pictures whose folders are their classes.");
+            until(
+                ui,
+                self.work.as_ref(),
+                "Choose a network with its discriminator, and pictures whose folders are their classes.",
+            );
             return;
         }
         let found = &mut self.found;

@@ -1,7 +1,7 @@
 //! *Distances*: how far samples are from real pictures, as sets, over a run's checkpoints.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context;
 use burn::tensor::Device;
@@ -11,77 +11,77 @@ use egui_plot::{HLine, Line, Plot, PlotPoints, Points};
 use super::classes::error;
 use super::judging::judging;
 use super::sources::Sources;
-use super::work::{Teller, Work, controls, receive};
+use super::work::{Teller, Work, controls, receive, until};
+use crate::app::errands::Errands;
 use crate::data::{Dataset, Source};
-use crate::evaluate::distances::Measures;
-use crate::evaluate::features::Kind;
-use crate::evaluate::statistics::Estimate;
-use crate::evaluate::yardstick::{Settings, Yardstick};
-use crate::model::{Discriminator, Model, checkpoints};
+use crate::evaluate::curves::curves;
+use crate::evaluate::features::{By, Kind};
+use crate::evaluate::yardstick::{Measured, Settings, Yardstick};
+use crate::image::plot::{self, Curve, Point};
+use crate::model::{Discriminator, Inception, Model, checkpoints};
 
 /// What pictures can be compared by.
-const SPACES: [Kind; 3] = [Kind::Discriminator, Kind::Random, Kind::Pixels];
+const SPACES: [Kind; 4] = [Kind::Discriminator, Kind::Random, Kind::Pixels, Kind::Inception];
+
+/// What dialogs and files answer.
+enum Answer {
+    Inception(PathBuf),
+    Saved(Result<PathBuf, String>),
+}
 
 enum Told {
     /// What real pictures give, and how many there are.
-    Floor(Box<Measures>, usize),
-    At(u64, Box<Measures>),
+    Floor(Box<Measured>, usize),
+    At(u64, Box<Measured>),
 }
-
-/// A measure with its name and what it means.
-type Measure = (&'static str, &'static str, fn(&Measures) -> Estimate);
-
-const MEASURES: [Measure; 6] = [
-    (
-        "Sliced Wasserstein distance",
-        "Between the sets' shadows on random directions: the less the better; real pictures are not at 0, since sets are finite",
-        |m| m.sliced,
-    ),
-    (
-        "Kernel distance",
-        "The squared mean discrepancy with a cubic kernel, as KID has it: the less the better; real pictures are at 0 on average",
-        |m| m.kernel,
-    ),
-    ("Precision", "Share of the samples that lie among real pictures: do they look real?", |m| m.precision),
-    ("Recall", "Share of the real pictures that lie among samples: can all be drawn?", |m| m.recall),
-    ("Density", "As precision, but not fooled by outliers; 1 for real pictures", |m| m.density),
-    ("Coverage", "Share of the real pictures that have a sample near by", |m| m.coverage),
-];
 
 pub(super) struct Distances {
     device: Device,
     count: usize,
     space: Kind,
+    /// The file of an Inception network.
+    inception: String,
+    errands: Errands<Answer>,
+    /// Where the curves were saved.
+    saved: Option<PathBuf>,
     work: Option<Work<Told>>,
     error: Option<String>,
     network: String,
-    floor: Option<(Box<Measures>, usize)>,
-    measured: BTreeMap<u64, Measures>,
+    floor: Option<(Box<Measured>, usize)>,
+    measured: BTreeMap<u64, Measured>,
+}
+
+/// What a thread measures.
+struct Task {
+    network: PathBuf,
+    data: String,
+    space: Kind,
+    inception: PathBuf,
+    settings: Settings,
 }
 
 /// Measures the newest checkpoint of a run, then all others from the first on; or one model.
-fn measure(
-    network: &Path,
-    data: &str,
-    settings: Settings,
-    device: &Device,
-    teller: &Teller<Told>,
-) -> anyhow::Result<()> {
+fn measure(task: &Task, device: &Device, teller: &Teller<Told>) -> anyhow::Result<()> {
+    let Task { network, data, space, inception, settings } = task;
     let mut models: Vec<PathBuf> =
         checkpoints(&network.join("checkpoints")).into_iter().map(|(_, path)| path).collect();
-    let newest = models.pop().unwrap_or_else(|| network.to_owned());
+    let newest = models.pop().unwrap_or_else(|| network.clone());
     let first = Model::open(&newest, device)?;
     let config = first.config();
     // Without a discriminator its shape alone says which pixels there are.
     let untrained = Discriminator::new(config, settings.seed, device);
-    let judge = if settings.space == Kind::Discriminator { judging(&first, &newest)? } else { &untrained };
+    let by = match space {
+        Kind::Inception => By::Inception(Inception::open(inception, device)?),
+        Kind::Discriminator => By::Network(*space, judging(&first, &newest)?),
+        Kind::Random | Kind::Pixels => By::Network(*space, &untrained),
+    };
     let dataset = Dataset::open(&Source::parse(data)?, config.size, config.channels, settings.seed)?;
     let mut progress = |what, done, of| teller.progress(what, done, of);
-    let yardstick = Yardstick::new(judge, &dataset, settings, device, &mut progress)?;
+    let yardstick = Yardstick::new(by, &dataset, *settings, device, &mut progress)?;
     teller.tell(Told::Floor(Box::new(yardstick.floor), yardstick.count));
     let mut tell = |model: &Model| -> anyhow::Result<()> {
-        let measures = yardstick.measure(model, &mut progress)?;
-        teller.tell(Told::At(model.provenance.steps, Box::new(measures)));
+        let measured = yardstick.measure(model, &mut progress)?;
+        teller.tell(Told::At(model.provenance.steps, Box::new(measured)));
         Ok(())
     };
     tell(&first)?;
@@ -96,11 +96,14 @@ fn measure(
 }
 
 impl Distances {
-    pub fn new(device: Device) -> Self {
+    pub fn new(ctx: &egui::Context, device: Device) -> Self {
         Self {
             device,
             count: 1000,
             space: Kind::Discriminator,
+            inception: String::new(),
+            errands: Errands::new(ctx),
+            saved: None,
             work: None,
             error: None,
             network: String::new(),
@@ -110,10 +113,17 @@ impl Distances {
     }
 
     pub fn receive(&mut self) {
+        while let Ok(answer) = self.errands.answers().try_recv() {
+            match answer {
+                Answer::Inception(path) => self.inception = path.to_string_lossy().into_owned(),
+                Answer::Saved(Ok(path)) => self.saved = Some(path),
+                Answer::Saved(Err(cause)) => self.error = Some(cause),
+            }
+        }
         for told in receive(&mut self.work, &mut self.error) {
             match told {
-                Told::Floor(measures, count) => self.floor = Some((measures, count)),
-                Told::At(step, measures) => drop(self.measured.insert(step, *measures)),
+                Told::Floor(measured, count) => self.floor = Some((measured, count)),
+                Told::At(step, measured) => drop(self.measured.insert(step, *measured)),
             }
         }
     }
@@ -132,6 +142,9 @@ impl Distances {
                 .response
                 .labelled_by(label.id)
                 .on_hover_text("The space that pictures are points of; the newest network's where it is learnt");
+            if self.space == Kind::Inception {
+                self.inception_ui(ui);
+            }
             ui.horizontal(|ui| {
                 let label = ui.label("Pictures");
                 ui.add(DragValue::new(&mut self.count).range(50..=5000).speed(10)).labelled_by(label.id).on_hover_text(
@@ -146,19 +159,44 @@ impl Distances {
             Some("Choose a network")
         } else if real.trim().is_empty() {
             Some("Choose pictures to compare with")
+        } else if self.space == Kind::Inception && self.inception.trim().is_empty() {
+            Some("Choose the Inception network's file")
         } else {
             None
         };
         let tip = "Measures the newest checkpoint of the run, then all others";
         if controls(ui, &mut self.work, "Measure distances", tip, obstacle) {
-            (self.error, self.floor) = (None, None);
+            (self.error, self.floor, self.saved) = (None, None, None);
             self.measured.clear();
             self.network.clone_from(&sources.network);
-            let (network, data, device) = (PathBuf::from(&sources.network), real.clone(), self.device.clone());
-            let settings = Settings { space: self.space, count: self.count, seed: sources.seed };
-            self.work = Some(Work::start(ui.ctx(), move |teller| measure(&network, &data, settings, &device, teller)));
+            let task = Task {
+                network: PathBuf::from(&sources.network),
+                data: real.clone(),
+                space: self.space,
+                inception: PathBuf::from(self.inception.trim()),
+                settings: Settings { count: self.count, seed: sources.seed },
+            };
+            let device = self.device.clone();
+            self.work = Some(Work::start(ui.ctx(), move |teller| measure(&task, &device, teller)));
         }
         error(ui, &mut self.error);
+    }
+
+    fn inception_ui(&mut self, ui: &mut Ui) {
+        const TIP: &str = "pytorch-fid's pt_inception-2015-12-05-6726825d.pth, or its tensors as safetensors: with it FID and KID are \
+                           measured as they are published. On a CPU it sees about one picture a second";
+        let label = ui.label("Inception network").on_hover_text(TIP);
+        ui.horizontal(|ui| {
+            let text = egui::TextEdit::singleline(&mut self.inception).hint_text("a .pth or .safetensors file");
+            ui.add(text.desired_width(ui.available_width() - 70.0)).labelled_by(label.id).on_hover_text(TIP);
+            if ui.button("File...").on_hover_text("Choose the network's file").clicked() {
+                self.errands.ask(move || {
+                    let dialog = rfd::FileDialog::new().set_title("Inception network");
+                    let dialog = dialog.add_filter("Networks", &["pth", "pt", "safetensors"]);
+                    dialog.add_filter("All files", &["*"]).pick_file().map(Answer::Inception)
+                });
+            }
+        });
     }
 
     pub fn results(&mut self, ui: &mut Ui) {
@@ -168,26 +206,41 @@ impl Distances {
                 "Samples and real pictures are compared as sets, over the checkpoints of a run. Each measure stands beside what \
                  two sets of real pictures give, which is the mark to reach: a number beyond it is no better.",
             );
-            ui.label("Choose a run and pictures like those that it was trained on.");
+            until(ui, self.work.as_ref(), "Choose a run and pictures like those that it was trained on.");
             return;
         };
+        let curves = curves(floor, self.measured.iter().map(|(&step, measured)| (step, measured)));
         ui.horizontal_wrapped(|ui| {
             ui.strong(&self.network);
             ui.label(format!(
                 "{count} samples and {count} real pictures; bars are 95 % intervals; the line is real pictures."
             ));
+            let save = ui.button("Save curves...").on_hover_text("Draw these curves to a PNG or SVG file");
+            if save.clicked() {
+                let (curves, title) =
+                    (curves.clone(), format!("{}: {count} samples beside {count} pictures", self.network));
+                self.errands.ask(move || {
+                    let dialog = rfd::FileDialog::new().set_title("Save curves").set_file_name("curves.png");
+                    let path = dialog.add_filter("PNG", &["png"]).add_filter("SVG", &["svg"]).save_file()?;
+                    let written = plot::write(&path, &title, "step", &curves);
+                    Some(Answer::Saved(written.map(|()| path).map_err(|cause| cause.to_string())))
+                });
+            }
+            if let Some(path) = &self.saved {
+                ui.weak(format!("saved as {}", path.display()));
+            }
         });
         ui.add_space(4.0);
-        let columns = 3;
+        let columns = if curves.len() > 6 { 4 } else { 3 };
         let room = ui.available_size();
         let size = egui::vec2(room.x / columns as f32 - 10.0, (room.y / 2.0 - 12.0).max(150.0));
         egui::ScrollArea::vertical().id_salt("distances").show(ui, |ui| {
-            for part in MEASURES.chunks(columns) {
+            for part in curves.chunks(columns) {
                 ui.horizontal_top(|ui| {
-                    for measure in part {
+                    for curve in part {
                         ui.allocate_ui_with_layout(size, egui::Layout::top_down(egui::Align::Min), |ui| {
                             ui.set_width(size.x);
-                            curve(ui, measure, floor, &self.measured);
+                            show(ui, curve);
                         });
                     }
                 });
@@ -197,25 +250,25 @@ impl Distances {
 }
 
 /// One measure over the steps.
-fn curve(ui: &mut Ui, (name, tip, of): &Measure, floor: &Measures, measured: &BTreeMap<u64, Measures>) {
+fn show(ui: &mut Ui, Curve { name, about, points, mark }: &Curve) {
     let (colour, real) = if ui.visuals().dark_mode {
         (Color32::from_rgb(110, 170, 255), Color32::from_rgb(120, 200, 120))
     } else {
         (Color32::from_rgb(20, 90, 200), Color32::from_rgb(20, 130, 50))
     };
-    ui.strong(*name).on_hover_text(*tip);
-    let short = |Estimate { value, low, high }: Estimate| format!("{value:.3} ({low:.3} to {high:.3})");
-    let newest = measured.last_key_value().map(|(step, m)| format!("step {step}: {}", short(of(m))));
-    ui.label(newest.unwrap_or_default()).on_hover_text(*tip);
-    ui.colored_label(real, format!("real: {}", short(of(floor)))).on_hover_text("What other real pictures give");
+    ui.strong(*name).on_hover_text(*about);
+    let newest =
+        points.last().map(|Point { x, value, low, high }| format!("step {x}: {value:.3} ({low:.3} to {high:.3})"));
+    ui.label(newest.unwrap_or_default()).on_hover_text(*about);
+    ui.colored_label(real, format!("real: {mark:.3}")).on_hover_text("What other real pictures give");
     let plot = Plot::new(*name).allow_scroll(false).include_y(0.0).x_axis_label("step");
     plot.show(ui, |plot| {
-        plot.hline(HLine::new("real pictures", of(floor).value).color(real).width(1.5));
-        let points: Vec<[f64; 2]> = measured.iter().map(|(&step, m)| [step as f64, of(m).value]).collect();
-        for (&step, measures) in measured {
-            let bar = [of(measures).low, of(measures).high].map(|end| [step as f64, end]).to_vec();
-            plot.line(Line::new("", PlotPoints::from(bar)).color(colour.gamma_multiply(0.6)).width(1.5));
+        plot.hline(HLine::new("real pictures", *mark).color(real).width(1.5));
+        for Point { x, low, high, .. } in points {
+            let bar = PlotPoints::from(vec![[*x, *low], [*x, *high]]);
+            plot.line(Line::new("", bar).color(colour.gamma_multiply(0.6)).width(1.5));
         }
+        let points: Vec<[f64; 2]> = points.iter().map(|point| [point.x, point.value]).collect();
         plot.line(Line::new("samples", PlotPoints::from(points.clone())).color(colour).width(1.5));
         plot.points(Points::new("samples", PlotPoints::from(points)).color(colour).radius(3.0));
     });

@@ -10,7 +10,7 @@ use egui::{Color32, DragValue, Rect, Stroke, StrokeKind, Ui, Vec2, vec2};
 use super::classes::error;
 use super::grouping::{Alike, Ask, Group, Member, Told, serve};
 use super::sources::Sources;
-use super::work::{Work, controls, receive};
+use super::work::{Work, controls, receive, until};
 use crate::app::errands::{Errands, where_to};
 use crate::app::inside::{Atlas, cell};
 use crate::data::{Listed, Problem, write_list};
@@ -197,7 +197,7 @@ impl Duplicates {
                 "A picture that a set has many times is learnt by heart. Here an autoencoder learns to hash the training \
                  pictures; those with equal or similar hashes are shown in groups, and can be left out of the next training.",
             );
-            ui.label("Choose training pictures. No network is needed.");
+            until(ui, self.work.as_ref(), "Choose training pictures. No network is needed.");
             return None;
         };
         let shown: Vec<usize> = (0..found.groups.len()).filter(|&i| self.which.holds(&found.groups[i])).collect();

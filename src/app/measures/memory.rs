@@ -8,9 +8,10 @@ use egui::{DragValue, Ui};
 use super::classes::error;
 use super::judging::judging;
 use super::sources::Sources;
-use super::work::{Teller, Work, controls, receive};
+use super::work::{Teller, Work, controls, receive, until};
 use crate::app::inside::{Atlas, cell};
 use crate::data::{Dataset, Source};
+use crate::evaluate::features::{By, Kind};
 use crate::evaluate::neighbours::{InSpace, KEPT, Report, Settings, neighbours};
 use crate::evaluate::statistics::Estimate;
 use crate::image::Picture;
@@ -101,7 +102,8 @@ fn measure(task: &Task, device: &Device, teller: &Teller<Box<Seen>>) -> anyhow::
     // Of what the program draws, another seed's pictures are others.
     let held = (!test.is_empty()).then(|| open(test, !settings.seed)).transpose()?;
     let mut progress = |what, done, of| teller.progress(what, done, of);
-    let report = neighbours(&model, judge, &data, held.as_ref(), *settings, device, &mut progress)?;
+    let by = By::Network(Kind::Discriminator, judge);
+    let report = neighbours(&model, by, &data, held.as_ref(), *settings, device, &mut progress)?;
     teller.tell(Box::new(Seen::new(report, &data)));
     Ok(())
 }
@@ -214,7 +216,11 @@ impl Memory {
                  shown beside them, and it is counted whether samples are nearer to training pictures than to test pictures, \
                  and how many distinct samples there are.",
             );
-            ui.label("Choose a network with its discriminator, and the pictures that it was trained on.");
+            until(
+                ui,
+                self.work.as_ref(),
+                "Choose a network with its discriminator, and the pictures that it was trained on.",
+            );
             return;
         };
         numbers(ui, &seen.report);

@@ -147,6 +147,16 @@ pub(super) fn controls<T>(
     false
 }
 
+/// What stands where results will: what to do, or that it is being done.
+pub(super) fn until<T>(ui: &mut Ui, work: Option<&Work<T>>, hint: &str) {
+    match work {
+        None => ui.label(hint),
+        Some(Work { progress: (what, ..), .. }) => {
+            ui.label(format!("Results come here as soon as there are some. Now: {what}."))
+        }
+    };
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
