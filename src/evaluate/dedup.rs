@@ -93,7 +93,7 @@ impl Hashed {
         Ok(hashed)
     }
 
-    /// Groups of duplicates within `radius` bits, the largest first. Of those whose hashes are not equal only pairs are
+    /// Groups of duplicates within `radius` bits of their first, the largest first. Of those whose hashes are not equal only pairs are
     /// taken that show the same, moved by up to two pixels, if `confirm` is set.
     pub fn groups(&self, data: &Dataset, radius: u32, confirm: bool) -> Vec<Group> {
         let mut links = links(&self.hashes, radius);

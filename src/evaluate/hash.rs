@@ -171,23 +171,32 @@ pub fn links(hashes: &[u128], radius: u32) -> Vec<Link> {
     links
 }
 
-/// Groups of numbers below `count` that links lead through, each sorted, the largest first.
+/// Groups of numbers below `count`, each sorted, the largest first. Whatever is in a group is linked with its first, or has the
+/// hash of one that is: a chain of small differences, as between skies, makes no duplicates of its ends.
 pub fn groups(count: usize, links: &[Link]) -> Vec<Vec<usize>> {
-    fn root(parents: &mut [usize], mut of: usize) -> usize {
-        while parents[of] != of {
-            parents[of] = parents[parents[of]];
-            of = parents[of];
-        }
-        of
+    // Equal hashes are one; the smallest number stands for them, which is the one that is linked with others.
+    let mut stands: Vec<usize> = (0..count).collect();
+    for link in links.iter().filter(|link| link.bits == 0) {
+        stands[link.b] = stands[link.a];
     }
-    let mut parents: Vec<usize> = (0..count).collect();
-    for link in links {
-        let (a, b) = (root(&mut parents, link.a), root(&mut parents, link.b));
-        parents[a.max(b)] = a.min(b);
+    let mut near: HashMap<usize, Vec<usize>> = HashMap::new();
+    for link in links.iter().filter(|link| link.bits > 0) {
+        near.entry(link.a).or_default().push(link.b);
+    }
+    let mut first: Vec<usize> = (0..count).collect();
+    for number in 0..count {
+        if first[number] == number {
+            for &other in near.get(&number).into_iter().flatten() {
+                // One that is somebody's duplicate already stays so.
+                if first[other] == other {
+                    first[other] = number;
+                }
+            }
+        }
     }
     let mut members: HashMap<usize, Vec<usize>> = HashMap::new();
-    for number in 0..count {
-        members.entry(root(&mut parents, number)).or_default().push(number);
+    for (number, &stands) in stands.iter().enumerate() {
+        members.entry(first[stands]).or_default().push(number);
     }
     let mut groups: Vec<Vec<usize>> = members.into_values().filter(|group| group.len() > 1).collect();
     groups.sort_by(|a, b| b.len().cmp(&a.len()).then(a.cmp(b)));
@@ -224,5 +233,13 @@ mod tests {
         let found = links(&hashes, 1);
         assert_eq!(groups(6, &found), [vec![0, 1, 2], vec![3, 4]]);
         assert_eq!(groups(6, &links(&hashes, 0)), [vec![0, 1, 2]]);
+    }
+
+    #[test]
+    fn a_chain_makes_no_duplicates_of_its_ends() {
+        // Each differs from the next by one bit, 0 and 2 by two, and 3 has the hash of 1.
+        let hashes = [0, 1, 3, 1, 7];
+        assert_eq!(groups(5, &links(&hashes, 1)), [vec![0, 1, 3], vec![2, 4]]);
+        assert_eq!(groups(5, &links(&hashes, 3)), [vec![0, 1, 2, 3, 4]]);
     }
 }
