@@ -22,7 +22,8 @@ pub(super) struct Score {
     /// Exemplars are chosen at random among samples of which the network is sure in both attributes; nothing else about
     /// them is chosen, and no result is looked at. A - B + C succeeds if the network finds in it the target value
     /// ("smile": obtained), and the base of C ("beard") and every other attribute of which the network is sure in all
-    /// three exemplars of C and in which they agree (kept). One exemplar is held to the same as three. Intervals are
+    /// three exemplars of C and in which they agree (kept). One exemplar is held to the same as three. Beside Z the same sums
+    /// are made of the pictures, and of the feature maps of each hidden layer, from which the later layers draw. Intervals are
     /// 95 %: Wilson's for shares, the bootstrap's over turn vectors for the correlation.
     ///
     /// The turn is measured along the vector from four samples that face left to four that face right, on five samples in

@@ -64,20 +64,26 @@ pub enum Way {
     Z,
     /// In Z, the result brought back to the prior's length.
     ZBack,
+    /// With the feature maps that a hidden layer of the generator makes of the exemplars; 0 is the projection.
+    Layer(usize),
     /// With the exemplars' pixels.
     Pixels,
 }
 
 impl Way {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Z, Self::ZBack, Self::Pixels];
+    /// All that there are for a generator of so many hidden layers.
+    pub fn all(hidden: usize) -> Vec<Self> {
+        let layers = (0..hidden).map(Self::Layer);
+        [Self::Z, Self::ZBack].into_iter().chain(layers).chain([Self::Pixels]).collect()
+    }
 
     /// What it is called.
-    pub fn name(self) -> &'static str {
+    pub fn name(self) -> String {
         match self {
-            Self::Z => "Z",
-            Self::ZBack => "Z, back to the prior's length",
-            Self::Pixels => "pixels",
+            Self::Z => "Z".to_owned(),
+            Self::ZBack => "Z, back to the prior's length".to_owned(),
+            Self::Layer(layer) => format!("maps of layer {layer}"),
+            Self::Pixels => "pixels".to_owned(),
         }
     }
 }
@@ -192,6 +198,9 @@ impl Court<'_> {
     ) -> Result<Vec<Picture>, ScoreError> {
         let first = |numbers: &[usize; EXEMPLARS]| numbers[..exemplars].to_vec();
         let signed = |triple: &Triple| [false, true, false].into_iter().zip(triple.samples.each_ref().map(first));
+        if let Way::Layer(layer) = way {
+            return self.add_maps(layer, exemplars, triples, samples);
+        }
         if way == Way::Pixels {
             let sum = |triple| {
                 let terms: Vec<_> = signed(triple)
@@ -214,6 +223,31 @@ impl Court<'_> {
         };
         let z = triples.iter().map(sum).collect::<Result<Vec<_>, ArithmeticError>>()?;
         Ok(self.draw(&z)?)
+    }
+
+    /// The same with the feature maps of a hidden layer, from which the later layers draw.
+    fn add_maps(
+        &self,
+        layer: usize,
+        exemplars: usize,
+        triples: &[Triple],
+        samples: &Samples,
+    ) -> Result<Vec<Picture>, ScoreError> {
+        let (generator, config) = (&self.model.generator, self.model.config());
+        let mut pictures = Vec::with_capacity(triples.len());
+        for part in triples.chunks(DRAWN / (3 * EXEMPLARS)) {
+            let numbers = part.iter().flat_map(|triple| triple.samples.iter().flat_map(|all| &all[..exemplars]));
+            let z: Vec<_> = numbers.map(|&number| samples.z[number].clone()).collect();
+            let maps = generator.features(latent::tensor(&z, self.device), layer, config.sampling);
+            let [_, count, height, width] = maps.dims();
+            let averages = maps.reshape([part.len(), 3, exemplars, count * height * width]).mean_dim(2);
+            let of = |term: usize| averages.clone().narrow(1, term, 1);
+            let sum = (of(0) - of(1) + of(2)).reshape([part.len(), count, height, width]);
+            let values = latent::read(generator.finish(sum, layer, config.sampling))?;
+            let picture = |values: &[f32]| Picture::from_chw(values, config.channels, config.size, config.size);
+            pictures.extend(values.chunks_exact(config.values()).map(picture));
+        }
+        Ok(pictures)
     }
 }
 
@@ -259,7 +293,10 @@ pub fn score(
     }
     let expected: Vec<_> = triples.iter().map(|triple| triples::expected(triple, &samples.verdicts)).collect();
     let mut scored = Vec::new();
-    let ways: Vec<_> = [1, EXEMPLARS].iter().flat_map(|&count| Way::ALL.map(|way| (way, count))).collect();
+    let ways: Vec<_> = [1, EXEMPLARS]
+        .iter()
+        .flat_map(|&count| Way::all(config.stages()).into_iter().map(move |way| (way, count)))
+        .collect();
     for (i, &(way, exemplars)) in ways.iter().enumerate() {
         let pictures = court.add(way, exemplars, &triples, &samples)?;
         let verdicts = court.judge.verdicts(&pictures)?;

@@ -304,7 +304,7 @@ fn arithmetic_is_scored_where_the_truth_is_known() {
     let rest = ["--rows", "2", "--json", "--out", text(&figure)];
     let told = json(&mut score(text(&run), &[&small[..], &rest].concat()));
     let list = |name: &str| told[name].as_array().unwrap().clone();
-    assert_eq!((list("triples").len(), list("expected").len(), list("scored").len()), (8, 8, 6));
+    assert_eq!((list("triples").len(), list("expected").len(), list("scored").len()), (8, 8, 10));
     for scored in list("scored") {
         let outcomes = scored["outcomes"].as_array().unwrap();
         let both = outcomes.iter().filter(|one| one["obtained"] == true && one["kept"] == true).count();
