@@ -28,6 +28,13 @@ fn click(harness: &mut Window, label: &str) {
     harness.run_steps(3);
 }
 
+/// Chooses pictures of 16x16.
+fn smallest(harness: &mut Window) {
+    harness.get_by_role_and_label(Role::ComboBox, "Size").click();
+    harness.run_steps(3);
+    click(harness, "16 x 16");
+}
+
 fn shows(harness: &Window, text: &str) -> bool {
     harness.query_all_by_label_contains(text).count() > 0
 }
@@ -75,7 +82,7 @@ fn accuracy_is_told_while_a_training_goes_on_and_can_be_switched_off() {
     let run = folder.path().join("live");
     let mut harness = window(Start { data: Some(data), run: Some(run), ..Start::default() });
     until(&mut harness, "the look at the data", |h| h.query_by_label("a look at the data").is_some());
-    click(&mut harness, "16");
+    smallest(&mut harness);
     until(&mut harness, "the look at the data", |h| h.query_by_label("a look at the data").is_some());
     click(&mut harness, "Start training");
     until(&mut harness, "the first step", |h| h.query_by_label("Pause").is_some());
@@ -154,7 +161,7 @@ fn duplicates_are_shown_and_left_out_of_the_next_training() {
     let start = Start { data: Some(data), run: Some(run.clone()), exports: Some(exports.clone()), ..Start::default() };
     let mut harness = window(start);
     until(&mut harness, "the look at the data", |h| h.query_by_label("a look at the data").is_some());
-    click(&mut harness, "16");
+    smallest(&mut harness);
     harness.get_by_role_and_label(Role::SpinButton, "Batch").set_value_accesskit(8.0);
     harness.run_steps(2);
     click(&mut harness, "Measure");
