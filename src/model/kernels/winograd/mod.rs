@@ -1,5 +1,5 @@
-//! The convolutions by Winograd's products: a little more than half as many, between sums that cost next to nothing where maps
-//! are many.
+//! The convolutions by Winograd's products: half as many, or a third, between sums that cost next to nothing where maps are
+//! many.
 
 mod gather;
 mod gradient;

@@ -63,22 +63,31 @@ impl Group {
         Self { place, points, stretches, starts, first: 0 }
     }
 
+    /// What is mixed of the taps, in the order of a tile's row: product by product, and for each what every stretch gives.
+    fn mixes(&self) -> impl Iterator<Item = &[(usize, f32)]> {
+        (0..self.starts.len() - 1).flat_map(|product| {
+            let mixes = self.stretches.iter().flat_map(|stretch| &stretch.mixes);
+            mixes.filter(move |(of, _)| *of == product).map(|(_, mix)| mix.as_slice())
+        })
+    }
+
     /// Numbers of a tile's row.
     pub fn row(&self) -> usize {
         self.starts.last().copied().unwrap_or(0)
     }
 }
 
+/// Numbers that are mixed at a time: they stay in the first-level cache until they are written.
+const MIXED: usize = 1024;
+
 /// Weights `[panels][groups][depth of all products][lanes]` and what they belong to.
 pub struct Weights {
     pub groups: Vec<Group>,
     /// Rows and columns of a tile of outputs.
     pub side: usize,
-    values: Vec<f32>,
+    values: Vec<Vec<f32>>,
     pub outputs: usize,
     pub lanes: usize,
-    /// Numbers of a panel.
-    size: usize,
 }
 
 impl Weights {
@@ -97,37 +106,40 @@ impl Weights {
             group.first = depth;
             depth += group.row();
         }
-        let (size, taps) = (depth * lanes, shape.taps());
-        let mut values = vec![0.0; outputs.div_ceil(lanes) * size];
-        values.par_chunks_mut(size).enumerate().for_each(|(panel, values)| {
-            let first = panel * lanes;
+        let taps = shape.taps();
+        let panel = |panel: usize| {
+            let (first, plane) = (panel * lanes, maps * lanes);
             let used = lanes.min(outputs - first);
-            // Read map by map, written product by product: the block in between stays in the first-level cache.
-            let mut block = vec![0.0f32; taps * lanes];
-            Arch::new().dispatch(|| {
-                for map in 0..maps {
-                    for lane in 0..used {
-                        let from = &weights[at(map, first + lane)..][..taps];
-                        for (row, value) in block.chunks_exact_mut(lanes).zip(from) {
-                            row[lane] = *value;
-                        }
-                    }
-                    for group in &groups {
-                        for stretch in &group.stretches {
-                            for ((_, mix), to) in stretch.mixes.iter().zip(&stretch.to) {
-                                let to = &mut values[(group.first + to + map) * lanes..][..lanes];
-                                for &(tap, factor) in mix {
-                                    for (to, from) in to.iter_mut().zip(&block[tap * lanes..][..lanes]) {
-                                        *to += factor * from;
-                                    }
-                                }
-                            }
-                        }
+            // Tap by tap, since that is how they are mixed; what is written once and in order is not cleared before.
+            let mut planes = vec![0.0f32; taps * plane];
+            for map in 0..maps {
+                for tap in 0..taps {
+                    let to = &mut planes[tap * plane + map * lanes..][..used];
+                    for (lane, to) in to.iter_mut().enumerate() {
+                        *to = weights[at(map, first + lane) + tap];
                     }
                 }
-            });
-        });
-        Self { groups, side, values, outputs, lanes, size }
+            }
+            let mut values = Vec::with_capacity(depth * lanes);
+            let mut mixed = [0.0f32; MIXED];
+            for mix in groups.iter().flat_map(Group::mixes) {
+                for from in (0..plane).step_by(MIXED) {
+                    let mixed = &mut mixed[..MIXED.min(plane - from)];
+                    mixed.fill(0.0);
+                    for &(tap, factor) in mix {
+                        let from = &planes[tap * plane + from..][..mixed.len()];
+                        for (to, from) in mixed.iter_mut().zip(from) {
+                            *to += factor * from;
+                        }
+                    }
+                    values.extend_from_slice(mixed);
+                }
+            }
+            values
+        };
+        let panels = 0..outputs.div_ceil(lanes);
+        let values = panels.into_par_iter().map(|number| Arch::new().dispatch(|| panel(number))).collect();
+        Self { groups, side, values, outputs, lanes }
     }
 
     pub fn panels(&self) -> usize {
@@ -136,7 +148,7 @@ impl Weights {
 
     /// A group's weights in a panel: `[depth of all products][lanes]`.
     pub fn of(&self, panel: usize, group: &Group) -> &[f32] {
-        &self.values[panel * self.size + group.first * self.lanes..][..group.row() * self.lanes]
+        &self.values[panel][group.first * self.lanes..][..group.row() * self.lanes]
     }
 }
 
