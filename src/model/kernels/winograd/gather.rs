@@ -77,16 +77,7 @@ impl<'a, S: Simd, I: Iterator<Item = ([&'a Half; 2], &'a [usize])> + Clone> Null
             for (halves, to) in stretches.clone() {
                 let points = halves.map(|half| half.points(side));
                 let patch = around(map, halves, points, place);
-                match points {
-                    [3, 3] => spread::<S, ToPoints, 3, 3, 3, 3>(simd, &patch, row, to),
-                    [3, 4] => spread::<S, ToPoints, 3, 4, 3, 4>(simd, &patch, row, to),
-                    [4, 3] => spread::<S, ToPoints, 4, 3, 4, 3>(simd, &patch, row, to),
-                    [4, 4] => spread::<S, ToPoints, 4, 4, 4, 4>(simd, &patch, row, to),
-                    [5, 5] => spread::<S, ToPoints, 5, 5, 5, 5>(simd, &patch, row, to),
-                    [5, _] => spread::<S, ToPoints, 5, 6, 5, 6>(simd, &patch, row, to),
-                    [_, 5] => spread::<S, ToPoints, 6, 5, 6, 5>(simd, &patch, row, to),
-                    _ => spread::<S, ToPoints, 6, 6, 6, 6>(simd, &patch, row, to),
-                }
+                spread::<S, ToPoints>(simd, points, &patch, row, to);
             }
         }
     }
@@ -142,48 +133,49 @@ impl<S: Simd> NullaryFnOnce for Outputs<'_, S> {
                     }
                 }
             }
-            match points {
-                [3, 3] => spread::<S, BackToPoints, 2, 2, 3, 3>(simd, &patch, row, to),
-                [3, 4] => spread::<S, BackToPoints, 2, 2, 3, 4>(simd, &patch, row, to),
-                [4, 3] => spread::<S, BackToPoints, 2, 2, 4, 3>(simd, &patch, row, to),
-                [4, 4] => spread::<S, BackToPoints, 2, 2, 4, 4>(simd, &patch, row, to),
-                [5, 5] => spread::<S, BackToPoints, 4, 4, 5, 5>(simd, &patch, row, to),
-                [5, _] => spread::<S, BackToPoints, 4, 4, 5, 6>(simd, &patch, row, to),
-                [_, 5] => spread::<S, BackToPoints, 4, 4, 6, 5>(simd, &patch, row, to),
-                _ => spread::<S, BackToPoints, 4, 4, 6, 6>(simd, &patch, row, to),
-            }
+            spread::<S, BackToPoints>(simd, points, &patch, row, to);
         }
     }
 }
 
-/// A line along rows, then along columns: of `H` by `W` values makes those of `Y` by `X` points.
+/// A line along rows, then along columns, for so many points of each.
+#[inline(always)]
+fn spread<S: Simd, L: Line>(simd: S, points: [usize; 2], patch: &Patch, row: &mut [f32], to: &[usize]) {
+    match points {
+        [3, 3] => spread_to::<S, L, 3, 3>(simd, patch, row, to),
+        [3, 4] => spread_to::<S, L, 3, 4>(simd, patch, row, to),
+        [4, 3] => spread_to::<S, L, 4, 3>(simd, patch, row, to),
+        [4, 4] => spread_to::<S, L, 4, 4>(simd, patch, row, to),
+        [5, 5] => spread_to::<S, L, 5, 5>(simd, patch, row, to),
+        [5, _] => spread_to::<S, L, 5, 6>(simd, patch, row, to),
+        [_, 5] => spread_to::<S, L, 6, 5>(simd, patch, row, to),
+        _ => spread_to::<S, L, 6, 6>(simd, patch, row, to),
+    }
+}
+
+/// [`spread`] for `Y` by `X` points.
 //
-// Loops by index, here and where outputs are put: the closures of `map` and `from_fn` are compiled without the machine's vector
-// instructions.
+// Loops by index: the closures of `map` and `from_fn` are compiled without the machine's vector instructions.
 #[allow(clippy::needless_range_loop)]
 #[inline(always)]
-fn spread<S: Simd, L: Line, const H: usize, const W: usize, const Y: usize, const X: usize>(
-    simd: S,
-    patch: &Patch,
-    row: &mut [f32],
-    to: &[usize],
-) {
+fn spread_to<S: Simd, L: Line, const Y: usize, const X: usize>(simd: S, patch: &Patch, row: &mut [f32], to: &[usize]) {
+    let (height, width) = (L::values(Y), L::values(X));
     let (maps, lanes) = (patch[0][0].len(), S::F32_LANES);
     let zero = simd.splat_f32s(0.0);
     // Out here, since they would be cleared for each vector of maps.
-    let mut along = [[zero; POINTS]; H];
+    let mut along = [[zero; POINTS]; POINTS];
     let mut values = [zero; POINTS];
     for from in (0..maps).step_by(lanes) {
         let whole = from + lanes <= maps;
-        for y in 0..H {
-            for x in 0..W {
+        for y in 0..height {
+            for x in 0..width {
                 let maps = &patch[y][x][from..];
                 values[x] = if whole { S::as_simd_f32s(&maps[..lanes]).0[0] } else { simd.partial_load_f32s(maps) };
             }
             along[y] = L::line(simd, X, values);
         }
         for x in 0..X {
-            for y in 0..H {
+            for y in 0..height {
                 values[y] = along[y][x];
             }
             let down = L::line(simd, Y, values);

@@ -142,6 +142,7 @@ struct PutTiles<'a, S: Simd, const M: usize>(Put<'a, S>);
 impl<S: Simd, const M: usize> NullaryFnOnce for PutTiles<'_, S, M> {
     type Output = ();
 
+    // Loops by index: the closures of `map` and `from_fn` are compiled without the machine's vector instructions.
     #[allow(clippy::needless_range_loop)]
     #[inline(always)]
     fn call(self) {

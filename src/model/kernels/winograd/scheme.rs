@@ -93,6 +93,9 @@ impl<S: Simd> By<S> {
 
 /// A linear map of a tile's rows, and of its columns. A trait, since a function that is handed over would not be inlined.
 pub trait Line {
+    /// How many values it takes for so many points.
+    fn values(points: usize) -> usize;
+
     /// What it makes of `values` for so many points: three or four for two outputs, five or six for four.
     fn line<S: Simd>(simd: S, points: usize, values: [S::f32s; POINTS]) -> [S::f32s; POINTS];
 }
@@ -101,6 +104,11 @@ pub trait Line {
 pub struct ToPoints;
 
 impl Line for ToPoints {
+    #[inline(always)]
+    fn values(points: usize) -> usize {
+        points
+    }
+
     #[inline(always)]
     fn line<S: Simd>(simd: S, points: usize, inputs: [S::f32s; POINTS]) -> [S::f32s; POINTS] {
         let [a, b, c, d, e, f] = inputs;
@@ -169,6 +177,11 @@ pub fn outputs<S: Simd>(simd: S, points: usize, products: [S::f32s; POINTS]) -> 
 pub struct BackToPoints;
 
 impl Line for BackToPoints {
+    #[inline(always)]
+    fn values(points: usize) -> usize {
+        if points < 5 { 2 } else { OUTPUTS }
+    }
+
     #[inline(always)]
     fn line<S: Simd>(simd: S, points: usize, outputs: [S::f32s; POINTS]) -> [S::f32s; POINTS] {
         let [a, b, c, d, ..] = outputs;
