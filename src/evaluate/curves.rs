@@ -3,7 +3,7 @@
 use super::distances::Measures;
 use super::statistics::Estimate;
 use super::yardstick::{Measured, Published};
-use crate::image::plot::{Curve, Point};
+use crate::image::plot::{Curve, Value};
 
 /// One of the measures.
 #[derive(Debug, Clone, Copy)]
@@ -68,11 +68,9 @@ const KID: &str = "The kernel distance of Inception's features, a mean over subs
 /// A curve for each measure: its values after some steps, and what real pictures give.
 pub fn curves<'a>(floor: &Measured, measured: impl Iterator<Item = (u64, &'a Measured)> + Clone) -> Vec<Curve> {
     let curve = |name, about, of: &dyn Fn(&Measured) -> Option<Estimate>| {
-        let point = |(step, told)| {
-            let Estimate { value, low, high } = of(told)?;
-            Some(Point { x: step as f64, value, low, high })
-        };
-        Some(Curve { name, about, points: measured.clone().filter_map(point).collect(), mark: of(floor)?.value })
+        let value = |told| of(told).map(|Estimate { value, low, high }| Value { value, low, high });
+        let points = measured.clone().filter_map(|(step, told)| Some((step as f64, value(told)?))).collect();
+        Some(Curve { name, about, points, mark: value(floor)? })
     };
     let kid = |Published { kid, .. }: Published| {
         let kid = kid?;

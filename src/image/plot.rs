@@ -25,9 +25,7 @@ const GREEN: RGBColor = RGBColor(20, 130, 50);
 
 /// A value with the ends of its interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Point {
-    /// Where it stands.
-    pub x: f64,
+pub struct Value {
     /// What was measured.
     pub value: f64,
     /// The interval's lower end.
@@ -43,10 +41,10 @@ pub struct Curve {
     pub name: &'static str,
     /// What it means.
     pub about: &'static str,
-    /// From the left to the right.
-    pub points: Vec<Point>,
+    /// Where each value stands, from the left to the right.
+    pub points: Vec<(f64, Value)>,
     /// What is to be reached.
-    pub mark: f64,
+    pub mark: Value,
 }
 
 /// Why there is no file of curves.
@@ -156,11 +154,11 @@ fn one<B: DrawingBackend>(area: &DrawingArea<B, Shift>, x: &str, curve: &Curve) 
             .filter(|v| v.is_finite())
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)))
     };
-    let (first, last) = ends(&mut points.iter().map(|point| point.x));
+    let (first, last) = ends(&mut points.iter().map(|(x, _)| *x));
     // One point alone stands in the middle, none at all leave an empty plot.
     let (first, last) = if points.is_empty() { (0.0, 1.0) } else { (first, last) };
     let beside = if last > first { (last - first) * 0.04 } else { 1.0 };
-    let (low, high) = ends(&mut points.iter().flat_map(|p| [p.low, p.value, p.high]).chain([*mark, 0.0]));
+    let (low, high) = ends(&mut points.iter().flat_map(|(_, v)| [v.low, v.value, v.high]).chain([mark.value, 0.0]));
     let above = if high > low { (high - low) * 0.06 } else { 1.0 };
     let (from, to) = (first - beside, last + beside);
     let mut chart = ChartBuilder::on(area)
@@ -182,16 +180,16 @@ fn one<B: DrawingBackend>(area: &DrawingArea<B, Shift>, x: &str, curve: &Curve) 
         .y_label_formatter(&|value| short(*value))
         .draw()?;
     chart.draw_series(DashedLineSeries::new(
-        [(from, *mark), (to, *mark)],
+        [(from, mark.value), (to, mark.value)],
         6,
         4,
         ShapeStyle::from(GREEN).stroke_width(2),
     ))?;
     let bars =
-        points.iter().map(|p| PathElement::new(vec![(p.x, p.low), (p.x, p.high)], BLUE.mix(0.6).stroke_width(2)));
+        points.iter().map(|(x, v)| PathElement::new(vec![(*x, v.low), (*x, v.high)], BLUE.mix(0.6).stroke_width(2)));
     chart.draw_series(bars)?;
-    chart.draw_series(LineSeries::new(points.iter().map(|p| (p.x, p.value)), BLUE.stroke_width(2)))?;
-    chart.draw_series(points.iter().map(|p| Circle::new((p.x, p.value), 4, BLUE.filled())))?;
+    chart.draw_series(LineSeries::new(points.iter().map(|(x, v)| (*x, v.value)), BLUE.stroke_width(2)))?;
+    chart.draw_series(points.iter().map(|(x, v)| Circle::new((*x, v.value), 4, BLUE.filled())))?;
     Ok(())
 }
 
@@ -212,9 +210,9 @@ mod tests {
     use super::*;
 
     fn curve(name: &'static str, values: &[f64], mark: f64) -> Curve {
-        let point =
-            |(i, &value): (usize, &f64)| Point { x: i as f64 * 500.0, value, low: value - 0.1, high: value + 0.1 };
-        Curve { name, about: "", points: values.iter().enumerate().map(point).collect(), mark }
+        let value = |value: f64| Value { value, low: value - 0.1, high: value + 0.1 };
+        let points = values.iter().enumerate().map(|(i, &v)| (i as f64 * 500.0, value(v))).collect();
+        Curve { name, about: "", points, mark: value(mark) }
     }
 
     #[test]

@@ -9,15 +9,15 @@ use egui::{Color32, DragValue, Ui};
 use egui_plot::{HLine, Line, Plot, PlotPoints, Points};
 
 use super::classes::error;
-use super::judging::judging;
 use super::sources::Sources;
 use super::work::{Teller, Work, controls, receive, until};
 use crate::app::errands::Errands;
 use crate::data::{Dataset, Source};
 use crate::evaluate::curves::curves;
 use crate::evaluate::features::{By, Kind};
+use crate::evaluate::judging;
 use crate::evaluate::yardstick::{Measured, Settings, Yardstick};
-use crate::image::plot::{self, Curve, Point};
+use crate::image::plot::{self, Curve, Value};
 use crate::model::{Discriminator, Inception, Model, checkpoints};
 
 /// What pictures can be compared by.
@@ -257,18 +257,18 @@ fn show(ui: &mut Ui, Curve { name, about, points, mark }: &Curve) {
         (Color32::from_rgb(20, 90, 200), Color32::from_rgb(20, 130, 50))
     };
     ui.strong(*name).on_hover_text(*about);
-    let newest =
-        points.last().map(|Point { x, value, low, high }| format!("step {x}: {value:.3} ({low:.3} to {high:.3})"));
+    let short = |Value { value, low, high }: &Value| format!("{value:.3} ({low:.3} to {high:.3})");
+    let newest = points.last().map(|(step, value)| format!("step {step}: {}", short(value)));
     ui.label(newest.unwrap_or_default()).on_hover_text(*about);
-    ui.colored_label(real, format!("real: {mark:.3}")).on_hover_text("What other real pictures give");
+    ui.colored_label(real, format!("real: {}", short(mark))).on_hover_text("What other real pictures give");
     let plot = Plot::new(*name).allow_scroll(false).include_y(0.0).x_axis_label("step");
     plot.show(ui, |plot| {
-        plot.hline(HLine::new("real pictures", *mark).color(real).width(1.5));
-        for Point { x, low, high, .. } in points {
+        plot.hline(HLine::new("real pictures", mark.value).color(real).width(1.5));
+        for (x, Value { low, high, .. }) in points {
             let bar = PlotPoints::from(vec![[*x, *low], [*x, *high]]);
             plot.line(Line::new("", bar).color(colour.gamma_multiply(0.6)).width(1.5));
         }
-        let points: Vec<[f64; 2]> = points.iter().map(|point| [point.x, point.value]).collect();
+        let points: Vec<[f64; 2]> = points.iter().map(|(x, value)| [*x, value.value]).collect();
         plot.line(Line::new("samples", PlotPoints::from(points.clone())).color(colour).width(1.5));
         plot.points(Points::new("samples", PlotPoints::from(points)).color(colour).radius(3.0));
     });
