@@ -10,8 +10,8 @@ use crate::data::{Dataset, Source};
 use crate::evaluate::classify::{Report, Scored, Settings, classify, validation_of};
 use crate::evaluate::features::{Kind, width};
 use crate::evaluate::statistics::Estimate;
-use crate::evaluate::{Labelled, MeasureError};
-use crate::model::{Discriminator, Model, ModelConfig};
+use crate::evaluate::{Labelled, judging};
+use crate::model::{Model, ModelConfig};
 
 /// Draws of few labels.
 const DRAWS: usize = 10;
@@ -65,7 +65,7 @@ impl Classify {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let compute = self.common.compute()?;
         let model = Model::open(&self.model, &compute.device)?;
-        let judge = discriminator(&model, &self.model)?;
+        let judge = judging(&model, &self.model)?;
         let telling = Telling::new();
         let training = self.read(&self.train, self.count, model.config(), &telling)?;
         let test = self.read(&self.test, self.test_count, model.config(), &telling)?;
@@ -99,11 +99,6 @@ impl Classify {
         telling.skipped(&read.skipped);
         Ok(read)
     }
-}
-
-/// The discriminator of a model that must have one.
-pub(super) fn discriminator<'a>(model: &'a Model, path: &Path) -> Result<&'a Discriminator, MeasureError> {
-    model.discriminator.as_ref().ok_or_else(|| MeasureError::NoDiscriminator { path: path.to_owned() })
 }
 
 fn text(report: &Report, out: Option<&Path>) -> String {

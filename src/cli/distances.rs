@@ -7,13 +7,13 @@ use clap::Args;
 use serde::Serialize;
 
 use super::Common;
-use super::classify::discriminator;
 use super::progress::Telling;
 use crate::data::{Dataset, Source};
 use crate::evaluate::curves::{MEASURES, curves};
 use crate::evaluate::distances::{Measures, NEIGHBOUR};
 use crate::evaluate::features::{By, Kind};
 use crate::evaluate::fid::{self, Kid};
+use crate::evaluate::judging;
 use crate::evaluate::statistics::Estimate;
 use crate::evaluate::yardstick::{MOST_COMPARED, Measured, Published, Settings, Yardstick};
 use crate::files;
@@ -88,7 +88,7 @@ impl Distances {
         let untrained = Discriminator::new(config, self.seed, device);
         let by = match &self.inception {
             Some(path) => By::Inception(Inception::open(path, device)?),
-            None if self.space == Kind::Discriminator => By::Network(self.space, discriminator(&model, newest)?),
+            None if self.space == Kind::Discriminator => By::Network(self.space, judging(&model, newest)?),
             None => By::Network(self.space, &untrained),
         };
         let data = Dataset::open(&Source::parse(&self.data)?, config.size, config.channels, self.seed)?;
@@ -133,7 +133,7 @@ impl Distances {
     fn lines(&self, yardstick: &Yardstick, newest: &Path, measured: &[OfModel]) -> Vec<String> {
         let (count, floor, width) = (yardstick.count, &yardstick.floor, yardstick.space.width());
         let of = self.inception.as_deref().unwrap_or(newest).display();
-        let names = MEASURES.map(|measure| measure.short.to_owned());
+        let names = MEASURES.map(|measure| measure.name.to_owned());
         let mut lines = vec![
             format!(
                 "{count} drawn and {count} real pictures of {}, by {} ({width}) of {of}; neighbour {NEIGHBOUR}; seed {}",
@@ -188,7 +188,7 @@ fn told(measures: &Measures) -> [String; 6] {
 }
 
 fn row(name: &str, cells: [String; 6]) -> String {
-    let cells = cells.map(|cell| format!(" {cell:<25}"));
+    let cells = cells.map(|cell| format!(" {cell:<28}"));
     format!("  {name:<17}{}", cells.concat()).trim_end().to_owned()
 }
 

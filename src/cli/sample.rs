@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Common, inside, numpy};
-use crate::image::{Picture, grid};
+use crate::image::grid;
 use crate::latent;
 use crate::model::{Model, Statistics};
 
@@ -68,11 +68,7 @@ impl Sample {
             let shape = [count as u64, config.channels as u64, config.size as u64, config.size as u64];
             numpy::write(path, &shape, &values)?;
         }
-        let pictures: Vec<_> = values
-            .chunks_exact(config.values())
-            .map(|values| Picture::from_chw(values, config.channels, config.size, config.size))
-            .collect();
-        grid(&pictures, self.columns, 2).write_png(&self.out)?;
+        grid(&latent::unpacked(&values, &config), self.columns, 2).write_png(&self.out)?;
         let summary = serde_json::json!({ "out": self.out, "count": count, "statistics": statistics });
         self.common.print(&summary, || format!("{count} pictures in {}", self.out.display()))
     }

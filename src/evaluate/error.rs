@@ -1,10 +1,10 @@
 //! What may keep a measure from being taken.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::data::DataError;
 use crate::latent::DrawError;
-use crate::model::ModelError;
+use crate::model::{Discriminator, Model, ModelError};
 
 /// Why something could not be measured.
 #[derive(Debug, thiserror::Error)]
@@ -84,4 +84,12 @@ fn of_class(class: Option<&String>) -> String {
 /// The size of a table of `f32`.
 pub(super) fn gib(rows: usize, width: usize) -> f64 {
     (rows * width * size_of::<f32>()) as f64 / f64::from(1u32 << 30)
+}
+
+/// The discriminator of a model, opened from `path`, that must have one.
+///
+/// # Errors
+/// [`MeasureError::NoDiscriminator`].
+pub(crate) fn judging<'a>(model: &'a Model, path: &Path) -> Result<&'a Discriminator, MeasureError> {
+    model.discriminator.as_ref().ok_or_else(|| MeasureError::NoDiscriminator { path: path.to_owned() })
 }

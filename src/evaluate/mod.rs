@@ -40,6 +40,7 @@ pub mod yardstick;
 pub use attributes::{Attribute, Verdict};
 pub use confusion::Confusion;
 pub use error::MeasureError;
+pub(crate) use error::judging;
 pub use figure::figure;
 pub use judge::{Fitting, HeldOut, Judge, Told};
 pub use labelled::Labelled;

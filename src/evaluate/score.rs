@@ -244,8 +244,7 @@ impl Court<'_> {
             let of = |term: usize| averages.clone().narrow(1, term, 1);
             let sum = (of(0) - of(1) + of(2)).reshape([part.len(), count, height, width]);
             let values = latent::read(generator.finish(sum, layer, config.sampling))?;
-            let picture = |values: &[f32]| Picture::from_chw(values, config.channels, config.size, config.size);
-            pictures.extend(values.chunks_exact(config.values()).map(picture));
+            pictures.extend(latent::unpacked(&values, config));
         }
         Ok(pictures)
     }

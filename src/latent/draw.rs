@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::image::Picture;
-use crate::model::{Generator, Statistics};
+use crate::model::{Generator, ModelConfig, Statistics};
 
 /// Pictures drawn at a time with running statistics; they do not depend on one another.
 const BATCH: usize = 64;
@@ -44,9 +44,13 @@ pub fn values(
 /// [`DrawError`] when the device fails.
 pub fn pictures(generator: &Generator, z: &[Vec<f32>], device: &Device) -> Result<Vec<Picture>, DrawError> {
     let config = generator.config();
-    let values = values(generator, z, config.sampling, device)?;
+    Ok(unpacked(&values(generator, z, config.sampling, device)?, config))
+}
+
+/// Values `[count, channels, size, size]` in [-1, 1] as pictures.
+pub(crate) fn unpacked(values: &[f32], config: &ModelConfig) -> Vec<Picture> {
     let picture = |values: &[f32]| Picture::from_chw(values, config.channels, config.size, config.size);
-    Ok(values.chunks_exact(config.values()).map(picture).collect())
+    values.chunks_exact(config.values()).map(picture).collect()
 }
 
 /// Reads a tensor's numbers back, row-major.

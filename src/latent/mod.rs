@@ -11,6 +11,6 @@ pub mod session;
 pub mod vector;
 pub mod walk;
 
-pub(crate) use draw::read;
 pub use draw::{DrawError, pictures, tensor, values};
+pub(crate) use draw::{read, unpacked};
 pub use gallery::{draw, numbered, samples, training};

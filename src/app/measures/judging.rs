@@ -13,8 +13,8 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use super::work::Teller;
 use crate::data::{Dataset, Source};
 use crate::evaluate::classify::{KINDS, Scored, Settings, Trial, validation_of};
-use crate::evaluate::{Confusion, Labelled, MeasureError};
-use crate::model::{Discriminator, Model, ModelConfig, TensorFile, checkpoints};
+use crate::evaluate::{Confusion, Labelled, judging};
+use crate::model::{Model, ModelConfig, TensorFile, checkpoints};
 
 /// How often a run folder is looked through for new checkpoints.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -136,11 +136,6 @@ fn next(
             None => std::thread::sleep(PATIENCE),
         }
     }
-}
-
-/// The discriminator of a model that must have one.
-pub(super) fn judging<'a>(model: &'a Model, path: &Path) -> Result<&'a Discriminator, MeasureError> {
-    model.discriminator.as_ref().ok_or_else(|| MeasureError::NoDiscriminator { path: path.to_owned() })
 }
 
 /// Pictures to learn from and to be tried on.

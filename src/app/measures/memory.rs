@@ -6,12 +6,12 @@ use burn::tensor::Device;
 use egui::{DragValue, Ui};
 
 use super::classes::error;
-use super::judging::judging;
 use super::sources::Sources;
 use super::work::{Teller, Work, controls, receive, until};
 use crate::app::inside::{Atlas, cell};
 use crate::data::{Dataset, Source};
 use crate::evaluate::features::{By, Kind};
+use crate::evaluate::judging;
 use crate::evaluate::neighbours::{InSpace, KEPT, Report, Settings, neighbours};
 use crate::evaluate::statistics::Estimate;
 use crate::image::Picture;
