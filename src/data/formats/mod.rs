@@ -17,6 +17,7 @@ mod labels;
 mod lmdb;
 mod matlab;
 mod numpy;
+mod pages;
 mod parquet;
 mod picked;
 mod pickle;

@@ -6,7 +6,6 @@
 use std::io::BufReader;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use bytes::Bytes;
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl, get_column_reader};
@@ -14,12 +13,12 @@ use parquet::data_type::DataType;
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetStatisticsPolicy, RowGroupMetaData};
 use parquet::file::reader::{ChunkReader, FileReader, Length};
-use parquet::file::serialized_reader::{ReadOptionsBuilder, SerializedFileReader, SerializedPageReader};
+use parquet::file::serialized_reader::{ReadOptionsBuilder, SerializedFileReader};
 use parquet::schema::types::ColumnDescPtr;
 
 use super::labels::Gather;
 use super::slice::{Reader, Slice};
-use super::{FILE_LIMIT, Found, Opened, Pictures};
+use super::{FILE_LIMIT, Found, Opened, Pictures, pages};
 use crate::data::DataError;
 
 const KIND: &str = "a Parquet file";
@@ -82,7 +81,9 @@ fn told(error: ParquetError) -> String {
     match error {
         ParquetError::General(cause) if cause.starts_with("Disabled feature") => {
             let codec = cause.rsplit(' ').next().unwrap_or_default();
-            format!("it is packed with {codec}, which is not read here; write it with snappy, or unpacked")
+            format!(
+                "it is packed with {codec}, which is not read here; write it with snappy, zstd or gzip, or unpacked"
+            )
         }
         ParquetError::General(cause) | ParquetError::EOF(cause) => format!("{cause}; it may be damaged or half copied"),
         other => other.to_string(),
@@ -118,7 +119,8 @@ impl Parquet {
             let rows = rows(group, slice)?;
             match labels {
                 Some((column, _)) => {
-                    let reader = reader.get_row_group(number).and_then(|group| group.get_column_reader(column));
+                    let pages = pages::of(slice.clone(), group.column(column), rows as usize);
+                    let reader = pages.map(|pages| get_column_reader(columns[column].clone(), pages));
                     let labels = reader.map_err(told).and_then(|reader| read_labels(reader, rows, gather));
                     labels.map_err(|cause| format!("row group {number}: {cause}"))?;
                 }
@@ -142,10 +144,9 @@ impl Parquet {
     fn bytes(&self, index: u64) -> Result<Vec<u8>, String> {
         let (group, row) = self.find(index).ok_or("there is no such picture")?;
         let path = self.files.get(group.file as usize).ok_or("there is no such file")?;
-        let slice = Arc::new(Slice::open(path).map_err(|e| e.to_string())?);
-        let pages = SerializedPageReader::new(slice, &group.chunk, group.rows as usize, None).map_err(told)?;
-        let ColumnReader::ByteArrayColumnReader(mut column) = get_column_reader(group.column.clone(), Box::new(pages))
-        else {
+        let slice = Slice::open(path).map_err(|e| e.to_string())?;
+        let pages = pages::of(slice, &group.chunk, group.rows as usize).map_err(told)?;
+        let ColumnReader::ByteArrayColumnReader(mut column) = get_column_reader(group.column.clone(), pages) else {
             return Err("its column holds no bytes".to_owned());
         };
         let (mut levels, mut values) = (Vec::new(), Vec::new());
@@ -275,6 +276,7 @@ mod tests {
     use parquet::file::properties::WriterProperties;
     use parquet::file::writer::SerializedFileWriter;
     use proptest::prelude::*;
+    use std::sync::Arc;
 
     /// A file in the layout of Hugging Face, two pictures a row group.
     fn file(pictures: &[&[u8]], labels: &[i64], names: &str) -> Vec<u8> {
@@ -331,6 +333,34 @@ mod tests {
         assert_eq!((alone.pictures.len(), alone.labels.of(0)), (Some(1), Some(1)));
     }
 
+    /// Files that Arrow wrote, which `tests/parquet/make.py` makes.
+    const PACKED: [(&str, &[u8]); 4] = [
+        ("gzip-1.parquet", include_bytes!("../../../tests/parquet/gzip-1.parquet")),
+        ("gzip-2.parquet", include_bytes!("../../../tests/parquet/gzip-2.parquet")),
+        ("zstd-1.parquet", include_bytes!("../../../tests/parquet/zstd-1.parquet")),
+        ("zstd-2.parquet", include_bytes!("../../../tests/parquet/zstd-2.parquet")),
+    ];
+
+    #[test]
+    fn what_other_programs_pack_with_gzip_or_zstd_is_read() {
+        let place = tempfile::tempdir().unwrap();
+        for (name, bytes) in PACKED {
+            let path = place.path().join(name);
+            std::fs::write(&path, bytes).unwrap();
+            let opened = open(&path).unwrap();
+            let of = vec![Some(1), Some(0), Some(1), None];
+            assert_eq!(classes(&opened, 4), (vec!["cold".into(), "warm".into()], of), "{name}");
+            for (i, colour) in [[255, 0, 0], [0, 255, 0], [0, 0, 255], [255; 3]].into_iter().enumerate() {
+                let picture = image::load_from_memory(&encoded(&opened, i as u64)).unwrap().to_rgb8();
+                assert_eq!((picture.dimensions(), picture.get_pixel(3, 3).0), ((8, 8), colour), "{name}: {i}");
+            }
+        }
+        let path = place.path().join("lz4.parquet");
+        std::fs::write(&path, include_bytes!("../../../tests/parquet/lz4-1.parquet")).unwrap();
+        let message = refusal(&path);
+        assert!(message.contains("lz4") && message.contains("zstd"), "{message}");
+    }
+
     #[test]
     fn what_is_no_set_is_refused() {
         let place = tempfile::tempdir().unwrap();
@@ -348,6 +378,11 @@ mod tests {
         #[test]
         fn a_damaged_file_is_refused_or_read(damage in damages()) {
             survives("a.parquet", &file(&[b"one", b"two", b"three"], &[1, 0, 1], "[\"cat\", \"dog\"]"), &damage)?;
+        }
+
+        #[test]
+        fn a_damaged_packed_file_is_refused_or_read(which in 0..PACKED.len(), damage in damages()) {
+            survives(PACKED[which].0, PACKED[which].1, &damage)?;
         }
     }
 }
