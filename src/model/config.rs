@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use burn::tensor::Tensor;
 use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
 
@@ -274,6 +275,22 @@ impl ModelConfig {
     /// Values of one picture.
     pub fn values(&self) -> usize {
         self.channels * self.size * self.size
+    }
+
+    /// Pictures in -1..=1 as the discriminator has learnt to see them: beside a generator that ends in a sigmoid, in 0..=1.
+    pub(super) fn judged(&self, pictures: Tensor<4>) -> Tensor<4> {
+        match self.output {
+            Output::Tanh => pictures,
+            Output::Sigmoid => pictures.mul_scalar(self.judged_slope()).add_scalar(0.5),
+        }
+    }
+
+    /// How much [`Self::judged`] changes with a picture.
+    pub(super) fn judged_slope(&self) -> f32 {
+        match self.output {
+            Output::Tanh => 1.0,
+            Output::Sigmoid => 0.5,
+        }
     }
 
     /// Checks that networks can be built.

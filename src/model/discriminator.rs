@@ -86,7 +86,7 @@ pub(super) fn build_layers<P: Parameters>(
 /// Pictures `[batch, channels, size, size]` to `[batch, outputs]`.
 pub(super) fn forward(layers: &mut [Layer], config: &ModelConfig, pictures: Tensor<4>, pass: Pass) -> Tensor<2> {
     let (head, convolutions) = layers.split_last_mut().expect("there is a head at least");
-    let mut x = pictures;
+    let mut x = config.judged(pictures);
     for layer in convolutions {
         x = layer.activate(layer.down(x), config, LEAK, pass);
     }

@@ -88,7 +88,7 @@ impl Discriminator {
         mut on_the_way: impl FnMut(usize, Tensor<4>) -> Tensor<4>,
     ) -> Tensor<1> {
         let (head, convolutions) = self.layers.split_last().expect("a discriminator has layers");
-        let mut maps = pictures;
+        let mut maps = self.config().judged(pictures);
         for (i, layer) in convolutions.iter().enumerate() {
             maps = on_the_way(i, leaky_relu(self.linear(layer, maps, statistics), LEAK));
         }
@@ -121,7 +121,7 @@ impl Discriminator {
             Unit::Verdict => convolutions.len() - 1,
             Unit::Map { layer, .. } => *layer,
         };
-        let mut inputs = vec![pictures];
+        let mut inputs = vec![self.config().judged(pictures)];
         let mut linears = Vec::new();
         for layer in &convolutions[..=last] {
             let linear = self.linear(layer, inputs[inputs.len() - 1].clone(), statistics);
@@ -152,7 +152,7 @@ impl Discriminator {
             };
             signal = self.through(&convolutions[i], inputs[i].clone(), signal, statistics);
         }
-        signal
+        signal * self.config().judged_slope()
     }
 
     /// Leads a signal back through a convolution and its batch norm.
@@ -172,7 +172,7 @@ mod tests {
     use burn::tensor::Device;
 
     use super::*;
-    use crate::model::{ModelConfig, Preset};
+    use crate::model::{ModelConfig, Output, Preset};
 
     fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
         tensor.into_data().iter::<f32>().collect()
@@ -187,13 +187,24 @@ mod tests {
 
     #[test]
     fn gradients_of_the_verdict_and_of_maps_agree_with_finite_differences() {
-        let config = ModelConfig { size: 16, base: 4, channels: 1, ..ModelConfig::preset(Preset::Pytorch) };
-        let mut judge = Discriminator::new(&config, 4, &Device::flex());
+        for output in [Output::Tanh, Output::Sigmoid] {
+            gradients_agree(&ModelConfig {
+                size: 16,
+                base: 4,
+                channels: 1,
+                output,
+                ..ModelConfig::preset(Preset::Pytorch)
+            });
+        }
+    }
+
+    fn gradients_agree(config: &ModelConfig) {
+        let mut judge = Discriminator::new(config, 4, &Device::flex());
         // Untrained weights are so small that differences drown in single precision.
         for layer in &mut judge.layers {
             layer.weight.value = layer.weight.value.clone() * 8.0;
         }
-        let x = pictures(&config);
+        let x = pictures(config);
         for statistics in [Statistics::Running, Statistics::Batch] {
             for unit in [Unit::Verdict, Unit::Map { layer: 1, map: 3, places: vec![5, 9] }] {
                 let measure = |x: Tensor<4>| -> f64 {
@@ -226,6 +237,19 @@ mod tests {
                 assert!(agreeing >= 20, "{unit:?}, {statistics}: {agreeing} of 24");
             }
         }
+    }
+
+    #[test]
+    fn beside_a_sigmoid_black_is_seen_as_zero() {
+        let config = ModelConfig { size: 16, base: 2, channels: 1, ..ModelConfig::preset(Preset::Pytorch) };
+        let device = Device::flex();
+        let judge = |output| Discriminator::new(&ModelConfig { output, ..config.clone() }, 4, &device);
+        let x = pictures(&config);
+        let seen = values(judge(Output::Sigmoid).inside(x.clone(), Statistics::Running).1);
+        let halved = (x + 1.0) * 0.5;
+        assert_eq!(seen, values(judge(Output::Tanh).inside(halved.clone(), Statistics::Running).1));
+        let trained = judge(Output::Tanh).train(halved);
+        assert_eq!(values(judge(Output::Sigmoid).train(pictures(&config))), values(trained));
     }
 
     #[test]
