@@ -14,7 +14,7 @@ pub(super) struct Convert {
     #[command(flatten)]
     common: Common,
     /// A model file of zscape's, PyTorch's or safetensors, a folder of .npy arrays, a checkpoint, or a run folder. What such
-    /// a file leaves open is chosen after it: netG.pth@prior=uniform,sampling=batch,output=sigmoid,flipped=true
+    /// a file leaves open is chosen after it: netG.pth@prior=uniform,sampling=batch,output=sigmoid,leak=0.2,flipped=true
     #[arg(value_name = "IN")]
     input: PathBuf,
     /// The file to write: .safetensors (zscape's own), .pth or .pt (PyTorch state dicts under the names of its DCGAN

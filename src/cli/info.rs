@@ -74,7 +74,7 @@ impl Info {
                 for remark in &origin.remarks {
                     text += &format!("  {remark}\n");
                 }
-                text += "a guess is changed in the window, or by its name: FILE@prior=uniform,sampling=batch,output=sigmoid,flipped=true\n";
+                text += "a guess is changed in the window, or by its name: FILE@prior=uniform,sampling=batch,output=sigmoid,leak=0.2,flipped=true\n";
             } else {
                 text += &trained(story);
             }

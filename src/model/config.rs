@@ -140,13 +140,18 @@ impl fmt::Display for Output {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_zero(leak: &f64) -> bool {
+    *leak == 0.0
+}
+
 /// Most filters of the widest-resolution hidden layer: eight times the paper's.
 const MAX_BASE: usize = 1024;
 /// Most coordinates of z.
 const MAX_Z_DIM: usize = 4096;
 
 /// Settings no network can be built from.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Debug, thiserror::Error, PartialEq)]
 pub enum ConfigError {
     /// The size is not one the stages can make.
     #[error(
@@ -166,6 +171,9 @@ pub enum ConfigError {
     /// The latent space would have no dimension, or more than anyone explores.
     #[error("a z of {0} coordinates is not possible: its length is 1 to {MAX_Z_DIM}")]
     ZDim(usize),
+    /// A rectifier that would not rectify.
+    #[error("a rectifier with a slope of {0} below zero is none: it is 0 (ReLU) to 1")]
+    Leak(f64),
     /// Layers given one by one that cannot be put together.
     #[error("the {network} cannot be built of these layers: {what}")]
     Layout {
@@ -205,6 +213,9 @@ pub struct ModelConfig {
     /// What the generator ends in.
     #[serde(default, skip_serializing_if = "Output::is_tanh")]
     pub output: Output,
+    /// Slope of the generator's rectifiers below zero: 0 is ReLU (the paper), anything else LeakyReLU.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub leak: f64,
     /// The layers one by one, where they are not what the numbers above say. Networks of other programs have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layout: Option<Layout>,
@@ -228,6 +239,7 @@ impl ModelConfig {
             norm_epsilon: 1e-8,
             sampling: Statistics::Batch,
             output: Output::Tanh,
+            leak: 0.0,
             layout: None,
         };
         match preset {
@@ -312,6 +324,9 @@ impl ModelConfig {
         }
         if !(1..=MAX_Z_DIM).contains(&self.z_dim) {
             return Err(ConfigError::ZDim(self.z_dim));
+        }
+        if !(0.0..=1.0).contains(&self.leak) {
+            return Err(ConfigError::Leak(self.leak));
         }
         self.layout.as_ref().map_or(Ok(()), |layout| layout.check(self))
     }

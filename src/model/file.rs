@@ -135,13 +135,7 @@ impl Model {
 
     /// How the model is read where its file leaves it open.
     pub fn reading(&self) -> Reading {
-        let ModelConfig { prior, sampling, output, .. } = *self.config();
-        Reading {
-            flipped: self.provenance.origin.as_ref().is_some_and(|origin| origin.flipped),
-            prior,
-            sampling,
-            output,
-        }
+        Reading::of(self.config(), &self.provenance)
     }
 
     /// The same model, read otherwise.
@@ -150,7 +144,7 @@ impl Model {
     /// As [`Self::to_file`].
     pub fn read_as(&self, reading: Reading) -> Result<Self, ModelError> {
         let mut file = self.to_file()?;
-        let Reading { flipped, prior, sampling, output } = reading;
+        let Reading { flipped, prior, sampling, output, leak } = reading;
         let mut provenance = self.provenance.clone();
         if flipped != self.reading().flipped {
             import::flip(&mut file);
@@ -158,10 +152,13 @@ impl Model {
         }
         if let Some(origin) = &mut provenance.origin {
             let kernels = if flipped { "turned" } else { "as they are applied" };
+            let rectifiers = if leak == 0.0 { "ReLU".to_owned() } else { format!("LeakyReLU {leak}") };
             origin.remarks.retain(|remark| !remark.starts_with("guessed"));
-            origin.remarks.push(format!("chosen: {prior} prior, {sampling} statistics, {output}, kernels {kernels}"));
+            origin.remarks.push(format!(
+                "chosen: {prior} prior, {sampling} statistics, {rectifiers}, {output}, kernels {kernels}"
+            ));
         }
-        let config = ModelConfig { prior, sampling, output, ..self.config().clone() };
+        let config = ModelConfig { prior, sampling, output, leak, ..self.config().clone() };
         let device = self.generator.learnt().next().expect("a generator has weights").value.device();
         let mut model = Self::build(config, provenance, &mut file, Path::new("the model"), &device)?;
         model.measure(&device);

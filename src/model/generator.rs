@@ -9,7 +9,7 @@ use super::layer::{Initialiser, Layer, Parameter, Parameters, Pass};
 use super::layout::Per;
 
 /// z, projected to `[maps, 4, 4]` (up to 7x7), then doubled by fractionally-strided convolutions to the picture; batch norm and ReLU
-/// everywhere but at the output, which is tanh.
+/// everywhere but at the output, which is tanh. Networks of other programs may have LeakyReLU and a sigmoid.
 #[derive(Clone, Debug)]
 pub struct Generator {
     config: ModelConfig,
@@ -131,7 +131,7 @@ impl Generator {
                     Output::Sigmoid => kernels::tanh(last.mul_scalar(0.5)),
                 };
             }
-            let mut maps = layer.activate(linear, config, 0.0, pass);
+            let mut maps = layer.activate(linear, config, config.leak, pass);
             if matches!(pass, Pass::Sample(_)) {
                 for ablation in self.ablations.iter().filter(|ablation| ablation.on && ablation.layer == i) {
                     maps = ablation.apply(maps);

@@ -11,7 +11,7 @@ use super::{ModelConfig, Output, Prior, Provenance, Statistics};
 const MARK: char = '@';
 
 /// What no file of another program says, and what a person can therefore choose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Reading {
     /// Whether the kernels are turned by half a turn from how they lie in the file.
     pub flipped: bool,
@@ -21,15 +21,18 @@ pub struct Reading {
     pub sampling: Statistics,
     /// What the generator ends in.
     pub output: Output,
+    /// Slope of its rectifiers below zero.
+    pub leak: f64,
 }
 
 /// Those of a [`Reading`] that somebody chose.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Choices {
     flipped: Option<bool>,
     prior: Option<Prior>,
     sampling: Option<Statistics>,
     output: Option<Output>,
+    leak: Option<f64>,
 }
 
 impl Choices {
@@ -40,6 +43,7 @@ impl Choices {
             prior: self.prior.unwrap_or(reading.prior),
             sampling: self.sampling.unwrap_or(reading.sampling),
             output: self.output.unwrap_or(reading.output),
+            leak: self.leak.unwrap_or(reading.leak),
         }
     }
 
@@ -49,6 +53,7 @@ impl Choices {
             "prior" => self.prior = Some(Prior::from_str(value, true).ok()?),
             "sampling" => self.sampling = Some(Statistics::from_str(value, true).ok()?),
             "output" => self.output = Some(Output::from_str(value, true).ok()?),
+            "leak" => self.leak = Some(value.parse().ok().filter(|leak| (0.0..=1.0).contains(leak))?),
             _ => return None,
         }
         Some(())
@@ -77,14 +82,15 @@ pub fn file_of(name: &Path) -> PathBuf {
 impl Reading {
     /// How a model of this config and provenance is read.
     pub fn of(config: &ModelConfig, provenance: &Provenance) -> Self {
-        let ModelConfig { prior, sampling, output, .. } = *config;
-        Self { flipped: provenance.origin.as_ref().is_some_and(|origin| origin.flipped), prior, sampling, output }
+        let ModelConfig { prior, sampling, output, leak, .. } = *config;
+        let flipped = provenance.origin.as_ref().is_some_and(|origin| origin.flipped);
+        Self { flipped, prior, sampling, output, leak }
     }
 
     /// The name of the model `name` read like this.
     pub fn name(&self, name: &Path) -> PathBuf {
-        let Self { flipped, prior, sampling, output } = self;
-        let choices = format!("{MARK}prior={prior},sampling={sampling},output={output},flipped={flipped}");
+        let Self { flipped, prior, sampling, output, leak } = self;
+        let choices = format!("{MARK}prior={prior},sampling={sampling},output={output},leak={leak},flipped={flipped}");
         let mut named = file_of(name).into_os_string();
         named.push(choices);
         named.into()
@@ -97,10 +103,10 @@ mod tests {
 
     #[test]
     fn a_reading_is_named_as_it_is_understood() {
-        let reading =
-            Reading { flipped: true, prior: Prior::Uniform, sampling: Statistics::Batch, output: Output::Sigmoid };
-        let other =
-            Reading { flipped: false, prior: Prior::Normal, sampling: Statistics::Running, output: Output::Tanh };
+        let (prior, sampling, output) = (Prior::Uniform, Statistics::Batch, Output::Sigmoid);
+        let reading = Reading { flipped: true, prior, sampling, output, leak: 0.2 };
+        let (prior, sampling, output) = (Prior::Normal, Statistics::Running, Output::Tanh);
+        let other = Reading { flipped: false, prior, sampling, output, leak: 0.0 };
         let named = reading.name(Path::new("a@b/netG.pth"));
         let (path, choices) = split(&named);
         assert_eq!((path.as_path(), choices.on(other)), (Path::new("a@b/netG.pth"), reading));
@@ -112,7 +118,8 @@ mod tests {
 
     #[test]
     fn other_names_with_the_mark_are_paths() {
-        for name in ["me@home/netG.pth", "netG.pth@", "netG.pth@prior=maybe", "netG.pth@epoch=3", "a@prior"] {
+        for name in ["me@home/netG.pth", "netG.pth@", "netG.pth@prior=maybe", "netG.pth@epoch=3", "a@leak=2", "a@prior"]
+        {
             assert_eq!(split(Path::new(name)), (PathBuf::from(name), Choices::default()), "{name}");
         }
     }

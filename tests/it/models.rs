@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor, TensorData};
 use egui_kittest::kittest::Queryable;
 use proptest::prelude::*;
 use zscape::app::Start;
@@ -56,6 +56,30 @@ fn every_kind_of_pytorch_file_draws_what_pytorch_draws() {
     }
     let odd = format!("{}@output=sigmoid", text(&file("odd.pth")));
     assert_close(&drawn(&odd, &file("odd-z.npy")), &array(&file("odd-pictures.npy")));
+}
+
+#[test]
+fn small_kernels_leaks_and_normalised_weights_draw_and_judge_as_in_pytorch() {
+    let unlike = file("unlike.pth");
+    let pictures = array(&file("unlike-pictures.npy"));
+    assert_close(&drawn(&format!("{}@leak=0.2", text(&unlike)), &file("unlike-z.npy")), &pictures);
+
+    let device = Device::flex();
+    let model = Model::open(&unlike, &device).unwrap();
+    let judge = model.discriminator.unwrap();
+    let pictures = Tensor::from_data(TensorData::new(pictures, [3, 1, 16, 16]), &device);
+    let verdicts: Vec<f32> = judge.inside(pictures, Statistics::Running).1.into_data().iter().collect();
+    assert_close(&verdicts, &array(&file("unlike-verdicts.npy")));
+
+    let remarks = model.provenance.origin.unwrap().remarks.join("; ");
+    for told in ["spectral normalisation", "its 3x3 kernels have stride 2", "rectifiers are ReLU"] {
+        assert!(remarks.contains(told), "{remarks}");
+    }
+    // The leak goes on with the model.
+    let folder = tempfile::tempdir().unwrap();
+    let kept = folder.path().join("kept.safetensors");
+    zscape(&["convert", &format!("{}@leak=0.2", text(&unlike)), text(&kept)]).assert().success();
+    assert_close(&drawn(text(&kept), &file("unlike-z.npy")), &array(&file("unlike-pictures.npy")));
 }
 
 #[test]
@@ -183,11 +207,11 @@ fn what_is_no_dcgan_says_what_it_is_and_what_is_missing() {
     other.write(&path, false).unwrap();
     let error = refused(&path);
     assert!(error.contains("no convolutions") && error.contains("encoder.weight [8, 4]"), "{error}");
-    other.tensors.insert("up.weight".into(), (vec![4, 3, 3, 3], vec![0.5; 108]));
+    other.tensors.insert("up.weight".into(), (vec![4, 3, 7, 7], vec![0.5; 588]));
     other.tensors.insert("project.weight".into(), (vec![64, 6], vec![0.5; 384]));
     other.tensors.remove("encoder.weight");
     other.write(&path, false).unwrap();
-    assert!(refused(&path).contains("3x3 kernel"));
+    assert!(refused(&path).contains("7x7 kernel"));
     let unwritten = stderr(&mut zscape(&["convert", text(&file("netG.pth")), "a.h5"]), 1);
     assert!(unwritten.contains(".onnx") && unwritten.contains(".pth"), "{unwritten}");
 }
@@ -212,6 +236,10 @@ fn a_dropped_model_is_explored_and_read_otherwise_in_the_window() {
     harness.get_by_label("sigmoid").click();
     until(&mut harness, "another output", |_| {
         Session::read(&kept).is_ok_and(|session| text(&session.model).contains("output=sigmoid"))
+    });
+    harness.get_by_label("leaky 0.2").click();
+    until(&mut harness, "other rectifiers", |_| {
+        Session::read(&kept).is_ok_and(|session| text(&session.model).contains("leak=0.2"))
     });
     // Any other file is data to train on.
     let pictures = folder.path().join("pictures");

@@ -103,3 +103,35 @@ np.save("odd-z.npy", z.numpy())
 np.save("odd-pictures.npy", (odd(z) * 2 - 1).detach().numpy())
 torch.save({"state_dict": odd.state_dict()}, "odd.pth")
 torch.save({"netG": generator.state_dict(), "extra": Evil()}, "evil.pth")
+
+# Networks unlike the tutorial's: 3x3 and 2x2 kernels, LeakyReLU, weights under spectral and weight normalisation as PyTorch
+# keeps them since 1.0 (by hooks) and since 2.0 (by parametrisations).
+rectify = lambda: nn.LeakyReLU(0.2)
+unlike = Net(
+    *(nn.ConvTranspose2d(6, 5, 4, 1, 0), nn.BatchNorm2d(5), rectify()),
+    *(nn.ConvTranspose2d(5, 4, 3, 2, 1, 1), nn.BatchNorm2d(4), rectify()),
+    *(nn.ConvTranspose2d(4, 1, 2, 2, 0), nn.Tanh()),
+)
+nn.utils.parametrizations.weight_norm(unlike.main[3])
+nn.utils.parametrizations.spectral_norm(unlike.main[0])
+nn.utils.spectral_norm(unlike.main[6])
+shake(unlike)
+judge = Net(
+    *(nn.Conv2d(1, 4, 3, 2, 1), rectify()),
+    *(nn.Conv2d(4, 6, 3, 2, 1), rectify()),
+    *(nn.Conv2d(6, 1, 4, 1, 0),),
+)
+nn.utils.spectral_norm(judge.main[0])
+nn.utils.parametrizations.spectral_norm(judge.main[2])
+nn.utils.weight_norm(judge.main[4])
+with torch.no_grad():
+    for module in [unlike, judge]:
+        for _ in range(3):
+            module.train()(torch.randn(4, *((6, 1, 1) if module is unlike else (1, 16, 16))))
+        module.eval()
+z = torch.randn(3, 6)
+drawn = unlike(z[:, :, None, None])
+np.save("unlike-z.npy", z.numpy())
+np.save("unlike-pictures.npy", drawn.detach().numpy())
+np.save("unlike-verdicts.npy", judge(drawn).detach().numpy().reshape(-1))
+torch.save({"netG": unlike.state_dict(), "netD": judge.state_dict()}, "unlike.pth")

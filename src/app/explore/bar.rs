@@ -136,7 +136,7 @@ impl Explorer {
             egui::Grid::new("reading").num_columns(2).show(ui, |ui| read_as(ui, &mut reading));
         });
         button.on_hover_text(
-            "What a file leaves open and a wrong guess spoils: prior, statistics, output, which way round kernels are",
+            "What a file leaves open and a wrong guess spoils: prior, statistics, rectifiers, output, which way round kernels are",
         );
         if reading != before && self.explored.as_ref() == Some(&self.session.model) {
             self.open(reading.name(&self.session.model));
@@ -196,6 +196,9 @@ fn short(file: &Path) -> Option<String> {
     (!named.starts_with("bundled:")).then(|| named.into_owned())
 }
 
+/// Slopes of nearly all generators that have LeakyReLU: the paper's for its discriminator, and PyTorch's own.
+const LEAKS: [f64; 2] = [0.2, 0.01];
+
 fn read_as(ui: &mut Ui, reading: &mut Reading) {
     ui.label("z is drawn")
         .on_hover_text("Uniform in -1..1 (the paper and the authors' code) or normal (PyTorch's tutorial)");
@@ -208,6 +211,17 @@ fn read_as(ui: &mut Ui, reading: &mut Reading) {
     ui.horizontal(|ui| {
         ui.selectable_value(&mut reading.sampling, Statistics::Running, "running");
         ui.selectable_value(&mut reading.sampling, Statistics::Batch, "batch");
+    });
+    ui.end_row();
+    ui.label("Rectifiers").on_hover_text(
+        "No file says whether the generator has ReLU (the paper) or LeakyReLU, and with which slope. Too dark or too flat pictures speak for the other one",
+    );
+    ui.horizontal(|ui| {
+        ui.selectable_value(&mut reading.leak, 0.0, "ReLU");
+        for leak in LEAKS {
+            ui.selectable_value(&mut reading.leak, leak, format!("leaky {leak}"))
+                .on_hover_text("LeakyReLU of this slope; another one by the model's name: netG.pth@leak=0.3");
+        }
     });
     ui.end_row();
     ui.label("Output")

@@ -167,6 +167,10 @@ fn ints(name: &str, values: &[usize]) -> Attribute {
     Attribute { name: name.to_owned(), f: None, ints, kind: KIND_INTS }
 }
 
+fn float(name: &str, value: f32) -> Attribute {
+    Attribute { name: name.to_owned(), f: Some(value), ints: Vec::new(), kind: KIND_FLOAT }
+}
+
 fn value(name: &str, sides: &[usize]) -> ValueInfo {
     let batch = Dimension { side: Some(Side::Named("n".to_owned())) };
     let sides = sides.iter().map(|&side| Dimension { side: Some(Side::Value(side as i64)) });
@@ -215,16 +219,16 @@ pub(super) fn generator(model: &Model) -> Result<Vec<u8>, ExportError> {
             let parts = ["gain", "shift", "mean", "variance"].map(|part| {
                 out.floats(&format!("{name}.norm.{part}"), &[norm.gain.len()], stored(&format!("norm.{part}")))
             });
-            let epsilon = config.norm_epsilon as f32;
-            let epsilon =
-                Attribute { name: "epsilon".to_owned(), f: Some(epsilon), ints: Vec::new(), kind: KIND_FLOAT };
-            out.node("BatchNormalization", parts.to_vec(), vec![epsilon]);
+            out.node("BatchNormalization", parts.to_vec(), vec![float("epsilon", config.norm_epsilon as f32)]);
             if single {
                 out.reshape(&format!("{name}.maps"), &[-1, maps as i64, start as i64, start as i64]);
             }
         }
         if i < last {
-            out.node("Relu", Vec::new(), Vec::new());
+            match config.leak {
+                0.0 => out.node("Relu", Vec::new(), Vec::new()),
+                slope => out.node("LeakyRelu", Vec::new(), vec![float("alpha", slope as f32)]),
+            }
         }
     }
     if config.output == Output::Sigmoid {
@@ -295,5 +299,14 @@ mod tests {
         assert_eq!(operations[operations.len() - 3..], ["Mul", "Tanh", "Identity"]);
         let gain = graph.initializer.iter().find(|constant| constant.name == "project.norm.gain").unwrap();
         assert_eq!(gain.dims, [64]);
+    }
+
+    #[test]
+    fn a_leak_is_in_the_graph() {
+        let config = ModelConfig { size: 16, base: 2, z_dim: 5, ..ModelConfig::preset(Preset::Pytorch) };
+        let (operations, graph) = operations(ModelConfig { leak: 0.2, ..config });
+        let leaky: Vec<_> = graph.node.iter().filter(|node| node.op_type == "LeakyRelu").collect();
+        assert_eq!((leaky.len(), operations.contains(&"Relu".to_owned())), (2, false));
+        assert!(leaky.iter().all(|node| node.attribute[0].name == "alpha" && node.attribute[0].f == Some(0.2)));
     }
 }

@@ -24,6 +24,8 @@ pub(super) struct Link {
     pub shape: Vec<usize>,
     /// Whether the file has the weight, a matrix, the other way round.
     pub transposed: bool,
+    /// Zeros to put around the file's kernels on each side, to make them 4x4 or 5x5.
+    pub border: usize,
     pub bias: Option<String>,
     pub norm: Option<Scaling>,
 }
@@ -70,10 +72,10 @@ impl Chain {
                 ));
             }
         };
-        if let Some(odd) = ordered.iter().find(|dense| dense.shape[2] != 4 && dense.shape[2] != 5) {
+        if let Some(odd) = ordered.iter().find(|dense| !KERNELS.contains(&dense.shape[2])) {
             let k = odd.shape[2];
             return Err(format!(
-                "{} is a {k}x{k} kernel; the strided convolutions of a DCGAN are 4x4 or 5x5",
+                "{} is a {k}x{k} kernel; the strided convolutions of a DCGAN are 4x4 or 5x5, and here 2x2 to 5x5",
                 odd.weight
             ));
         }
@@ -84,11 +86,15 @@ impl Chain {
         let mut links = vec![end.link(kind)?];
         for dense in ordered {
             let maps = dense.shape[usize::from(kind == Kind::Generator)];
+            // A smaller kernel of stride 2 is a larger one with zeros around it: both halve and double sides exactly.
+            let border = usize::from(dense.shape[2] < 4);
+            let kernel = dense.shape[2] + 2 * border;
             links.push(Link {
-                plan: LayerPlan { maps, kernel: dense.shape[2], bias: per(&dense.bias, maps, maps)?, norm: Per::None },
+                plan: LayerPlan { maps, kernel, bias: per(&dense.bias, maps, maps)?, norm: Per::None },
                 weight: dense.weight.clone(),
-                shape: dense.shape.clone(),
+                shape: vec![dense.shape[0], dense.shape[1], kernel, kernel],
                 transposed: false,
+                border,
                 bias: dense.bias.as_ref().map(|(name, _)| name.clone()),
                 norm: None,
             });
@@ -132,6 +138,8 @@ fn order(convolutions: &[Dense]) -> Result<Vec<&Dense>, String> {
     }
 }
 
+/// Sides that strided kernels have.
+const KERNELS: std::ops::RangeInclusive<usize> = 2..=5;
 /// Sides that maps have at the narrow end.
 const ENDS: std::ops::Range<usize> = 4..8;
 
@@ -184,6 +192,7 @@ impl<'a> End<'a> {
             weight: self.dense.weight.clone(),
             shape: vec![self.free, self.maps, self.side, self.side],
             transposed: self.transposed,
+            border: 0,
             bias: self.dense.bias.as_ref().map(|(name, _)| name.clone()),
             norm: None,
         })

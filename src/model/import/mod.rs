@@ -2,6 +2,7 @@
 //! read off the tensors' shapes; what shapes cannot tell is guessed, and told.
 
 mod chain;
+mod normalised;
 mod numpy;
 mod parts;
 mod store;
@@ -10,6 +11,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use self::chain::{Chain, Kind, Link};
+use self::normalised::Applied;
 pub(super) use self::store::Store;
 use super::config::ConfigError;
 use super::layout::{Layout, Per};
@@ -144,7 +146,7 @@ pub(super) struct Foreign {
 /// # Errors
 /// [`ImportError`] saying what was found, and why it is not a DCGAN.
 pub(super) fn read(path: &Path) -> Result<Foreign, ImportError> {
-    let mut stores = vec![(path.to_owned(), Store::open(path)?)];
+    let mut stores = vec![(path.to_owned(), Applied::new(Store::open(path)?))];
     let (mut networks, mut why) = match search(&stores[0].1.shapes()) {
         Ok(networks) => (networks, None),
         Err(why) => (Vec::new(), Some(why)),
@@ -202,12 +204,12 @@ pub(super) fn is_folder_of_arrays(path: &Path) -> bool {
 /// Puts the networks' tensors under the program's own names.
 fn assemble(
     path: &Path,
-    stores: &[(PathBuf, Store)],
+    stores: &[(PathBuf, Applied)],
     generator: &Found,
     discriminator: Option<&Found>,
     mut remarks: Vec<String>,
 ) -> Result<Foreign, ImportError> {
-    let theano = matches!(stores[generator.store].1, Store::Numpy(_));
+    let theano = stores[generator.store].1.is_theanos();
     let mut config = config(generator, discriminator, theano);
     config.check().map_err(|cause| ImportError::Config { path: path.to_owned(), cause })?;
     let normed = generator.chain.links.iter().filter_map(|link| link.norm.as_ref());
@@ -226,7 +228,23 @@ fn assemble(
     if theano && !name.contains("gaussian") && !name.contains("normal") {
         config.prior = Prior::Uniform;
     }
+    let links = || {
+        [Some(generator), discriminator]
+            .into_iter()
+            .flatten()
+            .flat_map(|found| found.chain.links.iter().map(|link| (&stores[found.store].1, link)))
+    };
+    if let Some(under) = links().find_map(|(store, link)| store.under(&link.weight)) {
+        remarks.push(format!("weights under {under} are kept as they were last applied"));
+    }
+    if let Some((_, link)) = links().find(|(_, link)| link.border > 0) {
+        let (ours, its) = (link.plan.kernel, link.plan.kernel - 2 * link.border);
+        remarks.push(format!(
+            "guessed: its {its}x{its} kernels have stride 2; they are kept as {ours}x{ours} with zeros around them"
+        ));
+    }
     remarks.push(format!("guessed: z has a {} prior", config.prior));
+    remarks.push("guessed: its rectifiers are ReLU".to_owned());
     remarks.push(format!("guessed: pictures come out of a {}", config.output));
     remarks.push(if theano {
         "guessed: its kernels are turned, since Theano convolves where others correlate".to_owned()
@@ -283,7 +301,7 @@ fn config(generator: &Found, discriminator: Option<&Found>, theano: bool) -> Mod
 }
 
 /// Puts one layer's tensors into `file`.
-fn take(store: &Store, from: &Path, link: &Link, name: &str, file: &mut TensorFile) -> Result<(), ImportError> {
+fn take(store: &Applied, from: &Path, link: &Link, name: &str, file: &mut TensorFile) -> Result<(), ImportError> {
     let mut values = store.read(&link.weight, from)?;
     if link.transposed {
         let rows = link.shape[0];
@@ -292,6 +310,9 @@ fn take(store: &Store, from: &Path, link: &Link, name: &str, file: &mut TensorFi
             .flat_map(|row| (0..columns).map(move |column| (row, column)))
             .map(|(row, column)| values[column * rows + row])
             .collect();
+    }
+    if link.border > 0 {
+        values = bordered(&values, link.plan.kernel, link.border);
     }
     file.tensors.insert(format!("{name}.weight"), (link.shape.clone(), values));
     if let Some(bias) = &link.bias {
@@ -311,6 +332,19 @@ fn take(store: &Store, from: &Path, link: &Link, name: &str, file: &mut TensorFi
         }
     }
     Ok(())
+}
+
+/// Kernels in kernels of side `kernel`, with zeros around them.
+fn bordered(values: &[f32], kernel: usize, border: usize) -> Vec<f32> {
+    let inner = kernel - 2 * border;
+    let mut out = vec![0.0; values.len() / (inner * inner) * kernel * kernel];
+    for (out, kernels) in out.chunks_exact_mut(kernel * kernel).zip(values.chunks_exact(inner * inner)) {
+        for (row, values) in kernels.chunks_exact(inner).enumerate() {
+            let at = (row + border) * kernel + border;
+            out[at..at + inner].copy_from_slice(values);
+        }
+    }
+    out
 }
 
 /// Turns the strided convolutions' kernels by half a turn, both ways alike.
@@ -368,7 +402,7 @@ fn search_in(root: &str, tensors: &[(&str, &[usize])], depth: usize) -> Result<V
 }
 
 /// The file beside `path` that holds the other network of the same run, by its name.
-fn companion(path: &Path, kind: Kind) -> Option<(PathBuf, Store)> {
+fn companion(path: &Path, kind: Kind) -> Option<(PathBuf, Applied)> {
     let name = path.file_name()?.to_str()?;
     let swapped = COMPANIONS.iter().find_map(|&(generator, discriminator)| {
         let (here, there) = match kind {
@@ -381,7 +415,7 @@ fn companion(path: &Path, kind: Kind) -> Option<(PathBuf, Store)> {
     let written = (kind == Kind::Generator).then(|| super::export::beside(path));
     let other = [swapped, written].into_iter().flatten().find(|other| other.is_file())?;
     let store = Store::open(&other).ok()?;
-    Some((other, store))
+    Some((other, Applied::new(store)))
 }
 
 /// The tensors of a file in a few words.

@@ -79,7 +79,9 @@ impl Parts {
         if let Some((name, _)) =
             tensors.iter().find(|(name, _)| name.ends_with("weight_orig") || name.ends_with("weight_g"))
         {
-            return Err(format!("{name} is a weight under spectral or weight normalisation, which is not read"));
+            return Err(format!(
+                "{name} is a weight under spectral or weight normalisation, and its other parts are missing"
+            ));
         }
         let mut modules: BTreeMap<String, Vec<Member<'_>>> = BTreeMap::new();
         for &(name, shape) in tensors {
