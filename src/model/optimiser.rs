@@ -59,7 +59,7 @@ impl Optimiser {
         let leaves = tracked.iter().flat_map(Layer::learnt);
         for ((parameter, leaf), moments) in parameters.zip(leaves).zip(&mut self.moments) {
             let Some(grad) = leaf.value.grad_remove(grads) else { continue };
-            squares = squares + grad.clone().square().sum();
+            squares = squares + kernels::squares(grad.clone());
             let Moments { first, second, time } = moments.take().unwrap_or_else(|| {
                 let zeros = grad.zeros_like();
                 Moments { first: zeros.clone(), second: zeros, time: 0 }

@@ -4,13 +4,14 @@ use pulp::Arch;
 use rayon::prelude::*;
 
 use super::AdamStep;
+use super::memory::zeros;
 
 /// Values of one task.
 const CHUNK: usize = 1 << 14;
 
 /// The new value, all of one length; the moments are brought up to date.
 pub fn adam(value: &[f32], gradient: &[f32], [first, second]: [&mut [f32]; 2], step: AdamStep) -> Vec<f32> {
-    let mut new = vec![0.0f32; value.len()];
+    let mut new = zeros(value.len());
     let moments = first.par_chunks_mut(CHUNK).zip(second.par_chunks_mut(CHUNK));
     let old = value.par_chunks(CHUNK).zip(gradient.par_chunks(CHUNK));
     let [keep1, keep2, rate, floor, decay] =
@@ -27,4 +28,28 @@ pub fn adam(value: &[f32], gradient: &[f32], [first, second]: [&mut [f32]; 2], s
         });
     });
     new
+}
+
+/// Sums that are made side by side, so that none waits for the one before.
+const SIDES: usize = 64;
+
+/// The sum of the squares. Chunks are of one length and joined in order, so that it does not depend on the number of threads.
+pub fn squares(x: &[f32]) -> f32 {
+    let of = |chunk: &[f32]| {
+        Arch::new().dispatch(|| {
+            let mut sums = [0.0f32; SIDES];
+            let (whole, rest) = chunk.as_chunks::<SIDES>();
+            for values in whole {
+                for (sum, value) in sums.iter_mut().zip(values) {
+                    *sum += value * value;
+                }
+            }
+            for (sum, value) in sums.iter_mut().zip(rest) {
+                *sum += value * value;
+            }
+            sums.iter().map(|&sum| f64::from(sum)).sum::<f64>()
+        })
+    };
+    let parts: Vec<f64> = x.par_chunks(CHUNK).map(of).collect();
+    parts.iter().sum::<f64>() as f32
 }

@@ -5,6 +5,7 @@ use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::{Bytes, DType, Shape as Dims};
 
 use super::convolution::{self, Algorithm, Shape, Way};
+use super::memory::zeros;
 use super::packed::packed;
 use super::{AdamStep, Kernels, adam, rectify, tanh};
 
@@ -43,7 +44,7 @@ impl Kernels for Flex {
         let [batch, _, height, width] = dims(&large);
         let [small, maps, kernel, _] = dims(&weights);
         let shape = Shape { batch, height: height / 2, width: width / 2, small, large: maps, kernel };
-        let mut out = vec![0.0; shape.small_len()];
+        let mut out = zeros(shape.small_len());
         let weights = packed(shape, Way::Down, Algorithm::of(shape, together), &weights.to_contiguous());
         convolution::down(shape, numbers(&channels_last(large)), &weights, &mut out);
         channels_first(out, [batch, shape.height, shape.width, small])
@@ -53,7 +54,7 @@ impl Kernels for Flex {
         let [batch, _, height, width] = dims(&small);
         let [maps, large, kernel, _] = dims(&weights);
         let shape = Shape { batch, height, width, small: maps, large, kernel };
-        let mut out = vec![0.0; shape.large_len()];
+        let mut out = zeros(shape.large_len());
         let weights = packed(shape, Way::Up, Algorithm::of(shape, together), &weights.to_contiguous());
         convolution::up(shape, numbers(&channels_last(small)), &weights, &mut out);
         channels_first(out, [batch, 2 * height, 2 * width, large])
@@ -63,7 +64,7 @@ impl Kernels for Flex {
         let [batch, _, height, width] = dims(&small);
         let [maps, large_maps, kernel, _] = dims(&weights);
         let shape = Shape { batch, height, width, small: maps, large: large_maps, kernel };
-        let mut out = vec![0.0; shape.weights_len()];
+        let mut out = zeros(shape.weights_len());
         convolution::weight_gradient(
             shape,
             Algorithm::of(shape, true),
@@ -77,8 +78,12 @@ impl Kernels for Flex {
     fn rectify(x: FlexTensor, scale: FlexTensor, shift: FlexTensor, slope: f64) -> FlexTensor {
         let [batch, maps, height, width] = dims(&x);
         let (scale, shift) = (scale.to_contiguous(), shift.to_contiguous());
-        let y = rectify::rectify(numbers(&channels_last(x)), numbers(&scale), numbers(&shift), slope as f32);
-        channels_first(y, [batch, height, width, maps])
+        let (mut x, scale, shift, slope) = (channels_last(x), numbers(&scale), numbers(&shift), slope as f32);
+        if x.is_unique() {
+            rectify::in_place(numbers_mut(&mut x), scale, shift, slope);
+            return x.permute(&[0, 3, 1, 2]);
+        }
+        channels_first(rectify::rectify(numbers(&x), scale, shift, slope), [batch, height, width, maps])
     }
 
     fn rectify_backward(
@@ -152,6 +157,16 @@ impl Kernels for Flex {
         }
         let dims = dims(&x);
         flat(tanh::tanh(numbers(&x)), &dims)
+    }
+
+    fn tanh_backward(y: FlexTensor, gradient: FlexTensor) -> FlexTensor {
+        let (y, mut gradient) = (channels_last(y), channels_last(gradient));
+        tanh::back(numbers(&y), numbers_mut(&mut gradient));
+        gradient.permute(&[0, 3, 1, 2])
+    }
+
+    fn squares(x: FlexTensor) -> FlexTensor {
+        flat(vec![adam::squares(numbers(&x.to_contiguous()))], &[1])
     }
 
     fn adam(

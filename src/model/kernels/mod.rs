@@ -8,6 +8,7 @@ mod autodiff;
 mod convolution;
 mod cpu;
 mod direct;
+mod memory;
 mod packed;
 mod picture;
 mod rectify;
@@ -171,6 +172,12 @@ pub trait Kernels: Backend {
         Self::float_sub(gradient, lost)
     }
 
+    /// The sum of the squares of `[length]`: `[1]`.
+    #[fusion(default)]
+    fn squares(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::float_sum(Self::float_mul(x.clone(), x))
+    }
+
     /// One update by Adam: the new value, mean and mean square.
     #[fusion(default)]
     fn adam(
@@ -233,6 +240,11 @@ pub fn norm(
 /// The hyperbolic tangent, `[batch, maps, height, width]`.
 pub fn tanh(x: Tensor<4>) -> Tensor<4> {
     Tensor::from_dispatch(<Dispatch as Kernels>::tanh(x.into_dispatch()))
+}
+
+/// The sum of the squares of `[length]`: `[1]`.
+pub fn squares(x: Tensor<1>) -> Tensor<1> {
+    Tensor::from_dispatch(<Dispatch as Kernels>::squares(x.into_dispatch()))
 }
 
 /// One update of `value` by Adam, all of one length: the new value, mean and mean square.
@@ -308,6 +320,13 @@ mod tests {
         assert_near(ours.2, theirs.2);
         let (x, scale, shift) = (noise([3, 5, 7, 6], 1), noise([5], 2), noise([5], 3));
         assert_near(rectify(x.clone(), scale.clone(), shift.clone(), 0.2), burns(x, scale, shift));
+    }
+
+    #[test]
+    fn squares_are_summed() {
+        let x = noise([70_001], 1);
+        assert_near(squares(x.clone()), x.clone().square().sum());
+        assert_near(squares(x.clone().narrow(0, 3, 40_000)), x.narrow(0, 3, 40_000).square().sum());
     }
 
     #[test]

@@ -6,6 +6,8 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::memory::zeros;
+
 /// Positions of one chunk.
 const ROWS: usize = 512;
 /// Positions whose values stay in the first-level cache.
@@ -173,13 +175,50 @@ impl Work for Rectify<'_> {
 /// `scale * x + shift`, then times `slope` where negative; `x` is `[positions, maps]`.
 pub fn rectify(x: &[f32], scale: &[f32], shift: &[f32], slope: f32) -> Vec<f32> {
     let maps = scale.len();
-    let mut y = vec![0.0f32; x.len()];
+    let mut y = zeros(x.len());
     y.par_chunks_mut(ROWS * maps).zip(x.par_chunks(ROWS * maps)).for_each(|(y, x)| {
         for (y, x) in y.chunks_mut(BAND * maps).zip(x.chunks(BAND * maps)) {
             Arch::new().dispatch(All(maps, Rectify { x, scale, shift, slope, y }));
         }
     });
     y
+}
+
+/// `[positions, maps]`, and a number for every map.
+struct InPlace<'a> {
+    x: &'a mut [f32],
+    scale: &'a [f32],
+    shift: &'a [f32],
+    slope: f32,
+}
+
+impl Work for InPlace<'_> {
+    #[inline(always)]
+    fn run<S: Simd, const B: usize, const WHOLE: bool>(&mut self, simd: S, map: usize) {
+        let slope = simd.splat_f32s(self.slope);
+        let (mut scale, mut shift) = ([slope; B], [slope; B]);
+        for b in 0..B {
+            scale[b] = load::<S, WHOLE>(simd, self.scale, map + b * S::F32_LANES);
+            shift[b] = load::<S, WHOLE>(simd, self.shift, map + b * S::F32_LANES);
+        }
+        for x in self.x.chunks_exact_mut(self.scale.len()) {
+            for b in 0..B {
+                let at = map + b * S::F32_LANES;
+                let value = simd.mul_add_f32s(load::<S, WHOLE>(simd, x, at), scale[b], shift[b]);
+                store::<S, WHOLE>(simd, x, at, unrectify(simd, value, value, slope));
+            }
+        }
+    }
+}
+
+/// [`rectify`] of values that nobody needs any more.
+pub fn in_place(x: &mut [f32], scale: &[f32], shift: &[f32], slope: f32) {
+    let maps = scale.len();
+    x.par_chunks_mut(ROWS * maps).for_each(|x| {
+        for x in x.chunks_mut(BAND * maps) {
+            Arch::new().dispatch(All(maps, InPlace { x, scale, shift, slope }));
+        }
+    });
 }
 
 /// Values on their way back, `[positions, maps]` each.

@@ -4,6 +4,8 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::memory::zeros;
+
 /// Values of one task.
 const CHUNK: usize = 1 << 13;
 /// Beyond this 1 is the nearest float.
@@ -16,9 +18,20 @@ const BELOW: [f32; 4] = [1.198_258_4e-6, 1.185_347_1e-4, 2.268_434_6e-3, 4.893_5
 
 /// Of every value.
 pub fn tanh(x: &[f32]) -> Vec<f32> {
-    let mut y = vec![0.0; x.len()];
+    let mut y = zeros(x.len());
     y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| Arch::new().dispatch(Tanh { x, y }));
     y
+}
+
+/// Turns the gradient of the tangents `y` into that of what they are of.
+pub fn back(y: &[f32], gradient: &mut [f32]) {
+    gradient.par_chunks_mut(CHUNK).zip(y.par_chunks(CHUNK)).for_each(|(gradient, y)| {
+        Arch::new().dispatch(|| {
+            for (gradient, y) in gradient.iter_mut().zip(y) {
+                *gradient -= *gradient * y * y;
+            }
+        });
+    });
 }
 
 struct Tanh<'a> {

@@ -6,6 +6,7 @@ use std::ops::Range;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::super::memory::{Scratch, at_least, with_scratch};
 use super::super::shape::Shape;
 use super::super::tile::{Rows, outer};
 use super::gather::{Gathered, Inputs, Map, Outputs, Tiles};
@@ -34,7 +35,7 @@ pub fn weight_gradient(shape: Shape, side: usize, small: &[f32], large: &[f32], 
         .par_iter()
         .map(|&(first, halves)| {
             let maps = first..(first + maps).min(shape.small);
-            arch.dispatch(Task { shape, side, small, large, halves, maps })
+            with_scratch(|scratch| arch.dispatch(Task { shape, side, small, large, halves, maps, scratch }))
         })
         .collect();
     // Each map's taps lie together in the weights: written map by map, read product by product.
@@ -91,6 +92,7 @@ struct Task<'a> {
     large: &'a [f32],
     halves: [&'a Half; 2],
     maps: Range<usize>,
+    scratch: &'a mut Scratch,
 }
 
 impl WithSimd for Task<'_> {
@@ -118,13 +120,14 @@ impl Task<'_> {
         let widths = [self.maps.len().next_multiple_of(R), shape.large.next_multiple_of(V * S::F32_LANES)];
         let lengths = widths.map(|width| odd(products * width));
         let to = widths.map(|width| (0..products).map(|product| product * width).collect::<Vec<_>>());
-        let (mut smalls, mut larges) = (vec![0.0f32; together * lengths[0]], vec![0.0f32; together * lengths[1]]);
+        let [smalls, larges] = self.scratch;
+        let (smalls, larges) = (at_least(smalls, together * lengths[0]), at_least(larges, together * lengths[1]));
         let mut values = vec![0.0f32; products * widths[0] * widths[1]];
         let total = shape.batch * tiles.of_picture();
         for from in (0..total).step_by(together) {
             let count = together.min(total - from);
             let gathered = |rows, length| Gathered { tiles, first: from, count, rows, length };
-            let gathered = [gathered(&mut smalls[..], lengths[0]), gathered(&mut larges[..], lengths[1])];
+            let gathered = [gathered(&mut *smalls, lengths[0]), gathered(&mut *larges, lengths[1])];
             let [to_small, to_large] = gathered;
             let maps = self.maps.clone();
             simd.vectorize(Outputs { simd, map: small, gathered: to_small, points, maps, to: &to[0] });
@@ -132,7 +135,7 @@ impl Task<'_> {
             simd.vectorize(Inputs { simd, map: large, gathered: to_large, stretches });
             for (product, sums) in values.chunks_exact_mut(widths[0] * widths[1]).enumerate() {
                 let [left, right] = [0, 1].map(|side| {
-                    let values = if side == 0 { &smalls } else { &larges };
+                    let values: &[f32] = if side == 0 { smalls } else { larges };
                     let (length, from, width) = (lengths[side], to[side][product], widths[side]);
                     Rows { values: &values[..count * length], length, from, width }
                 });

@@ -3,6 +3,7 @@
 use pulp::{Arch, NullaryFnOnce, Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::super::memory::{Scratch, at_least, with_scratch};
 use super::super::shape::{Grid, Shape};
 use super::super::tile::{multiply, with_tile};
 use super::gather::{Gathered, Inputs, Map, Tiles};
@@ -45,7 +46,9 @@ fn run(grid: Grid, input: &[f32], weights: &Weights, scale: usize, output: &mut 
     output.par_chunks_mut(together * size).enumerate().for_each(|(i, output)| {
         let (first, count) = (i * together * unit, output.len() / size * unit);
         let start = i * together * size;
-        arch.dispatch(Task { tiles, input, weights, scale, first, count, start, output });
+        with_scratch(|scratch| {
+            arch.dispatch(Task { tiles, input, weights, scale, first, count, start, output, scratch });
+        });
     });
 }
 
@@ -60,6 +63,7 @@ struct Task<'a> {
     /// Where its part of the output begins.
     start: usize,
     output: &'a mut [f32],
+    scratch: &'a mut Scratch,
 }
 
 impl WithSimd for Task<'_> {
@@ -80,13 +84,15 @@ impl Task<'_> {
         let widest = weights.groups.iter().map(Group::row).max().unwrap_or(0);
         let most = weights.groups.iter().map(|group| group.starts.len() - 1).max().unwrap_or(0);
         let zeros = vec![0.0f32; self.tiles.grid.maps];
-        let mut gathered = vec![0.0f32; blocks * R * widest];
-        let mut sums = vec![[[simd.splat_f32s(0.0); V]; R]; most * panels * blocks];
+        let [gathered, sums] = self.scratch;
+        let gathered = at_least(gathered, blocks * R * widest);
+        let sums = at_least(sums, most * panels * blocks * R * V * S::F32_LANES);
+        let sums = S::as_mut_simd_f32s(sums).0.as_chunks_mut::<V>().0.as_chunks_mut::<R>().0;
         for group in &weights.groups {
             let length = group.row();
             let input = Map { values: self.input, grid: self.tiles.grid, zeros: &zeros };
             let rows =
-                Gathered { tiles: self.tiles, first: self.first, count: self.count, rows: &mut gathered, length };
+                Gathered { tiles: self.tiles, first: self.first, count: self.count, rows: &mut *gathered, length };
             let stretches = group.stretches.iter().map(|stretch| (stretch.halves.each_ref(), &stretch.to[..]));
             simd.vectorize(Inputs { simd, map: input, gathered: rows, stretches });
             for (product, sums) in group.starts.windows(2).zip(sums.chunks_exact_mut(panels * blocks)) {
