@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use super::look::Past;
 use crate::data::Problem;
@@ -18,6 +19,8 @@ pub(super) struct History {
     pub frames: BTreeMap<u64, Picture>,
     /// The newest preview, kept in the filmstrip or not.
     pub newest: Option<(u64, Picture)>,
+    /// When the newest preview's step had ended.
+    pub taken: Option<Instant>,
     pub log: Vec<String>,
     pub problems: Vec<Problem>,
     pub problem_count: u64,
@@ -53,6 +56,7 @@ impl History {
                     self.frames.insert(preview.step, sheet.clone());
                 }
                 self.newest = Some((preview.step, sheet));
+                self.taken = Some(preview.taken);
             }
             // The explorer's, the measures', and the settings'.
             Event::Generator(_) | Event::Networks(_) | Event::Rates(_) => {}

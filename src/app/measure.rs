@@ -23,6 +23,8 @@ pub struct Frames {
     pub intervals: Vec<Duration>,
     /// What each of these frames took, without waiting for the screen.
     pub work: Vec<Duration>,
+    /// From the end of a training step until the samples drawn after it were handed to the screen.
+    pub previews: Vec<Duration>,
     /// Training steps taken meanwhile.
     pub steps: usize,
 }
@@ -34,6 +36,8 @@ struct Measured {
     options: Option<Options>,
     training_since: Option<Instant>,
     last: Option<Instant>,
+    /// The step's end of the preview that was seen last.
+    seen: Option<Instant>,
     frames: Arc<Mutex<Frames>>,
 }
 
@@ -67,6 +71,11 @@ impl eframe::App for Measured {
             Some(since) => {
                 frames.steps = steps - WARM;
                 frames.intervals.extend(self.last.map(|last| now - last));
+                let newest = self.app.history.taken;
+                if self.seen != newest {
+                    frames.previews.extend(self.seen.and(newest).map(|taken| now - taken));
+                    self.seen = newest;
+                }
                 frames.work.extend(frame.info().cpu_usage.map(Duration::from_secs_f32));
                 if now - since > self.train_for {
                     // Nothing of this run is to be kept, so nobody is asked.
@@ -93,7 +102,16 @@ pub fn measure(compute: Compute, began: Instant, train_for: Duration, folder: &P
     let shared = frames.clone();
     open(compute, move |compute, atlas, ctx| {
         let app = App::drawing(compute, Start::default(), atlas, ctx);
-        Box::new(Measured { app, began, train_for, options, training_since: None, last: None, frames: shared })
+        Box::new(Measured {
+            app,
+            began,
+            train_for,
+            options,
+            training_since: None,
+            last: None,
+            seen: None,
+            frames: shared,
+        })
     })?;
     let frames = frames.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     Ok(frames.clone())

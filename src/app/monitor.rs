@@ -309,12 +309,13 @@ mod tests {
 
     use super::*;
     use crate::train::{Event, Preview};
+    use std::time::Instant;
 
     fn previewed(steps: [u64; 2], grey: u8) -> History {
         let mut history = History::default();
         for step in steps {
             let pictures = vec![Picture::new(16, 16, 1, vec![grey; 256]); 64];
-            history.take(Event::Previewed(Preview { step, pictures, kept: true }));
+            history.take(Event::Previewed(Preview { step, taken: Instant::now(), pictures, kept: true }));
         }
         history
     }

@@ -118,21 +118,23 @@ impl Bench {
         let device = compute.name.clone();
         let frames = app::measure(compute, began, train_for, &run.path().join("run"))?;
         let Some(first) = frames.first_picture else { bail!("the window was closed before it showed a picture") };
-        if frames.work.is_empty() || frames.intervals.is_empty() {
-            bail!("the window was closed before it trained");
+        if frames.work.is_empty() || frames.intervals.is_empty() || frames.previews.is_empty() {
+            bail!("the window was closed before it had trained and shown a few previews; give it more seconds");
         }
-        let (work, intervals) = (sorted(&frames.work), sorted(&frames.intervals));
+        let (work, intervals, previews) = (sorted(&frames.work), sorted(&frames.intervals), sorted(&frames.previews));
         let within = work.iter().filter(|&&time| time < 20.0).count() as f64 / work.len() as f64;
         let summary = serde_json::json!({
             "device": device, "first_picture_ms": first.as_secs_f64() * 1e3, "frames": work.len(), "steps": frames.steps,
             "frame_ms_median": at(&work, 0.5), "frame_ms_95": at(&work, 0.95), "under_20_ms": within,
             "interval_ms_median": at(&intervals, 0.5), "interval_ms_95": at(&intervals, 0.95),
+            "previews": previews.len(), "preview_ms_median": at(&previews, 0.5), "preview_ms_95": at(&previews, 0.95),
         });
         self.common.print(&summary, || {
             format!(
                 "{device}\nfirst picture         {:9.0} ms\n{} frames while {} steps were trained, {:.1} % of them \
                  under 20 ms\na frame               {:9.1} ms, 95 % under {:.1} ms\n\
-                 from frame to frame   {:9.1} ms, 95 % under {:.1} ms",
+                 from frame to frame   {:9.1} ms, 95 % under {:.1} ms\n\
+                 from step to screen   {:9.1} ms, 95 % under {:.1} ms, of {} previews",
                 first.as_secs_f64() * 1e3,
                 work.len(),
                 frames.steps,
@@ -140,7 +142,10 @@ impl Bench {
                 at(&work, 0.5),
                 at(&work, 0.95),
                 at(&intervals, 0.5),
-                at(&intervals, 0.95)
+                at(&intervals, 0.95),
+                at(&previews, 0.5),
+                at(&previews, 0.95),
+                previews.len()
             )
         })
     }

@@ -267,21 +267,19 @@ impl<'a> Job<'a> {
 
     /// Draws the fixed z's; `extra` ones, shown for a single step, are not kept.
     fn preview(&mut self, extra: bool) -> Result<(), TrainError> {
-        let step = self.state.step;
+        let (step, taken) = (self.state.step, Instant::now());
         let seed = self.options.config.seed;
         let model = &self.options.config.model;
         let z = latent::samples(model, seed, 0..self.options.preview_count as u64);
         let pictures = latent::pictures(&self.networks.generator, &z, &self.compute.device)
             .map_err(|error| TrainError::Device { step, cause: error.to_string() })?;
         let kept = !extra && in_filmstrip(step, self.options.preview_every.max(1));
-        if kept {
-            let written = image::grid(&pictures, PREVIEW_COLUMNS, 2).write_png(&self.run.sample(step));
-            if let Err(error) = written {
-                self.warn(format!("a preview is not kept: {error}"));
-            }
-        }
-        (self.emit)(Event::Previewed(Preview { step, pictures, kept }));
+        let sheet = kept.then(|| image::grid(&pictures, PREVIEW_COLUMNS, 2));
+        (self.emit)(Event::Previewed(Preview { step, taken, pictures, kept }));
         self.publish();
+        if let Some(Err(error)) = sheet.map(|sheet| sheet.write_png(&self.run.sample(step))) {
+            self.warn(format!("a preview is not kept: {error}"));
+        }
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::metrics::Metrics;
 use crate::data::Problem;
@@ -58,6 +59,8 @@ pub struct Progress {
 pub struct Preview {
     /// The step after which they were drawn.
     pub step: u64,
+    /// When that step had ended: from then on they are late.
+    pub taken: Instant,
     /// Samples 0, 1, 2, ... of the run's seed.
     pub pictures: Vec<Picture>,
     /// Whether this one belongs to the filmstrip and is kept in the run's `samples/`: denser at the start of a run,

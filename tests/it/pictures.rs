@@ -1,6 +1,8 @@
 //! What the training's window looks like, compared with the pictures in `tests/snapshots`. After a change that is meant,
 //! `UPDATE_SNAPSHOTS=1 cargo test --release pictures` renews them: look at them before they are committed.
 
+use std::time::Instant;
+
 use egui_kittest::kittest::Queryable;
 use egui_kittest::{Harness, SnapshotOptions, SnapshotResults};
 use zscape::app::{App, Start};
@@ -46,7 +48,7 @@ fn previewed(step: u64) -> Event {
         };
         Picture::new(16, 16, 3, (0..256).flat_map(pixel).collect())
     };
-    Event::Previewed(Preview { step, pictures: (0..64).map(picture).collect(), kept: true })
+    Event::Previewed(Preview { step, taken: Instant::now(), pictures: (0..64).map(picture).collect(), kept: true })
 }
 
 fn stepped(step: u64) -> Event {

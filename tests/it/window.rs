@@ -169,6 +169,7 @@ fn what_the_trainer_tells_is_shown() {
     let preview = |step| {
         Event::Previewed(Preview {
             step,
+            taken: Instant::now(),
             pictures: vec![Picture::new(16, 16, 3, vec![step as u8; 768]); 64],
             kept: true,
         })
