@@ -12,13 +12,15 @@ pub(super) struct Telling(ProgressBar);
 
 impl Telling {
     pub fn new() -> Self {
-        let style = ProgressStyle::with_template("{msg:>30} {bar:30} {pos}/{len} {eta} left");
-        Self(ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())))
+        Self(ProgressBar::new(0))
     }
 
-    /// `done` of `of` parts of `what` are done.
+    /// `done` of `of` parts of `what` are done; 0 of 0 for what has no parts.
     pub fn tell(&self, what: &'static str, done: usize, of: usize) {
         if self.0.message() != what {
+            let template = if of == 0 { "{msg:>40} {spinner}" } else { "{msg:>40} {bar:30} {pos}/{len} {eta} left" };
+            let style = ProgressStyle::with_template(template);
+            self.0.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             self.0.reset();
             self.0.set_message(what);
         }

@@ -93,10 +93,10 @@ impl Yardstick {
         };
         let (real, other) = (half(0)?, half(1)?);
         let reference = (space.kind == Kind::Inception).then(|| {
-            progress("taking the covariance's root", 0, 1);
+            progress("taking the covariance's root", 0, 0);
             Reference::new(Gaussian::of(&real))
         });
-        progress("comparing real with real pictures", 0, 1);
+        progress("comparing real with real pictures", 0, 0);
         let floor = beside(&other, &real, reference.as_ref(), seed, device)?;
         Ok(Self { space, real, reference, count, floor, skipped, seed, device: device.clone() })
     }
@@ -108,7 +108,7 @@ impl Yardstick {
     pub fn measure(&self, model: &Model, progress: &mut Progress) -> Result<Measured, MeasureError> {
         let samples = draw(model, self.count, self.seed, &self.device, progress)?;
         let features = self.space.features(&samples, &mut |done| progress("taking features", done, self.count))?;
-        progress("comparing", 0, 1);
+        progress("comparing samples with real pictures", 0, 0);
         Ok(beside(&features, &self.real, self.reference.as_ref(), self.seed, &self.device)?)
     }
 }

@@ -21,8 +21,11 @@ use crate::model::Model;
 const ROWS: usize = 16;
 /// Closest pairs of samples that are shown in each space.
 const PAIRS: usize = 8;
-/// Side of a picture, in points.
-const SIDE: f32 = 52.0;
+/// Side of a picture, in points: the least, to which many fit, and the most, to which they are drawn where there is room.
+const SIDES: std::ops::RangeInclusive<f32> = 52.0..=104.0;
+/// Between groups of pictures, and between columns of them.
+const GAP: f32 = 12.0;
+const COLUMN_GAP: f32 = 24.0;
 
 /// In which order samples are shown.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -236,17 +239,20 @@ impl Memory {
                 pairs(ui, seen, atlas);
                 return;
             }
-            let width = (2 * KEPT + 1) as f32 * (SIDE + 2.0) + 24.0;
-            let columns = ((ui.available_width() / (width + 24.0)) as usize).max(1);
+            let pictures = (2 * KEPT + 1) as f32;
+            let width = |side: f32| pictures * (side + 2.0) + 2.0 * GAP;
+            let columns = ((ui.available_width() / (width(*SIDES.start()) + COLUMN_GAP)) as usize).max(1);
+            let room = ui.available_width() / columns as f32 - COLUMN_GAP - 2.0 * GAP;
+            let side = (room / pictures - 2.0).floor().clamp(*SIDES.start(), *SIDES.end());
             let rows = seen.rows(self.order);
             ui.horizontal_top(|ui| {
                 for part in rows.chunks(rows.len().div_ceil(columns).max(1)) {
                     ui.vertical(|ui| {
-                        ui.set_width(width);
-                        heads(ui);
-                        part.iter().for_each(|row| neighbours_of(ui, row, atlas));
+                        ui.set_width(width(side));
+                        heads(ui, side);
+                        part.iter().for_each(|row| neighbours_of(ui, row, atlas, side));
                     });
-                    ui.add_space(24.0);
+                    ui.add_space(COLUMN_GAP);
                 }
             });
         });
@@ -254,10 +260,10 @@ impl Memory {
 }
 
 /// What stands under it, each over its pictures.
-fn heads(ui: &mut Ui) {
+fn heads(ui: &mut Ui, side: f32) {
     ui.horizontal(|ui| {
         let place = |ui: &mut Ui, count: usize, name: &str| {
-            let size = egui::vec2(count as f32 * (SIDE + 2.0) - 2.0, 16.0);
+            let size = egui::vec2(count as f32 * (side + 2.0) - 2.0, 16.0);
             let left = egui::Layout::left_to_right(egui::Align::Center);
             ui.allocate_ui_with_layout(size, left, |ui| {
                 ui.set_width(size.x);
@@ -266,20 +272,20 @@ fn heads(ui: &mut Ui) {
         };
         place(ui, 1, "sample");
         for name in ["nearest by pixels", "nearest by features"] {
-            ui.add_space(12.0);
+            ui.add_space(GAP);
             place(ui, KEPT, name);
         }
     });
 }
 
-fn neighbours_of(ui: &mut Ui, row: &Row, atlas: &Atlas) {
+fn neighbours_of(ui: &mut Ui, row: &Row, atlas: &Atlas, side: f32) {
     ui.horizontal(|ui| {
         let name = format!("sample {}", row.sample);
-        cell(ui, Some(atlas), row.at, SIDE, name.clone()).on_hover_text(name);
+        cell(ui, Some(atlas), row.at, side, name.clone()).on_hover_text(name);
         for (near, by) in row.near.iter().zip(["pixels", "features"]) {
-            ui.add_space(12.0);
+            ui.add_space(GAP);
             for (at, name, distance) in near {
-                cell(ui, Some(atlas), *at, SIDE, format!("{name}, near by {by}"))
+                cell(ui, Some(atlas), *at, side, format!("{name}, near by {by}"))
                     .on_hover_text(format!("{name}\n{distance:.2} away, by {by}"));
             }
         }
@@ -292,7 +298,7 @@ fn pairs(ui: &mut Ui, seen: &Seen, atlas: &Atlas) {
         ui.horizontal_wrapped(|ui| {
             for (pair, distance) in pairs {
                 for at in pair {
-                    cell(ui, Some(atlas), *at, SIDE, format!("one of a pair by {by}"))
+                    cell(ui, Some(atlas), *at, *SIDES.end(), format!("one of a pair by {by}"))
                         .on_hover_text(format!("{distance:.2} apart, by {by}"));
                 }
                 ui.add_space(14.0);
