@@ -1,9 +1,22 @@
 //! The graphics path computes what the CPU computes.
 
-use burn::tensor::Tensor;
+use std::sync::LazyLock;
+
+use burn::tensor::{Tensor, TensorData};
+use zscape::data::synth::Scene;
 use zscape::device::Compute;
-use zscape::model::{Layer, ModelConfig, Preset};
+use zscape::model::{Layer, ModelConfig, Preset, Statistics};
 use zscape::train::{Networks, Rates, TrainConfig};
+
+/// The software adapter, which a program can open once.
+fn software() -> &'static Compute {
+    static SOFTWARE: LazyLock<Compute> = LazyLock::new(|| {
+        Compute::software().expect(
+            "this test needs a software Vulkan driver (Debian, Ubuntu: apt-get install mesa-vulkan-drivers libvulkan1)",
+        )
+    });
+    &SOFTWARE
+}
 
 fn step(compute: &Compute) -> (Vec<f32>, [f32; 6]) {
     let model = ModelConfig { size: 16, base: 2, z_dim: 4, channels: 1, ..ModelConfig::preset(Preset::Pytorch) };
@@ -20,11 +33,8 @@ fn step(compute: &Compute) -> (Vec<f32>, [f32; 6]) {
 
 #[test]
 fn one_training_step_is_the_same_on_the_graphics_path() {
-    let software = Compute::software().expect(
-        "this test needs a software Vulkan driver (Debian, Ubuntu: apt-get install mesa-vulkan-drivers libvulkan1)",
-    );
     let (cpu, cpu_report) = step(&Compute::cpu());
-    let (gpu, gpu_report) = step(&software);
+    let (gpu, gpu_report) = step(software());
     assert_eq!(cpu.len(), gpu.len());
     let largest = cpu.iter().zip(&gpu).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     println!("largest difference of a weight after one step: {largest:e}");
@@ -32,4 +42,42 @@ fn one_training_step_is_the_same_on_the_graphics_path() {
     for (a, b) in cpu_report.iter().zip(&gpu_report) {
         assert!((a - b).abs() < 1e-3 * a.abs().max(1.0), "{cpu_report:?} {gpu_report:?}");
     }
+}
+
+/// Loss of D and of G at each step of a training on faces, and what the generator draws at its end.
+fn training(compute: &Compute, steps: u64) -> (Vec<[f32; 2]>, Vec<f32>) {
+    const BATCH: u64 = 16;
+    let model = ModelConfig { size: 16, base: 8, z_dim: 16, ..ModelConfig::preset(Preset::Pytorch) };
+    let train = TrainConfig { batch: BATCH as usize, ..TrainConfig::preset(Preset::Pytorch) };
+    let rates = Rates { generator: train.generator_rate, discriminator: train.discriminator_rate };
+    let mut networks = Networks::new(&model, &train, 1, &compute.device);
+    let mut losses = Vec::new();
+    for step in 1..=steps {
+        let mut real = vec![0.0; BATCH as usize * model.values()];
+        for (i, values) in real.chunks_exact_mut(model.values()).enumerate() {
+            Scene::Faces.draw(1, step * BATCH + i as u64, model.size).picture.write_chw(values);
+        }
+        let real = TensorData::new(real, [BATCH as usize, 3, 16, 16]);
+        let real = Tensor::from_data(real, &compute.device);
+        let report = networks.step(real, step, 1, &train, rates).read().unwrap();
+        losses.push([report[0].unwrap(), report[1].unwrap()]);
+    }
+    let z: Vec<f32> = (0..64 * 16).map(|i| (i * 37 % 101) as f32 / 40.0 - 1.25).collect();
+    let z = Tensor::from_data(TensorData::new(z, [64, 16]), &compute.device);
+    (losses, networks.generator.sample(z, Statistics::Running).into_data().iter().collect())
+}
+
+#[test]
+fn two_hundred_steps_lose_what_they_lose_with_burns_own_kernels() {
+    let (ours, our_grid) = training(&Compute::cpu(), 200);
+    // No kernels but Burn's run there.
+    let (burns, burns_grid) = training(software(), 200);
+    for (step, (ours, burns)) in ours.iter().zip(&burns).enumerate() {
+        // Rounding differs, and its effect grows in any training.
+        let most = if step < 100 { 1e-5 } else { 1e-2 };
+        let apart = ours.iter().zip(burns).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(apart < most, "step {}: {ours:?} and {burns:?}", step + 1);
+    }
+    let apart = our_grid.iter().zip(&burns_grid).map(|(a, b)| (a - b).abs()).sum::<f32>() / our_grid.len() as f32;
+    assert!(apart < 0.02, "the samples differ by {apart} of -1..=1 on average");
 }
