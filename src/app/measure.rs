@@ -11,6 +11,8 @@ use crate::train::{Options, RunConfig};
 
 /// Steps that warm the trainer up before its frames are counted.
 const WARM: usize = 2;
+/// Steps from one preview to the next: often, so that there are some to time.
+const PREVIEWED: u64 = 4;
 /// Longest wait for what a working window does in a moment.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -98,7 +100,7 @@ pub fn measure(compute: Compute, began: Instant, train_for: Duration, folder: &P
     let mut config = RunConfig::preset(Preset::Pytorch, "synth:rooms");
     // What the window proposes.
     config.model.base = super::settings::BASE;
-    let options = Some(Options::new(config, folder));
+    let options = Some(Options { preview_every: PREVIEWED, ..Options::new(config, folder) });
     let shared = frames.clone();
     open(compute, move |compute, atlas, ctx| {
         let app = App::drawing(compute, Start::default(), atlas, ctx);
