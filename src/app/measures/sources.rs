@@ -220,19 +220,21 @@ impl Sources {
 
 /// The test pictures that lie beside training pictures: `set.zip/test` beside `set.zip/train`. Opens files.
 pub(in crate::app) fn held_out(data: &str) -> Option<String> {
+    const PARTS: [&str; 6] = ["test", "testing", "t10k", "val", "valid", "validation"];
     let path = Path::new(data);
     let name = path.file_name()?.to_str()?;
-    let words = ["training", "train"].into_iter().find(|word| name.contains(word))?;
-    let beside = ["test", "testing", "t10k", "val", "valid", "validation"].into_iter().map(|other| {
-        let path = path.with_file_name(name.replacen(words, other, 1));
-        path.to_string_lossy().into_owned()
-    });
-    // A file is not opened: a packed one would be unpacked for it.
-    let opens = |text: &String| {
-        let source = Source::parse(text);
-        source.is_ok_and(|source| Path::new(text).is_file() || Dataset::open(&source, 16, 1, 1).is_ok())
+    // What is beside the training pictures, or the part that a set's folder leaves out.
+    let parts: Vec<PathBuf> = match ["training", "train"].into_iter().find(|word| name.contains(word)) {
+        Some(word) => PARTS.iter().map(|part| path.with_file_name(name.replacen(word, part, 1))).collect(),
+        None if path.is_dir() => PARTS.iter().map(|part| path.join(part)).filter(|part| !part.exists()).collect(),
+        None => Vec::new(),
     };
-    beside.into_iter().find(opens)
+    // A file is not opened: a packed one would be unpacked for it.
+    let opens = |part: &PathBuf| {
+        let source = Source::parse(&part.to_string_lossy());
+        source.is_ok_and(|source| part.is_file() || Dataset::open(&source, 16, 1, 1).is_ok())
+    };
+    parts.into_iter().find(opens).map(|part| part.to_string_lossy().into_owned())
 }
 
 #[cfg(test)]
@@ -249,9 +251,17 @@ mod tests {
         let path = |part: &str| folder.path().join(part).to_string_lossy().into_owned();
         assert_eq!(held_out(&path("train")), Some(path("val")));
         assert_eq!(held_out(&path("val")), None);
+        assert_eq!(held_out(&folder.path().to_string_lossy()), None, "its pictures are all learnt from");
         assert_eq!(held_out("synth:rooms"), None);
         std::fs::create_dir(folder.path().join("test")).unwrap();
         assert_eq!(held_out(&path("train")), Some(path("val")), "an empty folder is no set of pictures");
+
+        let batches = tempfile::tempdir().unwrap();
+        for part in ["data_batch_1.bin", "test_batch.bin"] {
+            std::fs::write(batches.path().join(part), vec![0; 3073]).unwrap();
+        }
+        let path = |part: &str| batches.path().join(part).to_string_lossy().into_owned();
+        assert_eq!(held_out(&path("")), Some(path("test")));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::folder::{classes, is_picture, shown};
 use super::labels::{Gather, Labels};
 use super::shelf::{Member, Shelf};
 use super::slice::read_at;
-use super::{FILE_LIMIT, Found, Opened, Pictures, directory, open_shelf, shards};
+use super::{FILE_LIMIT, Found, Opened, Pictures, directory, open_shelf, parts, shards};
 use crate::data::DataError;
 
 /// What the names of archives end in.
@@ -118,11 +118,18 @@ pub(super) fn open_with(path: &Path, cache: &Cache) -> Result<Opened, DataError>
     }
     let began = SystemTime::now();
     let (file, mut entries) = index(path)?;
+    let part = split(path).and_then(|(_, inside)| keep_inside(&mut entries, inside));
     if !entries.iter().any(|entry| is_picture(&entry.name)) {
         let stored = entries.into_iter().filter(|entry| entry.packing == Packing::Stored);
         let members = stored.map(|e| Member { name: e.name.into(), start: e.start, length: e.size.into() }).collect();
-        let opened = open_shelf(&Shelf::archive(path, Arc::new(file), members))?;
+        let opened = open_shelf(&Shelf::archive(path, Arc::new(file), members), part)?;
         return opened.ok_or_else(|| DataError::Empty { path: path.to_owned() });
+    }
+    if let Some(part) = part {
+        entries.retain(|entry| parts::word(&entry.name) == part);
+    }
+    if entries.is_empty() {
+        return Err(DataError::Empty { path: path.to_owned() });
     }
     let mut gather = Gather::default();
     let labelled = shards::take_classes(&file, &mut entries, &mut gather);
@@ -134,12 +141,23 @@ pub(super) fn open_with(path: &Path, cache: &Cache) -> Result<Opened, DataError>
     Ok(Opened { pictures: Box::new(archive), labels, notes: Vec::new() })
 }
 
-/// Opens a zip or tar and lists its files, or those of one folder in it ([`split`]), sorted by name. Where it holds a name twice, the later one counts, as when it
+/// Leaves what is in the folder `inside`; where there is none, what is in the folder above it, and the part of that which is meant.
+fn keep_inside<'a>(entries: &mut Vec<Entry>, inside: &'a Path) -> Option<&'a str> {
+    let is_inside = |entry: &Entry| Path::new(&*entry.name).starts_with(inside);
+    if entries.iter().any(is_inside) {
+        entries.retain(is_inside);
+        return None;
+    }
+    entries.retain(|entry| Path::new(&*entry.name).parent() == inside.parent());
+    inside.file_name().and_then(|part| part.to_str())
+}
+
+/// Opens a zip or tar ([`split`] off what is meant in it) and lists its files, sorted by name. Where it holds a name twice, the later one counts, as when it
 /// is unpacked. A compressed tar cannot be read by position: it is unpacked once into an unnamed temporary file, which the
 /// system removes by itself.
 pub(super) fn index(path: &Path) -> Result<(File, Vec<Entry>), DataError> {
     let damaged = |e: io::Error| DataError::Archive { path: path.to_owned(), cause: e.to_string() };
-    let (packed, inside) = split(path).unwrap_or((path, Path::new("")));
+    let packed = split(path).map_or(path, |(packed, _)| packed);
     let name = packed.to_string_lossy().to_ascii_lowercase();
     let mut file = File::open(packed).map_err(|cause| DataError::Io { path: path.to_owned(), cause })?;
     let mut entries = if name.ends_with(".zip") {
@@ -150,7 +168,6 @@ pub(super) fn index(path: &Path) -> Result<(File, Vec<Entry>), DataError> {
         }
         index_tar(&mut file).map_err(damaged)?
     };
-    entries.retain(|entry| Path::new(&*entry.name).starts_with(inside));
     // The sort is stable, so that from behind the first of equal names is the later one.
     entries.sort_by(|a, b| a.name.cmp(&b.name));
     entries.reverse();

@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn both_sets_are_read_with_the_names_beside_them() {
+    fn both_parts_are_read_with_the_names_beside_them() {
         let place = tempfile::tempdir().unwrap();
         std::fs::write(place.path().join("data_batch_2.bin"), [record(&[1]), record(&[0])].concat()).unwrap();
         std::fs::write(place.path().join("test_batch.bin"), record(&[1])).unwrap();
@@ -101,11 +101,15 @@ mod tests {
         std::fs::write(place.path().join("readme.html"), "no batch").unwrap();
         let opened = open(place.path()).unwrap();
         let names = vec!["airplane".to_owned(), "automobile".into()];
-        assert_eq!(classes(&opened, 3), (names, vec![Some(1), Some(0), Some(1)]));
-        assert_eq!(decoded(&opened, 2).pixels()[..12], [255, 0, 0, 0, 254, 0, 0, 0, 253, 0, 0, 0]);
-        assert_eq!(opened.pictures.name(2), "test_batch.bin#0");
-        let alone = open(&place.path().join("test_batch.bin")).unwrap();
-        assert_eq!((alone.pictures.len(), alone.labels.of(0)), (Some(1), Some(1)));
+        assert_eq!(classes(&opened, 2), (names.clone(), vec![Some(1), Some(0)]));
+        assert_eq!(decoded(&opened, 1).pixels()[..12], [255, 0, 0, 0, 254, 0, 0, 0, 253, 0, 0, 0]);
+        assert_eq!(opened.pictures.name(1), "data_batch_2.bin#1");
+        assert!(opened.notes[0].contains("test_batch.bin"), "{:?}", opened.notes);
+        for test in ["test_batch.bin", "test"] {
+            let alone = open(&place.path().join(test)).unwrap();
+            assert_eq!((classes(&alone, 1), alone.notes.len()), ((names.clone(), vec![Some(1)]), 0), "{test}");
+        }
+        assert!(refusal(&place.path().join("validation")).contains("validation"));
 
         let place = tempfile::tempdir().unwrap();
         std::fs::write(place.path().join("train.bin"), [record(&[9, 99]), record(&[3, 7])].concat()).unwrap();
@@ -120,7 +124,10 @@ mod tests {
         let path = place.path().join("cifar-10-binary.tar.gz");
         let gz = flate2::write::GzEncoder::new(std::fs::File::create(&path).unwrap(), flate2::Compression::fast());
         let mut tar = tar::Builder::new(gz);
-        for (name, bytes) in [("data_batch_1.bin", record(&[1])), ("batches.meta.txt", b"cat\ndog\n".to_vec())] {
+        let names = b"cat\ndog\n".to_vec();
+        let batches =
+            [("data_batch_1.bin", record(&[1])), ("test_batch.bin", record(&[0])), ("batches.meta.txt", names)];
+        for (name, bytes) in batches {
             let mut header = tar::Header::new_gnu();
             header.set_size(bytes.len() as u64);
             tar.append_data(&mut header, format!("cifar-10-batches-bin/{name}"), bytes.as_slice()).unwrap();
@@ -129,6 +136,9 @@ mod tests {
         let opened = open(&path).unwrap();
         assert_eq!(classes(&opened, 1), (vec!["cat".into(), "dog".into()], vec![Some(1)]));
         assert_eq!(decoded(&opened, 0).pixels()[..3], [255, 0, 0]);
+        let test = open(&path.join("cifar-10-batches-bin/test")).unwrap();
+        assert_eq!(classes(&test, 1), (vec!["cat".into(), "dog".into()], vec![Some(0)]));
+        assert!(refusal(&path.join("cifar-10-batches-bin/validation")).contains("no pictures"));
     }
 
     #[test]

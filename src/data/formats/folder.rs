@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
 
 use super::cache::{self, Cache, Stamp, Writing};
-use super::{FILE_LIMIT, Found, Labels, Opened, Pictures, parquet, shards};
+use super::{FILE_LIMIT, Found, Is, Labels, Opened, Pictures, parquet, parts, shards};
 use crate::data::DataError;
 
 /// The ends of names that are taken for pictures; what a file really is, its first bytes decide.
@@ -125,18 +125,24 @@ fn path_of(bytes: &[u8]) -> Option<&Path> {
     std::str::from_utf8(bytes).ok().map(Path::new)
 }
 
-/// Opens a folder of pictures, or of the parts that a set was cut into.
+/// Opens files of a folder as one set.
+type OpenShards = fn(&Path, &[Box<Path>]) -> Result<Opened, DataError>;
+
+/// Opens a folder of pictures, or of the shards that a set was cut into.
 pub(super) fn open(root: &Path, cache: &Cache) -> Result<Opened, DataError> {
     let began = SystemTime::now();
     let (files, folders) = list(root, is_picture)?;
     if files.is_empty() {
-        let (tables, _) = list(root, parquet::is_shard)?;
-        if !tables.is_empty() {
-            return parquet::open_folder(root, &tables);
-        }
-        let (tars, _) = list(root, shards::is_shard)?;
-        if !tars.is_empty() {
-            return shards::open(root, &tars);
+        let sets: [(Is, OpenShards); 2] = [(parquet::is_shard, parquet::open_folder), (shards::is_shard, shards::open)];
+        for (is, open) in sets {
+            let names: Vec<String> =
+                list(root, is)?.0.iter().filter_map(|path| Some(path.to_str()?.to_owned())).collect();
+            let (names, note) = parts::choose(names, None);
+            if !names.is_empty() {
+                let mut opened = open(root, &names.iter().map(|name| Path::new(name).into()).collect::<Vec<_>>())?;
+                opened.notes.extend(note);
+                return Ok(opened);
+            }
         }
         return Err(DataError::Empty { path: root.to_owned() });
     }

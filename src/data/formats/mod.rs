@@ -19,6 +19,7 @@ mod matlab;
 mod numpy;
 mod pages;
 mod parquet;
+mod parts;
 mod picked;
 mod pickle;
 mod shards;
@@ -118,11 +119,12 @@ impl Kind {
     }
 }
 
-/// Whether a file is of a kind that can be opened, or a path that goes on into an archive.
+/// Whether a file is of a kind that can be opened, or a path that goes on into an archive or to a part of a set.
 pub(super) fn check(path: &Path) -> Result<(), DataError> {
     match archive::split(path) {
         Some(_) => Ok(()),
         None if path.exists() => Kind::of(path).map(|_| ()),
+        None if parts::of(path).is_some() => Ok(()),
         None => Err(DataError::NotFound { path: path.to_owned() }),
     }
 }
@@ -131,6 +133,9 @@ pub(super) fn check(path: &Path) -> Result<(), DataError> {
 pub(super) fn open_file(path: &Path) -> Result<Opened, DataError> {
     if archive::split(path).is_some() {
         return archive::open(path);
+    }
+    if let Some((folder, part)) = parts::of(path) {
+        return open_part(folder, part);
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     match Kind::of(path)? {
@@ -154,12 +159,12 @@ pub(super) fn open_folder(path: &Path) -> Result<Opened, DataError> {
         return Ok(opened);
     }
     let shelf = Shelf::folder(path)?;
-    if let Some(opened) = open_shelf(&shelf)? {
+    if let Some(opened) = open_shelf(&shelf, None)? {
         return Ok(opened);
     }
     // Known sets are often unpacked into a folder that holds nothing but theirs.
     match folder::only_folder(path) {
-        Some(inside) => match open_shelf(&Shelf::folder(&inside)?)? {
+        Some(inside) => match open_shelf(&Shelf::folder(&inside)?, None)? {
             Some(opened) => Ok(opened),
             None => folder::open(path, &cache),
         },
@@ -172,8 +177,25 @@ type Is = fn(&str) -> bool;
 /// Opens the files of these names as one set.
 type Open = fn(&Shelf, &[&str]) -> Result<Opened, DataError>;
 
-/// Opens the files of a known set, if these are some.
-fn open_shelf(shelf: &Shelf) -> Result<Option<Opened>, DataError> {
+/// Opens a part of the set in a folder.
+fn open_part(folder: &Path, part: &str) -> Result<Opened, DataError> {
+    let shelf = Shelf::folder(folder)?;
+    if let Some(opened) = open_shelf(&shelf, Some(part))? {
+        return Ok(opened);
+    }
+    let shards = |is: Is| {
+        let names = shelf.names().into_iter().filter(|name| is(name) && parts::word(name) == part);
+        names.map(|name| Path::new(name).into()).collect::<Vec<_>>()
+    };
+    match (shards(parquet::is_shard), shards(shards::is_shard)) {
+        (tables, _) if !tables.is_empty() => parquet::open_folder(folder, &tables),
+        (_, tars) if !tars.is_empty() => shards::open(folder, &tars),
+        _ => Err(DataError::UnknownKind { path: folder.join(part) }),
+    }
+}
+
+/// Opens the files of a known set, or of a `part` of it, if these are some.
+fn open_shelf(shelf: &Shelf, part: Option<&str>) -> Result<Option<Opened>, DataError> {
     if let Some(pages) = shelf.get("data.mdb")? {
         return lmdb::open(&pages).map(Some);
     }
@@ -185,6 +207,13 @@ fn open_shelf(shelf: &Shelf) -> Result<Option<Opened>, DataError> {
         (idx::is_pictures, idx::open),
         (matlab::is_set, matlab::open),
     ];
-    let found = kinds.into_iter().map(|(is, open)| (those(is), open)).find(|(files, _)| !files.is_empty());
-    found.map(|(files, open)| open(shelf, &files)).transpose()
+    for (is, open) in kinds {
+        let (files, note) = parts::choose(those(is), part);
+        if !files.is_empty() {
+            let mut opened = open(shelf, &files)?;
+            opened.notes.extend(note);
+            return Ok(Some(opened));
+        }
+    }
+    Ok(None)
 }
