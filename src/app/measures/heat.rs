@@ -79,7 +79,7 @@ impl Heat {
                 let fill = dark.lerp_to_gamma(colour, share.sqrt());
                 painter.rect_filled(cell.shrink(0.5), 1.0, fill);
                 if side >= WRITTEN {
-                    let ink = if share.sqrt() > 0.45 { Color32::WHITE } else { text };
+                    let ink = if fill.intensity() < 0.5 { Color32::WHITE } else { Color32::from_gray(20) };
                     painter.text(cell.center(), Align2::CENTER_CENTER, hits.to_string(), font.clone(), ink);
                 }
                 let name = self.sentence([truth, told]);
