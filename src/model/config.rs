@@ -289,6 +289,11 @@ impl ModelConfig {
         self.channels * self.size * self.size
     }
 
+    /// The generator's rectifiers, for people.
+    pub fn rectifiers(&self) -> String {
+        if self.leak == 0.0 { "ReLU".to_owned() } else { format!("LeakyReLU {}", self.leak) }
+    }
+
     /// Pictures in -1..=1 as the discriminator has learnt to see them: beside a generator that ends in a sigmoid, in 0..=1.
     pub(super) fn judged(&self, pictures: Tensor<4>) -> Tensor<4> {
         match self.output {

@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::import::{self, Foreign, ImportError, MEASURED, Origin};
 use super::layer::{Initial, Layer, Parameters};
-use super::reading::{self, Reading};
+use super::reading::{self, Choices, Reading};
 use super::tensors;
 use super::{ConfigError, Discriminator, Generator, ModelConfig, Parameter, TensorFile, TensorFileError};
 
@@ -97,12 +97,12 @@ impl Model {
     /// [`ModelError`] naming the file and what to do.
     pub fn open(path: &Path, device: &Device) -> Result<Self, ModelError> {
         let (path, choices) = reading::split(path);
-        let model = Self::open_as_it_is(&path, device)?;
+        let model = Self::open_as_it_is(&path, choices, device)?;
         let reading = choices.on(model.reading());
         if reading == model.reading() { Ok(model) } else { model.read_as(reading) }
     }
 
-    fn open_as_it_is(path: &Path, device: &Device) -> Result<Self, ModelError> {
+    fn open_as_it_is(path: &Path, choices: Choices, device: &Device) -> Result<Self, ModelError> {
         if let Some(bundled) = super::bundled::open(path, device) {
             return bundled;
         }
@@ -110,17 +110,26 @@ impl Model {
         if tensors::has_note(&file) {
             return Self::from_file(TensorFile::read(&file)?, &file, device);
         }
-        Self::import(&file, device)
+        Self::import(&file, choices, device)
     }
 
-    /// A model of another program.
-    fn import(path: &Path, device: &Device) -> Result<Self, ModelError> {
+    /// A model of another program, as its running statistics tell that it was trained where they do.
+    fn import(path: &Path, choices: Choices, device: &Device) -> Result<Self, ModelError> {
         let Foreign { config, origin, mut file } = import::read(path)?;
         let provenance =
             Provenance { data: "unknown pictures".to_owned(), origin: Some(origin), ..Provenance::default() };
         let mut model = Self::build(config, provenance, &mut file, path, device)?;
         model.measure(device);
-        Ok(model)
+        let mut provenance = model.provenance.clone();
+        let origin = provenance.origin.as_mut().filter(|origin| !origin.measured && !choices.leaves_nothing_to_tell());
+        let Some((origin, (prior, leak))) =
+            origin.and_then(|origin| Some((origin, import::told(&model.generator, device)?)))
+        else {
+            return Ok(model);
+        };
+        let config = ModelConfig { prior, leak, ..model.config().clone() };
+        origin.tell(prior, &config.rectifiers());
+        Self::build(config, provenance, &mut model.to_file()?, path, device)
     }
 
     /// Measures the running statistics of a generator whose file had none.
@@ -145,6 +154,7 @@ impl Model {
     pub fn read_as(&self, reading: Reading) -> Result<Self, ModelError> {
         let mut file = self.to_file()?;
         let Reading { flipped, prior, sampling, output, leak } = reading;
+        let config = ModelConfig { prior, sampling, output, leak, ..self.config().clone() };
         let mut provenance = self.provenance.clone();
         if flipped != self.reading().flipped {
             import::flip(&mut file);
@@ -152,13 +162,12 @@ impl Model {
         }
         if let Some(origin) = &mut provenance.origin {
             let kernels = if flipped { "turned" } else { "as they are applied" };
-            let rectifiers = if leak == 0.0 { "ReLU".to_owned() } else { format!("LeakyReLU {leak}") };
             origin.remarks.retain(|remark| !remark.starts_with("guessed"));
+            let rectifiers = config.rectifiers();
             origin.remarks.push(format!(
                 "chosen: {prior} prior, {sampling} statistics, {rectifiers}, {output}, kernels {kernels}"
             ));
         }
-        let config = ModelConfig { prior, sampling, output, leak, ..self.config().clone() };
         let device = self.generator.learnt().next().expect("a generator has weights").value.device();
         let mut model = Self::build(config, provenance, &mut file, Path::new("the model"), &device)?;
         model.measure(&device);

@@ -52,6 +52,11 @@ impl Generator {
         Self { ablations: ablations.to_vec(), ..self.clone() }
     }
 
+    /// The same generator with rectifiers of another slope below zero.
+    pub(super) fn leaking(&self, leak: f64) -> Self {
+        Self { config: ModelConfig { leak, ..self.config.clone() }, ..self.clone() }
+    }
+
     /// What it samples under.
     pub fn ablations(&self) -> &[Ablation] {
         &self.ablations

@@ -47,6 +47,11 @@ impl Choices {
         }
     }
 
+    /// Whether everything was chosen that running statistics could tell.
+    pub fn leaves_nothing_to_tell(&self) -> bool {
+        self.prior.is_some() && self.leak.is_some()
+    }
+
     fn choose(&mut self, key: &str, value: &str) -> Option<()> {
         match key {
             "flipped" => self.flipped = Some(value.parse().ok()?),

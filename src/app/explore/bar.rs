@@ -214,7 +214,7 @@ fn read_as(ui: &mut Ui, reading: &mut Reading) {
     });
     ui.end_row();
     ui.label("Rectifiers").on_hover_text(
-        "No file says whether the generator has ReLU (the paper) or LeakyReLU, and with which slope. Too dark or too flat pictures speak for the other one",
+        "No file says whether the generator has ReLU (the paper) or LeakyReLU, and with which slope. Where its running statistics do not tell: pictures that are burnt or washed out speak for another one",
     );
     ui.horizontal(|ui| {
         ui.selectable_value(&mut reading.leak, 0.0, "ReLU");

@@ -5,6 +5,7 @@ mod chain;
 mod normalised;
 mod numpy;
 mod parts;
+mod statistics;
 mod store;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use self::chain::{Chain, Kind, Link};
 use self::normalised::Applied;
+pub(super) use self::statistics::told;
 pub(super) use self::store::Store;
 use super::config::ConfigError;
 use super::layout::{Layout, Per};
@@ -23,6 +25,9 @@ const BESIDES: [&str; 5] = ["optim", "exp_avg", "momentum_buffer", "num_batches_
 const DEPTH: usize = 5;
 /// Samples whose statistics are measured for a network that comes without running ones.
 pub(super) const MEASURED: usize = 256;
+/// How two guesses begin that running statistics can replace.
+const GUESSED_PRIOR: &str = "guessed: z has a";
+const GUESSED_RECTIFIERS: &str = "guessed: its rectifiers are";
 /// Pairs of words by which two files of one run are told apart.
 const COMPANIONS: [(&str, &str); 5] = [
     ("netG", "netD"),
@@ -125,6 +130,15 @@ pub struct Origin {
     pub measured: bool,
     /// What was found and guessed, in sentences.
     pub remarks: Vec<String>,
+}
+
+impl Origin {
+    /// Notes what the running statistics tell in the place of what was guessed of it.
+    pub(super) fn tell(&mut self, prior: Prior, rectifiers: &str) {
+        self.remarks
+            .retain(|remark| ![GUESSED_PRIOR, GUESSED_RECTIFIERS].iter().any(|guess| remark.starts_with(guess)));
+        self.remarks.push(format!("its running statistics fit a {prior} prior and {rectifiers}"));
+    }
 }
 
 /// A network of a file, and where its tensors are.
@@ -243,8 +257,8 @@ fn assemble(
             "guessed: its {its}x{its} kernels have stride 2; they are kept as {ours}x{ours} with zeros around them"
         ));
     }
-    remarks.push(format!("guessed: z has a {} prior", config.prior));
-    remarks.push("guessed: its rectifiers are ReLU".to_owned());
+    remarks.push(format!("{GUESSED_PRIOR} {} prior", config.prior));
+    remarks.push(format!("{GUESSED_RECTIFIERS} {}", config.rectifiers()));
     remarks.push(format!("guessed: pictures come out of a {}", config.output));
     remarks.push(if theano {
         "guessed: its kernels are turned, since Theano convolves where others correlate".to_owned()
