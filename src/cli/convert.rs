@@ -27,6 +27,10 @@ pub(super) struct Convert {
     /// Store 16-bit floats: half the size, pictures all but the same (.safetensors only)
     #[arg(long)]
     half: bool,
+    /// Take the mean of the generators of so many newest checkpoints of a run (or as many as it keeps): what it draws has
+    /// less grain. `zscape train --keep-last` says how many are kept
+    #[arg(long, value_name = "CHECKPOINTS", value_parser = clap::value_parser!(u16).range(2..))]
+    average: Option<u16>,
 }
 
 impl Convert {
@@ -35,15 +39,21 @@ impl Convert {
         if self.half && format != Format::Own {
             bail!("--half is for .safetensors; {} holds 32-bit floats", self.output.display());
         }
-        let mut model = Model::open(&self.input, &Device::flex())?;
+        let device = Device::flex();
+        let mut model = match self.average {
+            Some(count) => Model::averaged(&self.input, count.into(), &device)?,
+            None => Model::open(&self.input, &device)?,
+        };
         if self.generator_only {
             model.discriminator = None;
         }
         let written = model.write(&self.output, self.half)?;
-        let summary = serde_json::json!({ "out": written });
+        let averaged = model.provenance.averaged;
+        let summary = serde_json::json!({ "out": written, "averaged": averaged });
         self.common.print(&summary, || {
             let names: Vec<_> = written.iter().map(|file| file.display().to_string()).collect();
-            format!("written {}", names.join(" and "))
+            let of = if averaged > 0 { format!(", the mean of {averaged} checkpoints") } else { String::new() };
+            format!("written {}{of}", names.join(" and "))
         })
     }
 }

@@ -34,8 +34,12 @@ fn shapes(layers: &[Layer]) -> Vec<Shape> {
 }
 
 fn trained(story: &Provenance) -> String {
+    let mean = match story.averaged {
+        0 => String::new(),
+        count => format!("its generator is the mean of {count} checkpoints\n"),
+    };
     format!(
-        "trained on {} for {} steps, {} pictures (seed {}, zscape {})\n",
+        "trained on {} for {} steps, {} pictures (seed {}, zscape {})\n{mean}",
         story.data, story.steps, story.images, story.seed, story.version
     )
 }

@@ -41,6 +41,12 @@ pub enum ModelError {
         /// What was asked for.
         name: String,
     },
+    /// No run with checkpoints.
+    #[error("{path} is no run folder with checkpoints, whose generators could be averaged")]
+    NoCheckpoints {
+        /// What was named.
+        path: PathBuf,
+    },
     /// The config cannot be built.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -59,9 +65,17 @@ pub struct Provenance {
     pub seed: u64,
     /// The version of zscape that wrote it.
     pub version: String,
+    /// Checkpoints of the run whose generators it is the mean of; 0 where it is one of them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub averaged: usize,
     /// Another program's model: where it is from, and what was guessed of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// What a model file's header says.

@@ -2,6 +2,7 @@
 
 mod ablation;
 mod autoencoder;
+mod average;
 mod bundled;
 mod classifier;
 mod config;

@@ -314,7 +314,7 @@ impl<'a> Job<'a> {
             images: self.state.images,
             seed: self.options.config.seed,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            origin: None,
+            ..Provenance::default()
         }
     }
 

@@ -46,8 +46,8 @@ fn one_training_step_is_the_same_on_the_graphics_path() {
 
 /// Loss of D and of G at each step of a training on faces, and what the generator draws at its end.
 fn training(compute: &Compute, steps: u64) -> (Vec<[f32; 2]>, Vec<f32>) {
-    const BATCH: u64 = 16;
-    let model = ModelConfig { size: 16, base: 8, z_dim: 16, ..ModelConfig::preset(Preset::Pytorch) };
+    const BATCH: u64 = 8;
+    let model = ModelConfig { size: 16, base: 4, z_dim: 16, ..ModelConfig::preset(Preset::Pytorch) };
     let train = TrainConfig { batch: BATCH as usize, ..TrainConfig::preset(Preset::Pytorch) };
     let rates = Rates { generator: train.generator_rate, discriminator: train.discriminator_rate };
     let mut networks = Networks::new(&model, &train, 1, &compute.device);

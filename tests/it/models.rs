@@ -161,6 +161,35 @@ fn models_go_out_and_come_back_exactly() {
 }
 
 #[test]
+fn a_mean_is_of_the_newest_checkpoints_generators() {
+    let folder = tempfile::tempdir().unwrap();
+    let [run, mean] = ["run", "mean.safetensors"].map(|name| folder.path().join(name));
+    let arguments = ["--size", "16", "--base", "2", "--batch", "4", "--steps", "6", "--save-every", "2"];
+    zscape(&["train", "--data", "synth:rooms", "--device", "cpu", "--run", text(&run)])
+        .args(arguments)
+        .assert()
+        .success();
+    let told = json(&mut zscape(&["convert", text(&run), text(&mean), "--average", "2", "--json"]));
+    assert_eq!(told["averaged"], 2);
+    let device = Device::flex();
+    let open = |path: &Path| Model::open(path, &device).unwrap();
+    let [four, six] = [4, 6].map(|step| open(&run.join(format!("checkpoints/step-{step:08}"))));
+    let mean = open(&mean);
+    let values = |model: &Model| -> Vec<f32> {
+        let kept = model.generator.layers.iter().flat_map(|layer| layer.kept());
+        kept.flat_map(|parameter| parameter.value.to_data().try_to_vec::<f32>().unwrap()).collect()
+    };
+    let expected: Vec<f32> = values(&four).iter().zip(values(&six)).map(|(a, b)| (a + b) / 2.0).collect();
+    assert_close(&values(&mean), &expected);
+    assert_ne!(values(&mean), values(&six));
+    assert_eq!((mean.provenance.steps, mean.provenance.averaged), (6, 2));
+    let judge = |model: &Model| model.discriminator.as_ref().unwrap().layers[0].weight.value.to_data();
+    assert_eq!(judge(&mean), judge(&six), "the discriminator is the newest");
+    let refused = stderr(&mut zscape(&["convert", text(&file("netG.pth")), "a.safetensors", "--average", "2"]), 1);
+    assert!(refused.contains("netG.pth is no run folder"), "{refused}");
+}
+
+#[test]
 fn pictures_of_28x28_begin_with_7x7_and_go_out_and_come_back() {
     let folder = tempfile::tempdir().unwrap();
     let [run, torch, z] = ["run", "torch.pth", "z.npy"].map(|name| folder.path().join(name));

@@ -147,14 +147,14 @@ mod tests {
         write(place.path(), "train-images-idx3-ubyte", &train);
         write(place.path(), "train-images-idx3-ubyte.gz", &gz(&train));
         write(place.path(), "train-labels-idx1-ubyte.gz", &gz(&labels(&[7, 2])));
-        write(place.path(), "t10k-images-idx3-ubyte.gz", &gz(&pictures(1, 2, 3, &[9; 6])));
-        write(place.path(), "t10k-labels-idx1-ubyte", &labels(&[2]));
+        write(place.path(), "t10k-images-idx3-ubyte.gz", &gz(&pictures(2, 2, 3, &[9; 12])));
+        write(place.path(), "t10k-labels-idx1-ubyte", &labels(&[2, 7]));
         let opened = open(place.path()).unwrap();
         assert_eq!(classes(&opened, 2), (vec!["2".into(), "7".into()], vec![Some(1), Some(0)]));
         assert_eq!(decoded(&opened, 1), Picture::new(3, 2, 1, vec![7, 8, 9, 10, 11, 12]));
         assert_eq!(opened.pictures.name(1), "train-images-idx3-ubyte#1");
         let opened = open(&place.path().join("t10k")).unwrap();
-        assert_eq!(classes(&opened, 1), (vec!["2".into()], vec![Some(0)]));
+        assert_eq!(classes(&opened, 2), (vec!["2".into(), "7".into()], vec![Some(0), Some(1)]));
         assert_eq!(decoded(&opened, 0), Picture::new(3, 2, 1, vec![9; 6]));
         for name in ["train-images-idx3-ubyte", "train-images-idx3-ubyte.gz"] {
             let opened = open(&place.path().join(name)).unwrap();
