@@ -71,7 +71,7 @@ impl Info {
                 config.kernel,
                 if config.bias { " with biases" } else { "" },
             );
-            text += &format!("z: {} coordinates, {} prior; ", config.z_dim, config.prior);
+            text += &format!("z: {} coordinates, {} prior; {}; ", config.z_dim, config.prior, config.rectifiers());
             text += &format!("sampled with {} statistics\n", config.sampling);
             if let Some(origin) = &story.origin {
                 text += &format!("opened from {}\n", origin.format);

@@ -125,12 +125,6 @@ pub enum Output {
     Sigmoid,
 }
 
-impl Output {
-    fn is_tanh(&self) -> bool {
-        *self == Self::Tanh
-    }
-}
-
 impl fmt::Display for Output {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -140,9 +134,9 @@ impl fmt::Display for Output {
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
-fn is_zero(leak: &f64) -> bool {
-    *leak == 0.0
+/// Whether a value need not be written, since reading gives it anyway.
+pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Most filters of the widest-resolution hidden layer: eight times the paper's.
@@ -211,10 +205,10 @@ pub struct ModelConfig {
     /// Statistics used when sampling.
     pub sampling: Statistics,
     /// What the generator ends in.
-    #[serde(default, skip_serializing_if = "Output::is_tanh")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub output: Output,
     /// Slope of the generator's rectifiers below zero: 0 is ReLU (the paper), anything else LeakyReLU.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub leak: f64,
     /// The layers one by one, where they are not what the numbers above say. Networks of other programs have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

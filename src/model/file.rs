@@ -6,6 +6,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
+use super::config::is_default;
 use super::import::{self, Foreign, ImportError, MEASURED, Origin};
 use super::layer::{Initial, Layer, Parameters};
 use super::reading::{self, Choices, Reading};
@@ -66,16 +67,11 @@ pub struct Provenance {
     /// The version of zscape that wrote it.
     pub version: String,
     /// Checkpoints of the run whose generators it is the mean of; 0 where it is one of them.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub averaged: usize,
     /// Another program's model: where it is from, and what was guessed of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
-fn is_zero(count: &usize) -> bool {
-    *count == 0
 }
 
 /// What a model file's header says.
