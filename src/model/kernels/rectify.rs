@@ -143,6 +143,32 @@ pub fn moments(x: &[f32], maps: usize) -> (Vec<f32>, Vec<f32>) {
     (mean.iter().map(|&m| m as f32).collect(), spread.iter().map(|&s| (s / total) as f32).collect())
 }
 
+/// What is done to `B` vectors of maps: a factor and a summand for each map, then the rectifier.
+struct Affine<S: Simd, const B: usize> {
+    scale: [S::f32s; B],
+    shift: [S::f32s; B],
+    slope: S::f32s,
+}
+
+impl<S: Simd, const B: usize> Affine<S, B> {
+    #[inline(always)]
+    fn load<const WHOLE: bool>(simd: S, [scale, shift]: [&[f32]; 2], slope: f32, map: usize) -> Self {
+        let slope = simd.splat_f32s(slope);
+        let mut by = Self { scale: [slope; B], shift: [slope; B], slope };
+        for b in 0..B {
+            by.scale[b] = load::<S, WHOLE>(simd, scale, map + b * S::F32_LANES);
+            by.shift[b] = load::<S, WHOLE>(simd, shift, map + b * S::F32_LANES);
+        }
+        by
+    }
+
+    #[inline(always)]
+    fn of(&self, simd: S, b: usize, x: S::f32s) -> S::f32s {
+        let value = simd.mul_add_f32s(x, self.scale[b], self.shift[b]);
+        unrectify(simd, value, value, self.slope)
+    }
+}
+
 /// `[positions, maps]`, and a number for every map.
 struct Rectify<'a> {
     x: &'a [f32],
@@ -155,18 +181,12 @@ struct Rectify<'a> {
 impl Work for Rectify<'_> {
     #[inline(always)]
     fn run<S: Simd, const B: usize, const WHOLE: bool>(&mut self, simd: S, map: usize) {
-        let slope = simd.splat_f32s(self.slope);
-        let (mut scale, mut shift) = ([slope; B], [slope; B]);
-        for b in 0..B {
-            scale[b] = load::<S, WHOLE>(simd, self.scale, map + b * S::F32_LANES);
-            shift[b] = load::<S, WHOLE>(simd, self.shift, map + b * S::F32_LANES);
-        }
+        let by = Affine::<S, B>::load::<WHOLE>(simd, [self.scale, self.shift], self.slope, map);
         let maps = self.scale.len();
         for (y, x) in self.y.chunks_exact_mut(maps).zip(self.x.chunks_exact(maps)) {
             for b in 0..B {
                 let at = map + b * S::F32_LANES;
-                let value = simd.mul_add_f32s(load::<S, WHOLE>(simd, x, at), scale[b], shift[b]);
-                store::<S, WHOLE>(simd, y, at, unrectify(simd, value, value, slope));
+                store::<S, WHOLE>(simd, y, at, by.of(simd, b, load::<S, WHOLE>(simd, x, at)));
             }
         }
     }
@@ -195,17 +215,11 @@ struct InPlace<'a> {
 impl Work for InPlace<'_> {
     #[inline(always)]
     fn run<S: Simd, const B: usize, const WHOLE: bool>(&mut self, simd: S, map: usize) {
-        let slope = simd.splat_f32s(self.slope);
-        let (mut scale, mut shift) = ([slope; B], [slope; B]);
-        for b in 0..B {
-            scale[b] = load::<S, WHOLE>(simd, self.scale, map + b * S::F32_LANES);
-            shift[b] = load::<S, WHOLE>(simd, self.shift, map + b * S::F32_LANES);
-        }
+        let by = Affine::<S, B>::load::<WHOLE>(simd, [self.scale, self.shift], self.slope, map);
         for x in self.x.chunks_exact_mut(self.scale.len()) {
             for b in 0..B {
                 let at = map + b * S::F32_LANES;
-                let value = simd.mul_add_f32s(load::<S, WHOLE>(simd, x, at), scale[b], shift[b]);
-                store::<S, WHOLE>(simd, x, at, unrectify(simd, value, value, slope));
+                store::<S, WHOLE>(simd, x, at, by.of(simd, b, load::<S, WHOLE>(simd, x, at)));
             }
         }
     }
