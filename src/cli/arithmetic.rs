@@ -8,6 +8,7 @@ use clap::Args;
 use super::score::Score;
 use super::{Exploration, Explored, Numbers};
 use crate::image::grid;
+use crate::latent;
 use crate::latent::arithmetic::{self, Sum, Term};
 
 #[derive(Args, Debug)]
@@ -38,6 +39,9 @@ pub(super) struct Arithmetic {
     /// Bring the result back to the prior's length before drawing
     #[arg(long)]
     normalise: bool,
+    /// Beneath the sum, the same with the feature maps of each hidden layer, from the first to the last
+    #[arg(long, conflicts_with_all = ["from", "turn", "score"])]
+    maps: bool,
     /// The figure, a PNG
     #[arg(long, value_name = "FIGURE.png", required_unless_present = "score")]
     out: Option<PathBuf>,
@@ -62,7 +66,13 @@ impl Arithmetic {
         let inside = self.normalise || exploration.session.as_ref().is_some_and(|session| session.inside);
         let sum = Sum::new(self.terms(&exploration), prior, inside, exploration.seed)?;
         let (exemplars, averages, around) = (draw(&sum.exemplars())?, draw(&sum.averages)?, draw(&sum.around)?);
-        let Some(figure) = sum.figure(&exemplars, &averages, &around) else { bail!("there is nothing to add up") };
+        let Some(mut figure) = sum.figure(&exemplars, &averages, &around) else { bail!("there is nothing to add up") };
+        if self.maps {
+            let (generator, device) = (&exploration.model.generator, &exploration.compute.device);
+            for layer in 0..exploration.model.config().stages() {
+                figure.maps.extend(latent::in_maps(generator, &[&sum.terms], layer, device)?);
+            }
+        }
         figure.sheet().write_png(out)?;
         let Sum { fit, z, .. } = sum;
         let summary = serde_json::json!({ "out": out, "fit": fit, "normalised": inside, "z": z });

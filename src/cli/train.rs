@@ -56,17 +56,17 @@ pub(super) struct Train {
     #[arg(long)]
     batch: Option<usize>,
     /// Adam's learning rate, for both networks (the paper: 2e-4; 1e-3 is too high)
-    #[arg(long)]
+    #[arg(long, value_parser = rate)]
     lr: Option<f64>,
     /// The generator's learning rate alone
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", value_parser = rate)]
     generator_lr: Option<f64>,
     /// The discriminator's learning rate alone
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", value_parser = rate)]
     discriminator_lr: Option<f64>,
     /// Noise on what the discriminator sees, as a deviation in [0, 1]: keeps it in doubt, and so of use to the generator,
     /// where pictures have no grain of their own [default: 0.2 fading over 3000 steps for synth:, otherwise the paper's 0]
-    #[arg(long, value_name = "DEVIATION")]
+    #[arg(long, value_name = "DEVIATION", value_parser = deviation)]
     noise: Option<f32>,
     /// Steps over which that noise fades to nothing; 0 for never
     #[arg(long, value_name = "STEPS")]
@@ -95,6 +95,18 @@ pub(super) struct Train {
     /// Keep checkpoints at multiples of so many steps as well; 0 for none
     #[arg(long, default_value_t = 5000)]
     keep_every: u64,
+}
+
+/// A learning rate.
+fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse::<f64>().map_err(|error| error.to_string())?;
+    if rate > 0.0 && rate <= 1.0 { Ok(rate) } else { Err("a learning rate is above 0 and 1 at the most".to_owned()) }
+}
+
+/// A deviation of noise on pictures.
+fn deviation(text: &str) -> Result<f32, String> {
+    let deviation = text.parse::<f32>().map_err(|error| error.to_string())?;
+    if (0.0..=1.0).contains(&deviation) { Ok(deviation) } else { Err("it must be from 0 to 1".to_owned()) }
 }
 
 impl Train {

@@ -11,6 +11,7 @@ pub mod synth;
 
 pub use dataset::{Dataset, Problem, peek};
 pub use formats::FILE_ENDINGS;
+pub(crate) use formats::TEST_PARTS;
 pub use loader::{Batch, Loader, Place};
 pub(crate) use prepare::fit;
 pub use prepare::{UnusablePicture, read_fitted, to_channels};

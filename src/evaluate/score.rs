@@ -196,11 +196,10 @@ impl Court<'_> {
         triples: &[Triple],
         samples: &Samples,
     ) -> Result<Vec<Picture>, ScoreError> {
-        let first = |numbers: &[usize; EXEMPLARS]| numbers[..exemplars].to_vec();
-        let signed = |triple: &Triple| [false, true, false].into_iter().zip(triple.samples.each_ref().map(first));
-        if let Way::Layer(layer) = way {
-            return self.add_maps(layer, exemplars, triples, samples);
-        }
+        let signed = |triple: &Triple| {
+            let first = triple.samples.each_ref().map(|numbers| numbers[..exemplars].to_vec());
+            [false, true, false].into_iter().zip(first)
+        };
         if way == Way::Pixels {
             let sum = |triple| {
                 let terms: Vec<_> = signed(triple)
@@ -210,43 +209,26 @@ impl Court<'_> {
             };
             return Ok(triples.iter().map(sum).collect::<Result<_, _>>()?);
         }
-        let sum = |triple| {
-            let terms: Vec<_> = signed(triple)
-                .map(|(minus, numbers)| Term {
-                    minus,
-                    exemplars: numbers.iter().map(|&i| samples.z[i].clone()).collect(),
-                })
-                .collect();
-            let z = arithmetic::result(&terms)?;
-            let prior = self.model.config().prior;
+        let term = |(minus, numbers): (bool, Vec<usize>)| Term {
+            minus,
+            exemplars: numbers.into_iter().map(|i| samples.z[i].clone()).collect(),
+        };
+        let sums: Vec<Vec<Term>> = triples.iter().map(|triple| signed(triple).map(term).collect()).collect();
+        if let Way::Layer(layer) = way {
+            let mut pictures = Vec::with_capacity(sums.len());
+            for part in sums.chunks(DRAWN / (3 * EXEMPLARS)) {
+                let part: Vec<&[Term]> = part.iter().map(Vec::as_slice).collect();
+                pictures.extend(latent::in_maps(&self.model.generator, &part, layer, self.device)?);
+            }
+            return Ok(pictures);
+        }
+        let prior = self.model.config().prior;
+        let result = |terms: &Vec<Term>| {
+            let z = arithmetic::result(terms)?;
             Ok(if way == Way::ZBack { arithmetic::back_to_prior(prior, &z) } else { z })
         };
-        let z = triples.iter().map(sum).collect::<Result<Vec<_>, ArithmeticError>>()?;
+        let z = sums.iter().map(result).collect::<Result<Vec<_>, ArithmeticError>>()?;
         Ok(self.draw(&z)?)
-    }
-
-    /// The same with the feature maps of a hidden layer, from which the later layers draw.
-    fn add_maps(
-        &self,
-        layer: usize,
-        exemplars: usize,
-        triples: &[Triple],
-        samples: &Samples,
-    ) -> Result<Vec<Picture>, ScoreError> {
-        let (generator, config) = (&self.model.generator, self.model.config());
-        let mut pictures = Vec::with_capacity(triples.len());
-        for part in triples.chunks(DRAWN / (3 * EXEMPLARS)) {
-            let numbers = part.iter().flat_map(|triple| triple.samples.iter().flat_map(|all| &all[..exemplars]));
-            let z: Vec<_> = numbers.map(|&number| samples.z[number].clone()).collect();
-            let maps = generator.features(latent::tensor(&z, self.device), layer, config.sampling);
-            let [_, count, height, width] = maps.dims();
-            let averages = maps.reshape([part.len(), 3, exemplars, count * height * width]).mean_dim(2);
-            let of = |term: usize| averages.clone().narrow(1, term, 1);
-            let sum = (of(0) - of(1) + of(2)).reshape([part.len(), count, height, width]);
-            let values = latent::read(generator.finish(sum, layer, config.sampling))?;
-            pictures.extend(latent::unpacked(&values, config));
-        }
-        Ok(pictures)
     }
 }
 

@@ -39,7 +39,7 @@ pub struct Term {
 }
 
 impl Term {
-    fn sign(&self) -> f32 {
+    pub(super) fn sign(&self) -> f32 {
         if self.minus { -1.0 } else { 1.0 }
     }
 }
@@ -122,7 +122,7 @@ impl Sum {
         let pixels = self.in_pixels(exemplars)?;
         let trays = self.by_term(exemplars).into_iter().zip(averages.iter().cloned());
         let trays = trays.map(|((minus, pictures), average)| (minus, pictures, average)).collect();
-        Some(Figure { trays, results: around.to_vec(), pixels })
+        Some(Figure { trays, results: around.to_vec(), pixels, maps: Vec::new() })
     }
 }
 
@@ -216,19 +216,23 @@ pub struct Figure {
     pub results: Vec<Picture>,
     /// The same in pixels.
     pub pixels: Picture,
+    /// The same in the feature maps of each hidden layer, where they are wanted: the paper shows none.
+    pub maps: Vec<Picture>,
 }
 
 impl Figure {
     /// The sheet: trays from left to right with their signs, each average beneath its exemplars, the nine results; and
-    /// under them the arithmetic on pixels.
+    /// under them the arithmetic on pixels. The last row is of the arithmetic on feature maps, if there is any.
     pub fn sheet(&self) -> Picture {
         let (w, h) = (self.pixels.width(), self.pixels.height());
         let tall = self.trays.iter().map(|(_, pictures, _)| pictures.len()).max().unwrap_or(1).max(3);
         let sign = w / 2;
         let channels = self.pixels.channels();
         let left = self.trays.len() * (w + sign);
-        let height = (tall + 1) * (h + 2) + h / 4;
-        let mut sheet = Sheet::new(left + sign / 2 + 3 * (w + 2), height, channels);
+        let maps_y = (tall + 1) * (h + 2) + h / 2;
+        let height = if self.maps.is_empty() { maps_y - h / 4 } else { maps_y + h };
+        let width = (left + sign / 2 + 3 * (w + 2)).max(self.maps.len() * (w + 2));
+        let mut sheet = Sheet::new(width, height, channels);
         let average_y = tall * (h + 2) + h / 4;
         for (i, (minus, exemplars, average)) in self.trays.iter().enumerate() {
             let x = i * (w + sign);
@@ -250,6 +254,9 @@ impl Figure {
             sheet.bar(left - sign + sign / 4, y, sign / 2, 3);
         }
         sheet.put(&self.pixels, left + sign / 2 + w + 2, average_y);
+        for (i, picture) in self.maps.iter().enumerate() {
+            sheet.put(picture, i * (w + 2), maps_y);
+        }
         sheet.into_picture()
     }
 }

@@ -145,6 +145,11 @@ fn errors_name_the_file_and_say_what_to_do() {
     Picture::new(4, 4, 1, vec![0; 16]).write_png(&few.join("a.png")).unwrap();
     let message = train(text(&few));
     assert!(message.contains("fewer than one batch of 64") && message.contains("--batch"), "{message}");
+    for (flag, value) in [("--noise", "1.5"), ("--noise", "-0.1"), ("--lr", "0"), ("--generator-lr", "NaN")] {
+        let message =
+            stderr(&mut zscape(&["train", "--data", "synth:rooms", &format!("{flag}={value}"), "--run", "r"]), 2);
+        assert!(message.contains(flag) && message.contains(value), "{message}");
+    }
 
     let damaged = folder.path().join("damaged.safetensors");
     std::fs::write(&damaged, "not a model").unwrap();
@@ -232,6 +237,12 @@ fn walks_sums_directions_and_photographs_are_drawn_and_repeat() {
         std::fs::read(folder.path().join("b.png")).unwrap()
     );
     assert!(first["fit"]["deviations"].is_number());
+    run("arithmetic", &[&sum[..], &[&path("maps.png"), "--maps"]].concat());
+    let [plain, maps] = ["a.png", "maps.png"].map(|name| Picture::read(&folder.path().join(name)).unwrap());
+    assert_eq!((maps.width(), maps.height()), (plain.width(), plain.height() + 64 + 16));
+    let row = |y: usize| &maps.pixels()[y * maps.width() * 3..][..4 * 66 * 3];
+    let shown: std::collections::BTreeSet<&[u8]> = row(maps.height() - 32).chunks(66 * 3).collect();
+    assert_eq!(shown.len(), 4, "each layer's sum is another picture");
     run("arithmetic", &["--from", "1,2", "--to", "3,4", "--on", "5,6", "--out", &path("turn.png")]);
     assert_eq!(Picture::read(&folder.path().join("turn.png")).unwrap().width(), 11 * 66 - 2);
 

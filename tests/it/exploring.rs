@@ -263,6 +263,26 @@ fn what_cannot_be_restored_is_kept_aside() {
 }
 
 #[test]
+fn what_cannot_be_kept_is_said_and_the_work_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a file");
+    std::fs::write(&file, "no folder").unwrap();
+    let start = Start { model: Some("bundled:faces".into()), kept: Some(file.join("last.zscape")), ..Start::default() };
+    let mut harness = window(start);
+    until(&mut harness, "a sample", |h| h.query_by_label("sample 0").is_some());
+    press(&mut harness, Modifiers::NONE, Key::Num2);
+    harness.get_by_label("sample 0").click();
+    until(&mut harness, "why not", |h| h.query_by_label_contains("cannot be kept for the next start").is_some());
+    assert!(harness.query_by_label_contains("sample 0 of seed 1").is_some(), "the tray has it all the same");
+    harness.get_by_label("Close").click();
+    harness.run_steps(3);
+    harness.get_by_label("sample 1").click();
+    until(&mut harness, "the next sample", |h| h.query_by_label_contains("sample 1 of seed 1").is_some());
+    let again = harness.query_by_label_contains("cannot be kept for the next start");
+    assert!(again.is_none(), "the same is not said at every change");
+}
+
+#[test]
 fn the_command_line_replays_the_windows_figures_byte_for_byte() {
     let folder = tempfile::tempdir().unwrap();
     let mut harness = faces(folder.path());
@@ -283,6 +303,8 @@ fn the_command_line_replays_the_windows_figures_byte_for_byte() {
     }
     harness.get_by_label("Bring back to the prior").click();
     until(&mut harness, "the result", |h| h.query_by_label("result").is_some());
+    until(&mut harness, "the sums of maps", |h| h.query_by_label("sum of layer 3").is_some());
+    assert!(harness.query_by_label("sum of layer 4").is_none(), "the fifth layer draws the picture");
     until(&mut harness, "the figure", |h| enabled(h, "Save figure..."));
     harness.get_by_label("Save figure...").click();
     until(&mut harness, "its file", |_| folder.path().join("exports/arithmetic.png").exists());

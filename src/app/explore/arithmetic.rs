@@ -1,18 +1,14 @@
 //! Arithmetic by clicking and dragging: trays of samples, their averages, the result among its neighbours (section 6.3.2,
 //! figure 7).
 
-use std::sync::Arc;
-
-use egui::{TextureHandle, Ui, Vec2};
+use egui::{Ui, Vec2};
 
 use super::Explorer;
 use super::drag::{Home, drop_zone};
 use super::turn::EXEMPLARS;
-use super::views::{lines, place};
+use super::views::lines;
 use super::worker::Slot;
-use crate::app::texture::upload;
-use crate::image::Picture;
-use crate::latent::arithmetic::{self, Term};
+use crate::latent::arithmetic;
 use crate::latent::directions::Direction;
 use crate::latent::session::{Point, Session, Tray};
 use crate::latent::vector;
@@ -33,9 +29,6 @@ pub(super) enum Active {
     Applied,
 }
 
-/// The arithmetic in pixels: what it was worked out of, and its picture.
-type Pixels = (Arc<[Picture]>, Vec<Term>, Option<TextureHandle>);
-
 pub(super) struct Arithmetic {
     pub active: Active,
     /// The turn's side that clicks go to.
@@ -44,12 +37,11 @@ pub(super) struct Arithmetic {
     turns: bool,
     /// The name a concept is saved under.
     name: String,
-    pixels: Option<Pixels>,
 }
 
 impl Default for Arithmetic {
     fn default() -> Self {
-        Self { active: Active::Tray(0), side: 0, turns: false, name: String::new(), pixels: None }
+        Self { active: Active::Tray(0), side: 0, turns: false, name: String::new() }
     }
 }
 
@@ -123,15 +115,12 @@ impl Explorer {
             return;
         }
         self.hint_at_trays(ui);
-        // Three rows, and the pixels beneath them, in the room that there is.
-        let high = (ui.available_height() - 56.0) / 4.0 - 4.0;
+        // Three rows, and what they are compared with beneath them, in the room that there is.
+        let high = (ui.available_height() - 78.0) / 4.0 - 4.0;
         let side = high.min((ui.available_width() - BESIDE) / 3.0).clamp(72.0, 160.0);
         let narrow = ui.available_width() < 3.0 * side + BESIDE;
         ui.horizontal_top(|ui| {
-            ui.vertical(|ui| {
-                self.results(ui, side);
-                self.in_pixels(ui, side);
-            });
+            ui.vertical(|ui| self.results(ui, side));
             ui.add_space(12.0);
             ui.vertical(|ui| {
                 ui.set_max_width(220.0);
@@ -142,6 +131,7 @@ impl Explorer {
                 ui.vertical(|ui| self.concepts(ui));
             }
         });
+        self.comparison(ui, config, side, narrow);
         if narrow {
             self.concepts(ui);
         }
@@ -178,27 +168,6 @@ impl Explorer {
                 }
             });
         }
-    }
-
-    fn in_pixels(&mut self, ui: &mut Ui, side: f32) {
-        ui.strong("The same with pixels").on_hover_text("What averaging pictures gives without a latent space");
-        let exemplars = self.views.settled(Slot::Exemplars).map(|shown| shown.pictures.clone());
-        if let (Some(sum), Some(exemplars)) = (&self.plans.sum, exemplars) {
-            let same = self.arithmetic.pixels.as_ref();
-            let same = same.is_some_and(|(of, terms, _)| Arc::ptr_eq(of, &exemplars) && *terms == sum.terms);
-            if !same {
-                let picture = sum.in_pixels(&exemplars);
-                let texture = picture.map(|picture| upload(ui.ctx(), "pixels", &picture));
-                self.arithmetic.pixels = Some((exemplars, sum.terms.clone(), texture));
-            }
-        }
-        let texture = self.arithmetic.pixels.as_ref().and_then(|(_, _, texture)| texture.as_ref());
-        let image = texture.map(|texture| egui::Image::new((texture.id(), Vec2::splat(side))));
-        ui.horizontal(|ui| {
-            // Beneath the result, as in the paper's figure.
-            ui.add_space(side);
-            place(ui, image, side, "pixel arithmetic", egui::Sense::hover());
-        });
     }
 
     fn trays(&mut self, ui: &mut Ui) {

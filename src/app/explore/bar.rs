@@ -89,14 +89,13 @@ impl Explorer {
                     }
                 });
             });
-            ui.separator();
-            train = ui
-                .button(egui::RichText::new("Train one on synth:rooms").strong())
-                .on_hover_text("Starts training at once, on bedrooms that the program draws itself")
-                .clicked();
         });
         ui.horizontal_wrapped(|ui| {
             self.about(ui);
+            train = ui
+                .button("Train one on synth:rooms")
+                .on_hover_text("Starts training at once, on bedrooms that the program draws itself")
+                .clicked();
             if let Some(name) = self.file.as_ref().and_then(|file| file.file_name()) {
                 ui.separator();
                 ui.weak(format!("session {}", name.to_string_lossy()));

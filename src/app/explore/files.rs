@@ -34,6 +34,8 @@ pub(super) enum Answer {
     Recent(Vec<PathBuf>),
     /// A session that is not there any more.
     Gone(PathBuf, String),
+    /// What is kept between starts was not; the work goes on.
+    NotKept(String),
     Failed(String),
 }
 
@@ -52,17 +54,25 @@ pub(super) struct Files {
     pub writing: Option<String>,
 }
 
-/// Writes the newest of what arrives, on a thread of its own.
-fn keeper<T: Send + 'static>(write: impl Fn(&T) -> Result<(), String> + Send + 'static) -> Sender<T> {
+/// Writes the newest of what arrives, on a thread of its own. An error is told once for as long as it stays the same: what is
+/// kept is written at every change.
+fn keeper<T: Send + 'static>(
+    errands: &Errands<Answer>,
+    what: &'static str,
+    write: impl Fn(&T) -> Result<(), String> + Send + 'static,
+) -> Sender<T> {
     let (sender, waiting) = unbounded::<T>();
-    std::thread::spawn(move || {
+    errands.send(move |answer| {
+        let mut told = None;
         while let Ok(mut newest) = waiting.recv() {
             while let Ok(newer) = waiting.try_recv() {
                 newest = newer;
             }
-            if let Err(error) = write(&newest) {
-                tracing::warn!("the session could not be kept: {error}");
+            let failed = write(&newest).err();
+            if let Some(error) = failed.as_ref().filter(|_| failed != told) {
+                answer(Answer::NotKept(format!("{what} cannot be kept for the next start: {error}")));
             }
+            told = failed;
         }
     });
     sender
@@ -71,27 +81,19 @@ fn keeper<T: Send + 'static>(write: impl Fn(&T) -> Result<(), String> + Send + '
 impl Files {
     /// `kept` is where the session is kept between starts, if anywhere; `exports` a folder for everything that is written.
     pub fn new(ctx: &egui::Context, kept: Option<PathBuf>, exports: Option<PathBuf>) -> Self {
+        let errands = Errands::new(ctx);
         let place = kept.clone();
-        let autosaves = keeper(move |session: &Session| {
+        let autosaves = keeper(&errands, "What you explore", move |session: &Session| {
             place.as_ref().map_or(Ok(()), |path| session.write(path)).map_err(|error| error.to_string())
         });
         let list = kept.as_ref().map(|path| path.with_file_name("recent.json"));
         let place = list.clone();
-        let lists = keeper(move |recent: &Vec<PathBuf>| {
+        let lists = keeper(&errands, "The list of recent sessions", move |recent: &Vec<PathBuf>| {
             let Some(path) = &place else { return Ok(()) };
             let json = serde_json::to_vec_pretty(recent).map_err(|error| error.to_string())?;
             files::write(path, |file| std::io::Write::write_all(file, &json)).map_err(|error| error.to_string())
         });
-        let new = Self {
-            errands: Errands::new(ctx),
-            kept,
-            exports,
-            autosaves,
-            lists,
-            recent: Vec::new(),
-            written: None,
-            writing: None,
-        };
+        let new = Self { errands, kept, exports, autosaves, lists, recent: Vec::new(), written: None, writing: None };
         if let Some(list) = list {
             new.errands.ask(move || Some(Answer::Recent(serde_json::from_slice(&std::fs::read(list).ok()?).ok()?)));
         }

@@ -2,6 +2,7 @@
 
 mod arithmetic;
 mod bar;
+mod comparison;
 mod concepts;
 mod directions;
 mod drag;
@@ -63,6 +64,7 @@ pub(super) struct Explorer {
     tool: Tool,
     files: Files,
     arithmetic: arithmetic::Arithmetic,
+    comparison: comparison::Comparison,
     walk: walk::Walker,
     directions: directions::Found,
     pad: pad::Pad,
@@ -107,6 +109,7 @@ impl Explorer {
             tool: Tool::Gallery,
             files,
             arithmetic: arithmetic::Arithmetic::default(),
+            comparison: comparison::Comparison::default(),
             walk: walk::Walker::default(),
             directions: directions::Found::default(),
             pad: pad::Pad::default(),
@@ -181,10 +184,11 @@ impl Explorer {
         while let Ok(reply) = self.worker.replies.try_recv() {
             match reply {
                 opened @ Reply::Opened { .. } => self.on_opened(opened),
-                Reply::NotOpened(error) => self.not_opened(error),
+                Reply::NotOpened { error, gone } => self.not_opened(error, gone),
                 Reply::Followed { path, config, provenance } => self.followed(path, config, provenance),
                 Reply::Drawn { seed, chunk, sheet } => self.gallery.take(ctx, seed, chunk, sheet),
                 Reply::Rendered { slot, z, pictures } => self.views.take(ctx, slot, z, pictures),
+                Reply::Added { terms, pictures } => self.comparison.take(ctx, &terms, &pictures),
                 Reply::Found { method, directions } => self.directions.take(method, directions),
                 Reply::Projecting(search) => self.photo.take(ctx, search),
                 Reply::NotProjected(error) => {
@@ -235,9 +239,15 @@ impl Explorer {
         if self.session.ablations != self.ablated {
             self.ablated.clone_from(&self.session.ablations);
             self.worker.send(Request::Ablate(self.ablated.clone()));
-            self.views.refresh();
-            self.gallery.refresh();
+            self.refresh();
         }
+    }
+
+    /// Asks for all pictures again; what is on the screen stays until they are drawn.
+    fn refresh(&mut self) {
+        self.views.refresh();
+        self.gallery.refresh();
+        self.comparison.refresh();
     }
 
     /// What a panel changed in this frame is asked for at once, not in the next one: the pointer waits for it.

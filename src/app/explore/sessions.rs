@@ -67,6 +67,7 @@ impl Explorer {
                     self.files.forget(&path);
                     self.error = Some(error);
                 }
+                Answer::NotKept(error) => self.notice = Some(error),
                 Answer::Failed(error) => {
                     self.files.writing = None;
                     self.error = Some(error);
@@ -75,14 +76,13 @@ impl Explorer {
         }
     }
 
-    /// A model could not be opened: all is as it was.
-    pub(super) fn not_opened(&mut self, error: String) {
+    /// A model could not be opened, or is `gone`: all is as it was.
+    pub(super) fn not_opened(&mut self, error: String, gone: bool) {
         match self.opening.take() {
-            Some(Opening { file: Some(file), session }) => {
-                let hint = if file_of(&session.model).exists() || session.model.starts_with("bundled:") {
-                    ""
-                } else {
-                    ". Put its model back in its place, or change the file's first line, to open it"
+            Some(Opening { file: Some(file), .. }) => {
+                let hint = match gone {
+                    true => ". Put its model back in its place, or change the file's first line, to open it",
+                    false => "",
                 };
                 self.error = Some(format!("{} was not opened: {error}{hint}", file.display()));
             }
@@ -142,8 +142,7 @@ impl Explorer {
         let same = self.model.as_ref().is_some_and(|(old, _)| *old == config);
         if same && self.session.model == path {
             self.model = Some((config, provenance));
-            self.views.refresh();
-            self.gallery.refresh();
+            self.refresh();
         } else if self.following {
             self.opened(path, config, provenance);
             self.siblings.clear();
@@ -193,12 +192,11 @@ impl Explorer {
         self.directions = directions::Found::default();
         self.photo.model_changed();
         if alike {
-            // What is on the screen stays until it is drawn again.
-            self.views.refresh();
-            self.gallery.refresh();
+            self.refresh();
         } else {
             self.views.forget();
             self.gallery.forget(&self.worker);
+            self.comparison.forget();
         }
     }
 

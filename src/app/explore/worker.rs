@@ -13,10 +13,11 @@ use crate::app::texture::Sheet;
 use crate::data;
 use crate::image::{Picture, grid};
 use crate::latent;
+use crate::latent::arithmetic::Term;
 use crate::latent::directions::{self, Direction, Effects, Method};
 use crate::latent::project::{Encoder, Fitting, Progress, Projection, Settings};
 use crate::latent::session::Session;
-use crate::model::{Ablation, Model, ModelConfig, Provenance, Statistics, TensorFile, siblings};
+use crate::model::{Ablation, Model, ModelConfig, Provenance, Statistics, TensorFile, file_of, siblings};
 
 /// Samples of one texture, and its columns.
 pub(super) const CHUNK: u64 = 64;
@@ -80,6 +81,8 @@ pub(super) enum Request {
     Forget,
     /// Pictures of these z's.
     Render { slot: Slot, z: Zs },
+    /// A sum made of each hidden layer's feature maps; only the newest counts.
+    Add(Vec<Term>),
     /// The strongest directions.
     Find(Method),
     /// Draw everything under these.
@@ -99,8 +102,11 @@ pub(super) enum Reply {
         siblings: Vec<(u64, PathBuf)>,
         session: Option<Box<Session>>,
     },
-    /// It is not, and everything is as it was.
-    NotOpened(String),
+    /// It is not, and everything is as it was; perhaps because there is nothing at its place.
+    NotOpened {
+        error: String,
+        gone: bool,
+    },
     /// The model in training has learnt; everything is to be drawn again.
     Followed {
         path: PathBuf,
@@ -115,6 +121,11 @@ pub(super) enum Reply {
     Rendered {
         slot: Slot,
         z: Zs,
+        pictures: Vec<Picture>,
+    },
+    /// A sum's picture, made of each hidden layer's feature maps.
+    Added {
+        terms: Vec<Term>,
         pictures: Vec<Picture>,
     },
     Found {
@@ -160,6 +171,7 @@ impl Worker {
                 encoder: None,
                 gallery: Vec::new(),
                 slots: Vec::new(),
+                addition: None,
                 effects: None,
                 photo: Photo::None,
                 ablations: Vec::new(),
@@ -199,6 +211,21 @@ impl<T> Job<T> {
     }
 }
 
+/// A sum on its way, layer by layer.
+struct Addition {
+    terms: Vec<Term>,
+    pictures: Vec<Picture>,
+}
+
+impl Addition {
+    /// Adds up the next layer's maps; true when it was the last.
+    fn go_on(&mut self, model: &Model, device: &Device) -> anyhow::Result<bool> {
+        let layer = self.pictures.len();
+        self.pictures.extend(latent::in_maps(&model.generator, &[&self.terms], layer, device)?);
+        Ok(self.pictures.len() <= layer || self.pictures.len() >= model.config().stages())
+    }
+}
+
 /// The search for a picture's z.
 enum Photo {
     None,
@@ -215,6 +242,7 @@ struct Desk {
     encoder: Option<Encoder>,
     gallery: Vec<Job<(u64, u64)>>,
     slots: Vec<Job<Slot>>,
+    addition: Option<Addition>,
     /// The search for the coordinates that matter, which takes a while.
     effects: Option<Effects>,
     photo: Photo,
@@ -227,7 +255,7 @@ impl Desk {
         let mut waiting = VecDeque::new();
         loop {
             waiting.extend(inbox.try_iter());
-            let drawing = !self.gallery.is_empty() || !self.slots.is_empty();
+            let drawing = !self.gallery.is_empty() || !self.slots.is_empty() || self.addition.is_some();
             let idle = !drawing && self.effects.is_none() && matches!(self.photo, Photo::None);
             if waiting.is_empty() && idle {
                 match inbox.recv() {
@@ -253,6 +281,7 @@ impl Desk {
                     (self.photo, self.encoder, self.effects) = (Photo::None, None, None);
                     self.slots.clear();
                     self.gallery.clear();
+                    self.addition = None;
                     reply(Reply::Failed("the device failed while drawing; open the model again".to_owned()));
                 }
             }
@@ -266,14 +295,18 @@ impl Desk {
         model.generator = model.generator.under(&fitting.cloned().collect::<Vec<_>>());
         self.slots.iter_mut().for_each(|job| job.drawn.clear());
         self.gallery.iter_mut().for_each(|job| job.drawn.clear());
+        self.addition.iter_mut().for_each(|addition| addition.pictures.clear());
     }
 
     fn take(&mut self, request: Request, reply: &dyn Fn(Reply)) -> anyhow::Result<()> {
         match request {
-            Request::Open(path, session) => match self.open(&whole(&path), session) {
-                Ok(opened) => reply(opened),
-                Err(error) => reply(Reply::NotOpened(format!("{error:#}"))),
-            },
+            Request::Open(path, session) => {
+                let path = whole(&path);
+                reply(self.open(&path, session).unwrap_or_else(|error| Reply::NotOpened {
+                    error: format!("{error:#}"),
+                    gone: !path.starts_with("bundled:") && !file_of(&path).exists(),
+                }));
+            }
             Request::Follow(path, file) => {
                 let path = whole(&path);
                 let model = Model::from_file(TensorFile::clone(&file), &path, &self.device)?;
@@ -294,6 +327,7 @@ impl Desk {
                 self.slots.retain(|job| job.what != slot);
                 self.slots.push(Job::new(slot, z));
             }
+            Request::Add(terms) => self.addition = Some(Addition { terms, pictures: Vec::new() }),
             Request::Find(Method::Raw) => {
                 self.effects = self.model.as_ref().map(|model| Effects::new(model.config(), SEED));
             }
@@ -328,7 +362,7 @@ impl Desk {
         self.ablate();
         self.gallery.clear();
         self.slots.clear();
-        self.effects = None;
+        (self.addition, self.effects) = (None, None);
         let siblings = siblings(path);
         Ok(Reply::Opened { path: path.to_owned(), config, provenance, siblings, session })
     }
@@ -354,6 +388,7 @@ impl Desk {
         let Some(model) = &self.model else {
             self.gallery.clear();
             self.slots.clear();
+            self.addition = None;
             return Ok(());
         };
         let urgent = (0..self.slots.len()).min_by_key(|&i| self.slots[i].what);
@@ -362,6 +397,12 @@ impl Desk {
                 reply(Reply::Rendered { slot: job.what, z: job.z, pictures: job.drawn });
             } else {
                 self.slots.push(job);
+            }
+        } else if let Some(mut addition) = self.addition.take() {
+            if addition.go_on(model, &self.device)? {
+                reply(Reply::Added { terms: addition.terms, pictures: addition.pictures });
+            } else {
+                self.addition = Some(addition);
             }
         } else if let Some(mut job) = self.gallery.pop() {
             let ((seed, chunk), config) = (job.what, model.config());

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use egui::{RichText, Ui};
 
 use crate::app::errands::Errands;
-use crate::data::{Dataset, FILE_ENDINGS, Source};
+use crate::data::{Dataset, FILE_ENDINGS, Source, TEST_PARTS};
 use crate::train::Run;
 
 /// One of the things that are named.
@@ -220,13 +220,12 @@ impl Sources {
 
 /// The test pictures that lie beside training pictures: `set.zip/test` beside `set.zip/train`. Opens files.
 pub(in crate::app) fn held_out(data: &str) -> Option<String> {
-    const PARTS: [&str; 6] = ["test", "testing", "t10k", "val", "valid", "validation"];
     let path = Path::new(data);
     let name = path.file_name()?.to_str()?;
     // What is beside the training pictures, or the part that a set's folder leaves out.
     let parts: Vec<PathBuf> = match ["training", "train"].into_iter().find(|word| name.contains(word)) {
-        Some(word) => PARTS.iter().map(|part| path.with_file_name(name.replacen(word, part, 1))).collect(),
-        None if path.is_dir() => PARTS.iter().map(|part| path.join(part)).filter(|part| !part.exists()).collect(),
+        Some(word) => TEST_PARTS.iter().map(|part| path.with_file_name(name.replacen(word, part, 1))).collect(),
+        None if path.is_dir() => TEST_PARTS.iter().map(|part| path.join(part)).filter(|part| !part.exists()).collect(),
         None => Vec::new(),
     };
     // A file is not opened: a packed one would be unpacked for it.

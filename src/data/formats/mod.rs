@@ -34,6 +34,7 @@ use std::path::Path;
 
 pub(super) use drawn::draw;
 pub(super) use labels::Labels;
+pub(crate) use parts::TEST_PARTS;
 pub(super) use picked::picked;
 
 use self::cache::Cache;

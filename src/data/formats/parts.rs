@@ -6,8 +6,8 @@ use std::path::Path;
 
 use super::shelf::Shelf;
 
-/// Words that the names of files begin with which are not to learn from.
-const TEST: [&str; 7] = ["test", "testing", "t10k", "val", "valid", "validation", "dev"];
+/// What the parts of a set are called that are not to learn from: words that their files' names begin with, or folders.
+pub const TEST_PARTS: [&str; 7] = ["test", "testing", "t10k", "val", "valid", "validation", "dev"];
 
 /// The word that the name of a file begins with.
 pub(super) fn word(name: &str) -> &str {
@@ -21,7 +21,7 @@ pub(super) fn choose<T: AsRef<str>>(mut files: Vec<T>, part: Option<&str>) -> (V
         files.retain(|file| word(file.as_ref()) == part);
         return (files, None);
     }
-    let is_test = |file: &T| TEST.contains(&word(file.as_ref()).to_ascii_lowercase().as_str());
+    let is_test = |file: &T| TEST_PARTS.contains(&word(file.as_ref()).to_ascii_lowercase().as_str());
     let Some(test) = files.iter().find(|file| is_test(file)).filter(|_| !files.iter().all(is_test)) else {
         return (files, None);
     };
