@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Common, Exploration};
 use crate::evaluate::statistics::{Estimate, Share};
-use crate::evaluate::triples::{EXEMPLARS, OfAttribute};
+use crate::evaluate::triples::OfAttribute;
 use crate::evaluate::{Attribute, Doing, Fitting, Report, Seen, Settings, Way, figure, score};
 
 #[derive(Args, Debug)]
@@ -22,7 +22,7 @@ pub(super) struct Score {
     /// Exemplars are chosen at random among samples of which the network is sure in both attributes; nothing else about
     /// them is chosen, and no result is looked at. A - B + C succeeds if the network finds in it the target value
     /// ("smile": obtained), and the base of C ("beard") and every other attribute of which the network is sure in all
-    /// three exemplars of C and in which they agree (kept). One exemplar is held to the same as three. Beside Z the same sums
+    /// exemplars of C and in which they agree (kept). One exemplar is held to the same as three or more. Beside Z the same sums
     /// are made of the pictures, and of the feature maps of each hidden layer, from which the later layers draw. Intervals are
     /// 95 %: Wilson's for shares, the bootstrap's over turn vectors for the correlation.
     ///
@@ -33,6 +33,9 @@ pub(super) struct Score {
     /// Triples of concepts
     #[arg(long, value_name = "COUNT", default_value_t = 200, value_parser = clap::value_parser!(u16).range(1..), requires = "score")]
     triples: u16,
+    /// Exemplars of a concept that are averaged, beside a single one; the paper averages three
+    #[arg(long, value_name = "COUNT", default_value_t = 3, value_parser = clap::value_parser!(u16).range(2..=100), requires = "score")]
+    exemplars: u16,
     /// Turn vectors
     #[arg(long, value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..), requires = "score")]
     turns: u16,
@@ -58,6 +61,7 @@ impl Score {
     pub(super) fn run(&self, exploration: &Exploration, common: &Common, out: Option<&Path>) -> anyhow::Result<()> {
         let settings = Settings {
             triples: self.triples.into(),
+            exemplars: self.exemplars.into(),
             turns: self.turns.into(),
             samples: self.pool as usize,
             seed: exploration.seed,
@@ -136,8 +140,9 @@ fn text(report: &Report, out: Option<(&Path, usize)>) -> String {
             interval(scored.tally.success)
         ));
     }
-    line(format!("\nBy attribute, {EXEMPLARS} exemplars in Z: obtained as target, kept as base, kept where C's agree"));
-    if let Some(scored) = report.scored.iter().find(|scored| scored.exemplars == EXEMPLARS && scored.way == Way::Z) {
+    let exemplars = report.settings.exemplars;
+    line(format!("\nBy attribute, {exemplars} exemplars in Z: obtained as target, kept as base, kept where C's agree"));
+    if let Some(scored) = report.scored.iter().find(|scored| scored.exemplars == exemplars && scored.way == Way::Z) {
         for OfAttribute { attribute, obtained, base, other } in &scored.tally.by_attribute {
             let counts = [obtained, base, other].map(|share| format!("{:>7} of {:<4}", percent(*share), share.of));
             line(format!("  {:<8} {}", attribute.name(), counts.join("")));
@@ -161,7 +166,7 @@ fn text(report: &Report, out: Option<(&Path, usize)>) -> String {
     if let Some((out, rows)) = out {
         let names = Attribute::ALL.map(Attribute::name).join(", ");
         line(format!(
-            "\n{}: exemplars of A, B and C; the results in Z and in pixels with one exemplar, then with {EXEMPLARS}. Lights: \
+            "\n{}: exemplars of A, B and C; the results in Z and in pixels with one exemplar, then with {exemplars}. Lights: \
              {names}; green as it must be, red not, grey free. Then a turn. The rows:",
             out.display()
         ));

@@ -7,7 +7,7 @@ use super::attributes::{Attribute, Verdict};
 use super::judge::{Fitting, HeldOut, Judge};
 use super::linear;
 use super::statistics::Share;
-use super::triples::{self, EXEMPLARS, Outcome, Tally, Triple};
+use super::triples::{self, Outcome, Tally, Triple};
 use super::turn::{self, STEPS, Turning};
 use crate::image::Picture;
 use crate::latent::arithmetic::{self, ArithmeticError, Term};
@@ -24,6 +24,8 @@ const FACES: &str = "synth:faces";
 pub struct Settings {
     /// Triples of concepts.
     pub triples: usize,
+    /// Exemplars of a concept whose average is tried beside a single one; the paper averages three.
+    pub exemplars: usize,
     /// Turn vectors, of five rows each.
     pub turns: usize,
     /// Samples that exemplars are chosen from: numbers 0 and up of the seed.
@@ -44,10 +46,15 @@ pub enum ScoreError {
     Foreign(String),
     /// There are no exemplars of anything.
     #[error(
-        "among {0} samples there are not {EXEMPLARS} exemplars of the concepts of any triple that the judge is sure of: \
+        "among {samples} samples there are not {exemplars} exemplars of the concepts of any triple that the judge is sure of: \
          the model draws too little like faces yet (or the judge was taught too few steps)"
     )]
-    Unsure(usize),
+    Unsure {
+        /// Samples that were looked through.
+        samples: usize,
+        /// Exemplars of each concept that are wanted.
+        exemplars: usize,
+    },
     /// The device failed.
     #[error(transparent)]
     Draw(#[from] DrawError),
@@ -216,7 +223,7 @@ impl Court<'_> {
         let sums: Vec<Vec<Term>> = triples.iter().map(|triple| signed(triple).map(term).collect()).collect();
         if let Way::Layer(layer) = way {
             let mut pictures = Vec::with_capacity(sums.len());
-            for part in sums.chunks(DRAWN / (3 * EXEMPLARS)) {
+            for part in sums.chunks((DRAWN / (3 * exemplars)).max(1)) {
                 let part: Vec<&[Term]> = part.iter().map(Vec::as_slice).collect();
                 pictures.extend(latent::in_maps(&self.model.generator, &part, layer, self.device)?);
             }
@@ -268,13 +275,13 @@ pub fn score(
         progress(Doing::Sampling, samples.pictures.len(), settings.samples);
     }
     let seen = Attribute::ALL.map(|attribute| Seen::count(attribute, &samples));
-    let triples = triples::choose(&samples.verdicts, settings.triples, settings.seed);
+    let triples = triples::choose(&samples.verdicts, settings.triples, settings.exemplars, settings.seed);
     if triples.is_empty() {
-        return Err(ScoreError::Unsure(settings.samples));
+        return Err(ScoreError::Unsure { samples: settings.samples, exemplars: settings.exemplars });
     }
     let expected: Vec<_> = triples.iter().map(|triple| triples::expected(triple, &samples.verdicts)).collect();
     let mut scored = Vec::new();
-    let ways: Vec<_> = [1, EXEMPLARS]
+    let ways: Vec<_> = [1, settings.exemplars]
         .iter()
         .flat_map(|&count| Way::all(config.stages()).into_iter().map(move |way| (way, count)))
         .collect();
@@ -295,7 +302,7 @@ pub fn score(
         settings,
         judge: held_out,
         seen: seen.to_vec(),
-        pairs: triples::pairs(&samples.verdicts),
+        pairs: triples::pairs(&samples.verdicts, settings.exemplars),
         triples,
         expected,
         scored,

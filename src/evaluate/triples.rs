@@ -15,9 +15,6 @@ use serde::Serialize;
 use super::attributes::{Attribute, Verdict};
 use super::statistics::Share;
 
-/// Exemplars of a concept, as the paper averages them.
-pub const EXEMPLARS: usize = 3;
-
 /// Two attributes and the values that the three concepts have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Concepts {
@@ -64,49 +61,46 @@ impl Concepts {
 pub struct Triple {
     /// What they are exemplars of.
     pub concepts: Concepts,
-    /// Numbers of A's samples, which are added; then B's, taken away; then C's, added.
-    pub samples: [[usize; EXEMPLARS]; 3],
+    /// Numbers of A's samples, which are added; then B's, taken away; then C's, added. As many of each.
+    pub samples: [Vec<usize>; 3],
 }
 
-/// Chooses triples, going round all pairs of attributes for which there are enough exemplars. Fewer than `count`, or none,
-/// where there are no such pairs.
-pub fn choose(samples: &[Verdict], count: usize, seed: u64) -> Vec<Triple> {
+/// Chooses triples of so many `exemplars` a concept, going round all pairs of attributes for which there are enough. Fewer than
+/// `count`, or none, where there are no such pairs.
+pub fn choose(samples: &[Verdict], count: usize, exemplars: usize, seed: u64) -> Vec<Triple> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut pairs = all_possible(samples);
+    let mut pairs = all_possible(samples, exemplars);
     let mut triples = Vec::with_capacity(count);
     while triples.len() < count && !pairs.is_empty() {
         pairs.shuffle(&mut rng);
         for possible in pairs.iter().take(count - triples.len()) {
-            let (concepts, exemplars) = &possible[rng.random_range(0..possible.len())];
-            let samples = exemplars.each_ref().map(|numbers| {
-                let mut chosen = numbers.sample(&mut rng, EXEMPLARS).copied();
-                [(); EXEMPLARS].map(|()| chosen.next().expect("there are enough of them"))
-            });
+            let (concepts, all) = &possible[rng.random_range(0..possible.len())];
+            let samples = all.each_ref().map(|numbers| numbers.sample(&mut rng, exemplars).copied().collect());
             triples.push(Triple { concepts: *concepts, samples });
         }
     }
     triples
 }
 
-/// Ordered pairs of attributes, of thirty, for which there are enough exemplars of some values.
-pub fn pairs(samples: &[Verdict]) -> usize {
-    all_possible(samples).len()
+/// Ordered pairs of attributes, of thirty, for which there are so many exemplars of some values.
+pub fn pairs(samples: &[Verdict], exemplars: usize) -> usize {
+    all_possible(samples, exemplars).len()
 }
 
 /// Concepts of some values, and the numbers of their exemplars.
 type Possible = (Concepts, [Vec<usize>; 3]);
 
-fn all_possible(samples: &[Verdict]) -> Vec<Vec<Possible>> {
+fn all_possible(samples: &[Verdict], exemplars: usize) -> Vec<Vec<Possible>> {
     let pairs = Attribute::ALL.iter().flat_map(|&target| Attribute::ALL.map(|base| (target, base)));
     pairs
         .filter(|(target, base)| target != base)
-        .map(|(target, base)| possible(samples, target, base))
+        .map(|(target, base)| possible(samples, exemplars, target, base))
         .filter(|possible| !possible.is_empty())
         .collect()
 }
 
-/// All values of a pair of attributes that have enough exemplars, and these.
-fn possible(samples: &[Verdict], target: Attribute, base: Attribute) -> Vec<Possible> {
+/// All values of a pair of attributes that have so many exemplars at least, and all of these.
+fn possible(samples: &[Verdict], exemplars: usize, target: Attribute, base: Attribute) -> Vec<Possible> {
     let ordered = |attribute: Attribute| {
         let values = 0..attribute.values().len();
         values.clone().flat_map(move |a| values.clone().map(move |b| (a, b))).filter(|(a, b)| a != b)
@@ -115,7 +109,7 @@ fn possible(samples: &[Verdict], target: Attribute, base: Attribute) -> Vec<Poss
         .flat_map(|values| ordered(base).map(move |bases| (values, bases)))
         .map(|((wanted, without), (here, there))| Concepts { target, wanted, without, base, here, there })
         .map(|concepts| (concepts, concepts.exemplars(samples)))
-        .filter(|(_, exemplars)| exemplars.iter().all(|numbers| numbers.len() >= EXEMPLARS))
+        .filter(|(_, all)| all.iter().all(|numbers| numbers.len() >= exemplars))
         .collect()
 }
 
@@ -242,7 +236,7 @@ mod tests {
         samples.push(sure([0, 1, 1, 3, 0, 1]));
         samples.push(sure([0, 1, 1, 2, 0, 1]));
         samples[8].sure[5] = false;
-        let triple = Triple { concepts: smile_on_beard(), samples: [[0, 1, 2], [3, 4, 5], [6, 7, 8]] };
+        let triple = Triple { concepts: smile_on_beard(), samples: [vec![0, 1, 2], vec![3, 4, 5], vec![6, 7, 8]] };
         let wanted = expected(&triple, &samples);
         // They differ in hair, and of one the turn is not sure: both are free.
         assert_eq!(wanted, [Some(1), Some(1), Some(1), None, Some(0), None]);
@@ -274,7 +268,7 @@ mod tests {
         for sample in samples.iter_mut().step_by(3) {
             sample.sure = [false; 6];
         }
-        let triples = choose(&samples, 65, 3);
+        let triples = choose(&samples, 65, 4, 3);
         assert_eq!(triples.len(), 65);
         for Triple { concepts, samples: [plus, minus, onto] } in &triples {
             assert_ne!(concepts.target, concepts.base);
@@ -284,10 +278,10 @@ mod tests {
                 (onto, concepts.without, concepts.there),
             ] {
                 assert!(numbers.iter().all(|&i| concepts.holds(&samples[i], target, base)));
-                let mut distinct = numbers.to_vec();
+                let mut distinct = numbers.clone();
                 distinct.sort_unstable();
                 distinct.dedup();
-                assert_eq!(distinct.len(), EXEMPLARS);
+                assert_eq!(distinct.len(), 4);
             }
         }
         let pair = |triple: &Triple| (triple.concepts.target as usize, triple.concepts.base as usize);
@@ -295,9 +289,10 @@ mod tests {
         pairs.sort_unstable();
         pairs.dedup();
         assert_eq!(pairs.len(), 30, "the first thirty are all ordered pairs of six attributes");
-        assert_eq!(super::pairs(&samples), 30);
-        assert_eq!(triples, choose(&samples, 65, 3));
-        assert_ne!(triples, choose(&samples, 65, 4));
+        assert_eq!(super::pairs(&samples, 4), 30);
+        assert_eq!(super::pairs(&samples, 400), 0, "there are not so many of anything");
+        assert_eq!(triples, choose(&samples, 65, 4, 3));
+        assert_ne!(triples, choose(&samples, 65, 4, 4));
     }
 
     #[test]
@@ -306,8 +301,8 @@ mod tests {
         for sample in &mut samples {
             sample.sure = [false; 6];
         }
-        assert!(choose(&samples, 10, 1).is_empty());
-        assert!(choose(&[], 10, 1).is_empty());
+        assert!(choose(&samples, 10, 3, 1).is_empty());
+        assert!(choose(&[], 10, 3, 1).is_empty());
     }
 
     #[test]

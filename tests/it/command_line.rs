@@ -324,6 +324,11 @@ fn arithmetic_is_scored_where_the_truth_is_known() {
     }
     assert_eq!(told["judge"]["told"].as_array().unwrap().len(), 6);
     assert!(Picture::read(&figure).unwrap().width() > 13 * 16);
+    let more = json(&mut score(text(&run), &[&small[..], &["--exemplars", "5", "--json"]].concat()));
+    assert_eq!(more["triples"][0]["samples"][2].as_array().unwrap().len(), 5);
+    assert_eq!((&more["scored"][0]["exemplars"], &more["scored"][9]["exemplars"]), (&1.into(), &5.into()));
+    let errors = stderr(&mut score(text(&run), &[&small[..], &["--exemplars", "100"]].concat()), 1);
+    assert!(errors.contains("among 256 samples there are not 100 exemplars"), "{errors}");
 
     let errors = stderr(&mut score("bundled:rooms", &small), 1);
     assert!(errors.contains("synth:faces") && errors.contains("synth:rooms"), "{errors}");
