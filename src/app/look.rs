@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use egui::TextureHandle;
 
+use super::dialogs::Dialog;
 use super::errands::Errands;
 use super::measures::held_out;
 use super::settings::Settings;
@@ -104,21 +105,16 @@ impl Looker {
 
     /// Asks for a folder of pictures.
     pub fn ask_folder(&self) {
-        self.errands.send(|answer| {
-            let chosen = rfd::FileDialog::new().set_title("A folder of pictures").pick_folder();
-            chosen.into_iter().for_each(|path| answer(Answer::Chosen(path)));
-        });
+        self.errands.choose(Dialog::folder("A folder of pictures"), Answer::Chosen);
     }
 
     /// Asks for an archive of pictures or a data set's own file.
     pub fn ask_file(&self) {
-        self.errands.send(|answer| {
-            let dialog = rfd::FileDialog::new().set_title("An archive of pictures, or a data set's own file");
-            // CIFAR's pickles and IDX files have no ending to go by.
-            let dialog = dialog.add_filter("Pictures", &FILE_ENDINGS).add_filter("All files", &["*"]);
-            let chosen = dialog.pick_file();
-            chosen.into_iter().for_each(|path| answer(Answer::Chosen(path)));
-        });
+        // CIFAR's pickles and IDX files have no ending to go by.
+        let dialog = Dialog::file("An archive of pictures, or a data set's own file")
+            .filter("Pictures", &FILE_ENDINGS)
+            .filter("All files", &["*"]);
+        self.errands.choose(dialog, Answer::Chosen);
     }
 
     /// Reads the settings of the run in `folder`, if one is there.

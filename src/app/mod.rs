@@ -2,6 +2,7 @@
 //! [`look`], training happens in [`crate::train::Trainer`]; all of them answer over channels and wake it.
 
 mod atlas;
+mod dialogs;
 mod errands;
 mod explore;
 mod history;
@@ -20,6 +21,7 @@ use egui::{Key, KeyboardShortcut, Modifiers};
 use crate::device::{self, Compute, Kind};
 use crate::train::{Command, Ending, Event, Options, Trainer};
 use atlas::Atlas;
+use dialogs::Dialogs;
 use explore::Explorer;
 pub use explore::{GALLERY, Latency, LatencyError, latency};
 use history::History;
@@ -44,6 +46,8 @@ pub struct Start {
     pub kept: Option<PathBuf>,
     /// Where figures and films are written without asking.
     pub exports: Option<PathBuf>,
+    /// Whether the desktop's dialogs ask for files; otherwise, and where there are none, the window's own do.
+    pub desktop: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -78,6 +82,7 @@ pub struct App {
     told_every: u64,
     trainer: Option<Trainer>,
     closing: Closing,
+    dialogs: Dialogs,
 }
 
 impl App {
@@ -90,6 +95,7 @@ impl App {
     fn drawing(compute: Compute, start: Start, atlas: Option<Atlas>, ctx: &egui::Context) -> Self {
         let training = start.data.is_some() || start.run.is_some();
         let view = if training && start.model.is_none() { View::Train } else { View::Explore };
+        let dialogs = Dialogs::new(ctx, start.desktop);
         let explorer = Explorer::new(&compute, &start, atlas, ctx);
         let looker = Looker::new(ctx);
         let mut measures = Measures::new(&compute.device, start.exports.clone(), ctx);
@@ -110,6 +116,7 @@ impl App {
             told_every: 0,
             trainer: None,
             closing: Closing::No,
+            dialogs,
         }
     }
 
@@ -192,6 +199,7 @@ impl App {
             View::Train => self.train(ui),
             View::Measure => self.measure(ui),
         }
+        self.dialogs.ui(&ctx);
     }
 
     /// Has the trainer tell its networks as often as they are measured.

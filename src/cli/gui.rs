@@ -30,6 +30,6 @@ impl Gui {
     pub(super) fn run(self, common: &Common) -> anyhow::Result<()> {
         let kept = eframe::storage_dir("zscape").map(|folder| folder.join("last-session.zscape"));
         let Self { model, data, run, session, exports } = self;
-        app::run(common.compute()?, app::Start { model, data, run, session, kept, exports })
+        app::run(common.compute()?, app::Start { model, data, run, session, kept, exports, desktop: true })
     }
 }

@@ -2,6 +2,7 @@
 
 mod command_line;
 mod devices;
+mod dialogs;
 mod exploring;
 mod formats;
 mod inside;

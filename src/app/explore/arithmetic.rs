@@ -153,7 +153,10 @@ impl Explorer {
     }
 
     fn results(&mut self, ui: &mut Ui, side: f32) {
-        ui.strong("Result").on_hover_text("In the middle; around it with uniform noise of +-0.25 added");
+        ui.strong("Result").on_hover_text(
+            "In the middle; around it with uniform noise of +-0.25 added. More exemplars in a tray make it surer: \
+             `zscape arithmetic --score --exemplars 12` tells how much",
+        );
         ui.spacing_mut().item_spacing = Vec2::splat(4.0);
         for row in 0..3 {
             ui.horizontal(|ui| {

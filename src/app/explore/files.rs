@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
-use crate::app::errands::{Errands, PICTURES, where_to};
+use crate::app::dialogs::{Dialog, PICTURES};
+use crate::app::errands::Errands;
 use crate::files;
 use crate::image::Picture;
 use crate::latent::session::Session;
@@ -31,6 +32,8 @@ pub(super) enum Answer {
     /// The session is in this file.
     Saved(PathBuf),
     Written(PathBuf),
+    /// The person did not say where to.
+    NotWritten,
     Recent(Vec<PathBuf>),
     /// A session that is not there any more.
     Gone(PathBuf, String),
@@ -160,10 +163,8 @@ impl Files {
     }
 
     pub fn ask_model(&self) {
-        self.errands.ask(|| {
-            let dialog = rfd::FileDialog::new().set_title("Open a model").add_filter("Models", &MODELS);
-            dialog.add_filter("All files", &["*"]).pick_file().map(Answer::Model)
-        });
+        let dialog = Dialog::file("Open a model").filter("Models", &MODELS).filter("All files", &["*"]);
+        self.errands.choose(dialog, Answer::Model);
     }
 
     /// Finds out whether a dropped file or folder is a model or data to train on.
@@ -175,26 +176,15 @@ impl Files {
     }
 
     pub fn ask_run(&self) {
-        self.errands.ask(|| {
-            rfd::FileDialog::new()
-                .set_title("Open a run folder, or a folder of .npy arrays")
-                .pick_folder()
-                .map(Answer::Model)
-        });
+        self.errands.choose(Dialog::folder("Open a run folder, or a folder of .npy arrays"), Answer::Model);
     }
 
     pub fn ask_photo(&self) {
-        self.errands.ask(|| {
-            let dialog = rfd::FileDialog::new().set_title("Open a picture").add_filter("Pictures", &PICTURES);
-            dialog.pick_file().map(Answer::Photo)
-        });
+        self.errands.choose(Dialog::file("Open a picture").filter("Pictures", &PICTURES), Answer::Photo);
     }
 
     pub fn ask_session(&self) {
-        self.errands.ask(|| {
-            let dialog = rfd::FileDialog::new().set_title("Open a session").add_filter("Sessions", &[SESSION]);
-            dialog.pick_file().map(read)
-        });
+        self.errands.choose(Dialog::file("Open a session").filter("Sessions", &[SESSION]), read);
     }
 
     pub fn read(&self, path: PathBuf) {
@@ -242,8 +232,11 @@ impl Files {
         ending: Option<&'static str>,
         write: impl FnOnce(PathBuf) -> Answer + Send + 'static,
     ) {
-        let (name, exports) = (name.to_owned(), self.exports.clone());
-        self.errands.ask(move || where_to(exports.as_deref(), title, &name, ending).map(write));
+        let mut dialog = Dialog::save(title, name);
+        if let Some(ending) = ending {
+            dialog = dialog.filter(ending, &[ending]);
+        }
+        self.errands.place(self.exports.clone(), dialog, |path| Some(path.map_or(Answer::NotWritten, write)));
     }
 }
 

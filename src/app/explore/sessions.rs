@@ -62,6 +62,7 @@ impl Explorer {
                     self.files.writing = None;
                     self.files.written = Some(path);
                 }
+                Answer::NotWritten => self.files.writing = None,
                 Answer::Recent(paths) => self.files.remembered(paths),
                 Answer::Gone(path, error) => {
                     self.files.forget(&path);

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crossbeam_channel::Receiver;
 
-use crate::app::errands::{Errands, PICTURES, where_to};
+use crate::app::dialogs::{Dialog, PICTURES};
+use crate::app::errands::Errands;
 use crate::image::Picture;
 use crate::latent::boxes::Boxes;
 
@@ -43,21 +44,15 @@ impl Dialogs {
     }
 
     pub fn ask_boxes(&self) {
-        self.errands.ask(|| {
-            let dialog = rfd::FileDialog::new().set_title("Open boxes").add_filter("Boxes", &["json"]);
-            dialog.pick_file().map(|path| read(&path))
-        });
+        self.errands.choose(Dialog::file("Open boxes").filter("Boxes", &["json"]), |path| read(&path));
     }
 
     pub fn ask_picture(&self) {
-        self.errands.ask(|| {
-            let dialog = rfd::FileDialog::new().set_title("Open a picture").add_filter("Pictures", &PICTURES);
-            dialog.pick_file().map(Answer::Picture)
-        });
+        self.errands.choose(Dialog::file("Open a picture").filter("Pictures", &PICTURES), Answer::Picture);
     }
 
     pub fn ask_data(&self) {
-        self.errands.ask(|| rfd::FileDialog::new().set_title("A folder of pictures").pick_folder().map(Answer::Data));
+        self.errands.choose(Dialog::folder("A folder of pictures"), Answer::Data);
     }
 
     pub fn save_boxes(&self, boxes: Boxes) {
@@ -69,9 +64,9 @@ impl Dialogs {
     }
 
     fn save(&self, name: &str, ending: &'static str, write: impl FnOnce(&Path) -> Result<(), String> + Send + 'static) {
-        let (name, exports) = (name.to_owned(), self.exports.clone());
-        self.errands.ask(move || {
-            let path = where_to(exports.as_deref(), "Save", &name, Some(ending))?;
+        let dialog = Dialog::save("Save", name).filter(ending, &[ending]);
+        self.errands.place(self.exports.clone(), dialog, move |path| {
+            let path = path?;
             Some(match write(&path) {
                 Ok(()) => Answer::Written(path),
                 Err(error) => Answer::Failed(error),

@@ -11,6 +11,7 @@ use egui_plot::{HLine, Line, Plot, PlotPoints, Points};
 use super::classes::error;
 use super::sources::Sources;
 use super::work::{Teller, Work, controls, receive, until};
+use crate::app::dialogs::Dialog;
 use crate::app::errands::Errands;
 use crate::data::{Dataset, Source};
 use crate::evaluate::curves::curves;
@@ -37,6 +38,8 @@ enum Told {
 
 pub(super) struct Distances {
     device: Device,
+    /// Where curves are written without asking.
+    exports: Option<PathBuf>,
     count: usize,
     space: Kind,
     /// The file of an Inception network.
@@ -96,9 +99,10 @@ fn measure(task: &Task, device: &Device, teller: &Teller<Told>) -> anyhow::Resul
 }
 
 impl Distances {
-    pub fn new(ctx: &egui::Context, device: Device) -> Self {
+    pub fn new(device: Device, exports: Option<PathBuf>, ctx: &egui::Context) -> Self {
         Self {
             device,
+            exports,
             count: 1000,
             space: Kind::Discriminator,
             inception: String::new(),
@@ -190,11 +194,8 @@ impl Distances {
             let text = egui::TextEdit::singleline(&mut self.inception).hint_text("a .pth or .safetensors file");
             ui.add(text.desired_width(ui.available_width() - 70.0)).labelled_by(label.id).on_hover_text(TIP);
             if ui.button("File...").on_hover_text("Choose the network's file").clicked() {
-                self.errands.ask(move || {
-                    let dialog = rfd::FileDialog::new().set_title("Inception network");
-                    let dialog = dialog.add_filter("Networks", &["pth", "pt", "safetensors"]);
-                    dialog.add_filter("All files", &["*"]).pick_file().map(Answer::Inception)
-                });
+                let dialog = Dialog::file("Inception network").filter("Networks", &["pth", "pt", "safetensors"]);
+                self.errands.choose(dialog.filter("All files", &["*"]), Answer::Inception);
             }
         });
     }
@@ -219,9 +220,9 @@ impl Distances {
             if save.clicked() {
                 let (curves, title) =
                     (curves.clone(), format!("{}: {count} samples beside {count} pictures", self.network));
-                self.errands.ask(move || {
-                    let dialog = rfd::FileDialog::new().set_title("Save curves").set_file_name("curves.png");
-                    let path = dialog.add_filter("PNG", &["png"]).add_filter("SVG", &["svg"]).save_file()?;
+                let dialog = Dialog::save("Save curves", "curves.png").filter("PNG", &["png"]).filter("SVG", &["svg"]);
+                self.errands.place(self.exports.clone(), dialog, move |path| {
+                    let path = path?;
                     let written = plot::write(&path, &title, "step", &curves);
                     Some(Answer::Saved(written.map(|()| path).map_err(|cause| cause.to_string())))
                 });

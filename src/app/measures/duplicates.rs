@@ -11,7 +11,8 @@ use super::classes::error;
 use super::grouping::{Alike, Ask, Group, Member, Told, serve};
 use super::sources::Sources;
 use super::work::{Work, controls, receive, until};
-use crate::app::errands::{Errands, where_to};
+use crate::app::dialogs::Dialog;
+use crate::app::errands::Errands;
 use crate::app::inside::{Atlas, cell};
 use crate::data::{Listed, Problem, write_list};
 use crate::evaluate::dedup::Settings;
@@ -271,9 +272,9 @@ impl Duplicates {
             let tip = "A table of the groups, for `zscape train --skip`";
             if ui.add_enabled(!found.groups.is_empty(), egui::Button::new("Save list...")).on_hover_text(tip).clicked() {
                 let rows = listed(&found.groups, &self.flipped);
-                let exports = self.exports.clone();
-                self.files.ask(move || {
-                    let path = where_to(exports.as_deref(), "Save the list", "duplicates.csv", Some("csv"))?;
+                let dialog = Dialog::save("Save the list", "duplicates.csv").filter("CSV", &["csv"]);
+                self.files.place(self.exports.clone(), dialog, move |path| {
+                    let path = path?;
                     Some(match write_list(&path, rows) {
                         Ok(()) => Ok(path),
                         Err(cause) => Err(format!("{} cannot be written: {cause}", path.display())),

@@ -79,7 +79,7 @@ impl Measures {
             looked_at: None,
             classes: Classes::new(device.clone()),
             memory: Memory::new(device.clone()),
-            distances: Distances::new(ctx, device.clone()),
+            distances: Distances::new(device.clone(), exports.clone(), ctx),
             duplicates: Duplicates::new(device.clone(), exports, ctx),
         }
     }

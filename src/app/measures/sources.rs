@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use egui::{RichText, Ui};
 
+use crate::app::dialogs::Dialog;
 use crate::app::errands::Errands;
 use crate::data::{Dataset, FILE_ENDINGS, Source, TEST_PARTS};
 use crate::train::Run;
@@ -162,21 +163,16 @@ impl Sources {
         }
         ui.horizontal_wrapped(|ui| {
             if ui.button("Folder...").on_hover_text("Choose a folder").clicked() {
-                let title = field.name();
-                self.errands.ask(move || {
-                    let chosen = rfd::FileDialog::new().set_title(title).pick_folder();
-                    chosen.map(|path| Answer::Chosen(field, path))
-                });
+                self.errands.choose(Dialog::folder(field.name()), move |path| Answer::Chosen(field, path));
             }
             if ui.button("File...").on_hover_text("Choose a file").clicked() {
-                self.errands.ask(move || {
-                    let dialog = rfd::FileDialog::new().set_title(field.name());
-                    let dialog = match field {
-                        Field::Network => dialog.add_filter("Models", &["safetensors", "pth", "pt", "tar", "ckpt"]),
-                        _ => dialog.add_filter("Pictures", &FILE_ENDINGS),
-                    };
-                    dialog.add_filter("All files", &["*"]).pick_file().map(|path| Answer::Chosen(field, path))
-                });
+                let dialog = match field {
+                    Field::Network => {
+                        Dialog::file(field.name()).filter("Models", &["safetensors", "pth", "pt", "tar", "ckpt"])
+                    }
+                    _ => Dialog::file(field.name()).filter("Pictures", &FILE_ENDINGS),
+                };
+                self.errands.choose(dialog.filter("All files", &["*"]), move |path| Answer::Chosen(field, path));
             }
             if field == Field::Network {
                 if let Some(path) = &known.run {

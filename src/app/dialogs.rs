@@ -1,0 +1,212 @@
+//! Dialogs for files and folders: the desktop's own, or one inside the window where the desktop has none, as over a bare X
+//! connection.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use egui::{Rect, Vec2};
+use egui_file::{FileDialog, State};
+
+/// Endings of pictures.
+pub(super) const PICTURES: [&str; 11] =
+    ["png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff", "ppm", "pgm", "pnm"];
+
+/// Nobody closes a dialog so soon: where one gives nothing after less, there was none.
+const SOON: Duration = Duration::from_millis(250);
+
+/// Size of a dialog inside the window, in points.
+const SIZE: Vec2 = Vec2::new(560.0, 480.0);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    File,
+    Folder,
+    Save,
+}
+
+/// A question for a path.
+#[derive(Debug, Clone)]
+pub(super) struct Dialog {
+    kind: Kind,
+    title: &'static str,
+    /// What a new file is called.
+    name: String,
+    filters: Vec<(&'static str, Vec<&'static str>)>,
+}
+
+impl Dialog {
+    /// Asks for a file.
+    pub fn file(title: &'static str) -> Self {
+        Self { kind: Kind::File, title, name: String::new(), filters: Vec::new() }
+    }
+
+    /// Asks for a folder.
+    pub fn folder(title: &'static str) -> Self {
+        Self { kind: Kind::Folder, ..Self::file(title) }
+    }
+
+    /// Asks where a file, or a folder of them, is to be written.
+    pub fn save(title: &'static str, name: impl Into<String>) -> Self {
+        Self { kind: Kind::Save, name: name.into(), ..Self::file(title) }
+    }
+
+    /// Shows files of these endings; `*` is any. The first filter is chosen at first.
+    pub fn filter(mut self, name: &'static str, endings: &[&'static str]) -> Self {
+        self.filters.push((name, endings.to_vec()));
+        self
+    }
+
+    /// Where something is written: into `exports` under a name that is free, or where the person says. Waits for the person,
+    /// so not for the window's thread.
+    pub fn place(self, exports: Option<&Path>, ctx: &egui::Context) -> Option<PathBuf> {
+        match exports {
+            Some(folder) => Some(free(folder, &self.name)),
+            None => self.answer(ctx),
+        }
+    }
+
+    /// What the person chooses; none if the dialog is closed. Waits for the person.
+    pub fn answer(self, ctx: &egui::Context) -> Option<PathBuf> {
+        let door = ctx.data(|data| data.get_temp::<Door>(egui::Id::NULL))?;
+        if !door.inside.load(Ordering::Relaxed) {
+            let asked = Instant::now();
+            let chosen = self.of_the_desktop();
+            if chosen.is_some() || asked.elapsed() >= SOON {
+                return chosen;
+            }
+            door.inside.store(true, Ordering::Relaxed);
+        }
+        let (answer, chosen) = bounded(1);
+        door.requests.send(Request { dialog: self, answer }).ok()?;
+        ctx.request_repaint();
+        chosen.recv().ok().flatten()
+    }
+
+    fn of_the_desktop(&self) -> Option<PathBuf> {
+        let mut dialog = rfd::FileDialog::new().set_title(self.title);
+        if !self.name.is_empty() {
+            dialog = dialog.set_file_name(&self.name);
+        }
+        for (name, endings) in &self.filters {
+            dialog = dialog.add_filter(*name, endings);
+        }
+        match self.kind {
+            Kind::File => dialog.pick_file(),
+            Kind::Folder => dialog.pick_folder(),
+            Kind::Save => dialog.save_file(),
+        }
+    }
+
+    /// The same in the middle of the window, beginning in `folder`.
+    fn inside(&self, folder: Option<&Path>, window: Rect) -> FileDialog {
+        let dialog = match self.kind {
+            Kind::File => FileDialog::open_file(),
+            Kind::Folder => FileDialog::select_folder(),
+            Kind::Save => FileDialog::save_file().default_filename(self.name.clone()),
+        };
+        // There is no choice of filters: any that fits will do.
+        let endings: Vec<&str> = self.filters.iter().flat_map(|(_, endings)| endings.iter().copied()).collect();
+        let all = endings.is_empty() || endings.contains(&"*");
+        let fits = move |path: &Path| {
+            let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+            all || ending.is_some_and(|ending| endings.contains(&ending.as_str()))
+        };
+        let dialog = dialog
+            .title(self.title)
+            .show_files_filter(Box::new(fits))
+            .show_rename(false)
+            .keep_on_top(true)
+            .default_size(SIZE)
+            .default_pos(window.center() - SIZE / 2.0);
+        match folder {
+            Some(folder) => dialog.initial_path(folder),
+            None => dialog,
+        }
+    }
+}
+
+/// A dialog that a thread waits for.
+struct Request {
+    dialog: Dialog,
+    answer: Sender<Option<PathBuf>>,
+}
+
+/// How threads reach the window; every egui context has one.
+#[derive(Clone)]
+struct Door {
+    requests: Sender<Request>,
+    /// Whether the desktop is not asked, or was and had no dialog.
+    inside: Arc<AtomicBool>,
+}
+
+/// The dialogs inside the window, one at a time.
+pub(super) struct Dialogs {
+    requests: Receiver<Request>,
+    open: Option<(FileDialog, Request)>,
+    /// Where the last one ended.
+    folder: Option<PathBuf>,
+}
+
+impl Dialogs {
+    /// `desktop` tells whether the desktop's own come first.
+    pub fn new(ctx: &egui::Context, desktop: bool) -> Self {
+        let (sender, requests) = unbounded();
+        let door = Door { requests: sender, inside: Arc::new(AtomicBool::new(!desktop)) };
+        ctx.data_mut(|data| data.insert_temp(egui::Id::NULL, door));
+        Self { requests, open: None, folder: None }
+    }
+
+    /// Shows the dialog that is open, or the next.
+    pub fn ui(&mut self, ctx: &egui::Context) {
+        if self.open.is_none()
+            && let Ok(request) = self.requests.try_recv()
+        {
+            let mut dialog = request.dialog.inside(self.folder.as_deref(), ctx.content_rect());
+            dialog.open();
+            self.open = Some((dialog, request));
+        }
+        let Some((dialog, request)) = &mut self.open else { return };
+        let chosen = match dialog.show(ctx).state() {
+            State::Open => return,
+            State::Selected => dialog.path().map(Path::to_owned),
+            State::Cancelled | State::Closed => None,
+        };
+        self.folder = Some(dialog.directory().to_owned());
+        // It does not ask before a file is written over, so none is.
+        let chosen = chosen.map(|path| match (request.dialog.kind, path.parent(), path.file_name()) {
+            (Kind::Save, Some(folder), Some(name)) => free(folder, &name.to_string_lossy()),
+            _ => path,
+        });
+        let _ = request.answer.send(chosen);
+        self.open = None;
+        ctx.request_repaint();
+    }
+}
+
+/// A name in `folder` that is not taken: `walk.png`, `walk-2.png`, ...
+fn free(folder: &Path, name: &str) -> PathBuf {
+    let (stem, ending) = name.rsplit_once('.').map_or((name, String::new()), |(stem, end)| (stem, format!(".{end}")));
+    let names = std::iter::once(name.to_owned()).chain((2..).map(|i| format!("{stem}-{i}{ending}")));
+    let mut paths = names.map(|name| folder.join(name));
+    paths.find(|path| !path.exists()).unwrap_or_else(|| folder.join(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_are_taken_are_counted_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        assert_eq!(free(folder.path(), "walk.png"), path("walk.png"));
+        std::fs::write(path("walk.png"), "").unwrap();
+        std::fs::write(path("walk-2.png"), "").unwrap();
+        assert_eq!(free(folder.path(), "walk.png"), path("walk-3.png"));
+        std::fs::create_dir(path("frames")).unwrap();
+        assert_eq!(free(folder.path(), "frames"), path("frames-2"));
+    }
+}
