@@ -32,18 +32,18 @@ aside 2
 shot explore-dark
 xdotool key 8 # forget windows
 sleep 1
-click 255 138 # propose boxes
+click 255 115 # propose boxes
 sleep 12
 shot forget-dark
 click 761 55 # faces
 xdotool key 2 # arithmetic
 sleep 2
-for y in 228 328 428; do for x in 54 157 260; do xdotool mousemove $x $y click 1; sleep 0.8; done; done
+for y in 210 310 410; do for x in 54 157 260; do xdotool mousemove $x $y click 1; sleep 0.8; done; done
 aside 2
 shot arithmetic-dark
 xdotool key 3 # walk
 sleep 1
-click 500 138 # the paper's nine
+click 500 115 # the paper's nine
 sleep 4
 shot walk-dark
 xdotool key 4 # directions
