@@ -1,5 +1,7 @@
 //! The thread that owns the explored generator: opens models, turns requests into pictures.
 
+mod queue;
+
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -7,23 +9,22 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 use crossbeam_channel::{Receiver, Sender, unbounded};
+use queue::Queue;
 
 use crate::app::atlas::Atlas;
 use crate::app::texture::Sheet;
 use crate::data;
-use crate::image::{Picture, grid};
+use crate::image::Picture;
 use crate::latent;
 use crate::latent::arithmetic::Term;
 use crate::latent::directions::{self, Direction, Effects, Method};
 use crate::latent::project::{Encoder, Fitting, Progress, Projection, Settings};
 use crate::latent::session::Session;
-use crate::model::{Ablation, Model, ModelConfig, Provenance, Statistics, TensorFile, file_of, siblings};
+use crate::model::{Ablation, Model, ModelConfig, Provenance, TensorFile, file_of, siblings};
 
 /// Samples of one texture, and its columns.
 pub(super) const CHUNK: u64 = 64;
 pub(super) const COLUMNS: usize = 8;
-/// Pictures drawn between two looks at the inbox: what the pointer waits for is never far behind.
-const BREATH: usize = 8;
 /// Steps of a photograph's projection between two looks at the inbox.
 const SLICE: usize = 2;
 /// Directions found at once, and the seed of the samples they are found on.
@@ -169,9 +170,7 @@ impl Worker {
                 atlas,
                 model: None,
                 encoder: None,
-                gallery: Vec::new(),
-                slots: Vec::new(),
-                addition: None,
+                queue: Queue::default(),
                 effects: None,
                 photo: Photo::None,
                 ablations: Vec::new(),
@@ -189,43 +188,6 @@ impl Worker {
     }
 }
 
-/// Pictures on their way.
-struct Job<T> {
-    what: T,
-    z: Zs,
-    drawn: Vec<Picture>,
-}
-
-impl<T> Job<T> {
-    fn new(what: T, z: Zs) -> Self {
-        Self { what, z, drawn: Vec::new() }
-    }
-
-    /// Draws the next few pictures; true when all are drawn.
-    fn go_on(&mut self, model: &Model, device: &Device) -> anyhow::Result<bool> {
-        let left = &self.z[self.drawn.len()..];
-        // With batch statistics pictures depend on one another, and all are one batch.
-        let breath = if model.config().sampling == Statistics::Batch { left.len() } else { BREATH.min(left.len()) };
-        self.drawn.extend(latent::pictures(&model.generator, &left[..breath], device)?);
-        Ok(self.drawn.len() >= self.z.len())
-    }
-}
-
-/// A sum on its way, layer by layer.
-struct Addition {
-    terms: Vec<Term>,
-    pictures: Vec<Picture>,
-}
-
-impl Addition {
-    /// Adds up the next layer's maps; true when it was the last.
-    fn go_on(&mut self, model: &Model, device: &Device) -> anyhow::Result<bool> {
-        let layer = self.pictures.len();
-        self.pictures.extend(latent::in_maps(&model.generator, &[&self.terms], layer, device)?);
-        Ok(self.pictures.len() <= layer || self.pictures.len() >= model.config().stages())
-    }
-}
-
 /// The search for a picture's z.
 enum Photo {
     None,
@@ -233,16 +195,14 @@ enum Photo {
     Projecting(Box<Projection>),
 }
 
-/// What the thread has to do.
+/// What the thread has, and has to do.
 struct Desk {
     device: Device,
     /// Where the window draws with the device that computes.
     atlas: Option<Atlas>,
     model: Option<Model>,
     encoder: Option<Encoder>,
-    gallery: Vec<Job<(u64, u64)>>,
-    slots: Vec<Job<Slot>>,
-    addition: Option<Addition>,
+    queue: Queue,
     /// The search for the coordinates that matter, which takes a while.
     effects: Option<Effects>,
     photo: Photo,
@@ -255,8 +215,7 @@ impl Desk {
         let mut waiting = VecDeque::new();
         loop {
             waiting.extend(inbox.try_iter());
-            let drawing = !self.gallery.is_empty() || !self.slots.is_empty() || self.addition.is_some();
-            let idle = !drawing && self.effects.is_none() && matches!(self.photo, Photo::None);
+            let idle = self.queue.is_empty() && self.effects.is_none() && matches!(self.photo, Photo::None);
             if waiting.is_empty() && idle {
                 match inbox.recv() {
                     Ok(request) => waiting.push_back(request),
@@ -279,9 +238,7 @@ impl Desk {
                 Ok(Err(error)) => reply(Reply::Failed(format!("{error:#}"))),
                 Err(_) => {
                     (self.photo, self.encoder, self.effects) = (Photo::None, None, None);
-                    self.slots.clear();
-                    self.gallery.clear();
-                    self.addition = None;
+                    self.queue.clear();
                     reply(Reply::Failed("the device failed while drawing; open the model again".to_owned()));
                 }
             }
@@ -293,9 +250,7 @@ impl Desk {
         let Some(model) = &mut self.model else { return };
         let fitting = self.ablations.iter().filter(|ablation| ablation.check(model.config()).is_ok());
         model.generator = model.generator.under(&fitting.cloned().collect::<Vec<_>>());
-        self.slots.iter_mut().for_each(|job| job.drawn.clear());
-        self.gallery.iter_mut().for_each(|job| job.drawn.clear());
-        self.addition.iter_mut().for_each(|addition| addition.pictures.clear());
+        self.queue.begin_anew();
     }
 
     fn take(&mut self, request: Request, reply: &dyn Fn(Reply)) -> anyhow::Result<()> {
@@ -319,15 +274,12 @@ impl Desk {
             Request::Draw { seed, chunk } => {
                 if let Some(config) = self.model.as_ref().map(Model::config) {
                     let z = latent::samples(config, seed, chunk * CHUNK..(chunk + 1) * CHUNK);
-                    self.gallery.push(Job::new((seed, chunk), z.into()));
+                    self.queue.draw(seed, chunk, z.into());
                 }
             }
-            Request::Forget => self.gallery.clear(),
-            Request::Render { slot, z } => {
-                self.slots.retain(|job| job.what != slot);
-                self.slots.push(Job::new(slot, z));
-            }
-            Request::Add(terms) => self.addition = Some(Addition { terms, pictures: Vec::new() }),
+            Request::Forget => self.queue.forget(),
+            Request::Render { slot, z } => self.queue.render(slot, z),
+            Request::Add(terms) => self.queue.add(terms),
             Request::Find(Method::Raw) => {
                 self.effects = self.model.as_ref().map(|model| Effects::new(model.config(), SEED));
             }
@@ -360,9 +312,8 @@ impl Desk {
         }
         (self.model, self.encoder, self.photo) = (Some(model), None, Photo::None);
         self.ablate();
-        self.gallery.clear();
-        self.slots.clear();
-        (self.addition, self.effects) = (None, None);
+        self.queue.clear();
+        self.effects = None;
         let siblings = siblings(path);
         Ok(Reply::Opened { path: path.to_owned(), config, provenance, siblings, session })
     }
@@ -386,36 +337,12 @@ impl Desk {
     /// The most urgent piece of work: what the pointer waits for, then the gallery, then what takes long.
     fn work(&mut self, reply: &dyn Fn(Reply)) -> anyhow::Result<()> {
         let Some(model) = &self.model else {
-            self.gallery.clear();
-            self.slots.clear();
-            self.addition = None;
+            self.queue.clear();
             return Ok(());
         };
-        let urgent = (0..self.slots.len()).min_by_key(|&i| self.slots[i].what);
-        if let Some(mut job) = urgent.map(|i| self.slots.swap_remove(i)) {
-            if job.go_on(model, &self.device)? {
-                reply(Reply::Rendered { slot: job.what, z: job.z, pictures: job.drawn });
-            } else {
-                self.slots.push(job);
-            }
-        } else if let Some(mut addition) = self.addition.take() {
-            if addition.go_on(model, &self.device)? {
-                reply(Reply::Added { terms: addition.terms, pictures: addition.pictures });
-            } else {
-                self.addition = Some(addition);
-            }
-        } else if let Some(mut job) = self.gallery.pop() {
-            let ((seed, chunk), config) = (job.what, model.config());
-            let shown = self.atlas.as_ref().and_then(|atlas| {
-                let z = latent::tensor(&job.z, &self.device);
-                atlas.show(model.generator.sample(z, config.sampling), COLUMNS)
-            });
-            if let Some(painted) = shown {
-                reply(Reply::Drawn { seed, chunk, sheet: Sheet::Card(painted) });
-            } else if job.go_on(model, &self.device)? {
-                reply(Reply::Drawn { seed, chunk, sheet: Sheet::Memory(grid(&job.drawn, COLUMNS, 0)) });
-            } else {
-                self.gallery.push(job);
+        if !self.queue.is_empty() {
+            if let Some(done) = self.queue.work(model, self.atlas.as_ref(), &self.device)? {
+                reply(done);
             }
         } else if let Some(mut effects) = self.effects.take() {
             if effects.step(&model.generator, &self.device)? {
