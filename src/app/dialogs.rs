@@ -79,10 +79,16 @@ impl Dialog {
             }
             door.inside.store(true, Ordering::Relaxed);
         }
+        let kind = self.kind;
         let (answer, chosen) = bounded(1);
         door.requests.send(Request { dialog: self, answer }).ok()?;
         ctx.request_repaint();
-        chosen.recv().ok().flatten()
+        let path = chosen.recv().ok().flatten()?;
+        // It does not ask before a file is written over, so none is.
+        Some(match (kind, path.parent(), path.file_name()) {
+            (Kind::Save, Some(folder), Some(name)) => free(folder, &name.to_string_lossy()),
+            _ => path,
+        })
     }
 
     fn of_the_desktop(&self) -> Option<PathBuf> {
@@ -110,10 +116,7 @@ impl Dialog {
         // There is no choice of filters: any that fits will do.
         let endings: Vec<&str> = self.filters.iter().flat_map(|(_, endings)| endings.iter().copied()).collect();
         let all = endings.is_empty() || endings.contains(&"*");
-        let fits = move |path: &Path| {
-            let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
-            all || ending.is_some_and(|ending| endings.contains(&ending.as_str()))
-        };
+        let fits = move |path: &Path| all || ends_in(path, &endings);
         let dialog = dialog
             .title(self.title)
             .show_files_filter(Box::new(fits))
@@ -175,15 +178,15 @@ impl Dialogs {
             State::Cancelled | State::Closed => None,
         };
         self.folder = Some(dialog.directory().to_owned());
-        // It does not ask before a file is written over, so none is.
-        let chosen = chosen.map(|path| match (request.dialog.kind, path.parent(), path.file_name()) {
-            (Kind::Save, Some(folder), Some(name)) => free(folder, &name.to_string_lossy()),
-            _ => path,
-        });
         let _ = request.answer.send(chosen);
         self.open = None;
         ctx.request_repaint();
     }
+}
+
+/// Whether a file's name has one of these endings, in small or capital letters.
+pub(super) fn ends_in(path: &Path, endings: &[&str]) -> bool {
+    path.extension().is_some_and(|ending| endings.iter().any(|one| ending.eq_ignore_ascii_case(one)))
 }
 
 /// A name in `folder` that is not taken: `walk.png`, `walk-2.png`, ...

@@ -21,7 +21,7 @@ use egui::{Key, KeyboardShortcut, Modifiers};
 use crate::device::{self, Compute, Kind};
 use crate::train::{Command, Ending, Event, Options, Trainer};
 use atlas::Atlas;
-use dialogs::Dialogs;
+use dialogs::{Dialogs, ends_in};
 use explore::Explorer;
 pub use explore::{GALLERY, Latency, LatencyError, latency};
 use history::History;
@@ -317,11 +317,10 @@ impl App {
     fn dropped(&mut self, ctx: &egui::Context) {
         let dropped = ctx.input(|input| input.raw.dropped_files.first().map(|file| file.path().to_owned()));
         let Some(path) = dropped else { return };
-        let ending = path.extension().map(|end| end.to_string_lossy().to_lowercase());
-        if ending.as_deref() == Some("zscape") {
+        if ends_in(&path, &["zscape"]) {
             self.view = View::Explore;
             self.explorer.open_session(path);
-        } else if self.view == View::Explore && ending.as_deref() == Some("json") {
+        } else if self.view == View::Explore && ends_in(&path, &["json"]) {
             self.explorer.open_boxes(path);
         } else if self.view == View::Explore && self.explorer.wants(&path) {
             self.explorer.project(path);

@@ -259,12 +259,6 @@ fn read(path: PathBuf) -> Answer {
     }
 }
 
-/// Whether a file's name is one of a picture.
-pub(super) fn is_picture(path: &Path) -> bool {
-    let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
-    ending.is_some_and(|ending| PICTURES.contains(&ending.as_str()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

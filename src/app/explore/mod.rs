@@ -29,6 +29,7 @@ use egui::Ui;
 
 use super::Start;
 use super::atlas::Atlas;
+use super::dialogs::{PICTURES, ends_in};
 use super::inside::{Inside, Part};
 use crate::device::Compute;
 use crate::latent::session::{Point, Session};
@@ -168,7 +169,7 @@ impl Explorer {
 
     /// Whether a dropped file would be looked for in Z.
     pub fn wants(&self, path: &Path) -> bool {
-        self.tool == Tool::Photo || files::is_picture(path)
+        self.tool == Tool::Photo || ends_in(path, &PICTURES)
     }
 
     /// Boxes over samples, for what is to be forgotten.
