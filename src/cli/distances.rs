@@ -13,12 +13,11 @@ use crate::evaluate::curves::{MEASURES, curves};
 use crate::evaluate::distances::{Measures, NEIGHBOUR};
 use crate::evaluate::features::{By, Kind};
 use crate::evaluate::fid::{self, Kid};
-use crate::evaluate::judging;
 use crate::evaluate::statistics::Estimate;
 use crate::evaluate::yardstick::{MOST_COMPARED, Measured, Published, Settings, Yardstick};
 use crate::files;
 use crate::image::plot::{self, Format};
-use crate::model::{Discriminator, Inception, Model, checkpoints};
+use crate::model::{Model, checkpoints};
 
 #[derive(Args, Debug)]
 pub(super) struct Distances {
@@ -84,13 +83,9 @@ impl Distances {
         }
         let model = Model::open(newest, device)?;
         let config = model.config();
-        // Pixels need no discriminator; any of the right shape says which pixels there are.
-        let untrained = Discriminator::new(config, self.seed, device);
-        let by = match &self.inception {
-            Some(path) => By::Inception(Inception::open(path, device)?),
-            None if self.space == Kind::Discriminator => By::Network(self.space, judging(&model, newest)?),
-            None => By::Network(self.space, &untrained),
-        };
+        let (space, inception) =
+            self.inception.as_deref().map_or((self.space, Path::new("")), |path| (Kind::Inception, path));
+        let by = By::open(space, &model, newest, inception, device)?;
         let data = Dataset::open(&Source::parse(&self.data)?, config.size, config.channels, self.seed)?;
         let telling = Telling::new();
         let mut progress = |what, done, of| telling.tell(what, done, of);

@@ -8,7 +8,7 @@ use super::Common;
 use super::progress::Telling;
 use crate::data::{Dataset, Source};
 use crate::evaluate::birthday::Birthday;
-use crate::evaluate::features::{By, Kind};
+use crate::evaluate::features::By;
 use crate::evaluate::judging;
 use crate::evaluate::neighbours::{InSpace, Report, Settings, Sides, neighbours};
 use crate::model::{Inception, Model};
@@ -53,7 +53,7 @@ impl Neighbours {
         let model = Model::open(&self.model, &compute.device)?;
         let by = match &self.inception {
             Some(path) => By::Inception(Inception::open(path, &compute.device)?),
-            None => By::Network(Kind::Discriminator, judging(&model, &self.model)?),
+            None => By::Discriminator(judging(&model, &self.model)?),
         };
         let config = model.config();
         let open = |text: &String, seed| -> anyhow::Result<Dataset> {

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::Progress;
 use super::confusion::Confusion;
 use super::error::MeasureError;
-use super::features::{Kind, Space, fits, width};
+use super::features::{By, Kind, Space, fits, width};
 use super::labelled::{Labelled, balanced};
 use super::statistics::{self, Estimate, Share};
 use super::supervised::Supervised;
@@ -32,7 +32,7 @@ const PATIENCE: usize = 2;
 const TESTED: usize = 1024;
 
 /// What features classes are told by: the discriminator's, then what these are compared with.
-pub const KINDS: [Kind; 3] = [Kind::Discriminator, Kind::Random, Kind::Pixels];
+const KINDS: [Kind; 3] = [Kind::Discriminator, Kind::Random, Kind::Pixels];
 /// Validation pictures at most, as the paper holds out of the street numbers, and their share of the training pictures.
 const VALIDATION: usize = 10_000;
 const VALIDATION_SHARE: usize = 5;
@@ -201,20 +201,14 @@ impl<'a> Trial<'a> {
         Ok(Self { training, test, settings, split })
     }
 
-    /// How well classes are told by the features `kind` of networks of `discriminator`'s shape, and what is taken for what.
+    /// How well classes are told by the features of the space that `by` makes, and what is taken for what.
     ///
     /// # Errors
     /// [`MeasureError`] when the device fails.
-    pub fn by(
-        &self,
-        kind: Kind,
-        discriminator: &Discriminator,
-        device: &Device,
-        progress: &mut Progress,
-    ) -> Result<(Scored, Confusion), MeasureError> {
+    pub fn by(&self, by: By, device: &Device, progress: &mut Progress) -> Result<(Scored, Confusion), MeasureError> {
         let Self { training, test, settings, split } = self;
         let began = Instant::now();
-        let space = Space::new(kind, discriminator, &training.pictures, settings.seed, device);
+        let space = Space::new(by, &training.pictures, settings.seed, device);
         let all = training.pictures.len();
         let table = space.features(&training.pictures, &mut |done| progress("taking features", done, all))?;
         let (c, validation) = choose(&table, training, split, settings.seed, progress);
@@ -232,7 +226,7 @@ impl<'a> Trial<'a> {
             features: Some(space.width()),
             c: Some(c),
             settled: machines.iter().all(|machine| machine.settled),
-            ..Scored::new(Way::Svm(kind), validation, right, settings.seed, began)
+            ..Scored::new(Way::Svm(space.kind), validation, right, settings.seed, began)
         };
         Ok((scored, confusion))
     }
@@ -253,10 +247,10 @@ pub fn classify(
 ) -> Result<Report, MeasureError> {
     let config = discriminator.config();
     let trial = Trial::new(config, [training, test], settings, source_name)?;
-    let (first, confusion) = trial.by(KINDS[0], discriminator, device, progress)?;
+    let (first, confusion) = trial.by(By::Discriminator(discriminator), device, progress)?;
     let mut scored = vec![first];
-    for kind in &KINDS[1..] {
-        scored.push(trial.by(*kind, discriminator, device, progress)?.0);
+    for by in [By::Random(config), By::Pixels(config)] {
+        scored.push(trial.by(by, device, progress)?.0);
     }
     let split = trial.split;
     let draws = split.draws.len().min(settings.supervised);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::data::DataError;
 use crate::latent::DrawError;
-use crate::model::{Discriminator, Model, ModelError};
+use crate::model::{Discriminator, InceptionError, Model, ModelError};
 
 /// Why something could not be measured.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +15,9 @@ pub enum MeasureError {
     /// The model cannot be opened.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// The Inception network cannot be opened.
+    #[error(transparent)]
+    Inception(#[from] InceptionError),
     /// The device failed.
     #[error(transparent)]
     Draw(#[from] DrawError),

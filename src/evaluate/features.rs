@@ -1,17 +1,19 @@
 //! What pictures are compared by: the discriminator's features (section 5), the same with random weights, or raw pixels.
 
+use std::path::Path;
+
 use burn::tensor::module::max_pool2d;
 use burn::tensor::ops::MaxPoolOptions;
 use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::error::MeasureError;
+use super::error::{MeasureError, judging};
 use super::fid;
 use super::svm::{Table, dot};
 use crate::image::Picture;
 use crate::latent::{DrawError, read};
-use crate::model::{Discriminator, FEATURES, Inception, ModelConfig, Statistics};
+use crate::model::{Discriminator, FEATURES, Inception, Model, ModelConfig, Statistics};
 
 /// Pictures that go through the network at a time, as in the authors' code.
 const BATCH: usize = 128;
@@ -50,21 +52,44 @@ impl Kind {
 /// What makes a space.
 #[derive(Debug, Clone)]
 pub enum By<'a> {
-    /// A space of networks such as this discriminator.
-    Network(Kind, &'a Discriminator),
-    /// That of an Inception network, whatever model is looked at.
+    /// What this discriminator learnt.
+    Discriminator(&'a Discriminator),
+    /// A discriminator of this config that learnt nothing.
+    Random(&'a ModelConfig),
+    /// The pixels that networks of this config see.
+    Pixels(&'a ModelConfig),
+    /// An Inception network, whatever model is looked at.
     Inception(Inception),
 }
 
-impl By<'_> {
-    /// The space, in which pictures like `pictures` are compared; `seed` draws random weights.
-    pub fn space(self, pictures: &[Picture], seed: u64, device: &Device) -> Space {
+impl<'a> By<'a> {
+    /// What makes the space `kind` for pictures like those of `model`, which was opened from `path`; `inception` is the file of
+    /// the Inception network, where that is it.
+    ///
+    /// # Errors
+    /// [`MeasureError::NoDiscriminator`]; [`MeasureError::Inception`] naming the file.
+    pub fn open(
+        kind: Kind,
+        model: &'a Model,
+        path: &Path,
+        inception: &Path,
+        device: &Device,
+    ) -> Result<Self, MeasureError> {
+        Ok(match kind {
+            Kind::Discriminator => Self::Discriminator(judging(model, path)?),
+            Kind::Random => Self::Random(model.config()),
+            Kind::Pixels => Self::Pixels(model.config()),
+            Kind::Inception => Self::Inception(Inception::open(inception, device)?),
+        })
+    }
+
+    /// Which space it makes.
+    pub fn kind(&self) -> Kind {
         match self {
-            Self::Network(kind, discriminator) => Space::new(kind, discriminator, pictures, seed, device),
-            Self::Inception(network) => {
-                let network = Network::Inception(Box::new(network));
-                Space { kind: Kind::Inception, width: FEATURES, network, device: device.clone() }
-            }
+            Self::Discriminator(_) => Kind::Discriminator,
+            Self::Random(_) => Kind::Random,
+            Self::Pixels(_) => Kind::Pixels,
+            Self::Inception(_) => Kind::Inception,
         }
     }
 }
@@ -91,29 +116,27 @@ enum Network {
 }
 
 impl Space {
-    /// The values of pictures such as `config`'s networks see.
-    pub fn pixels(config: &ModelConfig, device: &Device) -> Self {
-        let width = width(Kind::Pixels, config);
-        Self { kind: Kind::Pixels, width, network: Network::Pixels, device: device.clone() }
-    }
-
-    /// The space `kind` of pictures that `discriminator` judges. The statistics of its batch norm are taken anew from
-    /// `pictures`, since those of the training are of drawn ones too; `seed` draws random weights.
-    pub fn new(kind: Kind, discriminator: &Discriminator, pictures: &[Picture], seed: u64, device: &Device) -> Self {
-        let config = discriminator.config();
-        let mut network = match kind {
-            Kind::Random => Discriminator::new(config, seed, device),
-            Kind::Discriminator => discriminator.clone(),
-            Kind::Pixels | Kind::Inception => return Self::pixels(config, device),
-        };
-        for (number, pictures) in pictures[..pictures.len().min(MEASURED)].chunks(BATCH).enumerate() {
-            // A short last batch would count as much as a whole one.
-            if number == 0 || pictures.len() == BATCH {
-                network.measure(tensor(pictures, config, device), number);
+    /// The space that `by` makes. The statistics of a discriminator's batch norm are taken anew from `pictures`, since those of
+    /// the training are of drawn ones too; `seed` draws random weights.
+    pub fn new(by: By, pictures: &[Picture], seed: u64, device: &Device) -> Self {
+        let kind = by.kind();
+        let measured = |mut network: Discriminator| {
+            let config = network.config().clone();
+            for (number, pictures) in pictures[..pictures.len().min(MEASURED)].chunks(BATCH).enumerate() {
+                // A short last batch would count as much as a whole one.
+                if number == 0 || pictures.len() == BATCH {
+                    network.measure(tensor(pictures, &config, device), number);
+                }
             }
-        }
-        let network = Network::Discriminator(Box::new(network));
-        Self { kind, width: width(kind, config), network, device: device.clone() }
+            (width(kind, &config), Network::Discriminator(Box::new(network)))
+        };
+        let (width, network) = match by {
+            By::Discriminator(discriminator) => measured(discriminator.clone()),
+            By::Random(config) => measured(Discriminator::new(config, seed, device)),
+            By::Pixels(config) => (width(kind, config), Network::Pixels),
+            By::Inception(network) => (FEATURES, Network::Inception(Box::new(network))),
+        };
+        Self { kind, width, network, device: device.clone() }
     }
 
     /// Features of a picture.
@@ -249,7 +272,7 @@ mod tests {
         let config = ModelConfig { size: 32, base: 3, channels: 1, ..ModelConfig::preset(Preset::Pytorch) };
         let judge = Discriminator::new(&config, 4, &device);
         let pictures = pictures(3, &config);
-        let space = Space::new(Kind::Discriminator, &judge, &[], 1, &device);
+        let space = Space::new(By::Discriminator(&judge), &[], 1, &device);
         let features = space.features(&pictures, &mut |_| ()).unwrap();
         assert_eq!((features.len(), features.width(), space.width()), (3, (3 + 6 + 12) * 16, (3 + 6 + 12) * 16));
         let (layers, _) = judge.inside(tensor(&pictures, &config, &device), Statistics::Running);
@@ -274,7 +297,7 @@ mod tests {
         let config = ModelConfig { size: 16, base: 4, ..ModelConfig::preset(Preset::Pytorch) };
         let judge = Discriminator::new(&config, 4, &device);
         let pictures = pictures(40, &config);
-        let space = Space::new(Kind::Discriminator, &judge, &pictures, 1, &device);
+        let space = Space::new(By::Discriminator(&judge), &pictures, 1, &device);
         let together = space.features(&pictures, &mut |_| ()).unwrap();
         let alone = space.features(&pictures[7..8], &mut |_| ()).unwrap();
         for (a, b) in together.row(7).iter().zip(alone.row(0)) {

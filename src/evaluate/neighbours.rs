@@ -202,7 +202,7 @@ pub fn neighbours(
         return Err(few(held.unwrap_or(data), queries.len(), "give more pictures to compare with"));
     }
     // Statistics of the batch norm are taken from real pictures, before distances are.
-    let spaces = [Space::pixels(model.config(), device), by.space(&queries, settings.seed, device)];
+    let spaces = [By::Pixels(model.config()), by].map(|by| Space::new(by, &queries, settings.seed, device));
     let mut searches = Vec::new();
     for space in &spaces {
         let of_samples = Search::new(space.features(&samples, &mut |_| ())?, vec![None; samples.len()]);

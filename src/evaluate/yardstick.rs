@@ -85,7 +85,7 @@ impl Yardstick {
             let hint = "a few hundred give a number that means something";
             return Err(MeasureError::TooFew { source_name, class: None, have, need: 2 * NEIGHBOUR + 2, hint });
         }
-        let space = by.space(&pictures, seed, device);
+        let space = Space::new(by, &pictures, seed, device);
         // Every other one, so that an order in the set does not part them.
         let mut half = |odd: usize| -> Result<Table, DrawError> {
             let half: Vec<Picture> = pictures.iter().skip(odd).step_by(2).take(count).cloned().collect();
@@ -150,8 +150,8 @@ mod tests {
         let generator = Generator::new(&config, 1, &device);
         let model = Model { generator, discriminator: None, provenance: Provenance::default() };
         let data = Dataset::open(&Source::parse("synth:rooms").unwrap(), 16, 3, 1).unwrap();
-        for space in [Kind::Discriminator, Kind::Pixels] {
-            let (by, settings) = (By::Network(space, &judge), Settings { count: 60, seed: 1 });
+        for by in [By::Discriminator(&judge), By::Pixels(&config)] {
+            let (space, settings) = (by.kind(), Settings { count: 60, seed: 1 });
             let yardstick = Yardstick::new(by, &data, settings, &device, &mut |_, _, _| ()).unwrap();
             let told = yardstick.measure(&model, &mut |_, _, _| ()).unwrap();
             assert_eq!(yardstick.count, 60);
@@ -160,7 +160,7 @@ mod tests {
             assert!(told.sliced.value > floor.sliced.value, "{space:?}: {told:?}");
             assert!(told.coverage.value < floor.coverage.value, "{space:?}: {told:?}");
         }
-        let (by, none) = (By::Network(Kind::Pixels, &judge), Settings { count: 3, seed: 1 });
+        let (by, none) = (By::Pixels(&config), Settings { count: 3, seed: 1 });
         let error = Yardstick::new(by, &data, none, &device, &mut |_, _, _| ()).err().unwrap();
         assert!(error.to_string().contains("synth:rooms has 6 usable pictures"), "{error}");
     }

@@ -16,10 +16,9 @@ use crate::app::errands::Errands;
 use crate::data::{Dataset, Source};
 use crate::evaluate::curves::curves;
 use crate::evaluate::features::{By, Kind};
-use crate::evaluate::judging;
 use crate::evaluate::yardstick::{Measured, Settings, Yardstick};
 use crate::image::plot::{self, Curve, Value};
-use crate::model::{Discriminator, Inception, Model, checkpoints};
+use crate::model::{Model, checkpoints};
 
 /// What pictures can be compared by.
 const SPACES: [Kind; 4] = [Kind::Discriminator, Kind::Random, Kind::Pixels, Kind::Inception];
@@ -71,13 +70,7 @@ fn measure(task: &Task, device: &Device, teller: &Teller<Told>) -> anyhow::Resul
     let newest = models.pop().unwrap_or_else(|| network.clone());
     let first = Model::open(&newest, device)?;
     let config = first.config();
-    // Without a discriminator its shape alone says which pixels there are.
-    let untrained = Discriminator::new(config, settings.seed, device);
-    let by = match space {
-        Kind::Inception => By::Inception(Inception::open(inception, device)?),
-        Kind::Discriminator => By::Network(*space, judging(&first, &newest)?),
-        Kind::Random | Kind::Pixels => By::Network(*space, &untrained),
-    };
+    let by = By::open(*space, &first, &newest, inception, device)?;
     let dataset = Dataset::open(&Source::parse(data)?, config.size, config.channels, settings.seed)?;
     let mut progress = |what, done, of| teller.progress(what, done, of);
     let yardstick = Yardstick::new(by, &dataset, *settings, device, &mut progress)?;

@@ -12,7 +12,8 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::work::Teller;
 use crate::data::{Dataset, Source};
-use crate::evaluate::classify::{KINDS, Scored, Settings, Trial, validation_of};
+use crate::evaluate::classify::{Scored, Settings, Trial, validation_of};
+use crate::evaluate::features::By;
 use crate::evaluate::{Confusion, Labelled, judging};
 use crate::model::{Model, ModelConfig, TensorFile, checkpoints};
 
@@ -79,16 +80,14 @@ pub(super) fn judge(
     let mut measured = BTreeSet::new();
     let mut learnt = |model: &Model, measured: &mut BTreeSet<u64>| -> anyhow::Result<()> {
         let step = model.provenance.steps;
-        let (scored, confusion) = trial.by(KINDS[0], judging(model, path)?, device, &mut progress)?;
+        let (scored, confusion) = trial.by(By::Discriminator(judging(model, path)?), device, &mut progress)?;
         teller.tell(Told::Learnt { step, scored: Box::new(scored), confusion });
         measured.insert(step);
         Ok(())
     };
     learnt(&first, &mut measured)?;
-    for kind in &KINDS[1..] {
-        let (scored, _) = trial.by(*kind, judging(&first, path)?, device, &mut |what, done, of| {
-            teller.progress(what, done, of);
-        })?;
+    for by in [By::Random(&config), By::Pixels(&config)] {
+        let (scored, _) = trial.by(by, device, &mut |what, done, of| teller.progress(what, done, of))?;
         teller.tell(Told::Beside(Box::new(scored)));
     }
     let run = path.join("checkpoints");

@@ -10,7 +10,7 @@ use super::sources::Sources;
 use super::work::{Teller, Work, controls, receive, until};
 use crate::app::inside::{Atlas, cell};
 use crate::data::{Dataset, Source};
-use crate::evaluate::features::{By, Kind};
+use crate::evaluate::features::By;
 use crate::evaluate::judging;
 use crate::evaluate::neighbours::{InSpace, KEPT, Report, Settings, neighbours};
 use crate::evaluate::statistics::Estimate;
@@ -105,7 +105,7 @@ fn measure(task: &Task, device: &Device, teller: &Teller<Box<Seen>>) -> anyhow::
     // Of what the program draws, another seed's pictures are others.
     let held = (!test.is_empty()).then(|| open(test, !settings.seed)).transpose()?;
     let mut progress = |what, done, of| teller.progress(what, done, of);
-    let by = By::Network(Kind::Discriminator, judge);
+    let by = By::Discriminator(judge);
     let report = neighbours(&model, by, &data, held.as_ref(), *settings, device, &mut progress)?;
     teller.tell(Box::new(Seen::new(report, &data)));
     Ok(())
