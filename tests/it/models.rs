@@ -187,6 +187,15 @@ fn a_mean_is_of_the_newest_checkpoints_generators() {
     assert_eq!(judge(&mean), judge(&six), "the discriminator is the newest");
     let refused = stderr(&mut zscape(&["convert", text(&file("netG.pth")), "a.safetensors", "--average", "2"]), 1);
     assert!(refused.contains("netG.pth is no run folder"), "{refused}");
+
+    let wider = folder.path().join("wider");
+    let arguments = ["--size", "16", "--base", "4", "--batch", "4", "--steps", "2", "--device", "cpu"];
+    zscape(&["train", "--data", "synth:rooms", "--run", text(&wider)]).args(arguments).assert().success();
+    let [theirs, ours] = [&wider, &run].map(|run| run.join("checkpoints/step-00000002"));
+    std::fs::remove_dir_all(&ours).unwrap();
+    std::fs::rename(theirs, &ours).unwrap();
+    let refused = stderr(&mut zscape(&["convert", text(&run), "a.safetensors", "--average", "3"]), 1);
+    assert!(refused.contains("step-00000002") && refused.contains("is not that of"), "{refused}");
 }
 
 #[test]
