@@ -40,7 +40,7 @@ pub struct Settings {
 /// A group of pictures that are taken for one.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Group {
-    /// Their numbers; the first is kept.
+    /// Their numbers: the first, which is kept, then those nearest to it.
     pub members: Vec<u64>,
     /// By how many bits each differs from the first.
     pub bits: Vec<u32>,
@@ -106,10 +106,12 @@ impl Hashed {
             links = links.into_par_iter().filter(sure).collect();
         }
         let found = groups(self.hashes.len(), &links);
-        let group = |members: Vec<usize>| {
+        let group = |mut members: Vec<usize>| {
             let first = self.hashes[members[0]];
+            let off = |&member: &usize| (self.hashes[member] ^ first).count_ones();
+            members[1..].sort_by_key(off);
             Group {
-                bits: members.iter().map(|&member| (self.hashes[member] ^ first).count_ones()).collect(),
+                bits: members.iter().map(off).collect(),
                 members: members.into_iter().map(|member| self.numbers[member]).collect(),
             }
         };

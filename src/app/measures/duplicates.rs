@@ -1,6 +1,7 @@
 //! *Duplicates*: pictures that a set has more than once, to look at and to leave out of training.
 
 use std::collections::HashSet;
+use std::ops::Range;
 use std::path::PathBuf;
 
 use burn::tensor::Device;
@@ -21,10 +22,11 @@ use crate::evaluate::hash::BITS;
 /// Groups on a page, and pictures of each that are shown.
 const PAGE: usize = 30;
 const SHOWN: usize = 12;
-/// Side of a picture, in points; room for what a group is, and for how many more it has.
+/// Side of a picture, in points; room for what a group is, for how many more it has, and before the next group.
 const SIDE: f32 = 60.0;
-const HEAD: f32 = 96.0;
+const HEAD: f32 = 76.0;
 const MORE: f32 = 88.0;
+const APART: f32 = 28.0;
 const CROSS: Color32 = Color32::from_rgb(225, 60, 50);
 
 /// Pictures that a training is to leave out.
@@ -221,9 +223,20 @@ impl Duplicates {
         }
         ui.separator();
         egui::ScrollArea::vertical().id_salt("groups").auto_shrink(false).show(ui, |ui| {
-            for i in visible {
-                let group = &found.groups[i];
-                row(ui, i, group, self.atlas.as_ref(), &mut self.flipped);
+            let (room, gap) = (ui.available_width(), ui.spacing().item_spacing.x);
+            let sizes: Vec<Extent> =
+                visible.iter().map(|&i| Extent::new(found.groups[i].members.len(), room, gap)).collect();
+            for line in lines(&sizes, room) {
+                ui.horizontal_top(|ui| {
+                    for at in line {
+                        let (i, size) = (visible[at], sizes[at]);
+                        ui.allocate_ui(vec2(size.width, 0.0), |ui| {
+                            ui.set_width(size.width);
+                            group(ui, i, &found.groups[i], size.shown, self.atlas.as_ref(), &mut self.flipped);
+                        });
+                    }
+                });
+                ui.separator();
             }
         });
         leave_out
@@ -329,10 +342,49 @@ fn listed(groups: &[Group], flipped: &HashSet<u64>) -> Vec<Listed> {
     rows.collect()
 }
 
-/// A group: what it is, and its pictures, to be crossed or kept by a click.
-fn row(ui: &mut Ui, number: usize, group: &Group, atlas: Option<&(Vec<u64>, Atlas)>, flipped: &mut HashSet<u64>) {
-    let room = ((ui.available_width() - HEAD - MORE) / (SIDE + ui.spacing().item_spacing.x)) as usize;
-    let shown = group.members.len().min(room.clamp(2, SHOWN));
+/// How much of a group is shown, and the room that it takes, in points.
+#[derive(Debug, Clone, Copy)]
+struct Extent {
+    shown: usize,
+    width: f32,
+}
+
+impl Extent {
+    /// Of a group of so many pictures in a window with `room`; `gap` is between two things side by side.
+    fn new(members: usize, room: f32, gap: f32) -> Self {
+        let fitting = ((room - HEAD - MORE - APART) / (SIDE + gap)) as usize;
+        let shown = members.min(fitting.clamp(2, SHOWN));
+        let more = if members > shown { MORE } else { 0.0 };
+        Self { shown, width: HEAD + shown as f32 * (SIDE + gap) + more + APART }
+    }
+}
+
+/// Puts groups side by side, as many to a line as there is room for.
+fn lines(groups: &[Extent], room: f32) -> Vec<Range<usize>> {
+    let mut lines: Vec<Range<usize>> = Vec::new();
+    let mut taken = f32::INFINITY;
+    for (at, group) in groups.iter().enumerate() {
+        taken += group.width;
+        match lines.last_mut() {
+            Some(line) if taken <= room => line.end = at + 1,
+            _ => {
+                lines.push(at..at + 1);
+                taken = group.width;
+            }
+        }
+    }
+    lines
+}
+
+/// A group: what it is, and the first of its pictures, to be crossed or kept by a click.
+fn group(
+    ui: &mut Ui,
+    number: usize,
+    group: &Group,
+    shown: usize,
+    atlas: Option<&(Vec<u64>, Atlas)>,
+    flipped: &mut HashSet<u64>,
+) {
     ui.horizontal(|ui| {
         ui.vertical(|ui| {
             ui.set_width(HEAD);
@@ -387,5 +439,23 @@ fn row(ui: &mut Ui, number: usize, group: &Group, atlas: Option<&(Vec<u64>, Atla
             ui.weak(format!("and {} more", group.members.len() - shown));
         }
     });
-    ui.separator();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_stand_side_by_side_where_there_is_room() {
+        let sizes = [40, 3, 2, 2, 2, 2].map(|members| Extent::new(members, 1000.0, 8.0));
+        assert_eq!(sizes.map(|size| size.shown), [11, 3, 2, 2, 2, 2]);
+        assert_eq!(lines(&sizes, 1000.0), [0..1, 1..4, 4..6]);
+        for line in lines(&sizes, 1000.0) {
+            assert!(sizes[line].iter().map(|size| size.width).sum::<f32>() <= 1000.0);
+        }
+        let narrow = [40, 2].map(|members| Extent::new(members, 200.0, 8.0));
+        assert_eq!(narrow.map(|size| size.shown), [2, 2]);
+        assert_eq!(lines(&narrow, 200.0), [0..1, 1..2], "one at least");
+        assert!(lines(&[], 200.0).is_empty());
+    }
 }
