@@ -93,7 +93,7 @@ impl Explorer {
         let Some((_, original)) = &self.photo.original else { return };
         ui.weak(self.photo.path.display().to_string());
         ui.add_space(8.0);
-        let side = ((ui.available_width() - 40.0) / 3.0).clamp(80.0, 256.0);
+        let side = ((ui.available_width() - 40.0) / 3.0).clamp(80.0, 384.0);
         let image = |texture: &TextureHandle| egui::Image::new((texture.id(), Vec2::splat(side)));
         let best = self.photo.best.as_ref();
         ui.horizontal(|ui| {
