@@ -14,7 +14,9 @@ pub(super) struct Convert {
     #[command(flatten)]
     common: Common,
     /// A model file of zscape's, PyTorch's or safetensors, a folder of .npy arrays, a checkpoint, or a run folder. What such
-    /// a file leaves open is chosen after it: netG.pth@prior=uniform,sampling=batch,output=sigmoid,leak=0.2,flipped=true
+    /// a file leaves open is chosen after it: netG.pth@prior=uniform,sampling=batch,output=sigmoid,leak=0.2,flipped=true.
+    /// RUN@average=20 is the mean of the generators of 20 checkpoints, which draws with less grain; `zscape train --keep-last`
+    /// says how many are kept
     #[arg(value_name = "IN")]
     input: PathBuf,
     /// The file to write: .safetensors (zscape's own), .pth or .pt (PyTorch state dicts under the names of its DCGAN
@@ -27,10 +29,6 @@ pub(super) struct Convert {
     /// Store 16-bit floats: half the size, pictures all but the same (.safetensors only)
     #[arg(long)]
     half: bool,
-    /// Take the mean of the generators of so many newest checkpoints of a run (or as many as it keeps): what it draws has
-    /// less grain. `zscape train --keep-last` says how many are kept
-    #[arg(long, value_name = "CHECKPOINTS", value_parser = clap::value_parser!(u16).range(2..))]
-    average: Option<u16>,
 }
 
 impl Convert {
@@ -40,10 +38,7 @@ impl Convert {
             bail!("--half is for .safetensors; {} holds 32-bit floats", self.output.display());
         }
         let device = Device::flex();
-        let mut model = match self.average {
-            Some(count) => Model::averaged(&self.input, count.into(), &device)?,
-            None => Model::open(&self.input, &device)?,
-        };
+        let mut model = Model::open(&self.input, &device)?;
         if self.generator_only {
             model.discriminator = None;
         }

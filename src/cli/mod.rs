@@ -131,7 +131,8 @@ impl Common {
 struct Explored {
     #[command(flatten)]
     common: Common,
-    /// A model file, a checkpoint, a run folder (its newest checkpoint), bundled:rooms or bundled:faces
+    /// A model file, a checkpoint, a run folder (its newest checkpoint; RUN@average=20 is the mean of
+    /// its 20 newest), bundled:rooms or bundled:faces
     #[arg(long, value_name = "FILE|DIR", required_unless_present = "session")]
     model: Option<PathBuf>,
     /// Replay what was saved in the window: its model and seed, and the walk or the arithmetic in it

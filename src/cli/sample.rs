@@ -13,7 +13,8 @@ use crate::model::{Model, Statistics};
 pub(super) struct Sample {
     #[command(flatten)]
     common: Common,
-    /// A model file, a checkpoint, a run folder (its newest checkpoint), bundled:rooms or bundled:faces
+    /// A model file, a checkpoint, a run folder (its newest checkpoint; RUN@average=20 is the mean of
+    /// its 20 newest), bundled:rooms or bundled:faces
     #[arg(long, value_name = "FILE|DIR")]
     model: PathBuf,
     /// How many pictures

@@ -1,4 +1,4 @@
-//! A generator whose weights are the mean over a run's newest checkpoints. Each step moves the weights to and fro around where
+//! A generator whose weights are the mean over some of a run's checkpoints. Each step moves the weights to and fro around where
 //! the training is, and what only that step did shows as grain: the mean has less of it (Yazici et al. 2019, "The Unusual
 //! Effectiveness of Averaging in GAN Training").
 //!
@@ -14,16 +14,19 @@ use super::file::{ModelError, siblings};
 use super::{Layer, Model};
 
 impl Model {
-    /// The newest model of the run that `name` belongs to, its generator's weights and running statistics averaged over the
-    /// `count` newest checkpoints, or as many as there are.
+    /// The checkpoint at `path`, or the newest of the run there, its generator's weights and running statistics averaged over
+    /// `count` checkpoints up to it, or as many as there are.
     ///
     /// # Errors
-    /// [`ModelError::NoCheckpoints`] where `name` is no run's; [`ModelError::Header`] where an older checkpoint is of other
+    /// [`ModelError::NoCheckpoints`] where `path` is neither; [`ModelError::Header`] where an older checkpoint is of other
     /// networks; otherwise as [`Self::open`].
-    pub fn averaged(name: &Path, count: usize, device: &Device) -> Result<Self, ModelError> {
-        let checkpoints = siblings(name);
-        let mut newest = checkpoints.iter().rev().take(count.max(1)).map(|(_, path)| path);
-        let Some(last) = newest.next() else { return Err(ModelError::NoCheckpoints { path: name.to_owned() }) };
+    pub(super) fn averaged(path: &Path, count: usize, device: &Device) -> Result<Self, ModelError> {
+        let mut checkpoints = siblings(path);
+        if let Some(at) = checkpoints.iter().position(|(_, checkpoint)| checkpoint == path) {
+            checkpoints.truncate(at + 1);
+        }
+        let mut newest = checkpoints.iter().rev().take(count).map(|(_, path)| path);
+        let Some(last) = newest.next() else { return Err(ModelError::NoCheckpoints { path: path.to_owned() }) };
         let mut mean = Self::open(last, device)?;
         let mut averaged = 1;
         for path in newest {

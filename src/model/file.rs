@@ -43,7 +43,7 @@ pub enum ModelError {
         name: String,
     },
     /// No run with checkpoints.
-    #[error("{path} is no run folder with checkpoints, whose generators could be averaged")]
+    #[error("{path} is no run folder with checkpoints, nor one of them, whose generators could be averaged")]
     NoCheckpoints {
         /// What was named.
         path: PathBuf,
@@ -101,13 +101,16 @@ impl Model {
 
     /// Opens anything the program can: a model file, a checkpoint folder, a run folder (its newest checkpoint), or a
     /// bundled model by its name (`bundled:faces`); another program's file; and any of these with choices after it
-    /// (`netG.pth@prior=uniform`, see [`Reading`]).
+    /// (`netG.pth@prior=uniform`, see [`Reading`]; `RUN@average=20`).
     ///
     /// # Errors
     /// [`ModelError`] naming the file and what to do.
     pub fn open(path: &Path, device: &Device) -> Result<Self, ModelError> {
         let (path, choices) = reading::split(path);
-        let model = Self::open_as_it_is(&path, choices, device)?;
+        let model = match choices.average {
+            Some(count) => Self::averaged(&path, count, device)?,
+            None => Self::open_as_it_is(&path, choices, device)?,
+        };
         let reading = choices.on(model.reading());
         if reading == model.reading() { Ok(model) } else { model.read_as(reading) }
     }

@@ -36,6 +36,6 @@ pub use inside::{Rule, Unit};
 pub use layer::{Layer, Norm, Parameter};
 pub use layout::{LayerPlan, Layout, Per};
 pub use optimiser::{Adam, Moments, Optimiser, keep_statistics, track};
-pub use reading::{Reading, file_of};
+pub use reading::{Reading, average_of, averaging, file_of};
 pub use segmenter::Segmenter;
 pub use tensors::{TensorFile, TensorFileError};

@@ -1,6 +1,8 @@
-//! How a model is read where its file leaves it open, and how that is named: `netG.pth@prior=uniform,flipped=true` stands
-//! wherever a model's path does, so that a session, the window and every command can say it.
+//! How a model is read where its file leaves it open, and of how many checkpoints it is the mean; and how that is named:
+//! `netG.pth@prior=uniform,flipped=true` or `RUN@average=20` stands wherever a model's path does, so that a session, the window
+//! and every command can say it.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
@@ -25,9 +27,11 @@ pub struct Reading {
     pub leak: f64,
 }
 
-/// Those of a [`Reading`] that somebody chose.
+/// Those of a [`Reading`] that somebody chose, and how many checkpoints are averaged.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Choices {
+    /// How many.
+    pub average: Option<usize>,
     flipped: Option<bool>,
     prior: Option<Prior>,
     sampling: Option<Statistics>,
@@ -58,10 +62,34 @@ impl Choices {
             "prior" => self.prior = Some(Prior::from_str(value, true).ok()?),
             "sampling" => self.sampling = Some(Statistics::from_str(value, true).ok()?),
             "output" => self.output = Some(Output::from_str(value, true).ok()?),
+            "average" => self.average = Some(value.parse().ok().filter(|&count| count > 0)?),
             "leak" => self.leak = Some(value.parse().ok().filter(|leak| (0.0..=1.0).contains(leak))?),
             _ => return None,
         }
         Some(())
+    }
+
+    /// The name of the model at `path` with these choices.
+    fn name(self, path: PathBuf) -> PathBuf {
+        fn chosen<T: Display>(key: &str, value: Option<T>) -> Option<String> {
+            value.map(|value| format!("{key}={value}"))
+        }
+        let Self { average, flipped, prior, sampling, output, leak } = self;
+        let choices = [
+            chosen("average", average),
+            chosen("prior", prior),
+            chosen("sampling", sampling),
+            chosen("output", output),
+            chosen("leak", leak),
+            chosen("flipped", flipped),
+        ];
+        let choices: Vec<String> = choices.into_iter().flatten().collect();
+        if choices.is_empty() {
+            return path;
+        }
+        let mut named = path.into_os_string();
+        named.push(format!("{MARK}{}", choices.join(",")));
+        named.into()
     }
 }
 
@@ -84,6 +112,17 @@ pub fn file_of(name: &Path) -> PathBuf {
     split(name).0
 }
 
+/// Of how many checkpoints a model's name says that it is the mean: one, where it says nothing.
+pub fn average_of(name: &Path) -> usize {
+    split(name).1.average.unwrap_or(1)
+}
+
+/// The name of the mean of `count` checkpoints up to the one that `name` names, read as `name` says.
+pub fn averaging(name: &Path, count: usize) -> PathBuf {
+    let (path, choices) = split(name);
+    Choices { average: (count > 1).then_some(count), ..choices }.name(path)
+}
+
 impl Reading {
     /// How a model of this config and provenance is read.
     pub fn of(config: &ModelConfig, provenance: &Provenance) -> Self {
@@ -94,11 +133,17 @@ impl Reading {
 
     /// The name of the model `name` read like this.
     pub fn name(&self, name: &Path) -> PathBuf {
-        let Self { flipped, prior, sampling, output, leak } = self;
-        let choices = format!("{MARK}prior={prior},sampling={sampling},output={output},leak={leak},flipped={flipped}");
-        let mut named = file_of(name).into_os_string();
-        named.push(choices);
-        named.into()
+        let (path, Choices { average, .. }) = split(name);
+        let Self { flipped, prior, sampling, output, leak } = *self;
+        Choices {
+            average,
+            flipped: Some(flipped),
+            prior: Some(prior),
+            sampling: Some(sampling),
+            output: Some(output),
+            leak: Some(leak),
+        }
+        .name(path)
     }
 }
 
@@ -122,9 +167,30 @@ mod tests {
     }
 
     #[test]
+    fn a_mean_of_checkpoints_is_named_beside_the_reading() {
+        let run = Path::new("runs/faces");
+        let mean = averaging(run, 20);
+        assert_eq!(mean, Path::new("runs/faces@average=20"));
+        assert_eq!((file_of(&mean).as_path(), average_of(&mean), average_of(run)), (run, 20, 1));
+        assert_eq!(averaging(&mean, 1), run);
+        let (prior, sampling, output) = (Prior::Normal, Statistics::Batch, Output::Tanh);
+        let reading = Reading { flipped: false, prior, sampling, output, leak: 0.0 };
+        let both = reading.name(&mean);
+        assert_eq!((average_of(&both), averaging(&both, 1)), (20, reading.name(run)));
+        assert_eq!(averaging(&reading.name(run), 20), both);
+    }
+
+    #[test]
     fn other_names_with_the_mark_are_paths() {
-        for name in ["me@home/netG.pth", "netG.pth@", "netG.pth@prior=maybe", "netG.pth@epoch=3", "a@leak=2", "a@prior"]
-        {
+        for name in [
+            "me@home/netG.pth",
+            "netG.pth@",
+            "netG.pth@prior=maybe",
+            "netG.pth@epoch=3",
+            "a@average=0",
+            "a@leak=2",
+            "a@prior",
+        ] {
             assert_eq!(split(Path::new(name)), (PathBuf::from(name), Choices::default()), "{name}");
         }
     }

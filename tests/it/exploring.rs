@@ -3,12 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use egui::accesskit::Role;
 use egui::{Key, Modifiers, Pos2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
 use zscape::app::{App, Start};
+use zscape::device::Compute;
 use zscape::image::Picture;
 use zscape::latent::session::{Pin, Point, Session};
+use zscape::train::{Options, Trainer};
 
 use super::window::{Dropped, until, window};
 
@@ -127,7 +130,7 @@ fn points_are_named_dragged_removed_and_brought_back() {
     assert!(near(&session.pins[0], 0.9, 0.1) && near(&session.pins[1], 0.25, 0.75), "{:?}", session.pins);
 
     let field = |h: &Window| {
-        let fields = h.query_all_by_role(egui::accesskit::Role::TextInput);
+        let fields = h.query_all_by_role(Role::TextInput);
         let field = fields.into_iter().find(|field| field.value().as_deref() == Some("point 2"));
         field.map(|field| field.rect().center())
     };
@@ -365,6 +368,34 @@ fn any_sample_is_gone_to_by_its_number_and_the_wheel_zooms() {
 }
 
 #[test]
+fn a_run_is_explored_as_the_mean_of_its_checkpoints() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let options = Options { steps: Some(6), save_every: 2, ..super::tiny(&run, 1) };
+    Trainer::start(options, Compute::cpu(), || ()).events().iter().for_each(drop);
+    let kept_at = Some(folder.path().join("last.zscape"));
+    let mut harness = window(Start { model: Some(run), kept: kept_at, ..Start::default() });
+    until(&mut harness, "a sample", |h| h.query_by_label("sample 0").is_some());
+    // What is drawn, and what the field beside the slider says.
+    let shown = |h: &Window, step: u64, mean: f64| {
+        let story = format!("after {step} training steps; ");
+        let field = h.get_by_role_and_label(Role::SpinButton, "mean of");
+        h.query_all_by_label_contains(&story).count() > 0 && field.accesskit_node().numeric_value() == Some(mean)
+    };
+    assert!(shown(&harness, 6, 1.0));
+
+    harness.get_by_role_and_label(Role::SpinButton, "mean of").set_value_accesskit(2.0);
+    until(&mut harness, "the mean", |h| shown(h, 6, 2.0));
+    harness.get_by_role_and_label(Role::Slider, "Checkpoint").set_value_accesskit(1.0);
+    until(&mut harness, "an earlier mean", |h| shown(h, 4, 2.0));
+    kept(&mut harness, folder.path(), "the model's name", |session| {
+        session.model.to_string_lossy().ends_with("step-00000004@average=2")
+    });
+    press(&mut harness, Modifiers::COMMAND, Key::Z);
+    until(&mut harness, "the mean before", |h| shown(h, 6, 2.0));
+}
+
+#[test]
 fn a_dropped_picture_is_looked_for_from_any_tool() {
     let folder = tempfile::tempdir().unwrap();
     let mut harness = faces(folder.path());
@@ -393,8 +424,7 @@ fn concepts_are_saved_applied_and_removed() {
     }
     until(&mut harness, "the result", |h| h.query_by_label("result").is_some());
     // The field's hint is no label, so it is found by its role.
-    let field =
-        |h: &Window| h.query_all_by_role(egui::accesskit::Role::TextInput).last().map(|node| node.rect().center());
+    let field = |h: &Window| h.query_all_by_role(Role::TextInput).last().map(|node| node.rect().center());
     let at = field(&harness).unwrap();
     drag(&mut harness, at, at);
     harness.event(egui::Event::Text("curls".into()));

@@ -169,7 +169,7 @@ fn a_mean_is_of_the_newest_checkpoints_generators() {
         .args(arguments)
         .assert()
         .success();
-    let told = json(&mut zscape(&["convert", text(&run), text(&mean), "--average", "2", "--json"]));
+    let told = json(&mut zscape(&["convert", &format!("{}@average=2", text(&run)), text(&mean), "--json"]));
     assert_eq!(told["averaged"], 2);
     let device = Device::flex();
     let open = |path: &Path| Model::open(path, &device).unwrap();
@@ -185,7 +185,14 @@ fn a_mean_is_of_the_newest_checkpoints_generators() {
     assert_eq!((mean.provenance.steps, mean.provenance.averaged), (6, 2));
     let judge = |model: &Model| model.discriminator.as_ref().unwrap().layers[0].weight.value.to_data();
     assert_eq!(judge(&mean), judge(&six), "the discriminator is the newest");
-    let refused = stderr(&mut zscape(&["convert", text(&file("netG.pth")), "a.safetensors", "--average", "2"]), 1);
+
+    let until_four = open(&run.join("checkpoints/step-00000004@average=9"));
+    assert_eq!((until_four.provenance.steps, until_four.provenance.averaged), (4, 2), "as many as there are");
+    let two = open(&run.join("checkpoints/step-00000002"));
+    let expected: Vec<f32> = values(&two).iter().zip(values(&four)).map(|(a, b)| (a + b) / 2.0).collect();
+    assert_close(&values(&until_four), &expected);
+    let refused =
+        stderr(&mut zscape(&["convert", &format!("{}@average=2", text(&file("netG.pth"))), "a.safetensors"]), 1);
     assert!(refused.contains("netG.pth is no run folder"), "{refused}");
 
     let wider = folder.path().join("wider");
@@ -194,7 +201,7 @@ fn a_mean_is_of_the_newest_checkpoints_generators() {
     let [theirs, ours] = [&wider, &run].map(|run| run.join("checkpoints/step-00000002"));
     std::fs::remove_dir_all(&ours).unwrap();
     std::fs::rename(theirs, &ours).unwrap();
-    let refused = stderr(&mut zscape(&["convert", text(&run), "a.safetensors", "--average", "3"]), 1);
+    let refused = stderr(&mut zscape(&["convert", &format!("{}@average=3", text(&run)), "a.safetensors"]), 1);
     assert!(refused.contains("step-00000002") && refused.contains("is not that of"), "{refused}");
 }
 

@@ -8,7 +8,7 @@ use egui::{Key, Modifiers, PopupCloseBehavior, Ui};
 use super::Explorer;
 use super::tool::{KEYS, OPEN, REDO, REDO_TOO, SAVE, SAVE_AS, Tool, UNDO};
 use crate::app::inside::ablation_sets;
-use crate::model::{Output, Prior, Reading, Statistics, bundled, file_of};
+use crate::model::{Output, Prior, Reading, Statistics, average_of, averaging, bundled, file_of};
 
 impl Explorer {
     /// What the keys ask for, wherever the pointer is.
@@ -119,11 +119,16 @@ impl Explorer {
             Some(origin) => format!("from {}", origin.format),
             None => format!("of {}, after {} training steps", provenance.data, provenance.steps),
         };
+        // Beside the slider over a run's checkpoints the mean has a field of its own.
+        let mean = match provenance.averaged {
+            count if count > 0 && self.siblings.len() < 2 => format!(", the mean of {count} checkpoints"),
+            _ => String::new(),
+        };
         let file = self.explored.as_deref().map(file_of).unwrap_or_default();
         if let Some(name) = short(&file) {
             ui.label(name).on_hover_text(file.display().to_string());
         }
-        ui.weak(format!("{0}x{0} pictures {story}; {1} statistics", config.size, config.sampling));
+        ui.weak(format!("{0}x{0} pictures {story}{mean}; {1} statistics", config.size, config.sampling));
         let before = Reading::of(config, provenance);
         let mut reading = before;
         let stays = MenuConfig::new().close_behavior(PopupCloseBehavior::CloseOnClickOutside);
@@ -182,8 +187,16 @@ impl Explorer {
         let slider = egui::Slider::new(&mut at, 0..=self.siblings.len() - 1);
         let slider = slider.custom_formatter(move |i, _| format!("step {}", steps[(i as usize).min(steps.len() - 1)]));
         let moved = ui.add(slider).labelled_by(label.id);
+        let label = ui.label("mean of");
+        let mut average = average_of(&self.session.model);
+        let mean = egui::DragValue::new(&mut average).range(1..=self.siblings.len()).update_while_editing(false);
+        let mean = ui.add(mean).labelled_by(label.id).on_hover_text(
+            "Draw with the mean of the weights of so many checkpoints up to this one: less grain, and smoother ways through Z",
+        );
         if moved.on_hover_text("Drag through the run: the same z's, earlier and later").changed() {
-            self.open(self.siblings[at].1.clone());
+            self.open(averaging(&self.siblings[at].1, average));
+        } else if mean.changed() {
+            self.open(averaging(&self.session.model, average));
         }
     }
 }
