@@ -189,10 +189,15 @@ impl Explorer {
         let moved = ui.add(slider).labelled_by(label.id);
         let label = ui.label("mean of");
         let mut average = average_of(&self.session.model);
+        let fewer = match provenance.averaged {
+            count if (1..average).contains(&count) => format!("; there are {count}"),
+            _ => String::new(),
+        };
         let mean = egui::DragValue::new(&mut average).range(1..=self.siblings.len()).update_while_editing(false);
-        let mean = ui.add(mean).labelled_by(label.id).on_hover_text(
-            "Draw with the mean of the weights of so many checkpoints up to this one: less grain, and smoother ways through Z",
-        );
+        let mean = ui.add(mean).labelled_by(label.id).on_hover_text(format!(
+            "Draw with the mean of the weights of so many checkpoints up to this one{fewer}: less grain, and smoother ways \
+             through Z"
+        ));
         if moved.on_hover_text("Drag through the run: the same z's, earlier and later").changed() {
             self.open(averaging(&self.siblings[at].1, average));
         } else if mean.changed() {
