@@ -1,6 +1,7 @@
 //! The explorer's toolbar and its keys.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use egui::containers::menu::{MenuButton, MenuConfig};
 use egui::{Key, Modifiers, PopupCloseBehavior, Ui};
@@ -9,6 +10,9 @@ use super::Explorer;
 use super::tool::{KEYS, OPEN, REDO, REDO_TOO, SAVE, SAVE_AS, Tool, UNDO};
 use crate::app::inside::ablation_sets;
 use crate::model::{Output, Prior, Reading, Statistics, average_of, averaging, bundled, file_of};
+
+/// What takes no longer needs no word.
+const SOON: Duration = Duration::from_millis(300);
 
 impl Explorer {
     /// What the keys ask for, wherever the pointer is.
@@ -106,6 +110,7 @@ impl Explorer {
             }
             self.checkpoints(ui);
             ablation_sets(ui, &mut self.session);
+            self.opening_model(ui);
         });
         self.messages(ui);
         ui.add_space(4.0);
@@ -144,6 +149,18 @@ impl Explorer {
         );
         if reading != before && self.explored.as_ref() == Some(&self.session.model) {
             self.open(reading.name(&self.session.model));
+        }
+    }
+
+    /// That a model is being opened, where one waits for it.
+    fn opening_model(&self, ui: &mut Ui) {
+        let Some(began) = self.began_to_open else { return };
+        let left = SOON.saturating_sub(began.elapsed());
+        if left.is_zero() {
+            ui.spinner();
+            ui.weak("opening the model");
+        } else {
+            ui.ctx().request_repaint_after(left);
         }
     }
 

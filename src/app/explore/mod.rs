@@ -24,6 +24,7 @@ mod worker;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use egui::Ui;
 
@@ -58,6 +59,8 @@ pub(super) struct Explorer {
     file: Option<PathBuf>,
     /// A session that waits for its model.
     opening: Option<Opening>,
+    /// When the worker began to open a model, while it does.
+    began_to_open: Option<Instant>,
     undo: Undo,
     plans: Plans,
     views: Views,
@@ -104,6 +107,7 @@ impl Explorer {
             session,
             file: None,
             opening: None,
+            began_to_open: None,
             plans: Plans::default(),
             views: Views::default(),
             gallery: Gallery::default(),
@@ -184,6 +188,7 @@ impl Explorer {
         self.inside.receive(ctx, &mut self.session);
         while let Ok(reply) = self.worker.replies.try_recv() {
             match reply {
+                Reply::Opening => self.began_to_open = Some(Instant::now()),
                 opened @ Reply::Opened { .. } => self.on_opened(opened),
                 Reply::NotOpened { error, gone } => self.not_opened(error, gone),
                 Reply::Followed { path, config, provenance } => self.followed(path, config, provenance),

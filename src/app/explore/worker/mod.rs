@@ -95,6 +95,8 @@ pub(super) enum Request {
 }
 
 pub(super) enum Reply {
+    /// A model is being opened, which may take a while.
+    Opening,
     /// A model is open; `siblings` are the checkpoints of its run.
     Opened {
         path: PathBuf,
@@ -256,6 +258,7 @@ impl Desk {
     fn take(&mut self, request: Request, reply: &dyn Fn(Reply)) -> anyhow::Result<()> {
         match request {
             Request::Open(path, session) => {
+                reply(Reply::Opening);
                 let path = whole(&path);
                 reply(self.open(&path, session).unwrap_or_else(|error| Reply::NotOpened {
                     error: format!("{error:#}"),
