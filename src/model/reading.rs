@@ -30,7 +30,7 @@ pub struct Reading {
 /// Those of a [`Reading`] that somebody chose, and how many checkpoints are averaged.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Choices {
-    /// How many.
+    /// How many, where it is a mean.
     pub average: Option<usize>,
     flipped: Option<bool>,
     prior: Option<Prior>,

@@ -187,8 +187,10 @@ impl Explorer {
         self.answers();
         self.inside.receive(ctx, &mut self.session);
         while let Ok(reply) = self.worker.replies.try_recv() {
+            // The worker does one thing after the other: whatever it says next, it has done with opening.
+            self.began_to_open = matches!(reply, Reply::Opening).then(Instant::now);
             match reply {
-                Reply::Opening => self.began_to_open = Some(Instant::now()),
+                Reply::Opening => {}
                 opened @ Reply::Opened { .. } => self.on_opened(opened),
                 Reply::NotOpened { error, gone } => self.not_opened(error, gone),
                 Reply::Followed { path, config, provenance } => self.followed(path, config, provenance),

@@ -79,7 +79,6 @@ impl Explorer {
 
     /// A model could not be opened, or is `gone`: all is as it was.
     pub(super) fn not_opened(&mut self, error: String, gone: bool) {
-        self.began_to_open = None;
         match self.opening.take() {
             Some(Opening { file: Some(file), .. }) => {
                 let hint = match gone {
@@ -115,7 +114,6 @@ impl Explorer {
     /// A model was opened.
     pub(super) fn on_opened(&mut self, reply: Reply) {
         let Reply::Opened { path, config, provenance, siblings, session } = reply else { return };
-        self.began_to_open = None;
         let mut undoable = true;
         if let Some(session) = session {
             let file = self.opening.take().and_then(|opening| opening.file);
