@@ -6,6 +6,7 @@
 mod area;
 mod film;
 mod grid;
+mod label;
 mod picture;
 pub mod plot;
 mod video;
@@ -13,5 +14,6 @@ mod video;
 pub use area::{Area, NotAnArea, Rectangle};
 pub use film::{write_frames, write_gif};
 pub use grid::{Sheet, grid};
+pub use label::{LABEL_HEIGHT, LabelError, label};
 pub use picture::{Picture, PictureError, from_signed, to_signed};
 pub use video::write_mp4;

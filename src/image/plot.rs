@@ -9,8 +9,9 @@ use plotters::coord::Shift;
 use plotters::drawing::{DrawingArea, DrawingAreaErrorKind, IntoDrawingArea};
 use plotters::element::{Circle, PathElement, Text};
 use plotters::series::{DashedLineSeries, LineSeries};
-use plotters::style::{BLACK, Color, FontStyle, IntoFont, RGBColor, ShapeStyle, WHITE, register_font};
+use plotters::style::{BLACK, Color, IntoFont, RGBColor, ShapeStyle, WHITE};
 
+use super::label::{FONT, register};
 use super::{Picture, PictureError};
 use crate::files;
 
@@ -19,7 +20,6 @@ const CELL: [u32; 2] = [460, 320];
 const LINE: u32 = 34;
 /// Places side by side, at most.
 const COLUMNS: usize = 4;
-const FONT: &str = "sans-serif";
 const BLUE: RGBColor = RGBColor(20, 90, 200);
 const GREEN: RGBColor = RGBColor(20, 130, 50);
 
@@ -96,8 +96,7 @@ impl Format {
 pub fn write(path: &Path, title: &str, x: &str, curves: &[Curve]) -> Result<(), PlotError> {
     let format = Format::of(path)?;
     let failed = |cause: String| PlotError::Draw { path: path.to_owned(), cause };
-    register_font(FONT, FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT)
-        .map_err(|_| failed("the font that is built in cannot be read".to_owned()))?;
+    register().map_err(failed)?;
     let columns = match curves.len() {
         count @ 0..=3 => count.max(1),
         5 | 6 | 9 => 3,

@@ -1,0 +1,80 @@
+//! Short lines of text for figures.
+
+use epaint_default_fonts::UBUNTU_LIGHT;
+use plotters::backend::BitMapBackend;
+use plotters::drawing::IntoDrawingArea;
+use plotters::element::Text;
+use plotters::style::{FontStyle, IntoFont, WHITE, register_font};
+
+use super::Picture;
+
+/// The font of everything that is written on pictures: the window's own.
+pub(super) const FONT: &str = "sans-serif";
+/// Size of the text in pixels: the smallest that is easy to read beside pictures of 64x64.
+const SIZE: u32 = 15;
+
+/// Pixels that every label is high.
+pub const LABEL_HEIGHT: usize = 20;
+
+/// Why there is no label.
+#[derive(Debug, thiserror::Error)]
+#[error("the label {text:?} cannot be drawn: {cause}")]
+pub struct LabelError {
+    /// What was to be written.
+    pub text: String,
+    /// What the library says.
+    pub cause: String,
+}
+
+/// Makes [`FONT`] known to the drawing library.
+pub(super) fn register() -> Result<(), String> {
+    let registered = register_font(FONT, FontStyle::Normal, UBUNTU_LIGHT);
+    registered.map_err(|_| "the font that is built in cannot be read".to_owned())
+}
+
+/// A line of black text on white, [`LABEL_HEIGHT`] pixels high and as wide as it needs.
+///
+/// # Errors
+/// [`LabelError`] when the font or the drawing fails.
+pub fn label(text: &str) -> Result<Picture, LabelError> {
+    let failed = |cause: String| LabelError { text: text.to_owned(), cause };
+    register().map_err(failed)?;
+    let font = (FONT, SIZE).into_font();
+    let (width, _) = font.box_size(text).map_err(|cause| failed(cause.to_string()))?;
+    // The box leaves no room for the last letter's edge.
+    let size = (width + 2, LABEL_HEIGHT as u32);
+    let mut pixels = vec![0; size.0 as usize * LABEL_HEIGHT * 3];
+    let area = BitMapBackend::with_buffer(&mut pixels, size).into_drawing_area();
+    let draw = || {
+        area.fill(&WHITE)?;
+        area.draw(&Text::new(text, (0, 2), font.clone()))?;
+        area.present()
+    };
+    draw().map_err(|cause| failed(cause.to_string()))?;
+    drop(area);
+    Ok(Picture::new(size.0 as usize, LABEL_HEIGHT, 3, pixels))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_is_as_wide_as_its_text_and_all_of_it_is_drawn() {
+        let [short, long] = ["fresh", "fresh samples (150 to 157)"].map(|text| label(text).unwrap());
+        assert_eq!((short.height(), long.height()), (LABEL_HEIGHT, LABEL_HEIGHT));
+        assert!(long.width() > 3 * short.width(), "{short:?} {long:?}");
+        let dark = |x: usize, picture: &Picture| {
+            let pixel = |y: usize| picture.pixels()[(y * picture.width() + x) * 3];
+            (0..LABEL_HEIGHT).any(|y| pixel(y) < 128)
+        };
+        let last = (0..long.width()).rev().find(|&x| dark(x, &long)).unwrap();
+        assert!(
+            last + 8 > long.width() && !dark(long.width() - 1, &long),
+            "the last letter is whole: {last} of {long:?}"
+        );
+        let edges =
+            [0, LABEL_HEIGHT - 1].map(|y| long.pixels()[y * long.width() * 3..][..long.width() * 3].iter().min());
+        assert_eq!(edges, [Some(&255); 2], "nothing is cut off above or below");
+    }
+}
