@@ -30,7 +30,7 @@ fn training_step(bencher: Bencher, (base, kernel, batch): (usize, usize, usize))
         burn::tensor::TensorData::new(z.concat(), [batch, config.z_dim]),
         &compute.device,
     );
-    let real = networks.generator.sample(z, config.sampling);
+    let real = networks.generator.sample(z);
     let mut step = 0;
     bencher.counter(ItemsCount::new(batch)).bench_local(|| {
         step += 1;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
+use burn::tensor::Device;
 use clap::Args;
 
 use super::inside::{Normed, bar};
@@ -23,7 +24,8 @@ pub(super) struct Guided {
     /// A model file, a checkpoint, or a run folder, with a discriminator in it
     #[arg(long, value_name = "FILE|DIR")]
     model: PathBuf,
-    /// Pictures among which the strongest answers are looked for: whatever `train` learns from
+    /// Pictures among which the strongest responses are looked for, and whose batch-norm statistics the discriminator uses:
+    /// whatever `train` takes [default for --picture: what the model was trained on]
     #[arg(long, value_name = "SRC", required_unless_present = "picture")]
     data: Option<String>,
     /// How many of them are looked at
@@ -39,9 +41,9 @@ pub(super) struct Guided {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Instead: what in this picture decides the verdict; may be given several times
-    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    #[arg(long, value_name = "FILE")]
     picture: Vec<PathBuf>,
-    /// How the verdict is led back to the picture
+    /// How the logit is propagated back to the picture
     #[arg(long, value_enum, default_value = "plain")]
     rule: Rule,
     #[command(flatten)]
@@ -63,9 +65,8 @@ impl Guided {
             )
         })?;
         let (config, device) = (model.config(), &compute.device);
-        let statistics = self.normed.choose(config);
         if !self.picture.is_empty() {
-            return self.saliency(judge, device);
+            return self.saliency(&model, judge, device);
         }
         let layer = match self.layer {
             None => config.stages() - 1,
@@ -80,11 +81,13 @@ impl Guided {
         if let Some(map) = maps.iter().find(|&&map| map >= count) {
             bail!("there is no feature {map}; convolution {} has features 0 to {}", layer + 1, count - 1);
         }
-        let random = Discriminator::new(config, RANDOM, device);
         let source = Source::parse(self.data.as_deref().unwrap_or_default())?;
         let data = Dataset::open(&source, config.size, config.channels, self.seed)?;
         let count = data.len().map_or(self.count, |length| self.count.min(length as u64));
-        let search = || Search::new(layer, maps.iter().copied(), PICTURES, statistics);
+        let random = Discriminator::new(config, RANDOM, device);
+        let (networks, statistics) = self.normed.on_data(vec![judge.clone(), random], &data, device)?;
+        let (judge, random) = (&networks[0], &networks[1]);
+        let search = || Search::new(layer, maps.iter().copied(), PICTURES);
         let (mut learnt, mut unlearnt) = (search(), search());
         let (bar, mut skipped) = (bar(count, "pictures"), 0);
         for first in (0..count).step_by(BATCH as usize) {
@@ -100,7 +103,7 @@ impl Guided {
             }
             if !pictures.is_empty() {
                 learnt.look(judge, &pictures, device)?;
-                unlearnt.look(&random, &pictures, device)?;
+                unlearnt.look(random, &pictures, device)?;
             }
             bar.set_position(first + BATCH);
         }
@@ -108,8 +111,8 @@ impl Guided {
         if skipped == count {
             bail!("none of the {count} pictures of {source} can be read");
         }
-        let (learnt, unlearnt) = (learnt.finish(judge, device)?, unlearnt.finish(&random, device)?);
-        figure(&unlearnt, &learnt).write_png(&self.out)?;
+        let (learnt, unlearnt) = (learnt.finish(judge, device)?, unlearnt.finish(random, device)?);
+        figure(&unlearnt, &learnt)?.write_png(&self.out)?;
         let told = |features: &[Feature]| -> Vec<_> {
             let of = |feature: &Feature| {
                 let numbers: Vec<_> = feature.responses.iter().map(|response| response.number).collect();
@@ -119,7 +122,7 @@ impl Guided {
             features.iter().map(of).collect()
         };
         let summary = serde_json::json!({
-            "out": self.out, "layer": layer + 1, "pictures": count - skipped, "statistics": statistics,
+            "out": self.out, "layer": layer + 1, "pictures": count - skipped, "statistics": statistics.name(),
             "learnt": told(&learnt), "random": told(&unlearnt),
         });
         self.common.print(&summary, || {
@@ -130,7 +133,7 @@ impl Guided {
             };
             let rows: Vec<_> = learnt.iter().map(row).collect();
             format!(
-                "{}: random weights left, learnt right; {} pictures looked at, {statistics} statistics\n{}",
+                "{}: random filters left, trained filters right; {} pictures looked at; {statistics}\n{}",
                 self.out.display(),
                 count - skipped,
                 rows.join("\n")
@@ -138,26 +141,27 @@ impl Guided {
         })
     }
 
-    fn saliency(&self, judge: &Discriminator, device: &burn::tensor::Device) -> anyhow::Result<()> {
+    fn saliency(&self, model: &Model, judge: &Discriminator, device: &Device) -> anyhow::Result<()> {
         let config = judge.config();
-        let statistics = self.normed.choose(config);
         let read = |path: &PathBuf| read_fitted(path, config.size, config.channels);
         let pictures = self.picture.iter().map(read).collect::<Result<Vec<Picture>, _>>()?;
-        let told = verdicts(judge, &pictures, self.rule, statistics, device)?;
+        let (judge, statistics) = self.normed.on_training_data(model, judge, self.data.as_deref(), device)?;
+        let told = verdicts(&judge, &pictures, self.rule, device)?;
         let pairs = pictures.iter().zip(&told);
         let shown: Vec<_> = pairs.flat_map(|(p, told)| [p.clone(), lit(p, &told.saliency, config.size)]).collect();
         grid(&shown, 2, 2).write_png(&self.out)?;
         let logits: Vec<f32> = told.iter().map(|verdict| verdict.logit).collect();
-        let summary = serde_json::json!({ "out": self.out, "logits": logits, "statistics": statistics });
+        let summary = serde_json::json!({ "out": self.out, "logits": logits, "statistics": statistics.name() });
         self.common.print(&summary, || {
             let row = |(path, logit): (&PathBuf, &f32)| {
                 format!(
-                    "{}: logit {logit:+.2}, taken for {}",
+                    "{}: logit {logit:+.2}, classified as {}",
                     path.display(),
-                    if *logit > 0.0 { "real" } else { "drawn" }
+                    if *logit > 0.0 { "real" } else { "generated" }
                 )
             };
-            self.picture.iter().zip(&logits).map(row).collect::<Vec<_>>().join("\n")
+            let rows = self.picture.iter().zip(&logits).map(row);
+            rows.chain([statistics.to_string()]).collect::<Vec<_>>().join("\n")
         })
     }
 }

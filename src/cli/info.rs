@@ -48,7 +48,7 @@ impl Info {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let model = Model::open(&self.path, &Device::flex())?;
         let (config, story) = (model.config(), &model.provenance);
-        let generator = shapes(&model.generator.layers);
+        let generator = shapes(model.generator.layers());
         let discriminator = model.discriminator.as_ref().map(|d| shapes(&d.layers));
         let learnt_d = model.discriminator.as_ref().map(|d| d.parameter_count());
         let value = serde_json::json!({
@@ -72,7 +72,7 @@ impl Info {
                 if config.bias { " with biases" } else { "" },
             );
             text += &format!("z: {} coordinates, {} prior; {}; ", config.z_dim, config.prior, config.rectifiers());
-            text += &format!("sampled with {} statistics\n", config.sampling);
+            text += &format!("sampled with {}\n", config.sampling.describe());
             if let Some(origin) = &story.origin {
                 text += &format!("opened from {}\n", origin.format);
                 for remark in &origin.remarks {

@@ -3,9 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use burn::tensor::Device;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::model::{Ablation, ModelConfig, Statistics};
+use crate::data::{Dataset, Source};
+use crate::dissect::calibration::{Calibration, NormStatistics};
+use crate::model::{Ablation, Discriminator, Model, ModelConfig};
 
 /// Which hidden layer of the generator, as the command line names it.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,24 +85,92 @@ pub(super) fn write_ablations(path: &Path, ablations: &[Ablation]) -> anyhow::Re
     crate::files::write(path, |file| std::io::Write::write_all(file, &json)).with_context(|| path.display().to_string())
 }
 
-/// Which statistics the discriminator's batch norm uses. The choice changes every response.
+/// Which batch-norm statistics the discriminator uses. The choice changes every response.
 #[derive(clap::Args, Debug, Clone)]
 pub(super) struct Normed {
-    /// Judge with the batch's own statistics: a picture's responses then depend on the others
-    #[arg(long, conflicts_with = "running_stats")]
-    batch_stats: bool,
-    /// Judge with the running statistics of the training
+    /// Judge with the running batch-norm statistics of the training, which mix real and generated pictures, instead of those of
+    /// real pictures
     #[arg(long)]
     running_stats: bool,
+    /// Refused: it was how every response came to depend on the other pictures
+    #[arg(long, hide = true)]
+    batch_stats: bool,
 }
 
 impl Normed {
-    pub fn choose(&self, config: &ModelConfig) -> Statistics {
-        match (self.batch_stats, self.running_stats) {
-            (true, _) => Statistics::Batch,
-            (_, true) => Statistics::Running,
-            _ => config.sampling,
+    /// Refuses statistics under which a picture's responses depend on the others.
+    fn check(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            !self.batch_stats,
+            "--batch-stats would make each picture's responses depend on the other pictures; leave it out for batch-norm \
+             statistics of real pictures, or use --running-stats for those of the training"
+        );
+        Ok(())
+    }
+
+    /// `networks` with the statistics of pictures of `data`, which was named on the command line.
+    ///
+    /// # Errors
+    /// If none of the pictures can be read, or the device fails.
+    pub fn on_data(
+        &self,
+        networks: Vec<Discriminator>,
+        data: &Dataset,
+        device: &Device,
+    ) -> anyhow::Result<(Vec<Discriminator>, NormStatistics)> {
+        self.check()?;
+        if self.running_stats {
+            return Ok((networks, NormStatistics::Running { reason: None }));
         }
+        let mut calibration = Calibration::new(networks, data);
+        let bar = bar(calibration.len() as u64, "batch-norm statistics");
+        while !calibration.step(data, device) {
+            bar.set_position(calibration.done() as u64);
+        }
+        bar.finish_and_clear();
+        let measured = calibration.finish(device)?;
+        let (networks, pictures) =
+            measured.with_context(|| format!("none of the pictures of {} can be read", data.source()))?;
+        Ok((networks, NormStatistics::Data { data: data.source().to_string(), pictures }))
+    }
+
+    /// The model's discriminator with the statistics of pictures of `data`, or else of what the model was trained on. Where that
+    /// is unknown or gone it keeps the running statistics, and says why.
+    ///
+    /// # Errors
+    /// If `data` was named and cannot be read, or the device fails.
+    pub fn on_training_data(
+        &self,
+        model: &Model,
+        judge: &Discriminator,
+        data: Option<&str>,
+        device: &Device,
+    ) -> anyhow::Result<(Discriminator, NormStatistics)> {
+        self.check()?;
+        let config = model.config();
+        let open = |source: &str| -> anyhow::Result<Dataset> {
+            Ok(Dataset::open(&Source::parse(source)?, config.size, config.channels, model.provenance.seed)?)
+        };
+        let measured = match (data, model.provenance.source()) {
+            _ if self.running_stats => Err(None),
+            (Some(data), _) => Ok(self.on_data(vec![judge.clone()], &open(data)?, device)?),
+            (None, Some(source)) => {
+                open(source).and_then(|data| self.on_data(vec![judge.clone()], &data, device)).map_err(|error| {
+                    Some(format!("its training pictures cannot be read ({error:#}); name others with --data"))
+                })
+            }
+            (None, None) => Err(Some("what it was trained on is not known; name its pictures with --data".to_owned())),
+        };
+        Ok(match measured {
+            Ok((mut networks, statistics)) => (networks.remove(0), statistics),
+            Err(reason) => {
+                let statistics = NormStatistics::Running { reason: reason.clone() };
+                if reason.is_some() {
+                    tracing::warn!("the discriminator uses the {statistics}");
+                }
+                (judge.clone(), statistics)
+            }
+        })
     }
 }
 

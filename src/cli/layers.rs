@@ -7,10 +7,6 @@ use clap::Args;
 use super::Explored;
 use super::inside::Normed;
 use crate::dissect::layers::{LayerMaps, of_discriminator, of_generator, sheet};
-use crate::model::Statistics;
-
-/// Samples that keep the chosen one company where batch statistics are used.
-const COMPANY: u64 = 64;
 
 #[derive(Args, Debug)]
 pub(super) struct Layers {
@@ -19,6 +15,9 @@ pub(super) struct Layers {
     /// The sample's number
     #[arg(long, default_value_t = 0)]
     sample: u64,
+    /// Pictures whose batch-norm statistics the discriminator uses [default: what the model was trained on]
+    #[arg(long, value_name = "SRC", conflicts_with = "running_stats")]
+    data: Option<String>,
     #[command(flatten)]
     normed: Normed,
     /// Pixels that the figure is wide, at most
@@ -33,18 +32,17 @@ impl Layers {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let exploration = self.explored.open()?;
         let (model, device) = (&exploration.model, &exploration.compute.device);
-        let company = (0..COMPANY).filter(|&number| number != self.sample);
-        let z = exploration.samples(std::iter::once(self.sample).chain(company));
+        let z = exploration.samples([self.sample]).remove(0);
         let (mut layers, picture) = of_generator(&model.generator, &z, device)?;
         let generator = layers.len();
-        let statistics = self.normed.choose(model.config());
-        let mut logit = None;
-        if let Some(discriminator) = &model.discriminator {
-            let pictures = if statistics == Statistics::Batch { exploration.draw(&z)? } else { vec![picture.clone()] };
-            let (judged, verdict) = of_discriminator(discriminator, &pictures, statistics, device)?;
-            layers.extend(judged);
-            logit = Some(verdict);
+        let mut judged = None;
+        if let Some(judge) = &model.discriminator {
+            let (judge, statistics) = self.normed.on_training_data(model, judge, self.data.as_deref(), device)?;
+            let (maps, logit) = of_discriminator(&judge, &picture, device)?;
+            layers.extend(maps);
+            judged = Some((logit, statistics));
         }
+        let logit = judged.as_ref().map(|(logit, _)| *logit);
         sheet(&picture, &layers, usize::from(self.width)).write_png(&self.out)?;
         let network = |i: usize| if i < generator { "generator" } else { "discriminator" };
         let told: Vec<_> = layers
@@ -57,17 +55,16 @@ impl Layers {
                 })
             })
             .collect();
-        let judged = model.discriminator.as_ref().map(|_| statistics);
         let summary = serde_json::json!({
             "out": self.out, "sample": self.sample, "layers": told, "logit": logit,
-            "statistics": model.config().sampling, "discriminator_statistics": judged,
+            "statistics": model.config().sampling, "discriminator_statistics": judged.as_ref().map(|(_, statistics)| statistics.name()),
         });
         self.explored.common.print(&summary, || {
             let row = |(i, layer): (usize, &LayerMaps)| line(network(i), layer);
             let mut text: Vec<String> = layers.iter().enumerate().map(row).collect();
-            text.push(match logit {
-                Some(logit) => {
-                    format!("verdict: logit {logit:+.2} with {statistics} statistics; above zero the discriminator takes it for real")
+            text.push(match &judged {
+                Some((logit, statistics)) => {
+                    format!("discriminator's logit: {logit:+.2}, above zero for real pictures; {statistics}")
                 }
                 None => "this model has no discriminator".to_owned(),
             });

@@ -38,14 +38,27 @@ pub(super) struct Sample {
     /// Pictures in a row
     #[arg(long, default_value_t = 8)]
     columns: usize,
-    /// Use the batch's own statistics, as the authors do: pictures then depend on one another
+    /// Draw all pictures as one batch, normalized by its own statistics, as the authors draw their sheets: pictures then
+    /// depend on one another
     #[arg(long, conflicts_with = "running_stats")]
     batch_stats: bool,
-    /// Use the running statistics: a z is the same picture in any company
+    /// Use the running batch-norm statistics of the training
     #[arg(long)]
     running_stats: bool,
     #[command(flatten)]
     ablated: inside::Ablated,
+}
+
+/// What the pictures were normalized by.
+#[derive(Clone, Copy, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Norms {
+    /// All of them, as one batch.
+    Batch,
+    /// The reference batch.
+    Reference,
+    /// The running statistics of the training.
+    Running,
 }
 
 impl Sample {
@@ -53,24 +66,35 @@ impl Sample {
         let compute = self.common.compute()?;
         let model = Model::open(&self.model, &compute.device)?;
         let config = model.config().clone();
-        let statistics = match (self.batch_stats, self.running_stats) {
-            (true, _) => Statistics::Batch,
-            (_, true) => Statistics::Running,
-            _ => config.sampling,
-        };
         let z: Vec<Vec<f32>> = match &self.z {
             Some(path) => numpy::read_z(path, config.z_dim)?,
             None => latent::samples(&config, self.seed, self.first..self.first + self.count),
         };
         let count = z.len();
         let generator = model.generator.under(&self.ablated.read(&config)?);
-        let values = latent::values(&generator, &z, statistics, &compute.device)?;
+        let norms = match (self.batch_stats, self.running_stats, config.sampling) {
+            (true, ..) => Norms::Batch,
+            (_, false, Statistics::Batch) => Norms::Reference,
+            _ => Norms::Running,
+        };
+        let values = match norms {
+            Norms::Batch => latent::read(generator.sample_batch(latent::tensor(&z, &compute.device)))?,
+            Norms::Reference => latent::values(&generator, &z, &compute.device)?,
+            Norms::Running => latent::values(&generator.sampling_with(Statistics::Running), &z, &compute.device)?,
+        };
         if let Some(path) = &self.tensor {
             let shape = [count as u64, config.channels as u64, config.size as u64, config.size as u64];
             numpy::write(path, &shape, &values)?;
         }
         grid(&latent::unpacked(&values, &config), self.columns, 2).write_png(&self.out)?;
-        let summary = serde_json::json!({ "out": self.out, "count": count, "statistics": statistics });
-        self.common.print(&summary, || format!("{count} pictures in {}", self.out.display()))
+        let summary = serde_json::json!({ "out": self.out, "count": count, "statistics": norms });
+        self.common.print(&summary, || {
+            let norms = match norms {
+                Norms::Batch => "normalized as one batch".to_owned(),
+                Norms::Reference => format!("normalized by {}", Statistics::Batch.describe()),
+                Norms::Running => format!("normalized by {}", Statistics::Running.describe()),
+            };
+            format!("{count} pictures in {}, {norms}", self.out.display())
+        })
     }
 }

@@ -77,10 +77,10 @@ pub(super) struct Train {
     /// Leave out the pictures that this list names: what `zscape dedup --list` wrote, or names, one a line
     #[arg(long, value_name = "FILE")]
     skip: Option<PathBuf>,
-    /// Sample with the batch's own statistics, as the authors do
+    /// Sample with batch statistics, as the authors do: those of a fixed reference batch of 128 samples
     #[arg(long, conflicts_with = "running_stats")]
     batch_stats: bool,
-    /// Sample with the running statistics, so that a z is the same picture in any company
+    /// Sample with the running statistics, averages over the training
     #[arg(long)]
     running_stats: bool,
     /// Steps between checkpoints

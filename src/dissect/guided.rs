@@ -4,14 +4,14 @@
 use burn::tensor::Device;
 
 use super::layers::tensor;
-use crate::image::{Picture, grid};
+use crate::image::{LABEL_HEIGHT, LabelError, Picture, Sheet, label};
 use crate::latent::{self, DrawError};
-use crate::model::{Discriminator, Rule, Statistics, Unit};
+use crate::model::{Discriminator, Rule, Unit};
 
-/// Features and pictures of each in the paper's figure.
+/// Features on each side of the paper's figure 5.
 pub const FEATURES: usize = 6;
-/// Pictures of each.
-pub const PICTURES: usize = 10;
+/// Pictures of each feature on each side of the paper's figure 5.
+pub const PICTURES: usize = 5;
 
 /// Seed of the weights that the learnt ones are compared with.
 pub const RANDOM: u64 = 0x7261_6e64_6f6d;
@@ -33,7 +33,6 @@ pub struct Response {
 #[derive(Debug, Clone)]
 pub struct Search {
     layer: usize,
-    statistics: Statistics,
     keep: usize,
     /// Each feature's map, and the strongest so far.
     best: Vec<(usize, Vec<Response>)>,
@@ -41,11 +40,11 @@ pub struct Search {
 
 impl Search {
     /// For `maps` of convolution `layer`, `keep` pictures each.
-    pub fn new(layer: usize, maps: impl IntoIterator<Item = usize>, keep: usize, statistics: Statistics) -> Self {
-        Self { layer, statistics, keep, best: maps.into_iter().map(|map| (map, Vec::new())).collect() }
+    pub fn new(layer: usize, maps: impl IntoIterator<Item = usize>, keep: usize) -> Self {
+        Self { layer, keep, best: maps.into_iter().map(|map| (map, Vec::new())).collect() }
     }
 
-    /// Looks at some pictures of the data, with their numbers. With batch statistics they are one batch.
+    /// Looks at some pictures of the data, with their numbers.
     ///
     /// # Errors
     /// [`DrawError`] when the device fails.
@@ -56,7 +55,7 @@ impl Search {
         device: &Device,
     ) -> Result<(), DrawError> {
         let only: Vec<Picture> = pictures.iter().map(|(_, picture)| picture.clone()).collect();
-        let (mut layers, _) = discriminator.inside(tensor(&only, discriminator.config(), device), self.statistics);
+        let (mut layers, _) = discriminator.inside(tensor(&only, discriminator.config(), device));
         let maps = layers.swap_remove(self.layer);
         let [_, count, side, _] = maps.dims();
         let values = latent::read(maps)?;
@@ -88,10 +87,7 @@ impl Search {
                 Vec::new()
             } else {
                 let pictures = tensor(&pictures, discriminator.config(), device);
-                shown(
-                    &latent::read(discriminator.lead_back(pictures, &unit, Rule::Guided, self.statistics))?,
-                    discriminator,
-                )
+                shown(&latent::read(discriminator.backpropagate(pictures, &unit, Rule::Guided))?, discriminator)
             };
             Ok(Feature { map, responses, signals })
         };
@@ -106,7 +102,7 @@ pub struct Feature {
     pub map: usize,
     /// The strongest answers, strongest first.
     pub responses: Vec<Response>,
-    /// What is led back to each of those pictures, grey where nothing is.
+    /// The signal that guided backpropagation gives for each of those pictures, gray where there is none.
     pub signals: Vec<Picture>,
 }
 
@@ -121,19 +117,69 @@ fn shown(signals: &[f32], discriminator: &Discriminator) -> Vec<Picture> {
     signals.chunks_exact(config.values()).map(picture).collect()
 }
 
-/// The paper's figure 5: on the left features of random weights, on the right learnt ones, a row each; below them the
-/// pictures they answer to.
-pub fn figure(random: &[Feature], learnt: &[Feature]) -> Picture {
-    let side = |features: &[Feature]| {
-        let of = |pictures: &dyn Fn(&Feature) -> Vec<Picture>| -> Vec<Picture> {
-            features.iter().flat_map(pictures).collect()
-        };
-        let columns = features.iter().map(|feature| feature.signals.len()).max().unwrap_or(1);
-        let signals = grid(&of(&|feature| feature.signals.clone()), columns, 2);
-        let originals = grid(&of(&|feature| feature.responses.iter().map(|r| r.picture.clone()).collect()), columns, 2);
-        grid(&[signals, originals], 1, 12)
-    };
-    grid(&[side(random), side(learnt)], 2, 12)
+/// Pixels between pictures, as on every sheet, and between the halves of the figure.
+const GAP: usize = 2;
+const APART: usize = 12;
+
+/// The paper's figure 5: on the left features of random weights, on the right trained ones, a row each with its feature's
+/// number; below them the pictures they respond to.
+///
+/// # Errors
+/// [`LabelError`] when titles or numbers cannot be drawn.
+pub fn figure(random: &[Feature], trained: &[Feature]) -> Result<Picture, LabelError> {
+    let [left, right] = [half("random filters", random)?, half("trained filters", trained)?];
+    let (height, channels) = (left.height().max(right.height()), left.channels().max(right.channels()));
+    let mut sheet = Sheet::new(left.width() + APART + right.width(), height, channels);
+    sheet.put(&left, 0, 0);
+    sheet.put(&right, left.width() + APART, 0);
+    Ok(sheet.into_picture())
+}
+
+/// One half of the figure, under its title.
+fn half(title: &str, features: &[Feature]) -> Result<Picture, LabelError> {
+    let signals: Vec<&[Picture]> = features.iter().map(|feature| &feature.signals[..]).collect();
+    let originals: Vec<Vec<Picture>> =
+        features.iter().map(|f| f.responses.iter().map(|r| r.picture.clone()).collect()).collect();
+    let originals: Vec<&[Picture]> = originals.iter().map(|row| &row[..]).collect();
+    let names = features.iter().map(|feature| label(&feature.map.to_string())).collect::<Result<Vec<_>, _>>()?;
+    let blocks = [
+        label(title)?,
+        label("feature, guided backpropagation")?,
+        rows(&names, &signals),
+        label("feature, strongest responses")?,
+        rows(&names, &originals),
+    ];
+    Ok(stacked(&blocks))
+}
+
+/// Rows of pictures, each with its label on the left.
+fn rows(labels: &[Picture], rows: &[&[Picture]]) -> Picture {
+    let columns = rows.iter().map(|row| row.len()).max().unwrap_or(0);
+    let Some(first) = rows.iter().copied().flatten().next() else { return Picture::new(0, 0, 1, Vec::new()) };
+    let (width, height) = (first.width() + GAP, first.height().max(LABEL_HEIGHT) + GAP);
+    let left = labels.iter().map(Picture::width).max().unwrap_or(0) + GAP;
+    let channels = rows.iter().copied().flatten().map(Picture::channels).max().unwrap_or(1);
+    let mut sheet = Sheet::new(left + columns * width, rows.len() * height, channels);
+    for (i, (label, row)) in labels.iter().zip(rows).enumerate() {
+        sheet.put(label, 0, i * height + (height - GAP - LABEL_HEIGHT) / 2);
+        for (column, picture) in row.iter().enumerate() {
+            sheet.put(picture, left + column * width, i * height);
+        }
+    }
+    sheet.into_picture()
+}
+
+fn stacked(blocks: &[Picture]) -> Picture {
+    let width = blocks.iter().map(Picture::width).max().unwrap_or(0);
+    let height = blocks.iter().map(|block| block.height() + GAP).sum();
+    let channels = blocks.iter().map(Picture::channels).max().unwrap_or(1);
+    let mut sheet = Sheet::new(width, height, channels);
+    let mut y = 0;
+    for block in blocks {
+        sheet.put(block, 0, y);
+        y += block.height() + GAP;
+    }
+    sheet.into_picture()
 }
 
 /// What in a picture decides whether the discriminator takes it for real.
@@ -145,8 +191,7 @@ pub struct Verdict {
     pub saliency: Vec<f32>,
 }
 
-/// Verdicts on pictures of the discriminator's size and channels (with batch statistics, all of them one batch), and what
-/// decided them by `rule`.
+/// Verdicts on pictures of the discriminator's size and channels, and what decided them by `rule`.
 ///
 /// # Errors
 /// [`DrawError`] when the device fails.
@@ -154,13 +199,12 @@ pub fn verdicts(
     discriminator: &Discriminator,
     pictures: &[Picture],
     rule: Rule,
-    statistics: Statistics,
     device: &Device,
 ) -> Result<Vec<Verdict>, DrawError> {
     let config = discriminator.config();
     let x = tensor(pictures, config, device);
-    let (_, logits) = discriminator.inside(x.clone(), statistics);
-    let signals = latent::read(discriminator.lead_back(x, &Unit::Verdict, rule, statistics))?;
+    let (_, logits) = discriminator.inside(x.clone());
+    let signals = latent::read(discriminator.backpropagate(x, &Unit::Verdict, rule))?;
     let plane = config.size * config.size;
     let verdict = |(logit, signal): (f32, &[f32])| {
         let strongest = |pixel: usize| signal.iter().skip(pixel).step_by(plane).fold(0.0f32, |a, v| a.max(v.abs()));
@@ -173,7 +217,7 @@ pub fn verdicts(
 mod tests {
     use super::*;
     use crate::data::synth::Scene;
-    use crate::model::{ModelConfig, Preset};
+    use crate::model::{ModelConfig, Preset, Statistics};
 
     #[test]
     fn the_strongest_answers_of_a_set_are_found_whatever_the_batches() {
@@ -182,7 +226,7 @@ mod tests {
         let judge = Discriminator::new(&config, 2, &device);
         let pictures: Vec<_> = (0..24).map(|n| (n, Scene::Rooms.draw(1, n, 16).picture)).collect();
         let search = |batch: usize| {
-            let mut search = Search::new(1, 0..FEATURES, 4, Statistics::Running);
+            let mut search = Search::new(1, 0..FEATURES, 4);
             for part in pictures.chunks(batch) {
                 search.look(&judge, part, &device).unwrap();
             }
@@ -195,9 +239,38 @@ mod tests {
             assert!(a.responses.windows(2).all(|pair| pair[0].value >= pair[1].value));
             assert_eq!(a.signals.len(), 4);
         }
-        let sheet = figure(&small, &whole);
-        let wide = 4 * 16 + 3 * 2;
-        assert_eq!((sheet.width(), sheet.height()), (2 * wide + 12, 2 * (6 * 16 + 5 * 2) + 12));
+        let sheet = figure(&small, &whole).unwrap();
+        // Each half has two blocks of six rows of four pictures, and each is the wider for its text.
+        assert!(sheet.width() >= 2 * 4 * 18 + APART);
+        assert_eq!(sheet.height(), 3 * (LABEL_HEIGHT + GAP) + 2 * (6 * (LABEL_HEIGHT + GAP) + GAP));
+    }
+
+    #[test]
+    fn what_a_feature_answers_to_does_not_depend_on_the_other_pictures() {
+        // Batch statistics of the sampling must not reach the discriminator, whose last layer has batch norm.
+        let config =
+            ModelConfig { size: 16, base: 4, sampling: Statistics::Batch, ..ModelConfig::preset(Preset::Paper) };
+        let device = Device::flex();
+        let judge = Discriminator::new(&config, 2, &device);
+        let pictures: Vec<_> = (0..12).map(|n| (n, Scene::Rooms.draw(1, n, 16).picture)).collect();
+        let mut search = Search::new(1, 0..3, 4);
+        search.look(&judge, &pictures, &device).unwrap();
+        for feature in search.finish(&judge, &device).unwrap() {
+            for (response, signal) in feature.responses.iter().zip(&feature.signals) {
+                // Found among twelve; propagated back alone it is the same response with the same signal.
+                let mut alone = Search::new(1, [feature.map], 1);
+                alone.look(&judge, &[(response.number, response.picture.clone())], &device).unwrap();
+                let alone = alone.finish(&judge, &device).unwrap().remove(0);
+                assert!((alone.responses[0].value - response.value).abs() < 1e-5);
+                assert_eq!(alone.signals[0], *signal);
+                // All of a unit's gradient is in its own picture.
+                let x = tensor(&[&response.picture, &pictures[11].1], &config, &device);
+                let unit = Unit::Map { layer: 1, map: feature.map, places: vec![response.place; 2] };
+                let together = latent::read(judge.backpropagate(x, &unit, Rule::Guided)).unwrap();
+                let own = shown(&together, &judge).remove(0);
+                assert_eq!(own, *signal);
+            }
+        }
     }
 
     #[test]
@@ -206,8 +279,7 @@ mod tests {
         let judge = Discriminator::new(&config, 2, &Device::flex());
         let picture = Scene::Rooms.draw(1, 3, 16).picture;
         for rule in [Rule::Plain, Rule::Guided] {
-            let told =
-                verdicts(&judge, std::slice::from_ref(&picture), rule, Statistics::Running, &Device::flex()).unwrap();
+            let told = verdicts(&judge, std::slice::from_ref(&picture), rule, &Device::flex()).unwrap();
             assert_eq!(told[0].saliency.len(), 256);
             assert!(told[0].logit.is_finite() && told[0].saliency.iter().any(|&v| v > 0.0), "{rule:?}");
         }

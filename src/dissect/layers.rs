@@ -1,13 +1,12 @@
 //! Every layer's feature maps for one picture, with shape and statistics.
 
+use std::borrow::Borrow;
+
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::image::{Picture, Sheet, grid};
 use crate::latent::{self, DrawError};
-use crate::model::{Discriminator, Generator, ModelConfig, Statistics};
-
-/// z's that pass the generator at once where top samples are looked for.
-const BATCH: usize = 64;
+use crate::model::{Discriminator, Generator, ModelConfig};
 
 /// The feature maps of one layer for one picture, after its rectifier.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,73 +54,64 @@ impl LayerMaps {
     }
 }
 
-/// The feature maps of the first of `z`, and its picture; the others keep it company where batch statistics are used.
+/// The generator's feature maps of the sample at `z` `[z_dim]`, and its picture.
 ///
 /// # Errors
 /// [`DrawError`] when the device fails.
-pub fn of_generator(
-    generator: &Generator,
-    z: &[Vec<f32>],
-    device: &Device,
-) -> Result<(Vec<LayerMaps>, Picture), DrawError> {
+pub fn of_generator(generator: &Generator, z: &[f32], device: &Device) -> Result<(Vec<LayerMaps>, Picture), DrawError> {
     let config = generator.config();
-    let z = if config.sampling == Statistics::Batch { z } else { &z[..1] };
-    let (layers, pictures) = generator.inside(latent::tensor(z, device), config.sampling);
-    let names = generator.layers.iter().map(|layer| &layer.weight.name);
+    let (layers, pictures) = generator.inside(latent::tensor(&[z.to_vec()], device));
+    let names = generator.layers().iter().map(|layer| &layer.weight.name);
     let maps = names.zip(layers).map(|(name, maps)| first(name, maps)).collect::<Result<_, _>>()?;
-    let values = latent::read(pictures.narrow(0, 0, 1))?;
+    let values = latent::read(pictures)?;
     Ok((maps, Picture::from_chw(&values, config.channels, config.size, config.size)))
 }
 
-/// The feature maps of the first of `pictures`, and its logit; the others keep it company where batch statistics are used.
+/// The discriminator's feature maps of `picture`, and its logit.
 ///
 /// # Errors
 /// [`DrawError`] when the device fails.
 pub fn of_discriminator(
     discriminator: &Discriminator,
-    pictures: &[Picture],
-    statistics: Statistics,
+    picture: &Picture,
     device: &Device,
 ) -> Result<(Vec<LayerMaps>, f32), DrawError> {
-    let pictures = if statistics == Statistics::Batch { pictures } else { &pictures[..1] };
-    let (layers, logits) = discriminator.inside(tensor(pictures, discriminator.config(), device), statistics);
+    let (layers, logits) = discriminator.inside(tensor(&[picture], discriminator.config(), device));
     let names = discriminator.layers.iter().map(|layer| &layer.weight.name);
     let maps = names.zip(layers).map(|(name, maps)| first(name, maps)).collect::<Result<_, _>>()?;
     Ok((maps, latent::read(logits)?[0]))
 }
 
-/// The logit of the first of the pictures as it is, without map `map` of convolution `layer`, and with that map doubled.
+/// The logit of `picture` as it is, without map `map` of convolution `layer`, and with that map doubled.
 ///
 /// # Errors
 /// As [`of_discriminator`].
 pub fn without_map(
     discriminator: &Discriminator,
-    pictures: &[Picture],
+    picture: &Picture,
     (layer, map): (usize, usize),
-    statistics: Statistics,
     device: &Device,
 ) -> Result<[f32; 3], DrawError> {
-    let pictures = if statistics == Statistics::Batch { pictures } else { &pictures[..1] };
-    let pictures = tensor(pictures, discriminator.config(), device);
+    let pictures = tensor(&[picture], discriminator.config(), device);
     let mut logits = [0.0; 3];
     for (logit, gain) in logits.iter_mut().zip([1.0, 0.0, 2.0]) {
-        *logit = latent::read(discriminator.judge_with(pictures.clone(), (layer, map), gain, statistics))?[0];
+        *logit = latent::read(discriminator.judge_with(pictures.clone(), (layer, map), gain))?[0];
     }
     Ok(logits)
 }
 
 fn first(weight: &str, maps: Tensor<4>) -> Result<LayerMaps, DrawError> {
     let [_, _, side, _] = maps.dims();
-    let values = latent::read(maps.narrow(0, 0, 1))?;
+    let values = latent::read(maps)?;
     let name = weight.trim_end_matches(".weight").to_owned();
     Ok(LayerMaps { name, side, maps: values.chunks_exact(side * side).map(<[f32]>::to_vec).collect() })
 }
 
 /// Pictures as networks see them, `[count, channels, size, size]`.
-pub(super) fn tensor(pictures: &[Picture], config: &ModelConfig, device: &Device) -> Tensor<4> {
+pub(super) fn tensor<P: Borrow<Picture>>(pictures: &[P], config: &ModelConfig, device: &Device) -> Tensor<4> {
     let mut values = vec![0.0; pictures.len() * config.values()];
     for (picture, values) in pictures.iter().zip(values.chunks_exact_mut(config.values())) {
-        picture.write_chw(values);
+        picture.borrow().write_chw(values);
     }
     let shape = [pictures.len(), config.channels, config.size, config.size];
     Tensor::from_data(TensorData::new(values, shape), device)
@@ -132,11 +122,9 @@ pub(super) fn tensor(pictures: &[Picture], config: &ModelConfig, device: &Device
 /// # Errors
 /// [`DrawError`] when the device fails.
 pub fn peaks(generator: &Generator, z: &[Vec<f32>], layer: usize, device: &Device) -> Result<Vec<Vec<f32>>, DrawError> {
-    let statistics = generator.config().sampling;
-    let batch = if statistics == Statistics::Batch { z.len().max(1) } else { BATCH };
     let mut peaks = Vec::with_capacity(z.len());
-    for part in z.chunks(batch) {
-        peaks.extend(largest(generator.features(latent::tensor(part, device), layer, statistics))?);
+    for part in z.chunks(latent::BATCH) {
+        peaks.extend(largest(generator.features(latent::tensor(part, device), layer))?);
     }
     Ok(peaks)
 }
@@ -149,13 +137,11 @@ pub fn judged_peaks(
     discriminator: &Discriminator,
     pictures: &[Picture],
     layer: usize,
-    statistics: Statistics,
     device: &Device,
 ) -> Result<Vec<Vec<f32>>, DrawError> {
-    let batch = if statistics == Statistics::Batch { pictures.len().max(1) } else { BATCH };
     let mut peaks = Vec::with_capacity(pictures.len());
-    for part in pictures.chunks(batch) {
-        let (mut layers, _) = discriminator.inside(tensor(part, discriminator.config(), device), statistics);
+    for part in pictures.chunks(latent::BATCH) {
+        let (mut layers, _) = discriminator.inside(tensor(part, discriminator.config(), device));
         peaks.extend(largest(layers.swap_remove(layer))?);
     }
     Ok(peaks)
@@ -215,13 +201,12 @@ mod tests {
         let device = Device::flex();
         let generator = Generator::new(&config, 5, &device);
         let z: Vec<_> = (0..3).map(|n| numbered(config.prior, 6, 1, n)).collect();
-        let (maps, picture) = of_generator(&generator, &z, &device).unwrap();
+        let (maps, picture) = of_generator(&generator, &z[0], &device).unwrap();
         let shapes: Vec<_> = maps.iter().map(|layer| (layer.name.as_str(), layer.maps.len(), layer.side)).collect();
         assert_eq!(shapes, [("project", 8, 4), ("up1", 4, 8)]);
         assert_eq!(picture, latent::pictures(&generator, &z[..1], &device).unwrap()[0]);
         let judge = Discriminator::new(&config, 5, &device);
-        let (seen, logit) =
-            of_discriminator(&judge, std::slice::from_ref(&picture), Statistics::Running, &device).unwrap();
+        let (seen, logit) = of_discriminator(&judge, &picture, &device).unwrap();
         let shapes: Vec<_> = seen.iter().map(|layer| (layer.name.as_str(), layer.maps.len(), layer.side)).collect();
         assert_eq!(shapes, [("down1", 4, 8), ("down2", 8, 4)]);
         assert!(logit.is_finite());

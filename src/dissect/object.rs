@@ -11,14 +11,12 @@ use rand_chacha::ChaCha8Rng;
 use super::logistic::{Logistic, auc};
 use crate::image::Area;
 use crate::latent::{self, DrawError};
-use crate::model::{Generator, Statistics};
+use crate::model::Generator;
 
 /// Places off the object for each on it.
 const OFF: usize = 3;
 /// Parts that the pictures are split into, each judged by a regression fitted on the others.
 const FOLDS: usize = 4;
-/// z's that pass the generator at once.
-const BATCH: usize = 64;
 
 /// Why no filters can be found.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -63,16 +61,14 @@ pub struct Activations {
 }
 
 impl Activations {
-    /// Those of `z`, with the model's own choice of statistics.
+    /// Those of the samples at `z`, `[z_dim]` each.
     ///
     /// # Errors
     /// [`DrawError`] when the device fails.
     pub fn of(generator: &Generator, z: &[Vec<f32>], layer: usize, device: &Device) -> Result<Self, DrawError> {
-        let statistics = generator.config().sampling;
-        let batch = if statistics == Statistics::Batch { z.len().max(1) } else { BATCH };
         let (mut side, mut maps, mut samples) = (1, 1, Vec::with_capacity(z.len()));
-        for part in z.chunks(batch) {
-            let features = generator.features(latent::tensor(part, device), layer, statistics);
+        for part in z.chunks(latent::BATCH) {
+            let features = generator.features(latent::tensor(part, device), layer);
             [_, maps, side, _] = features.dims();
             let read = latent::read(features.permute([0, 2, 3, 1]))?;
             samples.extend(read.chunks_exact(side * side * maps).map(<[f32]>::to_vec));

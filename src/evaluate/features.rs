@@ -13,7 +13,7 @@ use super::fid;
 use super::svm::{Table, dot};
 use crate::image::Picture;
 use crate::latent::{DrawError, read};
-use crate::model::{Discriminator, FEATURES, Inception, Model, ModelConfig, Statistics};
+use crate::model::{Discriminator, FEATURES, Inception, Model, ModelConfig};
 
 /// Pictures that go through the network at a time, as in the authors' code.
 const BATCH: usize = 128;
@@ -191,7 +191,7 @@ pub(super) fn fits(rows: usize, width: usize, limit: f64) -> Result<(), MeasureE
 
 /// Features `[batch, width]` of pictures `[batch, channels, size, size]`.
 fn pooled(network: &Discriminator, pictures: Tensor<4>) -> Tensor<2> {
-    let (layers, _) = network.inside(pictures, Statistics::Running);
+    let (layers, _) = network.inside(pictures);
     let flat = layers.into_iter().map(|maps| {
         let [batch, count, side, _] = maps.dims();
         // Windows overlap where the grid does not divide the maps, as in 7x7.
@@ -275,7 +275,7 @@ mod tests {
         let space = Space::new(By::Discriminator(&judge), &[], 1, &device);
         let features = space.features(&pictures, &mut |_| ()).unwrap();
         assert_eq!((features.len(), features.width(), space.width()), (3, (3 + 6 + 12) * 16, (3 + 6 + 12) * 16));
-        let (layers, _) = judge.inside(tensor(&pictures, &config, &device), Statistics::Running);
+        let (layers, _) = judge.inside(tensor(&pictures, &config, &device));
         let mut first = 0;
         for maps in layers {
             let [_, count, side, _] = maps.dims();
@@ -303,8 +303,9 @@ mod tests {
         for (a, b) in together.row(7).iter().zip(alone.row(0)) {
             assert!((a - b).abs() < 1e-5, "{a} {b}");
         }
-        // One batch: its own statistics are then the running ones, but for the variance's correction.
-        let (layers, _) = judge.inside(tensor(&pictures, &config, &device), Statistics::Batch);
+        let mut measured = judge.clone();
+        measured.measure(tensor(&pictures, &config, &device), 0);
+        let (layers, _) = measured.inside(tensor(&pictures, &config, &device));
         let last: Vec<f32> = layers.last().unwrap().clone().into_data().iter::<f32>().collect();
         for (a, b) in together.row(0)[4 * 16..].iter().zip(&last) {
             assert!((a - b).abs() < 5e-3, "{a} {b}");

@@ -9,7 +9,7 @@ use super::draw::{self, DrawError};
 use super::vector::along;
 use super::{samples, walk};
 use crate::image::Picture;
-use crate::model::{Generator, ModelConfig, Prior, Statistics};
+use crate::model::{Generator, ModelConfig, Prior};
 
 /// z's that GANSpace looks at.
 const LOOKED_AT: u64 = 512;
@@ -118,7 +118,7 @@ impl Effects {
 fn ganspace(generator: &Generator, count: usize, seed: u64, device: &Device) -> Result<Vec<Direction>, DrawError> {
     let config = generator.config();
     let z = samples(config, seed, 0..LOOKED_AT);
-    let features = generator.features(draw::tensor(&z, device), 0, Statistics::Running);
+    let features = generator.features(draw::tensor(&z, device), 0);
     let [rows, maps, height, width] = features.dims();
     let features = features.reshape([rows, maps * height * width]);
     let centred = features.clone() - features.mean_dim(0);
@@ -144,7 +144,7 @@ fn ganspace(generator: &Generator, count: usize, seed: u64, device: &Device) -> 
 
 fn sefa(generator: &Generator, count: usize) -> Result<Vec<Direction>, DrawError> {
     let config = generator.config();
-    let weights = &generator.layers[0].weight;
+    let weights = &generator.layers()[0].weight;
     let columns = weights.len() / config.z_dim;
     let matrix = weights.value.clone().reshape([config.z_dim, columns]);
     let product = draw::read(matrix.clone().matmul(matrix.transpose()))?;
@@ -186,7 +186,7 @@ mod tests {
         let config =
             ModelConfig { size: 16, base: 4, z_dim: 6, channels: 1, prior, ..ModelConfig::preset(Preset::Pytorch) };
         let mut generator = Generator::new(&config, 3, &Device::flex());
-        let weights = &mut generator.layers[0].weight;
+        let weights = &mut generator.layers_mut()[0].weight;
         let row = weights.len() / 6;
         let mut values: Vec<f32> = weights.value.to_data().iter::<f32>().collect();
         values[3 * row..4 * row].iter_mut().for_each(|v| *v *= 30.0);

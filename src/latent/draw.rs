@@ -3,10 +3,10 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::image::Picture;
-use crate::model::{Generator, ModelConfig, Statistics};
+use crate::model::{Generator, ModelConfig};
 
-/// Pictures drawn at a time with running statistics; they do not depend on one another.
-const BATCH: usize = 64;
+/// Pictures drawn at a time. They do not depend on one another; more at once are no faster and need more memory.
+pub(crate) const BATCH: usize = 64;
 
 /// What the device said when it could not draw.
 #[derive(Debug, thiserror::Error)]
@@ -19,32 +19,24 @@ pub fn tensor(z: &[Vec<f32>], device: &Device) -> Tensor<2> {
     Tensor::from_data(TensorData::new(z.concat(), [z.len(), z_dim]), device)
 }
 
-/// Values `[count, channels, size, size]` in [-1, 1] that the generator draws of `z`. With batch statistics all of them
-/// are one batch, since each then depends on the others.
+/// Values `[count, channels, size, size]` in [-1, 1] that the generator draws of `z`.
 ///
 /// # Errors
 /// [`DrawError`] when the device fails.
-pub fn values(
-    generator: &Generator,
-    z: &[Vec<f32>],
-    statistics: Statistics,
-    device: &Device,
-) -> Result<Vec<f32>, DrawError> {
-    let batch = if statistics == Statistics::Batch { z.len().max(1) } else { BATCH };
+pub fn values(generator: &Generator, z: &[Vec<f32>], device: &Device) -> Result<Vec<f32>, DrawError> {
     let mut drawn = Vec::with_capacity(z.len() * generator.config().values());
-    for part in z.chunks(batch) {
-        drawn.extend(read(generator.sample(tensor(part, device), statistics))?);
+    for part in z.chunks(BATCH) {
+        drawn.extend(read(generator.sample(tensor(part, device)))?);
     }
     Ok(drawn)
 }
 
-/// The pictures the generator draws of `z`, with the model's own choice of statistics.
+/// The pictures the generator draws of `z`.
 ///
 /// # Errors
 /// [`DrawError`] when the device fails.
 pub fn pictures(generator: &Generator, z: &[Vec<f32>], device: &Device) -> Result<Vec<Picture>, DrawError> {
-    let config = generator.config();
-    Ok(unpacked(&values(generator, z, config.sampling, device)?, config))
+    Ok(unpacked(&values(generator, z, device)?, generator.config()))
 }
 
 /// Values `[count, channels, size, size]` in [-1, 1] as pictures.

@@ -9,7 +9,7 @@ use crate::image::Picture;
 use crate::model::Generator;
 
 /// Pictures of sums of feature maps: each term is the average of what hidden layer `layer` (0 is the projection) makes of
-/// its exemplars, and the later layers draw from the sum. All are one batch.
+/// its exemplars, and the later layers draw from the sum.
 ///
 /// # Errors
 /// [`DrawError`] when the device fails.
@@ -38,11 +38,11 @@ pub fn in_maps(
     }
     let shares = Tensor::<2>::from_data(TensorData::new(shares, [sums.len(), exemplars.len()]), device);
     let config = generator.config();
-    let maps = generator.features(tensor(&exemplars, device), layer, config.sampling);
+    let maps = generator.features(tensor(&exemplars, device), layer);
     let [count, channels, height, width] = maps.dims();
     let added = shares.matmul(maps.reshape([count, channels * height * width]));
     let added = added.reshape([sums.len(), channels, height, width]);
-    Ok(unpacked(&read(generator.finish(added, layer, config.sampling))?, config))
+    Ok(unpacked(&read(generator.finish(added, layer))?, config))
 }
 
 #[cfg(test)]
@@ -72,8 +72,8 @@ mod tests {
             let average = [term(false, &z[3..6])];
             let sums = in_maps(&generator, &[&there_and_back, &average], layer, &device).unwrap();
             assert!(farthest(&sums[0], &drawn[2]) <= 1, "layer {layer}");
-            let maps = generator.features(tensor(&z[3..6], &device), layer, config.sampling).mean_dim(0);
-            let wanted = read(generator.finish(maps, layer, config.sampling)).unwrap();
+            let maps = generator.features(tensor(&z[3..6], &device), layer).mean_dim(0);
+            let wanted = read(generator.finish(maps, layer)).unwrap();
             assert!(farthest(&sums[1], &unpacked(&wanted, &config)[0]) <= 1, "layer {layer}");
             assert!(farthest(&sums[1], &drawn[3]) > 50, "an average of three is none of them");
         }

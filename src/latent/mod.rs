@@ -12,7 +12,7 @@ pub mod session;
 pub mod vector;
 pub mod walk;
 
+pub(crate) use draw::{BATCH, read, unpacked};
 pub use draw::{DrawError, pictures, tensor, values};
-pub(crate) use draw::{read, unpacked};
 pub use gallery::{draw, numbered, samples, training};
 pub use maps::in_maps;

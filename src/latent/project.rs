@@ -7,7 +7,7 @@ use nalgebra::{Cholesky, DMatrix};
 use super::draw::{self, DrawError};
 use super::samples;
 use crate::image::Picture;
-use crate::model::{Generator, Prior, Statistics};
+use crate::model::{Generator, Prior};
 
 /// Own samples that the encoder is fitted on.
 const FITTED_ON: u64 = 2048;
@@ -89,10 +89,8 @@ impl Fitting {
     pub fn step(&mut self, device: &Device) -> Result<f32, DrawError> {
         let config = self.generator.config();
         let drawn = self.full.len() / config.values();
-        // With batch statistics all samples are one batch.
-        let count = if config.sampling == Statistics::Batch { self.z.len() } else { DRAWN_AT_ONCE };
-        let part = &self.z[drawn..(drawn + count).min(self.z.len())];
-        self.full.extend(draw::values(&self.generator, part, config.sampling, device)?);
+        let part = &self.z[drawn..(drawn + DRAWN_AT_ONCE).min(self.z.len())];
+        self.full.extend(draw::values(&self.generator, part, device)?);
         Ok((drawn + part.len()) as f32 / self.z.len() as f32)
     }
 
@@ -284,8 +282,7 @@ impl Projection {
     /// [`DrawError`] when the device fails.
     pub fn step(&mut self) -> Result<Progress, DrawError> {
         let z = self.z.clone().autodiff().require_grad();
-        // Restarts must not see one another, so running statistics are used whatever the model samples with.
-        let drawn = self.generator.sample(z.clone(), Statistics::Running);
+        let drawn = self.generator.sample(z.clone());
         let [count, ..] = drawn.dims();
         let errors = (drawn - self.target.clone()).square().reshape([count as i32, -1]).mean_dim(1);
         let outside = match self.generator.config().prior {
@@ -324,7 +321,7 @@ mod tests {
         let config = ModelConfig { size: 16, base: 8, z_dim: 8, channels: 1, ..ModelConfig::preset(Preset::Pytorch) };
         let mut generator = Generator::new(&config, 3, &Device::flex());
         // An untrained generator draws grey; larger weights give its pictures something to tell.
-        for layer in &mut generator.layers {
+        for layer in generator.layers_mut() {
             layer.weight.value = layer.weight.value.clone() * 12.0;
         }
         generator

@@ -110,7 +110,7 @@ mod tests {
 
     use super::*;
     use crate::latent;
-    use crate::model::{Generator, Preset, Statistics};
+    use crate::model::{Generator, Preset};
 
     fn generator() -> Generator {
         let config = ModelConfig { size: 16, base: 4, z_dim: 6, ..ModelConfig::preset(Preset::Pytorch) };
@@ -119,7 +119,7 @@ mod tests {
 
     fn features(generator: &Generator, layer: usize) -> Vec<f32> {
         let z = latent::draw(generator.config().prior, 6, 1, 0..2, &Device::flex());
-        generator.features(z, layer, Statistics::Running).into_data().iter::<f32>().collect()
+        generator.features(z, layer).into_data().iter::<f32>().collect()
     }
 
     #[test]
@@ -134,7 +134,7 @@ mod tests {
         assert!(before.iter().skip(128).take(64).any(|v| *v > 0.0), "there was something to drop");
         assert_eq!(features(&plain, 0), features(&dropped, 0), "layers before know nothing of it");
         let z = latent::draw(plain.config().prior, 6, 1, 0..2, &Device::flex());
-        let draw = |generator: &Generator| generator.sample(z.clone(), Statistics::Running).into_data();
+        let draw = |generator: &Generator| generator.sample(z.clone()).into_data();
         assert_ne!(draw(&plain), draw(&dropped), "the picture changes");
         let off = plain.under(&[Ablation { on: false, ..Ablation::drop(1, &[2]) }]);
         assert_eq!(draw(&plain), draw(&off), "what is off does nothing");

@@ -36,8 +36,8 @@ impl Model {
                 return Err(ModelError::Header { path: path.clone(), cause });
             }
             averaged += 1;
-            let kept = model.generator.layers.iter().flat_map(Layer::kept);
-            for (mean, new) in mean.generator.layers.iter_mut().flat_map(Layer::kept_mut).zip(kept) {
+            let kept = model.generator.layers().iter().flat_map(Layer::kept);
+            for (mean, new) in mean.generator.layers_mut().iter_mut().flat_map(Layer::kept_mut).zip(kept) {
                 let apart = new.value.clone() - mean.value.clone();
                 mean.value = mean.value.clone() + apart / averaged as f32;
             }

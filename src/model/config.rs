@@ -95,14 +95,26 @@ impl fmt::Display for Prior {
     }
 }
 
-/// Which statistics batch norm uses. The choice changes every sampled picture.
+/// Which statistics the generator's batch norm uses outside training. The choice changes every sampled picture; under both a z
+/// is the same picture whatever is drawn beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Statistics {
-    /// Those of the batch at hand, as the authors sample. A picture then depends on its neighbours.
+    /// Those of a fixed reference batch ([`REFERENCE_BATCH`](super::REFERENCE_BATCH) samples), which stand for the batches that
+    /// the authors draw.
     Batch,
-    /// Averages over the training, so that a z is the same picture in any company.
+    /// Averages over the training, as in the PyTorch tutorial.
     Running,
+}
+
+impl Statistics {
+    /// What pictures are normalized by, for people.
+    pub fn describe(self) -> String {
+        match self {
+            Self::Batch => format!("batch statistics (of a reference batch of {} samples)", super::REFERENCE_BATCH),
+            Self::Running => "running statistics of the training".to_owned(),
+        }
+    }
 }
 
 impl fmt::Display for Statistics {

@@ -103,14 +103,14 @@ pub(super) fn forward(layers: &mut [Layer], config: &ModelConfig, pictures: Tens
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Generator, Preset, Statistics};
+    use crate::model::{Generator, Preset};
 
     #[test]
     fn the_paper_preset_has_the_papers_shapes_and_counts() {
         let device = Device::flex();
         let config = ModelConfig::preset(Preset::Paper);
         let generator = Generator::new(&config, 1, &device);
-        let shapes: Vec<_> = generator.layers.iter().map(|layer| layer.weight.shape.clone()).collect();
+        let shapes: Vec<_> = generator.layers().iter().map(|layer| layer.weight.shape.clone()).collect();
         assert_eq!(
             shapes,
             [
@@ -155,7 +155,7 @@ mod tests {
                 let preset = ModelConfig::preset(Preset::Pytorch);
                 let config = ModelConfig { size, kernel, channels, bias, base: 2, z_dim: 5, ..preset };
                 let generator = Generator::new(&config, 3, &device);
-                let pictures = generator.sample(Tensor::ones([2, 5], &device), Statistics::Running);
+                let pictures = generator.sample(Tensor::ones([2, 5], &device));
                 assert_eq!(pictures.dims(), [2, channels, size, size]);
                 assert_eq!(Discriminator::new(&config, 3, &device).train(pictures).dims(), [2]);
             }

@@ -3,15 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 
 use super::config::is_default;
-use super::import::{self, Foreign, ImportError, MEASURED, Origin};
+use super::import::{self, Foreign, ImportError, Origin};
 use super::layer::{Initial, Layer, Parameters};
 use super::reading::{self, Choices, Reading};
 use super::tensors;
-use super::{ConfigError, Discriminator, Generator, ModelConfig, Parameter, TensorFile, TensorFileError};
+use super::{ConfigError, Discriminator, Generator, ModelConfig, Parameter, Statistics, TensorFile, TensorFileError};
 
 /// Why a model could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +72,13 @@ pub struct Provenance {
     pub origin: Option<Origin>,
 }
 
+impl Provenance {
+    /// The training data's source, where it is known: other programs do not record theirs.
+    pub fn source(&self) -> Option<&str> {
+        (self.origin.is_none() && !self.data.is_empty()).then_some(self.data.as_str())
+    }
+}
+
 /// What a model file's header says.
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Note {
@@ -132,7 +137,7 @@ impl Model {
         let provenance =
             Provenance { data: "unknown pictures".to_owned(), origin: Some(origin), ..Provenance::default() };
         let mut model = Self::build(config, provenance, &mut file, path, device)?;
-        model.measure(device);
+        model.measure();
         let mut provenance = model.provenance.clone();
         let origin = provenance.origin.as_mut().filter(|origin| !origin.measured && !choices.leaves_nothing_to_tell());
         let Some((origin, (prior, leak))) =
@@ -145,13 +150,11 @@ impl Model {
         Self::build(config, provenance, &mut model.to_file()?, path, device)
     }
 
-    /// Measures the running statistics of a generator whose file had none.
-    fn measure(&mut self, device: &Device) {
+    /// Gives a generator whose file had no running statistics those of the reference batch.
+    fn measure(&mut self) {
         if self.provenance.origin.as_ref().is_some_and(|origin| origin.measured) {
-            let config = self.config();
-            let z = config.prior.draw(MEASURED * config.z_dim, &mut ChaCha8Rng::seed_from_u64(0));
-            let z = TensorData::new(z, [MEASURED, config.z_dim]);
-            self.generator.measure(Tensor::from_data(z, device));
+            let sampling = self.config().sampling;
+            self.generator = self.generator.sampling_with(Statistics::Batch).frozen().sampling_with(sampling);
         }
     }
 
@@ -183,7 +186,7 @@ impl Model {
         }
         let device = self.generator.learnt().next().expect("a generator has weights").value.device();
         let mut model = Self::build(config, provenance, &mut file, Path::new("the model"), &device)?;
-        model.measure(&device);
+        model.measure();
         Ok(model)
     }
 
@@ -228,7 +231,7 @@ impl Model {
     /// [`TensorFileError::Device`] when the device fails before it gave the values.
     pub fn to_file(&self) -> Result<TensorFile, TensorFileError> {
         let mut file = TensorFile::default();
-        store(&self.generator.layers, "generator", &mut file)?;
+        store(self.generator.layers(), "generator", &mut file)?;
         if let Some(discriminator) = &self.discriminator {
             store(&discriminator.layers, "discriminator", &mut file)?;
         }
@@ -318,7 +321,7 @@ pub(super) fn store(layers: &[Layer], network: &str, file: &mut TensorFile) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Preset, Statistics};
+    use crate::model::Preset;
 
     fn small() -> (ModelConfig, Device) {
         (ModelConfig { size: 16, base: 4, z_dim: 6, ..ModelConfig::preset(Preset::Pytorch) }, Device::flex())
@@ -339,8 +342,8 @@ mod tests {
             let back = Model::open(place, &device).unwrap();
             assert_eq!(back.provenance, model.provenance);
             let z = Tensor::ones([2, 6], &device) * 0.3;
-            let a = model.generator.sample(z.clone(), Statistics::Running).into_data();
-            let b = back.generator.sample(z, Statistics::Running).into_data();
+            let a = model.generator.sample(z.clone()).into_data();
+            let b = back.generator.sample(z).into_data();
             assert_eq!(a, b);
         }
     }

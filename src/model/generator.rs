@@ -1,6 +1,10 @@
 //! The generator: z to pictures (section 3, figure 1).
 
-use burn::tensor::{Device, Tensor};
+use std::sync::{Arc, OnceLock};
+
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 
 use super::ablation::Ablation;
 use super::config::{ModelConfig, Output, Statistics};
@@ -8,14 +12,30 @@ use super::kernels;
 use super::layer::{Initialiser, Layer, Parameter, Parameters, Pass};
 use super::layout::Per;
 
+/// Samples of the reference batch, whose batch-norm statistics stand in for those of any other batch. The paper trains in
+/// batches of 128, so these are the statistics that the weights were fitted under, with the noise that they are used to. A
+/// larger batch costs the first picture of a wide network seconds on a CPU.
+pub const REFERENCE_BATCH: usize = 128;
+/// Seed of the reference batch's z's. A constant, so that a z is the same picture in every program and on every device.
+const REFERENCE_SEED: u64 = 0x7265_6665_7265_6e63;
+
 /// z, projected to `[maps, 4, 4]` (up to 7x7), then doubled by fractionally-strided convolutions to the picture; batch norm and ReLU
 /// everywhere but at the output, which is tanh. Networks of other programs may have LeakyReLU and a sigmoid.
+///
+/// # Batch norm outside training
+///
+/// A z is one picture, whatever is drawn beside it. With [`Statistics::Running`] batch norm uses the averages over the
+/// training. With [`Statistics::Batch`] it uses the statistics of one fixed reference batch of [`REFERENCE_BATCH`] z's, which
+/// are measured when the first picture is drawn and are kept until the weights change. Ablations do not change them: what an
+/// ablation removes is not made up for by another normalization. [`Self::sample_batch`] alone normalizes by the batch it draws.
 #[derive(Clone, Debug)]
 pub struct Generator {
     config: ModelConfig,
     /// `project`, then `up1`, `up2`, ... to the picture.
-    pub layers: Vec<Layer>,
+    layers: Vec<Layer>,
     ablations: Vec<Ablation>,
+    /// The layers with the reference batch's statistics in place of the running ones; clones share what one has measured.
+    frozen: Arc<OnceLock<Vec<Layer>>>,
 }
 
 impl Generator {
@@ -39,7 +59,18 @@ impl Generator {
             layers.push(Layer::build(from, &name, shape, count(plan.bias), count(plan.norm))?);
             inputs = plan.maps;
         }
-        Ok(Self { config: config.clone(), layers, ablations: Vec::new() })
+        Ok(Self { config: config.clone(), layers, ablations: Vec::new(), frozen: Arc::default() })
+    }
+
+    /// `project`, then `up1`, `up2`, ... to the picture.
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    /// The layers, to be changed. The reference batch is measured again before the next picture.
+    pub fn layers_mut(&mut self) -> &mut [Layer] {
+        self.frozen = Arc::default();
+        &mut self.layers
     }
 
     /// The config it was built from.
@@ -54,7 +85,13 @@ impl Generator {
 
     /// The same generator with rectifiers of another slope below zero.
     pub(super) fn leaking(&self, leak: f64) -> Self {
-        Self { config: ModelConfig { leak, ..self.config.clone() }, ..self.clone() }
+        let config = ModelConfig { leak, ..self.config.clone() };
+        Self { config, frozen: Arc::default(), ..self.clone() }
+    }
+
+    /// The same generator, sampling with these statistics.
+    pub fn sampling_with(&self, sampling: Statistics) -> Self {
+        Self { config: ModelConfig { sampling, ..self.config.clone() }, ..self.clone() }
     }
 
     /// What it samples under.
@@ -62,13 +99,19 @@ impl Generator {
         &self.ablations
     }
 
-    /// Pictures `[batch, channels, size, size]` in [-1, 1] of `z` `[batch, z_dim]`.
-    pub fn sample(&self, z: Tensor<2>, statistics: Statistics) -> Tensor<4> {
-        // A clone shares the tensors: nothing is copied, and sampling leaves the running statistics alone.
-        self.clone().forward(z, Pass::Sample(statistics), |_, _| ())
+    /// Pictures `[batch, channels, size, size]` in [-1, 1] of `z` `[batch, z_dim]`. The picture of a z does not depend on the
+    /// others.
+    pub fn sample(&self, z: Tensor<2>) -> Tensor<4> {
+        self.frozen().forward(z, Pass::Sample(Statistics::Running), |_, _| ())
     }
 
-    /// Like [`Self::sample`] with batch statistics, which also move the running ones.
+    /// Like [`Self::sample`], normalized by the statistics of this very batch, as the authors draw their sheets: the picture of a
+    /// z depends on the others.
+    pub fn sample_batch(&self, z: Tensor<2>) -> Tensor<4> {
+        self.clone().forward(z, Pass::Sample(Statistics::Batch), |_, _| ())
+    }
+
+    /// Like [`Self::sample_batch`], which also moves the running statistics.
     pub fn train(&mut self, z: Tensor<2>) -> Tensor<4> {
         self.forward(z, Pass::Train, |_, _| ())
     }
@@ -78,25 +121,50 @@ impl Generator {
         self.forward(z, Pass::Measure(0), |_, _| ());
     }
 
-    /// Feature maps `[batch, maps, side, side]` after the rectifier of hidden layer `layer` (0 is the projection).
+    /// The generator whose running statistics are those that this one samples with: the reference batch's under
+    /// [`Statistics::Batch`]. Tensors are shared, not copied.
+    pub(super) fn frozen(&self) -> Self {
+        match self.config.sampling {
+            Statistics::Running => self.clone(),
+            Statistics::Batch => Self { layers: self.frozen.get_or_init(|| self.reference()).clone(), ..self.clone() },
+        }
+    }
+
+    /// The layers with the statistics of the reference batch.
+    fn reference(&self) -> Vec<Layer> {
+        let mut plain = self.under(&[]);
+        let device = self.layers[0].weight.value.device();
+        let z_dim = self.config.z_dim;
+        let z = self.config.prior.draw(REFERENCE_BATCH * z_dim, &mut ChaCha8Rng::seed_from_u64(REFERENCE_SEED));
+        plain.forward(
+            Tensor::from_data(TensorData::new(z, [REFERENCE_BATCH, z_dim]), &device),
+            Pass::Freeze,
+            |_, _| (),
+        );
+        plain.layers
+    }
+
+    /// Feature maps `[batch, maps, side, side]` after the rectifier of hidden layer `layer` (0 is the projection), as
+    /// [`Self::sample`] computes them.
     ///
     /// # Panics
     /// If there is no such hidden layer.
-    pub fn features(&self, z: Tensor<2>, layer: usize, statistics: Statistics) -> Tensor<4> {
+    pub fn features(&self, z: Tensor<2>, layer: usize) -> Tensor<4> {
         assert!(layer + 1 < self.layers.len(), "layer {layer} is not a hidden one");
-        let mut part = self.clone();
+        let mut part = self.frozen();
         part.layers.truncate(layer + 1);
         let mut seen = None;
-        part.forward(z, Pass::Sample(statistics), |_, maps| seen = Some(maps.clone()));
+        part.forward(z, Pass::Sample(Statistics::Running), |_, maps| seen = Some(maps.clone()));
         seen.expect("at least the projection was applied")
     }
 
     /// The same generator on the tape as a constant: gradients flow through it to z, and none are computed for its weights.
     pub fn on_tape(&self) -> Self {
-        let mut lifted = self.clone();
+        let mut lifted = self.frozen();
         for parameter in lifted.layers.iter_mut().flat_map(Layer::kept_mut) {
             parameter.value = parameter.value.clone().autodiff();
         }
+        lifted.frozen = Arc::new(OnceLock::from(lifted.layers.clone()));
         lifted
     }
 
@@ -104,12 +172,13 @@ impl Generator {
     ///
     /// # Panics
     /// If there is no such hidden layer.
-    pub fn finish(&self, maps: Tensor<4>, layer: usize, statistics: Statistics) -> Tensor<4> {
+    pub fn finish(&self, maps: Tensor<4>, layer: usize) -> Tensor<4> {
         assert!(layer + 1 < self.layers.len(), "layer {layer} is not a hidden one");
-        self.clone().through(Signal::Maps(maps), layer + 1, Pass::Sample(statistics), |_, _| ())
+        let pass = Pass::Sample(Statistics::Running);
+        self.frozen().through(Signal::Maps(maps), layer + 1, pass, |_, _| ())
     }
 
-    /// `seen` is told every hidden layer's number and what it gives.
+    /// `seen` is called with every hidden layer's number and feature maps.
     pub(super) fn forward(&mut self, z: Tensor<2>, pass: Pass, seen: impl FnMut(usize, &Tensor<4>)) -> Tensor<4> {
         self.through(Signal::Latent(z), 0, pass, seen)
     }
@@ -183,18 +252,89 @@ fn project(layer: &Layer, z: Tensor<2>) -> Tensor<4> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Preset;
+    use crate::model::{Preset, Prior};
+
+    fn generator(sampling: Statistics) -> Generator {
+        let config = ModelConfig { size: 16, base: 4, z_dim: 8, sampling, ..ModelConfig::preset(Preset::Pytorch) };
+        let mut generator = Generator::new(&config, 4, &Device::flex());
+        // Untrained weights draw grey; larger ones draw pictures that differ.
+        for layer in generator.layers_mut() {
+            layer.weight.value = layer.weight.value.clone() * 12.0;
+        }
+        generator
+    }
+
+    fn z(count: usize) -> Tensor<2> {
+        let values = Prior::Normal.draw(count * 8, &mut ChaCha8Rng::seed_from_u64(2));
+        Tensor::from_data(TensorData::new(values, [count, 8]), &Device::flex())
+    }
+
+    fn farthest<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> f32 {
+        (a - b).abs().max().into_scalar::<f32>()
+    }
 
     #[test]
     fn what_a_layer_gives_is_finished_to_the_same_picture() {
-        let config = ModelConfig { size: 16, base: 4, z_dim: 8, ..ModelConfig::preset(Preset::Pytorch) };
-        let device = Device::flex();
-        let generator = Generator::new(&config, 4, &device);
-        let z = Tensor::ones([2, 8], &device) * 0.3;
-        let whole = generator.sample(z.clone(), Statistics::Running).into_data();
-        for layer in 0..config.stages() {
-            let maps = generator.features(z.clone(), layer, Statistics::Running);
-            assert_eq!(generator.finish(maps, layer, Statistics::Running).into_data(), whole, "layer {layer}");
+        for sampling in [Statistics::Running, Statistics::Batch] {
+            let generator = generator(sampling);
+            let whole = generator.sample(z(2)).into_data();
+            for layer in 0..generator.config().stages() {
+                let maps = generator.features(z(2), layer);
+                assert_eq!(generator.finish(maps, layer).into_data(), whole, "layer {layer}");
+            }
         }
+    }
+
+    #[test]
+    fn a_z_is_the_same_picture_alone_and_among_others() {
+        for sampling in [Statistics::Running, Statistics::Batch] {
+            let generator = generator(sampling);
+            let among = generator.sample(z(9));
+            let (maps, pictures) = generator.inside(z(9));
+            for i in 0..9 {
+                let one = z(9).narrow(0, i, 1);
+                let alone = generator.sample(one.clone());
+                assert!(farthest(alone.clone(), among.clone().narrow(0, i, 1)) < 1e-5, "{sampling} {i}");
+                assert!(farthest(alone, pictures.clone().narrow(0, i, 1)) < 1e-5);
+                for (layer, maps) in maps.iter().enumerate() {
+                    let maps = maps.clone().narrow(0, i, 1);
+                    assert!(farthest(generator.features(one.clone(), layer), maps) < 1e-4, "{sampling} {layer} {i}");
+                }
+                let lifted = generator.on_tape().sample(one.autodiff()).inner();
+                assert!(farthest(lifted, among.clone().narrow(0, i, 1)) < 1e-5, "{sampling} on the tape");
+            }
+            // Drawn as one batch, pictures do depend on one another.
+            let pair = generator.sample_batch(z(9).narrow(0, 0, 2));
+            assert!(farthest(pair, generator.sample_batch(z(9)).narrow(0, 0, 2)) > 0.05);
+        }
+    }
+
+    #[test]
+    fn the_reference_batch_is_drawn_as_one_batch_would_draw_it() {
+        let generator = generator(Statistics::Batch);
+        let values = Prior::Normal.draw(REFERENCE_BATCH * 8, &mut ChaCha8Rng::seed_from_u64(REFERENCE_SEED));
+        let z = Tensor::from_data(TensorData::new(values, [REFERENCE_BATCH, 8]), &Device::flex());
+        assert!(farthest(generator.sample(z.clone()), generator.sample_batch(z)) < 1e-4);
+    }
+
+    #[test]
+    fn the_reference_is_measured_again_when_weights_change_and_not_for_ablations() {
+        let plain = generator(Statistics::Batch);
+        let before = plain.sample(z(2));
+        let mut changed = plain.clone();
+        for layer in changed.layers_mut() {
+            layer.weight.value = layer.weight.value.clone() * 2.0;
+        }
+        let Some(frozen) = changed.frozen().layers[1].norm.clone() else { panic!("a hidden layer has batch norm") };
+        let old = plain.frozen().layers[1].norm.clone().unwrap().variance.value;
+        // The projection is normalized, so twice the weights of the next layer are four times its variance.
+        assert!(farthest(frozen.variance.value, old * 4.0) < 1e-3);
+        assert!(farthest(plain.sample(z(2)), before.clone()) == 0.0, "the original keeps its own");
+        let cut = plain.under(&[Ablation::drop(0, &[1])]);
+        assert!(Arc::ptr_eq(&plain.frozen, &cut.frozen), "an ablation shares the reference");
+        assert!(farthest(cut.sample(z(2)), before.clone()) > 0.01);
+        let mut trained = plain.clone();
+        trained.train(z(9));
+        assert!(farthest(trained.sample(z(2)), before) == 0.0, "running statistics are not sampled with");
     }
 }

@@ -1,5 +1,9 @@
-//! What the networks compute on the way: every layer's feature maps, and signals led back from one of the
+//! What the networks compute on the way: every layer's feature maps, and signals propagated back from one of the
 //! discriminator's units to the picture (section 6.2).
+//!
+//! The discriminator's batch norm uses its running statistics here, so that what it says of a picture does not depend on the
+//! others. Those of the training are of real and generated pictures alike: before the network is looked into,
+//! [`Discriminator::measure`] takes them anew from real ones, as the paper does before it uses the features (section 5).
 
 use burn::tensor::activation::leaky_relu;
 use burn::tensor::{Tensor, TensorData};
@@ -9,7 +13,7 @@ use super::discriminator::LEAK;
 use super::layer::{Layer, Pass};
 use super::{Discriminator, Generator};
 
-/// How a rectifier leads a signal back.
+/// Backward rule of a rectifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Rule {
@@ -38,10 +42,11 @@ pub enum Unit {
 
 impl Generator {
     /// Feature maps `[batch, maps, side, side]` of every hidden layer after its rectifier, the projection's first, and the
-    /// pictures.
-    pub fn inside(&self, z: Tensor<2>, statistics: Statistics) -> (Vec<Tensor<4>>, Tensor<4>) {
+    /// pictures that [`Self::sample`] draws.
+    pub fn inside(&self, z: Tensor<2>) -> (Vec<Tensor<4>>, Tensor<4>) {
         let mut maps = Vec::new();
-        let pictures = self.clone().forward(z, Pass::Sample(statistics), |_, seen| maps.push(seen.clone()));
+        let pass = Pass::Sample(Statistics::Running);
+        let pictures = self.frozen().forward(z, pass, |_, seen| maps.push(seen.clone()));
         (maps, pictures)
     }
 }
@@ -49,9 +54,9 @@ impl Generator {
 impl Discriminator {
     /// Feature maps `[batch, maps, side, side]` of every convolution after its rectifier, the widest first, and the logits
     /// `[batch]`. Nothing is learnt.
-    pub fn inside(&self, pictures: Tensor<4>, statistics: Statistics) -> (Vec<Tensor<4>>, Tensor<1>) {
+    pub fn inside(&self, pictures: Tensor<4>) -> (Vec<Tensor<4>>, Tensor<1>) {
         let mut seen = Vec::new();
-        let logits = self.judge(pictures, statistics, |_, maps| {
+        let logits = self.judge(pictures, |_, maps| {
             seen.push(maps.clone());
             maps
         });
@@ -62,14 +67,8 @@ impl Discriminator {
     ///
     /// # Panics
     /// If there is no such map.
-    pub fn judge_with(
-        &self,
-        pictures: Tensor<4>,
-        (layer, map): (usize, usize),
-        gain: f32,
-        statistics: Statistics,
-    ) -> Tensor<1> {
-        self.judge(pictures, statistics, |i, maps| {
+    pub fn judge_with(&self, pictures: Tensor<4>, (layer, map): (usize, usize), gain: f32) -> Tensor<1> {
+        self.judge(pictures, |i, maps| {
             if i != layer {
                 return maps;
             }
@@ -81,16 +80,11 @@ impl Discriminator {
     }
 
     /// The logits `[batch]`; every convolution's maps after its rectifier pass through `on_the_way`.
-    fn judge(
-        &self,
-        pictures: Tensor<4>,
-        statistics: Statistics,
-        mut on_the_way: impl FnMut(usize, Tensor<4>) -> Tensor<4>,
-    ) -> Tensor<1> {
+    fn judge(&self, pictures: Tensor<4>, mut on_the_way: impl FnMut(usize, Tensor<4>) -> Tensor<4>) -> Tensor<1> {
         let (head, convolutions) = self.layers.split_last().expect("a discriminator has layers");
         let mut maps = self.config().judged(pictures);
         for (i, layer) in convolutions.iter().enumerate() {
-            maps = on_the_way(i, leaky_relu(self.linear(layer, maps, statistics), LEAK));
+            maps = on_the_way(i, leaky_relu(self.linear(layer, maps), LEAK));
         }
         let [batch, count, height, width] = maps.dims();
         let inputs = count * height * width;
@@ -103,19 +97,20 @@ impl Discriminator {
     }
 
     /// What a convolution does before its rectifier.
-    fn linear(&self, layer: &Layer, maps: Tensor<4>, statistics: Statistics) -> Tensor<4> {
+    fn linear(&self, layer: &Layer, maps: Tensor<4>) -> Tensor<4> {
         let mut layer = layer.clone();
         let convolved = layer.down(maps);
         // A slope of one below zero rectifies nothing.
-        layer.activate(convolved, self.config(), 1.0, Pass::Sample(statistics))
+        layer.activate(convolved, self.config(), 1.0, Pass::Sample(Statistics::Running))
     }
 
-    /// The signal that `unit` sends back to the pictures `[batch, channels, size, size]`: by [`Rule::Plain`] the gradient
-    /// of the unit.
+    /// The signal that `unit` sends back to the pictures, `[batch, channels, size, size]` like them: by [`Rule::Plain`] the
+    /// gradient of the unit with respect to the pixels, by [`Rule::Guided`] guided backpropagation. No picture's signal depends
+    /// on another picture.
     ///
     /// # Panics
     /// If there is no such unit.
-    pub fn lead_back(&self, pictures: Tensor<4>, unit: &Unit, rule: Rule, statistics: Statistics) -> Tensor<4> {
+    pub fn backpropagate(&self, pictures: Tensor<4>, unit: &Unit, rule: Rule) -> Tensor<4> {
         let (head, convolutions) = self.layers.split_last().expect("a discriminator has layers");
         let last = match unit {
             Unit::Verdict => convolutions.len() - 1,
@@ -124,7 +119,7 @@ impl Discriminator {
         let mut inputs = vec![self.config().judged(pictures)];
         let mut linears = Vec::new();
         for layer in &convolutions[..=last] {
-            let linear = self.linear(layer, inputs[inputs.len() - 1].clone(), statistics);
+            let linear = self.linear(layer, inputs[inputs.len() - 1].clone());
             inputs.push(leaky_relu(linear.clone(), LEAK));
             linears.push(linear);
         }
@@ -150,19 +145,19 @@ impl Discriminator {
                 }
                 Rule::Guided => signal.clamp_min(0.0).mask_fill(shut, 0.0),
             };
-            signal = self.through(&convolutions[i], inputs[i].clone(), signal, statistics);
+            signal = self.through(&convolutions[i], inputs[i].clone(), signal);
         }
         signal * self.config().judged_slope()
     }
 
-    /// Leads a signal back through a convolution and its batch norm.
-    fn through(&self, layer: &Layer, input: Tensor<4>, signal: Tensor<4>, statistics: Statistics) -> Tensor<4> {
+    /// Propagates a signal back through a convolution and its batch norm.
+    fn through(&self, layer: &Layer, input: Tensor<4>, signal: Tensor<4>) -> Tensor<4> {
         let mut lifted = layer.clone();
         for parameter in lifted.kept_mut() {
             parameter.value = parameter.value.clone().autodiff();
         }
         let input = input.autodiff().require_grad();
-        let product = (self.linear(&lifted, input.clone(), statistics) * signal.autodiff()).sum();
+        let product = (self.linear(&lifted, input.clone()) * signal.autodiff()).sum();
         input.grad(&product.backward()).expect("the input is on the tape")
     }
 }
@@ -172,6 +167,7 @@ mod tests {
     use burn::tensor::Device;
 
     use super::*;
+    use crate::model::discriminator::forward;
     use crate::model::{ModelConfig, Output, Preset};
 
     fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
@@ -205,10 +201,10 @@ mod tests {
             layer.weight.value = layer.weight.value.clone() * 8.0;
         }
         let x = pictures(config);
-        for statistics in [Statistics::Running, Statistics::Batch] {
+        {
             for unit in [Unit::Verdict, Unit::Map { layer: 1, map: 3, places: vec![5, 9] }] {
                 let measure = |x: Tensor<4>| -> f64 {
-                    let (maps, logits) = judge.inside(x, statistics);
+                    let (maps, logits) = judge.inside(x);
                     match &unit {
                         Unit::Verdict => values(logits).iter().map(|&v| f64::from(v)).sum(),
                         Unit::Map { layer, map, places } => {
@@ -217,7 +213,7 @@ mod tests {
                         }
                     }
                 };
-                let gradient = values(judge.lead_back(x.clone(), &unit, Rule::Plain, statistics));
+                let gradient = values(judge.backpropagate(x.clone(), &unit, Rule::Plain));
                 let mut order: Vec<usize> = (0..gradient.len()).collect();
                 order.sort_by(|&a, &b| gradient[b].abs().total_cmp(&gradient[a].abs()));
                 let largest = f64::from(gradient[order[0]].abs());
@@ -234,7 +230,7 @@ mod tests {
                 };
                 // A step across a rectifier's kink, which a few pixels take, has no one slope.
                 let agreeing = order.iter().take(24).filter(agrees).count();
-                assert!(agreeing >= 20, "{unit:?}, {statistics}: {agreeing} of 24");
+                assert!(agreeing >= 20, "{unit:?}: {agreeing} of 24");
             }
         }
     }
@@ -245,9 +241,9 @@ mod tests {
         let device = Device::flex();
         let judge = |output| Discriminator::new(&ModelConfig { output, ..config.clone() }, 4, &device);
         let x = pictures(&config);
-        let seen = values(judge(Output::Sigmoid).inside(x.clone(), Statistics::Running).1);
+        let seen = values(judge(Output::Sigmoid).inside(x.clone()).1);
         let halved = (x + 1.0) * 0.5;
-        assert_eq!(seen, values(judge(Output::Tanh).inside(halved.clone(), Statistics::Running).1));
+        assert_eq!(seen, values(judge(Output::Tanh).inside(halved.clone()).1));
         let trained = judge(Output::Tanh).train(halved);
         assert_eq!(values(judge(Output::Sigmoid).train(pictures(&config))), values(trained));
     }
@@ -282,7 +278,7 @@ mod tests {
         let x = Tensor::from_data(TensorData::new(pixels.concat(), [2, 1, 16, 16]), &device);
         let led = |map: usize, rule: Rule| {
             let unit = Unit::Map { layer: 1, map, places: vec![0, 0] };
-            let all = values(judge.lead_back(x.clone(), &unit, rule, Statistics::Running));
+            let all = values(judge.backpropagate(x.clone(), &unit, rule));
             [all[0], all[256]]
         };
         let near = |a: [f32; 2], b: [f32; 2]| (a[0] - b[0]).abs() < 1e-4 && (a[1] - b[1]).abs() < 1e-4;
@@ -299,24 +295,27 @@ mod tests {
     fn what_is_seen_on_the_way_is_what_training_sees() {
         let config = ModelConfig { size: 16, base: 4, ..ModelConfig::preset(Preset::Tensorflow) };
         let mut judge = Discriminator::new(&config, 4, &Device::flex());
-        let (maps, logits) = judge.inside(pictures(&config), Statistics::Batch);
+        // With the statistics of this very batch, which training normalizes by.
+        let mut measured = judge.clone();
+        forward(&mut measured.layers, &config, pictures(&config), Pass::Freeze);
+        let (maps, logits) = measured.inside(pictures(&config));
         assert_eq!(maps.iter().map(|maps| maps.dims()).collect::<Vec<_>>(), [[2, 4, 8, 8], [2, 8, 4, 4]]);
         for (a, b) in values(logits).iter().zip(values(judge.train(pictures(&config)))) {
             assert!((a - b).abs() < 1e-4, "{a} {b}");
         }
         let generator = Generator::new(&config, 4, &Device::flex());
         let z = Tensor::ones([2, 100], &Device::flex()) * 0.3;
-        let (maps, drawn) = generator.inside(z.clone(), Statistics::Running);
+        let (maps, drawn) = generator.inside(z.clone());
         assert_eq!(maps.iter().map(|maps| maps.dims()).collect::<Vec<_>>(), [[2, 8, 4, 4], [2, 4, 8, 8]]);
-        assert_eq!(drawn.into_data(), generator.sample(z, Statistics::Running).into_data());
+        assert_eq!(drawn.into_data(), generator.sample(z).into_data());
     }
 
     #[test]
     fn the_last_maps_parts_of_the_logit_are_what_dropping_and_doubling_change() {
         let config = ModelConfig { size: 16, base: 3, ..ModelConfig::preset(Preset::Pytorch) };
         let judge = Discriminator::new(&config, 3, &Device::flex());
-        let (maps, plain) = judge.inside(pictures(&config), Statistics::Running);
-        let with = |map, gain| values(judge.judge_with(pictures(&config), (1, map), gain, Statistics::Running));
+        let (maps, plain) = judge.inside(pictures(&config));
+        let with = |map, gain| values(judge.judge_with(pictures(&config), (1, map), gain));
         let plain = values(plain);
         // Of the last maps the logit is a sum: each map has its share, which is lost or counted twice.
         let weights = judge.layers[2].weight.tensor::<4>();

@@ -120,6 +120,8 @@ pub(super) enum Pass {
     Train,
     /// Batch statistics; the running ones become the means over this batch and as many before as the number says.
     Measure(usize),
+    /// Batch statistics; the running ones become exactly those, so that sampling with them draws this batch again.
+    Freeze,
     /// Nothing is changed.
     Sample(Statistics),
 }
@@ -139,6 +141,10 @@ impl Norm {
         let share = match pass {
             Pass::Train => Some(MOMENTUM),
             Pass::Measure(before) => Some(1.0 / (before as f64 + 1.0)),
+            Pass::Freeze => {
+                (self.mean.value, self.variance.value) = (mean.inner(), variance.inner());
+                return y;
+            }
             Pass::Sample(_) => None,
         };
         if let Some(share) = share {

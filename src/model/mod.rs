@@ -29,7 +29,7 @@ pub use config::{ConfigError, ModelConfig, Output, Preset, Prior, Statistics};
 pub use discriminator::Discriminator;
 pub use export::{ExportError, Format};
 pub use file::{Model, ModelError, Provenance, checkpoints, is_model, siblings};
-pub use generator::Generator;
+pub use generator::{Generator, REFERENCE_BATCH};
 pub use import::{ImportError, Origin};
 pub use inception::{FEATURES, Inception, InceptionError};
 pub use inside::{Rule, Unit};

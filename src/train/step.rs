@@ -55,7 +55,7 @@ impl Networks {
     /// Networks as they are, with fresh optimisers.
     pub fn from_networks(generator: Generator, discriminator: Discriminator, train: &TrainConfig) -> Self {
         let adam = Adam { beta1: train.beta1, beta2: train.beta2, epsilon: train.epsilon, decay: train.decay };
-        let optimiser_g = Optimiser::new(adam, &generator.layers);
+        let optimiser_g = Optimiser::new(adam, generator.layers());
         let optimiser_d = Optimiser::new(adam, &discriminator.layers);
         Self { generator, discriminator, optimiser_g, optimiser_d }
     }
@@ -93,9 +93,9 @@ impl Networks {
     /// Pictures of z, on the tape, and the generator that drew them.
     fn draw(&mut self, z: Tensor<2>) -> (Generator, Tensor<4>) {
         let mut generator = self.generator.clone();
-        track(&mut generator.layers);
+        track(generator.layers_mut());
         let fake = generator.train(z.autodiff());
-        keep_statistics(&mut self.generator.layers, &generator.layers);
+        keep_statistics(self.generator.layers_mut(), generator.layers());
         (generator, fake)
     }
 
@@ -121,8 +121,8 @@ impl Networks {
         let logits = judge.train(fake);
         let loss = -log_sigmoid(logits.clone()).mean();
         let mut grads = loss.backward();
-        let layers = &mut self.generator.layers;
-        let norm = self.optimiser_g.update(layers, &generator.layers, &mut grads, rates.generator);
+        let layers = self.generator.layers_mut();
+        let norm = self.optimiser_g.update(layers, generator.layers(), &mut grads, rates.generator);
         report.values[1] = Some(loss.inner());
         report.values[3].get_or_insert_with(|| mean_probability(logits));
         report.values[5] = Some(norm);
@@ -197,15 +197,15 @@ mod tests {
         let (generator, value) = loss(&mut networks, z.clone());
         let grads = value.backward();
         // The largest gradient of each weight tensor: small ones drown in single-precision differences.
-        for (i, layer) in generator.layers.iter().enumerate() {
+        for (i, layer) in generator.layers().iter().enumerate() {
             let grad = layer.weight.value.grad(&grads).unwrap().into_data().try_to_vec::<f32>().unwrap();
             let at = (0..grad.len()).max_by(|&a, &b| grad[a].abs().total_cmp(&grad[b].abs())).unwrap();
             let mut sides = [0.0; 2];
             for (side, epsilon) in sides.iter_mut().zip([1e-3, -1e-3]) {
                 let mut moved = networks.clone();
-                let mut values = moved.generator.layers[i].weight.value.to_data().try_to_vec::<f32>().unwrap();
+                let mut values = moved.generator.layers_mut()[i].weight.value.to_data().try_to_vec::<f32>().unwrap();
                 values[at] += epsilon;
-                moved.generator.layers[i].weight.value = Tensor::from_floats(values.as_slice(), &device);
+                moved.generator.layers_mut()[i].weight.value = Tensor::from_floats(values.as_slice(), &device);
                 *side = f64::from(loss(&mut moved, z.clone()).1.inner().into_scalar::<f32>());
             }
             let measured = (sides[0] - sides[1]) / 2e-3;
@@ -223,14 +223,14 @@ mod tests {
         let learnt = |layers: &[Layer]| -> Vec<f32> {
             layers.iter().flat_map(Layer::learnt).flat_map(|p| p.value.to_data().try_to_vec::<f32>().unwrap()).collect()
         };
-        let before = (learnt(&networks.generator.layers), learnt(&networks.discriminator.layers));
+        let before = (learnt(networks.generator.layers()), learnt(&networks.discriminator.layers));
         let report = networks.step(real(&device), 1, 1, &train, rates(&train)).read().unwrap();
         assert!(report[1].is_none() && report[0].is_some(), "an odd step is the discriminator's: {report:?}");
-        assert_eq!(learnt(&networks.generator.layers), before.0);
+        assert_eq!(learnt(networks.generator.layers()), before.0);
         let between = learnt(&networks.discriminator.layers);
         assert_ne!(between, before.1);
         networks.step(real(&device), 2, 1, &train, rates(&train)).read().unwrap();
-        assert_ne!(learnt(&networks.generator.layers), before.0);
+        assert_ne!(learnt(networks.generator.layers()), before.0);
         assert_eq!(learnt(&networks.discriminator.layers), between);
     }
 
@@ -243,7 +243,7 @@ mod tests {
             for step in 1..=3 {
                 networks.step(real(&device), step, 1, &train, rates(&train)).read().unwrap();
             }
-            (weights(&networks.generator.layers), weights(&networks.discriminator.layers))
+            (weights(networks.generator.layers()), weights(&networks.discriminator.layers))
         };
         assert_eq!(run(), run());
     }

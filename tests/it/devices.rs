@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use burn::tensor::{Tensor, TensorData};
 use zscape::data::synth::Scene;
 use zscape::device::Compute;
-use zscape::model::{Layer, ModelConfig, Preset, Statistics};
+use zscape::model::{Layer, ModelConfig, Preset};
 use zscape::train::{Networks, Rates, TrainConfig};
 
 /// The software adapter, which a program can open once.
@@ -26,7 +26,7 @@ fn step(compute: &Compute) -> (Vec<f32>, [f32; 6]) {
     let real = Tensor::<1>::from_floats(values.as_slice(), &compute.device).reshape([4, 1, 16, 16]);
     let rates = Rates { generator: train.generator_rate, discriminator: train.discriminator_rate };
     let report = networks.step(real, 1, 1, &train, rates).read().unwrap().map(Option::unwrap);
-    let layers = networks.generator.layers.iter().chain(&networks.discriminator.layers);
+    let layers = networks.generator.layers().iter().chain(&networks.discriminator.layers);
     let weights = layers.flat_map(Layer::kept).flat_map(|p| p.value.to_data().try_to_vec::<f32>().unwrap()).collect();
     (weights, report)
 }
@@ -64,7 +64,7 @@ fn training(compute: &Compute, steps: u64) -> (Vec<[f32; 2]>, Vec<f32>) {
     }
     let z: Vec<f32> = (0..64 * 16).map(|i| (i * 37 % 101) as f32 / 40.0 - 1.25).collect();
     let z = Tensor::from_data(TensorData::new(z, [64, 16]), &compute.device);
-    (losses, networks.generator.sample(z, Statistics::Running).into_data().iter().collect())
+    (losses, networks.generator.sample(z).into_data().iter().collect())
 }
 
 #[test]

@@ -181,22 +181,27 @@ fn layers_and_guided_figures_are_drawn_of_both_networks() {
     let run = trained(folder.path());
     let out = folder.path().join("x.png");
     let base = ["--model", text(&run), "--out", text(&out)];
-    for statistics in ["--running-stats", "--batch-stats"] {
-        let told = json(&[&["layers", "--sample", "3", statistics], &base[..]].concat());
+    for statistics in ["data", "running"] {
+        let flag: &[&str] = if statistics == "running" { &["--running-stats"] } else { &[] };
+        let told = json(&[&["layers", "--sample", "3"], flag, &base[..]].concat());
+        assert_eq!(told["discriminator_statistics"], statistics);
         let layers = told["layers"].as_array().unwrap();
         let shapes: Vec<_> =
             layers.iter().map(|l| (l["maps"].as_u64().unwrap(), l["side"].as_u64().unwrap())).collect();
         assert_eq!(shapes, [(8, 4), (4, 8), (4, 8), (8, 4)]);
         assert!(told["logit"].is_number());
     }
+    let message = error(&[&["layers", "--batch-stats"], &base[..]].concat());
+    assert!(message.contains("--running-stats"), "{message}");
     let told = json(&[&["guided", "--data", "synth:rooms", "--count", "40"], &base[..]].concat());
+    assert_eq!(told["statistics"], "data");
     for which in ["learnt", "random"] {
         let features = told[which].as_array().unwrap();
         assert_eq!(features.len(), 6);
-        assert!(features.iter().all(|feature| feature["pictures"].as_array().unwrap().len() == 10));
+        assert!(features.iter().all(|feature| feature["pictures"].as_array().unwrap().len() == 5));
     }
     let sheet = read(&out);
-    assert_eq!((sheet.width(), sheet.height()), (2 * (10 * 18 - 2) + 12, 2 * (6 * 18 - 2) + 12));
+    assert!(sheet.width() > 2 * 5 * 18 && sheet.height() > 2 * 6 * 18, "two halves of six rows of five, twice");
     let picture = folder.path().join("mine.png");
     Picture::new(20, 20, 1, (0..400).map(|i| (i % 251) as u8).collect()).write_png(&picture).unwrap();
     let told = json(&[&["guided", "--picture", text(&picture), "--rule", "guided"], &base[..]].concat());
@@ -271,8 +276,8 @@ fn the_discriminator_says_what_it_looks_for_and_what_it_lacks() {
     let run = trained(folder.path());
     let mut harness = opened(text(&run));
     harness.get_by_label("Discriminator").click();
-    until(&mut harness, "a verdict", |h| h.query_by_label_contains("taken for").is_some());
+    until(&mut harness, "a verdict", |h| h.query_by_label_contains("classified as").is_some());
     harness.get_by_label("Look").click();
-    until(&mut harness, "the answers", |h| h.query_by_label("learnt feature 0, answer 0").is_some());
-    assert!(harness.query_by_label("random weights feature 5, answer 9").is_some());
+    until(&mut harness, "the answers", |h| h.query_by_label("trained filters feature 0, answer 0").is_some());
+    assert!(harness.query_by_label("random filters feature 5, answer 4").is_some());
 }

@@ -10,6 +10,7 @@ mod killing;
 mod measures;
 mod measuring;
 mod models;
+mod normalization;
 mod pictures;
 mod resuming;
 mod window;

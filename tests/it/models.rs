@@ -68,7 +68,7 @@ fn small_kernels_leaks_and_normalised_weights_draw_and_judge_as_in_pytorch() {
     let model = Model::open(&unlike, &device).unwrap();
     let judge = model.discriminator.unwrap();
     let pictures = Tensor::from_data(TensorData::new(pictures, [3, 1, 16, 16]), &device);
-    let verdicts: Vec<f32> = judge.inside(pictures, Statistics::Running).1.into_data().iter().collect();
+    let verdicts: Vec<f32> = judge.inside(pictures).1.into_data().iter().collect();
     assert_close(&verdicts, &array(&file("unlike-verdicts.npy")));
 
     let remarks = model.provenance.origin.unwrap().remarks.join("; ");
@@ -122,13 +122,13 @@ fn a_folder_of_the_authors_arrays_opens_with_kernels_turned_and_statistics_measu
     assert!(reading.flipped);
     assert_eq!((reading.prior, reading.sampling, reading.output), (Prior::Uniform, Statistics::Batch, Output::Tanh));
     assert!(model.discriminator.is_some());
-    let kernel = |model: &Model| model.generator.layers[2].weight.value.to_data().try_to_vec::<f32>().unwrap();
+    let kernel = |model: &Model| model.generator.layers()[2].weight.value.to_data().try_to_vec::<f32>().unwrap();
     let turned: Vec<f32> = values(150).chunks(25).flat_map(|kernel| kernel.iter().rev().copied()).collect();
     assert_eq!(kernel(&model), turned);
     let named = format!("{}@flipped=false", text(folder.path()));
     assert_eq!(kernel(&Model::open(Path::new(&named), &Device::flex()).unwrap()), values(150));
     // Measured, not the zeros and ones of an absent norm.
-    let norm = model.generator.layers[1].norm.clone().unwrap();
+    let norm = model.generator.layers()[1].norm.clone().unwrap();
     assert!(norm.mean.value.to_data().try_to_vec::<f32>().unwrap().iter().all(|mean| *mean != 0.0));
     assert!(is_model(folder.path()));
 }
@@ -176,7 +176,7 @@ fn a_mean_is_of_the_newest_checkpoints_generators() {
     let [four, six] = [4, 6].map(|step| open(&run.join(format!("checkpoints/step-{step:08}"))));
     let mean = open(&mean);
     let values = |model: &Model| -> Vec<f32> {
-        let kept = model.generator.layers.iter().flat_map(|layer| layer.kept());
+        let kept = model.generator.layers().iter().flat_map(|layer| layer.kept());
         kept.flat_map(|parameter| parameter.value.to_data().try_to_vec::<f32>().unwrap()).collect()
     };
     let expected: Vec<f32> = values(&four).iter().zip(values(&six)).map(|(a, b)| (a + b) / 2.0).collect();

@@ -133,7 +133,8 @@ impl Explorer {
         if let Some(name) = short(&file) {
             ui.label(name).on_hover_text(file.display().to_string());
         }
-        ui.weak(format!("{0}x{0} pictures {story}{mean}; {1} statistics", config.size, config.sampling));
+        ui.weak(format!("{0}x{0} pictures {story}{mean}; {1} statistics", config.size, config.sampling))
+            .on_hover_text(format!("Sampled with {}", config.sampling.describe()));
         let before = Reading::of(config, provenance);
         let mut reading = before;
         let stays = MenuConfig::new().close_behavior(PopupCloseBehavior::CloseOnClickOutside);
@@ -241,7 +242,7 @@ fn read_as(ui: &mut Ui, reading: &mut Reading) {
         ui.selectable_value(&mut reading.prior, Prior::Uniform, "uniform");
     });
     ui.end_row();
-    ui.label("Batch norm").on_hover_text("Statistics kept from the training, or those of the pictures drawn together");
+    ui.label("Batch norm").on_hover_text("Running: the averages over the training. Batch: the statistics of a fixed reference batch of 128 samples, which stand for the batches that the authors draw");
     ui.horizontal(|ui| {
         ui.selectable_value(&mut reading.sampling, Statistics::Running, "running");
         ui.selectable_value(&mut reading.sampling, Statistics::Batch, "batch");

@@ -1,6 +1,9 @@
 //! The thread that looks inside the explored networks. It has a copy of its own, so that what takes long never stands
 //! before what the pointer waits for in the explorer.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::mem::discriminant;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,7 +14,9 @@ use burn::tensor::Device;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::jobs::{Comparing, Curving, Hunt, Job, Step};
+use super::judge::Judge;
 use crate::data::read_fitted;
+use crate::dissect::calibration::NormStatistics;
 use crate::dissect::effect::{Dose, Effect};
 use crate::dissect::guided::{Feature, Verdict, verdicts};
 use crate::dissect::layers::{self, LayerMaps, judged_peaks, lit, peaks};
@@ -20,13 +25,11 @@ use crate::dissect::segment::Finder;
 use crate::image::{Picture, Rectangle};
 use crate::latent::boxes::Boxes;
 use crate::latent::{self, samples};
-use crate::model::{Ablation, Generator, Model, ModelConfig, Rule, Statistics, TensorFile};
+use crate::model::{Ablation, Model, ModelConfig, Rule, TensorFile};
 
 /// Samples that a map's top samples are looked for among, and how many are told.
 const LOOKED_AT: u64 = 256;
 const TOPS: usize = 10;
-/// Samples that keep one company where batch statistics are used.
-const COMPANY: u64 = 63;
 
 /// A layer of either network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,13 +46,22 @@ pub(super) struct Place {
     pub map: usize,
 }
 
-/// A sample under what is dropped, and how it is judged.
+/// A sample under what is dropped, and which batch-norm statistics the discriminator uses on it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Subject {
     pub z: Vec<f32>,
     pub seed: u64,
     pub ablations: Vec<Ablation>,
-    pub statistics: Statistics,
+    pub norms: Norms,
+}
+
+/// Which batch-norm statistics the discriminator is asked to use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Norms {
+    /// Those of pictures of this source, where they can be read.
+    Data(String),
+    /// The running statistics of the training.
+    Running,
 }
 
 /// What filters are found with.
@@ -80,8 +92,10 @@ pub(super) enum Judged {
 pub(super) enum Ask {
     Open(PathBuf),
     Follow(PathBuf, Arc<TensorFile>),
-    /// Every layer's maps.
+    /// The maps of every layer of the generator.
     Layers(Subject),
+    /// The maps of every layer of the discriminator.
+    Responses(Subject),
     /// A map in all detail.
     Focus(Subject, Place),
     /// The samples that are boxed, as the generator draws them with everything in place.
@@ -104,18 +118,30 @@ pub(super) enum Ask {
         count: u64,
         layer: usize,
         maps: Vec<usize>,
-        statistics: Statistics,
+        norms: Norms,
     },
-    Judge(Judged, Rule, Statistics),
+    Judge(Judged, Rule, Norms),
     /// Nothing long goes on.
     Stop,
+}
+
+impl Ask {
+    /// The discriminator's statistics that this needs.
+    fn norms(&self) -> Option<&Norms> {
+        match self {
+            Self::Responses(subject) => Some(&subject.norms),
+            Self::Focus(subject, place) if place.network == Network::Discriminator => Some(&subject.norms),
+            Self::Judge(_, _, norms) => Some(norms),
+            _ => None,
+        }
+    }
 }
 
 pub(super) struct Opened {
     pub path: PathBuf,
     pub config: ModelConfig,
-    /// What it was trained on.
-    pub data: String,
+    /// What it was trained on, where that is known.
+    pub data: Option<String>,
     pub judges: bool,
 }
 
@@ -131,10 +157,19 @@ pub(super) enum Told {
     Opened(Opened),
     Layers {
         picture: Picture,
-        generator: Vec<LayerMaps>,
-        discriminator: Vec<LayerMaps>,
-        logit: Option<f32>,
+        maps: Vec<LayerMaps>,
     },
+    Responses {
+        maps: Vec<LayerMaps>,
+        logit: f32,
+    },
+    /// How many pictures the discriminator's batch-norm statistics are taken from so far, and of how many.
+    Calibrating {
+        done: usize,
+        all: usize,
+    },
+    /// The batch-norm statistics that the discriminator now uses.
+    Calibrated(NormStatistics),
     Focus {
         place: Place,
         lit: Picture,
@@ -196,6 +231,7 @@ impl Inspector {
                 device,
                 model: None,
                 waiting: Vec::new(),
+                judge: Judge::default(),
                 activations: None,
                 finder: None,
                 quick: None,
@@ -220,6 +256,7 @@ struct Desk {
     model: Option<Model>,
     /// Of each kind the newest, the oldest first.
     waiting: Vec<Ask>,
+    judge: Judge,
     /// Those of the last study, by seed, samples and layer.
     activations: Option<((u64, u64, usize), Activations)>,
     finder: Option<Finder>,
@@ -249,7 +286,7 @@ impl Desk {
             if let Ok(Err(error)) = done {
                 tell(Told::Failed(format!("{error:#}")));
             } else if done.is_err() {
-                (self.quick, self.slow) = (None, None);
+                (self.quick, self.slow, self.judge) = (None, None, Judge::default());
                 tell(Told::Failed("the device failed while looking inside the model; open it again".to_owned()));
             }
         }
@@ -276,9 +313,10 @@ impl Desk {
 
     fn open(&mut self, path: PathBuf, model: Model, tell: &dyn Fn(Told)) {
         let (config, judges) = (model.config().clone(), model.discriminator.is_some());
-        let data = model.provenance.data.clone();
+        let data = model.provenance.source().map(str::to_owned);
         self.model = Some(model);
         self.waiting.clear();
+        self.judge = Judge::default();
         (self.activations, self.quick, self.compared, self.slow) = (None, None, None, None);
         tell(Told::Opened(Opened { path, config, data, judges }));
     }
@@ -289,9 +327,15 @@ impl Desk {
             self.waiting.clear();
             return Ok(());
         };
-        if !self.waiting.is_empty() {
-            let ask = self.waiting.remove(0);
+        // What needs the discriminator waits for its statistics; the rest need not.
+        let discriminator = model.discriminator.as_ref();
+        let ready = |ask: &Ask| ask.norms().is_none_or(|norms| discriminator.is_none() || self.judge.uses(norms));
+        if let Some(ready) = self.waiting.iter().position(ready) {
+            let ask = self.waiting.remove(ready);
             return self.answer(&model, ask, tell);
+        }
+        if let (Some(discriminator), Some(norms)) = (discriminator, self.waiting.iter().find_map(Ask::norms)) {
+            return self.judge.calibrate(discriminator, &norms.clone(), &self.device, tell);
         }
         if let Some(mut job) = self.quick.take() {
             match job.step(&model, &self.device, tell)? {
@@ -318,16 +362,14 @@ impl Desk {
         match ask {
             Ask::Layers(subject) => {
                 let generator = whole.under(&subject.ablations);
-                let z = company(model.config(), &subject);
-                let (maps, picture) = layers::of_generator(&generator, &z, &self.device)?;
-                let (mut judged, mut logit) = (Vec::new(), None);
-                if let Some(discriminator) = &model.discriminator {
-                    let pictures = self.pictures(&generator, &z, subject.statistics)?;
-                    let (maps, verdict) =
-                        layers::of_discriminator(discriminator, &pictures, subject.statistics, &self.device)?;
-                    (judged, logit) = (maps, Some(verdict));
-                }
-                tell(Told::Layers { picture, generator: maps, discriminator: judged, logit });
+                let (maps, picture) = layers::of_generator(&generator, &subject.z, &self.device)?;
+                tell(Told::Layers { picture, maps });
+            }
+            Ask::Responses(subject) => {
+                let Some(discriminator) = self.judge.discriminator() else { return Ok(()) };
+                let picture = self.picture(model, &subject)?;
+                let (maps, logit) = layers::of_discriminator(discriminator, &picture, &self.device)?;
+                tell(Told::Responses { maps, logit });
             }
             Ask::Focus(subject, place) => self.focus(model, &subject, place, tell)?,
             Ask::Samples { seed, count } => {
@@ -366,30 +408,24 @@ impl Desk {
                 let finder = if comparison.looks { Some(self.finder()?) } else { None };
                 self.slow = Some(Box::new(Curving::new(*comparison, *found, finder)));
             }
-            Ask::Hunt { data, count, layer, maps, statistics } => match &model.discriminator {
-                Some(_) => {
+            Ask::Hunt { data, count, layer, maps, norms } => match &model.discriminator {
+                Some(judge) => {
                     tell(Told::Progress { done: 0, all: count });
-                    let hunt = Hunt::new(&data, count, layer, &maps, statistics, model.config(), &self.device)?;
+                    let measured = norms != Norms::Running;
+                    let hunt = Hunt::new(&data, count, layer, &maps, measured, judge, &self.device)?;
                     self.slow = Some(Box::new(hunt));
                 }
                 None => tell(Told::Failed("this model has no discriminator".to_owned())),
             },
-            Ask::Judge(judged, rule, statistics) => {
-                let Some(discriminator) = &model.discriminator else { return Ok(()) };
+            Ask::Judge(judged, rule, _) => {
+                let Some(discriminator) = self.judge.discriminator() else { return Ok(()) };
                 let config = model.config();
                 let picture = match judged {
                     Judged::File(path) => read_fitted(&path, config.size, config.channels)?,
-                    Judged::Sample(subject) => {
-                        let generator = whole.under(&subject.ablations);
-                        self.pictures(&generator, &company(config, &subject), config.sampling)?.remove(0)
-                    }
+                    Judged::Sample(subject) => self.picture(model, &subject)?,
                 };
-                let mut pictures = vec![picture.clone()];
-                if statistics == Statistics::Batch {
-                    // Statistics of one picture would make it judge itself.
-                    pictures.extend(latent::pictures(whole, &samples(config, 1, 0..COMPANY), &self.device)?);
-                }
-                let verdict = verdicts(discriminator, &pictures, rule, statistics, &self.device)?.remove(0);
+                let pictures = std::slice::from_ref(&picture);
+                let verdict = verdicts(discriminator, pictures, rule, &self.device)?.remove(0);
                 tell(Told::Judged { picture, verdict });
             }
             Ask::Open(_) | Ask::Follow(..) | Ask::Stop => {}
@@ -397,43 +433,37 @@ impl Desk {
         Ok(())
     }
 
-    /// All pictures where they keep each other company, the first otherwise.
-    fn pictures(
-        &self,
-        generator: &Generator,
-        z: &[Vec<f32>],
-        statistics: Statistics,
-    ) -> Result<Vec<Picture>, latent::DrawError> {
-        let alone = statistics == Statistics::Running && generator.config().sampling == Statistics::Running;
-        latent::pictures(generator, if alone { &z[..1] } else { z }, &self.device)
+    /// The picture of a sample under what is dropped.
+    fn picture(&self, model: &Model, subject: &Subject) -> Result<Picture, latent::DrawError> {
+        let generator = model.generator.under(&subject.ablations);
+        Ok(latent::pictures(&generator, std::slice::from_ref(&subject.z), &self.device)?.remove(0))
     }
 
     fn focus(&self, model: &Model, subject: &Subject, place: Place, tell: &dyn Fn(Told)) -> anyhow::Result<()> {
         let generator = model.generator.under(&subject.ablations);
-        let (config, z) = (model.config(), company(model.config(), subject));
-        let all = samples(config, subject.seed, 0..LOOKED_AT);
+        let all = samples(model.config(), subject.seed, 0..LOOKED_AT);
         let pictures = latent::pictures(&generator, &all, &self.device)?;
-        let (maps, picture) = layers::of_generator(&generator, &z, &self.device)?;
-        let (layer, strengths, trial) = match (place.network, &model.discriminator) {
+        let (maps, picture) = layers::of_generator(&generator, &subject.z, &self.device)?;
+        let (layer, strengths, trial) = match (place.network, self.judge.discriminator()) {
             (Network::Generator, _) => {
                 let layer = maps.into_iter().nth(place.layer);
                 let mut drawn = vec![picture.clone()];
                 for gain in [0.0, 2.0] {
                     let more = [&subject.ablations[..], &[Ablation::scale(place.layer, &[place.map], gain)]].concat();
-                    drawn.extend(self.pictures(&generator.under(&more), &z, config.sampling)?.into_iter().take(1));
+                    let z = std::slice::from_ref(&subject.z);
+                    drawn.extend(latent::pictures(&generator.under(&more), z, &self.device)?);
                 }
                 (layer, peaks(&generator, &all, place.layer, &self.device)?, Trial::Drawn(drawn))
             }
             (Network::Discriminator, Some(discriminator)) => {
-                let seen = self.pictures(&generator, &z, subject.statistics)?;
-                let judged = layers::of_discriminator(discriminator, &seen, subject.statistics, &self.device)?;
+                let judged = layers::of_discriminator(discriminator, &picture, &self.device)?;
                 let Some(layer) = judged.0.into_iter().nth(place.layer).filter(|layer| place.map < layer.maps.len())
                 else {
                     return Ok(());
                 };
-                let strengths = judged_peaks(discriminator, &pictures, place.layer, subject.statistics, &self.device)?;
+                let strengths = judged_peaks(discriminator, &pictures, place.layer, &self.device)?;
                 let at = (place.layer, place.map);
-                let logits = layers::without_map(discriminator, &seen, at, subject.statistics, &self.device)?;
+                let logits = layers::without_map(discriminator, &picture, at, &self.device)?;
                 (Some(layer), strengths, Trial::Judged(logits))
             }
             (Network::Discriminator, None) => return Ok(()),
@@ -446,11 +476,4 @@ impl Desk {
         tell(Told::Focus { place, lit: lit(&picture, &layer.maps[place.map], layer.side), tops, trial });
         Ok(())
     }
-}
-
-/// The subject, and samples beside it for batch statistics.
-fn company(config: &ModelConfig, subject: &Subject) -> Vec<Vec<f32>> {
-    let mut z = vec![subject.z.clone()];
-    z.extend(samples(config, subject.seed, 0..COMPANY));
-    z
 }

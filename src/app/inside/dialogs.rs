@@ -6,7 +6,7 @@ use crossbeam_channel::Receiver;
 
 use crate::app::dialogs::{Dialog, PICTURES};
 use crate::app::errands::Errands;
-use crate::image::Picture;
+use crate::image::{LabelError, Picture};
 use crate::latent::boxes::Boxes;
 
 pub(super) enum Answer {
@@ -59,8 +59,11 @@ impl Dialogs {
         self.save("boxes.json", "json", move |path| boxes.write(path).map_err(|error| error.to_string()));
     }
 
-    pub fn save_picture(&self, name: &str, picture: impl FnOnce() -> Picture + Send + 'static) {
-        self.save(name, "png", move |path| picture().write_png(path).map_err(|error| error.to_string()));
+    pub fn save_picture(&self, name: &str, picture: impl FnOnce() -> Result<Picture, LabelError> + Send + 'static) {
+        self.save(name, "png", move |path| {
+            let picture = picture().map_err(|error| error.to_string())?;
+            picture.write_png(path).map_err(|error| error.to_string())
+        });
     }
 
     fn save(&self, name: &str, ending: &'static str, write: impl FnOnce(&Path) -> Result<(), String> + Send + 'static) {

@@ -5,14 +5,15 @@ use std::path::PathBuf;
 use egui::Ui;
 
 use super::atlas::{Atlas, cell};
-use super::desk::{Ask, Inspector, Judged, Opened};
+use super::desk::{Ask, Inspector, Judged, Norms, Opened};
 use super::dialogs::Dialogs;
-use super::{statistics, subject};
+use super::norms::NormsChoice;
+use super::subject;
 use crate::dissect::guided::{FEATURES, Feature, Verdict, figure};
 use crate::dissect::layers::lit;
 use crate::image::Picture;
 use crate::latent::session::Session;
-use crate::model::{Rule, Statistics};
+use crate::model::Rule;
 
 /// Side of a picture in the figure, and of the judged picture, in points.
 const MOST: f32 = 56.0;
@@ -31,7 +32,6 @@ pub(super) struct Judge {
     count: u64,
     layer: usize,
     first: usize,
-    statistics: Statistics,
     rule: Rule,
     hunting: bool,
     pub progress: Option<(u64, u64)>,
@@ -39,7 +39,7 @@ pub(super) struct Judge {
     /// Whether the pictures themselves are shown instead of what is led back to them.
     pictures: bool,
     file: Option<PathBuf>,
-    asked: Option<(Judged, Rule, Statistics)>,
+    asked: Option<(Judged, Rule, Norms)>,
     verdict: Option<(f32, Atlas)>,
 }
 
@@ -50,7 +50,6 @@ impl Default for Judge {
             count: 2000,
             layer: usize::MAX,
             first: 0,
-            statistics: Statistics::Running,
             rule: Rule::Plain,
             hunting: false,
             progress: None,
@@ -66,7 +65,7 @@ impl Default for Judge {
 impl Judge {
     pub fn reopened(&mut self, opened: &Opened) {
         let file = self.file.take();
-        *self = Self { data: opened.data.clone(), statistics: opened.config.sampling, file, ..Self::default() };
+        *self = Self { data: opened.data.clone().unwrap_or_default(), file, ..Self::default() };
     }
 
     /// The model has learnt: the verdict is asked for again.
@@ -106,6 +105,7 @@ impl Judge {
         dialogs: &Dialogs,
         opened: &Opened,
         session: &mut Session,
+        norms: &mut NormsChoice,
     ) {
         if !opened.judges {
             ui.heading("This model has no discriminator");
@@ -115,11 +115,11 @@ impl Judge {
             );
             return;
         }
-        ui.horizontal_wrapped(|ui| statistics(ui, &mut self.statistics));
+        ui.horizontal_wrapped(|ui| norms.ui(ui));
         ui.separator();
-        self.verdict_ui(ui, inspector, dialogs, opened, session);
+        self.verdict_ui(ui, inspector, dialogs, opened, session, norms);
         ui.separator();
-        self.hunt_ui(ui, inspector, dialogs, opened);
+        self.hunt_ui(ui, inspector, dialogs, opened, norms);
     }
 
     fn verdict_ui(
@@ -129,6 +129,7 @@ impl Judge {
         dialogs: &Dialogs,
         opened: &Opened,
         session: &Session,
+        norms: &NormsChoice,
     ) {
         ui.strong("What decides the verdict");
         ui.horizontal_wrapped(|ui| {
@@ -151,9 +152,9 @@ impl Judge {
         });
         let judged = match &self.file {
             Some(path) => Judged::File(path.clone()),
-            None => Judged::Sample(subject(session, opened, self.statistics)),
+            None => Judged::Sample(subject(session, opened, norms.norms())),
         };
-        let now = (judged, self.rule, self.statistics);
+        let now = (judged, self.rule, norms.norms());
         if self.asked.as_ref() != Some(&now) {
             self.asked = Some(now.clone());
             inspector.ask(Ask::Judge(now.0, now.1, now.2));
@@ -164,8 +165,8 @@ impl Judge {
             cell(ui, Some(atlas), 1, LARGE, "what decides the verdict".to_owned())
                 .on_hover_text("Lit where a change of the pixel moves the verdict most");
             ui.vertical(|ui| {
-                let taken = if *logit > 0.0 { "real" } else { "drawn" };
-                ui.label(format!("taken for {taken}"));
+                let class = if *logit > 0.0 { "real" } else { "generated" };
+                ui.label(format!("classified as {class}"));
                 ui.weak(format!("logit {logit:+.2}; {:.0} % real", 100.0 / (1.0 + (-logit).exp())));
                 if let Some(path) = &self.file {
                     ui.weak(path.display().to_string());
@@ -174,7 +175,14 @@ impl Judge {
         });
     }
 
-    fn hunt_ui(&mut self, ui: &mut Ui, inspector: &Inspector, dialogs: &Dialogs, opened: &Opened) {
+    fn hunt_ui(
+        &mut self,
+        ui: &mut Ui,
+        inspector: &Inspector,
+        dialogs: &Dialogs,
+        opened: &Opened,
+        norms: &mut NormsChoice,
+    ) {
         let stages = opened.config.stages();
         self.layer = self.layer.min(stages - 1);
         let maps = opened.config.seen(self.layer);
@@ -213,17 +221,18 @@ impl Judge {
                 }
             } else if ui
                 .button("Look")
-                .on_hover_text("The strongest answers of six features, learnt and random")
+                .on_hover_text("The strongest responses of six features, of trained and of random filters")
                 .clicked()
             {
                 self.hunting = true;
                 self.progress = None;
+                norms.use_data(&self.data);
                 inspector.ask(Ask::Hunt {
                     data: self.data.clone(),
                     count: self.count,
                     layer: self.layer,
                     maps: (self.first..(self.first + FEATURES).min(maps)).collect(),
-                    statistics: self.statistics,
+                    norms: norms.norms(),
                 });
             }
             if let Some(shown) = &self.shown {
@@ -237,15 +246,17 @@ impl Judge {
         });
         let Some(shown) = &self.shown else { return };
         let columns = shown.learnt.first().map_or(1, |feature| feature.responses.len()).max(1);
-        let side = ((ui.available_width() - 60.0) / (2 * columns) as f32 - 2.0).clamp(20.0, MOST);
+        let side = ((ui.available_width() - 112.0) / (2 * columns) as f32 - 2.0).clamp(20.0, MOST);
         ui.horizontal_top(|ui| {
-            let both = [("random weights", &shown.random), ("learnt", &shown.learnt)];
+            let both = [("random filters", &shown.random), ("trained filters", &shown.learnt)];
             for (i, (title, features)) in both.into_iter().enumerate() {
                 ui.vertical(|ui| {
                     ui.strong(title);
                     ui.spacing_mut().item_spacing = egui::Vec2::splat(2.0);
                     for (row, feature) in features.iter().enumerate() {
                         ui.horizontal(|ui| {
+                            let number = egui::Label::new(egui::RichText::new(feature.map.to_string()).weak());
+                            ui.add_sized([24.0, side], number).on_hover_text(format!("feature {}", feature.map));
                             for (column, response) in feature.responses.iter().enumerate() {
                                 let atlas = &shown.atlases[i][usize::from(self.pictures)];
                                 let name = format!("{title} feature {}, answer {column}", feature.map);

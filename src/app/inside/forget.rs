@@ -143,8 +143,9 @@ impl Forget {
             ui.label("samples");
             let propose = ui.add_enabled(!self.proposing, egui::Button::new("Propose boxes"));
             let mut about = "Finds the windows of rooms, with a small network trained on rendered rooms".to_owned();
-            if opened.data != FINDS {
-                about += &format!("; this model learnt from {}, where it may find nothing", opened.data);
+            let data = opened.data.as_deref().unwrap_or("unknown pictures");
+            if data != FINDS {
+                about += &format!("; this model was trained on {data}, where it may find nothing");
             }
             if propose.on_hover_text(about).clicked() {
                 self.proposing = true;
@@ -392,7 +393,8 @@ impl Forget {
         let boxed = boxes.boxes.iter().filter(|(_, boxes)| !boxes.is_empty()).map(|(&number, _)| number);
         let others = (0..forget.samples).filter(|number| boxes.boxes.get(number).is_none_or(Vec::is_empty));
         let numbers = boxed.chain(others).take(COMPARED).collect();
-        let comparison = Comparison { boxes: boxes.clone(), numbers, ablations, looks: opened.data == FINDS };
+        let comparison =
+            Comparison { boxes: boxes.clone(), numbers, ablations, looks: opened.data.as_deref() == Some(FINDS) };
         if self.compared.as_ref() != Some(&comparison)
             && !ui.input(|input| input.pointer.any_down() && *boxes != study.boxes)
         {
@@ -438,7 +440,7 @@ impl Forget {
             if ui.button("Save figure...").on_hover_text("A PNG: as drawn, without, and the controls").clicked()
                 && let Some(figure) = self.results.figure()
             {
-                dialogs.save_picture("forgotten.png", move || figure);
+                dialogs.save_picture("forgotten.png", move || Ok(figure));
             }
             ui.separator();
             ui.add(egui::TextEdit::singleline(&mut self.name).hint_text(&ablation.name).desired_width(90.0));

@@ -4,13 +4,14 @@ use burn::tensor::Device;
 
 use super::desk::{Comparison, Told};
 use crate::data::{Dataset, Source};
+use crate::dissect::calibration::Calibration;
 use crate::dissect::effect::{Trial, dose, doses};
 use crate::dissect::guided::{PICTURES, RANDOM, Search};
 use crate::dissect::object::Found;
 use crate::dissect::segment::Finder;
 use crate::image::{Area, Picture};
 use crate::latent::samples;
-use crate::model::{Discriminator, Model, ModelConfig, Statistics};
+use crate::model::{Discriminator, Model};
 
 /// Pictures of a step of the hunt.
 const BATCH: u64 = 64;
@@ -120,12 +121,15 @@ impl Job for Curving {
     }
 }
 
-/// The strongest answers of learnt features and of random ones.
+/// The strongest responses of trained features and of random ones.
 pub(super) struct Hunt {
     data: Dataset,
     count: u64,
     next: u64,
-    random: Discriminator,
+    /// The trained discriminator and the random one.
+    networks: Vec<Discriminator>,
+    /// Their batch-norm statistics, where those of the data are used.
+    calibration: Option<Calibration>,
     unlearnt: Search,
     learnt: Search,
 }
@@ -136,21 +140,31 @@ impl Hunt {
         count: u64,
         layer: usize,
         maps: &[usize],
-        statistics: Statistics,
-        config: &ModelConfig,
+        measured: bool,
+        judge: &Discriminator,
         device: &Device,
     ) -> anyhow::Result<Self> {
+        let config = judge.config();
         let data = Dataset::open(&Source::parse(data)?, config.size, config.channels, 1)?;
         let count = data.len().map_or(count, |length| count.min(length as u64));
-        let search = Search::new(layer, maps.iter().copied(), PICTURES, statistics);
-        let random = Discriminator::new(config, RANDOM, device);
-        Ok(Self { data, count, next: 0, random, unlearnt: search.clone(), learnt: search })
+        let search = Search::new(layer, maps.iter().copied(), PICTURES);
+        let networks = vec![judge.clone(), Discriminator::new(config, RANDOM, device)];
+        let calibration = measured.then(|| Calibration::new(networks.clone(), &data));
+        Ok(Self { data, count, next: 0, networks, calibration, unlearnt: search.clone(), learnt: search })
     }
 }
 
 impl Job for Hunt {
-    fn step(&mut self, model: &Model, device: &Device, tell: &dyn Fn(Told)) -> anyhow::Result<Step> {
-        let Some(learnt) = &model.discriminator else { return Ok(Step::Done) };
+    fn step(&mut self, _model: &Model, device: &Device, tell: &dyn Fn(Told)) -> anyhow::Result<Step> {
+        if let Some(mut calibration) = self.calibration.take() {
+            if !calibration.step(&self.data, device) {
+                self.calibration = Some(calibration);
+            } else if let Some((networks, _)) = calibration.finish(device)? {
+                self.networks = networks;
+            }
+            return Ok(Step::GoOn);
+        }
+        let [learnt, random] = &self.networks[..] else { return Ok(Step::Done) };
         if self.next < self.count {
             let numbers = self.next..(self.next + BATCH).min(self.count);
             self.next = numbers.end;
@@ -158,12 +172,12 @@ impl Job for Hunt {
                 numbers.filter_map(|number| Some((number, self.data.picture(number).ok()?))).collect();
             if !pictures.is_empty() {
                 self.learnt.look(learnt, &pictures, device)?;
-                self.unlearnt.look(&self.random, &pictures, device)?;
+                self.unlearnt.look(random, &pictures, device)?;
             }
             tell(Told::Progress { done: self.next, all: self.count });
             return Ok(Step::GoOn);
         }
-        let random = self.unlearnt.clone().finish(&self.random, device)?;
+        let random = self.unlearnt.clone().finish(random, device)?;
         let learnt = self.learnt.clone().finish(learnt, device)?;
         anyhow::ensure!(
             learnt.iter().any(|feature| !feature.responses.is_empty()),

@@ -4,11 +4,12 @@ use egui::{RichText, Ui};
 
 use super::atlas::{Atlas, cell};
 use super::desk::{Ask, Inspector, Network, Opened, Place, Subject, Trial};
-use super::{statistics, subject};
+use super::norms::NormsChoice;
+use super::subject;
 use crate::dissect::layers::{LayerMaps, Summary};
 use crate::image::Picture;
 use crate::latent::session::Session;
-use crate::model::{Ablation, Statistics};
+use crate::model::Ablation;
 
 /// Side of the large picture, of those beside it, and of the top samples, in points.
 const LARGE: f32 = 232.0;
@@ -41,7 +42,6 @@ enum Tried {
 
 #[derive(Default)]
 pub(super) struct Layers {
-    statistics: Option<Statistics>,
     asked: Option<Subject>,
     picture: Option<Atlas>,
     strips: Vec<Strip>,
@@ -52,29 +52,31 @@ pub(super) struct Layers {
 }
 
 impl Layers {
-    pub fn take(
-        &mut self,
-        ctx: &egui::Context,
-        picture: &Picture,
-        generator: &[LayerMaps],
-        discriminator: &[LayerMaps],
-        logit: Option<f32>,
-    ) {
-        let strips = |network: Network, layers: &[LayerMaps]| -> Vec<Strip> {
-            let strip = |(layer, maps): (usize, &LayerMaps)| Strip {
-                network,
-                layer,
-                name: maps.name.clone(),
-                side: maps.side,
-                summary: maps.summary(),
-                maps: Atlas::new(ctx, &format!("{network:?} {layer}"), maps.pictures()),
-            };
-            layers.iter().enumerate().map(strip).collect()
-        };
-        self.strips = strips(Network::Generator, generator);
-        self.strips.extend(strips(Network::Discriminator, discriminator));
+    /// The sample's picture and the generator's maps of it.
+    pub fn take(&mut self, ctx: &egui::Context, picture: &Picture, maps: &[LayerMaps]) {
+        self.put(ctx, Network::Generator, maps);
         self.picture = Some(Atlas::new(ctx, "subject", vec![picture.clone()]));
-        self.logit = logit;
+    }
+
+    /// The discriminator's maps of the sample, and its logit.
+    pub fn take_responses(&mut self, ctx: &egui::Context, maps: &[LayerMaps], logit: f32) {
+        self.put(ctx, Network::Discriminator, maps);
+        self.logit = Some(logit);
+    }
+
+    /// Replaces the strips of a network; the generator's come first.
+    fn put(&mut self, ctx: &egui::Context, network: Network, layers: &[LayerMaps]) {
+        let strip = |(layer, maps): (usize, &LayerMaps)| Strip {
+            network,
+            layer,
+            name: maps.name.clone(),
+            side: maps.side,
+            summary: maps.summary(),
+            maps: Atlas::new(ctx, &format!("{network:?} {layer}"), maps.pictures()),
+        };
+        self.strips.retain(|strip| strip.network != network);
+        self.strips.extend(layers.iter().enumerate().map(strip));
+        self.strips.sort_by_key(|strip| strip.network == Network::Discriminator);
     }
 
     pub fn focus(
@@ -103,8 +105,14 @@ impl Layers {
         (self.asked, self.focus_asked) = (None, None);
     }
 
-    pub fn ui(&mut self, ui: &mut Ui, inspector: &Inspector, opened: &Opened, session: &mut Session) {
-        let judging = self.statistics.get_or_insert(opened.config.sampling);
+    pub fn ui(
+        &mut self,
+        ui: &mut Ui,
+        inspector: &Inspector,
+        opened: &Opened,
+        session: &mut Session,
+        norms: &mut NormsChoice,
+    ) {
         ui.horizontal_wrapped(|ui| {
             cell(ui, self.picture.as_ref(), 0, 64.0, "the sample".to_owned());
             ui.vertical(|ui| {
@@ -113,10 +121,10 @@ impl Layers {
                 match (opened.judges, self.logit) {
                     (true, logit) => {
                         ui.horizontal_wrapped(|ui| {
-                            statistics(ui, judging);
+                            norms.ui(ui);
                             if let Some(logit) = logit {
-                                let taken = if logit > 0.0 { "real" } else { "drawn" };
-                                ui.label(format!("verdict: taken for {taken} (logit {logit:+.2})"));
+                                let class = if logit > 0.0 { "real" } else { "generated" };
+                                ui.label(format!("classified as {class} (logit {logit:+.2})"));
                             }
                         });
                     }
@@ -124,10 +132,13 @@ impl Layers {
                 }
             });
         });
-        let now = subject(session, opened, *judging);
+        let now = subject(session, opened, norms.norms());
         if self.asked.as_ref() != Some(&now) {
             self.asked = Some(now.clone());
             inspector.ask(Ask::Layers(now.clone()));
+            if opened.judges {
+                inspector.ask(Ask::Responses(now.clone()));
+            }
         }
         if let Some(place) = self.chosen
             && self.focus_asked.as_ref() != Some(&(now.clone(), place))

@@ -7,7 +7,9 @@ mod dialogs;
 mod discriminator;
 mod forget;
 mod jobs;
+mod judge;
 mod layers;
+mod norms;
 mod results;
 
 use std::path::PathBuf;
@@ -20,8 +22,9 @@ use crate::latent::boxes::Boxes;
 use crate::latent::session::Session;
 use crate::model::TensorFile;
 pub(super) use atlas::{Atlas, cell};
-use desk::{Ask, Inspector, Opened, Subject, Told};
+use desk::{Ask, Inspector, Norms, Opened, Subject, Told};
 use dialogs::{Answer, Dialogs};
+use norms::NormsChoice;
 
 /// What is shown of the inside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +44,7 @@ pub(super) struct Inside {
     asked: Option<PathBuf>,
     opened: Option<Opened>,
     error: Option<String>,
+    norms: NormsChoice,
     layers: layers::Layers,
     forget: forget::Forget,
     discriminator: discriminator::Judge,
@@ -54,6 +58,7 @@ impl Inside {
             asked: None,
             opened: None,
             error: None,
+            norms: NormsChoice::default(),
             layers: layers::Layers::default(),
             forget: forget::Forget::default(),
             discriminator: discriminator::Judge::default(),
@@ -96,15 +101,17 @@ impl Inside {
                         self.forget.refresh();
                         self.discriminator.refresh();
                     } else {
+                        self.norms.reopened(&opened);
                         self.layers = layers::Layers::default();
                         self.forget.reopened();
                         self.discriminator.reopened(&opened);
                     }
                     self.opened = Some(opened);
                 }
-                Told::Layers { picture, generator, discriminator, logit } => {
-                    self.layers.take(ctx, &picture, &generator, &discriminator, logit);
-                }
+                Told::Layers { picture, maps } => self.layers.take(ctx, &picture, &maps),
+                Told::Responses { maps, logit } => self.layers.take_responses(ctx, &maps, logit),
+                Told::Calibrating { done, all } => self.norms.take_progress(done, all),
+                Told::Calibrated(statistics) => self.norms.take(statistics),
                 Told::Focus { place, lit, tops, trial } => self.layers.focus(ctx, place, &lit, tops, trial),
                 Told::Samples { seed, pictures } => self.forget.take_samples(ctx, seed, &pictures),
                 Told::Fitted(study, found) => self.forget.take_found(*study, found),
@@ -171,21 +178,18 @@ impl Inside {
             return;
         };
         match part {
-            Part::Layers => self.layers.ui(ui, &self.inspector, opened, session),
+            Part::Layers => self.layers.ui(ui, &self.inspector, opened, session, &mut self.norms),
             Part::Forget => self.forget.ui(ui, &self.inspector, &self.dialogs, opened, session),
-            Part::Discriminator => self.discriminator.ui(ui, &self.inspector, &self.dialogs, opened, session),
+            Part::Discriminator => {
+                self.discriminator.ui(ui, &self.inspector, &self.dialogs, opened, session, &mut self.norms);
+            }
         }
     }
 }
 
 /// The session's subject under what is dropped.
-fn subject(session: &Session, opened: &Opened, statistics: crate::model::Statistics) -> Subject {
-    Subject {
-        z: session.subject.z(&opened.config),
-        seed: session.seed,
-        ablations: session.ablations.clone(),
-        statistics,
-    }
+fn subject(session: &Session, opened: &Opened, norms: Norms) -> Subject {
+    Subject { z: session.subject.z(&opened.config), seed: session.seed, ablations: session.ablations.clone(), norms }
 }
 
 /// The named ablation sets, with a box each to turn them on and off; nothing where there are none.
@@ -209,13 +213,4 @@ pub(super) fn ablation_sets(ui: &mut Ui, session: &mut Session) {
         ));
     }
     removed.map(|i| session.ablations.remove(i));
-}
-
-/// A choice of what the discriminator's batch norm uses.
-fn statistics(ui: &mut Ui, statistics: &mut crate::model::Statistics) {
-    use crate::model::Statistics;
-    ui.label("Discriminator's batch norm:");
-    ui.selectable_value(statistics, Statistics::Running, "running").on_hover_text("Averages over the training");
-    ui.selectable_value(statistics, Statistics::Batch, "batch")
-        .on_hover_text("Those of the pictures it sees together, as in training: the choice changes every response");
 }

@@ -74,10 +74,11 @@ impl Model {
         };
         match Format::of(path)? {
             Format::Own => self.to_file()?.write(path, half)?,
-            Format::Onnx => put(path, onnx::generator(self)?)?,
+            // Other programs know running statistics only: theirs are those that this generator samples with.
+            Format::Onnx => put(path, onnx::generator(&self.frozen())?)?,
             Format::Pytorch => {
-                let whole = self.to_file()?;
-                put(path, pytorch::state_dict("generator", &self.generator.layers, &whole))?;
+                let whole = self.frozen().to_file()?;
+                put(path, pytorch::state_dict("generator", self.generator.layers(), &whole))?;
                 if let Some(discriminator) = &self.discriminator {
                     let second = beside(path);
                     put(&second, pytorch::state_dict("discriminator", &discriminator.layers, &whole))?;
@@ -86,6 +87,13 @@ impl Model {
             }
         }
         Ok(vec![path.to_owned()])
+    }
+}
+
+impl Model {
+    /// The same model, its generator's running statistics those that it samples with.
+    fn frozen(&self) -> Self {
+        Self { generator: self.generator.frozen(), ..self.clone() }
     }
 }
 

@@ -188,9 +188,9 @@ pub(super) fn generator(model: &Model) -> Result<Vec<u8>, ExportError> {
     let whole: TensorFile = model.to_file()?;
     let mut out =
         Graph { graph: GraphProto { name: "generator".to_owned(), ..GraphProto::default() }, at: "z".to_owned() };
-    let last = model.generator.layers.len() - 1;
+    let last = model.generator.layers().len() - 1;
     let start = config.start();
-    for (i, layer) in model.generator.layers.iter().enumerate() {
+    for (i, layer) in model.generator.layers().iter().enumerate() {
         let name = layer.weight.name.trim_end_matches(".weight").to_owned();
         let stored = |part: &str| &whole.tensors[&format!("generator.{name}.{part}")].1;
         let [inputs, maps, kernel, _] = layer.weight.shape[..] else { unreachable!("weights have four sides") };

@@ -17,14 +17,12 @@ pub(super) use self::statistics::told;
 pub(super) use self::store::Store;
 use super::config::ConfigError;
 use super::layout::{Layout, Per};
-use super::{ModelConfig, Output, Preset, Prior, Statistics, TensorFile, TensorFileError};
+use super::{ModelConfig, Output, Preset, Prior, REFERENCE_BATCH, Statistics, TensorFile, TensorFileError};
 
 /// Tensors that are no part of a network: optimisers' states, counters.
 const BESIDES: [&str; 5] = ["optim", "exp_avg", "momentum_buffer", "num_batches_tracked", "loss"];
 /// Folders of names that are searched for a network, one in another.
 const DEPTH: usize = 5;
-/// Samples whose statistics are measured for a network that comes without running ones.
-pub(super) const MEASURED: usize = 256;
 /// How two guesses begin that running statistics can replace.
 const GUESSED_PRIOR: &str = "guessed: z has a";
 const GUESSED_RECTIFIERS: &str = "guessed: its rectifiers are";
@@ -234,7 +232,7 @@ fn assemble(
     if measured {
         config.sampling = Statistics::Batch;
         remarks.push(format!(
-            "there are no running statistics in it: it samples with the batch's own, as it must have; those of {MEASURED} samples stand in for the running ones"
+            "there are no running statistics in it: those of a reference batch of {REFERENCE_BATCH} samples are used"
         ));
     } else {
         remarks.push("guessed: it samples with running statistics".to_owned());

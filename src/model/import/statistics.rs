@@ -60,7 +60,7 @@ fn distance(generator: &Generator, (prior, leak): (Prior, f64), norms: usize, de
     drawn.measure(Tensor::from_data(TensorData::new(z, [SAMPLES, z_dim]), device));
     let epsilon = generator.config().norm_epsilon;
     let all = |generator: &Generator| -> Vec<Norm> {
-        generator.layers.iter().filter_map(|layer| layer.norm.clone()).collect()
+        generator.layers().iter().filter_map(|layer| layer.norm.clone()).collect()
     };
     let (mut sum, mut maps) = (0.0, 0);
     for (kept, drawn) in all(generator).iter().zip(all(&drawn)).take(norms) {

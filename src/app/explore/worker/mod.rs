@@ -1,6 +1,8 @@
 //! The thread that owns the explored generator: opens models, turns requests into pictures.
 
 mod queue;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -8,7 +8,7 @@ use crate::app::texture::Sheet;
 use crate::image::{Picture, grid};
 use crate::latent;
 use crate::latent::arithmetic::Term;
-use crate::model::{Model, Statistics};
+use crate::model::Model;
 
 /// Pictures drawn between two looks at the inbox: what the pointer waits for is never far behind.
 const BREATH: usize = 8;
@@ -28,9 +28,7 @@ impl<T> Job<T> {
     /// Draws the next few pictures; true when all are drawn.
     fn go_on(&mut self, model: &Model, device: &Device) -> anyhow::Result<bool> {
         let left = &self.z[self.drawn.len()..];
-        // With batch statistics pictures depend on one another, and all are one batch.
-        let breath = if model.config().sampling == Statistics::Batch { left.len() } else { BREATH.min(left.len()) };
-        self.drawn.extend(latent::pictures(&model.generator, &left[..breath], device)?);
+        self.drawn.extend(latent::pictures(&model.generator, &left[..BREATH.min(left.len())], device)?);
         Ok(self.drawn.len() >= self.z.len())
     }
 }
@@ -110,10 +108,10 @@ impl Queue {
             }
             self.addition = Some(addition);
         } else if let Some(mut job) = self.gallery.pop() {
-            let ((seed, chunk), config) = (job.what, model.config());
+            let (seed, chunk) = job.what;
             let shown = atlas.and_then(|atlas| {
                 let z = latent::tensor(&job.z, device);
-                atlas.show(model.generator.sample(z, config.sampling), COLUMNS)
+                atlas.show(model.generator.sample(z), COLUMNS)
             });
             if let Some(painted) = shown {
                 return Ok(Some(Reply::Drawn { seed, chunk, sheet: Sheet::Card(painted) }));
