@@ -187,22 +187,21 @@ fn the_doctor_says_what_will_be_used() {
 fn ctrl_c_saves_and_stops() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
-    let child = std::process::Command::new(assert_cmd::cargo::cargo_bin!("zscape"))
+    let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("zscape"));
+    command
         .args(["train", "--device", "cpu", "--data", "synth:rooms", "--size", "16", "--base", "4", "--batch", "4"])
         .args(["--run", text(&run)])
         .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
+        .stderr(std::process::Stdio::null());
+    let mut child = super::child::Running::start(&mut command);
     let metrics = run.join("metrics.csv");
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
     while std::fs::metadata(&metrics).map_or(0, |file| file.len()) < 500 {
         assert!(std::time::Instant::now() < deadline, "no steps were taken");
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
-    let interrupt = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(interrupt.success());
-    let output = child.wait_with_output().unwrap();
+    child.interrupt();
+    let output = child.output();
     assert!(output.status.success(), "Ctrl-C is a way to end, not a failure");
     assert!(String::from_utf8_lossy(&output.stdout).contains("stopped after step"));
     let saved = std::fs::read_dir(run.join("checkpoints")).unwrap().count();

@@ -2,14 +2,16 @@
 #![cfg(unix)]
 
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rand::{RngExt, SeedableRng};
 
+use super::child::Running;
+
 const KILLS: u64 = 16;
 
-fn start(run: &Path, resume: bool) -> Child {
+fn start(run: &Path, resume: bool) -> Running {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("zscape"));
     command.args(["train", "--device", "cpu", "--save-every", "1", "--run"]).arg(run);
     if resume {
@@ -17,7 +19,7 @@ fn start(run: &Path, resume: bool) -> Child {
     } else {
         command.args(["--data", "synth:faces", "--size", "16", "--base", "8", "--batch", "4"]);
     }
-    command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    Running::start(command.stdout(Stdio::null()).stderr(Stdio::piped()))
 }
 
 fn newest(run: &Path) -> u64 {
@@ -42,8 +44,8 @@ fn a_killed_run_resumes_from_its_last_whole_checkpoint() {
         let mut child = start(&run, kill > 0);
         let deadline = Instant::now() + Duration::from_secs(60);
         while newest(&run) < before + 3 {
-            if let Some(status) = child.try_wait().unwrap() {
-                let output = child.wait_with_output().unwrap();
+            if let Some(status) = child.ended() {
+                let output = child.output();
                 panic!("kill {kill}: ended by itself, {status}: {}", String::from_utf8_lossy(&output.stderr));
             }
             assert!(Instant::now() < deadline, "kill {kill}: no progress beyond step {before}");
@@ -59,8 +61,8 @@ fn a_killed_run_resumes_from_its_last_whole_checkpoint() {
             // ... or whenever the seed says.
             std::thread::sleep(Duration::from_micros(rng.random_range(0..30_000)));
         }
-        child.kill().unwrap();
-        child.wait().unwrap();
+        // It is not asked to end: it is killed.
+        drop(child);
         interrupted += writing(&run);
         let step = newest(&run);
         let whole = run.join(format!("checkpoints/step-{step:08}"));

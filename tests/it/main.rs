@@ -1,5 +1,7 @@
 //! What a user does, end to end. One binary: each would link the whole program again.
 
+#[cfg(unix)]
+mod child;
 mod command_line;
 mod devices;
 mod dialogs;
