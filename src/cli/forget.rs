@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use clap::Args;
 
-use super::inside::{LayerName, bar, layer_name, write_ablations};
+use super::inside::{LayerName, bar, write_ablations};
 use super::{Exploration, Explored};
 use crate::dissect::effect::{Dose, Effect, Trial, dose, doses};
 use crate::dissect::object::{Activations, Found, find, fit_everything};
@@ -150,7 +150,7 @@ impl Forget {
             let mut text = format!(
                 "{}: {auc}, from {} pictures with the object ({} places on it, {} off), fitted in {:.2} s\n\
                  {} of {} filters have positive weights; {} dropped",
-                layer_name(&config, layer),
+                config.layer_name(layer),
                 found.pictures,
                 found.on,
                 found.off,

@@ -42,19 +42,13 @@ impl LayerName {
         let all = 0..config.stages();
         let found = all.clone().find(|&layer| match self {
             Self::Number(number) => layer == *number,
-            Self::Side(side) => config.start() << layer == *side,
+            Self::Side(side) => config.side(layer) == *side,
         });
         found.with_context(|| {
-            let names: Vec<_> = all.map(|layer| layer_name(config, layer)).collect();
+            let names: Vec<_> = all.map(|layer| config.layer_name(layer)).collect();
             format!("this generator has no such hidden layer; there are {}", names.join(", "))
         })
     }
-}
-
-/// A hidden layer of the generator for people: its name, maps and size.
-pub(super) fn layer_name(config: &ModelConfig, layer: usize) -> String {
-    let name = if layer == 0 { "project".to_owned() } else { format!("up{layer}") };
-    format!("{name} ({} maps of {1}x{1})", config.maps(layer), 4usize << layer)
 }
 
 /// Ablations that are to act, from a file that `forget --save-ablation` wrote.

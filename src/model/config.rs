@@ -275,6 +275,17 @@ impl ModelConfig {
         self.size >> self.stages()
     }
 
+    /// Side of the generator's hidden layer `layer`, 0 the projection: 7 and 14 for pictures of 28x28, 4 and 8 for 16x16.
+    pub fn side(&self, layer: usize) -> usize {
+        self.start() << layer
+    }
+
+    /// A hidden layer of the generator for people: `project (512 maps of 4x4)`, `up1 (256 maps of 8x8)` and so on.
+    pub fn layer_name(&self, layer: usize) -> String {
+        let name = if layer == 0 { "project".to_owned() } else { format!("up{layer}") };
+        format!("{name} ({} maps of {1}x{1})", self.maps(layer), self.side(layer))
+    }
+
     /// The layers one by one.
     pub fn layers(&self) -> Cow<'_, Layout> {
         self.layout.as_ref().map_or_else(|| Cow::Owned(Layout::of(self)), Cow::Borrowed)
@@ -357,6 +368,22 @@ mod tests {
     }
 
     #[test]
+    fn a_hidden_layer_is_named_with_the_size_that_its_maps_have() {
+        for size in ModelConfig::SIZES {
+            let config = ModelConfig { size, base: 2, z_dim: 3, ..ModelConfig::preset(Preset::Pytorch) };
+            let device = burn::tensor::Device::flex();
+            let generator = crate::model::Generator::new(&config, 1, &device);
+            let z = burn::tensor::Tensor::zeros([1, 3], &device);
+            for layer in 0..config.stages() {
+                let [_, maps, side, _] = generator.features(z.clone(), layer).dims();
+                let name = config.layer_name(layer);
+                assert_eq!(config.side(layer), side, "{size}: {name}");
+                assert!(name.ends_with(&format!("({maps} maps of {side}x{side})")), "{size}: {name}");
+            }
+        }
+    }
+
+    #[test]
     fn impossible_settings_are_refused_with_the_possible_ones() {
         for size in [0, 1, 8, 30, 127, 256] {
             let config = ModelConfig { size, ..ModelConfig::preset(Preset::Paper) };
@@ -365,7 +392,7 @@ mod tests {
         for size in ModelConfig::SIZES {
             let config = ModelConfig { size, ..ModelConfig::preset(Preset::Paper) };
             config.check().unwrap();
-            assert!((4..8).contains(&config.start()) && config.start() << config.stages() == size);
+            assert!((4..8).contains(&config.start()) && config.side(config.stages()) == size);
         }
         let config = ModelConfig { channels: 4, ..ModelConfig::preset(Preset::Paper) };
         assert_eq!(config.check(), Err(ConfigError::Channels(4)));

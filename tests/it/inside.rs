@@ -36,8 +36,15 @@ pub fn text(path: &Path) -> &str {
 
 /// A tiny run with both networks in it.
 fn trained(folder: &Path) -> std::path::PathBuf {
+    trained_on(folder, 16)
+}
+
+/// The same of pictures of another size.
+fn trained_on(folder: &Path, size: usize) -> std::path::PathBuf {
     let run = folder.join("run");
-    let trainer = Trainer::start(Options { steps: Some(4), ..super::tiny(&run, 1) }, Compute::cpu(), || ());
+    let mut options = Options { steps: Some(4), ..super::tiny(&run, 1) };
+    options.config.model.size = size;
+    let trainer = Trainer::start(options, Compute::cpu(), || ());
     trainer.events().iter().for_each(drop);
     run
 }
@@ -117,6 +124,23 @@ fn boxes_that_cannot_be_used_say_why() {
     assert!(forget(&["--boxes", text(&path), "--layer", "32x32"]).contains("up1 (4 maps of 8x8)"));
     let generator = error(&["guided", "--model", "bundled:rooms", "--data", "synth:rooms", "--out", "x.png"]);
     assert!(generator.contains("generator only"), "{generator}");
+}
+
+#[test]
+fn a_layer_is_found_by_the_size_that_the_refusal_and_the_window_name_also_where_the_narrow_end_is_7x7() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = trained_on(folder.path(), 28);
+    let (boxes, out) = (folder.path().join("boxes.json"), folder.path().join("x.png"));
+    Boxes { size: 28, seed: 1, boxes: [(0, vec![[3, 3, 14, 14]])].into() }.write(&boxes).unwrap();
+    let base = ["forget", "--model", text(&run), "--samples", "4", "--boxes", text(&boxes), "--out", text(&out)];
+    let refused = error(&[&base[..], &["--layer", "8x8"]].concat());
+    assert!(refused.contains("project (8 maps of 7x7), up1 (4 maps of 14x14)"), "{refused}");
+    for (layer, size) in ["7x7", "14x14"].into_iter().enumerate() {
+        assert_eq!(json(&[&base[..], &["--layer", size]].concat())["layer"], layer, "{size}");
+    }
+    let mut harness = opened(text(&run));
+    harness.get_by_label("Forget").click();
+    until(&mut harness, "the layer", |h| h.query_by_value("up1 (4 maps of 14x14), second highest").is_some());
 }
 
 #[test]

@@ -99,7 +99,7 @@ impl Explorer {
                     ui.set_width(side);
                     let maps = self.comparison.maps.as_ref().filter(|(_, count)| layer < *count);
                     let image = maps.map(|(texture, count)| tile(texture.id(), layer, *count, *count, side));
-                    let wide = config.start() << layer;
+                    let wide = config.side(layer);
                     let name = image.as_ref().map_or(String::new(), |_| format!("sum of layer {layer}"));
                     place(ui, image, side, &name, Sense::hover()).on_hover_text(format!(
                         "The sum of what layer {layer} makes of the exemplars: maps of {wide}x{wide}. It has no z, so \

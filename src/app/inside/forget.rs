@@ -272,13 +272,12 @@ impl Forget {
         let forget = &mut session.forget;
         let layer = forget.layer(config);
         let name = |layer: usize| {
-            let name = if layer == 0 { "project".to_owned() } else { format!("up{layer}") };
             let reading = match second_highest(config).iter().position(|&l| l == layer) {
                 Some(0) => ", second highest",
                 Some(_) => ", second highest if the projection counts",
                 None => "",
             };
-            format!("{name}: {} maps of {1}x{1}{reading}", config.maps(layer), 4usize << layer)
+            config.layer_name(layer) + reading
         };
         ui.horizontal_wrapped(|ui| {
             let mut chosen = layer;
