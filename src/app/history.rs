@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::look::Past;
 use crate::data::Problem;
 use crate::image::{Picture, grid};
-use crate::train::{Ending, Event, Metrics, Progress};
+use crate::train::{Ending, EpochEnd, Event, Metrics, Progress};
 
 const COLUMNS: usize = 8;
 /// Problems listed; all are counted.
@@ -17,6 +17,8 @@ const LISTED: usize = 500;
 pub(super) struct History {
     pub metrics: Vec<Metrics>,
     pub frames: BTreeMap<u64, Picture>,
+    /// By the step that it ended with, each epoch whose end is kept.
+    pub epochs: BTreeMap<u64, u64>,
     /// The newest preview, kept in the filmstrip or not.
     pub newest: Option<(u64, Picture)>,
     /// When the newest preview's step had ended.
@@ -51,6 +53,7 @@ impl History {
                 self.progress = Some(progress);
             }
             Event::Previewed(preview) => {
+                self.epochs.extend(preview.epoch_end.map(|epoch| (preview.step, epoch)));
                 let sheet = grid(&preview.pictures, COLUMNS, 2);
                 if preview.kept {
                     self.frames.insert(preview.step, sheet.clone());
@@ -67,6 +70,9 @@ impl History {
             Event::Resumed => {
                 self.paused = false;
                 self.log.push("going on".to_owned());
+            }
+            Event::EpochEnded(EpochEnd { epoch, step }) => {
+                self.log.push(format!("epoch {epoch} ended with step {step}; its samples and checkpoint are kept"));
             }
             Event::Saved { step, folder } => self.log.push(format!("step {step} saved in {}", folder.display())),
             Event::Problems { new, total } => {
@@ -100,6 +106,15 @@ impl History {
             Past::Frame { step, sheet } => {
                 self.frames.entry(step).or_insert(sheet);
             }
+            Past::Epochs(ends) => self.epochs.extend(ends.into_iter().map(|end| (end.step, end.epoch))),
+        }
+    }
+
+    /// A step for people, with the epoch that ended with it where that is kept.
+    pub fn name(&self, step: u64) -> String {
+        match self.epochs.get(&step) {
+            Some(epoch) => format!("step {step}, the end of epoch {epoch}"),
+            None => format!("step {step}"),
         }
     }
 

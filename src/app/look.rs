@@ -11,7 +11,7 @@ use super::settings::Settings;
 use super::texture::upload;
 use crate::data::{Dataset, FILE_ENDINGS, Problem, Source, peek};
 use crate::image::{Picture, grid};
-use crate::train::{Metrics, MetricsLog, Run, RunConfig};
+use crate::train::{EpochEnd, Metrics, MetricsLog, Run, RunConfig, epoch_ends};
 
 /// Pictures in a look at the data.
 const COUNT: usize = 64;
@@ -43,6 +43,8 @@ pub(super) enum Past {
     Metrics(Vec<Metrics>),
     /// A preview grid.
     Frame { step: u64, sheet: Picture },
+    /// The ends of epochs that are kept.
+    Epochs(Vec<EpochEnd>),
 }
 
 enum Answer {
@@ -135,6 +137,9 @@ impl Looker {
                 lines.retain(|line| line.step <= last);
                 tell(Past::Metrics(lines));
             }
+            let mut ends = epoch_ends(&run.join("checkpoints"));
+            ends.retain(|end| end.step <= last);
+            tell(Past::Epochs(ends));
             let files = std::fs::read_dir(run.join("samples")).into_iter().flatten().flatten();
             let mut frames: Vec<(u64, PathBuf)> = files
                 .filter_map(|file| {
@@ -197,6 +202,11 @@ mod tests {
         for step in [0, 5, 6] {
             Picture::new(8, 8, 1, vec![0; 64]).write_png(&run.join(format!("samples/step-{step:08}.png"))).unwrap();
         }
+        let state = r#"{"step": 5, "images": 20, "seconds": 1, "place": {"epoch": 0, "used": 20}, "epoch_end": 1,
+            "generator_rate": 1, "discriminator_rate": 1}"#;
+        let checkpoint = run.join("checkpoints/step-00000005");
+        std::fs::create_dir_all(&checkpoint).unwrap();
+        std::fs::write(checkpoint.join("state.json"), state).unwrap();
         let mut history = History::default();
         history.take(Event::Started { step: 5, last: None, folder: run.clone(), device: String::new() });
         history.metrics.push(Metrics { step: 6, ..Metrics::default() });
@@ -213,5 +223,6 @@ mod tests {
         }
         assert_eq!(history.metrics.iter().map(|line| line.step).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
         assert_eq!(history.frames.keys().copied().collect::<Vec<_>>(), [0, 5], "what was never saved is drawn anew");
+        assert_eq!([0, 5].map(|step| history.name(step)), ["step 0", "step 5, the end of epoch 1"]);
     }
 }

@@ -146,7 +146,11 @@ impl Panes<'_> {
                 None => return,
             },
         };
-        ui.label(if step == 0 { "before the first step: noise".to_owned() } else { format!("after step {step}") });
+        ui.label(if step == 0 {
+            "before the first step: noise".to_owned()
+        } else {
+            format!("after {}", self.history.name(step))
+        });
         let texture = self.film.large(ui, step, sheet);
         fit(ui, &texture, &format!("preview after step {step}"));
     }
@@ -204,8 +208,12 @@ impl Panes<'_> {
                     let chosen = film.chosen.unwrap_or(newest) == step;
                     let image = egui::Image::new((frame.id(), Vec2::splat(FRAME))).alt_text(format!("frame {step}"));
                     let button = egui::Button::image(image).selected(chosen).frame(chosen);
-                    if ui.add(button).on_hover_text(format!("step {step}")).clicked() {
+                    let shown = ui.add(button).on_hover_text(self.history.name(step));
+                    if shown.clicked() {
                         film.chosen = Some(step);
+                    }
+                    if let Some(epoch) = self.history.epochs.get(&step) {
+                        mark(ui, shown.rect, &format!("epoch {epoch}"));
                     }
                 }
             });
@@ -254,6 +262,14 @@ fn corner(sheet: &Picture) -> Picture {
         sheet.pixels()[from..from + side * channels].iter().copied()
     });
     Picture::new(side, side, channels, rows.collect())
+}
+
+/// Writes `text` over the foot of a frame, so that the strip does not become higher where it is there.
+fn mark(ui: &mut Ui, frame: egui::Rect, text: &str) {
+    let foot = egui::Rect::from_min_max(egui::pos2(frame.left(), frame.bottom() - 16.0), frame.max);
+    ui.painter().rect_filled(foot, 0.0, ui.visuals().selection.bg_fill);
+    let label = egui::Label::new(egui::RichText::new(text).small().color(ui.visuals().selection.stroke.color));
+    ui.put(foot, label.selectable(false).sense(egui::Sense::empty()));
 }
 
 fn fit(ui: &mut Ui, texture: &TextureHandle, text: &str) {
@@ -315,9 +331,26 @@ mod tests {
         let mut history = History::default();
         for step in steps {
             let pictures = vec![Picture::new(16, 16, 1, vec![grey; 256]); 64];
-            history.take(Event::Previewed(Preview { step, taken: Instant::now(), pictures, kept: true }));
+            let epoch_end = (step > 0).then_some(step);
+            history.take(Event::Previewed(Preview { step, taken: Instant::now(), pictures, kept: true, epoch_end }));
         }
         history
+    }
+
+    #[test]
+    fn the_filmstrip_marks_the_ends_of_epochs() {
+        let draw = |ui: &mut Ui, (monitor, history): &mut (Monitor, History)| monitor.ui(ui, history, None, &|_| ());
+        let mut harness = Harness::builder()
+            .with_size([1280.0, 800.0])
+            .build_ui_state(draw, (Monitor::default(), previewed([0, 1], 40)));
+        harness.run_steps(2);
+        assert_eq!(harness.query_all_by_label_contains("epoch 1").count(), 2, "at its frame and over the preview");
+        assert!(harness.query_by_label("after step 1, the end of epoch 1").is_some());
+        let [frame, mark] = ["frame 1", "epoch 1"].map(|label| harness.get_by_label(label).rect());
+        assert!(frame.expand(4.0).contains_rect(mark), "{mark:?} is at the foot of {frame:?}");
+        harness.get_by_label("frame 0").click();
+        harness.run_steps(2);
+        assert_eq!(harness.query_all_by_label_contains("epoch 1").count(), 1, "noise is no epoch's end");
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub(super) struct Settings {
     resume: bool,
     /// 0 for no end.
     steps: u64,
+    /// 0 where passes are not counted.
+    epochs: u64,
     look: Option<Look>,
     /// What the last look was asked for.
     asked: Option<(String, usize, usize)>,
@@ -46,6 +48,7 @@ impl Settings {
             named_after: None,
             resume: false,
             steps: 0,
+            epochs: 0,
             look: None,
             asked: None,
             start_when_ready: false,
@@ -125,6 +128,11 @@ impl Settings {
         self.look.as_ref()
     }
 
+    /// Whether the data has an end, and so epochs.
+    fn ends(&self) -> bool {
+        matches!(&self.look, Some(Look { found: Ok(found), .. }) if found.pictures.is_some())
+    }
+
     /// Why training cannot start, or nothing.
     fn obstacle(&self) -> Option<String> {
         if let Err(error) = self.config.model.check() {
@@ -192,6 +200,7 @@ impl Settings {
             Wish::Start(Box::new(Options {
                 resume: self.resume,
                 steps: (self.steps > 0).then_some(self.steps),
+                epochs: (self.epochs > 0 && self.ends()).then_some(self.epochs),
                 ..Options::new(self.config.clone(), folder)
             }))
         })
@@ -371,6 +380,17 @@ impl Settings {
             ui.add(DragValue::new(&mut self.steps).range(0..=100_000_000).speed(100).custom_formatter(endless))
                 .labelled_by(label.id)
                 .on_hover_text("The last step; 0 goes on until stopped");
+            ui.end_row();
+            let label = ui.label("Epochs");
+            let uncounted = |epochs: f64, _| if epochs > 0.0 { epochs.to_string() } else { "not counted".to_owned() };
+            let ends = self.ends();
+            ui.add_enabled(ends, DragValue::new(&mut self.epochs).range(0..=1_000_000).custom_formatter(uncounted))
+                .labelled_by(label.id)
+                .on_hover_text(
+                    "Passes through the pictures after which it ends, where the steps have not ended it before. At the end of \
+                     each one a sample grid and a checkpoint are kept, and marked in the filmstrip",
+                )
+                .on_disabled_hover_text("These pictures never end, so they have no epochs");
             ui.end_row();
             let label = ui.label("Seed");
             ui.add(DragValue::new(&mut self.config.seed))

@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::Common;
 use crate::model::{Layer, Model, Provenance};
+use crate::train::{EpochEnd, epoch_ends};
 
 #[derive(Args, Debug)]
 pub(super) struct Info {
@@ -50,10 +51,12 @@ impl Info {
         let (config, story) = (model.config(), &model.provenance);
         let generator = shapes(model.generator.layers());
         let discriminator = model.discriminator.as_ref().map(|d| shapes(&d.layers));
+        let epochs = epoch_ends(&self.path.join("checkpoints"));
         let learnt_d = model.discriminator.as_ref().map(|d| d.parameter_count());
         let value = serde_json::json!({
             "config": config,
             "provenance": story,
+            "epochs": epochs,
             "generator": { "parameters": model.generator.parameter_count(), "layers": generator },
             "discriminator": discriminator.as_ref().map(|layers| {
                 serde_json::json!({ "parameters": learnt_d, "layers": layers })
@@ -81,6 +84,9 @@ impl Info {
                 text += "a guess is changed in the window, or by its name: FILE@prior=uniform,sampling=batch,output=sigmoid,leak=0.2,flipped=true\n";
             } else {
                 text += &trained(story);
+            }
+            for EpochEnd { epoch, step } in &epochs {
+                text += &format!("epoch {epoch} ended with step {step}: checkpoints/step-{step:08}\n");
             }
             for (name, count, layers) in [
                 ("generator", Some(model.generator.parameter_count()), Some(&generator)),

@@ -10,9 +10,9 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Common;
-use crate::data::{Dataset, Source, read_skipped};
+use crate::data::read_skipped;
 use crate::model::{Preset, Prior, Statistics};
-use crate::train::{Command, Ending, Event, Options, Progress, Run, RunConfig, Trainer};
+use crate::train::{Command, Ending, EpochEnd, Event, Options, Progress, Run, RunConfig, Trainer};
 
 #[derive(Args, Debug)]
 pub(super) struct Train {
@@ -31,9 +31,12 @@ pub(super) struct Train {
     /// The last step
     #[arg(long, conflicts_with = "epochs")]
     steps: Option<u64>,
-    /// Passes through the data
+    /// Passes through the data; a sample grid and a checkpoint are kept at the end of each
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     epochs: Option<u64>,
+    /// Epochs from one that is kept to the next; the last one is kept too. 0 for none
+    #[arg(long, value_name = "EPOCHS", default_value_t = 1, requires = "epochs")]
+    keep_epochs: u64,
     /// Whose numbers to start from
     #[arg(long, value_enum)]
     preset: Option<Preset>,
@@ -89,7 +92,7 @@ pub(super) struct Train {
     /// Steps between preview grids
     #[arg(long, default_value_t = 25, value_parser = clap::value_parser!(u64).range(1..))]
     preview_every: u64,
-    /// Newest checkpoints that are kept
+    /// Newest checkpoints that are kept, besides those at the ends of epochs
     #[arg(long, default_value_t = 3)]
     keep_last: usize,
     /// Keep checkpoints at multiples of so many steps as well; 0 for none
@@ -155,21 +158,13 @@ impl Train {
         Ok(config)
     }
 
-    fn last_step(&self, config: &RunConfig) -> anyhow::Result<Option<u64>> {
-        let Some(epochs) = self.epochs else { return Ok(self.steps) };
-        let dataset =
-            Dataset::open(&Source::parse(&config.data)?, config.model.size, config.model.channels, config.seed)?;
-        match dataset.without(&config.skip)?.len() {
-            Some(length) => Ok(Some((epochs * length as u64).div_ceil(config.train.batch.max(1) as u64))),
-            None => bail!("{} never ends, so it has no epochs; use --steps", config.data),
-        }
-    }
-
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let config = self.config()?;
         let options = Options {
             resume: self.resume,
-            steps: self.last_step(&config)?,
+            steps: self.steps,
+            epochs: self.epochs,
+            keep_epochs: self.keep_epochs,
             save_every: self.save_every,
             preview_every: self.preview_every,
             keep_last: self.keep_last,
@@ -219,6 +214,9 @@ impl Train {
                         say(&bar, &format!("skipped {}: {}", problem.name, problem.cause));
                     }
                     say(&bar, &format!("{total} pictures skipped so far"));
+                }
+                Event::EpochEnded(EpochEnd { epoch, step }) => {
+                    say(&bar, &format!("epoch {epoch} ended with step {step}; its samples and checkpoint are kept"));
                 }
                 Event::Note(text) => say(&bar, &text),
                 Event::Warning(text) => say(&bar, &format!("warning: {text}")),

@@ -26,6 +26,14 @@ pub struct Place {
     pub used: u64,
 }
 
+impl Place {
+    /// Whole passes through a set of `length` pictures; none through endless data.
+    pub fn passes(&self, length: Option<usize>) -> u64 {
+        let whole = length.is_some_and(|length| self.used >= length as u64);
+        self.epoch + u64::from(whole)
+    }
+}
+
 /// Pictures for one step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {

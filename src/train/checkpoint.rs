@@ -61,9 +61,34 @@ pub struct State {
     pub generator_rate: f64,
     /// As above, for the discriminator.
     pub discriminator_rate: f64,
+    /// The epoch that ended with this step, where the run keeps those: such a checkpoint is never removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch_end: Option<u64>,
+}
+
+/// The end of an epoch whose checkpoint and sample grid are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct EpochEnd {
+    /// The epoch, from 1 on.
+    pub epoch: u64,
+    /// The first step after which all of its pictures were shown.
+    pub step: u64,
+}
+
+/// The ends of epochs that are kept in a run's folder `checkpoints`, the earliest first.
+pub fn epoch_ends(checkpoints: &Path) -> Vec<EpochEnd> {
+    let end = |(step, folder): (u64, PathBuf)| Some(EpochEnd { epoch: State::read(&folder).ok()?.epoch_end?, step });
+    model::checkpoints(checkpoints).into_iter().filter_map(end).collect()
 }
 
 impl State {
+    /// Reads the state in a checkpoint's `folder`.
+    fn read(folder: &Path) -> Result<Self, CheckpointError> {
+        let path = folder.join("state.json");
+        let text = fs::read_to_string(&path).map_err(|cause| CheckpointError::Io { path: path.clone(), cause })?;
+        serde_json::from_str(&text).map_err(|cause| CheckpointError::State { path, cause: cause.to_string() })
+    }
+
     /// Learning rates in force.
     pub fn rates(&self) -> Rates {
         Rates { generator: self.generator_rate, discriminator: self.discriminator_rate }
@@ -128,10 +153,7 @@ impl Checkpoint {
     /// # Errors
     /// [`CheckpointError`] naming the file.
     pub fn read(folder: &Path, train: &TrainConfig, device: &Device) -> Result<Self, CheckpointError> {
-        let path = folder.join("state.json");
-        let text = fs::read_to_string(&path).map_err(|cause| CheckpointError::Io { path: path.clone(), cause })?;
-        let state: State =
-            serde_json::from_str(&text).map_err(|cause| CheckpointError::State { path, cause: cause.to_string() })?;
+        let state = State::read(folder)?;
         let model = Model::open(folder, device)?;
         let Some(discriminator) = model.discriminator else {
             return Err(CheckpointError::NoDiscriminator { path: folder.to_owned() });
@@ -149,8 +171,8 @@ impl Checkpoint {
     }
 }
 
-/// Removes what is neither among the newest `keep_last` nor at a multiple of `keep_every` steps, and what a killed
-/// writer left behind.
+/// Removes what is neither among the newest `keep_last` nor at a multiple of `keep_every` steps nor the end of an epoch, and
+/// what a killed writer left behind.
 ///
 /// # Errors
 /// What the file system says.
@@ -158,7 +180,8 @@ pub fn tidy(checkpoints: &Path, keep_last: usize, keep_every: u64) -> std::io::R
     let found = model::checkpoints(checkpoints);
     let old = found.len().saturating_sub(keep_last.max(1));
     for (step, folder) in &found[..old] {
-        if keep_every == 0 || !step.is_multiple_of(keep_every) {
+        let milestone = keep_every > 0 && step.is_multiple_of(keep_every);
+        if !milestone && State::read(folder).map_or(true, |state| state.epoch_end.is_none()) {
             // Renamed first, so that a kill in the middle of removing leaves no half checkpoint under a whole one's name.
             let doomed = checkpoints.join(format!(".removing-{}", name(*step)));
             fs::rename(folder, &doomed)?;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use burn::tensor::{Tensor, TensorData};
 use crossbeam_channel::Receiver;
 
-use super::checkpoint::{self, Checkpoint, State};
+use super::checkpoint::{self, Checkpoint, EpochEnd, State};
 use super::messages::{Command, Ending, Event, Preview, Progress};
 use super::metrics::{Metrics, MetricsLog};
 use super::run::Run;
@@ -45,7 +45,7 @@ pub(super) struct Job<'a> {
 }
 
 impl<'a> Job<'a> {
-    pub fn open(options: Options, compute: Compute, emit: &'a dyn Fn(Event)) -> Result<Self, TrainError> {
+    pub fn open(mut options: Options, compute: Compute, emit: &'a dyn Fn(Event)) -> Result<Self, TrainError> {
         let config = &options.config;
         config.model.check()?;
         if config.train.batch == 0 {
@@ -54,6 +54,13 @@ impl<'a> Job<'a> {
         let source = Source::parse(&config.data)?;
         let dataset = Dataset::open(&source, config.model.size, config.model.channels, config.seed)?;
         let dataset = Arc::new(dataset.without(&config.skip)?);
+        if let Some(epochs) = options.epochs {
+            let length = dataset.len().ok_or_else(|| TrainError::Endless { source_name: config.data.clone() })? as u64;
+            // The last step at the latest: where pictures cannot be read the passes are over sooner.
+            let last = epochs.saturating_mul(length).div_ceil(config.train.batch as u64);
+            options.steps = Some(options.steps.map_or(last, |steps| steps.min(last)));
+        }
+        let config = &options.config;
         let run = if options.resume {
             Run::resume(&options.folder, config)?
         } else {
@@ -72,6 +79,7 @@ impl<'a> Job<'a> {
                     place: Place::default(),
                     generator_rate: config.train.generator_rate,
                     discriminator_rate: config.train.discriminator_rate,
+                    epoch_end: None,
                 },
             },
         };
@@ -163,7 +171,9 @@ impl<'a> Job<'a> {
                         (self.emit)(Event::Resumed);
                     }
                     Command::Step if waiting => single = true,
-                    Command::Save => self.save_on_the_way(),
+                    Command::Save => {
+                        self.save_on_the_way();
+                    }
                     Command::Follow(follow) => {
                         self.followed = follow;
                         self.publish();
@@ -183,7 +193,10 @@ impl<'a> Job<'a> {
                 // The channel closed: whoever could say "go on" is gone.
                 return Ok(Ending::Stopped);
             }
-            if self.options.steps.is_some_and(|last| self.state.step >= last) {
+            let passes = self.state.place.passes(self.dataset.len());
+            if self.options.steps.is_some_and(|last| self.state.step >= last)
+                || self.options.epochs.is_some_and(|last| passes >= last)
+            {
                 return Ok(Ending::Finished);
             }
             self.step()?;
@@ -214,7 +227,9 @@ impl<'a> Job<'a> {
         .inspect_err(|_| self.networks = before)?;
         self.state.step = step;
         self.state.images += batch.count as u64;
+        let [before, after] = [self.state.place, batch.next].map(|place| place.passes(self.dataset.len()));
         self.state.place = batch.next;
+        self.state.epoch_end = (after > before && self.keeps(after)).then_some(after);
         self.state.seconds += began.elapsed().as_secs_f64();
         // What an alternating step did not measure is shown as it last was.
         let [loss_d, loss_g, d_real, d_fake, norm_d, norm_g] = read;
@@ -233,16 +248,26 @@ impl<'a> Job<'a> {
         }
         self.speed.step(batch.count);
         self.report();
-        if step.is_multiple_of(self.options.preview_every.max(1)) {
+        if step.is_multiple_of(self.options.preview_every.max(1)) || self.state.epoch_end.is_some() {
             self.preview(false)?;
         }
         if step.is_multiple_of(self.told_every.max(1)) {
             self.tell_networks();
         }
-        if step.is_multiple_of(self.options.save_every.max(1)) {
-            self.save_on_the_way();
+        let epoch_end = self.state.epoch_end;
+        if (step.is_multiple_of(self.options.save_every.max(1)) || epoch_end.is_some())
+            && self.save_on_the_way()
+            && let Some(epoch) = epoch_end
+        {
+            (self.emit)(Event::EpochEnded(EpochEnd { epoch, step }));
         }
         Ok(())
+    }
+
+    /// Whether the end of an epoch is kept.
+    fn keeps(&self, epoch: u64) -> bool {
+        let every = self.options.keep_epochs;
+        self.options.epochs.is_some_and(|last| every > 0 && (epoch.is_multiple_of(every) || epoch >= last))
     }
 
     fn report(&mut self) {
@@ -273,9 +298,10 @@ impl<'a> Job<'a> {
         let z = latent::samples(model, seed, 0..self.options.preview_count as u64);
         let pictures = latent::pictures(&self.networks.generator, &z, &self.compute.device)
             .map_err(|error| TrainError::Device { step, cause: error.to_string() })?;
-        let kept = !extra && in_filmstrip(step, self.options.preview_every.max(1));
+        let epoch_end = self.state.epoch_end;
+        let kept = !extra && (epoch_end.is_some() || in_filmstrip(step, self.options.preview_every.max(1)));
         let sheet = kept.then(|| image::grid(&pictures, PREVIEW_COLUMNS, 2));
-        (self.emit)(Event::Previewed(Preview { step, taken, pictures, kept }));
+        (self.emit)(Event::Previewed(Preview { step, taken, pictures, kept, epoch_end }));
         self.publish();
         if let Some(Err(error)) = sheet.map(|sheet| sheet.write_png(&self.run.sample(step))) {
             self.warn(format!("a preview is not kept: {error}"));
@@ -318,11 +344,13 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// Saves; where that fails, the run goes on and can be saved later.
-    fn save_on_the_way(&mut self) {
-        if let Err(error) = self.save() {
+    /// Saves, and says whether that worked; where it fails, the run goes on and can be saved later.
+    fn save_on_the_way(&mut self) -> bool {
+        let saved = self.save();
+        if let Err(error) = &saved {
             self.warn(format!("step {} is not saved: {error}", self.state.step));
         }
+        saved.is_ok()
     }
 
     fn save(&mut self) -> Result<(), TrainError> {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::checkpoint::EpochEnd;
 use super::metrics::Metrics;
 use crate::data::Problem;
 use crate::image::Picture;
@@ -64,8 +65,10 @@ pub struct Preview {
     /// Samples 0, 1, 2, ... of the run's seed.
     pub pictures: Vec<Picture>,
     /// Whether this one belongs to the filmstrip and is kept in the run's `samples/`: denser at the start of a run,
-    /// where much happens, and ever sparser, so that a long run's strip stays short.
+    /// where much happens, and ever sparser, so that a long run's strip stays short. The ends of epochs belong to it too.
     pub kept: bool,
+    /// The epoch that ended with this step, where the run keeps those.
+    pub epoch_end: Option<u64>,
 }
 
 /// How a run ended.
@@ -114,6 +117,8 @@ pub enum Event {
         /// Its folder.
         folder: PathBuf,
     },
+    /// An epoch ended, and its sample grid and checkpoint were written.
+    EpochEnded(EpochEnd),
     /// Pictures that were skipped since the last such message, and how many in all.
     Problems {
         /// The newest ones.

@@ -10,7 +10,7 @@ mod run;
 mod step;
 mod trainer;
 
-pub use checkpoint::{Checkpoint, CheckpointError};
+pub use checkpoint::{Checkpoint, CheckpointError, EpochEnd, epoch_ends};
 pub use config::{RunConfig, Schedule, TrainConfig};
 pub use messages::{Command, Ending, Event, Preview, Progress, Rates};
 pub use metrics::{Metrics, MetricsLog};

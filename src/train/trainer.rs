@@ -26,6 +26,11 @@ pub struct Options {
     pub resume: bool,
     /// The last step; `None` to go on until stopped.
     pub steps: Option<u64>,
+    /// The last pass through the data, where that comes before the last step. Only with it a sample grid and a checkpoint are
+    /// kept at the ends of epochs: a run by steps alone, or without end, may pass through a small set every few steps.
+    pub epochs: Option<u64>,
+    /// With `epochs`, from one epoch that is kept to the next; the last is kept too. 0 for none.
+    pub keep_epochs: u64,
     /// Steps between checkpoints.
     pub save_every: u64,
     /// Steps between previews.
@@ -50,6 +55,8 @@ impl Options {
             folder: folder.into(),
             resume: false,
             steps: None,
+            epochs: None,
+            keep_epochs: 1,
             save_every: 500,
             preview_every: 25,
             preview_count: 64,
@@ -76,6 +83,12 @@ pub enum TrainError {
     /// The settings are impossible.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// Passes through data that never ends.
+    #[error("{source_name} never ends, so it has no epochs; use --steps")]
+    Endless {
+        /// The data.
+        source_name: String,
+    },
     /// `metrics.csv` could not be written.
     #[error("{path}: {cause}")]
     Metrics {

@@ -5,6 +5,7 @@ mod child;
 mod command_line;
 mod devices;
 mod dialogs;
+mod epochs;
 mod exploring;
 mod formats;
 mod inside;

@@ -48,7 +48,10 @@ fn previewed(step: u64) -> Event {
         };
         Picture::new(16, 16, 3, (0..256).flat_map(pixel).collect())
     };
-    Event::Previewed(Preview { step, taken: Instant::now(), pictures: (0..64).map(picture).collect(), kept: true })
+    let pictures = (0..64).map(picture).collect();
+    // Two epochs, whose ends the filmstrip marks.
+    let epoch_end = [100, 200].iter().position(|&end| end == step).map(|before| before as u64 + 1);
+    Event::Previewed(Preview { step, taken: Instant::now(), pictures, kept: true, epoch_end })
 }
 
 fn stepped(step: u64) -> Event {

@@ -172,6 +172,7 @@ fn what_the_trainer_tells_is_shown() {
             taken: Instant::now(),
             pictures: vec![Picture::new(16, 16, 3, vec![step as u8; 768]); 64],
             kept: true,
+            epoch_end: None,
         })
     };
     tell(&mut harness, [started(), preview(0), stepped(1), preview(1), stepped(7)]);
