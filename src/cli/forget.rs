@@ -10,9 +10,10 @@ use clap::Args;
 use super::inside::{LayerName, bar, write_ablations};
 use super::{Exploration, Explored};
 use crate::dissect::effect::{Dose, Effect, Trial, dose, doses};
+use crate::dissect::figure::{Parts, ROWS, figure};
 use crate::dissect::object::{Activations, Found, find, fit_everything};
 use crate::dissect::segment::Finder;
-use crate::image::{Area, Picture, grid};
+use crate::image::{Area, Picture};
 use crate::latent::boxes::{Boxes, Forgetting, SAMPLES};
 use crate::model::Ablation;
 
@@ -73,10 +74,11 @@ pub(super) struct Forget {
     /// Fresh z's that the score is measured on
     #[arg(long, default_value_t = 1000, requires = "score")]
     count: usize,
-    /// Samples in a row of the figure
-    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=64))]
+    /// Samples in a row of the figure: half that the filters were found with, and half fresh ones
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(2..=64))]
     columns: u16,
-    /// The figure, a PNG: samples, the same without the object's filters, without random and without equally loud ones
+    /// The figure, a PNG: samples, the same without the object's filters, without random and without equally loud ones. On the
+    /// left are samples that the filters were found with, on the right fresh ones that nobody chose, as its headings say
     #[arg(long, value_name = "FIGURE.png", required_unless_present = "score")]
     out: Option<PathBuf>,
 }
@@ -111,7 +113,7 @@ impl Forget {
                 model.provenance.data
             );
         }
-        let (z, objects) = self.objects(&exploration, &forgetting, finder.as_ref())?;
+        let Marked { seed, z, objects } = self.objects(&exploration, &forgetting, finder.as_ref())?;
         let began = Instant::now();
         let activations = Activations::of(&model.generator, &z, layer, device)?;
         let drawn = began.elapsed();
@@ -124,8 +126,16 @@ impl Forget {
         if let Some(path) = &self.save_ablation {
             write_ablations(path, std::slice::from_ref(&ablation))?;
         }
+        let (chosen, parts) = self.shown(&objects, z.len() as u64);
         if let Some(out) = &self.out {
-            self.figure(&exploration, &z, &objects, &found, &ablation)?.write_png(out)?;
+            let z = crate::latent::samples(&config, seed, chosen.iter().copied());
+            let trial = Trial::new(&model.generator, z, None, None, device)?;
+            let mut rows = vec![(ROWS[0], trial.before.clone())];
+            let ablations = [ablation.clone(), control(&found, &ablation, Some(1)), control(&found, &ablation, None)];
+            for (name, ablation) in ROWS[1..].iter().zip(ablations) {
+                rows.push((name, trial.draw(&ablation)?));
+            }
+            figure(&rows, &parts)?.write_png(out)?;
         }
         let score = match &finder {
             Some(finder) if self.score => {
@@ -138,7 +148,9 @@ impl Forget {
         };
         let summary = serde_json::json!({
             "out": self.out, "layer": layer, "maps": config.maps(layer), "side": found.side,
-            "statistics": config.sampling, "pictures": found.pictures, "on": found.on, "off": found.off, "auc": found.auc,
+            "statistics": config.sampling, "pictures": found.pictures, "unused": found.unused,
+            "on": found.on, "off": found.off, "auc": found.auc,
+            "fitted": &chosen[..parts.fitted], "fresh": &chosen[parts.fitted..],
             "fit_seconds": fitted.as_secs_f64(), "dropped": ablation.gains.keys().collect::<Vec<_>>(),
             "filters": found.filters, "score": score,
         });
@@ -159,6 +171,9 @@ impl Forget {
                 found.filters.len(),
                 ablation.gains.len(),
             );
+            if found.unused > 0 {
+                text += &format!("\n{} pictures that do not show the object are not used", found.unused);
+            }
             let dead = found.filters.iter().filter(|filter| filter.mean == 0.0).count();
             if dead > 0 {
                 text += &format!("\n{dead} filters are never active on these samples and tell nothing");
@@ -167,7 +182,8 @@ impl Forget {
                 text += &format!("\n{}", score.text());
             }
             if let Some(out) = &self.out {
-                text += &format!("\n{}: as drawn, dropped, random control, equally loud control", out.display());
+                let (rows, [fitted, fresh]) = (ROWS.join(", "), parts.headings());
+                text += &format!("\n{}: {rows}\n  left, {fitted}\n  right, {fresh}", out.display());
             }
             text
         })
@@ -212,29 +228,18 @@ impl Forget {
             let kept = objects.iter().filter(|(_, area)| !area.is_empty()).take(most);
             objects = kept.map(|(&number, area)| (number, area.clone())).collect();
         }
-        Ok((z, objects))
+        Ok(Marked { seed, z, objects })
     }
 
-    /// The same z's as drawn and under each ablation, a row each; samples that show the object first.
-    fn figure(
-        &self,
-        exploration: &Exploration,
-        z: &[Vec<f32>],
-        objects: &BTreeMap<u64, Area>,
-        found: &Found,
-        ablation: &Ablation,
-    ) -> anyhow::Result<Picture> {
-        let columns = usize::from(self.columns).min(z.len());
-        let shows = |number: &u64| objects.get(number).is_some_and(|area| !area.is_empty());
-        let (with, without): (Vec<u64>, Vec<u64>) = (0..z.len() as u64).partition(shows);
-        let chosen: Vec<_> = with.into_iter().chain(without).take(columns).map(|n| z[n as usize].clone()).collect();
-        let device = &exploration.compute.device;
-        let trial = Trial::new(&exploration.model.generator, chosen, None, None, device)?;
-        let mut rows = trial.before.clone();
-        for ablation in [ablation.clone(), control(found, ablation, Some(1)), control(found, ablation, None)] {
-            rows.extend(trial.draw(&ablation)?);
-        }
-        Ok(grid(&rows, columns, 2))
+    /// The samples of the figure's columns, and which of them the filters were found with. The fresh ones are the first after
+    /// all `looked_at`.
+    fn shown(&self, objects: &BTreeMap<u64, Area>, looked_at: u64) -> (Vec<u64>, Parts) {
+        let columns = u64::from(self.columns);
+        let shows = objects.iter().filter(|(_, area)| !area.is_empty()).map(|(&number, _)| number);
+        let mut chosen: Vec<u64> = shows.take(columns.div_ceil(2) as usize).collect();
+        let parts = Parts { fitted: chosen.len(), fresh: looked_at..looked_at + columns / 2 };
+        chosen.extend(parts.fresh.clone());
+        (chosen, parts)
     }
 
     fn score(
@@ -283,8 +288,15 @@ impl Forget {
     }
 }
 
-/// Samples' z's, and by number where the object is on those that were looked at.
-type Marked = (Vec<Vec<f32>>, BTreeMap<u64, Area>);
+/// What filters are found with.
+struct Marked {
+    /// The samples' seed.
+    seed: u64,
+    /// Their z's, from number 0 on.
+    z: Vec<Vec<f32>>,
+    /// By number, where the object is on those that were looked at.
+    objects: BTreeMap<u64, Area>,
+}
 
 /// The same ablation of as many other filters: random ones of a seed, or the nearest in mean activation.
 fn control(found: &Found, ablation: &Ablation, seed: Option<u64>) -> Ablation {
@@ -299,6 +311,7 @@ fn mean(effects: &[Effect]) -> Effect {
     let mean = |of: &dyn Fn(&Effect) -> f32| effects.iter().map(of).sum::<f32>() / effects.len().max(1) as f32;
     Effect {
         removed: effects.iter().all(|effect| effect.removed.is_some()).then(|| mean(&|e| e.removed.unwrap_or(0.0))),
+        known: effects.iter().any(|effect| effect.known),
         inside: mean(&|effect| effect.inside),
         outside: mean(&|effect| effect.outside),
     }

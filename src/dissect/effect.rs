@@ -1,5 +1,7 @@
 //! What dropping filters does to the object, and to the rest of the picture.
 
+use std::ops::Range;
+
 use burn::tensor::Device;
 
 use super::object::Found;
@@ -13,6 +15,8 @@ use crate::model::{Ablation, Generator};
 pub struct Effect {
     /// The share of the object's area that is gone from all pictures together; `None` if nobody looked, or there was none.
     pub removed: Option<f32>,
+    /// Whether it is known of any pixel that the object is there. Otherwise all change is that of other pixels.
+    pub known: bool,
     /// Mean change of a pixel inside the boxes around the object, as a share of the full range.
     pub inside: f32,
     /// Mean change of any other pixel.
@@ -61,13 +65,28 @@ impl Trial {
         latent::pictures(&self.generator.under(std::slice::from_ref(ablation)), &self.z, &self.device)
     }
 
-    /// What was done to the pictures that are now `after`.
+    /// What was done to the pictures that are now `after`, to each of their `parts` by itself.
     ///
     /// # Errors
     /// [`DrawError`] when the device fails.
-    pub fn measure(&self, after: &[Picture]) -> Result<Effect, DrawError> {
-        let left = self.finder.as_ref().map(|finder| finder.areas(after)).transpose()?;
-        Ok(effect(&self.before, after, &self.objects, left.as_deref()))
+    ///
+    /// # Panics
+    /// If a part reaches beyond the pictures.
+    pub fn measure<const N: usize>(
+        &self,
+        after: &[Picture],
+        parts: [Range<usize>; N],
+    ) -> Result<[Effect; N], DrawError> {
+        let left = self.left(after)?;
+        Ok(parts.map(|part| {
+            let left = left.as_ref().map(|areas| &areas[part.clone()]);
+            effect(&self.before[part.clone()], &after[part.clone()], &self.objects[part], left)
+        }))
+    }
+
+    /// Where the object still is, if somebody looks.
+    fn left(&self, after: &[Picture]) -> Result<Option<Vec<Area>>, DrawError> {
+        self.finder.as_ref().map(|finder| finder.areas(after)).transpose()
     }
 
     /// An ablation's effect.
@@ -75,7 +94,8 @@ impl Trial {
     /// # Errors
     /// [`DrawError`] when the device fails.
     pub fn effect(&self, ablation: &Ablation) -> Result<Effect, DrawError> {
-        self.measure(&self.draw(ablation)?)
+        let after = self.draw(ablation)?;
+        Ok(effect(&self.before, &after, &self.objects, self.left(&after)?.as_deref()))
     }
 }
 
@@ -96,7 +116,7 @@ pub fn effect(before: &[Picture], after: &[Picture], objects: &[Area], left: Opt
     let area = |areas: &[Area]| areas.iter().map(Area::count).sum::<usize>() as f32;
     let was = area(objects);
     let removed = left.filter(|_| was > 0.0).map(|left| 1.0 - area(left) / was);
-    Effect { removed, inside: mean(sums[1]), outside: mean(sums[0]) }
+    Effect { removed, known: was > 0.0, inside: mean(sums[1]), outside: mean(sums[0]) }
 }
 
 /// A point of a dose-response curve.
@@ -150,7 +170,8 @@ mod tests {
         assert_eq!(told.removed, Some(0.75));
         assert!((told.inside - 102.0 / 255.0 / 4.0).abs() < 1e-6);
         assert!((told.outside - 51.0 / 255.0 / 12.0).abs() < 1e-6);
-        assert_eq!(effect(&before, &after, &[Area::none(4)], Some(&left)).removed, None);
+        let nowhere = effect(&before, &after, &[Area::none(4)], Some(&left));
+        assert!(told.known && !nowhere.known && nowhere.removed.is_none());
     }
 
     #[test]

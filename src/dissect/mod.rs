@@ -3,6 +3,7 @@
 
 pub mod calibration;
 pub mod effect;
+pub mod figure;
 pub mod guided;
 pub mod layers;
 mod lesson;

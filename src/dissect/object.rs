@@ -126,10 +126,13 @@ pub struct Found {
     pub auc: Option<f32>,
     /// Places on the object.
     pub on: usize,
-    /// Random other places it was told from.
+    /// Random other places of the same pictures that it was told from.
     pub off: usize,
-    /// Pictures that show the object.
+    /// Pictures that show the object: all that is used.
     pub pictures: usize,
+    /// Pictures that were looked at and do not show it. The paper takes places off the object from the same pictures as those
+    /// on it, so that the filters tell the object and not the scenes that have it; these are not used.
+    pub unused: usize,
 }
 
 /// One picture's places.
@@ -140,8 +143,8 @@ struct Places {
     off: Vec<usize>,
 }
 
-/// Finds the filters that tell the object from the rest of its pictures. `objects` says by sample number where the object
-/// is on each sample that was looked at; nowhere, if it is empty.
+/// Finds the filters that tell places on the object from random other places of the same pictures (section 6.3.1). `objects`
+/// says by sample number where the object is on each sample that was looked at; pictures where it is nowhere are not used.
 ///
 /// # Errors
 /// [`ObjectError`] saying what is missing.
@@ -155,9 +158,9 @@ pub fn find(activations: &Activations, objects: &BTreeMap<u64, Area>, seed: u64)
         return Err(ObjectError::Dead { layer: activations.layer });
     }
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut pictures: Vec<Places> =
-        objects.iter().map(|(&number, area)| places(number as usize, area, activations.side)).collect();
-    let shown = pictures.iter().filter(|picture| !picture.on.is_empty()).count();
+    let of = |(&number, area): (&u64, &Area)| places(number as usize, area, activations.side);
+    let mut pictures: Vec<Places> = objects.iter().map(of).filter(|picture| !picture.on.is_empty()).collect();
+    let shown = pictures.len();
     if shown == 0 {
         return Err(ObjectError::NoBoxes);
     }
@@ -165,14 +168,10 @@ pub fn find(activations: &Activations, objects: &BTreeMap<u64, Area>, seed: u64)
         return Err(ObjectError::Everything);
     }
     pictures.shuffle(&mut rng);
-    // Pictures with and without the object are dealt out evenly.
-    pictures.sort_by_key(|picture| picture.on.is_empty());
-    let usual = pictures.iter().map(|picture| picture.on.len()).sum::<usize>().div_ceil(shown);
     let chosen: Vec<(&Places, Vec<usize>)> = pictures
         .iter()
         .map(|picture| {
-            let wanted = OFF * if picture.on.is_empty() { usual } else { picture.on.len() };
-            let wanted = wanted.min(picture.off.len());
+            let wanted = (OFF * picture.on.len()).min(picture.off.len());
             let off = index::sample(&mut rng, picture.off.len(), wanted).into_iter().map(|i| picture.off[i]);
             (picture, off.collect())
         })
@@ -198,6 +197,7 @@ pub fn find(activations: &Activations, objects: &BTreeMap<u64, Area>, seed: u64)
         on: chosen.iter().map(|(picture, _)| picture.on.len()).sum(),
         off: chosen.iter().map(|(_, off)| off.len()).sum(),
         pictures: shown,
+        unused: objects.len() - shown,
     })
 }
 
@@ -322,6 +322,26 @@ mod tests {
         let mean = |map: usize| found.filters.iter().find(|f| f.map == map).unwrap().mean;
         let nearest = [1, 2, 3, 4, 5].into_iter().map(|m| (mean(m) - mean(0)).abs()).fold(f32::MAX, f32::min);
         assert_eq!((mean(matched[0]) - mean(0)).abs(), nearest);
+    }
+
+    #[test]
+    fn places_off_the_object_come_from_the_pictures_that_show_it() {
+        let (activations, objects) = activations();
+        let expected = find(&activations, &objects, 1).unwrap();
+        // More samples whose map 0 is bright everywhere: told from them, map 0 would seem to keep the object away.
+        let mut samples = activations.samples.clone();
+        let bright = |values: &Vec<f32>| {
+            values.chunks(6).flat_map(|row| [&[row[0] + 9.0], &row[1..]].concat()).collect::<Vec<f32>>()
+        };
+        samples.extend(activations.samples.iter().map(bright));
+        let with_others = Activations { samples, ..activations };
+        let mut looked_at = objects.clone();
+        looked_at.extend((12..24).map(|number| (number, Area::none(8))));
+        let found = find(&with_others, &looked_at, 1).unwrap();
+        assert_eq!((found.pictures, found.unused, expected.unused), (12, 12, 0));
+        assert_eq!((found.on, found.off, found.auc), (expected.on, expected.off, expected.auc));
+        let weights = |found: &Found| found.filters.iter().map(|f| (f.map, f.weight)).collect::<Vec<_>>();
+        assert_eq!(weights(&found), weights(&expected), "pictures without the object change nothing");
     }
 
     #[test]

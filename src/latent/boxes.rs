@@ -55,7 +55,7 @@ pub enum BoxesError {
 }
 
 /// Boxes by sample number. A sample with an empty list was looked at and shows no object; one without a list was not looked
-/// at.
+/// at. Neither is used to find filters, which are told from other places of the samples that have boxes.
 #[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Boxes {
     /// Width and height of the pictures they were drawn over.

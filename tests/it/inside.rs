@@ -7,10 +7,11 @@ use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
 use zscape::app::{App, Start};
 use zscape::device::Compute;
-use zscape::image::Picture;
+use zscape::image::{LABEL_HEIGHT, Picture};
 use zscape::latent::boxes::Boxes;
 use zscape::latent::session::Session;
-use zscape::model::Ablation;
+use zscape::latent::{pictures, samples};
+use zscape::model::{Ablation, Model};
 use zscape::train::{Options, Trainer};
 
 use super::window::{sized, until};
@@ -53,6 +54,25 @@ fn read(path: &Path) -> Picture {
     Picture::read(path).unwrap()
 }
 
+/// Samples of the run's seed as its generator draws them.
+fn drawn(run: &Path, numbers: &[u64]) -> Vec<Picture> {
+    let device = Compute::cpu().device;
+    let model = Model::open(run, &device).unwrap();
+    let z = samples(model.config(), 1, numbers.iter().copied());
+    pictures(&model.generator, &z, &device).unwrap()
+}
+
+/// Where a picture is on a sheet: from the left and from the top.
+fn place(sheet: &Picture, picture: &Picture) -> Option<(usize, usize)> {
+    let row =
+        |of: &Picture, x: usize, y: usize| of.pixels()[(y * of.width() + x) * 3..][..picture.width() * 3].to_vec();
+    let all = (0..=sheet.height() - picture.height())
+        .flat_map(|y| (0..=sheet.width() - picture.width()).map(move |x| (x, y)));
+    let here =
+        |&(x, y): &(usize, usize)| (0..picture.height()).all(|line| row(sheet, x, y + line) == row(picture, 0, line));
+    all.into_iter().find(here)
+}
+
 #[test]
 fn boxes_lead_to_filters_that_are_dropped_in_every_command() {
     let folder = tempfile::tempdir().unwrap();
@@ -71,7 +91,15 @@ fn boxes_lead_to_filters_that_are_dropped_in_every_command() {
     assert_eq!(told["dropped"].as_array().unwrap().len(), 2);
     assert!(told["auc"].as_f64().is_some_and(|auc| (0.0..=1.0).contains(&auc)));
     let sheet = read(&figure);
-    assert_eq!((sheet.width(), sheet.height()), (5 * 18 - 2, 4 * 18 - 2), "as drawn, dropped, and two controls");
+    assert_eq!(sheet.height(), LABEL_HEIGHT + 4 * (LABEL_HEIGHT + 2), "as drawn, dropped, and two controls");
+    // Of five columns three are samples that the filters were found with, and two fresh ones.
+    assert_eq!((&told["fitted"], &told["fresh"]), (&serde_json::json!([0, 1, 2]), &serde_json::json!([8, 9])));
+    let unboxed = drawn(&run, &[6]).remove(0);
+    let drawn = drawn(&run, &[0, 1, 2, 8, 9]);
+    let places: Vec<_> = drawn.iter().map(|picture| place(&sheet, picture).expect("it is on the figure")).collect();
+    assert!(places.iter().all(|&(_, y)| y == LABEL_HEIGHT) && places.is_sorted(), "{places:?}");
+    assert!(places[3].0 - places[2].0 > 2 * 18, "the fresh ones stand apart: {places:?}");
+    assert_eq!(place(&sheet, &unboxed), None, "looked at, without a box");
     assert_eq!(forget(&["--layer", "project", "--boxed", "3"])["pictures"], 3);
 
     // What was kept acts where pictures are drawn, and so does a session's set.
@@ -285,7 +313,15 @@ fn a_box_is_drawn_and_proposed_boxes_are_forgotten_and_kept_as_a_set() {
     harness.get_by_label("Propose boxes").click();
     until(&mut harness, "the fit", |h| h.query_by_label_contains("held-out AUC").is_some());
     until(&mut harness, "the samples without", |h| h.query_by_label("without the chosen filters 0").is_some());
-    until(&mut harness, "what is removed", |h| h.query_by_label_contains("% removed; ").is_some());
+    let removed = |h: &Harness<'static, Option<App>>| h.query_all_by_label_contains("% removed; ").count();
+    until(&mut harness, "what is removed of both parts", |h| removed(h) == 2);
+    for (heading, first) in
+        [("fitted: the filters were found with these", 0), ("fresh: not used, samples 150 to 181", 32)]
+    {
+        assert_eq!(harness.query_all_by_label(heading).count(), 2, "{heading}: as drawn and without");
+        assert!(harness.query_by_label(&format!("without the chosen filters {first}")).is_some(), "{heading}");
+    }
+    assert!(harness.query_by_label_contains("samples without a window are not used").is_some());
     harness.get_by_label("Keep as a set").click();
     until(&mut harness, "the set", |h| h.query_by_label_contains("no window (").is_some());
 }

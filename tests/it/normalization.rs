@@ -160,7 +160,7 @@ fn every_command_draws_a_z_as_the_picture_that_it_is_alone() {
     Boxes { size: SIDE, seed: 1, boxes: (0..6).map(|number| (number, vec![[2, 2, 8, 8]])).collect() }
         .write(&boxes)
         .unwrap();
-    let forget = lab.sheet(&["forget", "--boxes", text(&boxes), "--samples", "8", "--columns", "5"]);
+    let forget = lab.sheet(&["forget", "--boxes", text(&boxes), "--samples", "8", "--columns", "8"]);
     let contains = |sheet: &Picture, picture: &Picture| {
         (0..=sheet.height() - SIDE)
             .any(|y| (0..=sheet.width() - SIDE).any(|x| part(sheet, x, y, 1).pixels() == picture.pixels()))

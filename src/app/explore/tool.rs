@@ -27,7 +27,7 @@ pub(super) const KEYS: [(&str, &str); 15] = [
     ("Up, Down", "Directions: choose another; Shift makes steps larger"),
     ("Backspace", "Directions: back to zero"),
     ("N, Delete, Arrows", "Plane: new point, remove it, move it"),
-    ("Left, Right, N, Delete", "Forget: another sample, it shows none, remove the box"),
+    ("Left, Right, Delete", "Forget: another sample, remove the box"),
     ("Esc", "let go of what is dragged"),
 ];
 

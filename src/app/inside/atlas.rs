@@ -1,5 +1,7 @@
 //! Many pictures of one size on one texture.
 
+use std::ops::Range;
+
 use egui::{Sense, TextureHandle, Ui, Vec2};
 
 use crate::app::texture::{tile, upload};
@@ -23,13 +25,14 @@ impl Atlas {
         tile(self.texture.id(), i, self.pictures.len(), COLUMNS, side)
     }
 
-    /// Rows of `columns` pictures, `side` points each, close together.
-    pub fn sheet(&self, ui: &mut Ui, columns: usize, side: f32, name: &str) {
+    /// Rows of `columns` of the pictures `shown`, `side` points each, close together.
+    pub fn sheet(&self, ui: &mut Ui, shown: Range<usize>, columns: usize, side: f32, name: &str) {
+        let shown = shown.start..shown.end.min(self.pictures.len());
         let spacing = std::mem::replace(&mut ui.spacing_mut().item_spacing, Vec2::splat(2.0));
         ui.vertical(|ui| {
-            for row in 0..self.pictures.len().div_ceil(columns) {
+            for first in shown.clone().step_by(columns) {
                 ui.horizontal(|ui| {
-                    for i in row * columns..((row + 1) * columns).min(self.pictures.len()) {
+                    for i in first..(first + columns).min(shown.end) {
                         ui.add(self.image(i, side).alt_text(format!("{name} {i}")));
                     }
                 });

@@ -18,6 +18,7 @@ use super::judge::Judge;
 use crate::data::read_fitted;
 use crate::dissect::calibration::NormStatistics;
 use crate::dissect::effect::{Dose, Effect};
+use crate::dissect::figure::Parts;
 use crate::dissect::guided::{Feature, Verdict, verdicts};
 use crate::dissect::layers::{self, LayerMaps, judged_peaks, lit, peaks};
 use crate::dissect::object::{Activations, Found, find};
@@ -77,6 +78,8 @@ pub(super) struct Study {
 pub(super) struct Comparison {
     pub boxes: Boxes,
     pub numbers: Vec<u64>,
+    /// Which of them the filters were found with.
+    pub parts: Parts,
     pub ablations: Vec<Ablation>,
     /// Whether windows are looked for, to measure what is removed.
     pub looks: bool,
@@ -185,10 +188,12 @@ pub(super) enum Told {
     Drawn {
         which: Option<usize>,
         pictures: Vec<Picture>,
+        parts: Parts,
     },
+    /// What an ablation did to the samples that the filters were found with, and to the fresh ones.
     Measured {
         which: usize,
-        effect: Effect,
+        effects: [Effect; 2],
     },
     Proposed {
         seed: u64,

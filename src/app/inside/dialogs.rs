@@ -59,6 +59,7 @@ impl Dialogs {
         self.save("boxes.json", "json", move |path| boxes.write(path).map_err(|error| error.to_string()));
     }
 
+    /// Saves a picture that is drawn on another thread, unless that fails.
     pub fn save_picture(&self, name: &str, picture: impl FnOnce() -> Result<Picture, LabelError> + Send + 'static) {
         self.save(name, "png", move |path| {
             let picture = picture().map_err(|error| error.to_string())?;

@@ -10,13 +10,14 @@ use super::canvas::Canvas;
 use super::desk::{Ask, Comparison, Inspector, Opened, Study};
 use super::dialogs::Dialogs;
 use super::results::Results;
+use crate::dissect::figure::Parts;
 use crate::dissect::object::Found;
 use crate::latent::boxes::{Boxes, second_highest};
 use crate::latent::session::Session;
 use crate::model::{Ablation, ModelConfig};
 
-/// Samples that are compared.
-const COMPARED: usize = 64;
+/// Samples that are compared, at most: so many that the filters were found with, and so many fresh ones.
+const COMPARED: usize = 32;
 /// What the bundled finder finds.
 const FINDS: &str = "synth:rooms";
 
@@ -170,7 +171,7 @@ impl Forget {
         let last = forget.samples.saturating_sub(1);
         self.at = self.at.min(last);
         let before = self.at;
-        self.keys(ui, last, all);
+        self.keys(ui, last);
         let Some((_, atlas)) = self.samples.as_ref().filter(|(seed, _)| *seed == all.seed) else {
             ui.spinner();
             return;
@@ -200,11 +201,6 @@ impl Forget {
                 self.at = (self.at + 1).min(last);
             }
             ui.label(format!("sample {}", self.at));
-            let mut none = all.boxes.get(&self.at).is_some_and(Vec::is_empty);
-            let told = ui.checkbox(&mut none, "shows none");
-            if told.on_hover_text("All of this sample is told apart from the object (N)").changed() {
-                set_none(all, self.at, none);
-            }
             ui.add_space(8.0);
             ui.selectable_value(&mut self.paints, false, "Boxes")
                 .on_hover_text("Drag to draw; drag a box or its corner to move it; Delete removes the chosen one");
@@ -249,7 +245,7 @@ impl Forget {
         }
     }
 
-    fn keys(&mut self, ui: &Ui, last: u64, boxes: &mut Boxes) {
+    fn keys(&mut self, ui: &Ui, last: u64) {
         if ui.ctx().text_edit_focused() {
             return;
         }
@@ -261,9 +257,6 @@ impl Forget {
         if pressed(Key::ArrowLeft) {
             self.at = self.at.saturating_sub(1);
             self.canvas.let_go();
-        }
-        if pressed(Key::N) {
-            set_none(boxes, self.at, !boxes.boxes.get(&self.at).is_some_and(Vec::is_empty));
         }
     }
 
@@ -321,8 +314,12 @@ impl Forget {
         let dead = found.filters.iter().filter(|filter| filter.mean == 0.0).count();
         let silent =
             if dead > 0 { format!("; {dead} filters are never active here and tell nothing") } else { String::new() };
+        let unused = match found.unused {
+            0 => String::new(),
+            count => format!("; {count} samples without a {} are not used", forget.object),
+        };
         ui.label(format!(
-            "{auc}; {} places on the {} of {} samples, {} off{silent}",
+            "{auc}; {} places on the {} of {} samples, {} off it on the same samples{unused}{silent}",
             found.on, forget.object, found.pictures, found.off
         ))
         .on_hover_text("How often a place in a box has the larger score, on samples the regression has not seen");
@@ -390,10 +387,12 @@ impl Forget {
             ablations.extend(controls);
         }
         let boxed = boxes.boxes.iter().filter(|(_, boxes)| !boxes.is_empty()).map(|(&number, _)| number);
-        let others = (0..forget.samples).filter(|number| boxes.boxes.get(number).is_none_or(Vec::is_empty));
-        let numbers = boxed.chain(others).take(COMPARED).collect();
-        let comparison =
-            Comparison { boxes: boxes.clone(), numbers, ablations, looks: opened.data.as_deref() == Some(FINDS) };
+        let mut numbers: Vec<u64> = boxed.take(COMPARED).collect();
+        // The first that nobody looks at while boxing.
+        let parts = Parts { fitted: numbers.len(), fresh: forget.samples..forget.samples + COMPARED as u64 };
+        numbers.extend(parts.fresh.clone());
+        let looks = opened.data.as_deref() == Some(FINDS);
+        let comparison = Comparison { boxes: boxes.clone(), numbers, parts, ablations, looks };
         if self.compared.as_ref() != Some(&comparison)
             && !ui.input(|input| input.pointer.any_down() && *boxes != study.boxes)
         {
@@ -428,7 +427,10 @@ impl Forget {
                 }
             } else if ui
                 .button("Dose-response curve")
-                .on_hover_text("More and more filters dropped: what goes of the object, and what else changes")
+                .on_hover_text(
+                    "More and more filters dropped: what goes of the object, and what else changes. Measured on the fresh \
+                     samples where windows can be looked for, otherwise on those with boxes",
+                )
                 .clicked()
             {
                 self.results.curve.clear();
@@ -439,7 +441,7 @@ impl Forget {
             if ui.button("Save figure...").on_hover_text("A PNG: as drawn, without, and the controls").clicked()
                 && let Some(figure) = self.results.figure()
             {
-                dialogs.save_picture("forgotten.png", move || Ok(figure));
+                dialogs.save_picture("forgotten.png", figure);
             }
             ui.separator();
             ui.add(egui::TextEdit::singleline(&mut self.name).hint_text(&ablation.name).desired_width(90.0));
@@ -460,13 +462,5 @@ impl Forget {
         }
         self.results.plots(ui);
         self.results.grids(ui, self.controls);
-    }
-}
-
-fn set_none(boxes: &mut Boxes, number: u64, none: bool) {
-    if none {
-        boxes.boxes.insert(number, Vec::new());
-    } else {
-        boxes.boxes.remove(&number);
     }
 }

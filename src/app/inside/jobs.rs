@@ -49,9 +49,10 @@ impl Comparing {
     }
 }
 
-/// The z's of a comparison; where windows are not looked for, the object is where the boxes are.
+/// Samples of a comparison; where windows are not looked for, the object is where the boxes are.
 fn trial(
     comparison: &Comparison,
+    numbers: &[u64],
     finder: Option<&Finder>,
     model: &Model,
     device: &Device,
@@ -61,33 +62,35 @@ fn trial(
         let boxes = comparison.boxes.boxes.get(number).map_or(&[][..], Vec::as_slice);
         Area::of_boxes(config.size, boxes)
     };
-    let objects = finder.is_none().then(|| comparison.numbers.iter().map(boxed).collect());
-    let z = samples(config, comparison.boxes.seed, comparison.numbers.iter().copied());
+    let objects = finder.is_none().then(|| numbers.iter().map(boxed).collect());
+    let z = samples(config, comparison.boxes.seed, numbers.iter().copied());
     Trial::new(&model.generator, z, objects, finder, device)
 }
 
 impl Job for Comparing {
     fn step(&mut self, model: &Model, device: &Device, tell: &dyn Fn(Told)) -> anyhow::Result<Step> {
+        let parts = self.comparison.parts.clone();
         let Some(trial) = &self.trial else {
-            let made = trial(&self.comparison, self.finder.as_ref(), model, device)?;
-            tell(Told::Drawn { which: None, pictures: made.before.clone() });
+            let made = trial(&self.comparison, &self.comparison.numbers, self.finder.as_ref(), model, device)?;
+            tell(Told::Drawn { which: None, pictures: made.before.clone(), parts });
             self.trial = Some(made);
             return Ok(Step::GoOn);
         };
         if let Some(ablation) = self.comparison.ablations.get(self.drawn.len()) {
             let pictures = trial.draw(ablation)?;
-            tell(Told::Drawn { which: Some(self.drawn.len()), pictures: pictures.clone() });
+            tell(Told::Drawn { which: Some(self.drawn.len()), pictures: pictures.clone(), parts });
             self.drawn.push(pictures);
         } else if let Some(pictures) = self.drawn.get(self.measured) {
-            let effect = trial.measure(pictures)?;
-            tell(Told::Measured { which: self.measured, effect });
+            let effects = trial.measure(pictures, parts.ranges())?;
+            tell(Told::Measured { which: self.measured, effects });
             self.measured += 1;
         }
         Ok(if self.measured < self.comparison.ablations.len() { Step::GoOn } else { Step::Done })
     }
 }
 
-/// A dose-response curve.
+/// A dose-response curve: on fresh samples where the object is looked for, and on those with boxes otherwise, since only there
+/// it is known where the object is.
 pub(super) struct Curving {
     comparison: Comparison,
     found: Found,
@@ -108,7 +111,10 @@ impl Job for Curving {
     fn step(&mut self, model: &Model, device: &Device, tell: &dyn Fn(Told)) -> anyhow::Result<Step> {
         let all = self.doses.len() as u64;
         let (Some(trial), Some(like)) = (&self.trial, self.comparison.ablations.first()) else {
-            self.trial = Some(trial(&self.comparison, self.finder.as_ref(), model, device)?);
+            let comparison = &self.comparison;
+            let [fitted, fresh] = comparison.parts.ranges();
+            let numbers = &comparison.numbers[if self.finder.is_some() { fresh } else { fitted }];
+            self.trial = Some(trial(comparison, numbers, self.finder.as_ref(), model, device)?);
             tell(Told::Progress { done: 0, all });
             return Ok(if self.comparison.ablations.is_empty() { Step::Done } else { Step::GoOn });
         };

@@ -115,8 +115,10 @@ impl Inside {
                 Told::Focus { place, lit, tops, trial } => self.layers.focus(ctx, place, &lit, tops, trial),
                 Told::Samples { seed, pictures } => self.forget.take_samples(ctx, seed, &pictures),
                 Told::Fitted(study, found) => self.forget.take_found(*study, found),
-                Told::Drawn { which, pictures } => self.forget.results.take_drawn(ctx, which, pictures),
-                Told::Measured { which, effect } => self.forget.results.take_effect(which, effect),
+                Told::Drawn { which, pictures, parts } => {
+                    self.forget.results.take_drawn(ctx, which, pictures, parts);
+                }
+                Told::Measured { which, effects } => self.forget.results.take_effects(which, effects),
                 Told::Proposed { seed, boxes } => {
                     let size = self.opened.as_ref().map_or(0, |opened| opened.config.size);
                     self.forget.proposed();

@@ -5,33 +5,41 @@ use egui_plot::{Corner, Legend, Line, Plot, PlotPoints};
 
 use super::atlas::Atlas;
 use crate::dissect::effect::{Dose, Effect};
-use crate::image::{Picture, grid};
+use crate::dissect::figure::{Parts, ROWS, figure};
+use crate::image::{LabelError, Picture};
 
 /// Columns of a grid of pictures.
 const COLUMNS: usize = 8;
-/// What is compared, in the order it is drawn.
-const WHAT: [&str; 3] = ["without the chosen filters", "random control", "equally loud control"];
+/// Pictures of each part in a row of the figure: as many as the command line draws.
+const IN_FIGURE: usize = 8;
 
 #[derive(Default)]
 pub(super) struct Results {
     before: Option<Atlas>,
     after: [Option<Atlas>; 3],
-    effects: [Option<Effect>; 3],
+    parts: Option<Parts>,
+    /// Of each, on the samples that the filters were found with and on fresh ones.
+    effects: [Option<[Effect; 2]>; 3],
     pub curve: Vec<Dose>,
     /// How far the curve is.
     pub progress: Option<(u64, u64)>,
 }
 
 impl Results {
-    pub fn take_drawn(&mut self, ctx: &egui::Context, which: Option<usize>, pictures: Vec<Picture>) {
+    pub fn take_drawn(&mut self, ctx: &egui::Context, which: Option<usize>, pictures: Vec<Picture>, parts: Parts) {
+        if self.parts.as_ref() != Some(&parts) {
+            // What is there still is of other samples.
+            (self.before, self.after) = (None, [None, None, None]);
+            self.parts = Some(parts);
+        }
         match which {
-            None => self.before = Some(Atlas::new(ctx, "as drawn", pictures)),
-            Some(i) => self.after[i] = Some(Atlas::new(ctx, WHAT[i], pictures)),
+            None => self.before = Some(Atlas::new(ctx, ROWS[0], pictures)),
+            Some(i) => self.after[i] = Some(Atlas::new(ctx, ROWS[i + 1], pictures)),
         }
     }
 
-    pub fn take_effect(&mut self, which: usize, effect: Effect) {
-        self.effects[which] = Some(effect);
+    pub fn take_effects(&mut self, which: usize, effects: [Effect; 2]) {
+        self.effects[which] = Some(effects);
     }
 
     /// Something else is compared: what was measured does not hold.
@@ -39,39 +47,57 @@ impl Results {
         self.effects = [None; 3];
     }
 
-    /// Every row of the figure, as the command line lays it out.
-    pub fn figure(&self) -> Option<Picture> {
-        let rows = [&self.before].into_iter().chain(&self.after).flatten();
-        let pictures: Vec<Vec<Picture>> = rows.map(|atlas| atlas.pictures.iter().take(16).cloned().collect()).collect();
-        let columns = pictures.first()?.len();
-        Some(grid(&pictures.concat(), columns, 2))
+    /// The figure of what is there, as the command line lays it out; it is drawn when it is called for.
+    pub fn figure(&self) -> Option<impl FnOnce() -> Result<Picture, LabelError> + Send + 'static> {
+        let all = self.parts.as_ref()?;
+        let ranges = all.ranges().map(|range| range.start..range.end.min(range.start + IN_FIGURE));
+        let fresh = all.fresh.start..all.fresh.start + ranges[1].len() as u64;
+        let parts = Parts { fitted: ranges[0].len(), fresh };
+        let rows = ROWS.into_iter().zip([&self.before].into_iter().chain(&self.after));
+        let chosen = |atlas: &Atlas| -> Vec<Picture> {
+            ranges.iter().flat_map(|range| atlas.pictures[range.clone()].iter().cloned()).collect()
+        };
+        let rows: Vec<_> = rows.filter_map(|(name, atlas)| Some((name, chosen(atlas.as_ref()?)))).collect();
+        Some(move || figure(&rows, &parts))
     }
 
     /// The grids two by two; the controls only where they are asked for.
     pub fn grids(&self, ui: &mut Ui, controls: bool) {
+        let Some(parts) = &self.parts else { return };
         let side = ((ui.available_width() - 24.0) / 2.0 / COLUMNS as f32 - 2.0).clamp(20.0, 64.0);
-        let show = |ui: &mut Ui, title: &str, atlas: &Option<Atlas>, effect: Option<&Effect>| {
+        let show = |ui: &mut Ui, title: &str, atlas: &Option<Atlas>, effects: Option<&[Effect; 2]>| {
             ui.vertical(|ui| {
                 ui.set_width(COLUMNS as f32 * (side + 2.0));
                 ui.strong(title);
-                ui.weak(effect.map_or_else(String::new, told));
-                if let Some(atlas) = atlas {
-                    atlas.sheet(ui, COLUMNS, side, title);
+                for (part, (heading, range)) in parts.headings().into_iter().zip(parts.ranges()).enumerate() {
+                    if range.is_empty() {
+                        continue;
+                    }
+                    ui.label(heading);
+                    ui.weak(effects.map_or_else(String::new, |effects| told(&effects[part])));
+                    if let Some(atlas) = atlas {
+                        atlas.sheet(ui, range, COLUMNS, side, title);
+                    }
                 }
             });
         };
-        ui.horizontal_top(|ui| {
-            show(ui, "as drawn", &self.before, None);
-            ui.add_space(12.0);
-            show(ui, WHAT[0], &self.after[0], self.effects[0].as_ref());
-        });
+        let pair = |ui: &mut Ui, rows: [usize; 2]| {
+            ui.horizontal_top(|ui| {
+                for (place, row) in rows.into_iter().enumerate() {
+                    if place > 0 {
+                        ui.add_space(12.0);
+                    }
+                    match row.checked_sub(1) {
+                        None => show(ui, ROWS[0], &self.before, None),
+                        Some(i) => show(ui, ROWS[row], &self.after[i], self.effects[i].as_ref()),
+                    }
+                }
+            });
+        };
+        pair(ui, [0, 1]);
         if controls {
             ui.add_space(8.0);
-            ui.horizontal_top(|ui| {
-                show(ui, WHAT[1], &self.after[1], self.effects[1].as_ref());
-                ui.add_space(12.0);
-                show(ui, WHAT[2], &self.after[2], self.effects[2].as_ref());
-            });
+            pair(ui, [2, 3]);
         }
     }
 
@@ -115,5 +141,9 @@ impl Results {
 
 fn told(effect: &Effect) -> String {
     let removed = effect.removed.map_or_else(String::new, |share| format!("{:.0} % removed; ", 100.0 * share));
-    format!("{removed}{:.1} % change in boxes, {:.1} % elsewhere", 100.0 * effect.inside, 100.0 * effect.outside)
+    let [inside, outside] = [effect.inside, effect.outside].map(|change| 100.0 * change);
+    match effect.known {
+        true => format!("{removed}{inside:.1} % change in boxes, {outside:.1} % elsewhere"),
+        false => format!("{outside:.1} % change; where the object is on these is not known"),
+    }
 }

@@ -125,7 +125,7 @@ impl Heat {
         let Some((_, atlas)) = &self.behind else { return };
         egui::ScrollArea::vertical().id_salt("behind").auto_shrink(false).show(ui, |ui| {
             let columns = ((ui.available_width() / (PICTURE + 2.0)) as usize).max(1);
-            atlas.sheet(ui, columns, PICTURE, "test picture");
+            atlas.sheet(ui, 0..atlas.pictures.len(), columns, PICTURE, "test picture");
         });
     }
 }

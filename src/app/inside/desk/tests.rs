@@ -63,9 +63,11 @@ fn the_inside_shows_the_picture_that_every_other_tool_shows() {
     assert_eq!(shown, alone);
     let boxes = Boxes { size: 16, seed: 1, boxes: BTreeMap::new() };
     let ablations = vec![Ablation { on: false, ..Ablation::drop(0, &[1]) }];
-    inspector.ask(Ask::Compare(Box::new(Comparison { boxes, numbers: vec![5, 3], ablations, looks: false })));
+    let parts = Parts { fitted: 2, fresh: 0..0 };
+    let comparison = Comparison { boxes, numbers: vec![5, 3], parts, ablations, looks: false };
+    inspector.ask(Ask::Compare(Box::new(comparison)));
     let shown = until(&inspector, |told| match told {
-        Told::Drawn { which: None, pictures } => Some(pictures),
+        Told::Drawn { which: None, pictures, .. } => Some(pictures),
         _ => None,
     });
     assert_eq!(shown, [alone[5].clone(), alone[3].clone()]);
