@@ -44,6 +44,10 @@ pub(super) struct Classify {
     /// Training pictures that C is chosen on [default: a fifth, at most 10000]
     #[arg(long, value_name = "COUNT")]
     validation: Option<u32>,
+    /// Training pictures, with labels or without, that the batch norm's statistics are taken from [default: all of --train, as in
+    /// the authors' code]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    statistics: Option<u32>,
     /// Draws that a supervised network of the same shape learns from too; 0 for none
     #[arg(long, value_name = "COUNT", default_value_t = 3)]
     supervised: u32,
@@ -67,8 +71,9 @@ impl Classify {
         let model = Model::open(&self.model, &compute.device)?;
         let judge = judging(&model, &self.model)?;
         let telling = Telling::new();
-        let training = self.read(&self.train, self.count, model.config(), &telling)?;
-        let test = self.read(&self.test, self.test_count, model.config(), &telling)?;
+        let set = self.open(&self.train, model.config())?;
+        let training = self.read(&set, self.count, &telling)?;
+        let test = self.read(&self.open(&self.test, model.config())?, self.test_count, &telling)?;
         let test = test.renumbered(&training.classes, self.test.clone())?;
         let pictures = training.pictures.len();
         let settings = Settings {
@@ -77,6 +82,7 @@ impl Classify {
             validation: self.validation.map_or(validation_of(pictures), |count| count as usize),
             supervised: self.supervised as usize,
             epochs: self.epochs as usize,
+            statistics: self.statistics.map(|count| count as usize),
             memory: self.memory,
             seed: self.seed,
         };
@@ -84,7 +90,7 @@ impl Classify {
         let gib = (pictures * features * size_of::<f32>()) as f64 / f64::from(1u32 << 30);
         telling.say(&format!("{pictures} pictures of {features} features: {gib:.2} GiB of memory"));
         let mut progress = |what, done, of| telling.tell(what, done, of);
-        let report = classify(judge, [&training, &test], settings, &self.train, &compute.device, &mut progress)?;
+        let report = classify(judge, [&training, &test], &set, settings, &compute.device, &mut progress)?;
         drop(telling);
         if let Some(out) = &self.out {
             report.confusion.figure(&test).write_png(out)?;
@@ -92,10 +98,12 @@ impl Classify {
         self.common.print(&report, || text(&report, self.out.as_deref()))
     }
 
-    fn read(&self, text: &str, count: u32, config: &ModelConfig, telling: &Telling) -> anyhow::Result<Labelled> {
-        let dataset = Dataset::open(&Source::parse(text)?, config.size, config.channels, self.seed)?;
-        let read =
-            Labelled::read(&dataset, count as usize, self.seed, &mut |what, done, of| telling.tell(what, done, of))?;
+    fn open(&self, text: &str, config: &ModelConfig) -> anyhow::Result<Dataset> {
+        Ok(Dataset::open(&Source::parse(text)?, config.size, config.channels, self.seed)?)
+    }
+
+    fn read(&self, set: &Dataset, count: u32, telling: &Telling) -> anyhow::Result<Labelled> {
+        let read = Labelled::read(set, count as usize, self.seed, &mut |what, done, of| telling.tell(what, done, of))?;
         telling.skipped(&read.skipped);
         Ok(read)
     }
@@ -113,6 +121,7 @@ fn text(report: &Report, out: Option<&Path>) -> String {
             report.classes.len(),
             report.test
         ),
+        format!("  batch norm's statistics of {} training pictures", report.statistics),
         format!(
             "  {:<26}{:>9}{:>10}{:>13}  {:<28}{:>9}",
             "", "features", "C", "validation", "test accuracy, 95 % interval", "seconds"

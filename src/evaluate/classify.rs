@@ -5,23 +5,21 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use burn::tensor::Device;
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::Progress;
 use super::confusion::Confusion;
 use super::error::MeasureError;
 use super::features::{By, Kind, Space, fits, width};
-use super::labelled::{Labelled, balanced};
+use super::labelled::Labelled;
+use super::split::Split;
 use super::statistics::{self, Estimate, Share};
 use super::supervised::Supervised;
 use super::svm::{Learner, Svm, Table};
+use super::{Progress, Whole};
+use crate::data::Dataset;
 use crate::model::{Discriminator, ModelConfig};
 
-/// Draws that C is chosen by at most, as in the authors' code.
-const CHOOSING: usize = 10;
 /// The first C on the ladder of 1, 2, 5, 10 ...: 1e-4, the authors' least.
 const FIRST: i32 = -12;
 /// The ends of the ladder: 1e-8 and 1e4.
@@ -50,6 +48,9 @@ pub struct Settings {
     pub supervised: usize,
     /// Its passes through the training pictures.
     pub epochs: usize,
+    /// Training pictures, at random, that batch norm's statistics are taken from: whether they have labels or not; without it all
+    /// that there are, as in the authors' code.
+    pub statistics: Option<usize>,
     /// GiB that a table of features may have.
     pub memory: f64,
     /// Decides draws, random weights and orders.
@@ -113,6 +114,8 @@ pub struct Report {
     pub classes: Vec<String>,
     /// Training pictures, the validation ones among them.
     pub training: usize,
+    /// Training pictures, with labels or without, that batch norm's statistics were taken from.
+    pub statistics: usize,
     /// Test pictures.
     pub test: usize,
     /// The discriminator first, then what it is compared with.
@@ -121,84 +124,37 @@ pub struct Report {
     pub confusion: Confusion,
 }
 
-/// Which training pictures are used for what.
-struct Split {
-    /// C is chosen on these ...
-    validation: Vec<usize>,
-    /// ... with what is learnt from each of these.
-    choosing: Vec<Vec<usize>>,
-    /// What counts is learnt from each of these.
-    draws: Vec<Vec<usize>>,
-}
-
-impl Split {
-    fn new(set: &Labelled, settings: &Settings, source_name: &str) -> Result<Self, MeasureError> {
-        let too_few = |class: Option<usize>, have, need, hint| MeasureError::TooFew {
-            source_name: source_name.to_owned(),
-            class: class.map(|class| set.classes[class].clone()),
-            have,
-            need,
-            hint,
-        };
-        let by_class = set.by_class();
-        let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
-        let validation = balanced(&by_class, settings.validation, &mut rng);
-        let mut held = vec![false; set.labels.len()];
-        validation.iter().for_each(|&row| held[row] = true);
-        let left = |rows: &Vec<usize>| -> Vec<usize> { rows.iter().copied().filter(|&row| !held[row]).collect() };
-        let pool: Vec<Vec<usize>> = by_class.iter().map(left).collect();
-        let need = settings.labels.map_or(1, |labels| labels.div_ceil(set.classes.len()));
-        if let Some(class) = (0..pool.len()).find(|&class| pool[class].len() < need) {
-            let hint = "add pictures, raise --count, or lower --labels or --validation";
-            return Err(too_few(
-                Some(class),
-                by_class[class].len(),
-                need + by_class[class].len() - pool[class].len(),
-                hint,
-            ));
-        }
-        if validation.len() < set.classes.len() {
-            let hint = "C is chosen on --validation pictures, one of each class at least";
-            return Err(too_few(None, validation.len(), set.classes.len(), hint));
-        }
-        Ok(match settings.labels {
-            None => {
-                let all = (0..set.labels.len()).collect();
-                Self { validation, choosing: vec![pool.concat()], draws: vec![all] }
-            }
-            Some(labels) => {
-                let draws: Vec<_> = (0..settings.draws).map(|_| balanced(&pool, labels, &mut rng)).collect();
-                Self { validation, choosing: draws[..draws.len().min(CHOOSING)].to_vec(), draws }
-            }
-        })
-    }
-}
-
 /// Pictures to learn from and others to be tried on, and how: made once, it scores one kind of features after another.
 pub struct Trial<'a> {
     training: &'a Labelled,
     test: &'a Labelled,
+    whole: Whole<'a>,
     settings: Settings,
     split: Split,
 }
 
 impl<'a> Trial<'a> {
-    /// Learns from `training` and is tried on `test`, both of networks of `config`. `source_name` names the training pictures
-    /// in errors.
+    /// Learns from `training`, which was read from `set`, and is tried on `test`, all of networks of `config`.
     ///
     /// # Errors
     /// [`MeasureError`]: too few pictures of a class, or too little memory.
     pub fn new(
         config: &ModelConfig,
         [training, test]: [&'a Labelled; 2],
+        set: &'a Dataset,
         settings: Settings,
-        source_name: &str,
     ) -> Result<Self, MeasureError> {
-        let split = Split::new(training, &settings, source_name)?;
+        let split = Split::new(training, &settings, &set.source().to_string())?;
         for kind in KINDS {
             fits(training.pictures.len(), width(kind, config), settings.memory)?;
         }
-        Ok(Self { training, test, settings, split })
+        let whole = Whole::new(set, settings.statistics, settings.seed);
+        Ok(Self { training, test, whole, settings, split })
+    }
+
+    /// How many pictures batch norm's statistics are taken from.
+    pub fn statistics(&self) -> usize {
+        self.whole.len()
     }
 
     /// How well classes are told by the features of the space that `by` makes, and what is taken for what.
@@ -206,9 +162,9 @@ impl<'a> Trial<'a> {
     /// # Errors
     /// [`MeasureError`] when the device fails.
     pub fn by(&self, by: By, device: &Device, progress: &mut Progress) -> Result<(Scored, Confusion), MeasureError> {
-        let Self { training, test, settings, split } = self;
+        let Self { training, test, whole, settings, split } = self;
         let began = Instant::now();
-        let space = Space::new(by, &training.pictures, settings.seed, device);
+        let space = Space::over(by, whole, settings.seed, device, progress);
         let all = training.pictures.len();
         let table = space.features(&training.pictures, &mut |done| progress("taking features", done, all))?;
         let (c, validation) = choose(&table, training, split, settings.seed, progress);
@@ -230,31 +186,23 @@ impl<'a> Trial<'a> {
         };
         Ok((scored, confusion))
     }
-}
 
-/// Measures how well classes are told by `discriminator`'s features, learnt from `training` and tried on `test`, and by
-/// what they are compared with. `source_name` names the training pictures in errors.
-///
-/// # Errors
-/// [`MeasureError`]: too few pictures of a class, too little memory, a device that fails.
-pub fn classify(
-    discriminator: &Discriminator,
-    [training, test]: [&Labelled; 2],
-    settings: Settings,
-    source_name: &str,
-    device: &Device,
-    progress: &mut Progress,
-) -> Result<Report, MeasureError> {
-    let config = discriminator.config();
-    let trial = Trial::new(config, [training, test], settings, source_name)?;
-    let (first, confusion) = trial.by(By::Discriminator(discriminator), device, progress)?;
-    let mut scored = vec![first];
-    for by in [By::Random(config), By::Pixels(config)] {
-        scored.push(trial.by(by, device, progress)?.0);
-    }
-    let split = trial.split;
-    let draws = split.draws.len().min(settings.supervised);
-    if draws > 0 {
+    /// How well a network of the discriminator's shape does that learns from the labels themselves; nothing where the settings ask
+    /// for none.
+    ///
+    /// # Errors
+    /// [`MeasureError`] when the device fails.
+    pub fn supervised(
+        &self,
+        config: &ModelConfig,
+        device: &Device,
+        progress: &mut Progress,
+    ) -> Result<Option<Scored>, MeasureError> {
+        let Self { training, test, settings, split, .. } = self;
+        let draws = split.draws.len().min(settings.supervised);
+        if draws == 0 {
+            return Ok(None);
+        }
         let began = Instant::now();
         let rows: Vec<usize> = (0..test.labels.len()).collect();
         let (mut shares, mut validation) = (Vec::new(), 0.0);
@@ -267,12 +215,36 @@ pub fn classify(
             validation += share(network.validation) / draws as f64;
             shares.push(network.right(test, &rows)?);
         }
-        scored.push(Scored::new(Way::Supervised, validation, shares, settings.seed, began));
+        Ok(Some(Scored::new(Way::Supervised, validation, shares, settings.seed, began)))
     }
+}
+
+/// Measures how well classes are told by `discriminator`'s features, learnt from `training`, which was read from `set`, and tried
+/// on `test`, and by what they are compared with.
+///
+/// # Errors
+/// [`MeasureError`]: too few pictures of a class, too little memory, a device that fails.
+pub fn classify(
+    discriminator: &Discriminator,
+    [training, test]: [&Labelled; 2],
+    set: &Dataset,
+    settings: Settings,
+    device: &Device,
+    progress: &mut Progress,
+) -> Result<Report, MeasureError> {
+    let config = discriminator.config();
+    let trial = Trial::new(config, [training, test], set, settings)?;
+    let (first, confusion) = trial.by(By::Discriminator(discriminator), device, progress)?;
+    let mut scored = vec![first];
+    for by in [By::Random(config), By::Pixels(config)] {
+        scored.push(trial.by(by, device, progress)?.0);
+    }
+    scored.extend(trial.supervised(config, device, progress)?);
     Ok(Report {
         settings,
         classes: training.classes.clone(),
         training: training.pictures.len(),
+        statistics: trial.statistics(),
         test: test.pictures.len(),
         scored,
         confusion,
@@ -364,6 +336,7 @@ fn tell(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Source;
     use crate::image::Picture;
     use crate::model::Preset;
 
@@ -387,7 +360,20 @@ mod tests {
     }
 
     fn settings() -> Settings {
-        Settings { labels: None, draws: 1, validation: 24, supervised: 1, epochs: 1, memory: 1.0, seed: 1 }
+        let (statistics, memory) = (None, 1.0);
+        Settings { labels: None, draws: 1, validation: 24, supervised: 1, epochs: 1, statistics, memory, seed: 1 }
+    }
+
+    /// The same pictures as a set, in a folder.
+    fn set(pictures: &Labelled) -> (tempfile::TempDir, Dataset) {
+        let folder = tempfile::tempdir().unwrap();
+        for (number, (picture, &label)) in pictures.pictures.iter().zip(&pictures.labels).enumerate() {
+            let place = folder.path().join("stripes").join(&pictures.classes[label]);
+            picture.write_png(&place.join(format!("{number}.png"))).unwrap();
+        }
+        let source = Source::parse(&folder.path().join("stripes").to_string_lossy()).unwrap();
+        let set = Dataset::open(&source, 16, 1, 1).unwrap();
+        (folder, set)
     }
 
     fn judge() -> Discriminator {
@@ -396,7 +382,8 @@ mod tests {
     }
 
     fn run(settings: Settings, training: &Labelled, test: &Labelled) -> Result<Report, MeasureError> {
-        classify(&judge(), [training, test], settings, "stripes", &Device::flex(), &mut |_, _, _| ())
+        let (_folder, set) = set(training);
+        classify(&judge(), [training, test], &set, settings, &Device::flex(), &mut |_, _, _| ())
     }
 
     #[test]
@@ -421,6 +408,36 @@ mod tests {
         assert_eq!((told.right.len(), told.right[0].of), (5, 40));
         assert!(told.accuracy.low <= told.accuracy.value && told.accuracy.value <= told.accuracy.high);
         assert!(told.spread.is_some());
+    }
+
+    #[test]
+    fn batch_norm_s_statistics_are_those_of_all_training_pictures_however_few_have_labels() {
+        let (all, test, device) = (stripes(400, 0), stripes(20, 400), Device::flex());
+        let (_folder, set) = set(&all);
+        let [labelled, _] = all.clone().parted(60);
+        let measured = |statistics: Option<usize>| {
+            let settings = Settings { labels: Some(16), draws: 2, supervised: 0, statistics, ..settings() };
+            let trial = Trial::new(judge().config(), [&labelled, &test], &set, settings).unwrap();
+            let by = By::Discriminator(&judge());
+            let space = Space::over(by, &trial.whole, settings.seed, &device, &mut |_, _, _| ());
+            (trial.statistics(), space.features(&test.pictures, &mut |_| ()).unwrap())
+        };
+        let (count, by_all) = measured(None);
+        let (fewer, by_few) = measured(Some(60));
+        assert_eq!((count, fewer), (400, 60));
+        // The order decides which pictures the last batch lacks, and nothing else.
+        let shuffled: Vec<Picture> = Whole::new(&set, None, 1).batches(400).flatten().collect();
+        let expected = Space::new(By::Discriminator(&judge()), &shuffled, 1, &device);
+        let expected = expected.features(&test.pictures, &mut |_| ()).unwrap();
+        let apart = |a: &Table, b: &Table| {
+            a.rows().flatten().zip(b.rows().flatten()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+        };
+        assert_eq!(apart(&by_all, &expected), 0.0);
+        assert!(
+            apart(&by_few, &expected) > 1e-4,
+            "sixty pictures have other statistics: {}",
+            apart(&by_few, &expected)
+        );
     }
 
     #[test]

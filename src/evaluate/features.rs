@@ -9,8 +9,8 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::error::{MeasureError, judging};
-use super::fid;
 use super::svm::{Table, dot};
+use super::{Progress, Whole, fid};
 use crate::image::Picture;
 use crate::latent::{DrawError, read};
 use crate::model::{Discriminator, FEATURES, Inception, Model, ModelConfig};
@@ -119,13 +119,29 @@ impl Space {
     /// The space that `by` makes. The statistics of a discriminator's batch norm are taken anew from `pictures`, since those of
     /// the training are of drawn ones too; `seed` draws random weights.
     pub fn new(by: By, pictures: &[Picture], seed: u64, device: &Device) -> Self {
+        let batches = pictures[..pictures.len().min(MEASURED)].chunks(BATCH).map(<[Picture]>::to_vec);
+        Self::taking(by, batches, seed, device)
+    }
+
+    /// As [`Self::new`], with the statistics of a whole training set, whether its pictures have labels or not (section 5.2).
+    /// `progress` hears how many are done.
+    pub fn over(by: By, whole: &Whole, seed: u64, device: &Device, progress: &mut Progress) -> Self {
+        let (mut done, all) = (0, whole.len());
+        let batches = whole.batches(BATCH).inspect(|batch| {
+            done += batch.len();
+            progress("taking batch norm's statistics", done, all);
+        });
+        Self::taking(by, batches, seed, device)
+    }
+
+    fn taking(by: By, batches: impl Iterator<Item = Vec<Picture>>, seed: u64, device: &Device) -> Self {
         let kind = by.kind();
         let measured = |mut network: Discriminator| {
             let config = network.config().clone();
-            for (number, pictures) in pictures[..pictures.len().min(MEASURED)].chunks(BATCH).enumerate() {
+            for (number, pictures) in batches.enumerate() {
                 // A short last batch would count as much as a whole one.
                 if number == 0 || pictures.len() == BATCH {
-                    network.measure(tensor(pictures, &config, device), number);
+                    network.measure(tensor(&pictures, &config, device), number);
                 }
             }
             (width(kind, &config), Network::Discriminator(Box::new(network)))

@@ -11,7 +11,7 @@ use crate::data::{Dataset, Problem};
 use crate::image::Picture;
 
 /// Pictures that are decoded between two words of progress.
-const AT_ONCE: usize = 512;
+pub(super) const AT_ONCE: usize = 512;
 
 /// Pictures of known classes.
 #[derive(Debug, Clone)]

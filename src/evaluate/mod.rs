@@ -30,11 +30,13 @@ mod labelled;
 pub mod linear;
 pub mod neighbours;
 mod score;
+mod split;
 pub mod statistics;
 mod supervised;
 mod svm;
 pub mod triples;
 pub mod turn;
+mod whole;
 pub mod yardstick;
 
 pub use attributes::{Attribute, Verdict};
@@ -46,6 +48,7 @@ pub use judge::{Fitting, HeldOut, Judge, Told};
 pub use labelled::Labelled;
 pub use score::{Doing, Report, ScoreError, Scored, Seen, Settings, Way, score};
 pub use svm::{Svm, Table};
+pub use whole::Whole;
 
 /// Hears what is being done, how much of it is done, and how much there is.
 pub type Progress<'a> = dyn FnMut(&'static str, usize, usize) + 'a;

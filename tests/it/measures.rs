@@ -9,6 +9,7 @@ use zscape::app::{App, Start};
 use zscape::device::Compute;
 use zscape::train::{Options, Trainer};
 
+use super::inside::json;
 use super::measuring::pictures;
 use super::window::{Dropped, until, window};
 
@@ -62,7 +63,8 @@ fn classes_are_told_over_a_run_and_a_cell_shows_its_pictures() {
     until(&mut harness, "the comparisons", |h| shows(h, "random weights' features") && shows(h, "raw pixels"));
     until(&mut harness, "both checkpoints", |h| shows(h, "2 networks of the run are measured"));
     assert!(
-        shows(&harness, "after step 4") && shows(&harness, "2 classes; 60 pictures to learn from, 20 to be tried on")
+        shows(&harness, "after step 4")
+            && shows(&harness, "2 classes; 60 pictures to learn from, 20 to be tried on; statistics of 61 pictures")
     );
     assert!(shows(&harness, "1 pictures cannot be read"), "the broken one");
     until(&mut harness, "the wait for more", |h| shows(h, "waiting for the next step"));
@@ -73,6 +75,51 @@ fn classes_are_told_over_a_run_and_a_cell_shows_its_pictures() {
     assert!(shows(&harness, "test picture 0"), "the pictures behind the cell");
     click(&mut harness, "Stop");
     assert!(enabled(&harness, "Tell classes"));
+}
+
+#[test]
+fn few_labels_are_drawn_again_and_again_in_the_window_as_on_the_command_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = measuring(folder.path());
+    click(&mut harness, "Few labels, drawn again and again");
+    for (label, value) in
+        [("To learn from", 10_000.0), ("To be tried on", 10_000.0), ("Labels", 1000.0), ("Draws", 10.0)]
+    {
+        let shown = harness.get_by_role_and_label(Role::SpinButton, label).accesskit_node().numeric_value();
+        assert_eq!(shown, Some(value), "{label}: the paper's protocol");
+    }
+    for (label, value) in [("Labels", 16.0), ("Draws", 4.0), ("Supervised draws", 1.0)] {
+        harness.get_by_role_and_label(Role::SpinButton, label).set_value_accesskit(value);
+        harness.run_steps(2);
+    }
+    click(&mut harness, "Live, over the steps of a run");
+    click(&mut harness, "Tell classes");
+    until(&mut harness, "the comparisons", |h| shows(h, "supervised network") && enabled(h, "Tell classes"));
+    let how = "16 labels, drawn 4 times from 48 pictures, C chosen on 12 others, 20 to be tried on; statistics of 61 pictures";
+    assert!(shows(&harness, how));
+    assert_eq!(harness.query_all_by_label_contains("\u{b1} ").count(), 3, "a spread for each way with several draws");
+    // The command line draws the same labels and so tells the same.
+    let (set, run) = (folder.path().join("set"), folder.path().join("run"));
+    let [train, test] = ["train", "test"].map(|part| set.join(part).to_string_lossy().into_owned());
+    let model = run.to_string_lossy();
+    let told = json(&[
+        "classify",
+        "--model",
+        &model,
+        "--train",
+        &train,
+        "--test",
+        &test,
+        "--labels",
+        "16",
+        "--draws",
+        "4",
+        "--supervised",
+        "0",
+    ]);
+    assert_eq!(told["statistics"], 61);
+    let accuracy = told["scored"][0]["accuracy"]["value"].as_f64().unwrap();
+    assert!(shows(&harness, &format!("{:.1} %", accuracy * 1e2)), "{accuracy}");
 }
 
 #[test]

@@ -51,6 +51,12 @@ fn classes_are_told_by_features_beside_what_they_are_compared_with() {
     let few = ["--labels", "10", "--draws", "4", "--supervised", "0", "--validation", "12"];
     let told = json(&[&all[..], &few].concat());
     assert_eq!(told["scored"][0]["right"].as_array().unwrap().len(), 4);
+    assert_eq!(
+        told["statistics"], 61,
+        "batch norm's statistics are of all training pictures, not of the ten with labels"
+    );
+    let told = json(&[&all[..], &few, &["--count", "40", "--statistics", "24"]].concat());
+    assert_eq!((&told["training"], &told["statistics"]), (&40.into(), &24.into()));
 
     let output = zscape(&[&all[..], &few].concat()).assert().success().get_output().clone();
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

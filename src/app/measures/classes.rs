@@ -14,18 +14,29 @@ use super::judging::{Order, Told, WAITING, judge};
 use super::sources::Sources;
 use super::work::{Work, controls, receive, until};
 use crate::evaluate::Labelled;
-use crate::evaluate::classify::Scored;
+use crate::evaluate::classify::{Scored, Settings};
 use crate::evaluate::statistics::Estimate;
 use crate::model::TensorFile;
 
 /// Pictures that are learnt from, and others to be tried on, where nobody says it.
 const COUNT: usize = 1000;
+/// Labels of the few-label protocol, how often they are drawn, and pictures to learn from and to be tried on with it: the paper's
+/// 1,000 labels of the street numbers (section 5.2), and what the command line has where nobody says it.
+const FEW: [usize; 2] = [1000, 10];
+const FEW_COUNT: usize = 10_000;
 /// Steps of a training from one measure to the next, where nobody says it.
 const EVERY: u64 = 100;
 
 pub(super) struct Classes {
     device: Device,
     counts: [usize; 2],
+    /// Whether few labels are drawn again and again, how many, and how often.
+    few: bool,
+    draws: [usize; 2],
+    /// Pictures that batch norm's statistics are taken from; 0 for all.
+    statistics: usize,
+    /// Draws that a supervised network learns from; 0 for none.
+    supervised: usize,
     follow: bool,
     every: u64,
     work: Option<Work<Told>>,
@@ -41,10 +52,13 @@ struct Found {
     network: PathBuf,
     test: Option<Arc<Labelled>>,
     training: usize,
+    settings: Option<Settings>,
+    /// Pictures that batch norm's statistics are taken from.
+    statistics: usize,
     skipped: usize,
     /// The discriminator's features, by the steps that it took.
     learnt: BTreeMap<u64, Scored>,
-    /// Random weights and pixels.
+    /// Random weights, pixels, and the supervised network where it was asked for.
     beside: Vec<Scored>,
     heat: Option<Heat>,
 }
@@ -54,6 +68,10 @@ impl Classes {
         Self {
             device,
             counts: [COUNT; 2],
+            few: false,
+            draws: FEW,
+            statistics: 0,
+            supervised: 0,
             follow: true,
             every: EVERY,
             work: None,
@@ -97,6 +115,9 @@ impl Classes {
             training: sources.training.clone(),
             test: sources.test.clone(),
             counts: self.counts,
+            few: self.few.then_some(self.draws),
+            statistics: (self.statistics > 0).then_some(self.statistics),
+            supervised: self.supervised,
             seed: sources.seed,
             follow: self.follow,
         };
@@ -114,8 +135,10 @@ impl Classes {
     pub fn receive(&mut self) {
         for told in receive(&mut self.work, &mut self.error) {
             match told {
-                Told::Read { test, training, skipped } => {
-                    (self.found.test, self.found.training, self.found.skipped) = (Some(test), training, skipped);
+                Told::Read { test, training, settings, statistics, skipped } => {
+                    let found = &mut self.found;
+                    (found.test, found.settings) = (Some(test), Some(settings));
+                    (found.training, found.statistics, found.skipped) = (training, statistics, skipped);
                 }
                 Told::Learnt { step, scored, confusion } => {
                     let newest = self.found.learnt.last_key_value().is_none_or(|(last, _)| *last <= step);
@@ -152,7 +175,22 @@ impl Classes {
                         .on_hover_text(tip);
                     ui.end_row();
                 }
+                let label = ui.label("Statistics of");
+                let all = |count: f64, _| if count > 0.0 { format!("{count} pictures") } else { "all".to_owned() };
+                let statistics = DragValue::new(&mut self.statistics).range(0..=10_000_000).speed(100);
+                ui.add(statistics.custom_formatter(all)).labelled_by(label.id).on_hover_text(
+                    "Training pictures, with labels or without, that the discriminator's batch norm takes its statistics from: 0 for \
+                     all, as in the authors' code. It takes time anew for every network that is measured",
+                );
+                ui.end_row();
+                let label = ui.label("Supervised draws");
+                ui.add(DragValue::new(&mut self.supervised).range(0..=100)).labelled_by(label.id).on_hover_text(
+                    "A network of the same shape that learns from the labels themselves, so many times: what the paper compares with. \
+                     0 leaves it out, since it takes minutes",
+                );
+                ui.end_row();
             });
+            self.few(ui);
         });
         let follow = ui.checkbox(&mut self.follow, "Live, over the steps of a run").on_hover_text(
             "Measures every checkpoint of the run, and goes on as it trains. It begins with each training on pictures that \
@@ -185,6 +223,32 @@ impl Classes {
             self.start(&ui.ctx().clone(), sources, live);
         }
         error(ui, &mut self.error);
+    }
+
+    /// The few-label protocol of section 5.2.
+    fn few(&mut self, ui: &mut Ui) {
+        let few = ui.checkbox(&mut self.few, "Few labels, drawn again and again").on_hover_text(
+            "As the paper measured the street numbers (section 5.2): the classifier learns from few labels, as many of each class, \
+             and its penalty is chosen on other pictures; drawn several times, the mean and its spread are told",
+        );
+        if few.changed() && self.few && self.counts == [COUNT; 2] {
+            // So many that labels and the pictures for the penalty can be drawn from them.
+            self.counts = [FEW_COUNT; 2];
+        }
+        ui.add_enabled_ui(self.few, |ui| {
+            egui::Grid::new("few").num_columns(2).spacing([12.0, 6.0]).show(ui, |ui| {
+                let [labels, draws] = &mut self.draws;
+                let rows = [
+                    ("Labels", "In all, as many of each class. The paper: 1000", 2..=1_000_000, labels),
+                    ("Draws", "How often they are drawn. The command line: 10; the authors: 100", 1..=1000, draws),
+                ];
+                for (name, tip, range, value) in rows {
+                    let label = ui.label(name);
+                    ui.add(DragValue::new(value).range(range)).labelled_by(label.id).on_hover_text(tip);
+                    ui.end_row();
+                }
+            });
+        });
     }
 
     /// What was measured.
@@ -253,21 +317,34 @@ impl Found {
         let what = if *step > 0 { format!(", after step {step}") } else { ", untrained".to_owned() };
         ui.horizontal_wrapped(|ui| {
             ui.strong(format!("{}{what}", self.network.display()));
+            let learnt = match self.settings.and_then(|settings| Some((settings, settings.labels?))) {
+                Some((Settings { draws, validation, .. }, labels)) => {
+                    let from = self.training - validation;
+                    format!(
+                        "{labels} labels, drawn {draws} times from {from} pictures, C chosen on {validation} others"
+                    )
+                }
+                None => format!("{} pictures to learn from", self.training),
+            };
             ui.label(format!(
-                "{classes} classes; {} pictures to learn from, {} to be tried on",
-                self.training,
-                test.map_or(0, |test| test.pictures.len())
+                "{classes} classes; {learnt}, {} to be tried on; statistics of {} pictures",
+                test.map_or(0, |test| test.pictures.len()),
+                self.statistics
             ));
             if self.skipped > 0 {
                 ui.colored_label(ui.visuals().warn_fg_color, format!("{} pictures cannot be read", self.skipped));
             }
         });
         ui.add_space(4.0);
-        egui::Grid::new("scored").num_columns(5).striped(true).spacing([18.0, 4.0]).show(ui, |ui| {
+        egui::Grid::new("scored").num_columns(6).striped(true).spacing([18.0, 4.0]).show(ui, |ui| {
             for (head, tip) in [
                 ("Told by", "What the classifier is given"),
                 ("Accuracy", "Share of the test pictures that are told rightly"),
-                ("95 % interval", "Wilson's, over test pictures; another training may lie outside of it"),
+                (
+                    "95 % interval",
+                    "Of one draw Wilson's, over test pictures; of several the mean's, over draws. Another training may lie outside",
+                ),
+                ("Spread", "What 95 % of single draws keep to, as the paper has it"),
                 ("Features", "Numbers a picture"),
                 ("C", "The penalty that did best on a fifth of the pictures to learn from"),
             ] {
@@ -276,9 +353,10 @@ impl Found {
             ui.end_row();
             for (i, scored) in std::iter::once(newest).chain(&self.beside).enumerate() {
                 let Estimate { value, low, high } = scored.accuracy;
-                ui.colored_label(colours(ui)[i.min(2)], scored.way.name());
+                ui.colored_label(colours(ui)[i.min(3)], scored.way.name());
                 ui.strong(format!("{:.1} %", value * 1e2));
                 ui.label(format!("{:.1} to {:.1} %", low * 1e2, high * 1e2));
+                ui.label(scored.spread.map_or(String::new(), |spread| format!("\u{b1} {:.1} %", spread * 1e2)));
                 ui.label(scored.features.map_or(String::new(), |features| features.to_string()));
                 let c = ui.label(scored.c.map_or(String::new(), |c| format!("{c:.0e}")));
                 if !scored.settled {
@@ -320,13 +398,14 @@ impl Found {
     }
 }
 
-/// Of the discriminator's features, random weights and pixels.
-fn colours(ui: &Ui) -> [Color32; 3] {
-    if ui.visuals().dark_mode {
-        [Color32::from_rgb(110, 170, 255), Color32::from_rgb(255, 165, 80), Color32::from_rgb(190, 190, 190)]
+/// Of the discriminator's features, random weights, pixels and the supervised network.
+fn colours(ui: &Ui) -> [Color32; 4] {
+    let [features, random, pixels, supervised] = if ui.visuals().dark_mode {
+        [[110, 170, 255], [255, 165, 80], [190, 190, 190], [120, 210, 130]]
     } else {
-        [Color32::from_rgb(20, 90, 200), Color32::from_rgb(200, 90, 0), Color32::from_rgb(90, 90, 90)]
-    }
+        [[20, 90, 200], [200, 90, 0], [90, 90, 90], [20, 130, 50]]
+    };
+    [features, random, pixels, supervised].map(|[r, g, b]| Color32::from_rgb(r, g, b))
 }
 
 /// What went wrong, until it is closed.

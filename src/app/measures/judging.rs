@@ -21,6 +21,8 @@ use crate::model::{Model, ModelConfig, TensorFile, checkpoints};
 const PATIENCE: Duration = Duration::from_secs(2);
 /// GiB that a table of features may have.
 const MEMORY: f64 = 8.0;
+/// Passes of the supervised network through the pictures that it learns from, as the command line has them where nobody says it.
+const EPOCHS: usize = 20;
 
 /// What is told while there is nothing to measure.
 pub(super) const WAITING: &str = "waiting for the next step to measure";
@@ -34,14 +36,21 @@ pub(super) struct Order {
     pub test: String,
     /// Training and test pictures.
     pub counts: [usize; 2],
+    /// Few labels: how many are drawn, and how often.
+    pub few: Option<[usize; 2]>,
+    /// Training pictures that batch norm's statistics are taken from; all of them without it.
+    pub statistics: Option<usize>,
+    /// Draws that a supervised network learns from too; 0 for none.
+    pub supervised: usize,
     pub seed: u64,
     /// Whether all of a run is measured, and what comes to it.
     pub follow: bool,
 }
 
 pub(super) enum Told {
-    /// The test pictures, how many there are to learn from, and how many cannot be read.
-    Read { test: Arc<Labelled>, training: usize, skipped: usize },
+    /// The test pictures, how many there are to learn from, how it is measured, how many pictures batch norm's statistics are taken
+    /// from, and how many cannot be read.
+    Read { test: Arc<Labelled>, training: usize, settings: Settings, statistics: usize, skipped: usize },
     /// The discriminator's features after a step.
     Learnt { step: u64, scored: Box<Scored>, confusion: Confusion },
     /// What they are compared with.
@@ -62,20 +71,23 @@ pub(super) fn judge(
         None => Model::open(path, device)?,
     };
     let config = first.config().clone();
-    let [training, test] = read(order, &config, teller)?;
+    let set = open(order, &order.training, &config).context("training pictures")?;
+    let [training, test] = read(order, &set, &config, teller)?;
     let settings = Settings {
-        labels: None,
-        draws: 1,
+        labels: order.few.map(|[labels, _]| labels),
+        draws: order.few.map_or(1, |[_, draws]| draws),
         validation: validation_of(training.pictures.len()),
-        supervised: 0,
-        epochs: 0,
+        supervised: order.supervised,
+        epochs: EPOCHS,
+        statistics: order.statistics,
         memory: MEMORY,
         seed: order.seed,
     };
     let test = Arc::new(test);
     let skipped = training.skipped.len() + test.skipped.len();
-    teller.tell(Told::Read { test: test.clone(), training: training.pictures.len(), skipped });
-    let trial = Trial::new(&config, [&training, &test], settings, &order.training)?;
+    let trial = Trial::new(&config, [&training, &test], &set, settings)?;
+    let count = training.pictures.len();
+    teller.tell(Told::Read { test: test.clone(), training: count, settings, statistics: trial.statistics(), skipped });
     let mut progress = |what, done, of| teller.progress(what, done, of);
     let mut measured = BTreeSet::new();
     let mut learnt = |model: &Model, measured: &mut BTreeSet<u64>| -> anyhow::Result<()> {
@@ -90,6 +102,8 @@ pub(super) fn judge(
         let (scored, _) = trial.by(by, device, &mut |what, done, of| teller.progress(what, done, of))?;
         teller.tell(Told::Beside(Box::new(scored)));
     }
+    let supervised = trial.supervised(&config, device, &mut |what, done, of| teller.progress(what, done, of))?;
+    supervised.into_iter().for_each(|scored| teller.tell(Told::Beside(Box::new(scored))));
     let run = path.join("checkpoints");
     if !order.follow || (inbox.is_none() && !run.is_dir()) {
         return Ok(());
@@ -137,20 +151,24 @@ fn next(
     }
 }
 
-/// Pictures to learn from and to be tried on.
-fn read(order: &Order, config: &ModelConfig, teller: &Teller<Told>) -> anyhow::Result<[Labelled; 2]> {
+fn open(order: &Order, text: &str, config: &ModelConfig) -> anyhow::Result<Dataset> {
+    Ok(Dataset::open(&Source::parse(text)?, config.size, config.channels, order.seed)?)
+}
+
+/// Pictures to learn from, of the training pictures in `set`, and others to be tried on.
+fn read(order: &Order, set: &Dataset, config: &ModelConfig, teller: &Teller<Told>) -> anyhow::Result<[Labelled; 2]> {
     let [training, test] = order.counts;
-    let read = |text: &str, count: usize| -> anyhow::Result<Labelled> {
-        let dataset = Dataset::open(&Source::parse(text)?, config.size, config.channels, order.seed)?;
-        Ok(Labelled::read(&dataset, count, order.seed, &mut |what, done, of| teller.progress(what, done, of))?)
+    let read = |set: &Dataset, count: usize| {
+        Labelled::read(set, count, order.seed, &mut |what, done, of| teller.progress(what, done, of))
     };
     if order.test.is_empty() {
-        let all = read(&order.training, training + test)?;
+        let all = read(set, training + test)?;
         let count = all.pictures.len() * training / (training + test).max(1);
         return Ok(all.parted(count));
     }
-    let learnt_from = read(&order.training, training).context("training pictures")?;
-    let tried_on = read(&order.test, test).context("test pictures")?;
+    let learnt_from = read(set, training).context("training pictures")?;
+    let tried_on = open(order, &order.test, config).context("test pictures")?;
+    let tried_on = read(&tried_on, test).context("test pictures")?;
     let tried_on = tried_on.renumbered(&learnt_from.classes, order.test.clone())?;
     Ok([learnt_from, tried_on])
 }
