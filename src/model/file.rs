@@ -178,9 +178,8 @@ impl Model {
         }
         if let Some(origin) = &mut provenance.origin {
             let kernels = if flipped { "turned" } else { "as they are applied" };
-            origin.remarks.retain(|remark| !remark.starts_with("guessed"));
             let rectifiers = config.rectifiers();
-            origin.remarks.push(format!(
+            origin.choose(format!(
                 "chosen: {prior} prior, {sampling} statistics, {rectifiers}, {output}, kernels {kernels}"
             ));
         }

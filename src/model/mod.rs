@@ -30,7 +30,7 @@ pub use discriminator::Discriminator;
 pub use export::{ExportError, Format};
 pub use file::{Model, ModelError, Provenance, checkpoints, is_model, siblings};
 pub use generator::{Generator, REFERENCE_BATCH};
-pub use import::{ImportError, Origin};
+pub use import::{Guess, ImportError, Origin, Remark};
 pub use inception::{FEATURES, Inception, InceptionError};
 pub use inside::{Rule, Unit};
 pub use layer::{Layer, Norm, Parameter};

@@ -66,12 +66,12 @@ fn small_kernels_leaks_and_normalised_weights_draw_and_judge_as_in_pytorch() {
 
     let device = Device::flex();
     let model = Model::open(&unlike, &device).unwrap();
-    let judge = model.discriminator.unwrap();
+    let judge = model.discriminator.as_ref().unwrap();
     let pictures = Tensor::from_data(TensorData::new(pictures, [3, 1, 16, 16]), &device);
     let verdicts: Vec<f32> = judge.inside(pictures).1.into_data().iter().collect();
     assert_close(&verdicts, &array(&file("unlike-verdicts.npy")));
 
-    let remarks = model.provenance.origin.unwrap().remarks.join("; ");
+    let remarks = remarks(&model);
     for told in ["spectral normalisation", "its 3x3 kernels have stride 2", "rectifiers are ReLU"] {
         assert!(remarks.contains(told), "{remarks}");
     }
@@ -80,6 +80,16 @@ fn small_kernels_leaks_and_normalised_weights_draw_and_judge_as_in_pytorch() {
     let kept = folder.path().join("kept.safetensors");
     zscape(&["convert", &format!("{}@leak=0.2", text(&unlike)), text(&kept)]).assert().success();
     assert_close(&drawn(text(&kept), &file("unlike-z.npy")), &array(&file("unlike-pictures.npy")));
+    // What was chosen takes the place of the guesses that it decides; what kernels were kept as is none of them.
+    let remarks = self::remarks(&Model::open(&kept, &device).unwrap());
+    assert!(remarks.contains("chosen: ") && remarks.contains("its 3x3 kernels have stride 2"), "{remarks}");
+    assert!(!remarks.contains("rectifiers are") && !remarks.contains("z has a"), "{remarks}");
+}
+
+/// What is said of another program's file.
+fn remarks(model: &Model) -> String {
+    let remarks = &model.provenance.origin.as_ref().unwrap().remarks;
+    remarks.iter().map(|remark| remark.text.as_str()).collect::<Vec<_>>().join("; ")
 }
 
 #[test]

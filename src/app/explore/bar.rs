@@ -140,7 +140,7 @@ impl Explorer {
         let stays = MenuConfig::new().close_behavior(PopupCloseBehavior::CloseOnClickOutside);
         let (button, _) = MenuButton::new("Read as...").config(stays).ui(ui, |ui| {
             if let Some(origin) = &provenance.origin {
-                origin.remarks.iter().for_each(|remark| drop(ui.weak(remark)));
+                origin.remarks.iter().for_each(|remark| drop(ui.weak(&remark.text)));
                 ui.separator();
             }
             egui::Grid::new("reading").num_columns(2).show(ui, |ui| read_as(ui, &mut reading));

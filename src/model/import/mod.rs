@@ -5,6 +5,7 @@ mod chain;
 mod normalised;
 mod numpy;
 mod parts;
+mod remark;
 mod statistics;
 mod store;
 
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use self::chain::{Chain, Kind, Link};
 use self::normalised::Applied;
+pub use self::remark::{Guess, Remark};
 pub(super) use self::statistics::told;
 pub(super) use self::store::Store;
 use super::config::ConfigError;
@@ -23,9 +25,6 @@ use super::{ModelConfig, Output, Preset, Prior, REFERENCE_BATCH, Statistics, Ten
 const BESIDES: [&str; 5] = ["optim", "exp_avg", "momentum_buffer", "num_batches_tracked", "loss"];
 /// Folders of names that are searched for a network, one in another.
 const DEPTH: usize = 5;
-/// How two guesses begin that running statistics can replace.
-const GUESSED_PRIOR: &str = "guessed: z has a";
-const GUESSED_RECTIFIERS: &str = "guessed: its rectifiers are";
 /// Pairs of words by which two files of one run are told apart.
 const COMPANIONS: [(&str, &str); 5] = [
     ("netG", "netD"),
@@ -127,15 +126,20 @@ pub struct Origin {
     /// Whether its generator came without running statistics, and some were measured.
     pub measured: bool,
     /// What was found and guessed, in sentences.
-    pub remarks: Vec<String>,
+    pub remarks: Vec<Remark>,
 }
 
 impl Origin {
     /// Notes what the running statistics tell in the place of what was guessed of it.
     pub(super) fn tell(&mut self, prior: Prior, rectifiers: &str) {
-        self.remarks
-            .retain(|remark| ![GUESSED_PRIOR, GUESSED_RECTIFIERS].iter().any(|guess| remark.starts_with(guess)));
-        self.remarks.push(format!("its running statistics fit a {prior} prior and {rectifiers}"));
+        self.remarks.retain(|remark| !matches!(remark.guess, Some(Guess::Prior | Guess::Rectifiers)));
+        self.remarks.push(format!("its running statistics fit a {prior} prior and {rectifiers}").into());
+    }
+
+    /// Notes what a person chose in the place of what was guessed of it.
+    pub(super) fn choose(&mut self, choice: String) {
+        self.remarks.retain(|remark| !remark.guess.is_some_and(Guess::is_chosen));
+        self.remarks.push(choice.into());
     }
 }
 
@@ -168,7 +172,7 @@ pub(super) fn read(path: &Path) -> Result<Foreign, ImportError> {
         && let Some((name, store)) = companion(path, networks[0].chain.kind)
         && let Ok(others) = search(&store.shapes())
     {
-        remarks.push(format!("the other network is from {}, beside it", name.display()));
+        remarks.push(format!("the other network is from {}, beside it", name.display()).into());
         networks.extend(others.into_iter().map(|found| Found { store: 1, ..found }));
         stores.push((name, store));
     }
@@ -192,7 +196,7 @@ pub(super) fn read(path: &Path) -> Result<Foreign, ImportError> {
     };
     if of(Kind::Generator).count() > 1 {
         let roots: Vec<_> = of(Kind::Generator).map(|found| found.root.as_str()).collect();
-        remarks.push(format!("of several generators ({}) {} was taken", roots.join(", "), generator.root));
+        remarks.push(format!("of several generators ({}) {} was taken", roots.join(", "), generator.root).into());
     }
     let fits = |found: &&Found| {
         found.chain.channels == generator.chain.channels && found.chain.size() == generator.chain.size()
@@ -201,7 +205,8 @@ pub(super) fn read(path: &Path) -> Result<Foreign, ImportError> {
     if discriminator.is_none() && of(Kind::Discriminator).next().is_some() {
         remarks.push(
             "its discriminator judges pictures of another size or colour than its generator draws, and was left out"
-                .to_owned(),
+                .to_owned()
+                .into(),
         );
     }
     assemble(path, &stores, generator, discriminator, remarks)
@@ -219,7 +224,7 @@ fn assemble(
     stores: &[(PathBuf, Applied)],
     generator: &Found,
     discriminator: Option<&Found>,
-    mut remarks: Vec<String>,
+    mut remarks: Vec<Remark>,
 ) -> Result<Foreign, ImportError> {
     let theano = stores[generator.store].1.is_theanos();
     let mut config = config(generator, discriminator, theano);
@@ -233,9 +238,9 @@ fn assemble(
         config.sampling = Statistics::Batch;
         remarks.push(format!(
             "there are no running statistics in it: those of a reference batch of {REFERENCE_BATCH} samples are used"
-        ));
+        ).into());
     } else {
-        remarks.push("guessed: it samples with running statistics".to_owned());
+        remarks.push(Remark::guessed(Guess::Sampling, "it samples with running statistics"));
     }
     if theano && !name.contains("gaussian") && !name.contains("normal") {
         config.prior = Prior::Uniform;
@@ -247,22 +252,24 @@ fn assemble(
             .flat_map(|found| found.chain.links.iter().map(|link| (&stores[found.store].1, link)))
     };
     if let Some(under) = links().find_map(|(store, link)| store.under(&link.weight)) {
-        remarks.push(format!("weights under {under} are kept as they were last applied"));
+        remarks.push(format!("weights under {under} are kept as they were last applied").into());
     }
     if let Some((_, link)) = links().find(|(_, link)| link.border > 0) {
         let (ours, its) = (link.plan.kernel, link.plan.kernel - 2 * link.border);
-        remarks.push(format!(
-            "guessed: its {its}x{its} kernels have stride 2; they are kept as {ours}x{ours} with zeros around them"
-        ));
+        let what =
+            format!("its {its}x{its} kernels have stride 2; they are kept as {ours}x{ours} with zeros around them");
+        remarks.push(Remark::guessed(Guess::Stride, what));
     }
-    remarks.push(format!("{GUESSED_PRIOR} {} prior", config.prior));
-    remarks.push(format!("{GUESSED_RECTIFIERS} {}", config.rectifiers()));
-    remarks.push(format!("guessed: pictures come out of a {}", config.output));
-    remarks.push(if theano {
-        "guessed: its kernels are turned, since Theano convolves where others correlate".to_owned()
-    } else {
-        "guessed: its kernels are as they are applied".to_owned()
-    });
+    let kernels = match theano {
+        true => "its kernels are turned, since Theano convolves where others correlate",
+        false => "its kernels are as they are applied",
+    };
+    remarks.extend([
+        Remark::guessed(Guess::Prior, format!("z has a {} prior", config.prior)),
+        Remark::guessed(Guess::Rectifiers, format!("its rectifiers are {}", config.rectifiers())),
+        Remark::guessed(Guess::Output, format!("pictures come out of a {}", config.output)),
+        Remark::guessed(Guess::Kernels, kernels),
+    ]);
     let mut file = TensorFile::default();
     for (network, found) in [("generator", Some(generator)), ("discriminator", discriminator)] {
         let Some(found) = found else { continue };
