@@ -111,21 +111,22 @@ impl Results {
         let names = ["ranked filters", "random", "equally loud"];
         let of = |dose: &Dose, which: usize| [dose.found, dose.random, dose.matched][which];
         let removes = self.curve.iter().all(|dose| dose.found.removed.is_some());
-        let value: [(&str, &dyn Fn(Effect) -> f32); 2] = [
+        /// What a plot shows of an effect, and up to where its axis goes at least.
+        type Shown<'a> = (&'a str, f64, &'a dyn Fn(Effect) -> f32);
+        let value: [Shown; 2] = [
             if removes {
-                ("object removed, %", &|effect| 100.0 * effect.removed.unwrap_or(0.0))
+                ("object removed, %", 100.0, &|effect| 100.0 * effect.removed.unwrap_or(0.0))
             } else {
-                ("change in the boxes, %", &|effect| 100.0 * effect.inside)
+                ("change in the boxes, %", 0.0, &|effect| 100.0 * effect.inside)
             },
-            ("change elsewhere, %", &|effect| 100.0 * effect.outside),
+            ("change elsewhere, %", 0.0, &|effect| 100.0 * effect.outside),
         ];
         let width = (ui.available_width() - 12.0) / 2.0;
         ui.horizontal(|ui| {
-            for (title, value) in value {
+            for (title, top, value) in value {
                 let legend = Legend::default().position(Corner::LeftTop);
-                let plot = Plot::new(title).width(width).height(190.0).include_y(0.0).legend(legend);
+                let plot = Plot::new(title).width(width).height(190.0).include_y(0.0).include_y(top).legend(legend);
                 let plot = plot.allow_scroll(false).x_axis_label("filters dropped").y_axis_label(title);
-                let plot = if removes && title.starts_with("object") { plot.include_y(100.0) } else { plot };
                 plot.show(ui, |plot| {
                     for (i, name) in names.into_iter().enumerate() {
                         let point = |dose: &Dose| [dose.dropped as f64, f64::from(value(of(dose, i)))];

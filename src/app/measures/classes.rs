@@ -10,7 +10,7 @@ use egui::{Color32, DragValue, Ui};
 use egui_plot::{Corner, HLine, Legend, Line, Plot, PlotPoints, Points};
 
 use super::heat::Heat;
-use super::judging::{Order, Told, WAITING, judge};
+use super::judging::{Order, Told, judge};
 use super::sources::Sources;
 use super::work::{Work, controls, receive, until};
 use crate::evaluate::Labelled;
@@ -99,7 +99,7 @@ impl Classes {
     /// A training began in `run`: it is measured as it learns, unless that is switched off or something else is measured.
     pub fn training_began(&mut self, ctx: &egui::Context, sources: &Sources) {
         // One that has measured all of another run, and waits for more of it, gives way.
-        if self.follow && self.work.as_ref().is_none_or(|work| work.doing() == WAITING) {
+        if self.follow && self.work.as_ref().is_none_or(Work::waits) {
             self.start(ctx, sources, true);
         }
     }

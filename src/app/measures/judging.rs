@@ -24,9 +24,6 @@ const MEMORY: f64 = 8.0;
 /// Passes of the supervised network through the pictures that it learns from, as the command line has them where nobody says it.
 const EPOCHS: usize = 20;
 
-/// What is told while there is nothing to measure.
-pub(super) const WAITING: &str = "waiting for the next step to measure";
-
 /// What is measured.
 #[derive(Debug, Clone)]
 pub(super) struct Order {
@@ -140,7 +137,7 @@ fn next(
         if over {
             return Ok(None);
         }
-        teller.progress(WAITING, 0, 0);
+        teller.wait("waiting for the next step to measure");
         match inbox.map(|inbox| inbox.recv_timeout(PATIENCE)) {
             Some(Ok(file)) => return Ok(Some(Model::from_file(TensorFile::clone(&file), run, device)?)),
             // What it saved last is measured as well.

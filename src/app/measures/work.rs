@@ -9,8 +9,25 @@ use egui::Ui;
 
 use crate::device;
 
+/// What a thread does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Doing {
+    /// `done` of `of` parts of `what` are done; 0 of 0 for what has no parts.
+    Part { what: &'static str, done: usize, of: usize },
+    /// There is nothing to do until something comes, which this names.
+    Waiting(&'static str),
+}
+
+impl Doing {
+    fn what(self) -> &'static str {
+        match self {
+            Self::Part { what, .. } | Self::Waiting(what) => what,
+        }
+    }
+}
+
 enum Word<T> {
-    Progress(&'static str, usize, usize),
+    Doing(Doing),
     Told(T),
     Ended(Result<(), String>),
 }
@@ -36,11 +53,20 @@ impl<T> Teller<T> {
     /// Ends the thread if it was stopped: it unwinds from here. Every measure calls this often and from its own thread, and
     /// so none of them needs to know that it can be stopped.
     pub fn progress(&self, what: &'static str, done: usize, of: usize) {
+        self.doing(Doing::Part { what, done, of });
+    }
+
+    /// Says that there is nothing to do until something comes, which `what` names; as [`Self::progress`] otherwise.
+    pub fn wait(&self, what: &'static str) {
+        self.doing(Doing::Waiting(what));
+    }
+
+    fn doing(&self, doing: Doing) {
         if self.stopped.load(Ordering::Relaxed) {
             // No panic: nothing is printed.
             resume_unwind(Box::new(Stopped));
         }
-        self.word(Word::Progress(what, done, of));
+        self.word(Word::Doing(doing));
     }
 
     fn word(&self, word: Word<T>) {
@@ -53,7 +79,7 @@ impl<T> Teller<T> {
 pub(super) struct Work<T> {
     words: Receiver<Word<T>>,
     stopped: Arc<AtomicBool>,
-    progress: (&'static str, usize, usize),
+    doing: Doing,
 }
 
 impl<T: Send + 'static> Work<T> {
@@ -77,14 +103,14 @@ impl<T: Send + 'static> Work<T> {
         if let Err(cause) = std::thread::Builder::new().name("measure".into()).spawn(body) {
             let _ = failed.send(Word::Ended(Err(format!("a thread to measure on cannot be started: {cause}"))));
         }
-        Self { words, stopped, progress: ("starting", 0, 0) }
+        Self { words, stopped, doing: Doing::Part { what: "starting", done: 0, of: 0 } }
     }
 }
 
 impl<T> Work<T> {
-    /// What it does, as it was told last.
-    pub fn doing(&self) -> &'static str {
-        self.progress.0
+    /// Whether it has done all that there is, and waits for more.
+    pub fn waits(&self) -> bool {
+        matches!(self.doing, Doing::Waiting(_))
     }
 }
 
@@ -100,7 +126,7 @@ pub(super) fn receive<T>(work: &mut Option<Work<T>>, error: &mut Option<String>)
     let Some(going) = work else { return told };
     while let Ok(word) = going.words.try_recv() {
         match word {
-            Word::Progress(what, done, of) => going.progress = (what, done, of),
+            Word::Doing(doing) => going.doing = doing,
             Word::Told(found) => told.push(found),
             Word::Ended(ended) => {
                 *error = ended.err();
@@ -120,7 +146,7 @@ pub(super) fn controls<T>(
     tip: &str,
     obstacle: Option<&str>,
 ) -> bool {
-    let Some(Work { progress: (what, done, of), .. }) = work else {
+    let Some(Work { doing, .. }) = work else {
         let button = egui::Button::new(egui::RichText::new(name).strong().size(16.0));
         let clicked = ui
             .add_enabled_ui(obstacle.is_none(), |ui| {
@@ -132,14 +158,17 @@ pub(super) fn controls<T>(
         }
         return clicked;
     };
-    if *of == 0 {
-        ui.horizontal(|ui| {
-            ui.spinner();
-            ui.label(*what);
-        });
-    } else {
-        let share = *done as f32 / *of as f32;
-        ui.add(egui::ProgressBar::new(share).text(format!("{what}: {done} of {of}")));
+    match *doing {
+        Doing::Part { what, done, of } if of > 0 => {
+            let share = done as f32 / of as f32;
+            ui.add(egui::ProgressBar::new(share).text(format!("{what}: {done} of {of}")));
+        }
+        doing => {
+            ui.horizontal(|ui| {
+                ui.spinner();
+                ui.label(doing.what());
+            });
+        }
     }
     if ui.button("Stop").on_hover_text("What was measured so far stays").clicked() {
         *work = None;
@@ -151,8 +180,8 @@ pub(super) fn controls<T>(
 pub(super) fn until<T>(ui: &mut Ui, work: Option<&Work<T>>, hint: &str) {
     match work {
         None => ui.label(hint),
-        Some(Work { progress: (what, ..), .. }) => {
-            ui.label(format!("Results come here as soon as there are some. Now: {what}."))
+        Some(Work { doing, .. }) => {
+            ui.label(format!("Results come here as soon as there are some. Now: {}.", doing.what()))
         }
     };
 }
@@ -190,6 +219,36 @@ mod tests {
             work.is_none()
         });
         assert!(error.unwrap().contains("the device failed"));
+    }
+
+    #[test]
+    fn a_thread_that_waits_is_known_by_that_and_not_by_its_words() {
+        let ctx = egui::Context::default();
+        let (go, hold) = unbounded::<()>();
+        let mut work: Option<Work<u8>> = Some(Work::start(&ctx, move |teller| {
+            teller.progress("waiting for a disk", 0, 0);
+            hold.recv()?;
+            teller.wait("waiting for more");
+            hold.recv()?;
+            Ok(())
+        }));
+        let mut error = None;
+        wait("it is at work", || {
+            receive(&mut work, &mut error);
+            work.as_ref().is_some_and(|work| work.doing.what() == "waiting for a disk")
+        });
+        assert!(!work.as_ref().unwrap().waits());
+        go.send(()).unwrap();
+        wait("it waits", || {
+            receive(&mut work, &mut error);
+            work.as_ref().is_some_and(Work::waits)
+        });
+        go.send(()).unwrap();
+        wait("it ends", || {
+            receive(&mut work, &mut error);
+            work.is_none()
+        });
+        assert_eq!(error, None);
     }
 
     #[test]
