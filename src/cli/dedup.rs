@@ -10,7 +10,7 @@ use clap::Args;
 use super::Common;
 use super::progress::Telling;
 use crate::data::{Dataset, Listed, Source, write_list};
-use crate::evaluate::dedup::{Group, Hashed, Planted, Settings};
+use crate::evaluate::dedup::{Alike, Group, Hashed, Planted, Settings};
 use crate::evaluate::hash::{BITS, CHANNELS, SIDE};
 use crate::evaluate::statistics::Share;
 use crate::image::grid;
@@ -67,11 +67,11 @@ impl Dedup {
         }
         let telling = Telling::new();
         let mut progress = |what, done, of| telling.tell(what, done, of);
-        let settings =
-            Settings { radius: self.radius, confirm: !self.hash_only, steps: self.steps as usize, seed: self.seed };
+        let settings = Settings { steps: self.steps as usize, seed: self.seed };
+        let wanted = Alike { radius: self.radius, confirm: !self.hash_only };
         let hashed = Hashed::new(&data, settings, &compute.device, &mut progress)?;
         telling.skipped(&hashed.skipped);
-        let groups = hashed.groups(&data, self.radius, settings.confirm);
+        let groups = hashed.groups(&data, wanted);
         let planted = self.plant.map(|count| hashed.plant(&data, count as usize, self.seed)).transpose()?;
         let removed: HashSet<u64> = groups.iter().flat_map(|group| &group.members[1..]).copied().collect();
         if let Some(list) = &self.list {
@@ -100,7 +100,10 @@ impl Dedup {
         let named: Vec<Vec<String>> =
             groups.iter().map(|group| group.members.iter().map(|&number| data.name(number)).collect()).collect();
         let summary = serde_json::json!({
-            "settings": settings, "pictures": hashed.numbers.len(), "skipped": hashed.skipped.len(),
+            "settings": {
+                "radius": wanted.radius, "confirm": wanted.confirm, "steps": settings.steps, "seed": settings.seed,
+            },
+            "pictures": hashed.numbers.len(), "skipped": hashed.skipped.len(),
             "bits": hashed.used_bits(), "removed": removed.len(), "groups": groups, "names": named, "planted": planted,
         });
         self.common.print(&summary, || {

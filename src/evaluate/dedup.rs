@@ -24,13 +24,18 @@ const AT_ONCE: usize = 2048;
 /// Most bits that a table of planted duplicates goes to.
 const FURTHEST: u32 = 24;
 
-/// How it is done.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub struct Settings {
+/// When pictures are taken for one. It is asked of hashes that are there, so that another answer takes a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Alike {
     /// Bits by which hashes of duplicates may differ.
     pub radius: u32,
-    /// Whether those that are not equal must show the same besides.
+    /// Whether those that are not equal must show the same besides, moved by up to two pixels.
     pub confirm: bool,
+}
+
+/// How the hash is learnt.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Settings {
     /// Steps that the autoencoder learns for.
     pub steps: usize,
     /// Decides all that is random.
@@ -93,9 +98,9 @@ impl Hashed {
         Ok(hashed)
     }
 
-    /// Groups of duplicates within `radius` bits of their first, the largest first. Of those whose hashes are not equal only pairs are
-    /// taken that show the same, moved by up to two pixels, if `confirm` is set.
-    pub fn groups(&self, data: &Dataset, radius: u32, confirm: bool) -> Vec<Group> {
+    /// Groups of pictures that are `wanted` to count as one with their first, the largest first.
+    pub fn groups(&self, data: &Dataset, wanted: Alike) -> Vec<Group> {
+        let Alike { radius, confirm } = wanted;
         let mut links = links(&self.hashes, radius);
         if confirm {
             let picture = |number: usize| data.picture(self.numbers[number]).ok();
@@ -277,18 +282,24 @@ mod tests {
         }
         let source = Source::parse(&folder.path().to_string_lossy()).unwrap();
         let data = Dataset::open(&source, SIDE, CHANNELS, 1).unwrap();
-        let settings = Settings { radius: 8, confirm: true, steps: 60, seed: 1 };
+        let settings = Settings { steps: 60, seed: 1 };
         let device = Device::flex();
         let hashed = Hashed::new(&data, settings, &device, &mut |_, _, _| ()).unwrap();
         assert!(hashed.used_bits() > 60, "{}", hashed.used_bits());
-        let names: Vec<Vec<String>> = hashed
-            .groups(&data, 8, true)
+        let groups = |radius: u32, confirm: bool| hashed.groups(&data, Alike { radius, confirm });
+        let names: Vec<Vec<String>> = groups(8, true)
             .iter()
             .map(|group| group.members.iter().map(|&number| data.name(number)).collect())
             .collect();
         for i in [3, 40] {
             assert!(names.contains(&vec![format!("{i:02}.png"), format!("copy-{i}.png")]), "{names:?}");
         }
+        let pictures = |groups: Vec<Group>| groups.iter().map(|group| group.members.len()).sum::<usize>();
+        let [equal, confirmed, near] = [(0, true), (40, true), (40, false)].map(|(r, c)| pictures(groups(r, c)));
+        assert!(
+            equal >= 4 && confirmed >= equal && near > confirmed,
+            "both settings count: {equal} {confirmed} {near}"
+        );
         let planted = hashed.plant(&data, 20, 1).unwrap();
         let recall = |radius: usize, kind: usize| planted.found[radius].hash.recall[kind].hits;
         assert_eq!((planted.originals, recall(0, 0)), (20, 20), "copies have the same hash");

@@ -9,14 +9,14 @@ use crossbeam_channel::{Sender, unbounded};
 use egui::{Color32, DragValue, Rect, Stroke, StrokeKind, Ui, Vec2, vec2};
 
 use super::classes::error;
-use super::grouping::{Alike, Ask, Group, Member, Told, serve};
+use super::grouping::{Ask, Group, Member, Told, serve};
 use super::sources::Sources;
 use super::work::{Work, controls, receive, until};
 use crate::app::dialogs::Dialog;
 use crate::app::errands::Errands;
 use crate::app::inside::{Atlas, cell};
 use crate::data::{Listed, Problem, write_list};
-use crate::evaluate::dedup::Settings;
+use crate::evaluate::dedup::{Alike, Settings};
 use crate::evaluate::hash::BITS;
 
 /// Groups on a page, and pictures of each that are shown.
@@ -176,8 +176,7 @@ impl Duplicates {
         self.asked_pictures.clear();
         self.flipped.clear();
         self.data.clone_from(&sources.training);
-        let Alike { radius, confirm } = self.alike;
-        let settings = Settings { radius, confirm, steps: self.steps, seed: sources.seed };
+        let settings = Settings { steps: self.steps, seed: sources.seed };
         let (asks, inbox) = unbounded();
         self.asks = Some(asks);
         let (data, device) = (self.data.clone(), self.device.clone());

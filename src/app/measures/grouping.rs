@@ -6,16 +6,9 @@ use crossbeam_channel::Receiver;
 
 use super::work::Teller;
 use crate::data::{Dataset, Problem, Source};
-use crate::evaluate::dedup::{Hashed, Settings};
+use crate::evaluate::dedup::{Alike, Hashed, Settings};
 use crate::evaluate::hash::{CHANNELS, SIDE};
 use crate::image::Picture;
-
-/// By how many bits hashes may differ, and whether those pictures must also show the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Alike {
-    pub radius: u32,
-    pub confirm: bool,
-}
 
 pub(super) enum Ask {
     Groups(Alike),
@@ -93,5 +86,5 @@ fn groups(hashed: &Hashed, data: &Dataset, alike: Alike) -> Vec<Group> {
         let member = |(number, bits)| Member { number, name: data.name(number), bits };
         Group { members: group.members.into_iter().zip(group.bits).map(member).collect(), exact }
     };
-    hashed.groups(data, alike.radius, alike.confirm).into_iter().map(group).collect()
+    hashed.groups(data, alike).into_iter().map(group).collect()
 }
