@@ -86,6 +86,7 @@ impl History {
                 self.log.push(match &ending {
                     Ending::Finished => "finished".to_owned(),
                     Ending::Stopped => "stopped".to_owned(),
+                    Ending::Abandoned => "stopped without saving".to_owned(),
                     Ending::Failed(cause) => format!("failed: {cause}"),
                 });
                 self.ending = Some(ending);
@@ -152,6 +153,7 @@ impl History {
         match (&self.ending, self.paused, progress.seconds_left) {
             (Some(Ending::Finished), ..) => line += "   finished",
             (Some(Ending::Stopped), ..) => line += "   stopped",
+            (Some(Ending::Abandoned), ..) => line += "   stopped without saving",
             (Some(Ending::Failed(_)), ..) => line += "   failed",
             (None, true, _) => line += "   paused",
             (None, false, Some(left)) => line += &format!("   {} left", duration(left)),

@@ -2,6 +2,7 @@
 //! [`look`], training happens in [`crate::train::Trainer`]; all of them answer over channels and wake it.
 
 mod atlas;
+mod closing;
 mod dialogs;
 mod errands;
 mod explore;
@@ -11,6 +12,7 @@ mod look;
 mod measure;
 mod measures;
 mod monitor;
+mod pending;
 mod settings;
 mod texture;
 
@@ -19,8 +21,9 @@ use std::path::PathBuf;
 use egui::{Key, KeyboardShortcut, Modifiers};
 
 use crate::device::{self, Compute, Kind};
-use crate::train::{Command, Ending, Event, Options, Trainer};
+use crate::train::{Command, Event, Options, Trainer};
 use atlas::Atlas;
+use closing::Closing;
 use dialogs::{Dialogs, ends_in};
 use explore::Explorer;
 pub use explore::{GALLERY, Latency, LatencyError, latency};
@@ -29,6 +32,7 @@ use look::Looker;
 pub use measure::{Frames, measure};
 use measures::{LeaveOut, Measures};
 use monitor::Monitor;
+use pending::Pending;
 use settings::{Settings, Wish};
 
 /// What the command line asked the window to open.
@@ -57,13 +61,6 @@ enum View {
     Measure,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Closing {
-    No,
-    Asking,
-    Saving,
-}
-
 const TOGGLE_THEME: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key::T);
 const SAVE: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key::S);
 const OPEN_DATA: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key::O);
@@ -82,6 +79,7 @@ pub struct App {
     told_every: u64,
     trainer: Option<Trainer>,
     closing: Closing,
+    pending: Pending,
     dialogs: Dialogs,
 }
 
@@ -116,6 +114,7 @@ impl App {
             told_every: 0,
             trainer: None,
             closing: Closing::No,
+            pending: Pending::of(ctx),
             dialogs,
         }
     }
@@ -133,15 +132,9 @@ impl App {
         if let Event::Rates(rates) = &event {
             self.settings.use_rates(*rates);
         }
-        if let (Event::Ended(ending), Closing::Saving) = (&event, self.closing) {
-            match ending {
-                // What could not be saved must be read before the window goes.
-                Ending::Failed(_) => self.closing = Closing::No,
-                _ => ctx.send_viewport_cmd(egui::ViewportCommand::Close),
-            }
-        }
-        if let Event::Ended(_) = &event {
+        if let Event::Ended(ending) = &event {
             self.measures.training_ended();
+            self.close_after(ending);
         }
         match (event, self.history.folder()) {
             (Event::Networks(file), _) => self.measures.take_networks(file),
@@ -328,48 +321,6 @@ impl App {
             self.explorer.ask_what(path);
         }
     }
-
-    fn close(&mut self, ctx: &egui::Context) {
-        if ctx.input(|input| input.viewport().close_requested()) && self.running() {
-            ctx.send_viewport_cmd(egui::ViewportCommand::CancelClose);
-            if self.closing == Closing::No {
-                self.closing = Closing::Asking;
-            }
-        }
-        match self.closing {
-            Closing::No => {}
-            Closing::Asking => self.ask(ctx),
-            Closing::Saving => {
-                egui::Modal::new(egui::Id::unique("saving")).show(ctx, |ui| {
-                    ui.heading("Saving the run");
-                    ui.label("The window closes as soon as the step at hand is saved.");
-                    ui.spinner();
-                });
-            }
-        }
-    }
-
-    fn ask(&mut self, ctx: &egui::Context) {
-        egui::Modal::new(egui::Id::unique("closing")).show(ctx, |ui| {
-            ui.heading("Training is going on");
-            ui.label("Saved runs can be resumed from where they are.");
-            ui.add_space(8.0);
-            ui.horizontal(|ui| {
-                if ui.button("Save and quit").clicked() {
-                    self.tell(Command::Stop);
-                    self.closing = Closing::Saving;
-                }
-                if ui.button("Keep training").clicked() {
-                    self.closing = Closing::No;
-                }
-                let quit = ui.button("Quit without saving");
-                if quit.on_hover_text("What was saved before stays; steps since then are lost").clicked() {
-                    // Checkpoints are whole or absent at any moment, so leaving now breaks nothing.
-                    std::process::exit(0);
-                }
-            });
-        });
-    }
 }
 
 fn toggle_theme(ctx: &egui::Context) {
@@ -382,6 +333,10 @@ fn toggle_theme(ctx: &egui::Context) {
 impl eframe::App for App {
     fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut eframe::Frame) {
         Self::ui(self, ui);
+    }
+
+    fn on_exit(&mut self) {
+        self.finish();
     }
 }
 

@@ -177,7 +177,7 @@ impl Train {
         let (hand, flag) = (trainer.clone(), stopping.clone());
         ctrlc::set_handler(move || {
             if flag.swap(true, Ordering::SeqCst) {
-                // Asked twice: whole checkpoints are on disk already.
+                // Asked twice: whole checkpoints are on disk already, and a person waits.
                 std::process::exit(130);
             }
             eprintln!("\nsaving and stopping; press Ctrl-C again to stop without saving");

@@ -136,9 +136,12 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// Trains to the end; whatever ends it, the last good step is saved first.
+    /// Trains to the end; whatever ends it, the last good step is saved first, unless nobody wants it.
     pub fn work(mut self, inbox: &Receiver<Command>) -> Result<Ending, TrainError> {
         let outcome = guarded(|| self.steps(inbox));
+        if let Ok(Ending::Abandoned) = outcome {
+            return outcome;
+        }
         match (outcome, guarded(|| self.save())) {
             (Ok(ending), Ok(())) => Ok(ending),
             (Ok(_), Err(error)) => Err(error),
@@ -161,6 +164,7 @@ impl<'a> Job<'a> {
             while let Some(command) = if waiting && !single { inbox.recv().ok() } else { inbox.try_recv().ok() } {
                 match command {
                     Command::Stop => return Ok(Ending::Stopped),
+                    Command::Abandon => return Ok(Ending::Abandoned),
                     Command::Pause if !waiting => {
                         waiting = true;
                         (self.emit)(Event::Paused);

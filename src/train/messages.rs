@@ -36,6 +36,8 @@ pub enum Command {
     Save,
     /// Write a checkpoint and end.
     Stop,
+    /// End without writing one.
+    Abandon,
     /// Use other learning rates from the next step on.
     Rates(Rates),
 }
@@ -78,6 +80,8 @@ pub enum Ending {
     Finished,
     /// Somebody asked for it.
     Stopped,
+    /// Somebody asked for it, and that nothing more is saved.
+    Abandoned,
     /// Something went wrong; the message says what, and whether the run could be saved.
     Failed(String),
 }

@@ -167,6 +167,12 @@ impl Trainer {
         &self.events
     }
 
+    /// Ends the run without saving it. The step at hand is not waited for: the thread ends by itself after it, or with the program.
+    pub fn abandon(mut self) {
+        self.send(Command::Abandon);
+        self.thread = None;
+    }
+
     /// Whether the thread is still at work.
     pub fn running(&self) -> bool {
         self.thread.as_ref().is_some_and(|thread| !thread.is_finished())

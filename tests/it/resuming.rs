@@ -103,6 +103,21 @@ fn a_trainer_obeys_pause_step_rates_save_and_stop() {
 }
 
 #[test]
+fn an_abandoned_run_saves_nothing_more_and_can_be_resumed_from_what_it_had() {
+    let folder = tempfile::tempdir().unwrap();
+    train(Options { steps: Some(2), ..super::tiny(folder.path(), 1) });
+    let trainer = Trainer::start(Options { resume: true, ..super::tiny(folder.path(), 1) }, Compute::cpu(), || ());
+    let events = trainer.events().clone();
+    while !matches!(events.recv_timeout(Duration::from_secs(60)), Ok(Event::Stepped(p)) if p.metrics.step == 4) {}
+    trainer.abandon();
+    let rest: Vec<Event> = events.iter().collect();
+    assert!(matches!(rest.last(), Some(Event::Ended(Ending::Abandoned))), "{rest:?}");
+    assert!(!rest.iter().any(|event| matches!(event, Event::Saved { .. })), "{rest:?}");
+    let saved: Vec<_> = std::fs::read_dir(folder.path().join("checkpoints")).unwrap().flatten().collect();
+    assert_eq!(saved.iter().map(|entry| entry.file_name()).collect::<Vec<_>>(), ["step-00000002"]);
+}
+
+#[test]
 fn old_checkpoints_go_and_milestones_stay() {
     let folder = tempfile::tempdir().unwrap();
     let options = super::tiny(folder.path(), 1);

@@ -10,6 +10,7 @@ use zscape::app::{App, Start};
 use zscape::data::Problem;
 use zscape::device::Compute;
 use zscape::image::Picture;
+use zscape::latent::session::Session;
 use zscape::train::{Ending, Event, Metrics, Options, Preview, Progress, Trainer};
 
 pub(super) fn window(start: Start) -> Harness<'static, Option<App>> {
@@ -241,6 +242,60 @@ fn a_run_is_started_paused_stepped_and_saved_before_the_window_closes() {
     until(&mut harness, "the end", |h| h.query_all_by_label_contains("stopped").count() > 0);
     let saved = std::fs::read_dir(run.join("checkpoints")).unwrap().count();
     assert_eq!(saved, 1, "what was learnt is kept");
+    until(&mut harness, "the window's end", goes);
+}
+
+/// Whether the window asked to be closed.
+fn goes(harness: &Harness<'static, Option<App>>) -> bool {
+    harness.output().viewport_output[&egui::ViewportId::ROOT].commands.contains(&egui::ViewportCommand::Close)
+}
+
+#[test]
+fn a_training_that_is_left_unsaved_keeps_what_was_explored_and_exported_meanwhile() {
+    let folder = tempfile::tempdir().unwrap();
+    let (kept, exports) = (folder.path().join("last.zscape"), folder.path().join("exports"));
+    let run = folder.path().join("run");
+    let trainer = Trainer::start(Options { steps: Some(2), ..super::tiny(&run, 1) }, Compute::cpu(), || ());
+    trainer.events().iter().for_each(drop);
+    let start = Start {
+        model: Some("bundled:faces".into()),
+        run: Some(run.clone()),
+        kept: Some(kept.clone()),
+        exports: Some(exports.clone()),
+        ..Start::default()
+    };
+    let mut harness = window(start);
+    until(&mut harness, "a sample", |h| h.query_by_label("sample 0").is_some());
+    harness.get_by_label("Walk").click();
+    harness.run_steps(2);
+    harness.get_by_label("The paper's nine").click();
+    until(&mut harness, "the drawn walk", |h| h.query_by_label("GIF").is_some());
+    harness.get_by_label("Train").click();
+    harness.run_steps(2);
+    until(&mut harness, "the run's settings", |h| h.query_by_label("Resume training").is_some());
+    until(&mut harness, "the look at the data", |h| h.query_by_label("a look at the data").is_some());
+    harness.get_by_label("Resume training").click();
+    until(&mut harness, "a step", |h| h.query_by_label_contains("images/s").is_some());
+    // In one frame after another: a film, another change, and the window's cross.
+    harness.get_by_label("Explore").click();
+    harness.run_steps(2);
+    until(&mut harness, "the drawn walk", |h| h.query_by_label("GIF").is_some());
+    harness.get_by_label("GIF").click();
+    harness.step();
+    harness.get_by_label("Closed").click();
+    harness.step();
+    let viewport = harness.input_mut().viewports.entry(egui::ViewportId::ROOT).or_default();
+    viewport.events.push(egui::ViewportEvent::Close);
+    until(&mut harness, "the question", |h| h.query_by_label("Quit without saving").is_some());
+    harness.input_mut().viewports.entry(egui::ViewportId::ROOT).or_default().events.clear();
+    harness.get_by_label("Quit without saving").click();
+    until(&mut harness, "the window's end", goes);
+    let film = std::fs::read(exports.join("walk.gif")).expect("the film is whole when the window goes");
+    assert!(film.starts_with(b"GIF89a") && film.ends_with(&[0x3b]), "its last byte is a GIF's end");
+    let session = Session::read(&kept).expect("what was explored is kept");
+    assert!(!session.walk.closed, "with the last change");
+    let saved = std::fs::read_dir(run.join("checkpoints")).unwrap().count();
+    assert_eq!(saved, 1, "no step is saved");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::app::dialogs::{Dialog, PICTURES};
 use crate::app::errands::Errands;
+use crate::app::pending::Writing;
 use crate::files;
 use crate::image::Picture;
 use crate::latent::session::Session;
@@ -48,13 +49,22 @@ pub(super) struct Files {
     kept: Option<PathBuf>,
     /// Where figures and films go without being asked for.
     exports: Option<PathBuf>,
-    autosaves: Sender<Session>,
-    lists: Sender<Vec<PathBuf>>,
+    autosaves: Keeper<Session>,
+    lists: Keeper<Vec<PathBuf>>,
     recent: Vec<PathBuf>,
     /// What was written last, to tell the person.
     pub written: Option<PathBuf>,
     /// What is being written.
     pub writing: Option<String>,
+}
+
+/// Where what is to be kept goes.
+struct Keeper<T>(Sender<(T, Writing)>);
+
+impl<T> Keeper<T> {
+    fn keep(&self, what: T, writing: Writing) {
+        let _ = self.0.send((what, writing));
+    }
 }
 
 /// Writes the newest of what arrives, on a thread of its own. An error is told once for as long as it stays the same: what is
@@ -63,22 +73,24 @@ fn keeper<T: Send + 'static>(
     errands: &Errands<Answer>,
     what: &'static str,
     write: impl Fn(&T) -> Result<(), String> + Send + 'static,
-) -> Sender<T> {
-    let (sender, waiting) = unbounded::<T>();
+) -> Keeper<T> {
+    let (sender, waiting) = unbounded::<(T, Writing)>();
     errands.send(move |answer| {
         let mut told = None;
         while let Ok(mut newest) = waiting.recv() {
             while let Ok(newer) = waiting.try_recv() {
                 newest = newer;
             }
+            let (newest, writing) = newest;
             let failed = write(&newest).err();
+            drop(writing);
             if let Some(error) = failed.as_ref().filter(|_| failed != told) {
                 answer(Answer::NotKept(format!("{what} cannot be kept for the next start: {error}")));
             }
             told = failed;
         }
     });
-    sender
+    Keeper(sender)
 }
 
 impl Files {
@@ -126,12 +138,12 @@ impl Files {
         self.recent.retain(|recent| recent != path);
         self.recent.insert(0, path.to_owned());
         self.recent.truncate(RECENT);
-        let _ = self.lists.send(self.recent.clone());
+        self.lists.keep(self.recent.clone(), self.errands.begin());
     }
 
     pub fn forget(&mut self, path: &Path) {
         self.recent.retain(|recent| recent != path);
-        let _ = self.lists.send(self.recent.clone());
+        self.lists.keep(self.recent.clone(), self.errands.begin());
     }
 
     /// Brings the last session back, if there is one.
@@ -155,11 +167,11 @@ impl Files {
     pub fn put_aside(&self, session: Session, why: String) {
         let Some(aside) = self.kept.as_deref().map(aside) else { return };
         self.errands
-            .ask(move || Some(Answer::Failed(not_restored(&why, &aside, |aside| session.write(aside).is_ok()))));
+            .write(move || Some(Answer::Failed(not_restored(&why, &aside, |aside| session.write(aside).is_ok()))));
     }
 
     pub fn autosave(&self, session: Session) {
-        let _ = self.autosaves.send(session);
+        self.autosaves.keep(session, self.errands.begin());
     }
 
     pub fn ask_model(&self) {
@@ -198,7 +210,7 @@ impl Files {
             Err(error) => Answer::Failed(error.to_string()),
         };
         match path {
-            Some(path) => self.errands.ask(move || Some(write(path))),
+            Some(path) => self.errands.write(move || Some(write(path))),
             None => self.ask("Save the session", "session.zscape", Some(SESSION), write),
         }
     }

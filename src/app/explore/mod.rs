@@ -236,10 +236,17 @@ impl Explorer {
             }
         }
         let still = !ctx.input(|input| input.pointer.any_down()) && !ctx.text_edit_focused();
-        if still && self.undo.note(&self.session) {
-            self.files.autosave(self.session.clone());
+        if still {
+            self.autosave();
         }
         train
+    }
+
+    /// Has what changed since the last autosave kept, also what the pointer or the keyboard is in the middle of.
+    pub fn autosave(&mut self) {
+        if self.undo.note(&self.session) {
+            self.files.autosave(self.session.clone());
+        }
     }
 
     /// Has everything drawn under the session's ablations.
