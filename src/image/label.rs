@@ -15,6 +15,9 @@ const SIZE: u32 = 15;
 
 /// Pixels that every label is high.
 pub const LABEL_HEIGHT: usize = 20;
+/// Where the library is told that the text's top is, so that it has room on both sides: it draws from four pixels above that, where
+/// the accents of capitals are, to ten below it, where a comma ends.
+const TOP: i32 = 6;
 
 /// Why there is no label.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +50,7 @@ pub fn label(text: &str) -> Result<Picture, LabelError> {
     let area = BitMapBackend::with_buffer(&mut pixels, size).into_drawing_area();
     let draw = || {
         area.fill(&WHITE)?;
-        area.draw(&Text::new(text, (0, 2), font.clone()))?;
+        area.draw(&Text::new(text, (0, TOP), font.clone()))?;
         area.present()
     };
     draw().map_err(|cause| failed(cause.to_string()))?;
@@ -73,8 +76,9 @@ mod tests {
             last + 8 > long.width() && !dark(long.width() - 1, &long),
             "the last letter is whole: {last} of {long:?}"
         );
-        let edges =
-            [0, LABEL_HEIGHT - 1].map(|y| long.pixels()[y * long.width() * 3..][..long.width() * 3].iter().min());
+        let tallest = label("(\u{c5}gjpqy|{}_)").unwrap();
+        let row = |y: usize| tallest.pixels()[y * tallest.width() * 3..][..tallest.width() * 3].iter().min();
+        let edges = [0, LABEL_HEIGHT - 1].map(row);
         assert_eq!(edges, [Some(&255); 2], "nothing is cut off above or below");
     }
 }
