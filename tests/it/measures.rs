@@ -50,6 +50,9 @@ fn measuring(folder: &Path) -> Window {
     let run = trained(folder, &set.join("train"));
     let mut harness = window(Start { run: Some(run), ..Start::default() });
     let test = set.join("test").to_string_lossy().into_owned();
+    // The pictures are suggested once the Train view has looked at them, which takes long on a busy machine.
+    until(&mut harness, "the run's settings", |h| h.query_by_label("Resume training").is_some());
+    until(&mut harness, "the look at the data", |h| h.query_by_label("a look at the data").is_some());
     click(&mut harness, "Measure");
     until(&mut harness, "the run's pictures", |h| h.query_all_by_value(&test).count() > 0);
     harness
