@@ -61,6 +61,11 @@ impl Networks {
     }
 
     /// Takes step number `step` (the first is 1) on real pictures `[batch, channels, size, size]` in [-1, 1].
+    ///
+    /// The discriminator's running statistics move with the two batches of its own update, real and drawn. In PyTorch's tutorial
+    /// they move a third time, as the generator's update passes the drawn batch through it once more; that pass is made here too,
+    /// with the batch's own statistics, but leaves the running ones alone. They decide no update: they are what the discriminator
+    /// judges with when it is asked about single pictures, and measures take them anew from the data.
     pub fn step(&mut self, real: Tensor<4>, step: u64, seed: u64, train: &TrainConfig, rates: Rates) -> StepReport {
         let (update_d, updates_g) = match train.schedule {
             Schedule::Generator(times) => (true, times.max(1)),
@@ -71,7 +76,7 @@ impl Networks {
         let batch = real.dims()[0];
         let (prior, z_dim) = (self.generator.config().prior, self.generator.config().z_dim);
         let noise = Noise::new(train, seed, step);
-        let z = |update: usize| latent::training(prior, z_dim, seed, step << 4 | update as u64, batch, &device);
+        let z = |update: usize| latent::training(prior, z_dim, seed, draw_of(step, update as u64), batch, &device);
         if updates_g == 0 {
             // The discriminator's step alone needs no gradients of what is drawn.
             let fake = self.generator.train(z(0));
@@ -126,6 +131,18 @@ impl Networks {
         report.values[1] = Some(loss.inner());
         report.values[3].get_or_insert_with(|| mean_probability(logits));
         report.values[5] = Some(norm);
+    }
+}
+
+/// Bits of a number that tell the updates of a step apart.
+const UPDATES: u32 = 4;
+
+/// The number that an update's z's are drawn by, no two alike: a step's first sixteen updates share its number's last bits, as they
+/// did before there could be more; the others count from the other end.
+fn draw_of(step: u64, update: u64) -> u64 {
+    match update.checked_sub(1 << UPDATES) {
+        None => step << UPDATES | update,
+        Some(more) => !(step << 32 | more),
     }
 }
 
@@ -232,6 +249,31 @@ mod tests {
         networks.step(real(&device), 2, 1, &train, rates(&train)).read().unwrap();
         assert_ne!(learnt(networks.generator.layers()), before.0);
         assert_eq!(learnt(&networks.discriminator.layers), between);
+    }
+
+    #[test]
+    fn no_two_updates_are_drawn_by_one_number() {
+        let mut numbers = std::collections::BTreeSet::new();
+        for step in 1..200 {
+            for update in 0..20 {
+                assert!(numbers.insert(draw_of(step, update)), "step {step}, update {update}");
+            }
+        }
+        // What a run drew before there could be more than sixteen updates.
+        assert_eq!((draw_of(3, 0), draw_of(3, 15)), (48, 63));
+    }
+
+    #[test]
+    fn twenty_updates_of_a_step_do_not_draw_the_next_steps_z() {
+        let (model, train) = tiny();
+        let device = Device::flex();
+        let z = |step, update| latent::training(model.prior, 8, 1, draw_of(step, update), 4, &device).into_data();
+        let next = z(2, 0);
+        assert!((0..20).all(|update| z(1, update) != next));
+        let train = TrainConfig { schedule: Schedule::Generator(20), ..train };
+        let mut networks = Networks::new(&model, &train, 1, &device);
+        let report = networks.step(real(&device), 1, 1, &train, rates(&train)).read().unwrap();
+        assert!(report.iter().all(|value| value.is_some_and(f32::is_finite)), "{report:?}");
     }
 
     #[test]
