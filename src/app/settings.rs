@@ -305,7 +305,7 @@ impl Settings {
                 .on_hover_text("Of the pictures. The paper: 64 x 64; MNIST: 28 x 28. The networks begin with 4x4 to 7x7 and double it");
             ui.end_row();
             choice(ui, "Channels", "1 is grey, 3 is colour", &mut model.channels, &[1, 3]);
-            choice(ui, "Kernel", "Side of the convolutions. The paper: 5; the PyTorch tutorial: 4, which divides by the stride of 2 and so avoids checkerboards", &mut model.kernel, &[4, 5]);
+            choice(ui, "Kernel", "Side of the convolutions. The paper: 5, and 3 in its 32x32 network; the PyTorch tutorial: 4, which divides by the stride of 2 and so avoids checkerboards", &mut model.kernel, &[3, 4, 5]);
             number(ui, "Base filters", "Feature maps of the widest layer; each stage towards the narrowest doubles them. The paper: 128; 64 is common; 32 suits a CPU", &mut model.base, 1..=512);
             number(ui, "Length of z", "Coordinates of the latent space. The paper: 100", &mut model.z_dim, 1..=1024);
             choice(ui, "Prior", "Where z is drawn from. The paper: uniform in [-1, 1]; PyTorch: normal", &mut model.prior, &[Prior::Uniform, Prior::Normal]);

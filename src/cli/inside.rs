@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use burn::tensor::Device;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -40,14 +40,21 @@ impl LayerName {
     /// The hidden layer's number.
     pub fn find(&self, config: &ModelConfig) -> anyhow::Result<usize> {
         let all = 0..config.stages();
-        let found = all.clone().find(|&layer| match self {
-            Self::Number(number) => layer == *number,
-            Self::Side(side) => config.side(layer) == *side,
-        });
-        found.with_context(|| {
-            let names: Vec<_> = all.map(|layer| config.layer_name(layer)).collect();
-            format!("this generator has no such hidden layer; there are {}", names.join(", "))
-        })
+        let named =
+            |layers: &[usize]| layers.iter().map(|&layer| config.layer_name(layer)).collect::<Vec<_>>().join(", ");
+        let fits = |layer: &usize| match self {
+            Self::Number(number) => layer == number,
+            Self::Side(side) => config.side(*layer) == *side,
+        };
+        let found: Vec<usize> = all.clone().filter(fits).collect();
+        match found[..] {
+            [layer] => Ok(layer),
+            [] => {
+                let all: Vec<usize> = all.collect();
+                bail!("this generator has no such hidden layer; there are {}", named(&all))
+            }
+            _ => bail!("several hidden layers have maps of that size; name one of {}", named(&found)),
+        }
     }
 }
 

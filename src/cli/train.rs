@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Common;
 use crate::data::read_skipped;
-use crate::model::{Preset, Prior, Statistics};
+use crate::model::{Padding, Preset, Prior, Statistics};
 use crate::train::{Command, Ending, EpochEnd, Event, Options, Progress, Run, RunConfig, Trainer};
 
 #[derive(Args, Debug)]
@@ -46,9 +46,15 @@ pub(super) struct Train {
     /// 1 (grey) or 3 (colour)
     #[arg(long)]
     channels: Option<usize>,
-    /// Side of the convolution kernels: 4 or 5
+    /// Side of the convolution kernels: 3, 4 or 5
     #[arg(long)]
     kernel: Option<usize>,
+    /// Convolutions in each stage: 1, or 2 of which one has stride 1 (the paper's 32x32 network)
+    #[arg(long, value_name = "COUNT")]
+    per_stage: Option<usize>,
+    /// Where the convolutions' zeros are added: symmetric (PyTorch) or same (TensorFlow)
+    #[arg(long, value_enum)]
+    padding: Option<Padding>,
     /// Feature maps of the widest-resolution hidden layer
     #[arg(long)]
     base: Option<usize>,
@@ -132,6 +138,8 @@ impl Train {
         set(&mut model.size, &self.size);
         set(&mut model.channels, &self.channels);
         set(&mut model.kernel, &self.kernel);
+        set(&mut model.per_stage, &self.per_stage);
+        set(&mut model.padding, &self.padding);
         set(&mut model.base, &self.base);
         set(&mut model.prior, &self.prior);
         set(&mut train.batch, &self.batch);

@@ -190,7 +190,7 @@ pub fn width(kind: Kind, config: &ModelConfig) -> usize {
     match kind {
         Kind::Pixels => config.values(),
         Kind::Inception => FEATURES,
-        Kind::Discriminator | Kind::Random => (0..config.stages()).map(|level| config.maps(level) * GRID * GRID).sum(),
+        Kind::Discriminator | Kind::Random => (0..config.stages()).map(|layer| config.seen(layer) * GRID * GRID).sum(),
     }
 }
 
@@ -276,10 +276,22 @@ mod tests {
     }
 
     #[test]
-    fn the_papers_network_on_pictures_of_32x32_has_a_feature_for_each_map_and_place() {
-        let config = ModelConfig { size: 32, base: 256, ..ModelConfig::preset(Preset::Paper) };
+    fn the_papers_imagenet_network_has_a_feature_for_each_map_and_place() {
+        // Section 5.1: six convolutions of 128 to 512 maps, each pooled to 4x4.
+        let config = ModelConfig::preset(Preset::PaperImagenet);
+        assert_eq!(width(Kind::Discriminator, &config), (2 * 128 + 2 * 256 + 2 * 512) * 16);
         assert_eq!(width(Kind::Discriminator, &config), 28_672, "the paper's number");
         assert_eq!(width(Kind::Pixels, &config), 3072);
+    }
+
+    #[test]
+    fn every_convolution_of_strides_1_and_2_gives_features() {
+        let device = Device::flex();
+        let config = ModelConfig { base: 2, ..ModelConfig::preset(Preset::PaperImagenet) };
+        let judge = Discriminator::new(&config, 4, &device);
+        let space = Space::new(By::Discriminator(&judge), &[], 1, &device);
+        let features = space.features(&pictures(2, &config), &mut |_| ()).unwrap();
+        assert_eq!((features.len(), features.width()), (2, (2 + 2 + 4 + 4 + 8 + 8) * 16));
     }
 
     #[test]

@@ -16,8 +16,8 @@ impl Autoencoder {
     /// One of `values` values and `code` units, with weights drawn by `seed`.
     pub fn new(values: usize, code: usize, seed: u64, device: &Device) -> Self {
         let from = &mut Initialiser::new(seed, 5, device);
-        let Ok(encode) = Layer::build(from, "encode", vec![values, code], Some(code), None);
-        let Ok(decode) = Layer::build(from, "decode", vec![code, values], Some(values), None);
+        let Ok(encode) = Layer::build(from, "encode", vec![values, code], None, Some(code), None);
+        let Ok(decode) = Layer::build(from, "decode", vec![code, values], None, Some(values), None);
         Self { layers: vec![encode, decode] }
     }
 

@@ -2,7 +2,8 @@
 
 use burn::tensor::{Device, Tensor};
 
-use super::config::{ModelConfig, Statistics};
+use super::choices::Statistics;
+use super::config::ModelConfig;
 use super::discriminator::{build_layers, forward};
 use super::layer::{Initialiser, Layer, Pass};
 

@@ -1,156 +1,31 @@
-//! One config for both networks, and the published presets.
+//! One config for both networks.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use burn::tensor::Tensor;
-use rand::{Rng, RngExt};
-use rand_distr::StandardNormal;
 
-use super::layout::Layout;
-
-/// A published DCGAN whose numbers are used as they stand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Preset {
-    /// Radford, Metz, Chintala 2015, section 3.
-    Paper,
-    /// The authors' released face code: alternating updates, L2 1e-5.
-    AuthorsFaces,
-    /// The PyTorch tutorial and dcgan.torch.
-    Pytorch,
-    /// carpedm20's TensorFlow code: two generator updates for each of the discriminator's.
-    Tensorflow,
-    /// The authors' released 32x32 street-number networks.
-    AuthorsSvhn,
-}
-
-impl Preset {
-    /// All presets, in the order they are shown.
-    pub const ALL: [Self; 5] = [Self::Paper, Self::AuthorsFaces, Self::Pytorch, Self::Tensorflow, Self::AuthorsSvhn];
-
-    /// The name on the command line and in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Paper => "paper",
-            Self::AuthorsFaces => "authors-faces",
-            Self::Pytorch => "pytorch",
-            Self::Tensorflow => "tensorflow",
-            Self::AuthorsSvhn => "authors-svhn",
-        }
-    }
-
-    /// One line on what it is, for tool tips.
-    pub fn about(self) -> &'static str {
-        match self {
-            Self::Paper => {
-                "As the paper has it: 5x5 kernels, 128 base filters, uniform z, batches of 128. Large and slow."
-            }
-            Self::AuthorsFaces => {
-                "The authors' face code: as the paper, with alternating updates and L2 decay of 1e-5."
-            }
-            Self::Pytorch => {
-                "The PyTorch tutorial and dcgan.torch: 4x4 kernels, 64 base filters, normal z, batches of 64."
-            }
-            Self::Tensorflow => {
-                "carpedm20's code: 5x5 kernels with biases, two generator updates per discriminator update."
-            }
-            Self::AuthorsSvhn => "The authors' street numbers at 32x32: 64 base filters, batches of 64.",
-        }
-    }
-}
-
-impl fmt::Display for Preset {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// The distribution that z is drawn from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Prior {
-    /// Every coordinate uniform in [-1, 1] (the paper).
-    Uniform,
-    /// Every coordinate standard normal (the PyTorch tutorial).
-    Normal,
-}
-
-impl Prior {
-    /// `length` coordinates.
-    pub fn draw(self, length: usize, rng: &mut impl Rng) -> Vec<f32> {
-        match self {
-            Self::Uniform => (0..length).map(|_| rng.random::<f32>() * 2.0 - 1.0).collect(),
-            Self::Normal => (0..length).map(|_| rng.sample(StandardNormal)).collect(),
-        }
-    }
-}
-
-impl fmt::Display for Prior {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Uniform => "uniform",
-            Self::Normal => "normal",
-        })
-    }
-}
-
-/// Which statistics the generator's batch norm uses outside training. The choice changes every sampled picture; under both a z
-/// is the same picture whatever is drawn beside it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Statistics {
-    /// Those of a fixed reference batch ([`REFERENCE_BATCH`](super::REFERENCE_BATCH) samples), which stand for the batches that
-    /// the authors draw.
-    Batch,
-    /// Averages over the training, as in the PyTorch tutorial.
-    Running,
-}
-
-impl Statistics {
-    /// What pictures are normalized by, for people.
-    pub fn describe(self) -> String {
-        match self {
-            Self::Batch => format!("batch statistics (of a reference batch of {} samples)", super::REFERENCE_BATCH),
-            Self::Running => "running statistics of the training".to_owned(),
-        }
-    }
-}
-
-impl fmt::Display for Statistics {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Batch => "batch",
-            Self::Running => "running",
-        })
-    }
-}
-
-/// What the generator's last layer does to its values.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Output {
-    /// To -1..=1 (the paper).
-    #[default]
-    Tanh,
-    /// To 0..=1, black to white.
-    Sigmoid,
-}
-
-impl fmt::Display for Output {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Tanh => "tanh",
-            Self::Sigmoid => "sigmoid",
-        })
-    }
-}
+use super::choices::{InitialWeights, Output, Padding, Prior, Statistics};
+use super::kernels::Geometry;
+use super::layout::{LayerPlan, Layout};
+use super::preset::Preset;
 
 /// Whether a value need not be written, since reading gives it anyway.
 pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
+fn one() -> usize {
+    1
+}
+
+fn is_one(value: &usize) -> bool {
+    *value == 1
+}
+
+/// Most convolutions of a stage: the paper's 32x32 network has two.
+const MAX_PER_STAGE: usize = 2;
+/// Largest deviation of initial weights: fifty times the paper's, with which no network of these has learnt.
+const MAX_DEVIATION: f64 = 1.0;
 /// Most filters of the widest-resolution hidden layer: eight times the paper's.
 const MAX_BASE: usize = 1024;
 /// Most coordinates of z.
@@ -169,8 +44,14 @@ pub enum ConfigError {
     #[error("{0} channels cannot be drawn: --channels is 1 (grey) or 3 (colour)")]
     Channels(usize),
     /// The kernel is not one of the published ones.
-    #[error("a {0}x{0} kernel is not known: --kernel is 4 (PyTorch) or 5 (the paper)")]
+    #[error("a {0}x{0} kernel is not known: --kernel is 3 (the paper's 32x32 network), 4 (PyTorch) or 5 (the paper)")]
     Kernel(usize),
+    /// Stages of no convolution, or of many.
+    #[error("{0} convolutions in a stage are not possible: --per-stage is 1 to {MAX_PER_STAGE}")]
+    PerStage(usize),
+    /// Initial weights that are all alike, or not finite.
+    #[error("initial weights of deviation {0} are not possible: it is above 0 and {MAX_DEVIATION} at the most")]
+    Deviation(f64),
     /// The networks would have no width, or more than any machine trains.
     #[error("{0} base filters are not possible: --base is 1 to {MAX_BASE}")]
     Base(usize),
@@ -202,7 +83,7 @@ pub struct ModelConfig {
     pub size: usize,
     /// 1 (grey) or 3 (colour).
     pub channels: usize,
-    /// Side of the convolution kernels: 4 or 5.
+    /// Side of the convolution kernels: 3, 4 or 5.
     pub kernel: usize,
     /// Feature maps of the widest-resolution hidden layer; each stage towards the narrowest doubles them.
     pub base: usize,
@@ -222,6 +103,22 @@ pub struct ModelConfig {
     /// Slope of the generator's rectifiers below zero: 0 is ReLU (the paper), anything else LeakyReLU.
     #[serde(default, skip_serializing_if = "is_default")]
     pub leak: f64,
+    /// Convolutions in each stage, which doubles or halves the maps: 1, of stride 2; or 2, of which the discriminator's first and
+    /// the generator's second have stride 1 (the paper's 32x32 network).
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub per_stage: usize,
+    /// Whether batch norm after the projection of z is of each unit, as after any fully connected layer, and not of each map.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub unit_norm: bool,
+    /// Whether the projection of z has a bias for each unit, where there are biases, and not for each map.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub unit_bias: bool,
+    /// Where the convolutions' zeros are added.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub padding: Padding,
+    /// What weights are drawn from before training.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub initial: InitialWeights,
     /// The layers one by one, where they are not what the numbers above say. Networks of other programs have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layout: Option<Layout>,
@@ -230,54 +127,36 @@ pub struct ModelConfig {
 impl ModelConfig {
     /// Sides that pictures can have: 4 to 7, doubled twice or more. The paper's are 32 and 64; MNIST's 28.
     pub const SIZES: [usize; 13] = [16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128];
-
-    /// The preset's own numbers.
-    pub fn preset(preset: Preset) -> Self {
-        let paper = Self {
-            preset,
-            size: 64,
-            channels: 3,
-            kernel: 5,
-            base: 128,
-            z_dim: 100,
-            prior: Prior::Uniform,
-            bias: false,
-            norm_epsilon: 1e-8,
-            sampling: Statistics::Batch,
-            output: Output::Tanh,
-            leak: 0.0,
-            layout: None,
-        };
-        match preset {
-            Preset::Paper | Preset::AuthorsFaces => paper,
-            Preset::Pytorch => Self {
-                kernel: 4,
-                base: 64,
-                prior: Prior::Normal,
-                norm_epsilon: 1e-5,
-                sampling: Statistics::Running,
-                ..paper
-            },
-            Preset::Tensorflow => {
-                Self { base: 64, bias: true, norm_epsilon: 1e-5, sampling: Statistics::Running, ..paper }
-            }
-            Preset::AuthorsSvhn => Self { base: 64, size: 32, ..paper },
-        }
-    }
+    /// The largest of them.
+    pub const LARGEST: usize = Self::SIZES[Self::SIZES.len() - 1];
 
     /// Doublings between the narrowest maps and the picture: 2 for 16x16 and 28x28, 5 for 128x128.
-    pub fn stages(&self) -> usize {
+    pub fn doublings(&self) -> usize {
         self.size.ilog2() as usize - 2
+    }
+
+    /// Convolutions of the discriminator; also the hidden layers of the generator, the projection of z among them.
+    pub fn stages(&self) -> usize {
+        self.layout.as_ref().map_or_else(|| self.doublings() * self.per_stage, |layout| layout.generator.len() - 1)
     }
 
     /// Side of the narrowest maps, which z is projected to and which are judged: 4 in the paper, up to 7.
     pub fn start(&self) -> usize {
-        self.size >> self.stages()
+        self.size >> self.doublings()
     }
 
-    /// Side of the generator's hidden layer `layer`, 0 the projection: 7 and 14 for pictures of 28x28, 4 and 8 for 16x16.
+    /// Side of the feature maps of the generator's hidden layer `layer`, 0 the projection: 7 and 14 for pictures of 28x28, 4 and 8
+    /// for 16x16.
     pub fn side(&self, layer: usize) -> usize {
-        self.start() << layer
+        self.start() * self.layers().generator[1..=layer].iter().map(|plan| plan.stride).product::<usize>()
+    }
+
+    /// Where the kernel of a convolution of this plan lies.
+    pub(super) fn geometry(&self, plan: &LayerPlan) -> Geometry {
+        match self.padding {
+            Padding::Symmetric => Geometry::symmetric(plan.kernel, plan.stride),
+            Padding::Same => Geometry::same(plan.kernel, plan.stride),
+        }
     }
 
     /// A hidden layer of the generator for people: `project (512 maps of 4x4)`, `up1 (256 maps of 8x8)` and so on.
@@ -291,14 +170,19 @@ impl ModelConfig {
         self.layout.as_ref().map_or_else(|| Cow::Owned(Layout::of(self)), Cow::Borrowed)
     }
 
-    /// The generator's feature maps at side `start * 2^level`, level 0 the narrowest; the picture itself is not among them.
-    pub fn maps(&self, level: usize) -> usize {
-        self.layers().generator[level].maps
+    /// The feature maps of the generator's hidden layer `layer`, 0 the projection; the picture itself is not among them.
+    pub fn maps(&self, layer: usize) -> usize {
+        self.layers().generator[layer].maps
     }
 
     /// The discriminator's feature maps after convolution `layer`, 0 the widest.
     pub fn seen(&self, layer: usize) -> usize {
         self.layers().discriminator[layer].maps
+    }
+
+    /// What the generator's weights are drawn from, of which none are truncated.
+    pub(super) fn untruncated(&self) -> InitialWeights {
+        InitialWeights { truncated: false, ..self.initial }
     }
 
     /// Values of one picture.
@@ -338,8 +222,18 @@ impl ModelConfig {
         if self.channels != 1 && self.channels != 3 {
             return Err(ConfigError::Channels(self.channels));
         }
-        if self.kernel != 4 && self.kernel != 5 {
+        if !(3..=5).contains(&self.kernel) {
             return Err(ConfigError::Kernel(self.kernel));
+        }
+        if !(1..=MAX_PER_STAGE).contains(&self.per_stage) {
+            return Err(ConfigError::PerStage(self.per_stage));
+        }
+        let InitialWeights { weights, gains, .. } = self.initial;
+        if !(weights > 0.0 && weights <= MAX_DEVIATION) {
+            return Err(ConfigError::Deviation(weights));
+        }
+        if !(0.0..=MAX_DEVIATION).contains(&gains) {
+            return Err(ConfigError::Deviation(gains));
         }
         if !(1..=MAX_BASE).contains(&self.base) {
             return Err(ConfigError::Base(self.base));
@@ -357,15 +251,6 @@ impl ModelConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_preset_can_be_built_and_is_named_as_in_files() {
-        for preset in Preset::ALL {
-            ModelConfig::preset(preset).check().unwrap();
-            let json = serde_json::to_string(&preset).unwrap();
-            assert_eq!(json, format!("\"{preset}\""));
-        }
-    }
 
     #[test]
     fn a_hidden_layer_is_named_with_the_size_that_its_maps_have() {
@@ -392,7 +277,7 @@ mod tests {
         for size in ModelConfig::SIZES {
             let config = ModelConfig { size, ..ModelConfig::preset(Preset::Paper) };
             config.check().unwrap();
-            assert!((4..8).contains(&config.start()) && config.side(config.stages()) == size);
+            assert!((4..8).contains(&config.start()) && config.start() << config.doublings() == size);
         }
         let config = ModelConfig { channels: 4, ..ModelConfig::preset(Preset::Paper) };
         assert_eq!(config.check(), Err(ConfigError::Channels(4)));

@@ -19,7 +19,7 @@ pub struct Discriminator {
 impl Discriminator {
     /// A discriminator with weights drawn by `seed`.
     pub fn new(config: &ModelConfig, seed: u64, device: &Device) -> Self {
-        let Ok(drawn) = Self::build(config, &mut Initialiser::new(seed, 2, device));
+        let Ok(drawn) = Self::build(config, &mut Initialiser::new(seed, 2, device).drawing(config.initial));
         drawn
     }
 
@@ -77,7 +77,9 @@ pub(super) fn build_layers<P: Parameters>(
         let name = if last { "head".to_owned() } else { format!("down{}", i + 1) };
         let maps = if last { outputs } else { plan.maps };
         let shape = vec![maps, inputs, plan.kernel, plan.kernel];
-        layers.push(Layer::build(from, &name, shape, plan.bias.count(maps, maps), plan.norm.count(maps, maps))?);
+        let geometry = (!last).then(|| config.geometry(plan));
+        let [bias, norm] = [plan.bias, plan.norm].map(|per| per.count(maps, maps));
+        layers.push(Layer::build(from, &name, shape, geometry, bias, norm)?);
         inputs = maps;
     }
     Ok(layers)

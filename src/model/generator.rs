@@ -7,7 +7,8 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::ablation::Ablation;
-use super::config::{ModelConfig, Output, Statistics};
+use super::choices::{Output, Statistics};
+use super::config::ModelConfig;
 use super::kernels;
 use super::layer::{Initialiser, Layer, Parameter, Parameters, Pass};
 use super::layout::Per;
@@ -41,7 +42,7 @@ pub struct Generator {
 impl Generator {
     /// A generator with weights drawn by `seed`.
     pub fn new(config: &ModelConfig, seed: u64, device: &Device) -> Self {
-        let Ok(drawn) = Self::build(config, &mut Initialiser::new(seed, 1, device));
+        let Ok(drawn) = Self::build(config, &mut Initialiser::new(seed, 1, device).drawing(config.untruncated()));
         drawn
     }
 
@@ -56,7 +57,8 @@ impl Generator {
             let name = if i == 0 { "project".to_owned() } else { format!("up{i}") };
             let shape = vec![inputs, plan.maps, plan.kernel, plan.kernel];
             let count = |per: Per| per.count(plan.maps, plan.maps * config.start().pow(2));
-            layers.push(Layer::build(from, &name, shape, count(plan.bias), count(plan.norm))?);
+            let geometry = (i > 0).then(|| config.geometry(plan));
+            layers.push(Layer::build(from, &name, shape, geometry, count(plan.bias), count(plan.norm))?);
             inputs = plan.maps;
         }
         Ok(Self { config: config.clone(), layers, ablations: Vec::new(), frozen: Arc::default() })

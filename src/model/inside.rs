@@ -8,7 +8,7 @@
 use burn::tensor::activation::leaky_relu;
 use burn::tensor::{Tensor, TensorData};
 
-use super::config::Statistics;
+use super::choices::Statistics;
 use super::discriminator::LEAK;
 use super::layer::{Layer, Pass};
 use super::{Discriminator, Generator};

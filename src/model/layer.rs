@@ -7,11 +7,12 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Normal};
 
-use super::config::{ModelConfig, Statistics};
-use super::kernels;
+use super::choices::{InitialWeights, Statistics};
+use super::config::ModelConfig;
+use super::kernels::{self, Geometry};
 
-/// Weights are drawn from N(0, 0.02), batch-norm gains from N(1, 0.02) (section 3 and the authors' code).
-const SPREAD: f32 = 0.02;
+/// Standard deviations beyond which TensorFlow's `truncated_normal` draws again.
+const TRUNCATED: f32 = 2.0;
 /// Share of the newest batch in the running statistics, as in PyTorch.
 const MOMENTUM: f64 = 0.1;
 
@@ -49,6 +50,9 @@ impl Parameter {
 /// What a parameter is before the first step.
 #[derive(Clone, Copy)]
 pub(super) enum Initial {
+    /// A convolution's.
+    Kernel,
+    /// A matrix's.
     Weight,
     Gain,
     Zeros,
@@ -68,6 +72,7 @@ pub(super) trait Parameters {
 pub(super) struct Initialiser<'a> {
     rng: ChaCha8Rng,
     device: &'a Device,
+    from: InitialWeights,
 }
 
 impl<'a> Initialiser<'a> {
@@ -75,12 +80,19 @@ impl<'a> Initialiser<'a> {
     pub fn new(seed: u64, stream: u64, device: &'a Device) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(stream);
-        Self { rng, device }
+        Self { rng, device, from: InitialWeights::default() }
     }
 
-    fn normal(&mut self, length: usize, mean: f32) -> Tensor<1> {
-        let normal = Normal::new(mean, SPREAD).expect("the spread is a positive constant");
-        let values: Vec<f32> = normal.sample_iter(&mut self.rng).take(length).collect();
+    /// Draws from other distributions.
+    pub fn drawing(self, from: InitialWeights) -> Self {
+        Self { from, ..self }
+    }
+
+    fn normal(&mut self, length: usize, mean: f32, deviation: f64, truncated: bool) -> Tensor<1> {
+        let deviation = deviation as f32;
+        let normal = Normal::new(mean, deviation).expect("the config's deviations are checked");
+        let near = |value: &f32| !truncated || (value - mean).abs() <= TRUNCATED * deviation;
+        let values: Vec<f32> = normal.sample_iter(&mut self.rng).filter(near).take(length).collect();
         Tensor::from_data(TensorData::from(values.as_slice()), self.device)
     }
 }
@@ -91,8 +103,9 @@ impl Parameters for Initialiser<'_> {
     fn parameter(&mut self, name: String, shape: Vec<usize>, initial: Initial) -> Result<Parameter, Infallible> {
         let length = shape.iter().product();
         let value = match initial {
-            Initial::Weight => self.normal(length, 0.0),
-            Initial::Gain => self.normal(length, 1.0),
+            Initial::Kernel => self.normal(length, 0.0, self.from.weights, self.from.truncated),
+            Initial::Weight => self.normal(length, 0.0, self.from.weights, false),
+            Initial::Gain => self.normal(length, 1.0, self.from.gains, false),
             Initial::Zeros => Tensor::zeros([length], self.device),
             Initial::Ones => Tensor::ones([length], self.device),
         };
@@ -168,10 +181,13 @@ pub struct Layer {
     pub bias: Option<Parameter>,
     /// Only where the paper has batch norm.
     pub norm: Option<Norm>,
+    /// Where a convolution's kernel lies; none in a fully connected layer.
+    pub(super) geometry: Option<Geometry>,
 }
 
 impl Layer {
-    /// A layer called `name` whose weight has `shape`, with so many biases and so many values in batch norm, or none.
+    /// A layer called `name` whose weight has `shape`: a convolution of this geometry or a fully connected layer, with so many biases
+    /// and so many values in batch norm, or none.
     ///
     /// # Errors
     /// What `from` says.
@@ -179,11 +195,12 @@ impl Layer {
         from: &mut P,
         name: &str,
         shape: Vec<usize>,
+        geometry: Option<Geometry>,
         bias: Option<usize>,
         norm: Option<usize>,
     ) -> Result<Self, P::Error> {
         let mut a = |part: &str, shape, initial| from.parameter(format!("{name}.{part}"), shape, initial);
-        let weight = a("weight", shape, Initial::Weight)?;
+        let weight = a("weight", shape, if geometry.is_some() { Initial::Kernel } else { Initial::Weight })?;
         let bias = bias.map(|count| a("bias", vec![count], Initial::Zeros)).transpose()?;
         let norm = norm
             .map(|count| {
@@ -196,17 +213,21 @@ impl Layer {
                 })
             })
             .transpose()?;
-        Ok(Self { weight, bias, norm })
+        Ok(Self { weight, bias, norm, geometry })
     }
 
-    /// `[batch, in, h, w]` to `[batch, out, 2h, 2w]`: fractionally-strided convolution, weight `[in, out, k, k]`.
+    /// `[batch, in, h, w]` to `[batch, out, stride h, stride w]`: fractionally-strided convolution, weight `[in, out, k, k]`.
     pub(super) fn up(&self, x: Tensor<4>) -> Tensor<4> {
-        kernels::up(x, self.weight.tensor())
+        kernels::up(x, self.weight.tensor(), self.convolves())
     }
 
-    /// `[batch, in, 2h, 2w]` to `[batch, out, h, w]`: strided convolution, weight `[out, in, k, k]`.
+    /// `[batch, in, stride h, stride w]` to `[batch, out, h, w]`: strided convolution, weight `[out, in, k, k]`.
     pub(super) fn down(&self, x: Tensor<4>) -> Tensor<4> {
-        kernels::down(x, self.weight.tensor())
+        kernels::down(x, self.weight.tensor(), self.convolves())
+    }
+
+    fn convolves(&self) -> Geometry {
+        self.geometry.expect("a layer between maps is a convolution")
     }
 
     /// Adds the bias, where this layer has one: of each map, or of each unit.

@@ -39,6 +39,18 @@ pub struct LayerPlan {
     pub bias: Per,
     /// The batch norm after it.
     pub norm: Per,
+    /// By how much it doubles (generator) or halves (discriminator) the side of its maps: 2, or 1 for not at all. At the narrow
+    /// end, which is a matrix, it means nothing.
+    #[serde(default = "two", skip_serializing_if = "is_two")]
+    pub stride: usize,
+}
+
+fn two() -> usize {
+    2
+}
+
+fn is_two(value: &usize) -> bool {
+    *value == 2
 }
 
 /// The layers of both networks where they are not what the config's numbers say: widths that do not double, batch norm or
@@ -54,31 +66,43 @@ pub struct Layout {
 impl Layout {
     /// What the numbers of `config` stand for.
     pub(super) fn of(config: &ModelConfig) -> Self {
-        let (stages, bias) = (config.stages(), if config.bias { Per::Map } else { Per::None });
-        let plan = |maps, kernel, norm| LayerPlan { maps, kernel, bias, norm };
+        let (stages, bias) = (config.doublings(), if config.bias { Per::Map } else { Per::None });
+        let plan = |maps, kernel, norm, stride| LayerPlan { maps, kernel, bias, norm, stride };
         let width = |level: usize| config.base << (stages - 1 - level);
-        let hidden = (1..stages).map(|level| plan(width(level), config.kernel, Per::Map));
-        let generator = std::iter::once(plan(width(0), config.start(), Per::Map))
-            .chain(hidden)
-            .chain([plan(config.channels, config.kernel, Per::None)])
-            .collect();
-        let discriminator = (0..stages)
-            .rev()
-            .map(|level| plan(width(level), config.kernel, if level + 1 == stages { Per::None } else { Per::Map }))
-            .chain([plan(1, config.start(), Per::None)])
-            .collect();
+        let unit = |per: Per, each: bool| if each && per == Per::Map { Per::Unit } else { per };
+        let mut generator = vec![LayerPlan {
+            bias: unit(bias, config.unit_bias),
+            norm: unit(Per::Map, config.unit_norm),
+            ..plan(width(0), config.start(), Per::Map, 2)
+        }];
+        let mut discriminator = Vec::new();
+        for level in 0..stages {
+            let next = if level + 1 == stages { config.channels } else { width(level + 1) };
+            for i in 1..=config.per_stage {
+                // The picture's layer has no batch norm, and neither has the discriminator's that sees the picture.
+                let maps = if i == config.per_stage { next } else { width(level) };
+                let picture = level + 1 == stages && i == config.per_stage;
+                let norm = if picture { Per::None } else { Per::Map };
+                let stride = if i == 1 { 2 } else { 1 };
+                generator.push(plan(maps, config.kernel, norm, stride));
+                discriminator.push(plan(width(level), config.kernel, norm, stride));
+            }
+        }
+        // Built from the narrow end, and applied from the picture on.
+        discriminator.reverse();
+        discriminator.push(plan(1, config.start(), Per::None, 2));
         Self { generator, discriminator }
     }
 
     /// Checks that networks of pictures of `config`'s size and channels can be built of these layers.
     pub(super) fn check(&self, config: &ModelConfig) -> Result<(), ConfigError> {
-        let layers = config.stages() + 1;
+        let layers = self.generator.len();
         for (network, plans, outputs) in
             [("generator", &self.generator, config.channels), ("discriminator", &self.discriminator, 1)]
         {
             let fail = |what: String| Err(ConfigError::Layout { network, what });
-            if plans.len() != layers {
-                return fail(format!("it has {} layers, and {} are needed for its pictures", plans.len(), layers));
+            if plans.len() != layers || layers < 2 {
+                return fail(format!("it has {} layers, and the generator has {layers}", plans.len()));
             }
             if let Some(plan) = plans.iter().find(|plan| !(1..=MAX_MAPS).contains(&plan.maps)) {
                 return fail(format!("a layer has {} feature maps; 1 to {MAX_MAPS} are possible", plan.maps));
@@ -86,8 +110,18 @@ impl Layout {
             let projected = network == "generator";
             let (end, strided) =
                 if projected { (plans.first(), &plans[1..]) } else { (plans.last(), &plans[..layers - 1]) };
-            if let Some(plan) = strided.iter().find(|plan| plan.kernel != 4 && plan.kernel != 5) {
-                return fail(format!("a kernel is {0}x{0}; 4x4 and 5x5 are known", plan.kernel));
+            if let Some(plan) = strided.iter().find(|plan| !(3..=5).contains(&plan.kernel)) {
+                return fail(format!("a kernel is {0}x{0}; 3x3, 4x4 and 5x5 are known", plan.kernel));
+            }
+            if let Some(plan) = strided.iter().find(|plan| !(1..=2).contains(&plan.stride)) {
+                return fail(format!("a stride is {}; 1 and 2 are known", plan.stride));
+            }
+            let doublings = strided.iter().filter(|plan| plan.stride == 2).count();
+            if doublings != config.doublings() {
+                let needed = config.doublings();
+                return fail(format!(
+                    "{doublings} of its layers have stride 2, and {needed} are needed for its pictures"
+                ));
             }
             let start = config.start();
             if let Some(plan) = end.filter(|plan| plan.kernel != start) {
@@ -123,7 +157,9 @@ mod tests {
         };
         refused("layers", &|layout| layout.generator.truncate(4));
         refused("feature maps", &|layout| layout.generator[1].maps = 1 << 40);
-        refused("3x3", &|layout| layout.discriminator[1].kernel = 3);
+        refused("2x2", &|layout| layout.discriminator[1].kernel = 2);
+        refused("a stride is 3", &|layout| layout.discriminator[1].stride = 3);
+        refused("have stride 2", &|layout| layout.generator[1].stride = 1);
         refused("units", &|layout| layout.discriminator[1].norm = Per::Unit);
         refused("last layer", &|layout| layout.discriminator[4].maps = 10);
     }

@@ -4,10 +4,13 @@ use std::path::Path;
 
 use burn::tensor::{Device, Tensor};
 
-use super::config::{ModelConfig, Preset, Statistics};
+use super::choices::Statistics;
+use super::config::ModelConfig;
 use super::discriminator::LEAK;
 use super::file::{Stored, store};
+use super::kernels::Geometry;
 use super::layer::{Initialiser, Layer, Parameters, Pass};
+use super::preset::Preset;
 use super::{TensorFile, TensorFileError};
 
 /// Feature maps at half, quarter, eighth and sixteenth size.
@@ -32,10 +35,12 @@ impl Segmenter {
     fn build<P: Parameters>(from: &mut P) -> Result<Self, P::Error> {
         let config = ModelConfig::preset(Preset::Pytorch);
         let k = config.kernel;
+        let geometry = Some(Geometry::symmetric(k, 2));
         let mut layers = Vec::new();
         let mut inputs = 3;
         for (i, maps) in MAPS.into_iter().enumerate() {
-            layers.push(Layer::build(from, &format!("down{}", i + 1), vec![maps, inputs, k, k], None, Some(maps))?);
+            let (name, shape) = (format!("down{}", i + 1), vec![maps, inputs, k, k]);
+            layers.push(Layer::build(from, &name, shape, geometry, None, Some(maps))?);
             inputs = maps;
         }
         for i in 0..MAPS.len() {
@@ -46,6 +51,7 @@ impl Segmenter {
                 from,
                 &format!("up{}", i + 1),
                 shape,
+                geometry,
                 last.then_some(1),
                 (!last).then_some(outputs),
             )?);

@@ -12,8 +12,11 @@ const DRAWN_NOISE: (f32, u64) = (0.2, 3000);
 pub enum Schedule {
     /// Every step updates the discriminator once, then the generator so many times.
     Generator(usize),
-    /// Steps take turns: the discriminator on even ones, the generator on odd ones (the authors' face code).
+    /// Steps take turns: the discriminator on the first, the generator on the second.
     Alternate,
+    /// Steps take turns, and the generator's is the first: the authors' face code, whose updates count from 0 and are the
+    /// generator's where `n_updates % (k + 1) == 0`.
+    AlternateGeneratorFirst,
 }
 
 /// How the networks are trained. Defaults are the paper's (section 4) through [`TrainConfig::preset`].
@@ -31,10 +34,13 @@ pub struct TrainConfig {
     pub beta2: f32,
     /// Added to Adam's denominator.
     pub epsilon: f32,
-    /// L2 penalty on the weights.
+    /// L2 penalty on everything that is learnt, gains, shifts and biases included, as in the authors' `Regularizer`.
     pub decay: f32,
     /// Whose turn it is.
     pub schedule: Schedule,
+    /// Whether all updates of a step use the z's of its first one, and not new ones each.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub same_z: bool,
     /// Standard deviation of the noise on what the discriminator sees, in pixel values of [-1, 1] (instance noise,
     /// Sønderby et al. 2017); the paper adds none.
     #[serde(default)]
@@ -45,7 +51,18 @@ pub struct TrainConfig {
 }
 
 impl TrainConfig {
-    /// The preset's own numbers.
+    /// The preset's own numbers, each from its authors' source ([`ModelConfig::preset`] names the files):
+    ///
+    /// - `paper`: section 4. One update of each network a step is Goodfellow's algorithm 1 with one discriminator update.
+    /// - `authors-faces`: Adam with `lr=0.0002, b1=0.5`, otherwise the defaults of `lib/updates.py` (`b2=0.999, e=1e-8`; its `l=1-1e-8`
+    ///   makes `b1` smaller by 1e-8 of itself a step, which is left out); `l2=1e-5` added to the gradient of every parameter, gains and
+    ///   shifts too; every batch of 128 is for one update, and the first is the generator's.
+    /// - `authors-svhn`: rate 0.0005 and batch 64 are in the folder's name; the rest is the paper's.
+    /// - `paper-imagenet`: the paper's.
+    /// - `pytorch`: the tutorial.
+    /// - `tensorflow`: `learning_rate=0.0002, beta1=0.5`, batches of 64; one update of the discriminator and two of the generator,
+    ///   all three fed the same `batch_z`. TensorFlow's Adam adds epsilon after its bias correction where this one, as PyTorch's, adds it
+    ///   before: 1e-8 or, at the first step, 3e-10, which matters only for gradients below 1e-7.
     pub fn preset(preset: Preset) -> Self {
         let paper = Self {
             batch: 128,
@@ -56,14 +73,16 @@ impl TrainConfig {
             epsilon: 1e-8,
             decay: 0.0,
             schedule: Schedule::Generator(1),
+            same_z: false,
             noise: 0.0,
             noise_steps: 0,
         };
         match preset {
-            Preset::Paper => paper,
-            Preset::AuthorsFaces => Self { decay: 1e-5, schedule: Schedule::Alternate, ..paper },
-            Preset::Pytorch | Preset::AuthorsSvhn => Self { batch: 64, ..paper },
-            Preset::Tensorflow => Self { batch: 64, schedule: Schedule::Generator(2), ..paper },
+            Preset::Paper | Preset::PaperImagenet => paper,
+            Preset::AuthorsFaces => Self { decay: 1e-5, schedule: Schedule::AlternateGeneratorFirst, ..paper },
+            Preset::Pytorch => Self { batch: 64, ..paper },
+            Preset::AuthorsSvhn => Self { batch: 64, generator_rate: 5e-4, discriminator_rate: 5e-4, ..paper },
+            Preset::Tensorflow => Self { batch: 64, schedule: Schedule::Generator(2), same_z: true, ..paper },
         }
     }
 }
@@ -138,12 +157,20 @@ fn as_json(config: &RunConfig) -> serde_json::Value {
 fn compare(path: &str, mine: &serde_json::Value, theirs: &serde_json::Value, found: &mut Vec<String>) {
     match (mine.as_object(), theirs.as_object()) {
         (Some(a), Some(b)) if !path.ends_with("schedule") => {
-            for (key, value) in a {
+            for key in a.keys().chain(b.keys().filter(|key| !a.contains_key(*key))) {
                 let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                compare(&path, value, b.get(key).unwrap_or(&serde_json::Value::Null), found);
+                let [mine, theirs] = [a, b].map(|fields| fields.get(key).unwrap_or(&serde_json::Value::Null));
+                compare(&path, mine, theirs, found);
             }
         }
-        _ if mine != theirs => found.push(format!("{path}: {mine}, not {theirs}")),
+        _ if mine != theirs => {
+            // What has its default is not written.
+            let [mine, theirs] = [mine, theirs].map(|value| match value {
+                serde_json::Value::Null => "the default".to_owned(),
+                value => value.to_string(),
+            });
+            found.push(format!("{path}: {mine}, not {theirs}"));
+        }
         _ => {}
     }
 }
@@ -165,11 +192,65 @@ mod tests {
         assert_eq!(differences.len(), 3, "{differences:?}");
         assert!(differences.iter().any(|d| d == "model.base: 64, not 32"), "{differences:?}");
         assert!(differences.iter().any(|d| d.starts_with("train.schedule: ")), "{differences:?}");
+        let mut leaks = a.clone();
+        leaks.model.leak = 0.2;
+        assert_eq!(a.differences(&leaks), ["model.leak: the default, not 0.2"]);
+        assert_eq!(leaks.differences(&a), ["model.leak: 0.2, not the default"]);
         let mut skips = a.clone();
         skips.skip = vec!["a.png".to_owned()];
         assert_eq!(skips.differences(&a), ["skip: 1 pictures, not 0"]);
         skips.use_data("faces".to_owned());
         assert!(skips.skip.is_empty(), "names of one set mean nothing in another");
+    }
+
+    #[test]
+    fn every_presets_training_is_that_of_its_source() {
+        use Schedule::{AlternateGeneratorFirst, Generator};
+        let published = [
+            (Preset::Paper, 128, 2e-4, 0.0, Generator(1), false),
+            (Preset::AuthorsFaces, 128, 2e-4, 1e-5, AlternateGeneratorFirst, false),
+            (Preset::Pytorch, 64, 2e-4, 0.0, Generator(1), false),
+            (Preset::Tensorflow, 64, 2e-4, 0.0, Generator(2), true),
+            (Preset::AuthorsSvhn, 64, 5e-4, 0.0, Generator(1), false),
+            (Preset::PaperImagenet, 128, 2e-4, 0.0, Generator(1), false),
+        ];
+        assert_eq!(published.map(|(preset, ..)| preset), Preset::ALL);
+        for (preset, batch, rate, decay, schedule, same_z) in published {
+            let train = TrainConfig::preset(preset);
+            assert_eq!((train.batch, train.decay, train.schedule, train.same_z), (batch, decay, schedule, same_z));
+            assert_eq!((train.generator_rate, train.discriminator_rate), (rate, rate), "{preset}");
+            assert_eq!((train.beta1, train.beta2, train.epsilon), (0.5, 0.999, 1e-8), "{preset}");
+        }
+    }
+
+    #[test]
+    fn runs_from_before_the_presets_were_corrected_go_on_as_they_began() {
+        // What `run.toml` held of the presets whose numbers changed.
+        let model = |preset: &str, size, base, bias, epsilon, sampling: &str| {
+            format!(
+                "preset = \"{preset}\"\nsize = {size}\nchannels = 3\nkernel = 5\nbase = {base}\nz_dim = 100\n\
+                 prior = \"uniform\"\nbias = {bias}\nnorm_epsilon = {epsilon}\nsampling = \"{sampling}\"\n"
+            )
+        };
+        let train = |batch, decay, schedule: &str| {
+            format!(
+                "batch = {batch}\ngenerator_rate = 0.0002\ndiscriminator_rate = 0.0002\nbeta1 = 0.5\nbeta2 = 0.999\n\
+                 epsilon = 1e-8\ndecay = {decay}\nnoise = 0.0\nnoise_steps = 0\nschedule = {schedule}\n"
+            )
+        };
+        let read = |model: String, train: String| -> RunConfig {
+            let text = format!("data = \"a folder\"\nseed = 1\n\n[model]\n{model}\n[train]\n{train}");
+            toml::from_str(&text).unwrap()
+        };
+        let faces = read(model("authors-faces", 64, 128, false, "1e-8", "batch"), train(128, "1e-5", "\"alternate\""));
+        assert_eq!(faces.train.schedule, Schedule::Alternate, "the discriminator began, and goes on so");
+        assert_eq!(faces.model.layers().generator[0].norm, crate::model::Per::Map);
+        let tensorflow =
+            read(model("tensorflow", 64, 64, true, "1e-5", "running"), train(64, "0.0", "{ generator = 2 }"));
+        assert_eq!((tensorflow.train.schedule, tensorflow.train.same_z), (Schedule::Generator(2), false));
+        assert_eq!(tensorflow.model.layers().generator[0].bias, crate::model::Per::Map);
+        assert_eq!(tensorflow.model.padding, crate::model::Padding::Symmetric);
+        assert!(!tensorflow.differences(&RunConfig::preset(Preset::Tensorflow, "a folder")).is_empty());
     }
 
     #[test]

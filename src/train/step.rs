@@ -70,20 +70,25 @@ impl Networks {
         let (update_d, updates_g) = match train.schedule {
             Schedule::Generator(times) => (true, times.max(1)),
             Schedule::Alternate => (step % 2 == 1, usize::from(step.is_multiple_of(2))),
+            Schedule::AlternateGeneratorFirst => (step.is_multiple_of(2), usize::from(step % 2 == 1)),
         };
         let mut report = StepReport { values: [const { None }; 6] };
         let device = real.device();
         let batch = real.dims()[0];
         let (prior, z_dim) = (self.generator.config().prior, self.generator.config().z_dim);
         let noise = Noise::new(train, seed, step);
-        let z = |update: usize| latent::training(prior, z_dim, seed, draw_of(step, update as u64), batch, &device);
+        let z = |update: usize| {
+            let update = if train.same_z { 0 } else { update as u64 };
+            latent::training(prior, z_dim, seed, draw_of(step, update), batch, &device)
+        };
         if updates_g == 0 {
             // The discriminator's step alone needs no gradients of what is drawn.
             let fake = self.generator.train(z(0));
             self.update_discriminator([noise.on(real.clone(), 0), noise.on(fake, 1)], rates, &mut report);
         }
         for update in 0..updates_g {
-            // Each generator update of a step has z's of its own; the first ones also serve the discriminator.
+            // The first update's z's also serve the discriminator. Where all updates have the same ones, the later updates draw them
+            // with the generator that the earlier ones changed.
             let (generator, fake) = self.draw(z(update));
             if update == 0 && update_d {
                 let fake = noise.on(fake.clone().inner(), 1);
@@ -252,6 +257,18 @@ mod tests {
     }
 
     #[test]
+    fn the_generator_may_begin() {
+        let (model, train) = tiny();
+        let train = TrainConfig { schedule: Schedule::AlternateGeneratorFirst, ..train };
+        let device = Device::flex();
+        let mut networks = Networks::new(&model, &train, 1, &device);
+        let first = networks.step(real(&device), 1, 1, &train, rates(&train)).read().unwrap();
+        assert!(first[0].is_none() && first[1].is_some(), "the first step is the generator's: {first:?}");
+        let second = networks.step(real(&device), 2, 1, &train, rates(&train)).read().unwrap();
+        assert!(second[0].is_some() && second[1].is_none(), "the second is the discriminator's: {second:?}");
+    }
+
+    #[test]
     fn no_two_updates_are_drawn_by_one_number() {
         let mut numbers = std::collections::BTreeSet::new();
         for step in 1..200 {
@@ -274,6 +291,26 @@ mod tests {
         let mut networks = Networks::new(&model, &train, 1, &device);
         let report = networks.step(real(&device), 1, 1, &train, rates(&train)).read().unwrap();
         assert!(report.iter().all(|value| value.is_some_and(f32::is_finite)), "{report:?}");
+    }
+
+    #[test]
+    fn updates_of_the_same_z_draw_what_the_changed_generator_makes_of_it() {
+        let (model, train) = tiny();
+        let device = Device::flex();
+        let learnt = |same_z| {
+            let train = TrainConfig { schedule: Schedule::Generator(2), same_z, ..train.clone() };
+            let mut networks = Networks::new(&model, &train, 1, &device);
+            networks.step(real(&device), 1, 1, &train, rates(&train)).read().unwrap();
+            weights(networks.generator.layers())
+        };
+        let once = {
+            let train = TrainConfig { same_z: true, ..train.clone() };
+            let mut networks = Networks::new(&model, &train, 1, &device);
+            networks.step(real(&device), 1, 1, &train, rates(&train)).read().unwrap();
+            weights(networks.generator.layers())
+        };
+        assert_ne!(learnt(true), learnt(false), "the second update has other z's");
+        assert_ne!(learnt(true), once, "the second update is made");
     }
 
     #[test]

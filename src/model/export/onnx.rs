@@ -201,9 +201,14 @@ pub(super) fn generator(model: &Model) -> Result<Vec<u8>, ExportError> {
             out.reshape("maps", &[-1, maps as i64, start as i64, start as i64]);
         } else {
             let weight = out.floats(&format!("{name}.weight"), &layer.weight.shape, stored("weight"));
-            let pad = kernel / 2 - usize::from(kernel == 4);
-            let sides = [ints("kernel_shape", &[kernel; 2]), ints("strides", &[2; 2]), ints("pads", &[pad; 4])];
-            let attributes = sides.into_iter().chain([ints("output_padding", &[kernel % 2; 2])]).collect();
+            let geometry = layer.geometry.expect("a layer between maps is a convolution");
+            // Pads are cut off before and behind; the larger one before is what output_padding would make up for.
+            let (before, behind) = (geometry.before, geometry.behind(kernel));
+            let attributes = vec![
+                ints("kernel_shape", &[kernel; 2]),
+                ints("strides", &[geometry.stride; 2]),
+                ints("pads", &[before, before, behind, behind]),
+            ];
             out.node("ConvTranspose", vec![weight], attributes);
         }
         if let Some(bias) = &layer.bias {

@@ -6,7 +6,7 @@
 //! narrow end tells them apart: a discriminator gives one verdict, and z has more coordinates.
 
 use super::parts::{Dense, Parts, Scaling};
-use crate::model::{LayerPlan, Per};
+use crate::model::{LayerPlan, ModelConfig, Per};
 
 /// Which of the two networks a chain is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,15 +42,29 @@ pub(super) struct Chain {
 }
 
 impl Chain {
-    /// Doublings between the narrow end and the picture.
+    /// Convolutions between the narrow end and the picture.
     pub fn stages(&self) -> usize {
         self.links.len() - 1
+    }
+
+    /// The convolutions, without the narrow end.
+    fn convolutions(&self) -> &[Link] {
+        match self.kind {
+            Kind::Generator => &self.links[1..],
+            Kind::Discriminator => &self.links[..self.stages()],
+        }
     }
 
     /// Side of the pictures.
     pub fn size(&self) -> usize {
         let end = if self.kind == Kind::Generator { self.links.first() } else { self.links.last() };
-        end.map_or(0, |end| end.plan.kernel) << self.stages().min(16)
+        let doublings = self.convolutions().iter().filter(|link| link.plan.stride == 2).count();
+        end.map_or(0, |end| end.plan.kernel) << doublings.min(16)
+    }
+
+    /// Whether every other convolution has stride 1.
+    pub fn is_paired(&self) -> bool {
+        self.convolutions().iter().any(|link| link.plan.stride == 1)
     }
 
     /// The chain that these tensors, names and shapes, are.
@@ -84,13 +98,15 @@ impl Chain {
         }
         let kind = if end.free == 1 { Kind::Discriminator } else { Kind::Generator };
         let mut links = vec![end.link(kind)?];
-        for dense in ordered {
+        let paired = is_paired(end.side, &ordered);
+        for (i, dense) in ordered.into_iter().enumerate() {
             let maps = dense.shape[usize::from(kind == Kind::Generator)];
             // A smaller kernel of stride 2 is a larger one with zeros around it: both halve and double sides exactly.
-            let border = usize::from(dense.shape[2] < 4);
+            let border = usize::from(dense.shape[2] < 4 && !paired);
+            let stride = if paired && i % 2 == 1 { 1 } else { 2 };
             let kernel = dense.shape[2] + 2 * border;
             links.push(Link {
-                plan: LayerPlan { maps, kernel, bias: per(&dense.bias, maps, maps)?, norm: Per::None },
+                plan: LayerPlan { maps, kernel, bias: per(&dense.bias, maps, maps)?, norm: Per::None, stride },
                 weight: dense.weight.clone(),
                 shape: vec![dense.shape[0], dense.shape[1], kernel, kernel],
                 transposed: false,
@@ -105,6 +121,14 @@ impl Chain {
         give_norms(&mut links, norms, kind)?;
         Ok(Self { kind, links, free: end.free, channels })
     }
+}
+
+/// Whether 3x3 convolutions, counted from the narrow end of this side, are pairs of which the second has stride 1, as in the paper's
+/// 32x32 network: shapes do not say it, but with stride 2 each the pictures would be larger than any that DCGANs draw.
+fn is_paired(side: usize, convolutions: &[&Dense]) -> bool {
+    let count = convolutions.len();
+    let three = convolutions.iter().all(|dense| dense.shape[2] == 3);
+    three && count.is_multiple_of(2) && side << count.min(16) > ModelConfig::LARGEST
 }
 
 /// The convolutions from the narrow end to the picture.
@@ -188,7 +212,13 @@ impl<'a> End<'a> {
         let maps = if kind == Kind::Generator { self.maps } else { self.free };
         let all = if kind == Kind::Generator { units } else { self.free };
         Ok(Link {
-            plan: LayerPlan { maps, kernel: self.side, bias: per(&self.dense.bias, maps, all)?, norm: Per::None },
+            plan: LayerPlan {
+                maps,
+                kernel: self.side,
+                bias: per(&self.dense.bias, maps, all)?,
+                norm: Per::None,
+                stride: 2,
+            },
             weight: self.dense.weight.clone(),
             shape: vec![self.free, self.maps, self.side, self.side],
             transposed: self.transposed,

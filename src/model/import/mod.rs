@@ -260,6 +260,13 @@ fn assemble(
             format!("its {its}x{its} kernels have stride 2; they are kept as {ours}x{ours} with zeros around them");
         remarks.push(Remark::guessed(Guess::Stride, what));
     }
+    if generator.chain.is_paired() {
+        let size = config.size;
+        remarks.push(Remark::guessed(
+            Guess::Stride,
+            format!("every other of its 3x3 kernels has stride 1, as in the paper's 32x32 network, and its pictures are {size}x{size}"),
+        ));
+    }
     let kernels = match theano {
         true => "its kernels are turned, since Theano convolves where others correlate",
         false => "its kernels are as they are applied",
@@ -305,6 +312,7 @@ fn config(generator: &Found, discriminator: Option<&Found>, theano: bool) -> Mod
         base: chain.links[stages - 1].plan.maps,
         z_dim: chain.free,
         bias: chain.links[1].plan.bias != Per::None,
+        per_stage: if chain.is_paired() { 2 } else { 1 },
         prior: Prior::Normal,
         output: Output::Tanh,
         sampling: Statistics::Running,

@@ -11,7 +11,7 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 
-use super::Kernels;
+use super::{Geometry, Kernels};
 
 #[derive(Debug)]
 struct Down;
@@ -25,33 +25,33 @@ struct Norm;
 struct Tanh;
 
 impl<B: Backend + Kernels> Backward<B, 2> for Down {
-    type State = (FloatTensor<B>, FloatTensor<B>);
+    type State = (FloatTensor<B>, FloatTensor<B>, Geometry);
 
     fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
         let [input, weight] = ops.parents;
         let grad = grads.consume::<B>(&ops.node);
-        let (large, weights) = ops.state;
+        let (large, weights, geometry) = ops.state;
         if let Some(node) = weight {
-            grads.register::<B>(node.id, B::weight_gradient(grad.clone(), large, weights.clone()));
+            grads.register::<B>(node.id, B::weight_gradient(grad.clone(), large, weights.clone(), geometry));
         }
         if let Some(node) = input {
-            grads.register::<B>(node.id, B::up(grad, weights, true));
+            grads.register::<B>(node.id, B::up(grad, weights, geometry, true));
         }
     }
 }
 
 impl<B: Backend + Kernels> Backward<B, 2> for Up {
-    type State = (FloatTensor<B>, FloatTensor<B>);
+    type State = (FloatTensor<B>, FloatTensor<B>, Geometry);
 
     fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
         let [input, weight] = ops.parents;
         let grad = grads.consume::<B>(&ops.node);
-        let (small, weights) = ops.state;
+        let (small, weights, geometry) = ops.state;
         if let Some(node) = weight {
-            grads.register::<B>(node.id, B::weight_gradient(small, grad.clone(), weights.clone()));
+            grads.register::<B>(node.id, B::weight_gradient(small, grad.clone(), weights.clone(), geometry));
         }
         if let Some(node) = input {
-            grads.register::<B>(node.id, B::down(grad, weights, true));
+            grads.register::<B>(node.id, B::down(grad, weights, geometry, true));
         }
     }
 }
@@ -111,25 +111,37 @@ impl<B: Backend + Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         }
     }
 
-    fn down(large: FloatTensor<Self>, weights: FloatTensor<Self>, together: bool) -> FloatTensor<Self> {
+    fn down(
+        large: FloatTensor<Self>,
+        weights: FloatTensor<Self>,
+        geometry: Geometry,
+        together: bool,
+    ) -> FloatTensor<Self> {
         match Down.prepare::<C>([large.node(), weights.node()]).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
                 let (large, weights) = (large.into_primitive(), weights.into_primitive());
-                prep.finish((large.clone(), weights.clone()), B::down(large, weights, true))
+                prep.finish((large.clone(), weights.clone(), geometry), B::down(large, weights, geometry, true))
             }
             OpsKind::UnTracked(prep) => {
-                prep.finish(B::down(large.into_primitive(), weights.into_primitive(), together))
+                prep.finish(B::down(large.into_primitive(), weights.into_primitive(), geometry, together))
             }
         }
     }
 
-    fn up(small: FloatTensor<Self>, weights: FloatTensor<Self>, together: bool) -> FloatTensor<Self> {
+    fn up(
+        small: FloatTensor<Self>,
+        weights: FloatTensor<Self>,
+        geometry: Geometry,
+        together: bool,
+    ) -> FloatTensor<Self> {
         match Up.prepare::<C>([small.node(), weights.node()]).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
                 let (small, weights) = (small.into_primitive(), weights.into_primitive());
-                prep.finish((small.clone(), weights.clone()), B::up(small, weights, true))
+                prep.finish((small.clone(), weights.clone(), geometry), B::up(small, weights, geometry, true))
             }
-            OpsKind::UnTracked(prep) => prep.finish(B::up(small.into_primitive(), weights.into_primitive(), together)),
+            OpsKind::UnTracked(prep) => {
+                prep.finish(B::up(small.into_primitive(), weights.into_primitive(), geometry, together))
+            }
         }
     }
 

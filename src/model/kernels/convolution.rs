@@ -1,4 +1,5 @@
-//! Strided and fractionally-strided convolutions on the CPU, channels last, without im2col.
+//! Strided and fractionally-strided convolutions on the CPU, channels last, without im2col; and those of stride 1, for which all
+//! that is said of parities holds with one parity.
 //!
 //! A fractionally-strided convolution is four small stride-1 ones, one for each parity of the output's row and column, so no
 //! multiplication by an inserted zero is ever made; a strided one sees the large map as four interleaved ones. Both, and the gradient of
@@ -7,6 +8,9 @@
 //!
 //! Each sum is made by one thread in one order, so results do not depend on the number of threads.
 
+use std::borrow::Cow;
+
+use super::memory::zeros;
 pub use super::shape::Shape;
 use super::{direct, picture, winograd};
 
@@ -49,6 +53,7 @@ impl Algorithm {
         let large = if together { for_batch } else { for_picture };
         match shape.large {
             0..=PATCHED => Self::Picture,
+            _ if !winograd::reaches(shape) => Self::Direct,
             _ if shape.small.min(shape.large) < MAPS || tiles(2) < TILES => Self::Direct,
             // A tile that is not filled makes no fewer products than four small ones.
             _ if tiles(4) >= large && tiles(2) > 3 * tiles(4) => Self::Winograd(4),
@@ -69,11 +74,28 @@ pub fn pack(shape: Shape, way: Way, algorithm: Algorithm, weights: &[f32]) -> Pa
     match (algorithm, way) {
         (Algorithm::Direct, Way::Down) => Packed::Direct(direct::pack_down(shape, weights)),
         (Algorithm::Direct, Way::Up) => Packed::Direct(direct::pack_up(shape, weights)),
-        (Algorithm::Winograd(side), Way::Down) => Packed::Winograd(winograd::pack_down(shape, side, weights)),
-        (Algorithm::Winograd(side), Way::Up) => Packed::Winograd(winograd::pack_up(shape, side, weights)),
+        (Algorithm::Winograd(side), Way::Down) => {
+            Packed::Winograd(winograd::pack_down(shape.whole(), side, &widened(shape, weights)))
+        }
+        (Algorithm::Winograd(side), Way::Up) => {
+            Packed::Winograd(winograd::pack_up(shape.whole(), side, &widened(shape, weights)))
+        }
         (Algorithm::Picture, Way::Down) => Packed::Picture(picture::pack_down(shape, weights)),
         (Algorithm::Picture, Way::Up) => Packed::Picture(picture::pack_up(shape, weights)),
     }
+}
+
+/// Weights as [`Shape::whole`] has them.
+fn widened(shape: Shape, weights: &[f32]) -> Cow<'_, [f32]> {
+    let whole = shape.whole();
+    if whole == shape {
+        return Cow::Borrowed(weights);
+    }
+    let mut wide = vec![0.0; whole.weights_len()];
+    for (wide, weights) in wide.chunks_exact_mut(whole.taps()).zip(weights.chunks_exact(shape.taps())) {
+        shape.taps_in_whole(|tap, to| wide[to] = weights[tap]);
+    }
+    Cow::Owned(wide)
 }
 
 /// Strided convolution: the large map to the small one. `weights` are packed for [`Way::Down`].
@@ -97,10 +119,24 @@ pub fn up(shape: Shape, small: &[f32], weights: &Packed, large: &mut [f32]) {
 /// Gradient of the weights of both: sums over all positions of small times large.
 pub fn weight_gradient(shape: Shape, algorithm: Algorithm, small: &[f32], large: &[f32], gradient: &mut [f32]) {
     match algorithm {
+        Algorithm::Direct if !winograd::reaches(shape) => direct::weight_gradient(shape, small, large, gradient),
         // Sums over positions gain from fewer products however few the positions are.
-        Algorithm::Direct => winograd::weight_gradient(shape, 2, small, large, gradient),
-        Algorithm::Winograd(side) => winograd::weight_gradient(shape, side, small, large, gradient),
+        Algorithm::Direct => few_products(shape, 2, small, large, gradient),
+        Algorithm::Winograd(side) => few_products(shape, side, small, large, gradient),
         Algorithm::Picture => picture::weight_gradient(shape, small, large, gradient),
+    }
+}
+
+/// [`winograd::weight_gradient`] by way of [`Shape::whole`].
+fn few_products(shape: Shape, side: usize, small: &[f32], large: &[f32], gradient: &mut [f32]) {
+    let whole = shape.whole();
+    if whole == shape {
+        return winograd::weight_gradient(shape, side, small, large, gradient);
+    }
+    let mut wide = zeros(whole.weights_len());
+    winograd::weight_gradient(whole, side, small, large, &mut wide);
+    for (wide, gradient) in wide.chunks_exact(whole.taps()).zip(gradient.chunks_exact_mut(shape.taps())) {
+        shape.taps_in_whole(|tap, from| gradient[tap] = wide[from]);
     }
 }
 
@@ -111,17 +147,17 @@ mod tests {
 
     /// Calls `visit(small index, large index, weight index)` for every product the convolution is made of.
     fn products(shape: Shape, mut visit: impl FnMut(usize, usize, usize)) {
-        let Shape { batch, height, width, small, large, kernel } = shape;
+        let Shape { batch, height, width, small, large, kernel, stride, .. } = shape;
         let padding = shape.padding();
         for position in 0..batch * height * width {
             let (n, row, column) = (position / (height * width), position / width % height, position % width);
             for tap in 0..kernel * kernel {
-                let y = (2 * row + tap / kernel) as isize - padding;
-                let x = (2 * column + tap % kernel) as isize - padding;
-                if y < 0 || x < 0 || y >= 2 * height as isize || x >= 2 * width as isize {
+                let y = (stride * row + tap / kernel) as isize - padding;
+                let x = (stride * column + tap % kernel) as isize - padding;
+                if y < 0 || x < 0 || y >= (stride * height) as isize || x >= (stride * width) as isize {
                     continue;
                 }
-                let at = (n * 2 * height + y as usize) * 2 * width + x as usize;
+                let at = (n * stride * height + y as usize) * stride * width + x as usize;
                 for s in 0..small {
                     for l in 0..large {
                         let weight = (s * large + l) * kernel * kernel + tap;
@@ -155,6 +191,9 @@ mod tests {
         let [mut to_small, mut to_large, mut gradient] =
             [small.len(), large.len(), weights.len()].map(|len| vec![f32::NAN; len]);
         for algorithm in [Algorithm::Direct, Algorithm::Winograd(2), Algorithm::Winograd(4), Algorithm::Picture] {
+            if matches!(algorithm, Algorithm::Winograd(_)) && !winograd::reaches(shape) {
+                continue;
+            }
             down(shape, &large, &pack(shape, Way::Down, algorithm, &weights), &mut to_small);
             up(shape, &small, &pack(shape, Way::Up, algorithm, &weights), &mut to_large);
             weight_gradient(shape, algorithm, &small, &large, &mut gradient);
@@ -164,20 +203,25 @@ mod tests {
         }
     }
 
+    /// Kernel, stride and zeros before it: every one that a network can have.
+    const GEOMETRIES: [(usize, usize, usize); 9] =
+        [(4, 2, 1), (5, 2, 2), (5, 2, 1), (3, 2, 1), (3, 2, 0), (3, 1, 1), (4, 1, 1), (5, 1, 2), (5, 1, 1)];
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
         #[test]
         fn all_directions_agree_with_the_definition(
             batch in 1usize..4, height in 1usize..6, width in 1usize..6,
-            small in 1usize..70, large in 1usize..40, kernel in 4usize..6,
+            small in 1usize..70, large in 1usize..40, geometry in 0usize..GEOMETRIES.len(),
         ) {
-            check(Shape { batch, height, width, small, large, kernel });
+            let (kernel, stride, before) = GEOMETRIES[geometry];
+            check(Shape { batch, height, width, small, large, kernel, stride, before });
         }
     }
 
     #[test]
     fn few_products_are_for_many_maps_and_positions() {
-        let shape = Shape { batch: 64, height: 4, width: 4, small: 512, large: 256, kernel: 4 };
+        let shape = Shape { batch: 64, height: 4, width: 4, small: 512, large: 256, kernel: 4, stride: 2, before: 1 };
         assert_eq!(Algorithm::of(shape, true), Algorithm::Winograd(2));
         assert_eq!(Algorithm::of(shape, false), Algorithm::Direct);
         assert_eq!(Algorithm::of(Shape { batch: 1, ..shape }, true), Algorithm::Direct);
@@ -185,12 +229,22 @@ mod tests {
         assert_eq!(Algorithm::of(Shape { height: 16, width: 16, ..shape }, false), Algorithm::Winograd(4));
         assert_eq!(Algorithm::of(Shape { height: 16, width: 16, ..shape }, true), Algorithm::Winograd(4));
         assert_eq!(Algorithm::of(Shape { large: 3, ..shape }, true), Algorithm::Picture);
+        let stride_1 = Shape { height: 16, width: 16, kernel: 3, stride: 1, ..shape };
+        assert_eq!(Algorithm::of(stride_1, true), Algorithm::Winograd(4));
+        assert_eq!(Algorithm::of(Shape { kernel: 5, before: 2, ..stride_1 }, true), Algorithm::Direct);
     }
 
     #[test]
     fn maps_deeper_and_grids_larger_than_one_block_agree_too() {
-        check(Shape { batch: 1, height: 2, width: 3, small: 65, large: 200, kernel: 4 });
-        check(Shape { batch: 3, height: 9, width: 11, small: 5, large: 3, kernel: 5 });
-        check(Shape { batch: 2, height: 2, width: 2, small: 230, large: 17, kernel: 5 });
+        let strided = Shape { batch: 1, height: 2, width: 3, small: 65, large: 200, kernel: 4, stride: 2, before: 1 };
+        check(strided);
+        check(Shape { kernel: 3, ..strided });
+        check(Shape { kernel: 3, stride: 1, ..strided });
+        let strided = Shape { kernel: 5, before: 2, ..strided };
+        check(Shape { stride: 1, ..strided });
+        check(Shape { batch: 3, height: 9, width: 11, small: 5, large: 3, ..strided });
+        check(Shape { batch: 3, height: 9, width: 11, small: 21, large: 19, before: 1, ..strided });
+        check(Shape { batch: 3, height: 19, width: 11, small: 21, large: 19, stride: 1, ..strided });
+        check(Shape { batch: 2, height: 2, width: 2, small: 230, large: 17, ..strided });
     }
 }

@@ -7,7 +7,7 @@ use burn::tensor::{Bytes, DType, Shape as Dims};
 use super::convolution::{self, Algorithm, Shape, Way};
 use super::memory::zeros;
 use super::packed::packed;
-use super::{AdamStep, Kernels, adam, rectify, tanh};
+use super::{AdamStep, Geometry, Kernels, adam, rectify, tanh};
 
 /// `[batch, maps, height, width]` as `[batch, height, width, maps]`, contiguous; nothing is copied when it already lies so.
 fn channels_last(x: FlexTensor) -> FlexTensor {
@@ -40,30 +40,34 @@ fn dims(x: &FlexTensor) -> [usize; 4] {
 }
 
 impl Kernels for Flex {
-    fn down(large: FlexTensor, weights: FlexTensor, together: bool) -> FlexTensor {
+    fn down(large: FlexTensor, weights: FlexTensor, geometry: Geometry, together: bool) -> FlexTensor {
         let [batch, _, height, width] = dims(&large);
         let [small, maps, kernel, _] = dims(&weights);
-        let shape = Shape { batch, height: height / 2, width: width / 2, small, large: maps, kernel };
+        let Geometry { stride, before } = geometry;
+        let (height, width) = (height / stride, width / stride);
+        let shape = Shape { batch, height, width, small, large: maps, kernel, stride, before };
         let mut out = zeros(shape.small_len());
         let weights = packed(shape, Way::Down, Algorithm::of(shape, together), &weights.to_contiguous());
         convolution::down(shape, numbers(&channels_last(large)), &weights, &mut out);
         channels_first(out, [batch, shape.height, shape.width, small])
     }
 
-    fn up(small: FlexTensor, weights: FlexTensor, together: bool) -> FlexTensor {
+    fn up(small: FlexTensor, weights: FlexTensor, geometry: Geometry, together: bool) -> FlexTensor {
         let [batch, _, height, width] = dims(&small);
         let [maps, large, kernel, _] = dims(&weights);
-        let shape = Shape { batch, height, width, small: maps, large, kernel };
+        let Geometry { stride, before } = geometry;
+        let shape = Shape { batch, height, width, small: maps, large, kernel, stride, before };
         let mut out = zeros(shape.large_len());
         let weights = packed(shape, Way::Up, Algorithm::of(shape, together), &weights.to_contiguous());
         convolution::up(shape, numbers(&channels_last(small)), &weights, &mut out);
-        channels_first(out, [batch, 2 * height, 2 * width, large])
+        channels_first(out, [batch, stride * height, stride * width, large])
     }
 
-    fn weight_gradient(small: FlexTensor, large: FlexTensor, weights: FlexTensor) -> FlexTensor {
+    fn weight_gradient(small: FlexTensor, large: FlexTensor, weights: FlexTensor, geometry: Geometry) -> FlexTensor {
         let [batch, _, height, width] = dims(&small);
         let [maps, large_maps, kernel, _] = dims(&weights);
-        let shape = Shape { batch, height, width, small: maps, large: large_maps, kernel };
+        let Geometry { stride, before } = geometry;
+        let shape = Shape { batch, height, width, small: maps, large: large_maps, kernel, stride, before };
         let mut out = zeros(shape.weights_len());
         convolution::weight_gradient(
             shape,

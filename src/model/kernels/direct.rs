@@ -9,7 +9,7 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::shape::{Grid, Shape};
-use super::tile::{DEPTH, panel_lanes, tile, with_tile};
+use super::tile::{DEPTH, Rows, outer, panel_lanes, tile, with_tile};
 
 /// Positions one task takes.
 const ROWS: usize = 192;
@@ -212,30 +212,104 @@ pub fn down(shape: Shape, large: &[f32], weights: &[Part], small: &mut [f32]) {
 }
 
 /// The kernel's row (or column) that joins output parity `parity` with the input `offset` steps away, if there is one.
-fn tap_of(parity: usize, offset: isize, padding: isize, kernel: usize) -> Option<usize> {
-    usize::try_from(parity as isize + padding - 2 * offset).ok().filter(|&tap| tap < kernel)
+fn tap_of(shape: Shape, parity: usize, offset: isize) -> Option<usize> {
+    let tap = parity as isize + shape.padding() - shape.stride as isize * offset;
+    usize::try_from(tap).ok().filter(|&tap| tap < shape.kernel)
 }
 
 /// Weights `[small, large, kernel, kernel]` as [`up`] reads them.
 pub fn pack_up(shape: Shape, weights: &[f32]) -> Vec<Part> {
     assert_eq!(weights.len(), shape.weights_len());
-    let (padding, kernel, taps) = (shape.padding(), shape.kernel, shape.taps());
+    let (kernel, taps) = (shape.kernel, shape.taps());
+    let offsets = -(kernel as isize)..=kernel as isize;
     let maps = shape.large;
     let weight = |from: usize, to: usize, tap: usize| weights[(from * maps + to) * taps + tap];
     let parity = |y: usize, x: usize| {
-        let reach =
-            |parity| (-1..=1).filter_map(move |offset| Some((offset, tap_of(parity, offset, padding, kernel)?)));
+        let reach = |parity| offsets.clone().filter_map(move |offset| Some((offset, tap_of(shape, parity, offset)?)));
         let (offsets, kernels): (Vec<_>, Vec<_>) =
             reach(y).flat_map(|(dy, row)| reach(x).map(move |(dx, column)| ((dy, dx), row * kernel + column))).unzip();
         let packed =
             Packed::new(offsets, shape.small, maps, panel_lanes(maps), |tap, from, to| weight(from, to, kernels[tap]));
         Part { weights: packed, place: [y, x] }
     };
-    vec![parity(0, 0), parity(0, 1), parity(1, 0), parity(1, 1)]
+    (0..shape.stride).flat_map(|y| (0..shape.stride).map(move |x| (y, x))).map(|(y, x)| parity(y, x)).collect()
 }
 
 /// Fractionally-strided convolution: the small map to the large one. `weights` are [`pack_up`]'s.
 pub fn up(shape: Shape, small: &[f32], weights: &[Part], large: &mut [f32]) {
     assert_eq!((large.len(), small.len()), (shape.large_len(), shape.small_len()));
-    Product { grid: shape.over_small(), input: small, parts: weights, scale: 2, maps: shape.large }.run(large);
+    Product { grid: shape.over_small(), input: small, parts: weights, scale: shape.stride, maps: shape.large }
+        .run(large);
+}
+
+/// Positions whose rows are summed at a time: both sides stay in the second-level cache.
+const SUMMED: usize = 128;
+
+/// Gradient of the weights of both: sums over all positions of small times large, tap by tap. It is made where a kernel is too large
+/// for [`super::winograd`].
+pub fn weight_gradient(shape: Shape, small: &[f32], large: &[f32], gradient: &mut [f32]) {
+    assert_eq!((large.len(), gradient.len(), small.len()), (shape.large_len(), shape.weights_len(), shape.small_len()));
+    let taps = shape.taps();
+    let sums: Vec<Gradient> = (0..taps)
+        .into_par_iter()
+        .map(|tap| {
+            let tap =
+                ((tap / shape.kernel) as isize - shape.padding(), (tap % shape.kernel) as isize - shape.padding());
+            Arch::new().dispatch(TapGradient { shape, small, large, tap })
+        })
+        .collect();
+    for (to, row) in gradient.chunks_exact_mut(shape.large * taps).enumerate() {
+        for (tap, (width, sums)) in sums.iter().enumerate() {
+            for (from, value) in sums[to * width..][..shape.large].iter().enumerate() {
+                row[from * taps + tap] = *value;
+            }
+        }
+    }
+}
+
+/// How long a filled up row of large maps is, and the sums `[small, filled up][large, filled up]`.
+type Gradient = (usize, Vec<f32>);
+
+/// The sums of one tap over all positions.
+struct TapGradient<'a> {
+    shape: Shape,
+    small: &'a [f32],
+    large: &'a [f32],
+    tap: (isize, isize),
+}
+
+impl WithSimd for TapGradient<'_> {
+    type Output = Gradient;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> Gradient {
+        if S::REGISTER_COUNT >= 32 { self.run::<S, 12, 2>(simd) } else { self.run::<S, 6, 2>(simd) }
+    }
+}
+
+impl TapGradient<'_> {
+    #[inline(always)]
+    fn run<S: Simd, const R: usize, const V: usize>(self, simd: S) -> Gradient {
+        let Self { shape, small, large, tap } = self;
+        let [left, right] = [shape.small.next_multiple_of(R), shape.large.next_multiple_of(V * S::F32_LANES)];
+        let (mut smalls, mut larges) = (vec![0.0; SUMMED * left], vec![0.0; SUMMED * right]);
+        let mut sums = vec![0.0; left * right];
+        let grid = shape.over_large();
+        for first in (0..shape.positions()).step_by(SUMMED) {
+            let count = SUMMED.min(shape.positions() - first);
+            for i in 0..count {
+                let from = &small[(first + i) * shape.small..][..shape.small];
+                smalls[i * left..][..shape.small].copy_from_slice(from);
+                let to = &mut larges[i * right..][..shape.large];
+                match grid.input(grid.place(first + i), tap) {
+                    Some(at) => to.copy_from_slice(&large[at..at + shape.large]),
+                    None => to.fill(0.0),
+                }
+            }
+            let rows = |values, length| Rows { values, length, from: 0, width: length };
+            let (lefts, rights) = (rows(&smalls[..count * left], left), rows(&larges[..count * right], right));
+            outer::<S, R, V>(simd, lefts, rights, &mut sums);
+        }
+        (right, sums)
+    }
 }

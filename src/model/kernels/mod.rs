@@ -7,6 +7,7 @@ mod adam;
 mod autodiff;
 mod convolution;
 mod cpu;
+mod defaults;
 mod direct;
 mod memory;
 mod packed;
@@ -17,17 +18,41 @@ mod tanh;
 mod tile;
 mod winograd;
 
-use burn::backend::ops::{ConvOptions, ConvTransposeOptions};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Cube, Dispatch, TensorMetadata, backend_extension};
 use burn::tensor::{Shape, Tensor};
 
-fn padding(kernel: usize) -> usize {
-    if kernel == 5 { 2 } else { 1 }
+/// How a convolution's kernel lies over its large map, whose sides are `stride` times the small map's. Zeros are added before the
+/// large map and, as many as are needed, behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Geometry {
+    /// Positions of the large map between neighbours of the small one: 1 or 2.
+    pub stride: usize,
+    /// Rows and columns of zeros before the large map.
+    pub before: usize,
 }
 
-fn down_options(kernel: usize) -> ConvOptions<2> {
-    ConvOptions::new([2, 2], [padding(kernel); 2], [1, 1], 1)
+impl Geometry {
+    /// With as many zeros before the large map as behind it, or one more where they cannot be equal, as PyTorch and cuDNN pad it.
+    pub const fn symmetric(kernel: usize, stride: usize) -> Self {
+        Self { stride, before: (kernel - 1) / 2 }
+    }
+
+    /// With TensorFlow's SAME padding: where the zeros cannot be equal, one more behind.
+    pub const fn same(kernel: usize, stride: usize) -> Self {
+        Self { stride, before: (kernel - stride) / 2 }
+    }
+
+    /// Zeros that a convolution needs behind the large map.
+    pub fn behind(self, kernel: usize) -> usize {
+        kernel - self.stride - self.before
+    }
+
+    /// Zeros behind the large map beyond those before it, which Burn's and PyTorch's convolutions, having one
+    /// padding for both, do not add.
+    pub fn beyond(self, kernel: usize) -> usize {
+        self.behind(kernel).saturating_sub(self.before)
+    }
 }
 
 /// What goes back through a rectifier whose output was `y`.
@@ -69,26 +94,33 @@ pub struct AdamStep {
     pub decay: f64,
 }
 
-/// Kernels of size 4 (padding 1) or 5 (padding 2), stride 2, weights `[small, large, kernel, kernel]`, where the small map
-/// is `[batch, small, h, w]` and the large one `[batch, large, 2h, 2w]`.
+/// Convolutions by weights `[small, large, kernel, kernel]`, where the small map is `[batch, small, h, w]` and the large one
+/// `[batch, large, stride h, stride w]`; [`Geometry`] says where the kernel lies.
 #[backend_extension(Flex, Cube, Fusion, Autodiff)]
 pub trait Kernels: Backend {
     /// Strided convolution, large to small. With `together` it may be made in a way that depends on the size of the batch, so
     /// that a picture's last bits do; without, a picture is the same alone and among others.
     #[fusion(default)]
-    fn down(large: FloatTensor<Self>, weights: FloatTensor<Self>, together: bool) -> FloatTensor<Self> {
+    fn down(
+        large: FloatTensor<Self>,
+        weights: FloatTensor<Self>,
+        geometry: Geometry,
+        together: bool,
+    ) -> FloatTensor<Self> {
         let _ = together;
-        let kernel = weights.shape()[2];
-        Self::conv2d(large, weights, None, down_options(kernel))
+        defaults::down::<Self>(large, weights, geometry)
     }
 
     /// Fractionally-strided convolution, small to large; `together` as in [`Self::down`].
     #[fusion(default)]
-    fn up(small: FloatTensor<Self>, weights: FloatTensor<Self>, together: bool) -> FloatTensor<Self> {
+    fn up(
+        small: FloatTensor<Self>,
+        weights: FloatTensor<Self>,
+        geometry: Geometry,
+        together: bool,
+    ) -> FloatTensor<Self> {
         let _ = together;
-        let kernel = weights.shape()[2];
-        let options = ConvTransposeOptions::new([2, 2], [padding(kernel); 2], [kernel % 2; 2], [1, 1], 1);
-        Self::conv_transpose2d(small, weights, None, options)
+        defaults::up::<Self>(small, weights, geometry)
     }
 
     /// Gradient of the weights of either; `weights` only lends its shape.
@@ -97,9 +129,9 @@ pub trait Kernels: Backend {
         small: FloatTensor<Self>,
         large: FloatTensor<Self>,
         weights: FloatTensor<Self>,
+        geometry: Geometry,
     ) -> FloatTensor<Self> {
-        let kernel = weights.shape()[2];
-        Self::conv2d_weight_backward(large, weights, small, down_options(kernel))
+        defaults::weight_gradient::<Self>(small, large, weights, geometry)
     }
 
     /// `scale * x + shift` by map, then times `slope` where negative (0 is ReLU).
@@ -206,15 +238,15 @@ pub trait Kernels: Backend {
 
 impl Kernels for Cube {}
 
-/// `[batch, large, 2h, 2w]` to `[batch, small, h, w]`: strided convolution by weights `[small, large, kernel, kernel]`.
-pub fn down(large: Tensor<4>, weights: Tensor<4>) -> Tensor<4> {
-    Tensor::from_dispatch(<Dispatch as Kernels>::down(large.into_dispatch(), weights.into_dispatch(), false))
+/// `[batch, large, stride h, stride w]` to `[batch, small, h, w]`: strided convolution by weights `[small, large, kernel, kernel]`.
+pub fn down(large: Tensor<4>, weights: Tensor<4>, geometry: Geometry) -> Tensor<4> {
+    Tensor::from_dispatch(<Dispatch as Kernels>::down(large.into_dispatch(), weights.into_dispatch(), geometry, false))
 }
 
-/// `[batch, small, h, w]` to `[batch, large, 2h, 2w]`: fractionally-strided convolution by weights
+/// `[batch, small, h, w]` to `[batch, large, stride h, stride w]`: fractionally-strided convolution by weights
 /// `[small, large, kernel, kernel]`.
-pub fn up(small: Tensor<4>, weights: Tensor<4>) -> Tensor<4> {
-    Tensor::from_dispatch(<Dispatch as Kernels>::up(small.into_dispatch(), weights.into_dispatch(), false))
+pub fn up(small: Tensor<4>, weights: Tensor<4>, geometry: Geometry) -> Tensor<4> {
+    Tensor::from_dispatch(<Dispatch as Kernels>::up(small.into_dispatch(), weights.into_dispatch(), geometry, false))
 }
 
 /// `scale * x + shift` by map, then times `slope` where negative; `x` is `[batch, maps, h, w]`, the others `[maps]`.
@@ -262,6 +294,7 @@ pub fn adam(
 
 #[cfg(test)]
 mod tests {
+    use burn::backend::ops::{ConvOptions, ConvTransposeOptions};
     use burn::tensor::activation::leaky_relu;
     use burn::tensor::module::batch_norm_train;
     use burn::tensor::{Device, TensorData};
@@ -347,22 +380,37 @@ mod tests {
     #[test]
     fn convolutions_and_their_gradients_are_burns() {
         use burn::tensor::module::{conv_transpose2d, conv2d};
-        for kernel in [4, 5] {
+        use burn::tensor::ops::PadMode;
+        for (kernel, geometry) in [
+            (4, Geometry::symmetric(4, 2)),
+            (5, Geometry::symmetric(5, 2)),
+            (5, Geometry::same(5, 2)),
+            (3, Geometry::symmetric(3, 2)),
+            (3, Geometry::same(3, 2)),
+            (3, Geometry::symmetric(3, 1)),
+            (5, Geometry::symmetric(5, 1)),
+            (4, Geometry::same(4, 1)),
+        ] {
+            let Geometry { stride, before } = geometry;
             let weights = || noise([6, 4, kernel, kernel], 2).autodiff().require_grad();
-            let large = || noise([2, 4, 6, 8], 1).autodiff().require_grad();
+            let large = || noise([2, 4, 3 * stride, 4 * stride], 1).autodiff().require_grad();
             let small = || noise([2, 6, 3, 4], 3).autodiff().require_grad();
             let (w1, w2, x1, x2) = (weights(), weights(), large(), large());
-            let ours = down(x1.clone(), w1.clone());
-            let theirs = conv2d(x2.clone(), w2.clone(), None, down_options(kernel));
+            let ours = down(x1.clone(), w1.clone(), geometry);
+            // All zeros are in the large map itself, so that no padding has to be the same on both sides.
+            let behind = geometry.behind(kernel);
+            let padded = x2.clone().pad((before, behind, before, behind), PadMode::Constant(0.0));
+            let theirs = conv2d(padded, w2.clone(), None, ConvOptions::new([stride; 2], [0, 0], [1, 1], 1));
             assert_near(ours.clone().inner(), theirs.clone().inner());
             let (g1, g2) = ((ours.clone() * ours).sum().backward(), (theirs.clone() * theirs).sum().backward());
             assert_near(x1.grad(&g1).unwrap(), x2.grad(&g2).unwrap());
             assert_near(w1.grad(&g1).unwrap(), w2.grad(&g2).unwrap());
 
             let (w1, w2, x1, x2) = (weights(), weights(), small(), small());
-            let options = ConvTransposeOptions::new([2, 2], [padding(kernel); 2], [kernel % 2; 2], [1, 1], 1);
-            let ours = up(x1.clone(), w1.clone());
-            let theirs = conv_transpose2d(x2.clone(), w2.clone(), None, options);
+            let ours = up(x1.clone(), w1.clone(), geometry);
+            let options = ConvTransposeOptions::new([stride; 2], [0, 0], [0, 0], [1, 1], 1);
+            let whole = conv_transpose2d(x2.clone(), w2.clone(), None, options);
+            let theirs = whole.narrow(2, before, 3 * stride).narrow(3, before, 4 * stride);
             assert_near(ours.clone().inner(), theirs.clone().inner());
             let (g1, g2) = ((ours.clone() * ours).sum().backward(), (theirs.clone() * theirs).sum().backward());
             assert_near(x1.grad(&g1).unwrap(), x2.grad(&g2).unwrap());

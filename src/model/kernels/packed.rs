@@ -16,7 +16,8 @@ struct Entry {
     weights: Weak<Bytes>,
     way: Way,
     algorithm: Algorithm,
-    dims: [usize; 3],
+    /// What it was packed for; the batch and the sides of the maps do not matter.
+    dims: [usize; 5],
     packed: Arc<Packed>,
 }
 
@@ -26,7 +27,7 @@ static KEPT: Mutex<Vec<Entry>> = Mutex::new(Vec::new());
 pub fn packed(shape: Shape, way: Way, algorithm: Algorithm, weights: &FlexTensor) -> Arc<Packed> {
     let values = weights.as_slice().expect("the weights are contiguous");
     let place = weights.data_arc();
-    let dims = [shape.small, shape.large, shape.kernel];
+    let dims = [shape.small, shape.large, shape.kernel, shape.stride, shape.before];
     let is = |entry: &Entry| {
         let kind = (entry.way, entry.algorithm, entry.dims);
         kind == (way, algorithm, dims) && std::ptr::eq(entry.weights.as_ptr(), Arc::as_ptr(&place))

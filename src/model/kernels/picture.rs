@@ -59,13 +59,14 @@ pub fn pack_up(shape: Shape, weights: &[f32]) -> Weights {
 /// Calls `visit(from in the patch, from in the large map, count)` for each row of a position's patch, as far as it lies within the picture.
 #[inline(always)]
 fn rows_of(shape: Shape, position: usize, mut visit: impl FnMut(usize, usize, usize)) {
-    let (height, width) = (2 * shape.height as isize, 2 * shape.width as isize);
+    let stride = shape.stride as isize;
+    let (height, width) = (stride * shape.height as isize, stride * shape.width as isize);
     let (picture, row, column) = shape.over_large().place(position);
     let (kernel, padding) = (shape.kernel as isize, shape.padding());
-    let left = 2 * column as isize - padding;
+    let left = stride * column as isize - padding;
     let (start, end) = (left.max(0), (left + kernel).min(width));
     for i in 0..kernel {
-        let y = 2 * row as isize + i - padding;
+        let y = stride * row as isize + i - padding;
         if (0..height).contains(&y) {
             let to = (i * kernel + start - left) as usize * shape.large;
             let from = ((picture * height as usize + y as usize) * width as usize + start as usize) * shape.large;

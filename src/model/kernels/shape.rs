@@ -1,7 +1,7 @@
 //! What a convolution joins, and where its positions lie in memory.
 
 /// What a convolution joins: a small map `[batch, height, width, small]` and a large one
-/// `[batch, 2 height, 2 width, large]`, both channels last, by weights `[small, large, kernel, kernel]`.
+/// `[batch, stride height, stride width, large]`, both channels last, by weights `[small, large, kernel, kernel]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
     /// Pictures.
@@ -14,8 +14,12 @@ pub struct Shape {
     pub small: usize,
     /// Maps on the large side.
     pub large: usize,
-    /// Side of the kernel: 4 or 5.
+    /// Side of the kernel: 3 to 5.
     pub kernel: usize,
+    /// Positions of the large map between neighbours of the small one: 1 or 2.
+    pub stride: usize,
+    /// Rows and columns of zeros before the large map.
+    pub before: usize,
 }
 
 impl Shape {
@@ -24,7 +28,21 @@ impl Shape {
     }
 
     pub fn padding(&self) -> isize {
-        if self.kernel == 5 { 2 } else { 1 }
+        self.before as isize
+    }
+
+    /// The same convolution as the other kernels make it: a 3x3 kernel of stride 2 is a 4x4 one whose first or last row and column
+    /// are zeros.
+    pub fn whole(&self) -> Self {
+        if self.stride == 2 && self.kernel == 3 { Self { kernel: 4, before: 1, ..*self } } else { *self }
+    }
+
+    /// Calls `visit(tap of this kernel, tap of the kernel of [`Self::whole`])` for each tap.
+    pub fn taps_in_whole(&self, mut visit: impl FnMut(usize, usize)) {
+        let (side, shift) = (self.whole().kernel, self.whole().before - self.before);
+        for tap in 0..self.taps() {
+            visit(tap, (tap / self.kernel + shift) * side + tap % self.kernel + shift);
+        }
     }
 
     pub fn taps(&self) -> usize {
@@ -38,7 +56,7 @@ impl Shape {
 
     /// Values of the large map.
     pub fn large_len(&self) -> usize {
-        4 * self.positions() * self.large
+        self.stride.pow(2) * self.positions() * self.large
     }
 
     /// Number of weights.
@@ -54,8 +72,8 @@ impl Shape {
 
     /// The small map's positions, reading from the large map.
     pub fn over_large(&self) -> Grid {
-        let Self { batch, height, width, large, .. } = *self;
-        Grid { batch, height, width, step: 2, rows: 2 * height, columns: 2 * width, maps: large }
+        let Self { batch, height, width, large, stride, .. } = *self;
+        Grid { batch, height, width, step: stride, rows: stride * height, columns: stride * width, maps: large }
     }
 }
 

@@ -23,7 +23,7 @@ const STRIP: usize = 12;
 /// Gradient of the weights of both convolutions: sums over all positions of small times large.
 pub fn weight_gradient(shape: Shape, side: usize, small: &[f32], large: &[f32], gradient: &mut [f32]) {
     assert_eq!((large.len(), gradient.len(), small.len()), (shape.large_len(), shape.weights_len(), shape.small_len()));
-    let halves = [0, 1].map(|parity| Half::of_input(parity, shape.kernel, shape.padding()));
+    let halves = Half::of_inputs(shape);
     let pairs: Vec<_> = halves.iter().flat_map(|y| halves.iter().map(move |x| [y, x])).collect();
     // Which maps go together changes no sum, so it may depend on the number of threads.
     let ranges = shape.small.div_ceil(MAPS).max(rayon::current_num_threads().div_ceil(pairs.len()));

@@ -10,3 +10,10 @@ mod weights;
 pub use gradient::weight_gradient;
 pub use product::{down, up};
 pub use weights::{Weights, pack_down, pack_up};
+
+use super::shape::Shape;
+
+/// Whether the schemes have such a filter: two or three taps of each parity, or a kernel of three taps of stride 1.
+pub fn reaches(shape: Shape) -> bool {
+    shape.stride == 2 || (shape.kernel, shape.before) == (3, 1)
+}

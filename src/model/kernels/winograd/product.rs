@@ -24,7 +24,7 @@ pub fn down(shape: Shape, large: &[f32], weights: &Weights, small: &mut [f32]) {
 /// Fractionally-strided convolution: the small map to the large one. `weights` are [`super::pack_up`]'s.
 pub fn up(shape: Shape, small: &[f32], weights: &Weights, large: &mut [f32]) {
     assert_eq!((large.len(), small.len()), (shape.large_len(), shape.small_len()));
-    run(shape.over_small(), small, weights, 2, large);
+    run(shape.over_small(), small, weights, shape.stride, large);
 }
 
 /// Each position of `grid` makes `scale x scale` positions of the output.

@@ -8,12 +8,15 @@
 
 use pulp::Simd;
 
+use super::super::shape::Shape;
+
 /// Points of an axis, at most.
 pub const POINTS: usize = 6;
 /// Neighbouring outputs of an axis, at most.
 pub const OUTPUTS: usize = 4;
 
-/// One half of an axis that a strided kernel sees as two interleaved ones, and its filter: every other tap.
+/// One half of an axis that a strided kernel sees as two interleaved ones, and its filter: every other tap. A kernel of stride
+/// 1 sees one, and has all taps.
 #[derive(Clone, Debug)]
 pub struct Half {
     /// Which of the two.
@@ -25,14 +28,20 @@ pub struct Half {
 }
 
 impl Half {
-    /// What makes the outputs of one parity of a fractionally-strided convolution.
-    pub fn of_output(parity: usize, kernel: usize, padding: isize) -> Self {
-        Self::new(parity, kernel, |offset| parity as isize + padding - 2 * offset)
+    /// What makes the outputs of each parity of a fractionally-strided convolution.
+    pub fn of_outputs(shape: Shape) -> Vec<Self> {
+        Self::all(shape, -1)
     }
 
-    /// What meets the inputs of one parity of a strided convolution.
-    pub fn of_input(parity: usize, kernel: usize, padding: isize) -> Self {
-        Self::new(parity, kernel, |offset| parity as isize + padding + 2 * offset)
+    /// What meets the inputs of each parity of a strided convolution.
+    pub fn of_inputs(shape: Shape) -> Vec<Self> {
+        Self::all(shape, 1)
+    }
+
+    fn all(shape: Shape, sign: isize) -> Vec<Self> {
+        let (padding, step) = (shape.padding(), sign * shape.stride as isize);
+        let half = |parity| Self::new(parity, shape.kernel, |offset| parity as isize + padding + step * offset);
+        (0..shape.stride).map(half).collect()
     }
 
     fn new(parity: usize, kernel: usize, tap: impl Fn(isize) -> isize) -> Self {

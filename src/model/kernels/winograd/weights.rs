@@ -155,7 +155,7 @@ impl Weights {
 /// Weights `[small, large, kernel, kernel]` as [`super::down`] reads them.
 pub fn pack_down(shape: Shape, side: usize, weights: &[f32]) -> Weights {
     assert_eq!(weights.len(), shape.weights_len());
-    let halves = [0, 1].map(|parity| Half::of_input(parity, shape.kernel, shape.padding()));
+    let halves = Half::of_inputs(shape);
     let pairs: Vec<_> = halves.iter().flat_map(|y| halves.iter().map(move |x| [y, x])).collect();
     let groups = vec![Group::new([0, 0], &pairs, side, shape.kernel, shape.large)];
     Weights::new(shape, side, groups, [shape.large, shape.small], weights, |map, output| {
@@ -166,7 +166,7 @@ pub fn pack_down(shape: Shape, side: usize, weights: &[f32]) -> Weights {
 /// Weights `[small, large, kernel, kernel]` as [`super::up`] reads them.
 pub fn pack_up(shape: Shape, side: usize, weights: &[f32]) -> Weights {
     assert_eq!(weights.len(), shape.weights_len());
-    let halves = [0, 1].map(|parity| Half::of_output(parity, shape.kernel, shape.padding()));
+    let halves = Half::of_outputs(shape);
     let pairs = halves.iter().flat_map(|y| halves.iter().map(move |x| [y, x]));
     let groups =
         pairs.map(|[y, x]| Group::new([y.parity, x.parity], &[[y, x]], side, shape.kernel, shape.small)).collect();
