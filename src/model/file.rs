@@ -128,6 +128,9 @@ impl Model {
         if tensors::has_note(&file) {
             return Self::from_file(TensorFile::read(&file)?, &file, device);
         }
+        if let Some(own) = import::own(&file)? {
+            return Self::from_file(own, &file, device);
+        }
         Self::import(&file, choices, device)
     }
 

@@ -1,7 +1,7 @@
 //! Models for other programs: PyTorch's state dicts under the names of its DCGAN tutorial, and ONNX.
 
 mod onnx;
-mod pytorch;
+pub(super) mod pytorch;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -78,10 +78,10 @@ impl Model {
             Format::Onnx => put(path, onnx::generator(&self.frozen())?)?,
             Format::Pytorch => {
                 let whole = self.frozen().to_file()?;
-                put(path, pytorch::state_dict("generator", self.generator.layers(), &whole))?;
+                put(path, pytorch::state_dict("generator", self.generator.layers(), self.config(), &whole))?;
                 if let Some(discriminator) = &self.discriminator {
                     let second = beside(path);
-                    put(&second, pytorch::state_dict("discriminator", &discriminator.layers, &whole))?;
+                    put(&second, pytorch::state_dict("discriminator", &discriminator.layers, self.config(), &whole))?;
                     return Ok(vec![path.to_owned(), second]);
                 }
             }

@@ -4,7 +4,13 @@ use std::io::{Cursor, Write};
 
 use zip::write::SimpleFileOptions;
 
-use crate::model::{Layer, TensorFile};
+use crate::model::discriminator::LEAK;
+use crate::model::{Layer, ModelConfig, Output, TensorFile};
+
+/// The record of the zip that says what the networks are: what zscape's own files say in their header. `torch.load` leaves it alone.
+pub(in crate::model) const NOTE: &str = "zscape.json";
+/// The record that has the modules as Python would build them, one a line.
+const MODULES: &str = "modules.py";
 
 /// A tensor under PyTorch's name, in PyTorch's shape.
 struct Entry<'a> {
@@ -13,56 +19,154 @@ struct Entry<'a> {
     values: std::borrow::Cow<'a, [f32]>,
 }
 
-/// The state dict of one network, under the names of PyTorch's DCGAN tutorial: `main.0.weight` and so on, numbered as the
-/// tutorial's modules are, rectifiers included.
-///
-/// A projection whose batch norm or biases are of single units cannot be a convolution: it is a `Linear` of that number,
-/// followed by its `BatchNorm1d`, and a module more that unflattens.
-pub(super) fn state_dict(network: &str, layers: &[Layer], whole: &TensorFile) -> Vec<u8> {
-    let mut entries = Vec::new();
-    let mut module = 0;
-    for (i, layer) in layers.iter().enumerate() {
-        let name = layer.weight.name.trim_end_matches(".weight");
-        let stored = |part: &str| {
-            let (shape, values) = &whole.tensors[&format!("{network}.{name}.{part}")];
-            (shape.clone(), std::borrow::Cow::Borrowed(values.as_slice()))
-        };
-        let mut put = |module: usize, part: &str, (shape, values)| {
-            entries.push(Entry { name: format!("main.{module}.{part}"), shape, values });
-        };
-        let units: usize = layer.weight.shape[1..].iter().product();
-        let single =
-            |count: usize| network == "generator" && i == 0 && count == units && count != layer.weight.shape[1];
-        let linear = layer.bias.as_ref().is_some_and(|bias| single(bias.len()))
-            || layer.norm.as_ref().is_some_and(|norm| single(norm.gain.len()));
-        let (shape, values) = stored("weight");
-        if linear {
-            let z_dim = shape[0];
-            let turned = (0..units).flat_map(|unit| (0..z_dim).map(move |z| (unit, z)));
-            let turned: Vec<f32> = turned.map(|(unit, z)| values[z * units + unit]).collect();
-            put(module, "weight", (vec![units, z_dim], turned.into()));
-        } else {
-            put(module, "weight", (shape, values));
-        }
-        if layer.bias.is_some() {
-            put(module, "bias", stored("bias"));
-        }
-        module += 1;
-        if layer.norm.is_some() {
-            for (ours, theirs) in
-                [("gain", "weight"), ("shift", "bias"), ("mean", "running_mean"), ("variance", "running_var")]
-            {
-                put(module, theirs, stored(&format!("norm.{ours}")));
-            }
-            module += 1;
-        }
-        // The rectifier, and what unflattens before it.
-        module += 1 + usize::from(linear);
-    }
-    archive(&entries)
+/// One of PyTorch's modules.
+struct Module {
+    /// How Python builds it.
+    python: String,
+    /// Its tensors: PyTorch's name of the part, the program's name of the tensor, and whether it is a matrix that PyTorch has
+    /// the other way round.
+    parts: Vec<(&'static str, String, bool)>,
 }
 
-fn archive(entries: &[Entry<'_>]) -> Vec<u8> {
+impl Module {
+    fn plain(python: impl Into<String>) -> Self {
+        Self { python: python.into(), parts: Vec::new() }
+    }
+}
+
+/// A tensor of a state dict: PyTorch's name, the program's, and whether PyTorch has it, a matrix, the other way round.
+pub(in crate::model) struct Slot {
+    pub theirs: String,
+    pub ours: String,
+    pub turned: bool,
+}
+
+/// The tensors of one network's state dict, under the names of PyTorch's DCGAN tutorial: `main.0.weight` and so on, numbered as the
+/// tutorial's modules are, rectifiers included.
+pub(in crate::model) fn slots(network: &str, layers: &[Layer], config: &ModelConfig) -> Vec<Slot> {
+    let modules = modules(network, layers, config).into_iter().enumerate();
+    let parts = modules.flat_map(|(number, module)| module.parts.into_iter().map(move |part| (number, part)));
+    let slot = |(number, (theirs, ours, turned))| Slot { theirs: format!("main.{number}.{theirs}"), ours, turned };
+    parts.map(slot).collect()
+}
+
+/// The modules of one network, in the order in which they are applied.
+///
+/// A projection whose batch norm or biases are of single units cannot be a convolution: it is a `Linear` of that number, followed by
+/// what unflattens it. Where PyTorch's convolutions cannot pad as a network does, a `ZeroPad2d` adds to the map or cuts from it.
+fn modules(network: &str, layers: &[Layer], config: &ModelConfig) -> Vec<Module> {
+    let generator = network == "generator";
+    let mut modules = Vec::new();
+    for (i, layer) in layers.iter().enumerate() {
+        let last = i + 1 == layers.len();
+        let name = layer.weight.name.trim_end_matches(".weight");
+        let [a, b, kernel, _] = layer.weight.shape[..] else { unreachable!("weights have four sides") };
+        let (inputs, outputs) = if generator { (a, b) } else { (b, a) };
+        let ours = |part: &str| format!("{network}.{name}.{part}");
+        let mut parts = vec![("weight", ours("weight"), false)];
+        if layer.bias.is_some() {
+            parts.push(("bias", ours("bias"), false));
+        }
+        let bias = if layer.bias.is_some() { "True" } else { "False" };
+        let units = outputs * kernel * kernel;
+        let single = |count: usize| generator && i == 0 && count == units && count != outputs;
+        let unit_norm = layer.norm.as_ref().is_some_and(|norm| single(norm.gain.len()));
+        let linear = unit_norm || layer.bias.as_ref().is_some_and(|bias| single(bias.len()));
+        let unflatten = Module::plain(format!("nn.Unflatten(1, ({outputs}, {kernel}, {kernel}))"));
+        if linear {
+            parts[0].2 = true;
+            modules.push(Module { python: format!("nn.Linear({inputs}, {units}, bias={bias})"), parts });
+        } else {
+            let transposed = if generator { "Transpose" } else { "" };
+            let of = |stride: usize, padding: usize, more: &str| {
+                let sides = format!("{inputs}, {outputs}, {kernel}, {stride}, {padding}{more}");
+                format!("nn.Conv{transposed}2d({sides}, bias={bias})")
+            };
+            let Some(geometry) = layer.geometry else {
+                modules.push(Module { python: of(1, 0, ""), parts });
+                push_rest(&mut modules, layer, config, (generator, last), &ours, outputs);
+                continue;
+            };
+            let beyond = geometry.beyond(kernel);
+            if !generator && beyond > 0 {
+                modules.push(Module::plain(format!("nn.ZeroPad2d((0, {beyond}, 0, {beyond}))")));
+            }
+            let short = geometry.before.saturating_sub(geometry.behind(kernel));
+            let more = if generator && short > 0 { format!(", output_padding={short}") } else { String::new() };
+            modules.push(Module { python: of(geometry.stride, geometry.before, &more), parts });
+            if generator && beyond > 0 {
+                modules.push(Module::plain(format!("nn.ZeroPad2d((0, -{beyond}, 0, -{beyond}))")));
+            }
+        }
+        if linear && !unit_norm {
+            modules.push(unflatten);
+            push_rest(&mut modules, layer, config, (generator, last), &ours, outputs);
+        } else {
+            push_rest(&mut modules, layer, config, (generator, last), &ours, if linear { units } else { outputs });
+            if linear {
+                modules.push(unflatten);
+            }
+        }
+    }
+    modules
+}
+
+/// Batch norm, where a layer has it, and what rectifies or ends it.
+fn push_rest(
+    modules: &mut Vec<Module>,
+    layer: &Layer,
+    config: &ModelConfig,
+    (generator, last): (bool, bool),
+    ours: &impl Fn(&str) -> String,
+    outputs: usize,
+) {
+    if layer.norm.is_some() {
+        let dimensions = if outputs == layer.weight.shape[usize::from(generator)] { "2d" } else { "1d" };
+        let parts = [("gain", "weight"), ("shift", "bias"), ("mean", "running_mean"), ("variance", "running_var")];
+        modules.push(Module {
+            python: format!("nn.BatchNorm{dimensions}({outputs}, eps={:e})", config.norm_epsilon),
+            parts: parts.map(|(part, theirs)| (theirs, ours(&format!("norm.{part}")), false)).to_vec(),
+        });
+    }
+    modules.push(Module::plain(match (generator, last) {
+        (true, true) if config.output == Output::Tanh => "nn.Tanh()".to_owned(),
+        (_, true) => "nn.Sigmoid()".to_owned(),
+        (true, false) if config.leak == 0.0 => "nn.ReLU(True)".to_owned(),
+        (true, false) => format!("nn.LeakyReLU({}, True)", config.leak),
+        (false, false) => format!("nn.LeakyReLU({LEAK}, True)"),
+    }));
+}
+
+/// The state dict of one network, as [`slots`] names its tensors.
+pub(super) fn state_dict(network: &str, layers: &[Layer], config: &ModelConfig, whole: &TensorFile) -> Vec<u8> {
+    let slots = slots(network, layers, config);
+    let entry = |slot: Slot| {
+        let (shape, values) = &whole.tensors[&slot.ours];
+        if !slot.turned {
+            return Entry { name: slot.theirs, shape: shape.clone(), values: values.as_slice().into() };
+        }
+        let (rows, columns) = (shape[0], shape[1..].iter().product());
+        Entry { name: slot.theirs, shape: vec![columns, rows], values: turned(values, rows, columns).into() }
+    };
+    let entries: Vec<Entry<'_>> = slots.into_iter().map(entry).collect();
+    let python: Vec<String> = modules(network, layers, config).into_iter().map(|module| module.python).collect();
+    let input = match layers.first() {
+        Some(first) if network == "generator" => {
+            let sides = if python[0].starts_with("nn.Linear") { "" } else { ", 1, 1" };
+            format!("z [n, {}{sides}]", first.weight.shape[0])
+        }
+        _ => format!("pictures [n, {0}, {1}, {1}]", config.channels, config.size),
+    };
+    let python = format!("# takes {input}\nmain = nn.Sequential(\n    {},\n)\n", python.join(",\n    "));
+    archive(&entries, &[(NOTE, whole.note.as_deref().unwrap_or_default()), (MODULES, &python)])
+}
+
+/// A matrix of `rows` and `columns` the other way round.
+pub(in crate::model) fn turned(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+    (0..columns).flat_map(|column| (0..rows).map(move |row| values[row * columns + column])).collect()
+}
+
+fn archive(entries: &[Entry<'_>], records: &[(&str, &str)]) -> Vec<u8> {
     let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
     let stored = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
     let mut put = |name: &str, bytes: &[u8]| -> zip::result::ZipResult<()> {
@@ -75,6 +179,9 @@ fn archive(entries: &[Entry<'_>]) -> Vec<u8> {
         for (key, entry) in entries.iter().enumerate() {
             let bytes: Vec<u8> = entry.values.iter().flat_map(|value| value.to_le_bytes()).collect();
             put(&format!("data/{key}"), &bytes)?;
+        }
+        for (name, text) in records {
+            put(name, text.as_bytes())?;
         }
         put("version", b"3\n")
     };

@@ -4,6 +4,7 @@
 mod chain;
 mod normalised;
 mod numpy;
+mod own;
 mod parts;
 mod remark;
 mod statistics;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use self::chain::{Chain, Kind, Link};
 use self::normalised::Applied;
+pub(super) use self::own::own;
 pub use self::remark::{Guess, Remark};
 pub(super) use self::statistics::told;
 pub(super) use self::store::Store;
