@@ -6,6 +6,8 @@ mod job;
 mod messages;
 mod metrics;
 mod noise;
+#[cfg(test)]
+mod peers;
 mod run;
 mod step;
 mod trainer;

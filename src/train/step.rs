@@ -67,19 +67,32 @@ impl Networks {
     /// with the batch's own statistics, but leaves the running ones alone. They decide no update: they are what the discriminator
     /// judges with when it is asked about single pictures, and measures take them anew from the data.
     pub fn step(&mut self, real: Tensor<4>, step: u64, seed: u64, train: &TrainConfig, rates: Rates) -> StepReport {
+        let (device, batch) = (real.device(), real.dims()[0]);
+        let (prior, z_dim) = (self.generator.config().prior, self.generator.config().z_dim);
+        let noise = Noise::new(train, seed, step);
+        let z = |number| latent::training(prior, z_dim, seed, number, batch, &device);
+        self.step_on(real, step, z, &noise, train, rates)
+    }
+
+    /// [`Self::step`] on z's `[batch, z_dim]` that `draw` gives, each time the same by the same number.
+    pub(super) fn step_on(
+        &mut self,
+        real: Tensor<4>,
+        step: u64,
+        draw: impl Fn(u64) -> Tensor<2>,
+        noise: &Noise,
+        train: &TrainConfig,
+        rates: Rates,
+    ) -> StepReport {
         let (update_d, updates_g) = match train.schedule {
             Schedule::Generator(times) => (true, times.max(1)),
             Schedule::Alternate => (step % 2 == 1, usize::from(step.is_multiple_of(2))),
             Schedule::AlternateGeneratorFirst => (step.is_multiple_of(2), usize::from(step % 2 == 1)),
         };
         let mut report = StepReport { values: [const { None }; 6] };
-        let device = real.device();
-        let batch = real.dims()[0];
-        let (prior, z_dim) = (self.generator.config().prior, self.generator.config().z_dim);
-        let noise = Noise::new(train, seed, step);
         let z = |update: usize| {
             let update = if train.same_z { 0 } else { update as u64 };
-            latent::training(prior, z_dim, seed, draw_of(step, update), batch, &device)
+            draw(draw_of(step, update))
         };
         if updates_g == 0 {
             // The discriminator's step alone needs no gradients of what is drawn.
