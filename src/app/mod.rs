@@ -13,6 +13,7 @@ mod measure;
 mod measures;
 mod monitor;
 mod pending;
+mod rules;
 mod settings;
 mod texture;
 

@@ -76,6 +76,10 @@ impl Info {
             );
             text += &format!("z: {} coordinates, {} prior; {}; ", config.z_dim, config.prior, config.rectifiers());
             text += &format!("sampled with {}\n", config.sampling.describe());
+            let departures = config.departures();
+            if !departures.is_empty() {
+                text += &format!("unlike the paper's plan: {}\n", departures.join(", "));
+            }
             if let Some(origin) = &story.origin {
                 text += &format!("opened from {}\n", origin.format);
                 for remark in &origin.remarks {

@@ -19,6 +19,7 @@ mod neighbours;
 mod numpy;
 mod progress;
 mod project;
+mod rules;
 mod sample;
 mod score;
 mod synth;

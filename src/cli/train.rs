@@ -10,6 +10,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Common;
+use super::rules::Rules;
 use crate::data::read_skipped;
 use crate::model::{Padding, Preset, Prior, Statistics};
 use crate::train::{Command, Ending, EpochEnd, Event, Options, Progress, Run, RunConfig, Trainer};
@@ -58,6 +59,8 @@ pub(super) struct Train {
     /// Feature maps of the widest-resolution hidden layer
     #[arg(long)]
     base: Option<usize>,
+    #[command(flatten)]
+    rules: Rules,
     /// Where z is drawn from
     #[arg(long, value_enum)]
     prior: Option<Prior>,
@@ -140,6 +143,7 @@ impl Train {
         set(&mut model.kernel, &self.kernel);
         set(&mut model.per_stage, &self.per_stage);
         set(&mut model.padding, &self.padding);
+        self.rules.apply(model);
         set(&mut model.base, &self.base);
         set(&mut model.prior, &self.prior);
         set(&mut train.batch, &self.batch);

@@ -123,3 +123,58 @@ impl Default for InitialWeights {
         Self { weights: 0.02, gains: 0.02, truncated: false }
     }
 }
+
+/// Which layers have batch norm. The paper's rule: all but the generator's output and the discriminator's input.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Norms {
+    /// None.
+    Off,
+    /// All but the generator's output and the discriminator's input, as the paper says.
+    #[default]
+    On,
+    /// These two as well, which the paper found to oscillate and to become unstable.
+    Everywhere,
+}
+
+impl fmt::Display for Norms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Off => "off",
+            Self::On => "on",
+            Self::Everywhere => "everywhere",
+        })
+    }
+}
+
+/// What follows each of the generator's hidden layers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Activation {
+    /// A rectifier, whose slope below zero is [`super::ModelConfig::leak`].
+    #[default]
+    Rectifier,
+    /// The hyperbolic tangent, a bounded one such as section 3 found to learn more slowly.
+    Tanh,
+}
+
+/// How the sides of maps are doubled and halved.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Resampling {
+    /// By the strides of the convolutions, as the paper says.
+    #[default]
+    Strided,
+    /// By 2x2 max pooling after the discriminator's convolutions, and by repeating each position 2x2 times before the generator's,
+    /// which all have stride 1.
+    Pooling,
+}
+
+impl fmt::Display for Resampling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Strided => "strided",
+            Self::Pooling => "pooling",
+        })
+    }
+}

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 
 use burn::tensor::Tensor;
 
-use super::choices::{InitialWeights, Output, Padding, Prior, Statistics};
+use super::choices::{Activation, InitialWeights, Norms, Output, Padding, Prior, Resampling, Statistics};
 use super::kernels::Geometry;
-use super::layout::{LayerPlan, Layout};
+use super::layer::Convolution;
+use super::layout::{LayerPlan, Layout, Per};
 use super::preset::Preset;
 
 /// Whether a value need not be written, since reading gives it anyway.
@@ -24,6 +25,8 @@ fn is_one(value: &usize) -> bool {
 
 /// Most convolutions of a stage: the paper's 32x32 network has two.
 const MAX_PER_STAGE: usize = 2;
+/// Most units of the fully connected hidden layer: eight times the 1024 of the authors' MNIST code.
+const MAX_HIDDEN: usize = 8 * 1024;
 /// Largest deviation of initial weights: fifty times the paper's, with which no network of these has learnt.
 const MAX_DEVIATION: f64 = 1.0;
 /// Most filters of the widest-resolution hidden layer: eight times the paper's.
@@ -49,6 +52,12 @@ pub enum ConfigError {
     /// Stages of no convolution, or of many.
     #[error("{0} convolutions in a stage are not possible: --per-stage is 1 to {MAX_PER_STAGE}")]
     PerStage(usize),
+    /// A hidden layer wider than the widest maps.
+    #[error("a hidden layer of {0} units is not possible: --hidden is 0 (none) to {MAX_HIDDEN}")]
+    Hidden(usize),
+    /// A slope for rectifiers that are not there.
+    #[error("a slope of {0} below zero is a rectifier's, and the generator ends its hidden layers in tanh")]
+    LeakOfTanh(f64),
     /// Initial weights that are all alike, or not finite.
     #[error("initial weights of deviation {0} are not possible: it is above 0 and {MAX_DEVIATION} at the most")]
     Deviation(f64),
@@ -116,6 +125,19 @@ pub struct ModelConfig {
     /// Where the convolutions' zeros are added.
     #[serde(default, skip_serializing_if = "is_default")]
     pub padding: Padding,
+    /// Which layers have batch norm.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub norms: Norms,
+    /// What follows the generator's hidden layers.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub activation: Activation,
+    /// How the sides of maps are doubled and halved.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub resampling: Resampling,
+    /// Units of a fully connected hidden layer in both networks, before the generator's projection and before the verdict; 0 for
+    /// none (the paper).
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub hidden: usize,
     /// What weights are drawn from before training.
     #[serde(default, skip_serializing_if = "is_default")]
     pub initial: InitialWeights,
@@ -151,12 +173,15 @@ impl ModelConfig {
         self.start() * self.layers().generator[1..=layer].iter().map(|plan| plan.stride).product::<usize>()
     }
 
-    /// Where the kernel of a convolution of this plan lies.
-    pub(super) fn geometry(&self, plan: &LayerPlan) -> Geometry {
-        match self.padding {
-            Padding::Symmetric => Geometry::symmetric(plan.kernel, plan.stride),
-            Padding::Same => Geometry::same(plan.kernel, plan.stride),
-        }
+    /// How a convolution of this plan is made.
+    pub(super) fn convolution(&self, plan: &LayerPlan) -> Convolution {
+        let pooled = self.resampling == Resampling::Pooling && plan.stride == 2;
+        let stride = if pooled { 1 } else { plan.stride };
+        let geometry = match self.padding {
+            Padding::Symmetric => Geometry::symmetric(plan.kernel, stride),
+            Padding::Same => Geometry::same(plan.kernel, stride),
+        };
+        Convolution { geometry, pooled }
     }
 
     /// A hidden layer of the generator for people: `project (512 maps of 4x4)`, `up1 (256 maps of 8x8)` and so on.
@@ -180,6 +205,18 @@ impl ModelConfig {
         self.layers().discriminator[layer].maps
     }
 
+    /// Whether the projection has biases or batch norm of single units, and so is no convolution.
+    pub(super) fn projects_units(&self) -> bool {
+        let layers = self.layers();
+        let projection = &layers.generator[0];
+        projection.bias == Per::Unit || projection.norm == Per::Unit
+    }
+
+    /// Values of the batch norm of the fully connected hidden layer.
+    pub(super) fn hidden_norm(&self) -> Option<usize> {
+        (self.norms != Norms::Off).then_some(self.hidden)
+    }
+
     /// What the generator's weights are drawn from, of which none are truncated.
     pub(super) fn untruncated(&self) -> InitialWeights {
         InitialWeights { truncated: false, ..self.initial }
@@ -192,7 +229,31 @@ impl ModelConfig {
 
     /// The generator's rectifiers, for people.
     pub fn rectifiers(&self) -> String {
+        if self.activation == Activation::Tanh {
+            return "tanh".to_owned();
+        }
         if self.leak == 0.0 { "ReLU".to_owned() } else { format!("LeakyReLU {}", self.leak) }
+    }
+
+    /// Where the networks break the paper's rules or differ from its plan of stages, for people; empty where they do not.
+    pub fn departures(&self) -> Vec<String> {
+        let mut told = Vec::new();
+        if self.norms != Norms::On {
+            told.push(format!("batch norm {}", self.norms));
+        }
+        if self.resampling != Resampling::Strided {
+            told.push("pooling instead of strides".to_owned());
+        }
+        if self.hidden > 0 {
+            told.push(format!("a fully connected hidden layer of {} units", self.hidden));
+        }
+        if self.per_stage > 1 {
+            told.push(format!("{} convolutions in each stage", self.per_stage));
+        }
+        if self.padding != Padding::Symmetric {
+            told.push("TensorFlow's SAME padding".to_owned());
+        }
+        told
     }
 
     /// Pictures in -1..=1 as the discriminator has learnt to see them: beside a generator that ends in a sigmoid, in 0..=1.
@@ -227,6 +288,12 @@ impl ModelConfig {
         }
         if !(1..=MAX_PER_STAGE).contains(&self.per_stage) {
             return Err(ConfigError::PerStage(self.per_stage));
+        }
+        if self.hidden > MAX_HIDDEN {
+            return Err(ConfigError::Hidden(self.hidden));
+        }
+        if self.activation == Activation::Tanh && self.leak != 0.0 {
+            return Err(ConfigError::LeakOfTanh(self.leak));
         }
         let InitialWeights { weights, gains, .. } = self.initial;
         if !(weights > 0.0 && weights <= MAX_DEVIATION) {

@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor};
 
 use super::config::ModelConfig;
-use super::layer::{Initialiser, Layer, Parameter, Parameters, Pass};
+use super::layer::{HIDDEN, Initialiser, Layer, Parameter, Parameters, Pass};
 
 /// Slope of LeakyReLU below zero (section 3).
 pub(super) const LEAK: f64 = 0.2;
@@ -12,7 +12,7 @@ pub(super) const LEAK: f64 = 0.2;
 #[derive(Clone, Debug)]
 pub struct Discriminator {
     config: ModelConfig,
-    /// `down1`, `down2`, ... to the narrowest maps, then `head`.
+    /// `down1`, `down2`, ... to the narrowest maps, the fully connected `hidden` layer where there is one, then `head`.
     pub layers: Vec<Layer>,
 }
 
@@ -70,16 +70,23 @@ pub(super) fn build_layers<P: Parameters>(
     from: &mut P,
 ) -> Result<Vec<Layer>, P::Error> {
     let plans = &config.layers().discriminator;
-    let mut layers = Vec::with_capacity(plans.len());
+    let mut layers = Vec::with_capacity(plans.len() + 1);
     let mut inputs = config.channels;
     for (i, plan) in plans.iter().enumerate() {
         let last = i + 1 == plans.len();
         let name = if last { "head".to_owned() } else { format!("down{}", i + 1) };
         let maps = if last { outputs } else { plan.maps };
-        let shape = vec![maps, inputs, plan.kernel, plan.kernel];
-        let geometry = (!last).then(|| config.geometry(plan));
+        let mut kernel = plan.kernel;
+        if last && config.hidden > 0 {
+            let (bias, norm) = (config.bias.then_some(config.hidden), config.hidden_norm());
+            let shape = vec![config.hidden, inputs, kernel, kernel];
+            layers.push(Layer::build(from, HIDDEN, shape, None, bias, norm)?);
+            (inputs, kernel) = (config.hidden, 1);
+        }
+        let shape = vec![maps, inputs, kernel, kernel];
+        let convolution = (!last).then(|| config.convolution(plan));
         let [bias, norm] = [plan.bias, plan.norm].map(|per| per.count(maps, maps));
-        layers.push(Layer::build(from, &name, shape, geometry, bias, norm)?);
+        layers.push(Layer::build(from, &name, shape, convolution, bias, norm)?);
         inputs = maps;
     }
     Ok(layers)

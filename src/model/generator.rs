@@ -7,10 +7,10 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::ablation::Ablation;
-use super::choices::{Output, Statistics};
+use super::choices::{Activation, Output, Statistics};
 use super::config::ModelConfig;
 use super::kernels;
-use super::layer::{Initialiser, Layer, Parameter, Parameters, Pass};
+use super::layer::{HIDDEN, Initialiser, Layer, Parameter, Parameters, Pass};
 use super::layout::Per;
 
 /// Samples of the reference batch, whose batch-norm statistics stand in for those of any other batch. The paper trains in
@@ -32,7 +32,8 @@ const REFERENCE_SEED: u64 = 0x7265_6665_7265_6e63;
 #[derive(Clone, Debug)]
 pub struct Generator {
     config: ModelConfig,
-    /// `project`, then `up1`, `up2`, ... to the picture.
+    /// `project`, then `up1`, `up2`, ... to the picture; last the fully connected `hidden` layer between z and `project`, where
+    /// there is one.
     layers: Vec<Layer>,
     ablations: Vec<Ablation>,
     /// The layers with the reference batch's statistics in place of the running ones; clones share what one has measured.
@@ -52,19 +53,24 @@ impl Generator {
     /// What `from` says.
     pub(super) fn build<P: Parameters>(config: &ModelConfig, from: &mut P) -> Result<Self, P::Error> {
         let mut layers = Vec::new();
-        let mut inputs = config.z_dim;
+        let mut inputs = if config.hidden > 0 { config.hidden } else { config.z_dim };
         for (i, plan) in config.layers().generator.iter().enumerate() {
             let name = if i == 0 { "project".to_owned() } else { format!("up{i}") };
             let shape = vec![inputs, plan.maps, plan.kernel, plan.kernel];
             let count = |per: Per| per.count(plan.maps, plan.maps * config.start().pow(2));
-            let geometry = (i > 0).then(|| config.geometry(plan));
-            layers.push(Layer::build(from, &name, shape, geometry, count(plan.bias), count(plan.norm))?);
+            let convolution = (i > 0).then(|| config.convolution(plan));
+            layers.push(Layer::build(from, &name, shape, convolution, count(plan.bias), count(plan.norm))?);
             inputs = plan.maps;
+        }
+        if config.hidden > 0 {
+            let (bias, norm) = (config.bias.then_some(config.hidden), config.hidden_norm());
+            layers.push(Layer::build(from, HIDDEN, vec![config.z_dim, config.hidden, 1, 1], None, bias, norm)?);
         }
         Ok(Self { config: config.clone(), layers, ablations: Vec::new(), frozen: Arc::default() })
     }
 
-    /// `project`, then `up1`, `up2`, ... to the picture.
+    /// `project`, then `up1`, `up2`, ... to the picture; last the fully connected `hidden` layer between z and `project`, where
+    /// there is one.
     pub fn layers(&self) -> &[Layer] {
         &self.layers
     }
@@ -152,9 +158,11 @@ impl Generator {
     /// # Panics
     /// If there is no such hidden layer.
     pub fn features(&self, z: Tensor<2>, layer: usize) -> Tensor<4> {
-        assert!(layer + 1 < self.layers.len(), "layer {layer} is not a hidden one");
+        assert!(layer < self.config.stages(), "layer {layer} is not a hidden one");
         let mut part = self.frozen();
+        let connected = part.layers.pop_if(|layer| layer.is_hidden());
         part.layers.truncate(layer + 1);
+        part.layers.extend(connected);
         let mut seen = None;
         part.forward(z, Pass::Sample(Statistics::Running), |_, maps| seen = Some(maps.clone()));
         seen.expect("at least the projection was applied")
@@ -175,7 +183,7 @@ impl Generator {
     /// # Panics
     /// If there is no such hidden layer.
     pub fn finish(&self, maps: Tensor<4>, layer: usize) -> Tensor<4> {
-        assert!(layer + 1 < self.layers.len(), "layer {layer} is not a hidden one");
+        assert!(layer < self.config.stages(), "layer {layer} is not a hidden one");
         let pass = Pass::Sample(Statistics::Running);
         self.frozen().through(Signal::Maps(maps), layer + 1, pass, |_, _| ())
     }
@@ -194,20 +202,33 @@ impl Generator {
         mut seen: impl FnMut(usize, &Tensor<4>),
     ) -> Tensor<4> {
         let (config, hidden) = (&self.config, self.config.stages());
-        for (i, layer) in self.layers.iter_mut().enumerate().skip(first) {
+        let (layers, connected) = match self.layers.split_last_mut() {
+            Some((last, others)) if last.is_hidden() => (others, Some(last)),
+            _ => (&mut self.layers[..], None),
+        };
+        if let (Signal::Latent(z), Some(connected)) = (&signal, connected) {
+            let [batch, _] = z.dims();
+            let units = hidden_layer(connected, project(connected, z.clone()), config, pass);
+            signal = Signal::Latent(units.reshape([batch, config.hidden]));
+        }
+        for (i, layer) in layers.iter_mut().enumerate().skip(first) {
             let linear = match signal {
                 Signal::Latent(z) => project(layer, z),
                 Signal::Maps(maps) => layer.up(maps),
             };
             if i == hidden {
-                let last = layer.biased(linear);
+                // A slope of one below zero rectifies nothing.
+                let last = match layer.norm {
+                    Some(_) => layer.activate(linear, config, 1.0, pass),
+                    None => layer.biased(linear),
+                };
                 return match config.output {
                     Output::Tanh => kernels::tanh(last),
                     // 0..=1 as -1..=1: twice the sigmoid less one.
                     Output::Sigmoid => kernels::tanh(last.mul_scalar(0.5)),
                 };
             }
-            let mut maps = layer.activate(linear, config, config.leak, pass);
+            let mut maps = hidden_layer(layer, linear, config, pass);
             if matches!(pass, Pass::Sample(_)) {
                 for ablation in self.ablations.iter().filter(|ablation| ablation.on && ablation.layer == i) {
                     maps = ablation.apply(maps);
@@ -239,6 +260,14 @@ enum Signal {
     Latent(Tensor<2>),
     /// Feature maps `[batch, maps, side, side]`.
     Maps(Tensor<4>),
+}
+
+/// What a hidden layer gives of what its weights make.
+fn hidden_layer(layer: &mut Layer, linear: Tensor<4>, config: &ModelConfig, pass: Pass) -> Tensor<4> {
+    match config.activation {
+        Activation::Rectifier => layer.activate(linear, config, config.leak, pass),
+        Activation::Tanh => kernels::tanh(layer.activate(linear, config, 1.0, pass)),
+    }
 }
 
 /// A fractionally-strided convolution of a 1x1 map is a matrix product.

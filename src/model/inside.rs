@@ -84,7 +84,11 @@ impl Discriminator {
         let (head, convolutions) = self.layers.split_last().expect("a discriminator has layers");
         let mut maps = self.config().judged(pictures);
         for (i, layer) in convolutions.iter().enumerate() {
-            maps = on_the_way(i, leaky_relu(self.linear(layer, maps), LEAK));
+            maps = leaky_relu(self.linear(layer, maps), LEAK);
+            // The fully connected hidden layer has units, and no maps to look at.
+            if !layer.is_hidden() {
+                maps = on_the_way(i, maps);
+            }
         }
         let [batch, count, height, width] = maps.dims();
         let inputs = count * height * width;

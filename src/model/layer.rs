@@ -2,6 +2,8 @@
 
 use std::convert::Infallible;
 
+use burn::tensor::module::max_pool2d;
+use burn::tensor::ops::MaxPoolOptions;
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -181,12 +183,39 @@ pub struct Layer {
     pub bias: Option<Parameter>,
     /// Only where the paper has batch norm.
     pub norm: Option<Norm>,
-    /// Where a convolution's kernel lies; none in a fully connected layer.
-    pub(super) geometry: Option<Geometry>,
+    /// How a convolution is made; none in a fully connected layer.
+    pub(super) convolution: Option<Convolution>,
+}
+
+/// What a layer called so is: the fully connected one that [`ModelConfig::hidden`] asks for.
+pub(super) const HIDDEN: &str = "hidden";
+
+/// How a convolution is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Convolution {
+    /// Where its kernel lies.
+    pub geometry: Geometry,
+    /// Whether a strided one is followed by 2x2 max pooling, and a fractionally-strided one goes by after each position was repeated
+    /// 2x2 times.
+    pub pooled: bool,
+}
+
+impl Convolution {
+    /// One of stride 2, padded as PyTorch does.
+    pub const fn strided(kernel: usize) -> Self {
+        Self { geometry: Geometry::symmetric(kernel, 2), pooled: false }
+    }
+}
+
+/// Each position 2x2 times.
+fn repeated(x: Tensor<4>) -> Tensor<4> {
+    let [batch, maps, height, width] = x.dims();
+    let spread = x.reshape([batch, maps, height, 1, width, 1]).expand([batch, maps, height, 2, width, 2]);
+    spread.reshape([batch, maps, 2 * height, 2 * width])
 }
 
 impl Layer {
-    /// A layer called `name` whose weight has `shape`: a convolution of this geometry or a fully connected layer, with so many biases
+    /// A layer called `name` whose weight has `shape`: a convolution made so or a fully connected layer, with so many biases
     /// and so many values in batch norm, or none.
     ///
     /// # Errors
@@ -195,12 +224,12 @@ impl Layer {
         from: &mut P,
         name: &str,
         shape: Vec<usize>,
-        geometry: Option<Geometry>,
+        convolution: Option<Convolution>,
         bias: Option<usize>,
         norm: Option<usize>,
     ) -> Result<Self, P::Error> {
         let mut a = |part: &str, shape, initial| from.parameter(format!("{name}.{part}"), shape, initial);
-        let weight = a("weight", shape, if geometry.is_some() { Initial::Kernel } else { Initial::Weight })?;
+        let weight = a("weight", shape, if convolution.is_some() { Initial::Kernel } else { Initial::Weight })?;
         let bias = bias.map(|count| a("bias", vec![count], Initial::Zeros)).transpose()?;
         let norm = norm
             .map(|count| {
@@ -213,21 +242,37 @@ impl Layer {
                 })
             })
             .transpose()?;
-        Ok(Self { weight, bias, norm, geometry })
+        Ok(Self { weight, bias, norm, convolution })
     }
 
-    /// `[batch, in, h, w]` to `[batch, out, stride h, stride w]`: fractionally-strided convolution, weight `[in, out, k, k]`.
+    /// `[batch, in, h, w]` to `[batch, out, 2h, 2w]`, or as large in a layer of stride 1: fractionally-strided convolution, weight
+    /// `[in, out, k, k]`.
     pub(super) fn up(&self, x: Tensor<4>) -> Tensor<4> {
-        kernels::up(x, self.weight.tensor(), self.convolves())
+        let Convolution { geometry, pooled } = self.convolves();
+        kernels::up(if pooled { repeated(x) } else { x }, self.weight.tensor(), geometry)
     }
 
-    /// `[batch, in, stride h, stride w]` to `[batch, out, h, w]`: strided convolution, weight `[out, in, k, k]`.
+    /// `[batch, in, 2h, 2w]` to `[batch, out, h, w]`, or as large in a layer of stride 1: strided convolution, weight
+    /// `[out, in, k, k]`. The fully connected hidden layer gives `[batch, out, 1, 1]`.
     pub(super) fn down(&self, x: Tensor<4>) -> Tensor<4> {
-        kernels::down(x, self.weight.tensor(), self.convolves())
+        if self.is_hidden() {
+            let [batch, ..] = x.dims();
+            let (units, inputs) = (self.weight.shape[0], self.weight.len() / self.weight.shape[0]);
+            let matrix = self.weight.value.clone().reshape([units, inputs]).transpose();
+            return x.reshape([batch, inputs]).matmul(matrix).reshape([batch, units, 1, 1]);
+        }
+        let Convolution { geometry, pooled } = self.convolves();
+        let convolved = kernels::down(x, self.weight.tensor(), geometry);
+        if pooled { max_pool2d(convolved, MaxPoolOptions::new([2, 2]).with_stride([2, 2])) } else { convolved }
     }
 
-    fn convolves(&self) -> Geometry {
-        self.geometry.expect("a layer between maps is a convolution")
+    fn convolves(&self) -> Convolution {
+        self.convolution.expect("a layer between maps is a convolution")
+    }
+
+    /// Whether it is the fully connected hidden layer.
+    pub(super) fn is_hidden(&self) -> bool {
+        self.weight.name.split_once('.').is_some_and(|(name, _)| name == HIDDEN)
     }
 
     /// Adds the bias, where this layer has one: of each map, or of each unit.

@@ -1,5 +1,6 @@
 //! The layers of both networks, one by one: what the config's numbers stand for, or what another program's file holds.
 
+use super::choices::Norms;
 use super::config::{ConfigError, ModelConfig};
 
 /// Most feature maps of a layer that a file may ask for: eight times the paper's widest.
@@ -70,10 +71,15 @@ impl Layout {
         let plan = |maps, kernel, norm, stride| LayerPlan { maps, kernel, bias, norm, stride };
         let width = |level: usize| config.base << (stages - 1 - level);
         let unit = |per: Per, each: bool| if each && per == Per::Map { Per::Unit } else { per };
+        let [hidden, ends] = match config.norms {
+            Norms::Off => [Per::None, Per::None],
+            Norms::On => [Per::Map, Per::None],
+            Norms::Everywhere => [Per::Map, Per::Map],
+        };
         let mut generator = vec![LayerPlan {
             bias: unit(bias, config.unit_bias),
-            norm: unit(Per::Map, config.unit_norm),
-            ..plan(width(0), config.start(), Per::Map, 2)
+            norm: unit(hidden, config.unit_norm),
+            ..plan(width(0), config.start(), hidden, 2)
         }];
         let mut discriminator = Vec::new();
         for level in 0..stages {
@@ -82,7 +88,7 @@ impl Layout {
                 // The picture's layer has no batch norm, and neither has the discriminator's that sees the picture.
                 let maps = if i == config.per_stage { next } else { width(level) };
                 let picture = level + 1 == stages && i == config.per_stage;
-                let norm = if picture { Per::None } else { Per::Map };
+                let norm = if picture { ends } else { hidden };
                 let stride = if i == 1 { 2 } else { 1 };
                 generator.push(plan(maps, config.kernel, norm, stride));
                 discriminator.push(plan(width(level), config.kernel, norm, stride));

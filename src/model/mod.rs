@@ -26,7 +26,7 @@ mod tensors;
 pub use ablation::{Ablation, AblationError};
 pub use autoencoder::Autoencoder;
 pub use bundled::bundled;
-pub use choices::{InitialWeights, Output, Padding, Prior, Statistics};
+pub use choices::{Activation, InitialWeights, Norms, Output, Padding, Prior, Resampling, Statistics};
 pub use classifier::Classifier;
 pub use config::{ConfigError, ModelConfig};
 pub use discriminator::Discriminator;

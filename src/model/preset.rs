@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::ModelConfig;
-use super::choices::{InitialWeights, Output, Padding, Prior, Statistics};
+use super::choices::{Activation, InitialWeights, Norms, Output, Padding, Prior, Resampling, Statistics};
 
 /// A published DCGAN whose numbers are used as they stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
@@ -109,6 +109,10 @@ impl ModelConfig {
             unit_norm: false,
             unit_bias: false,
             padding: Padding::Symmetric,
+            norms: Norms::On,
+            activation: Activation::Rectifier,
+            resampling: Resampling::Strided,
+            hidden: 0,
             initial: InitialWeights::default(),
             layout: None,
         };
@@ -305,7 +309,7 @@ mod tests {
             assert_eq!(shapes(generator.layers()), published.generator, "{preset}");
             assert_eq!(shapes(&judge.layers), published.discriminator, "{preset}");
             let strides = |layers: &[Layer]| -> Vec<usize> {
-                layers.iter().filter_map(|layer| Some(layer.geometry?.stride)).collect()
+                layers.iter().filter_map(|layer| Some(layer.convolution?.geometry.stride)).collect()
             };
             let mirrored: Vec<usize> = published.strides.iter().rev().copied().collect();
             assert_eq!((strides(generator.layers()), strides(&judge.layers)), (published.strides.to_vec(), mirrored));
@@ -318,7 +322,7 @@ mod tests {
             let last = generator.layers().len() - 1;
             assert!(normed(generator.layers()).iter().enumerate().all(|(i, normed)| *normed == (i < last)));
             assert!(normed(&judge.layers).iter().enumerate().all(|(i, normed)| *normed == (i > 0 && i < last)));
-            let strided = generator.layers()[1].geometry.unwrap();
+            let strided = generator.layers()[1].convolution.unwrap().geometry;
             assert_eq!([strided.before, strided.behind(config.kernel)], published.zeros, "{preset}");
             assert_eq!(config.norm_epsilon, published.epsilon);
             assert_eq!(

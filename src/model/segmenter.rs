@@ -8,8 +8,7 @@ use super::choices::Statistics;
 use super::config::ModelConfig;
 use super::discriminator::LEAK;
 use super::file::{Stored, store};
-use super::kernels::Geometry;
-use super::layer::{Initialiser, Layer, Parameters, Pass};
+use super::layer::{Convolution, Initialiser, Layer, Parameters, Pass};
 use super::preset::Preset;
 use super::{TensorFile, TensorFileError};
 
@@ -35,12 +34,12 @@ impl Segmenter {
     fn build<P: Parameters>(from: &mut P) -> Result<Self, P::Error> {
         let config = ModelConfig::preset(Preset::Pytorch);
         let k = config.kernel;
-        let geometry = Some(Geometry::symmetric(k, 2));
+        let convolution = Some(Convolution::strided(k));
         let mut layers = Vec::new();
         let mut inputs = 3;
         for (i, maps) in MAPS.into_iter().enumerate() {
             let (name, shape) = (format!("down{}", i + 1), vec![maps, inputs, k, k]);
-            layers.push(Layer::build(from, &name, shape, geometry, None, Some(maps))?);
+            layers.push(Layer::build(from, &name, shape, convolution, None, Some(maps))?);
             inputs = maps;
         }
         for i in 0..MAPS.len() {
@@ -51,7 +50,7 @@ impl Segmenter {
                 from,
                 &format!("up{}", i + 1),
                 shape,
-                geometry,
+                convolution,
                 last.then_some(1),
                 (!last).then_some(outputs),
             )?);

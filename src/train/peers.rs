@@ -97,7 +97,7 @@ fn the_first_steps_of_every_preset_are_pytorchs() {
         let model = ModelConfig { size: 16, base: 2, z_dim: 5, ..ModelConfig::preset(preset) };
         let train = TrainConfig { batch: BATCH, ..TrainConfig::preset(preset) };
         let mut networks = Networks::new(&model, &train, 1, &device);
-        fill(&mut networks.generator.layers, 0, &device);
+        fill(networks.generator.layers_mut(), 0, &device);
         fill(&mut networks.discriminator.layers, 100, &device);
         let rates = Rates { generator: train.generator_rate, discriminator: train.discriminator_rate };
         let turns = matches!(train.schedule, Schedule::Alternate | Schedule::AlternateGeneratorFirst);
@@ -122,7 +122,7 @@ fn the_first_steps_of_every_preset_are_pytorchs() {
         }
         let Networks { generator, discriminator, optimiser_g, optimiser_d } = &networks;
         let rate = train.generator_rate;
-        let compared = check_network("generator", &generator.layers, &optimiser_g.moments, steps, rate)
+        let compared = check_network("generator", generator.layers(), &optimiser_g.moments, steps, rate)
             + check_network("discriminator", &discriminator.layers, &optimiser_d.moments, steps, rate);
         assert_eq!(compared, steps.tensors.len(), "{preset}: every tensor of PyTorch's is compared");
     }

@@ -144,6 +144,47 @@ fn a_folder_of_the_authors_arrays_opens_with_kernels_turned_and_statistics_measu
 }
 
 #[test]
+fn pairs_of_3x3_kernels_are_those_of_the_papers_32x32_network() {
+    let folder = tempfile::tempdir().unwrap();
+    let norm = |maps: u64| [vec![maps], vec![maps]];
+    let convolution = |a: u64, b: u64| vec![a, b, 3, 3];
+    let (mut generator, mut discriminator) = (vec![vec![5, 8 * 16]], vec![convolution(2, 3)]);
+    generator.extend(norm(8 * 16));
+    for (from, to) in [(8, 8), (8, 4), (4, 4), (4, 2), (2, 2)] {
+        generator.push(convolution(from, to));
+        generator.extend(norm(to));
+    }
+    generator.push(convolution(2, 3));
+    for (to, from) in [(2, 2), (4, 2), (4, 4), (8, 4), (8, 8)] {
+        discriminator.push(convolution(to, from));
+        discriminator.extend(norm(to));
+    }
+    discriminator.push(vec![8 * 16, 1]);
+    for (network, shapes) in [("gen", generator), ("discrim", discriminator)] {
+        for (i, shape) in shapes.iter().enumerate() {
+            let count = shape.iter().product::<u64>() as usize;
+            let values: Vec<f32> = (0..count).map(|i| ((i * 37 % 101) as f32 - 45.0) / 200.0).collect();
+            write(&folder.path().join(format!("30_{network}_params.jl_{:02}.npy", i + 1)), shape, &values);
+        }
+    }
+    let told = json(&mut zscape(&["info", "--json", text(folder.path())]));
+    let config = &told["config"];
+    assert_eq!(
+        (&config["size"], &config["kernel"], &config["per_stage"]),
+        (&32.into(), &3.into(), &2.into()),
+        "{told}"
+    );
+    assert_eq!(config["prior"], "uniform");
+    assert!(
+        told["provenance"]["origin"]["remarks"].to_string().contains("every other of its 3x3 kernels has stride 1")
+    );
+    let elsewhere = tempfile::tempdir().unwrap();
+    let z = elsewhere.path().join("z.npy");
+    write(&z, &[3, 5], &(0..15).map(|i| (i % 7) as f32 / 3.5 - 1.0).collect::<Vec<_>>());
+    assert_eq!(drawn(text(folder.path()), &z).len(), 3 * 3 * 32 * 32);
+}
+
+#[test]
 fn models_go_out_and_come_back_exactly() {
     let folder = tempfile::tempdir().unwrap();
     for (name, z) in [("nested.tar", "z.npy"), ("odd.pth@output=sigmoid,prior=uniform", "odd-z.npy")] {

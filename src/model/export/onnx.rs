@@ -5,7 +5,8 @@
 use prost::Message;
 
 use super::ExportError;
-use crate::model::{Model, Output, TensorFile};
+use crate::model::layer::Convolution;
+use crate::model::{Activation, Model, ModelConfig, Output, TensorFile};
 
 #[derive(Clone, PartialEq, Message)]
 struct ModelProto {
@@ -63,6 +64,8 @@ struct Attribute {
     name: String,
     #[prost(float, optional, tag = "2")]
     f: Option<f32>,
+    #[prost(bytes = "vec", tag = "4")]
+    s: Vec<u8>,
     #[prost(int64, repeated, packed = "false", tag = "8")]
     ints: Vec<i64>,
     #[prost(int32, tag = "20")]
@@ -128,6 +131,7 @@ const FLOAT: i32 = 1;
 const INT64: i32 = 7;
 /// And of attributes' kinds.
 const KIND_FLOAT: i32 = 1;
+const KIND_STRING: i32 = 3;
 const KIND_INTS: i32 = 7;
 
 /// A graph that grows node by node; `at` is what the last node gave.
@@ -155,6 +159,24 @@ impl Graph {
         self.graph.node.push(NodeProto { input, output: vec![name.clone()], name, op_type, attribute });
     }
 
+    /// Batch norm of the layer `name` by running statistics, which `stored` gives the parts of.
+    fn norm<'a>(&mut self, name: &str, count: usize, epsilon: f64, stored: impl Fn(&str) -> &'a Vec<f32>) {
+        let parts = ["gain", "shift", "mean", "variance"]
+            .map(|part| self.floats(&format!("{name}.norm.{part}"), &[count], stored(&format!("norm.{part}"))));
+        self.node("BatchNormalization", parts.to_vec(), vec![float("epsilon", epsilon as f32)]);
+    }
+
+    /// What follows a hidden layer.
+    fn activation(&mut self, config: &ModelConfig) {
+        match (config.activation, config.leak) {
+            (Activation::Tanh, _) => self.node("Tanh", Vec::new(), Vec::new()),
+            (Activation::Rectifier, 0.0) => self.node("Relu", Vec::new(), Vec::new()),
+            (Activation::Rectifier, slope) => {
+                self.node("LeakyRelu", Vec::new(), vec![float("alpha", slope as f32)]);
+            }
+        }
+    }
+
     fn reshape(&mut self, name: &str, shape: &[i64]) {
         let bytes = shape.iter().flat_map(|side| side.to_le_bytes()).collect();
         let shape = self.constant(name, &[shape.len()], INT64, bytes);
@@ -164,11 +186,15 @@ impl Graph {
 
 fn ints(name: &str, values: &[usize]) -> Attribute {
     let ints = values.iter().map(|&value| value as i64).collect();
-    Attribute { name: name.to_owned(), f: None, ints, kind: KIND_INTS }
+    Attribute { name: name.to_owned(), ints, kind: KIND_INTS, ..Attribute::default() }
 }
 
 fn float(name: &str, value: f32) -> Attribute {
-    Attribute { name: name.to_owned(), f: Some(value), ints: Vec::new(), kind: KIND_FLOAT }
+    Attribute { name: name.to_owned(), f: Some(value), kind: KIND_FLOAT, ..Attribute::default() }
+}
+
+fn text(name: &str, value: &str) -> Attribute {
+    Attribute { name: name.to_owned(), s: value.as_bytes().to_vec(), kind: KIND_STRING, ..Attribute::default() }
 }
 
 fn value(name: &str, sides: &[usize]) -> ValueInfo {
@@ -188,28 +214,61 @@ pub(super) fn generator(model: &Model) -> Result<Vec<u8>, ExportError> {
     let whole: TensorFile = model.to_file()?;
     let mut out =
         Graph { graph: GraphProto { name: "generator".to_owned(), ..GraphProto::default() }, at: "z".to_owned() };
-    let last = model.generator.layers().len() - 1;
     let start = config.start();
-    for (i, layer) in model.generator.layers().iter().enumerate() {
-        let name = layer.weight.name.trim_end_matches(".weight").to_owned();
+    // The fully connected hidden layer is kept last and applied first.
+    let (connected, others): (Vec<_>, Vec<_>) = model.generator.layers().iter().partition(|layer| layer.is_hidden());
+    let last = others.len() - 1;
+    for layer in connected {
+        let name = layer.weight.name.trim_end_matches(".weight");
+        let stored = |part: &str| &whole.tensors[&format!("generator.{name}.{part}")].1;
+        let units = layer.weight.shape[1];
+        let weight = out.floats(&format!("{name}.weight"), &layer.weight.shape[..2], stored("weight"));
+        out.node("MatMul", vec![weight], Vec::new());
+        if layer.bias.is_some() {
+            let bias = out.floats(&format!("{name}.bias"), &[units], stored("bias"));
+            out.node("Add", vec![bias], Vec::new());
+        }
+        if layer.norm.is_some() {
+            out.norm(name, units, config.norm_epsilon, stored);
+        }
+        out.activation(config);
+    }
+    for (i, layer) in others.into_iter().enumerate() {
+        let name = layer.weight.name.trim_end_matches(".weight");
         let stored = |part: &str| &whole.tensors[&format!("generator.{name}.{part}")].1;
         let [inputs, maps, kernel, _] = layer.weight.shape[..] else { unreachable!("weights have four sides") };
         let units = maps * start * start;
-        if i == 0 {
-            let weight = out.floats(&format!("{name}.weight"), &[inputs, units], stored("weight"));
-            out.node("MatMul", vec![weight], Vec::new());
-            out.reshape("maps", &[-1, maps as i64, start as i64, start as i64]);
-        } else {
-            let weight = out.floats(&format!("{name}.weight"), &layer.weight.shape, stored("weight"));
-            let geometry = layer.geometry.expect("a layer between maps is a convolution");
-            // Pads are cut off before and behind; the larger one before is what output_padding would make up for.
-            let (before, behind) = (geometry.before, geometry.behind(kernel));
-            let attributes = vec![
-                ints("kernel_shape", &[kernel; 2]),
-                ints("strides", &[geometry.stride; 2]),
-                ints("pads", &[before, before, behind, behind]),
-            ];
-            out.node("ConvTranspose", vec![weight], attributes);
+        match layer.convolution {
+            None => {
+                let weight = out.floats(&format!("{name}.weight"), &[inputs, units], stored("weight"));
+                out.node("MatMul", vec![weight], Vec::new());
+                out.reshape("maps", &[-1, maps as i64, start as i64, start as i64]);
+            }
+            Some(Convolution { geometry, pooled }) => {
+                if pooled {
+                    let scales = out.floats(&format!("{name}.scales"), &[4], &[1.0, 1.0, 2.0, 2.0]);
+                    let rule = [
+                        ("mode", "nearest"),
+                        ("coordinate_transformation_mode", "asymmetric"),
+                        ("nearest_mode", "floor"),
+                    ];
+                    // No region of interest: an input without a name is left out.
+                    out.node(
+                        "Resize",
+                        vec![String::new(), scales],
+                        rule.map(|(name, value)| text(name, value)).to_vec(),
+                    );
+                }
+                let weight = out.floats(&format!("{name}.weight"), &layer.weight.shape, stored("weight"));
+                // Pads are cut off before and behind; the larger one before is what output_padding would make up for.
+                let (before, behind) = (geometry.before, geometry.behind(kernel));
+                let attributes = vec![
+                    ints("kernel_shape", &[kernel; 2]),
+                    ints("strides", &[geometry.stride; 2]),
+                    ints("pads", &[before, before, behind, behind]),
+                ];
+                out.node("ConvTranspose", vec![weight], attributes);
+            }
         }
         if let Some(bias) = &layer.bias {
             let dims = if bias.len() == maps { [1, maps, 1, 1] } else { [1, maps, start, start] };
@@ -221,19 +280,13 @@ pub(super) fn generator(model: &Model) -> Result<Vec<u8>, ExportError> {
             if single {
                 out.reshape(&format!("{name}.units"), &[-1, units as i64]);
             }
-            let parts = ["gain", "shift", "mean", "variance"].map(|part| {
-                out.floats(&format!("{name}.norm.{part}"), &[norm.gain.len()], stored(&format!("norm.{part}")))
-            });
-            out.node("BatchNormalization", parts.to_vec(), vec![float("epsilon", config.norm_epsilon as f32)]);
+            out.norm(name, norm.gain.len(), config.norm_epsilon, stored);
             if single {
                 out.reshape(&format!("{name}.maps"), &[-1, maps as i64, start as i64, start as i64]);
             }
         }
         if i < last {
-            match config.leak {
-                0.0 => out.node("Relu", Vec::new(), Vec::new()),
-                slope => out.node("LeakyRelu", Vec::new(), vec![float("alpha", slope as f32)]),
-            }
+            out.activation(config);
         }
     }
     if config.output == Output::Sigmoid {
@@ -262,7 +315,7 @@ pub(super) fn generator(model: &Model) -> Result<Vec<u8>, ExportError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Generator, Layout, ModelConfig, Per, Preset, Provenance};
+    use crate::model::{Generator, Layout, Norms, Per, Preset, Provenance, Resampling};
     use burn::tensor::Device;
 
     fn operations(config: ModelConfig) -> (Vec<String>, GraphProto) {
@@ -304,6 +357,38 @@ mod tests {
         assert_eq!(operations[operations.len() - 3..], ["Mul", "Tanh", "Identity"]);
         let gain = graph.initializer.iter().find(|constant| constant.name == "project.norm.gain").unwrap();
         assert_eq!(gain.dims, [64]);
+    }
+
+    #[test]
+    fn broken_rules_are_in_the_graph() {
+        let config = ModelConfig { size: 16, base: 2, z_dim: 5, ..ModelConfig::preset(Preset::Pytorch) };
+        let (operations, graph) = operations(ModelConfig {
+            norms: Norms::Everywhere,
+            activation: Activation::Tanh,
+            resampling: Resampling::Pooling,
+            hidden: 7,
+            ..config
+        });
+        let hidden = ["MatMul", "BatchNormalization", "Tanh"];
+        let first = ["MatMul", "Reshape", "BatchNormalization", "Tanh"];
+        let between = ["Resize", "ConvTranspose", "BatchNormalization", "Tanh"];
+        assert_eq!(operations, [&hidden[..], &first, &between, &between, &["Identity"]].concat());
+        let convolution = graph.node.iter().find(|node| node.op_type == "ConvTranspose").unwrap();
+        let of = |name: &str| convolution.attribute.iter().find(|a| a.name == name).unwrap().ints.clone();
+        assert_eq!((of("strides"), of("pads")), (vec![1, 1], vec![1, 1, 2, 2]));
+    }
+
+    #[test]
+    fn strides_and_padding_are_in_the_graph() {
+        let pads = |preset| -> Vec<Vec<i64>> {
+            let config = ModelConfig { size: 16, base: 2, z_dim: 5, ..ModelConfig::preset(preset) };
+            let nodes = operations(config).1.node.into_iter().filter(|node| node.op_type == "ConvTranspose");
+            nodes.map(|node| [node.attribute[1].ints.clone(), node.attribute[2].ints.clone()].concat()).collect()
+        };
+        assert_eq!(pads(Preset::Paper), [[2, 2, 2, 2, 1, 1], [2, 2, 2, 2, 1, 1]]);
+        assert_eq!(pads(Preset::Tensorflow), [[2, 2, 1, 1, 2, 2], [2, 2, 1, 1, 2, 2]]);
+        let (two, one) = ([2, 2, 1, 1, 0, 0], [1, 1, 1, 1, 1, 1]);
+        assert_eq!(pads(Preset::PaperImagenet), [two, one, two, one]);
     }
 
     #[test]

@@ -5,7 +5,9 @@ use std::io::{Cursor, Write};
 use zip::write::SimpleFileOptions;
 
 use crate::model::discriminator::LEAK;
-use crate::model::{Layer, ModelConfig, Output, TensorFile};
+use crate::model::kernels::Geometry;
+use crate::model::layer::Convolution;
+use crate::model::{Activation, Layer, ModelConfig, Output, TensorFile};
 
 /// The record of the zip that says what the networks are: what zscape's own files say in their header. `torch.load` leaves it alone.
 pub(in crate::model) const NOTE: &str = "zscape.json";
@@ -26,12 +28,6 @@ struct Module {
     /// Its tensors: PyTorch's name of the part, the program's name of the tensor, and whether it is a matrix that PyTorch has
     /// the other way round.
     parts: Vec<(&'static str, String, bool)>,
-}
-
-impl Module {
-    fn plain(python: impl Into<String>) -> Self {
-        Self { python: python.into(), parts: Vec::new() }
-    }
 }
 
 /// A tensor of a state dict: PyTorch's name, the program's, and whether PyTorch has it, a matrix, the other way round.
@@ -56,85 +52,91 @@ pub(in crate::model) fn slots(network: &str, layers: &[Layer], config: &ModelCon
 /// what unflattens it. Where PyTorch's convolutions cannot pad as a network does, a `ZeroPad2d` adds to the map or cuts from it.
 fn modules(network: &str, layers: &[Layer], config: &ModelConfig) -> Vec<Module> {
     let generator = network == "generator";
+    let of_units = generator && config.projects_units();
+    let applied: Vec<&Layer> = if generator {
+        // The fully connected hidden layer is kept last and applied first.
+        let (connected, others): (Vec<_>, Vec<_>) = layers.iter().partition(|layer| layer.is_hidden());
+        connected.into_iter().chain(others).collect()
+    } else {
+        layers.iter().collect()
+    };
     let mut modules = Vec::new();
-    for (i, layer) in layers.iter().enumerate() {
-        let last = i + 1 == layers.len();
-        let name = layer.weight.name.trim_end_matches(".weight");
+    for (i, layer) in applied.iter().enumerate() {
         let [a, b, kernel, _] = layer.weight.shape[..] else { unreachable!("weights have four sides") };
         let (inputs, outputs) = if generator { (a, b) } else { (b, a) };
+        let name = layer.weight.name.trim_end_matches(".weight");
         let ours = |part: &str| format!("{network}.{name}.{part}");
-        let mut parts = vec![("weight", ours("weight"), false)];
+        let linear = of_units && layer.convolution.is_none();
+        let mut parts = vec![("weight", ours("weight"), linear)];
         if layer.bias.is_some() {
             parts.push(("bias", ours("bias"), false));
         }
         let bias = if layer.bias.is_some() { "True" } else { "False" };
         let units = outputs * kernel * kernel;
-        let single = |count: usize| generator && i == 0 && count == units && count != outputs;
-        let unit_norm = layer.norm.as_ref().is_some_and(|norm| single(norm.gain.len()));
-        let linear = unit_norm || layer.bias.as_ref().is_some_and(|bias| single(bias.len()));
-        let unflatten = Module::plain(format!("nn.Unflatten(1, ({outputs}, {kernel}, {kernel}))"));
-        if linear {
-            parts[0].2 = true;
-            modules.push(Module { python: format!("nn.Linear({inputs}, {units}, bias={bias})"), parts });
-        } else {
-            let transposed = if generator { "Transpose" } else { "" };
-            let of = |stride: usize, padding: usize, more: &str| {
-                let sides = format!("{inputs}, {outputs}, {kernel}, {stride}, {padding}{more}");
-                format!("nn.Conv{transposed}2d({sides}, bias={bias})")
-            };
-            let Some(geometry) = layer.geometry else {
-                modules.push(Module { python: of(1, 0, ""), parts });
-                push_rest(&mut modules, layer, config, (generator, last), &ours, outputs);
-                continue;
-            };
-            let beyond = geometry.beyond(kernel);
-            if !generator && beyond > 0 {
-                modules.push(Module::plain(format!("nn.ZeroPad2d((0, {beyond}, 0, {beyond}))")));
+        let mut push = |python: String, parts| modules.push(Module { python, parts });
+        match layer.convolution {
+            None if linear => push(format!("nn.Linear({inputs}, {units}, bias={bias})"), parts),
+            None => {
+                let kind = if generator { "ConvTranspose" } else { "Conv" };
+                push(format!("nn.{kind}2d({inputs}, {outputs}, {kernel}, 1, 0, bias={bias})"), parts);
             }
-            let short = geometry.before.saturating_sub(geometry.behind(kernel));
-            let more = if generator && short > 0 { format!(", output_padding={short}") } else { String::new() };
-            modules.push(Module { python: of(geometry.stride, geometry.before, &more), parts });
-            if generator && beyond > 0 {
-                modules.push(Module::plain(format!("nn.ZeroPad2d((0, -{beyond}, 0, -{beyond}))")));
+            Some(Convolution { geometry, pooled }) if generator => {
+                if pooled {
+                    push("nn.Upsample(scale_factor=2)".to_owned(), Vec::new());
+                }
+                let Geometry { stride, before } = geometry;
+                let short = before.saturating_sub(geometry.behind(kernel));
+                let more = if short > 0 { format!(", output_padding={short}") } else { String::new() };
+                let sides = format!("{inputs}, {outputs}, {kernel}, {stride}, {before}{more}");
+                push(format!("nn.ConvTranspose2d({sides}, bias={bias})"), parts);
+                let beyond = geometry.beyond(kernel);
+                if beyond > 0 {
+                    push(format!("nn.ZeroPad2d((0, -{beyond}, 0, -{beyond}))"), Vec::new());
+                }
+            }
+            Some(Convolution { geometry, pooled }) => {
+                let beyond = geometry.beyond(kernel);
+                if beyond > 0 {
+                    push(format!("nn.ZeroPad2d((0, {beyond}, 0, {beyond}))"), Vec::new());
+                }
+                let sides = format!("{inputs}, {outputs}, {kernel}, {}, {}", geometry.stride, geometry.before);
+                push(format!("nn.Conv2d({sides}, bias={bias})"), parts);
+                if pooled {
+                    push("nn.MaxPool2d(2)".to_owned(), Vec::new());
+                }
             }
         }
-        if linear && !unit_norm {
-            modules.push(unflatten);
-            push_rest(&mut modules, layer, config, (generator, last), &ours, outputs);
-        } else {
-            push_rest(&mut modules, layer, config, (generator, last), &ours, if linear { units } else { outputs });
-            if linear {
-                modules.push(unflatten);
-            }
+        // Maps are given back their sides before what is of maps, and after what is of units.
+        let unflatten = || format!("nn.Unflatten(1, ({outputs}, {kernel}, {kernel}))");
+        let length = layer.norm.as_ref().map(|norm| norm.gain.len());
+        let flat = linear && (layer.is_hidden() || length == Some(units));
+        if linear && !flat {
+            push(unflatten(), Vec::new());
+        }
+        if let Some(length) = length {
+            let sides = if flat { "1d" } else { "2d" };
+            let parts = [("gain", "weight"), ("shift", "bias"), ("mean", "running_mean"), ("variance", "running_var")];
+            let parts = parts.map(|(part, theirs)| (theirs, ours(&format!("norm.{part}")), false)).to_vec();
+            push(format!("nn.BatchNorm{sides}({length}, eps={:e})", config.norm_epsilon), parts);
+        }
+        push(activation(config, generator, i + 1 == applied.len()), Vec::new());
+        if flat && !layer.is_hidden() {
+            push(unflatten(), Vec::new());
         }
     }
     modules
 }
 
-/// Batch norm, where a layer has it, and what rectifies or ends it.
-fn push_rest(
-    modules: &mut Vec<Module>,
-    layer: &Layer,
-    config: &ModelConfig,
-    (generator, last): (bool, bool),
-    ours: &impl Fn(&str) -> String,
-    outputs: usize,
-) {
-    if layer.norm.is_some() {
-        let dimensions = if outputs == layer.weight.shape[usize::from(generator)] { "2d" } else { "1d" };
-        let parts = [("gain", "weight"), ("shift", "bias"), ("mean", "running_mean"), ("variance", "running_var")];
-        modules.push(Module {
-            python: format!("nn.BatchNorm{dimensions}({outputs}, eps={:e})", config.norm_epsilon),
-            parts: parts.map(|(part, theirs)| (theirs, ours(&format!("norm.{part}")), false)).to_vec(),
-        });
-    }
-    modules.push(Module::plain(match (generator, last) {
+/// What rectifies or ends a layer.
+fn activation(config: &ModelConfig, generator: bool, last: bool) -> String {
+    match (generator, last) {
         (true, true) if config.output == Output::Tanh => "nn.Tanh()".to_owned(),
         (_, true) => "nn.Sigmoid()".to_owned(),
+        (true, false) if config.activation == Activation::Tanh => "nn.Tanh()".to_owned(),
         (true, false) if config.leak == 0.0 => "nn.ReLU(True)".to_owned(),
         (true, false) => format!("nn.LeakyReLU({}, True)", config.leak),
         (false, false) => format!("nn.LeakyReLU({LEAK}, True)"),
-    }));
+    }
 }
 
 /// The state dict of one network, as [`slots`] names its tensors.
@@ -150,11 +152,9 @@ pub(super) fn state_dict(network: &str, layers: &[Layer], config: &ModelConfig, 
     };
     let entries: Vec<Entry<'_>> = slots.into_iter().map(entry).collect();
     let python: Vec<String> = modules(network, layers, config).into_iter().map(|module| module.python).collect();
-    let input = match layers.first() {
-        Some(first) if network == "generator" => {
-            let sides = if python[0].starts_with("nn.Linear") { "" } else { ", 1, 1" };
-            format!("z [n, {}{sides}]", first.weight.shape[0])
-        }
+    let input = match network {
+        "generator" if config.projects_units() => format!("z [n, {}]", config.z_dim),
+        "generator" => format!("z [n, {}, 1, 1]", config.z_dim),
         _ => format!("pictures [n, {0}, {1}, {1}]", config.channels, config.size),
     };
     let python = format!("# takes {input}\nmain = nn.Sequential(\n    {},\n)\n", python.join(",\n    "));
