@@ -1,24 +1,27 @@
-//! The paper's rules for stable networks as settings of a new run: what becomes of training without one.
+//! The paper's rules for stable networks as settings of a new run, to see what becomes of training without one; and the details in
+//! which the published sources differ.
 
 use egui::{DragValue, Ui};
 
-use crate::model::{Activation, ModelConfig, Norms, Resampling};
+use crate::model::{Activation, ModelConfig, Norms, Padding, Resampling};
+use crate::train::TrainConfig;
 
 /// Slope below zero of the generator's LeakyReLU: the discriminator's.
 const LEAK: f64 = 0.2;
 
-/// Draws the rules, closed until somebody asks for them.
-pub(super) fn ui(ui: &mut Ui, model: &mut ModelConfig) {
-    egui::CollapsingHeader::new("The paper's rules")
-        .id_salt("rules")
-        .show(ui, |ui| {
-            egui::Grid::new("rules").num_columns(2).spacing([12.0, 6.0]).show(ui, |ui| rows(ui, model));
-        })
-        .header_response
-        .on_hover_text("Each can be broken, to see why the paper has it");
+/// Draws rules and details, closed until somebody asks for them.
+pub(super) fn ui(ui: &mut Ui, model: &mut ModelConfig, train: &mut TrainConfig) {
+    let mut group = |name: &str, tip: &str, rows: &mut dyn FnMut(&mut Ui)| {
+        let header = egui::CollapsingHeader::new(name).show(ui, |ui| {
+            egui::Grid::new(name).num_columns(2).spacing([12.0, 6.0]).show(ui, rows);
+        });
+        header.header_response.on_hover_text(tip);
+    };
+    group("The paper's rules", "Each can be broken, to see why the paper has it", &mut |ui| rules(ui, model));
+    group("Details", "In which the sources of the presets differ", &mut |ui| details(ui, model, train));
 }
 
-fn rows(ui: &mut Ui, model: &mut ModelConfig) {
+fn rules(ui: &mut Ui, model: &mut ModelConfig) {
     let tip = "The paper: on, in all layers but the generator's output and the discriminator's input; everywhere made it oscillate";
     row(ui, "Batch norm", tip, |ui| {
         for norms in [Norms::Off, Norms::On, Norms::Everywhere] {
@@ -55,6 +58,40 @@ fn rows(ui: &mut Ui, model: &mut ModelConfig) {
     ui.add(DragValue::new(&mut model.initial.weights).range(1e-4..=1.0).speed(1e-3).max_decimals(4))
         .labelled_by(label.id)
         .on_hover_text("Of the weights before training. The paper: 0.02");
+    ui.end_row();
+}
+
+fn details(ui: &mut Ui, model: &mut ModelConfig, train: &mut TrainConfig) {
+    let tip = "Convolutions in each stage. The paper: 1, and in its 32x32 network 2, of which one has stride 1";
+    row(ui, "Per stage", tip, |ui| {
+        for count in [1, 2] {
+            ui.selectable_value(&mut model.per_stage, count, count.to_string()).on_hover_text(tip);
+        }
+    });
+    let tip = "Where a zero more is added if a convolution's zeros cannot be equal: before (symmetric, PyTorch) or behind (same, TensorFlow)";
+    row(ui, "Padding", tip, |ui| {
+        for padding in [Padding::Symmetric, Padding::Same] {
+            ui.selectable_value(&mut model.padding, padding, padding.to_string()).on_hover_text(tip);
+        }
+    });
+    for (name, tip, value) in [
+        ("Batch norm of units", "Of the projection of z, and not of its maps: the authors' code", &mut model.unit_norm),
+        ("Biases of units", "Of the projection, where there are biases: carpedm20's code", &mut model.unit_bias),
+        (
+            "Truncated weights",
+            "None of the discriminator's beyond two deviations: carpedm20's code",
+            &mut model.initial.truncated,
+        ),
+        ("Same z", "For all updates of a step: carpedm20's code", &mut train.same_z),
+    ] {
+        let label = ui.label(name);
+        ui.checkbox(value, "").labelled_by(label.id).on_hover_text(tip);
+        ui.end_row();
+    }
+    let label = ui.label("Gains' deviation");
+    ui.add(DragValue::new(&mut model.initial.gains).range(0.0..=1.0).speed(1e-3).max_decimals(4))
+        .labelled_by(label.id)
+        .on_hover_text("Of batch norm's gains before training. The authors: 0.02; carpedm20: 0");
     ui.end_row();
 }
 

@@ -312,7 +312,7 @@ impl Settings {
             choice(ui, "Statistics", "Batch-norm statistics when sampling. Batch: those of a fixed reference batch of 128 samples, which stand for the authors' batches; running: averages over the training (PyTorch's tutorial)", &mut model.sampling, &[Statistics::Batch, Statistics::Running]);
             number(ui, "Batch", "Pictures a step. The paper: 128; PyTorch: 64", &mut self.config.train.batch, 2..=4096);
         });
-        super::rules::ui(ui, model);
+        super::rules::ui(ui, model, &mut self.config.train);
         if model.preset != before {
             // Another preset brings its own numbers; what is not the preset's business stays.
             let RunConfig { data, seed, skip, .. } = self.config.clone();

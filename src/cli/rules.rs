@@ -1,8 +1,10 @@
-//! The paper's rules for stable networks as switches: what becomes of training without one.
+//! The paper's rules for stable networks as switches, to see what becomes of training without one; and the details in which the
+//! published sources differ.
 
 use clap::{Args, ValueEnum};
 
-use crate::model::{Activation, ModelConfig, Norms, Resampling};
+use crate::model::{Activation, ModelConfig, Norms, Padding, Resampling};
+use crate::train::TrainConfig;
 
 /// Slope below zero of the generator's LeakyReLU: the discriminator's.
 const LEAK: f64 = 0.2;
@@ -59,5 +61,45 @@ impl Rules {
         if let Some(deviation) = self.init_std {
             model.initial.weights = deviation;
         }
+    }
+}
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Details in which the presets' sources differ")]
+pub(super) struct Details {
+    /// Convolutions in each stage: 1, or 2 of which one has stride 1 (the paper's 32x32 network)
+    #[arg(long, value_name = "COUNT")]
+    per_stage: Option<usize>,
+    /// Where a zero more is added if a convolution's zeros cannot be equal: before, symmetric (PyTorch), or behind, same (TensorFlow)
+    #[arg(long, value_enum)]
+    padding: Option<Padding>,
+    /// Batch norm of each unit of the projection (the authors) and not of each map
+    #[arg(long, value_name = "true|false")]
+    unit_norm: Option<bool>,
+    /// Biases of each unit of the projection (carpedm20), where there are biases, and not of each map
+    #[arg(long, value_name = "true|false")]
+    unit_bias: Option<bool>,
+    /// Standard deviation of batch norm's gains before training (the authors: 0.02; carpedm20: 0)
+    #[arg(long, value_name = "DEVIATION")]
+    gain_std: Option<f64>,
+    /// Draw initial weights of the discriminator's convolutions again where they are beyond two deviations (carpedm20)
+    #[arg(long, value_name = "true|false")]
+    truncated: Option<bool>,
+    /// Use the same z's for all updates of a step (carpedm20)
+    #[arg(long, value_name = "true|false")]
+    same_z: Option<bool>,
+}
+
+impl Details {
+    /// Writes down what was said.
+    pub fn apply(&self, model: &mut ModelConfig, train: &mut TrainConfig) {
+        let set = |field: &mut bool, said: Option<bool>| *field = said.unwrap_or(*field);
+        model.per_stage = self.per_stage.unwrap_or(model.per_stage);
+        model.padding = self.padding.unwrap_or(model.padding);
+        model.initial.gains = self.gain_std.unwrap_or(model.initial.gains);
+        set(&mut model.unit_norm, self.unit_norm);
+        set(&mut model.unit_bias, self.unit_bias);
+        set(&mut model.initial.truncated, self.truncated);
+        set(&mut train.same_z, self.same_z);
     }
 }

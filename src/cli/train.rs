@@ -10,9 +10,9 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Common;
-use super::rules::Rules;
+use super::rules::{Details, Rules};
 use crate::data::read_skipped;
-use crate::model::{Padding, Preset, Prior, Statistics};
+use crate::model::{Preset, Prior, Statistics};
 use crate::train::{Command, Ending, EpochEnd, Event, Options, Progress, Run, RunConfig, Trainer};
 
 #[derive(Args, Debug)]
@@ -50,17 +50,13 @@ pub(super) struct Train {
     /// Side of the convolution kernels: 3, 4 or 5
     #[arg(long)]
     kernel: Option<usize>,
-    /// Convolutions in each stage: 1, or 2 of which one has stride 1 (the paper's 32x32 network)
-    #[arg(long, value_name = "COUNT")]
-    per_stage: Option<usize>,
-    /// Where the convolutions' zeros are added: symmetric (PyTorch) or same (TensorFlow)
-    #[arg(long, value_enum)]
-    padding: Option<Padding>,
     /// Feature maps of the widest-resolution hidden layer
     #[arg(long)]
     base: Option<usize>,
     #[command(flatten)]
     rules: Rules,
+    #[command(flatten)]
+    details: Details,
     /// Where z is drawn from
     #[arg(long, value_enum)]
     prior: Option<Prior>,
@@ -141,9 +137,8 @@ impl Train {
         set(&mut model.size, &self.size);
         set(&mut model.channels, &self.channels);
         set(&mut model.kernel, &self.kernel);
-        set(&mut model.per_stage, &self.per_stage);
-        set(&mut model.padding, &self.padding);
         self.rules.apply(model);
+        self.details.apply(model, train);
         set(&mut model.base, &self.base);
         set(&mut model.prior, &self.prior);
         set(&mut train.batch, &self.batch);

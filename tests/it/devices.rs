@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use burn::tensor::{Tensor, TensorData};
 use zscape::data::synth::Scene;
 use zscape::device::Compute;
-use zscape::model::{Layer, ModelConfig, Preset};
+use zscape::model::{Activation, Layer, ModelConfig, Norms, Padding, Preset, Resampling};
 use zscape::train::{Networks, Rates, TrainConfig};
 
 /// The software adapter, which a program can open once.
@@ -18,10 +18,9 @@ fn software() -> &'static Compute {
     &SOFTWARE
 }
 
-fn step(compute: &Compute) -> (Vec<f32>, [f32; 6]) {
-    let model = ModelConfig { size: 16, base: 2, z_dim: 4, channels: 1, ..ModelConfig::preset(Preset::Pytorch) };
+fn step(compute: &Compute, model: &ModelConfig) -> (Vec<f32>, [f32; 6]) {
     let train = TrainConfig { batch: 4, ..TrainConfig::preset(Preset::Pytorch) };
-    let mut networks = Networks::new(&model, &train, 1, &compute.device);
+    let mut networks = Networks::new(model, &train, 1, &compute.device);
     let values: Vec<f32> = (0..4 * 256).map(|i| ((i * 37 % 101) as f32 / 50.0) - 1.0).collect();
     let real = Tensor::<1>::from_floats(values.as_slice(), &compute.device).reshape([4, 1, 16, 16]);
     let rates = Rates { generator: train.generator_rate, discriminator: train.discriminator_rate };
@@ -31,10 +30,36 @@ fn step(compute: &Compute) -> (Vec<f32>, [f32; 6]) {
     (weights, report)
 }
 
+fn tiny() -> ModelConfig {
+    ModelConfig { size: 16, base: 2, z_dim: 4, channels: 1, ..ModelConfig::preset(Preset::Pytorch) }
+}
+
+#[test]
+fn paddings_strides_and_broken_rules_are_the_same_on_the_graphics_path() {
+    let same = ModelConfig { kernel: 5, padding: Padding::Same, ..tiny() };
+    let stride_1 = ModelConfig { kernel: 3, per_stage: 2, unit_norm: true, ..tiny() };
+    let broken = ModelConfig {
+        norms: Norms::Everywhere,
+        activation: Activation::Tanh,
+        resampling: Resampling::Pooling,
+        hidden: 5,
+        ..tiny()
+    };
+    for model in [same, stride_1, broken] {
+        let [(cpu, cpu_report), (gpu, gpu_report)] = [&Compute::cpu(), software()].map(|compute| step(compute, &model));
+        for (a, b) in cpu_report.iter().zip(&gpu_report) {
+            assert!((a - b).abs() < 1e-3 * a.abs().max(1.0), "{model:?}: {cpu_report:?} {gpu_report:?}");
+        }
+        // Adam's first step is as long as the learning rate, and where a gradient is nothing, rounding chooses its direction.
+        let off = cpu.iter().zip(&gpu).filter(|(a, b)| (*a - *b).abs() > 1e-4).count();
+        assert!(off * 100 <= cpu.len(), "{model:?}: {off} of {} values differ", cpu.len());
+    }
+}
+
 #[test]
 fn one_training_step_is_the_same_on_the_graphics_path() {
-    let (cpu, cpu_report) = step(&Compute::cpu());
-    let (gpu, gpu_report) = step(software());
+    let (cpu, cpu_report) = step(&Compute::cpu(), &tiny());
+    let (gpu, gpu_report) = step(software(), &tiny());
     assert_eq!(cpu.len(), gpu.len());
     let largest = cpu.iter().zip(&gpu).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     println!("largest difference of a weight after one step: {largest:e}");

@@ -6,7 +6,7 @@ use std::path::Path;
 use egui_kittest::kittest::Queryable;
 use zscape::app::Start;
 use zscape::latent::boxes::Boxes;
-use zscape::model::{Activation, Norms, Preset, Resampling};
+use zscape::model::{Activation, Norms, Padding, Preset, Resampling};
 use zscape::train::RunConfig;
 
 use super::inside::{error, json, text, zscape};
@@ -131,6 +131,7 @@ fn a_run_keeps_its_rules_and_is_not_resumed_under_others() {
     let model = &config.model;
     assert_eq!((model.norms, model.hidden, model.activation), (Norms::Off, 5, Activation::Tanh));
     assert_eq!(model.initial.weights, 0.05);
+    assert!(!config.train.same_z && !model.unit_norm);
     zscape(&["train", "--run", text(&run), "--resume", "--steps", "3"]).assert().success();
     let refused = error(&["train", "--run", text(&run), "--resume", "--steps", "4", "--batch-norm", "on"]);
     assert!(refused.contains("norms"), "{refused}");
@@ -139,6 +140,19 @@ fn a_run_keeps_its_rules_and_is_not_resumed_under_others() {
         told.contains("unlike the paper's plan: batch norm off, a fully connected hidden layer of 5 units"),
         "{told}"
     );
+}
+
+#[test]
+fn details_of_the_sources_have_flags_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let details =
+        ["--unit-norm", "true", "--unit-bias", "true", "--gain-std", "0", "--truncated", "true", "--same-z", "true"];
+    train(&run, &[&details[..], &["--per-stage", "2", "--padding", "same", "--kernel", "3"]].concat());
+    let config: RunConfig = toml::from_str(&std::fs::read_to_string(run.join("run.toml")).unwrap()).unwrap();
+    let model = &config.model;
+    assert!(model.unit_norm && model.unit_bias && model.initial.truncated && config.train.same_z);
+    assert_eq!((model.initial.gains, model.per_stage, model.padding), (0.0, 2, Padding::Same));
 }
 
 #[test]
