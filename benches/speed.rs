@@ -6,6 +6,7 @@ use divan::counter::ItemsCount;
 use zscape::data::read_fitted;
 use zscape::data::synth::Scene;
 use zscape::device::Compute;
+use zscape::image::PictureFormat;
 use zscape::latent;
 use zscape::model::{Generator, ModelConfig, Preset};
 use zscape::train::{Networks, Rates, TrainConfig};
@@ -56,7 +57,9 @@ fn jpeg_to_64(bencher: Bencher, side: usize) {
     let room = Scene::Rooms.draw(1, 0, side).picture;
     image::save_buffer(&path, room.pixels(), side as u32, side as u32, image::ExtendedColorType::Rgb8)
         .expect("a picture is encoded");
-    bencher.counter(ItemsCount::new(1usize)).bench_local(|| read_fitted(&path, 64, 3).expect("it was just written"));
+    bencher
+        .counter(ItemsCount::new(1usize))
+        .bench_local(|| read_fitted(&path, PictureFormat::new(64, 3)).expect("it was just written"));
 }
 
 #[divan::bench(args = [Scene::Rooms, Scene::Faces])]

@@ -9,19 +9,40 @@ use super::errands::Errands;
 use super::measures::held_out;
 use super::settings::Settings;
 use super::texture::upload;
-use crate::data::{Dataset, FILE_ENDINGS, Problem, Source, peek};
-use crate::image::{Picture, grid};
+use crate::data::{Dataset, FILE_ENDINGS, Problem, Source, compare, figure, mirrors, peek};
+use crate::image::{Picture, PictureFormat, grid};
 use crate::train::{EpochEnd, Metrics, MetricsLog, Run, RunConfig, epoch_ends};
 
 /// Pictures in a look at the data.
 const COUNT: usize = 64;
 const COLUMNS: usize = 8;
 
+/// Pictures that are shown before and after their preparation, and the side that they have, in pixels.
+const COMPARED: usize = 6;
+const SIDE: usize = 144;
+
+/// What a look at the data depends on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Question {
+    pub data: String,
+    pub format: PictureFormat,
+    /// The seed by which pictures are mirrored; `None` for none.
+    pub mirror: Option<u64>,
+}
+
+impl Question {
+    /// Whether only the preparation is another one.
+    pub fn same_set(&self, other: &Self) -> bool {
+        let of = |question: &Self| (question.data.clone(), question.format.size, question.format.channels);
+        of(self) == of(other)
+    }
+}
+
 /// What a look at the data found.
 pub(super) struct Look {
-    pub data: String,
-    pub size: usize,
-    pub channels: usize,
+    pub question: Question,
+    /// Whether the settings have changed since.
+    pub stale: bool,
     pub found: Result<Found, String>,
 }
 
@@ -34,6 +55,8 @@ pub(super) struct Found {
     pub held_out: Option<String>,
     pub notes: Vec<String>,
     pub sheet: Option<TextureHandle>,
+    /// Some pictures before and after their preparation; none of what the program draws.
+    pub compared: Option<TextureHandle>,
     pub problems: Vec<Problem>,
 }
 
@@ -48,7 +71,7 @@ pub(super) enum Past {
 }
 
 enum Answer {
-    Look { data: String, size: usize, channels: usize, found: Result<Seen, String> },
+    Look(Question, Result<Seen, String>),
     Chosen(PathBuf),
     Folder(PathBuf),
     Run(PathBuf, RunConfig),
@@ -62,6 +85,7 @@ struct Seen {
     held_out: Option<String>,
     notes: Vec<String>,
     sheet: Picture,
+    compared: Picture,
     problems: Vec<Problem>,
 }
 
@@ -74,25 +98,36 @@ impl Looker {
         Self { errands: Errands::new(ctx) }
     }
 
-    /// Looks at the pictures of `data`.
-    pub fn look(&self, data: String, size: usize, channels: usize) {
+    /// Looks at the pictures that `question` names, as they are and as they are prepared.
+    pub fn look(&self, question: Question) {
         self.errands.send(move |answer| {
             let see = || -> Result<Seen, crate::data::DataError> {
-                let dataset = Dataset::open(&Source::parse(&data)?, size, channels, 1)?;
+                let Question { data, format, mirror } = &question;
+                let source = Source::parse(data)?;
+                let dataset = Dataset::open(&source, *format, 1)?;
                 let (pictures, problems) = peek(&dataset, COUNT, 1);
-                let pictures: Vec<_> = pictures.into_iter().map(|(_, picture)| picture).collect();
+                let mirrored = |(index, picture): (u64, Picture)| match mirror {
+                    Some(seed) if mirrors(*seed, 0, index) => picture.mirrored(),
+                    _ => picture,
+                };
+                let pictures: Vec<_> = pictures.into_iter().map(mirrored).collect();
+                let compared = match source {
+                    Source::Synth(_) => Vec::new(),
+                    _ => compare(&dataset, COMPARED, 1, SIDE, *mirror).0,
+                };
                 Ok(Seen {
                     pictures: dataset.len(),
                     summary: dataset.summary(),
                     classes: dataset.classes().len(),
-                    held_out: held_out(&data),
+                    held_out: held_out(data),
                     notes: dataset.notes().to_vec(),
                     sheet: grid(&pictures, COLUMNS, 2),
+                    compared: figure(&compared, SIDE),
                     problems,
                 })
             };
             let found = see().map_err(|error| error.to_string());
-            answer(Answer::Look { data, size, channels, found });
+            answer(Answer::Look(question, found));
         });
     }
 
@@ -163,7 +198,7 @@ impl Looker {
         let mut found_past = Vec::new();
         while let Ok(answer) = self.errands.answers().try_recv() {
             match answer {
-                Answer::Look { data, size, channels, found } => {
+                Answer::Look(question, found) => {
                     let found = found.map(|seen| Found {
                         pictures: seen.pictures,
                         summary: seen.summary,
@@ -171,9 +206,11 @@ impl Looker {
                         held_out: seen.held_out,
                         notes: seen.notes,
                         sheet: (seen.sheet.width() > 0).then(|| upload(ctx, "a look at the data", &seen.sheet)),
+                        compared: (seen.compared.width() > 0)
+                            .then(|| upload(ctx, "before and after preparation", &seen.compared)),
                         problems: seen.problems,
                     });
-                    settings.looked(Look { data, size, channels, found });
+                    settings.looked(Look { question, stale: false, found });
                 }
                 Answer::Chosen(path) => settings.use_data(path.to_string_lossy().into_owned()),
                 Answer::Folder(path) => settings.use_folder(path),

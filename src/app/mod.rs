@@ -13,6 +13,7 @@ mod measure;
 mod measures;
 mod monitor;
 mod pending;
+mod preparation;
 mod rules;
 mod settings;
 mod texture;

@@ -14,6 +14,8 @@ use crate::train::Metrics;
 
 /// Points a plot draws at most, however long the run.
 const POINTS: usize = 1000;
+/// Share of the height that pictures before and after their preparation may have, above the other pictures.
+const COMPARED_SHARE: f32 = 0.4;
 /// Side of a filmstrip's frame, in points.
 const FRAME: f32 = 72.0;
 
@@ -156,20 +158,27 @@ impl Panes<'_> {
     }
 
     fn before(&self, ui: &mut Ui) {
-        match self.look.map(|look| &look.found) {
-            Some(Ok(found)) => {
+        match self.look.map(|look| (look, &look.found)) {
+            Some((look, Ok(found))) => {
+                found.notes.iter().for_each(|note| {
+                    ui.label(note);
+                });
+                if let Some(compared) = &found.compared {
+                    ui.label(format!("As they are, and prepared ({}):", look.question.format.preparation));
+                    let room = egui::vec2(ui.available_width(), ui.available_height() * COMPARED_SHARE);
+                    let text =
+                        if look.stale { "preparing the pictures" } else { "pictures before and after preparation" };
+                    ui.add(egui::Image::new(compared).max_size(room).maintain_aspect_ratio(true).alt_text(text));
+                }
                 ui.label(format!(
                     "Some of the pictures to learn from, as the networks will see them ({}):",
                     found.summary
                 ));
-                found.notes.iter().for_each(|note| {
-                    ui.label(note);
-                });
                 if let Some(sheet) = &found.sheet {
                     fit(ui, sheet, "a look at the data");
                 }
             }
-            Some(Err(error)) => {
+            Some((_, Err(error))) => {
                 ui.colored_label(ui.visuals().error_fg_color, error);
             }
             None => {

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use egui::{DragValue, RichText, Ui};
 
-use super::look::{Look, Looker};
+use super::look::{Look, Looker, Question};
+use super::preparation;
 use crate::model::{ModelConfig, Preset, Prior, Statistics};
 use crate::train::{Command, Options, Rates, RunConfig};
 
@@ -32,8 +33,9 @@ pub(super) struct Settings {
     /// 0 where passes are not counted.
     epochs: u64,
     look: Option<Look>,
-    /// What the last look was asked for.
-    asked: Option<(String, usize, usize)>,
+    /// What the last look was asked for, and whether its answer is still to come.
+    asked: Option<Question>,
+    looking: bool,
     start_when_ready: bool,
 }
 
@@ -51,6 +53,7 @@ impl Settings {
             epochs: 0,
             look: None,
             asked: None,
+            looking: false,
             start_when_ready: false,
         }
     }
@@ -119,9 +122,36 @@ impl Settings {
 
     pub fn looked(&mut self, look: Look) {
         // Only the newest question's answer counts.
-        if self.asked.as_ref() == Some(&(look.data.clone(), look.size, look.channels)) {
+        if self.asked.as_ref() == Some(&look.question) {
+            self.looking = false;
             self.look = Some(look);
         }
+    }
+
+    fn question(&self) -> Question {
+        let RunConfig { data, seed, model, train, .. } = &self.config;
+        Question { data: data.clone(), format: model.pictures(), mirror: train.mirror.then_some(*seed) }
+    }
+
+    /// Asks for a look at the pictures where the last one was at others, or at others' preparation.
+    fn ask(&mut self, looker: &Looker) {
+        let question = self.question();
+        if let Some(look) = &mut self.look {
+            look.stale = look.question != question;
+        }
+        if self.asked.as_ref() == Some(&question) || self.config.model.check().is_err() {
+            return;
+        }
+        let other = self.asked.as_ref().is_none_or(|asked| !asked.same_set(&question));
+        // While a setting is dragged the set is looked at once at a time, and last at what it was dragged to.
+        if self.looking && !other {
+            return;
+        }
+        if other {
+            self.look = None;
+        }
+        looker.look(question.clone());
+        (self.asked, self.looking) = (Some(question), true);
     }
 
     pub fn look(&self) -> Option<&Look> {
@@ -142,7 +172,7 @@ impl Settings {
             return Some("Name a run folder".to_owned());
         }
         match &self.look {
-            None => Some("Looking at the pictures".to_owned()),
+            None | Some(Look { stale: true, .. }) => Some("Looking at the pictures".to_owned()),
             Some(Look { found: Err(error), .. }) => Some(error.clone()),
             Some(Look { found: Ok(found), .. }) => match found.pictures {
                 Some(count) if count.saturating_sub(self.config.skip.len()) < self.config.train.batch => {
@@ -156,12 +186,7 @@ impl Settings {
 
     /// Draws the panel.
     pub fn ui(&mut self, ui: &mut Ui, looker: &mut Looker, running: bool, paused: bool) -> Option<Wish> {
-        let question = (self.config.data.clone(), self.config.model.size, self.config.model.channels);
-        if self.asked.as_ref() != Some(&question) && self.config.model.check().is_ok() {
-            looker.look(question.0.clone(), question.1, question.2);
-            self.look = None;
-            self.asked = Some(question);
-        }
+        self.ask(looker);
         self.name_folder(looker);
         ui.add_space(6.0);
         let wish = if running { self.running(ui, paused) } else { self.start(ui) };
@@ -269,10 +294,27 @@ impl Settings {
             && !found.problems.is_empty()
         {
             let names: Vec<_> = found.problems.iter().map(|p| format!("{}: {}", p.name, p.cause)).collect();
-            ui.colored_label(ui.visuals().warn_fg_color, format!("{} pictures cannot be read", names.len()))
+            ui.colored_label(ui.visuals().warn_fg_color, format!("{} pictures cannot be used", names.len()))
                 .on_hover_text(names.join("\n"));
         }
+        self.prepared(ui);
         ui.add_space(8.0);
+    }
+
+    /// How the pictures become what the networks see.
+    fn prepared(&mut self, ui: &mut Ui) {
+        let drawn = SCENES.contains(&self.config.data.as_str());
+        egui::Grid::new("preparation").num_columns(2).spacing([12.0, 6.0]).show(ui, |ui| {
+            // What the program draws has the networks' size already.
+            if !drawn {
+                preparation::rows(ui, &mut self.config.model.preparation);
+            }
+            let label = ui.label("Mirror");
+            ui.checkbox(&mut self.config.train.mirror, "").labelled_by(label.id).on_hover_text(
+                "Mirrors each picture in half of the epochs; which, the seed decides. The paper mirrors none",
+            );
+            ui.end_row();
+        });
     }
 
     fn network(&mut self, ui: &mut Ui) {
@@ -316,9 +358,11 @@ impl Settings {
         if model.preset != before {
             // Another preset brings its own numbers; what is not the preset's business stays.
             let RunConfig { data, seed, skip, .. } = self.config.clone();
-            let channels = self.config.model.channels;
+            let (channels, preparation) = (self.config.model.channels, self.config.model.preparation);
+            let mirror = self.config.train.mirror;
             self.config = RunConfig { seed, skip, ..RunConfig::preset(self.config.model.preset, data) };
-            self.config.model.channels = channels;
+            (self.config.model.channels, self.config.model.preparation) = (channels, preparation);
+            self.config.train.mirror = mirror;
         }
         ui.add_space(8.0);
     }
@@ -409,10 +453,22 @@ impl Settings {
 }
 
 fn choice<T: Copy + PartialEq + std::fmt::Display>(ui: &mut Ui, name: &str, tip: &str, value: &mut T, all: &[T]) {
+    options(ui, name, tip, value, all, |_| tip);
+}
+
+/// A row of options by their names, each with its own tip.
+pub(super) fn options<'a, T: Copy + PartialEq + std::fmt::Display>(
+    ui: &mut Ui,
+    name: &str,
+    tip: &str,
+    value: &mut T,
+    all: &[T],
+    about: impl Fn(T) -> &'a str,
+) {
     ui.label(name).on_hover_text(tip);
     ui.horizontal(|ui| {
         for option in all {
-            ui.selectable_value(value, *option, option.to_string()).on_hover_text(tip);
+            ui.selectable_value(value, *option, option.to_string()).on_hover_text(about(*option));
         }
     });
     ui.end_row();

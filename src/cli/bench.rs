@@ -11,6 +11,7 @@ use crate::app;
 use crate::data::read_fitted;
 use crate::data::synth::Scene;
 use crate::device::Compute;
+use crate::image::PictureFormat;
 use crate::latent;
 use crate::model::{Generator, Model, ModelConfig, Preset, Provenance};
 use crate::train::{Networks, Rates, TrainConfig};
@@ -160,7 +161,7 @@ fn reading() -> anyhow::Result<[f64; 2]> {
         let path = folder.path().join(format!("{side}.jpg"));
         let room = Scene::Rooms.draw(1, 0, side).picture;
         image::save_buffer(&path, room.pixels(), side as u32, side as u32, image::ExtendedColorType::Rgb8)?;
-        *rate = 1e3 / median(READ, || Ok(read_fitted(&path, READ_AS, 3).map(drop)?))?;
+        *rate = 1e3 / median(READ, || Ok(read_fitted(&path, PictureFormat::new(READ_AS, 3)).map(drop)?))?;
     }
     Ok(rates)
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::Common;
+use super::prepared::Prepared;
 use super::progress::Telling;
 use crate::data::{Dataset, Source};
 use crate::evaluate::classify::{Report, Scored, Settings, classify, validation_of};
@@ -29,6 +30,8 @@ pub(super) struct Classify {
     /// Others of the same classes to be tried on
     #[arg(long, value_name = "SRC")]
     test: String,
+    #[command(flatten)]
+    prepared: Prepared,
     /// Learn from so many labels in all, as many of each class, drawn again and again
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(2..))]
     labels: Option<u32>,
@@ -99,7 +102,7 @@ impl Classify {
     }
 
     fn open(&self, text: &str, config: &ModelConfig) -> anyhow::Result<Dataset> {
-        Ok(Dataset::open(&Source::parse(text)?, config.size, config.channels, self.seed)?)
+        Ok(Dataset::open(&Source::parse(text)?, self.prepared.on(config.pictures())?, self.seed)?)
     }
 
     fn read(&self, set: &Dataset, count: u32, telling: &Telling) -> anyhow::Result<Labelled> {

@@ -14,7 +14,7 @@ pub(super) struct Convert {
     #[command(flatten)]
     common: Common,
     /// A model file of zscape's, PyTorch's or safetensors, a folder of .npy arrays, a checkpoint, or a run folder. What such
-    /// a file leaves open is chosen after it: netG.pth@prior=uniform,sampling=batch,output=sigmoid,leak=0.2,flipped=true.
+    /// a file leaves open is chosen after it: netG.pth@prior=uniform,sampling=batch,output=sigmoid,leak=0.2,flipped=true,crop=108,fit=pad,resize=area.
     /// RUN@average=20 is the mean of the generators of 20 checkpoints, which draws with less grain; `zscape train --keep-last`
     /// says how many are kept
     #[arg(value_name = "IN")]

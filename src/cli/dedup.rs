@@ -8,12 +8,13 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use super::Common;
+use super::prepared::Prepared;
 use super::progress::Telling;
 use crate::data::{Dataset, Listed, Source, write_list};
 use crate::evaluate::dedup::{Alike, Group, Hashed, Planted, Settings};
 use crate::evaluate::hash::{BITS, CHANNELS, SIDE};
 use crate::evaluate::statistics::Share;
-use crate::image::grid;
+use crate::image::{PictureFormat, grid};
 
 /// Groups, and pictures of each, that the figure shows at most.
 const ROWS: usize = 40;
@@ -26,6 +27,8 @@ pub(super) struct Dedup {
     /// The pictures: a folder, an archive, or a part of one: set.zip/train
     #[arg(long, value_name = "SRC")]
     data: String,
+    #[command(flatten)]
+    prepared: Prepared,
     /// Bits of 128 by which the hashes of duplicates may differ; 0 is the paper's, which takes equal ones only
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(0..=24))]
     radius: u32,
@@ -56,7 +59,11 @@ pub(super) struct Dedup {
 impl Dedup {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let compute = self.common.compute()?;
-        let data = Dataset::open(&Source::parse(&self.data)?, SIDE, CHANNELS, self.seed)?;
+        let data = Dataset::open(
+            &Source::parse(&self.data)?,
+            self.prepared.on(PictureFormat::new(SIDE, CHANNELS))?,
+            self.seed,
+        )?;
         if data.len().is_none() {
             bail!("{} never ends, so it has no duplicates to remove; give a folder or an archive", self.data);
         }

@@ -7,6 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::Common;
+use super::prepared::Prepared;
 use super::progress::Telling;
 use crate::data::{Dataset, Source};
 use crate::evaluate::curves::{MEASURES, curves};
@@ -43,6 +44,8 @@ pub(super) struct Distances {
     /// FIDs are of 10,000 to 50,000; the other measures take 5,000 at the most
     #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u16).range(50..=50_000))]
     count: u16,
+    #[command(flatten)]
+    prepared: Prepared,
     /// Names the samples; picks pictures, directions and resamples
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -86,7 +89,7 @@ impl Distances {
         let (space, inception) =
             self.inception.as_deref().map_or((self.space, Path::new("")), |path| (Kind::Inception, path));
         let by = By::open(space, &model, newest, inception, device)?;
-        let data = Dataset::open(&Source::parse(&self.data)?, config.size, config.channels, self.seed)?;
+        let data = Dataset::open(&Source::parse(&self.data)?, self.prepared.on(config.pictures())?, self.seed)?;
         let telling = Telling::new();
         let mut progress = |what, done, of| telling.tell(what, done, of);
         let settings = Settings { count: self.count.into(), seed: self.seed };

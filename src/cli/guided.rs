@@ -7,6 +7,7 @@ use burn::tensor::Device;
 use clap::Args;
 
 use super::inside::{Normed, bar};
+use super::prepared::Prepared;
 use super::{Common, Numbers};
 use crate::data::{Dataset, Source, read_fitted};
 use crate::dissect::guided::{FEATURES, Feature, PICTURES, RANDOM, Search, figure, verdicts};
@@ -47,6 +48,8 @@ pub(super) struct Guided {
     #[arg(long, value_enum, default_value = "plain")]
     rule: Rule,
     #[command(flatten)]
+    prepared: Prepared,
+    #[command(flatten)]
     normed: Normed,
     /// The figure, a PNG
     #[arg(long, value_name = "FIGURE.png")]
@@ -82,7 +85,7 @@ impl Guided {
             bail!("there is no feature {map}; convolution {} has features 0 to {}", layer + 1, count - 1);
         }
         let source = Source::parse(self.data.as_deref().unwrap_or_default())?;
-        let data = Dataset::open(&source, config.size, config.channels, self.seed)?;
+        let data = Dataset::open(&source, self.prepared.on(config.pictures())?, self.seed)?;
         let count = data.len().map_or(self.count, |length| self.count.min(length as u64));
         let random = Discriminator::new(config, RANDOM, device);
         let (networks, statistics) = self.normed.on_data(vec![judge.clone(), random], &data, device)?;
@@ -143,7 +146,8 @@ impl Guided {
 
     fn saliency(&self, model: &Model, judge: &Discriminator, device: &Device) -> anyhow::Result<()> {
         let config = judge.config();
-        let read = |path: &PathBuf| read_fitted(path, config.size, config.channels);
+        let format = self.prepared.on(config.pictures())?;
+        let read = |path: &PathBuf| read_fitted(path, format);
         let pictures = self.picture.iter().map(read).collect::<Result<Vec<Picture>, _>>()?;
         let (judge, statistics) = self.normed.on_training_data(model, judge, self.data.as_deref(), device)?;
         let told = verdicts(&judge, &pictures, self.rule, device)?;

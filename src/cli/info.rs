@@ -76,6 +76,7 @@ impl Info {
             );
             text += &format!("z: {} coordinates, {} prior; {}; ", config.z_dim, config.prior, config.rectifiers());
             text += &format!("sampled with {}\n", config.sampling.describe());
+            text += &format!("real pictures: {}\n", config.preparation);
             let departures = config.departures();
             if !departures.is_empty() {
                 text += &format!("unlike the paper's plan: {}\n", departures.join(", "));
@@ -85,7 +86,7 @@ impl Info {
                 for remark in &origin.remarks {
                     text += &format!("  {remark}\n");
                 }
-                text += "a guess is changed in the window, or by its name: FILE@prior=uniform,sampling=batch,output=sigmoid,leak=0.2,flipped=true\n";
+                text += "a guess is changed in the window, or by its name: FILE@prior=uniform,sampling=batch,output=sigmoid,leak=0.2,flipped=true,crop=108,fit=pad,resize=area\n";
             } else {
                 text += &trained(story);
             }

@@ -17,6 +17,8 @@ mod inside;
 mod layers;
 mod neighbours;
 mod numpy;
+mod prepared;
+mod preview;
 mod progress;
 mod project;
 mod rules;
@@ -60,6 +62,8 @@ enum Command {
     },
     /// Train a DCGAN on pictures, without a window
     Train(train::Train),
+    /// Show pictures of a set before and after they are cropped and resized for the networks
+    Preview(preview::Preview),
     /// Draw pictures with a trained generator
     Sample(sample::Sample),
     /// Walk from sample to sample through Z
@@ -224,6 +228,7 @@ fn dispatch(command: Command, began: Instant) -> anyhow::Result<()> {
     match command {
         Command::Gui { common, gui } => gui.run(&common),
         Command::Train(command) => command.run(),
+        Command::Preview(command) => command.run(),
         Command::Sample(command) => command.run(),
         Command::Walk(command) => command.run(),
         Command::Arithmetic(command) => command.run(),

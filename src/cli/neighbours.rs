@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Common;
+use super::prepared::Prepared;
 use super::progress::Telling;
 use crate::data::{Dataset, Source};
 use crate::evaluate::birthday::Birthday;
@@ -39,6 +40,8 @@ pub(super) struct Neighbours {
     /// Rows of the figure: of the first samples, and of those nearest to a training picture
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64))]
     rows: u16,
+    #[command(flatten)]
+    prepared: Prepared,
     /// Names the samples, and picks pictures
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -57,7 +60,7 @@ impl Neighbours {
         };
         let config = model.config();
         let open = |text: &String, seed| -> anyhow::Result<Dataset> {
-            Ok(Dataset::open(&Source::parse(text)?, config.size, config.channels, seed)?)
+            Ok(Dataset::open(&Source::parse(text)?, self.prepared.on(config.pictures())?, seed)?)
         };
         let data = open(&self.data, self.seed)?;
         let held = self.held_out.as_ref().map(|text| open(text, !self.seed)).transpose()?;

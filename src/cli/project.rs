@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::prepared::Prepared;
 use super::{Explored, numpy};
 use crate::data;
 use crate::image::grid;
@@ -14,9 +15,11 @@ use crate::latent::project::{Encoder, Projection, Settings};
 pub(super) struct Project {
     #[command(flatten)]
     explored: Explored,
-    /// The picture to look for; it is cropped and resized as for training
+    /// The picture to look for; it is cropped and resized as those that the model was trained on
     #[arg(long, value_name = "FILE")]
     picture: PathBuf,
+    #[command(flatten)]
+    prepared: Prepared,
     /// z's tried side by side
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u16).range(1..=256))]
     restarts: u16,
@@ -36,7 +39,7 @@ impl Project {
         let exploration = self.explored.open()?;
         let (model, device) = (&exploration.model, &exploration.compute.device);
         let config = model.config();
-        let original = data::read_fitted(&self.picture, config.size, config.channels)?;
+        let original = data::read_fitted(&self.picture, self.prepared.on(config.pictures())?)?;
         let settings =
             Settings { restarts: usize::from(self.restarts), steps: usize::from(self.steps), seed: exploration.seed };
         let bar = ProgressBar::new(u64::from(self.steps));

@@ -10,6 +10,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Common;
+use super::prepared::Prepared;
 use super::rules::{Details, Rules};
 use crate::data::read_skipped;
 use crate::model::{Preset, Prior, Statistics};
@@ -60,6 +61,11 @@ pub(super) struct Train {
     /// Where z is drawn from
     #[arg(long, value_enum)]
     prior: Option<Prior>,
+    #[command(flatten)]
+    prepared: Prepared,
+    /// Mirror each picture in half of the epochs, left and right exchanged; which, the seed decides
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "true|false")]
+    mirror: Option<bool>,
     /// Pictures in a batch
     #[arg(long)]
     batch: Option<usize>,
@@ -141,6 +147,9 @@ impl Train {
         self.details.apply(model, train);
         set(&mut model.base, &self.base);
         set(&mut model.prior, &self.prior);
+        let Prepared { crop, fit, resize } = self.prepared;
+        model.preparation = model.preparation.with(crop, fit, resize);
+        set(&mut train.mirror, &self.mirror);
         set(&mut train.batch, &self.batch);
         set(&mut train.generator_rate, &self.generator_lr.or(self.lr));
         set(&mut train.discriminator_rate, &self.discriminator_lr.or(self.lr));
@@ -162,6 +171,7 @@ impl Train {
             config.skip = read_skipped(list)?;
         }
         set(&mut config.seed, &self.seed);
+        config.model.check()?;
         Ok(config)
     }
 

@@ -12,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 use super::formats::{self, Found, Opened};
 use super::prepare::{decode, fit, fitted};
 use super::source::{DataError, Source};
-use crate::image::Picture;
+use crate::image::{Picture, PictureFormat, Preparation};
 
 /// Bytes of prepared pictures that are kept in memory: small sets are decoded once, larger ones still train.
 const CACHE_BYTES: usize = 1 << 30;
@@ -33,17 +33,17 @@ pub struct Problem {
 pub struct Dataset {
     source: Source,
     opened: Opened,
-    size: usize,
-    channels: usize,
+    format: PictureFormat,
     cache: RwLock<HashMap<u64, Picture>>,
 }
 
 impl Dataset {
-    /// Opens `source` for pictures of `size` x `size` with `channels` channels. `seed` decides what synthetic sets draw.
+    /// Opens `source` for pictures of a format. `seed` decides what synthetic sets draw; these are drawn in the format's size,
+    /// so that nothing of it is left to be prepared.
     ///
     /// # Errors
     /// [`DataError`] naming the file or folder.
-    pub fn open(source: &Source, size: usize, channels: usize, seed: u64) -> Result<Self, DataError> {
+    pub fn open(source: &Source, mut format: PictureFormat, seed: u64) -> Result<Self, DataError> {
         let broke = |path: &Path| DataError::Format {
             path: path.to_owned(),
             kind: "a set of pictures",
@@ -53,7 +53,7 @@ impl Dataset {
             // A reader that panics on a strange file must not take the window down.
             catch_unwind(|| open(path)).unwrap_or_else(|_| Err(broke(path)))
         };
-        let opened = match source {
+        let mut opened = match source {
             Source::Folder(path) => guarded(formats::open_folder, path)?,
             Source::File(path) => guarded(formats::open_file, path)?,
             Source::Synth(scene) => formats::draw(*scene, seed),
@@ -61,8 +61,17 @@ impl Dataset {
         if let (Source::Folder(path) | Source::File(path), Some(0)) = (source, opened.pictures.len()) {
             return Err(DataError::Empty { path: path.clone() });
         }
+        if let Source::Synth(scene) = source
+            && format.preparation != Preparation::default()
+        {
+            let size = format.size;
+            opened
+                .notes
+                .push(format!("synth:{scene} is drawn at {size}x{size}, so there is nothing to crop or to resize"));
+            format.preparation = Preparation::default();
+        }
         let cache = RwLock::default();
-        Ok(Self { source: source.clone(), opened, size, channels, cache })
+        Ok(Self { source: source.clone(), opened, format, cache })
     }
 
     /// The pictures `kept` of this set, and a `note` on that.
@@ -87,14 +96,9 @@ impl Dataset {
         &self.source
     }
 
-    /// Width and height of every picture.
-    pub fn size(&self) -> usize {
-        self.size
-    }
-
-    /// 1 (grey) or 3 (red, green, blue).
-    pub fn channels(&self) -> usize {
-        self.channels
+    /// What every picture becomes.
+    pub fn format(&self) -> PictureFormat {
+        self.format
     }
 
     /// The names of the classes, in the order of their numbers where the set numbers them and sorted otherwise; empty with
@@ -135,7 +139,7 @@ impl Dataset {
         &self.opened.notes
     }
 
-    /// Picture `index`: its centre square, resized.
+    /// Picture `index`, prepared as the set's format says.
     ///
     /// # Errors
     /// A [`Problem`] naming the file and what is wrong with it.
@@ -149,7 +153,7 @@ impl Dataset {
             .map_err(|cause| Problem { name: self.name(index), cause })?;
         if self.len().is_some()
             && let Ok(mut cache) = self.cache.write()
-            && (cache.len() + 1) * self.size * self.size * self.channels <= CACHE_BYTES
+            && (cache.len() + 1) * self.format.size * self.format.size * self.format.channels <= CACHE_BYTES
         {
             cache.insert(index, prepared.clone());
         }
@@ -167,17 +171,29 @@ impl Dataset {
     }
 
     fn prepare(&self, index: u64) -> Result<Picture, String> {
-        match self.opened.pictures.read(index, self.size)? {
-            Found::Encoded(bytes) => fitted(&bytes, self.size, self.channels),
-            Found::Decoded(picture) => fit(&picture, self.size, self.channels),
+        match self.opened.pictures.read(index, self.format.size)? {
+            Found::Encoded(bytes) => fitted(&bytes, self.format),
+            Found::Decoded(picture) => fit(&picture, self.format),
         }
     }
 
     fn decoded(&self, index: u64) -> Result<Picture, String> {
-        match self.opened.pictures.read(index, self.size)? {
+        match self.opened.pictures.read(index, self.format.size)? {
             Found::Encoded(bytes) => decode(&bytes),
             Found::Decoded(picture) => Ok(picture),
         }
+    }
+}
+
+/// The numbers of pictures among which `count` that can be read are looked for.
+pub(super) fn picked(dataset: &Dataset, count: usize, seed: u64) -> Vec<u64> {
+    let tries = count.saturating_mul(TRIES);
+    match dataset.len() {
+        Some(length) => {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            index::sample(&mut rng, length, tries.min(length)).iter().map(|i| i as u64).collect()
+        }
+        None => (0..tries as u64).collect(),
     }
 }
 
@@ -185,15 +201,9 @@ impl Dataset {
 ///
 /// Reads and decodes on the calling thread; a window calls it from another than its own.
 pub fn peek(dataset: &Dataset, count: usize, seed: u64) -> (Vec<(u64, Picture)>, Vec<Problem>) {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let tries = count.saturating_mul(TRIES);
-    let picked: Vec<u64> = match dataset.len() {
-        Some(length) => index::sample(&mut rng, length, tries.min(length)).iter().map(|i| i as u64).collect(),
-        None => (0..tries as u64).collect(),
-    };
     let mut pictures = Vec::new();
     let mut problems = Vec::new();
-    for index in picked {
+    for index in picked(dataset, count, seed) {
         if pictures.len() == count {
             break;
         }
@@ -225,7 +235,7 @@ mod tests {
     }
 
     fn open(path: &Path) -> Result<Dataset, DataError> {
-        Dataset::open(&Source::parse(&path.to_string_lossy())?, 8, 3, 1)
+        Dataset::open(&Source::parse(&path.to_string_lossy())?, PictureFormat::new(8, 3), 1)
     }
 
     fn shades(dataset: &Dataset) -> Vec<u8> {
@@ -308,6 +318,22 @@ mod tests {
         let names: Vec<_> = problems.iter().map(|problem| problem.name.as_str()).collect();
         assert_eq!(names, ["cats/8.jpg", "cats/9.png"]);
         assert!(problems.iter().all(|problem| !problem.cause.is_empty()));
+    }
+
+    #[test]
+    fn a_picture_smaller_than_the_crop_is_a_problem_with_a_name_and_drawn_ones_are_not_cropped() {
+        let folder = folder();
+        picture(200).write_png(&folder.path().join("cats/large.png")).unwrap();
+        Picture::new(30, 30, 3, vec![90; 2700]).write_png(&folder.path().join("cats/larger.png")).unwrap();
+        let preparation = Preparation { crop: Some(18), ..Preparation::default() };
+        let format = PictureFormat { preparation, ..PictureFormat::new(8, 3) };
+        let dataset = Dataset::open(&Source::Folder(folder.path().to_owned()), format, 1).unwrap();
+        let (pictures, problems) = peek(&dataset, 9, 1);
+        assert_eq!((pictures.len(), problems.len()), (1, 4));
+        assert!(problems.iter().all(|problem| problem.cause.contains("20x16 pixels, smaller than the 18x18")));
+        let dataset = Dataset::open(&Source::parse("synth:rooms").unwrap(), format, 1).unwrap();
+        assert_eq!(dataset.picture(0).unwrap().width(), 8);
+        assert!(dataset.notes().iter().any(|note| note.contains("drawn at 8x8")), "{:?}", dataset.notes());
     }
 
     #[test]

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use rand::SeedableRng;
 use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::dataset::{Dataset, Problem};
 use super::source::DataError;
+use crate::image::PictureFormat;
 
 /// Batches that are decoded ahead.
 const AHEAD: usize = 4;
@@ -32,6 +33,16 @@ impl Place {
         let whole = length.is_some_and(|length| self.used >= length as u64);
         self.epoch + u64::from(whole)
     }
+}
+
+/// Whether picture `index` is mirrored in an epoch: a fair coin that these three numbers toss, so that a resumed run tosses the
+/// same ones.
+pub fn mirrors(seed: u64, epoch: u64, index: u64) -> bool {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    // The epochs' orders are drawn from the streams from 0 on; these are the streams from the last one down.
+    rng.set_stream(u64::MAX - epoch);
+    rng.set_word_pos(index.into());
+    rng.next_u32() & 1 == 1
 }
 
 /// Pictures for one step.
@@ -84,10 +95,15 @@ impl Order {
 /// A picture as network values `[channels, size, size]`, or why there is none.
 type Values = Result<Vec<f32>, Problem>;
 
+/// A picture that is to be decoded: its number in the order, its index, and whether it is to be mirrored.
+type Job = (u64, u64, bool);
+
 /// Hands out batches; its threads end with it.
 pub struct Loader {
     dataset: Arc<Dataset>,
     batch: usize,
+    /// The seed by which pictures are mirrored; `None` for none.
+    mirror: Option<u64>,
     /// Values of one picture.
     values: usize,
     /// Pictures asked for and not yet used, at most: this bounds the memory.
@@ -100,13 +116,14 @@ pub struct Loader {
     early: BTreeMap<u64, Values>,
     problems: Vec<Problem>,
     broken: std::collections::HashSet<u64>,
-    jobs: Option<Sender<(u64, u64)>>,
+    jobs: Option<Sender<Job>>,
     decoded: Receiver<(u64, Values)>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Loader {
     /// Starts `threads` decoding threads (at least one) for batches of `batch` pictures (at least one), from `place` on.
+    /// With `mirror`, each picture is mirrored or not in each epoch, as [`mirrors`] says.
     ///
     /// # Errors
     /// [`DataError::SmallerThanBatch`] when the set cannot fill one.
@@ -115,18 +132,21 @@ impl Loader {
         batch: usize,
         seed: u64,
         place: Place,
+        mirror: bool,
         threads: usize,
     ) -> Result<Self, DataError> {
         let batch = batch.max(1);
-        let values = dataset.size() * dataset.size() * dataset.channels();
+        let PictureFormat { size, channels, .. } = dataset.format();
+        let values = size * size * channels;
         let window = (batch * AHEAD).min(AHEAD_BYTES / (values * size_of::<f32>()).max(1)).max(batch) as u64;
-        let (jobs, inbox) = unbounded::<(u64, u64)>();
+        let (jobs, inbox) = unbounded::<Job>();
         let (outbox, decoded) = unbounded();
         let mut loader = Self {
             asked: Order::new(dataset.len(), seed, place),
             used: Order::new(dataset.len(), seed, place),
             dataset,
             batch,
+            mirror: mirror.then_some(seed),
             values,
             window,
             sent: 0,
@@ -142,9 +162,10 @@ impl Loader {
         for i in 0..threads.max(1) {
             let (dataset, inbox, outbox) = (loader.dataset.clone(), inbox.clone(), outbox.clone());
             let work = move || {
-                for (number, index) in inbox {
+                for (number, index, mirrored) in inbox {
                     // The trainer only copies: turning bytes into planes of values is done here too.
                     let values = dataset.picture(index).map(|picture| {
+                        let picture = if mirrored { picture.mirrored() } else { picture };
                         let mut values = vec![0.0; picture.pixels().len()];
                         picture.write_chw(&mut values);
                         values
@@ -205,7 +226,9 @@ impl Loader {
     fn decoded(&mut self) -> Result<(u64, Values), DataError> {
         let Some(jobs) = &self.jobs else { return Err(DataError::ThreadsGone) };
         while self.sent < self.taken + self.window {
-            jobs.send((self.sent, self.asked.next())).map_err(|_| DataError::ThreadsGone)?;
+            let index = self.asked.next();
+            let mirrored = self.mirror.is_some_and(|seed| mirrors(seed, self.asked.place.epoch, index));
+            jobs.send((self.sent, index, mirrored)).map_err(|_| DataError::ThreadsGone)?;
             self.sent += 1;
         }
         loop {
@@ -253,7 +276,7 @@ mod tests {
             }
         }
         let source = Source::Folder(folder.path().to_owned());
-        let dataset = Arc::new(Dataset::open(&source, 2, 1, 1).unwrap());
+        let dataset = Arc::new(Dataset::open(&source, PictureFormat::new(2, 1), 1).unwrap());
         (folder, dataset)
     }
 
@@ -263,14 +286,15 @@ mod tests {
         fn a_place_reproduces_what_follows_with_any_number_of_threads(
             good in 6usize..20, batch in 1usize..4, skip in 0usize..9, seed: u64,
             broken in prop::collection::vec(0usize..20, 0..3),
+            mirror: bool,
         ) {
             let (_folder, dataset) = set(good, &broken);
-            let mut straight = Loader::start(dataset.clone(), batch, seed, Place::default(), 1).unwrap();
+            let mut straight = Loader::start(dataset.clone(), batch, seed, Place::default(), mirror, 1).unwrap();
             let mut place = Place::default();
             for _ in 0..skip {
                 place = straight.next_batch().unwrap().next;
             }
-            let mut resumed = Loader::start(dataset, batch, seed, place, 3).unwrap();
+            let mut resumed = Loader::start(dataset, batch, seed, place, mirror, 3).unwrap();
             for _ in 0..6 {
                 prop_assert_eq!(straight.next_batch().unwrap(), resumed.next_batch().unwrap());
             }
@@ -280,7 +304,7 @@ mod tests {
     #[test]
     fn every_picture_is_used_once_an_epoch() {
         let (_folder, dataset) = set(12, &[]);
-        let mut loader = Loader::start(dataset, 4, 7, Place::default(), 2).unwrap();
+        let mut loader = Loader::start(dataset, 4, 7, Place::default(), false, 2).unwrap();
         for epoch in 0..3 {
             let mut seen: Vec<u8> = (0..3)
                 .flat_map(|_| {
@@ -301,12 +325,43 @@ mod tests {
     }
 
     #[test]
+    fn each_picture_is_mirrored_or_not_anew_in_each_epoch() {
+        let folder = tempfile::tempdir().unwrap();
+        for i in 0..40u8 {
+            Picture::new(2, 2, 1, vec![i, 200, i, 200]).write_png(&folder.path().join(format!("{i:03}.png"))).unwrap();
+        }
+        let source = Source::Folder(folder.path().to_owned());
+        let dataset = Arc::new(Dataset::open(&source, PictureFormat::new(2, 1), 1).unwrap());
+        let epochs = |seed| {
+            let mut loader = Loader::start(dataset.clone(), 40, seed, Place::default(), true, 2).unwrap();
+            let mut epoch = |number: u64| -> Vec<bool> {
+                let pixels = loader.next_batch().unwrap().pixels;
+                let rows = pixels.chunks(4).map(|values| {
+                    let [left, right] = [values[0], values[1]].map(crate::image::from_signed);
+                    assert_eq!(&values[..2], &values[2..], "both rows are mirrored together");
+                    let (index, mirrored) = if right == 200 { (left, false) } else { (right, true) };
+                    assert_eq!(mirrored, mirrors(seed, number, index.into()));
+                    (index, mirrored)
+                });
+                rows.collect::<BTreeMap<u8, bool>>().into_values().collect()
+            };
+            [0, 1].map(&mut epoch)
+        };
+        let [first, second] = epochs(7);
+        let count = first.iter().filter(|&&mirrored| mirrored).count();
+        assert!((10..=30).contains(&count), "{count} of 40");
+        assert_ne!(first, second, "each epoch tosses its own coins");
+        assert_eq!(epochs(7), [first.clone(), second], "the same seed tosses the same");
+        assert_ne!(epochs(8)[0], first);
+    }
+
+    #[test]
     fn a_set_smaller_than_a_batch_says_so() {
         let (_folder, dataset) = set(3, &[]);
-        let message = Loader::start(dataset, 8, 1, Place::default(), 1).err().unwrap().to_string();
+        let message = Loader::start(dataset, 8, 1, Place::default(), false, 1).err().unwrap().to_string();
         assert!(message.contains("3 usable pictures") && message.contains("--batch"), "{message}");
         let (_folder, dataset) = set(6, &[0, 1, 2, 3]);
-        let mut loader = Loader::start(dataset, 4, 1, Place::default(), 1).unwrap();
+        let mut loader = Loader::start(dataset, 4, 1, Place::default(), false, 1).unwrap();
         let message =
             (0..3).find_map(|_| loader.next_batch().err()).expect("an error, not an endless search").to_string();
         assert!(message.contains("cannot be read, the first is") && message.contains(".png: "), "{message}");
@@ -318,7 +373,7 @@ mod tests {
     fn a_loader_that_is_dropped_ends_its_threads_whatever_is_still_asked_for() {
         let (_folder, dataset) = set(12, &[]);
         for batches in 0..3 {
-            let mut loader = Loader::start(dataset.clone(), 4, 7, Place::default(), 3).unwrap();
+            let mut loader = Loader::start(dataset.clone(), 4, 7, Place::default(), false, 3).unwrap();
             for _ in 0..batches {
                 loader.next_batch().unwrap();
             }

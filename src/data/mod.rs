@@ -1,18 +1,21 @@
 //! Pictures in: where they come from, how they are cut to size, and how they reach the trainer as batches.
 
+mod compare;
 mod dataset;
 mod formats;
 mod jpeg;
 mod loader;
 mod prepare;
+mod resize;
 mod skip;
 mod source;
 pub mod synth;
 
+pub use compare::{Compared, compare, figure};
 pub use dataset::{Dataset, Problem, peek};
 pub use formats::FILE_ENDINGS;
 pub(crate) use formats::TEST_PARTS;
-pub use loader::{Batch, Loader, Place};
+pub use loader::{Batch, Loader, Place, mirrors};
 pub(crate) use prepare::fit;
 pub use prepare::{UnusablePicture, read_fitted, to_channels};
 pub use skip::{Listed, read_skipped, write_list};

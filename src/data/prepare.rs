@@ -1,17 +1,21 @@
-//! From a file's bytes to a square picture of the networks' size: decode, turn upright, crop the centre, resize.
+//! From a file's bytes to a square picture of the networks' size: decode, turn upright, take a part, resize.
 //!
-//! A JPEG that is at least twice as large as wanted is decoded at a fraction of its size.
+//! A JPEG of which fewer pixels will do is decoded at a fraction of its size.
 
 use std::borrow::Cow;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
-use fast_image_resize as fir;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageBuffer, ImageDecoder, ImageReader, Limits, Rgba};
 
 use super::jpeg;
-use crate::image::Picture;
+use super::resize::resized;
+use crate::image::{Frame, Part, Picture, PictureFormat, Preparation};
+
+/// Pixels of a JPEG decoded small, for each that is wanted, where a part of it is taken or it is not resized by Lanczos. With one for
+/// each, pictures of fine patterns were visibly softer than those decoded whole.
+const SPARE: usize = 2;
 
 /// Why one picture cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -23,47 +27,87 @@ pub struct UnusablePicture {
     pub cause: String,
 }
 
-/// Reads one picture as the networks see those they train on: its centre square, `size x size`, `channels` channels.
+/// Reads one picture as the networks see those they train on.
 ///
 /// # Errors
 /// [`UnusablePicture`] naming the file.
-pub fn read_fitted(path: &Path, size: usize, channels: usize) -> Result<Picture, UnusablePicture> {
+pub fn read_fitted(path: &Path, format: PictureFormat) -> Result<Picture, UnusablePicture> {
     let read = || {
         let bytes = std::fs::read(path).map_err(|cause| cause.to_string())?;
-        fitted(&bytes, size, channels)
+        fitted(&bytes, format)
     };
     read().map_err(|cause| UnusablePicture { path: path.to_owned(), cause })
 }
 
-/// Decodes a picture, and gives the centre square of it as [`fit`] does.
-pub(super) fn fitted(bytes: &[u8], size: usize, channels: usize) -> Result<Picture, String> {
-    match fitted_small(bytes, size, channels) {
+/// Decodes a picture, and prepares it as [`fit`] does.
+pub(super) fn fitted(bytes: &[u8], format: PictureFormat) -> Result<Picture, String> {
+    match fitted_small(bytes, format) {
         Some(picture) => Ok(picture),
-        None => fit(&decode(bytes)?, size, channels),
+        None => fit(&decode(bytes)?, format),
     }
 }
 
 /// The same of a JPEG of which fewer pixels will do; none where it has to be decoded at full size.
-fn fitted_small(bytes: &[u8], size: usize, channels: usize) -> Option<Picture> {
-    let jpeg::Small { scale, full, size: [width, height], channels: depth, pixels, exif } = jpeg::decode(bytes, size)?;
-    // The same square as of the whole picture, whose edges need not lie between two pixels.
-    let small = |pixels: usize| pixels as f64 * scale as f64 / 8.0;
-    let side = full[0].min(full[1]);
-    let [left, top] = full.map(|whole| small((whole - side) / 2));
-    let square = Square { left, top, side: small(side) };
-    let fitted = cut(&Picture::new(width, height, depth, pixels), square, size, channels).ok()?;
-    match exif.and_then(|exif| Orientation::from_exif_chunk(&exif)) {
-        None | Some(Orientation::NoTransforms) => Some(fitted),
-        Some(orientation) => {
-            let (side, pixels) = (size as u32, fitted.pixels().to_vec());
-            let mut turned = match channels {
-                1 => DynamicImage::ImageLuma8(ImageBuffer::from_raw(side, side, pixels)?),
-                _ => DynamicImage::ImageRgb8(ImageBuffer::from_raw(side, side, pixels)?),
-            };
-            turned.apply_orientation(orientation);
-            Some(Picture::from_dynamic(turned))
-        }
+fn fitted_small(bytes: &[u8], format: PictureFormat) -> Option<Picture> {
+    let PictureFormat { size, preparation, .. } = format;
+    // A part that is taken lies between this picture's pixels, so that it needs more of them to be as sharp. What is done by
+    // default needs as many as before there was a choice: a run of then sees the same pictures.
+    let spare = if preparation == Preparation::default() { 1 } else { SPARE };
+    let enough = |full: [usize; 2], scale: usize| {
+        let has = |part: f64, wanted: usize| (part as usize * scale).div_ceil(8) >= spare * wanted;
+        preparation
+            .frame(full, size)
+            .is_ok_and(|Frame { part, inner: [wide, high], .. }| has(part.width, wide) && has(part.height, high))
+    };
+    let jpeg::Small { scale, full, size: [width, height], channels, pixels, exif } = jpeg::decode(bytes, &enough)?;
+    let orientation = exif.and_then(|exif| Orientation::from_exif_chunk(&exif)).unwrap_or(Orientation::NoTransforms);
+    let swap = |sides: [usize; 2]| if swaps(orientation) { [sides[1], sides[0]] } else { sides };
+    // The same part as of the whole upright picture; its edges need not lie between two pixels of this one.
+    let frame = preparation.frame(swap(full), size).ok()?;
+    let Part { left, top, width: across, height: down } = as_stored(frame.part, full, orientation);
+    let [left, top, across, down] = [left, top, across, down].map(|pixels| pixels * scale as f64 / 8.0);
+    let part = Part { left, top, width: across, height: down };
+    let cut = cut(&Picture::new(width, height, channels, pixels), part, swap(frame.inner), format).ok()?;
+    Some(laid(turned(cut, orientation), frame, format))
+}
+
+/// Whether a picture with this mark lies on its side.
+fn swaps(orientation: Orientation) -> bool {
+    use Orientation::*;
+    matches!(orientation, Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH)
+}
+
+/// Where a part of the upright picture lies in the stored one of `width` x `height` pixels.
+fn as_stored(part: Part, [width, height]: [usize; 2], orientation: Orientation) -> Part {
+    let Part { left, top, width: across, height: down } = part;
+    // The distances to the right and to the bottom edge, which a flip or a turn exchanges for those to the others.
+    let swapped = swaps(orientation);
+    let [wide, high] = [width, height].map(|side| side as f64);
+    let (x, y, across, down) = if swapped { (top, left, down, across) } else { (left, top, across, down) };
+    let (right, bottom) = (wide - x - across, high - y - down);
+    let (left, top) = match orientation {
+        Orientation::NoTransforms | Orientation::Rotate90FlipH => (x, y),
+        Orientation::FlipHorizontal | Orientation::Rotate270 => (right, y),
+        Orientation::FlipVertical | Orientation::Rotate90 => (x, bottom),
+        Orientation::Rotate180 | Orientation::Rotate270FlipH => (right, bottom),
+    };
+    Part { left, top, width: across, height: down }
+}
+
+/// A picture turned upright.
+fn turned(picture: Picture, orientation: Orientation) -> Picture {
+    if orientation == Orientation::NoTransforms {
+        return picture;
     }
+    let (width, height, pixels) = (picture.width() as u32, picture.height() as u32, picture.pixels().to_vec());
+    let dynamic = match picture.channels() {
+        1 => ImageBuffer::from_raw(width, height, pixels).map(DynamicImage::ImageLuma8),
+        _ => ImageBuffer::from_raw(width, height, pixels).map(DynamicImage::ImageRgb8),
+    };
+    dynamic.map_or(picture, |mut dynamic| {
+        dynamic.apply_orientation(orientation);
+        Picture::from_dynamic(dynamic)
+    })
 }
 
 /// Decodes a picture; transparent ones are laid on white, and a camera's orientation mark is obeyed.
@@ -93,47 +137,33 @@ fn on_white(decoded: &DynamicImage) -> DynamicImage {
     DynamicImage::ImageRgb8(DynamicImage::ImageRgba8(rgba).to_rgb8())
 }
 
-/// The centre square of a picture, `size` x `size`, with `channels` channels; Lanczos over the whole footprint of each
-/// new pixel, so that shrinking averages instead of skipping. A square that has the size already keeps its pixels.
-pub(crate) fn fit(picture: &Picture, size: usize, channels: usize) -> Result<Picture, String> {
-    let (width, height) = (picture.width(), picture.height());
-    if width == 0 || height == 0 {
-        return Err("it has no pixels".to_owned());
+/// A picture prepared for the networks: the part that the format takes, resized and laid on a square.
+///
+/// # Errors
+/// Why the picture cannot be used, such as that it is smaller than the crop.
+pub(crate) fn fit(picture: &Picture, format: PictureFormat) -> Result<Picture, String> {
+    let frame = format.preparation.frame([picture.width(), picture.height()], format.size)?;
+    Ok(laid(cut(picture, frame.part, frame.inner, format)?, frame, format))
+}
+
+/// A part of a picture, resized. The fewer channels are resized: gray before, color after.
+fn cut(picture: &Picture, part: Part, inner: [usize; 2], format: PictureFormat) -> Result<Picture, String> {
+    let narrow = if format.channels == 1 { to_channels(picture, 1) } else { Cow::Borrowed(picture) };
+    resized(&narrow, part, inner, format.preparation.resize)
+}
+
+/// A resized part on its square, black where it leaves some of it free, with the format's channels.
+fn laid(part: Picture, Frame { at: [left, top], inner: [width, height], .. }: Frame, format: PictureFormat) -> Picture {
+    let PictureFormat { size, channels, .. } = format;
+    if [width, height] == [size, size] {
+        return to_channels(&part, channels).into_owned();
     }
-    let side = width.min(height);
-    let [left, top] = [width, height].map(|whole| ((whole - side) / 2) as f64);
-    cut(picture, Square { left, top, side: side as f64 }, size, channels)
-}
-
-/// A part of a picture, in pixels.
-#[derive(Debug, Clone, Copy)]
-struct Square {
-    left: f64,
-    top: f64,
-    side: f64,
-}
-
-fn cut(picture: &Picture, Square { left, top, side }: Square, size: usize, channels: usize) -> Result<Picture, String> {
-    let (width, height) = (picture.width(), picture.height());
-    // The fewer channels are resized: to grey before, to colour after.
-    let narrow = if channels == 1 { to_channels(picture, 1) } else { Cow::Borrowed(picture) };
-    let depth = narrow.channels();
-    let fitted = if side == size as f64 && left.fract() == 0.0 && top.fract() == 0.0 {
-        let (left, top) = (left as usize, top as usize);
-        let rows = narrow.pixels().chunks_exact(width * depth).skip(top).take(size);
-        rows.flat_map(|row| &row[left * depth..(left + size) * depth]).copied().collect()
-    } else {
-        let kind = if depth == 1 { fir::PixelType::U8 } else { fir::PixelType::U8x3 };
-        let from = fir::images::ImageRef::new(width as u32, height as u32, narrow.pixels(), kind)
-            .map_err(|e| e.to_string())?;
-        let mut to = fir::images::Image::new(size as u32, size as u32, kind);
-        let options = fir::ResizeOptions::new()
-            .resize_alg(fir::ResizeAlg::Convolution(fir::FilterType::Lanczos3))
-            .crop(left, top, side, side);
-        fir::Resizer::new().resize(&from, &mut to, &options).map_err(|e| e.to_string())?;
-        to.into_vec()
-    };
-    Ok(to_channels(&Picture::new(size, size, depth, fitted), channels).into_owned())
+    let depth = part.channels();
+    let mut pixels = vec![0; size * size * depth];
+    for (line, row) in part.pixels().chunks_exact(width * depth).enumerate() {
+        pixels[((top + line) * size + left) * depth..][..width * depth].copy_from_slice(row);
+    }
+    to_channels(&Picture::new(size, size, depth, pixels), channels).into_owned()
 }
 
 /// A picture as grey (1) or colour (3).
@@ -155,7 +185,68 @@ pub fn to_channels(picture: &Picture, channels: usize) -> Cow<'_, Picture> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image::{Fit, Resize};
     use proptest::prelude::*;
+
+    fn fit(picture: &Picture, size: usize, channels: usize) -> Result<Picture, String> {
+        super::fit(picture, PictureFormat::new(size, channels))
+    }
+
+    fn prepared(picture: &Picture, size: usize, preparation: Preparation) -> Vec<u8> {
+        let format = PictureFormat { size, channels: picture.channels(), preparation };
+        super::fit(picture, format).unwrap().pixels().to_vec()
+    }
+
+    #[test]
+    fn each_fit_and_crop_gives_exactly_these_pixels() {
+        use Fit::{Crop, Pad, Stretch};
+        let area = |crop, fit| Preparation { crop, fit, resize: Resize::Area };
+        // 10 to 80 in two rows, and the same standing.
+        let wide = Picture::new(4, 2, 1, vec![10, 20, 30, 40, 50, 60, 70, 80]);
+        let tall = Picture::new(2, 4, 1, vec![10, 20, 30, 40, 50, 60, 70, 80]);
+        assert_eq!(prepared(&wide, 2, area(None, Crop)), [20, 30, 60, 70]);
+        assert_eq!(prepared(&tall, 2, area(None, Crop)), [30, 40, 50, 60]);
+        assert_eq!(prepared(&wide, 2, area(None, Stretch)), [15, 35, 55, 75]);
+        assert_eq!(prepared(&tall, 2, area(None, Stretch)), [20, 30, 60, 70]);
+        assert_eq!(
+            prepared(&wide, 4, area(None, Pad)),
+            [0, 0, 0, 0, 10, 20, 30, 40, 50, 60, 70, 80, 0, 0, 0, 0],
+            "black above and below"
+        );
+        assert_eq!(prepared(&tall, 4, area(None, Pad)), [0, 10, 20, 0, 0, 30, 40, 0, 0, 50, 60, 0, 0, 70, 80, 0]);
+        // A crop comes before the resizing.
+        let square = Picture::new(4, 4, 1, (0..16).map(|i| i * 10).collect());
+        assert_eq!(prepared(&square, 2, area(Some(2), Crop)), [50, 60, 90, 100]);
+        assert_eq!(prepared(&square, 1, area(Some(2), Crop)), [75]);
+        assert_eq!(prepared(&wide, 1, area(Some(2), Crop)), [45]);
+        // Smaller than the crop: refused, or padded to it.
+        let format = PictureFormat { size: 2, channels: 1, preparation: area(Some(3), Crop) };
+        let cause = super::fit(&wide, format).unwrap_err();
+        assert!(cause.contains("4x2 pixels, smaller than the 3x3"), "{cause}");
+        assert_eq!(prepared(&wide, 3, area(Some(3), Pad)), [10, 20, 30, 50, 60, 70, 0, 0, 0]);
+        assert_eq!(
+            prepared(&Picture::new(2, 2, 1, vec![100; 4]), 4, area(Some(4), Pad)),
+            [0, 0, 0, 0, 0, 100, 100, 0, 0, 100, 100, 0, 0, 0, 0, 0]
+        );
+        // Color to gray, and gray to color, padding included.
+        let red = Picture::new(2, 1, 3, vec![255, 0, 0, 255, 0, 0]);
+        let preparation = area(None, Pad);
+        let gray = super::fit(&red, PictureFormat { size: 2, channels: 1, preparation }).unwrap();
+        assert_eq!(gray.pixels(), [54, 54, 0, 0]);
+        let format = PictureFormat { size: 2, channels: 3, preparation };
+        let color = super::fit(&Picture::new(1, 2, 1, vec![9, 8]), format).unwrap();
+        assert_eq!(color.pixels(), [9, 9, 9, 0, 0, 0, 8, 8, 8, 0, 0, 0]);
+    }
+
+    #[test]
+    fn how_it_is_resized_is_as_it_was_chosen() {
+        let edge = Picture::new(8, 8, 1, (0..64).map(|i| if i % 8 < 4 { 0 } else { 255 }).collect());
+        let of = |resize| prepared(&edge, 2, Preparation { resize, ..Preparation::default() });
+        assert_eq!(of(Resize::Area), [0, 255, 0, 255]);
+        let [lanczos, bilinear] = [Resize::Lanczos, Resize::Bilinear].map(of);
+        assert!(lanczos[0] > 0 && bilinear[0] > lanczos[0], "{lanczos:?} {bilinear:?}");
+        assert_eq!(lanczos, fit(&edge, 2, 1).unwrap().pixels(), "Lanczos is the default");
+    }
 
     #[test]
     fn the_centre_is_what_remains() {
@@ -240,11 +331,11 @@ mod tests {
         // 70 pixels high: an eighth, a quarter, three eighths and a half of them are decoded.
         for ((name, bytes), size) in JPEGS.into_iter().flat_map(|jpeg| [8, 17, 24, 35].map(|size| (jpeg, size))) {
             for channels in [1, 3] {
-                let small = fitted_small(bytes, size, channels);
+                let small = fitted_small(bytes, PictureFormat::new(size, channels));
                 let known = !["progressive", "rgb", "cmyk"].contains(&name);
                 assert_eq!(small.is_some(), known, "{name}");
                 let whole = fit(&decode(bytes).unwrap(), size, channels).unwrap();
-                let told = fitted(bytes, size, channels).unwrap();
+                let told = fitted(bytes, PictureFormat::new(size, channels)).unwrap();
                 assert_eq!((told.width(), told.height(), told.channels()), (size, size, channels));
                 let difference = mean_difference(&told, &whole);
                 assert!(difference < 7.0, "{name} at {size}, {channels}: {difference}");
@@ -253,9 +344,63 @@ mod tests {
     }
 
     #[test]
+    fn a_jpeg_decoded_small_is_cropped_padded_and_stretched_as_the_picture_decoded_whole() {
+        for (crop, fit) in [
+            (Some(40), Fit::Crop),
+            (Some(61), Fit::Crop),
+            (Some(120), Fit::Pad),
+            (None, Fit::Pad),
+            (None, Fit::Stretch),
+        ] {
+            for (resize, (name, bytes)) in Resize::ALL.into_iter().flat_map(|resize| JPEGS.map(|jpeg| (resize, jpeg))) {
+                let format = PictureFormat { size: 8, channels: 3, preparation: Preparation { crop, fit, resize } };
+                let known = !["progressive", "rgb", "cmyk"].contains(&name);
+                assert_eq!(fitted_small(bytes, format).is_some(), known, "{name}, {}", format.preparation);
+                let whole = super::fit(&decode(bytes).unwrap(), format).unwrap();
+                let small = fitted(bytes, format).unwrap();
+                let difference = mean_difference(&small, &whole);
+                assert!(difference < 7.0, "{name}, {}: {difference}", format.preparation);
+            }
+        }
+        // A crop that has no more pixels than are wanted is decoded whole, and cut to the pixel.
+        let preparation = Preparation { crop: Some(36), ..Preparation::default() };
+        for (name, bytes) in JPEGS {
+            let format = PictureFormat { size: 36, channels: 3, preparation };
+            assert!(fitted_small(bytes, format).is_none(), "{name}");
+            assert_eq!(fitted(bytes, format).unwrap(), super::fit(&decode(bytes).unwrap(), format).unwrap(), "{name}");
+        }
+        let preparation = Preparation { crop: Some(71), ..Preparation::default() };
+        let format = PictureFormat { size: 8, channels: 3, preparation };
+        let cause = fitted(JPEGS[0].1, format).unwrap_err();
+        assert!(cause.contains("smaller than the 71x71"), "{cause}");
+    }
+
+    #[test]
+    fn a_part_of_an_upright_picture_is_found_in_the_stored_one() {
+        use Orientation::*;
+        let stored = Picture::new(5, 3, 1, (0..15).map(|i| i * 10).collect());
+        let part = Part { left: 1.0, top: 0.0, width: 2.0, height: 1.0 };
+        let take = |picture: &Picture, part: Part| {
+            let inner = [part.width as usize, part.height as usize];
+            resized(picture, part, inner, Resize::Lanczos).unwrap()
+        };
+        for orientation in
+            [NoTransforms, FlipHorizontal, Rotate180, FlipVertical, Rotate90FlipH, Rotate90, Rotate270FlipH, Rotate270]
+        {
+            let upright = turned(stored.clone(), orientation);
+            let first = turned(take(&stored, as_stored(part, [5, 3], orientation)), orientation);
+            assert_eq!(first, take(&upright, part), "{orientation:?}");
+        }
+    }
+
+    #[test]
     fn a_jpeg_that_is_not_much_larger_is_decoded_as_before() {
         for (name, bytes) in JPEGS {
-            assert_eq!(fitted(bytes, 36, 3).unwrap(), fit(&decode(bytes).unwrap(), 36, 3).unwrap(), "{name}");
+            assert_eq!(
+                fitted(bytes, PictureFormat::new(36, 3)).unwrap(),
+                fit(&decode(bytes).unwrap(), 36, 3).unwrap(),
+                "{name}"
+            );
         }
     }
 
@@ -274,7 +419,7 @@ mod tests {
                 }
             }
             // Whatever it gives, it does not panic; and what is cut off is never taken for a whole picture.
-            let small = fitted_small(&bytes, 16, 3);
+            let small = fitted_small(&bytes, PictureFormat::new(16, 3));
             if whole && cut < 0.9 {
                 prop_assert!(small.is_none());
             }

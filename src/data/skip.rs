@@ -93,7 +93,7 @@ impl Dataset {
 mod tests {
     use super::*;
     use crate::data::Source;
-    use crate::image::Picture;
+    use crate::image::{Picture, PictureFormat};
 
     #[test]
     fn what_a_list_does_not_keep_is_left_out_of_the_set() {
@@ -102,7 +102,7 @@ mod tests {
             Picture::new(4, 4, 1, vec![i as u8 * 40; 16]).write_png(&folder.path().join("set").join(name)).unwrap();
         }
         let source = Source::Folder(folder.path().join("set"));
-        let open = || Dataset::open(&source, 4, 1, 1).unwrap();
+        let open = || Dataset::open(&source, PictureFormat::new(4, 1), 1).unwrap();
         let row = |kept, name: &str| Listed { group: 0, kept, bits: 3, name: name.to_owned() };
         let list = folder.path().join("list.csv");
         write_list(&list, [row(true, "b/2.png"), row(false, "a/0.png"), row(false, "b/3, again.png")]).unwrap();

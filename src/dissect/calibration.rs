@@ -148,6 +148,7 @@ mod tests {
     use super::*;
     use crate::data::Source;
     use crate::dissect::layers::{of_discriminator, tensor};
+    use crate::image::PictureFormat;
     use crate::latent::read;
     use crate::model::{ModelConfig, Preset, Statistics};
 
@@ -159,7 +160,7 @@ mod tests {
     #[test]
     fn statistics_are_those_of_the_data_and_a_picture_has_one_response() {
         let device = Device::flex();
-        let data = Dataset::open(&Source::parse("synth:rooms").unwrap(), 16, 3, 1).unwrap();
+        let data = Dataset::open(&Source::parse("synth:rooms").unwrap(), PictureFormat::new(16, 3), 1).unwrap();
         let judge = Discriminator::new(&config(), 3, &device);
         let mut calibration = Calibration::new(vec![judge.clone()], &data);
         assert_eq!(calibration.len(), 1280);
@@ -194,7 +195,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("a.png"), b"no picture").unwrap();
         let source = Source::parse(folder.path().to_str().unwrap()).unwrap();
-        let data = Dataset::open(&source, 16, 3, 1).unwrap();
+        let data = Dataset::open(&source, PictureFormat::new(16, 3), 1).unwrap();
         let mut calibration = Calibration::new(vec![Discriminator::new(&config(), 3, &device)], &data);
         while !calibration.step(&data, &device) {}
         assert!(calibration.finish(&device).unwrap().is_none());

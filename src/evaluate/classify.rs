@@ -337,7 +337,7 @@ fn tell(
 mod tests {
     use super::*;
     use crate::data::Source;
-    use crate::image::Picture;
+    use crate::image::{Picture, PictureFormat};
     use crate::model::Preset;
 
     /// Stripes across or along, in noise: two classes that no mean of pixels tells.
@@ -372,7 +372,7 @@ mod tests {
             picture.write_png(&place.join(format!("{number}.png"))).unwrap();
         }
         let source = Source::parse(&folder.path().join("stripes").to_string_lossy()).unwrap();
-        let set = Dataset::open(&source, 16, 1, 1).unwrap();
+        let set = Dataset::open(&source, PictureFormat::new(16, 1), 1).unwrap();
         (folder, set)
     }
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::Progress;
 use super::alike::alike;
 use super::error::MeasureError;
-use super::hash::{BITS, CHANNELS, Hasher, Link, SIDE, groups, links};
+use super::hash::{BITS, Hasher, Link, groups, links};
 use super::labelled::read;
 use super::neighbours::pick;
 use super::statistics::Share;
@@ -146,7 +146,7 @@ impl Hashed {
             let changed: Vec<(usize, bool, Picture)> = (originals.par_iter().zip(seeds))
                 .filter_map(|(&i, seed)| {
                     let changed = change.apply(&data.original(self.numbers[i]).ok()?, seed)?;
-                    let changed = fit(&changed, SIDE, CHANNELS).ok()?;
+                    let changed = fit(&changed, data.format()).ok()?;
                     Some((i, alike(&data.picture(self.numbers[i]).ok()?, &changed), changed))
                 })
                 .collect();
@@ -269,6 +269,8 @@ mod tests {
     use super::*;
     use crate::data::Source;
     use crate::data::synth::Scene;
+    use crate::evaluate::hash::{CHANNELS, SIDE};
+    use crate::image::PictureFormat;
 
     #[test]
     fn planted_duplicates_are_found_and_listed() {
@@ -281,7 +283,7 @@ mod tests {
             rooms[i].write_png(&folder.path().join(format!("copy-{i}.png"))).unwrap();
         }
         let source = Source::parse(&folder.path().to_string_lossy()).unwrap();
-        let data = Dataset::open(&source, SIDE, CHANNELS, 1).unwrap();
+        let data = Dataset::open(&source, PictureFormat::new(SIDE, CHANNELS), 1).unwrap();
         let settings = Settings { steps: 60, seed: 1 };
         let device = Device::flex();
         let hashed = Hashed::new(&data, settings, &device, &mut |_, _, _| ()).unwrap();

@@ -133,6 +133,7 @@ pub(crate) fn read(dataset: &Dataset, chosen: &[u64], progress: &mut Progress) -
 mod tests {
     use super::*;
     use crate::data::Source;
+    use crate::image::PictureFormat;
 
     #[test]
     fn classes_are_drawn_evenly_and_by_the_seed() {
@@ -160,7 +161,7 @@ mod tests {
         }
         std::fs::write(folder.path().join("b/broken.png"), "no picture").unwrap();
         let source = Source::parse(&folder.path().to_string_lossy()).unwrap();
-        let dataset = Dataset::open(&source, 8, 1, 1).unwrap();
+        let dataset = Dataset::open(&source, PictureFormat::new(8, 1), 1).unwrap();
         let read = Labelled::read(&dataset, 100, 1, &mut |_, _, _| ()).unwrap();
         assert_eq!((read.pictures.len(), read.skipped.len()), (12, 1));
         for (picture, label) in read.pictures.iter().zip(&read.labels) {

@@ -63,6 +63,7 @@ impl<'a> Whole<'a> {
 mod tests {
     use super::*;
     use crate::data::Source;
+    use crate::image::PictureFormat;
 
     #[test]
     fn every_picture_comes_once_in_whole_batches_and_classes_are_mixed() {
@@ -73,7 +74,8 @@ mod tests {
             Picture::new(8, 8, 1, vec![i * 8; 64]).write_png(&path).unwrap();
         }
         std::fs::write(folder.path().join("light/broken.png"), "no picture").unwrap();
-        let set = Dataset::open(&Source::parse(&folder.path().to_string_lossy()).unwrap(), 8, 1, 1).unwrap();
+        let set = Dataset::open(&Source::parse(&folder.path().to_string_lossy()).unwrap(), PictureFormat::new(8, 1), 1)
+            .unwrap();
         let batches: Vec<_> = Whole::new(&set, None, 1).batches(8).collect();
         assert_eq!(batches.iter().map(Vec::len).collect::<Vec<_>>(), [8, 8, 8, 6]);
         let shades = |batch: &[Picture]| batch.iter().map(|picture| picture.pixels()[0]).collect::<Vec<_>>();

@@ -140,6 +140,7 @@ fn beside(
 mod tests {
     use super::*;
     use crate::data::Source;
+    use crate::image::PictureFormat;
     use crate::model::{Discriminator, Generator, ModelConfig, Preset, Provenance};
 
     #[test]
@@ -149,7 +150,7 @@ mod tests {
         let judge = Discriminator::new(&config, 1, &device);
         let generator = Generator::new(&config, 1, &device);
         let model = Model { generator, discriminator: None, provenance: Provenance::default() };
-        let data = Dataset::open(&Source::parse("synth:rooms").unwrap(), 16, 3, 1).unwrap();
+        let data = Dataset::open(&Source::parse("synth:rooms").unwrap(), PictureFormat::new(16, 3), 1).unwrap();
         for by in [By::Discriminator(&judge), By::Pixels(&config)] {
             let (space, settings) = (by.kind(), Settings { count: 60, seed: 1 });
             let yardstick = Yardstick::new(by, &data, settings, &device, &mut |_, _, _| ()).unwrap();

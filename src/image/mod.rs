@@ -9,6 +9,7 @@ mod grid;
 mod label;
 mod picture;
 pub mod plot;
+mod preparation;
 mod video;
 
 pub use area::{Area, NotAnArea, Rectangle};
@@ -16,4 +17,5 @@ pub use film::{write_frames, write_gif};
 pub use grid::{Sheet, grid};
 pub use label::{LABEL_HEIGHT, LabelError, label};
 pub use picture::{Picture, PictureError, from_signed, to_signed};
+pub use preparation::{Fit, Frame, MAX_CROP, Part, PictureFormat, Preparation, PreparationError, Resize};
 pub use video::write_mp4;

@@ -118,6 +118,13 @@ impl Picture {
         Self::new(self.width, self.height, self.channels, pixels)
     }
 
+    /// The picture with left and right exchanged.
+    pub fn mirrored(&self) -> Self {
+        let rows = self.pixels.chunks_exact((self.width * self.channels).max(1));
+        let pixels = rows.flat_map(|row| row.chunks_exact(self.channels).rev().flatten()).copied().collect();
+        Self::new(self.width, self.height, self.channels, pixels)
+    }
+
     /// Every pixel as a square of `zoom x zoom`.
     pub fn enlarged(&self, zoom: usize) -> Self {
         let zoom = zoom.max(1);

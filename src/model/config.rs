@@ -9,11 +9,8 @@ use super::kernels::Geometry;
 use super::layer::Convolution;
 use super::layout::{LayerPlan, Layout, Per};
 use super::preset::Preset;
-
-/// Whether a value need not be written, since reading gives it anyway.
-pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
-}
+use crate::files::is_default;
+use crate::image::{PictureFormat, Preparation, PreparationError};
 
 fn one() -> usize {
     1
@@ -81,6 +78,9 @@ pub enum ConfigError {
     /// A count that must be at least one.
     #[error("{0} must be at least 1")]
     Zero(&'static str),
+    /// Pictures cannot be prepared like this.
+    #[error(transparent)]
+    Preparation(#[from] PreparationError),
 }
 
 /// Everything that decides the networks' shapes and how z is drawn.
@@ -141,6 +141,9 @@ pub struct ModelConfig {
     /// What weights are drawn from before training.
     #[serde(default, skip_serializing_if = "is_default")]
     pub initial: InitialWeights,
+    /// How pictures are prepared for these networks: in training, and wherever real pictures are read for them afterwards.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub preparation: Preparation,
     /// The layers one by one, where they are not what the numbers above say. Networks of other programs have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layout: Option<Layout>,
@@ -220,6 +223,11 @@ impl ModelConfig {
     /// What the generator's weights are drawn from, of which none are truncated.
     pub(super) fn untruncated(&self) -> InitialWeights {
         InitialWeights { truncated: false, ..self.initial }
+    }
+
+    /// What real pictures become for these networks.
+    pub fn pictures(&self) -> PictureFormat {
+        PictureFormat { size: self.size, channels: self.channels, preparation: self.preparation }
     }
 
     /// Values of one picture.
@@ -311,6 +319,7 @@ impl ModelConfig {
         if !(0.0..=1.0).contains(&self.leak) {
             return Err(ConfigError::Leak(self.leak));
         }
+        self.preparation.check()?;
         self.layout.as_ref().map_or(Ok(()), |layout| layout.check(self))
     }
 }

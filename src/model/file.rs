@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::config::is_default;
 use super::import::{self, Foreign, ImportError, Origin};
 use super::layer::{Initial, Layer, Parameters};
 use super::reading::{self, Choices, Reading};
 use super::tensors;
 use super::{ConfigError, Discriminator, Generator, ModelConfig, Parameter, Statistics, TensorFile, TensorFileError};
+use crate::files::is_default;
 
 /// Why a model could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -172,8 +172,8 @@ impl Model {
     /// As [`Self::to_file`].
     pub fn read_as(&self, reading: Reading) -> Result<Self, ModelError> {
         let mut file = self.to_file()?;
-        let Reading { flipped, prior, sampling, output, leak } = reading;
-        let config = ModelConfig { prior, sampling, output, leak, ..self.config().clone() };
+        let Reading { flipped, prior, sampling, output, leak, preparation } = reading;
+        let config = ModelConfig { prior, sampling, output, leak, preparation, ..self.config().clone() };
         let mut provenance = self.provenance.clone();
         if flipped != self.reading().flipped {
             import::flip(&mut file);

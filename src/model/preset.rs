@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::ModelConfig;
 use super::choices::{Activation, InitialWeights, Norms, Output, Padding, Prior, Resampling, Statistics};
+use crate::image::Preparation;
 
 /// A published DCGAN whose numbers are used as they stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
@@ -114,6 +115,7 @@ impl ModelConfig {
             resampling: Resampling::Strided,
             hidden: 0,
             initial: InitialWeights::default(),
+            preparation: Preparation::default(),
             layout: None,
         };
         match preset {

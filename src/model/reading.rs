@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 
 use super::{ModelConfig, Output, Prior, Provenance, Statistics};
+use crate::image::{Fit, MAX_CROP, Preparation, Resize};
 
 /// What parts a path from the choices.
 const MARK: char = '@';
@@ -25,6 +26,8 @@ pub struct Reading {
     pub output: Output,
     /// Slope of its rectifiers below zero.
     pub leak: f64,
+    /// How real pictures are prepared for it.
+    pub preparation: Preparation,
 }
 
 /// Those of a [`Reading`] that somebody chose, and how many checkpoints are averaged.
@@ -37,6 +40,10 @@ pub(super) struct Choices {
     sampling: Option<Statistics>,
     output: Option<Output>,
     leak: Option<f64>,
+    /// 0 for none.
+    crop: Option<usize>,
+    fit: Option<Fit>,
+    resize: Option<Resize>,
 }
 
 impl Choices {
@@ -48,6 +55,7 @@ impl Choices {
             sampling: self.sampling.unwrap_or(reading.sampling),
             output: self.output.unwrap_or(reading.output),
             leak: self.leak.unwrap_or(reading.leak),
+            preparation: reading.preparation.with(self.crop, self.fit, self.resize),
         }
     }
 
@@ -64,6 +72,9 @@ impl Choices {
             "output" => self.output = Some(Output::from_str(value, true).ok()?),
             "average" => self.average = Some(value.parse().ok().filter(|&count| count > 0)?),
             "leak" => self.leak = Some(value.parse().ok().filter(|leak| (0.0..=1.0).contains(leak))?),
+            "crop" => self.crop = Some(value.parse().ok().filter(|&side| side <= MAX_CROP)?),
+            "fit" => self.fit = Some(Fit::from_str(value, true).ok()?),
+            "resize" => self.resize = Some(Resize::from_str(value, true).ok()?),
             _ => return None,
         }
         Some(())
@@ -74,7 +85,7 @@ impl Choices {
         fn chosen<T: Display>(key: &str, value: Option<T>) -> Option<String> {
             value.map(|value| format!("{key}={value}"))
         }
-        let Self { average, flipped, prior, sampling, output, leak } = self;
+        let Self { average, flipped, prior, sampling, output, leak, crop, fit, resize } = self;
         let choices = [
             chosen("average", average),
             chosen("prior", prior),
@@ -82,6 +93,9 @@ impl Choices {
             chosen("output", output),
             chosen("leak", leak),
             chosen("flipped", flipped),
+            chosen("crop", crop),
+            chosen("fit", fit),
+            chosen("resize", resize),
         ];
         let choices: Vec<String> = choices.into_iter().flatten().collect();
         if choices.is_empty() {
@@ -126,15 +140,15 @@ pub fn averaging(name: &Path, count: usize) -> PathBuf {
 impl Reading {
     /// How a model of this config and provenance is read.
     pub fn of(config: &ModelConfig, provenance: &Provenance) -> Self {
-        let ModelConfig { prior, sampling, output, leak, .. } = *config;
+        let ModelConfig { prior, sampling, output, leak, preparation, .. } = *config;
         let flipped = provenance.origin.as_ref().is_some_and(|origin| origin.flipped);
-        Self { flipped, prior, sampling, output, leak }
+        Self { flipped, prior, sampling, output, leak, preparation }
     }
 
     /// The name of the model `name` read like this.
     pub fn name(&self, name: &Path) -> PathBuf {
         let (path, Choices { average, .. }) = split(name);
-        let Self { flipped, prior, sampling, output, leak } = *self;
+        let Self { flipped, prior, sampling, output, leak, preparation } = *self;
         Choices {
             average,
             flipped: Some(flipped),
@@ -142,6 +156,9 @@ impl Reading {
             sampling: Some(sampling),
             output: Some(output),
             leak: Some(leak),
+            crop: Some(preparation.crop.unwrap_or(0)),
+            fit: Some(preparation.fit),
+            resize: Some(preparation.resize),
         }
         .name(path)
     }
@@ -154,9 +171,10 @@ mod tests {
     #[test]
     fn a_reading_is_named_as_it_is_understood() {
         let (prior, sampling, output) = (Prior::Uniform, Statistics::Batch, Output::Sigmoid);
-        let reading = Reading { flipped: true, prior, sampling, output, leak: 0.2 };
+        let preparation = Preparation { crop: Some(108), fit: Fit::Pad, resize: Resize::Area };
+        let reading = Reading { flipped: true, prior, sampling, output, leak: 0.2, preparation };
         let (prior, sampling, output) = (Prior::Normal, Statistics::Running, Output::Tanh);
-        let other = Reading { flipped: false, prior, sampling, output, leak: 0.0 };
+        let other = Reading { flipped: false, prior, sampling, output, leak: 0.0, preparation: Preparation::default() };
         let named = reading.name(Path::new("a@b/netG.pth"));
         let (path, choices) = split(&named);
         assert_eq!((path.as_path(), choices.on(other)), (Path::new("a@b/netG.pth"), reading));
@@ -164,6 +182,8 @@ mod tests {
         assert_eq!(other.name(&named), other.name(&path));
         let (path, choices) = split(Path::new("netG.pth@prior=uniform"));
         assert_eq!((path.as_path(), choices.on(other).prior), (Path::new("netG.pth"), Prior::Uniform));
+        let (_, choices) = split(Path::new("run@crop=0"));
+        assert_eq!(choices.on(reading).preparation, Preparation { crop: None, ..preparation }, "0 takes no crop");
     }
 
     #[test]
@@ -174,7 +194,8 @@ mod tests {
         assert_eq!((file_of(&mean).as_path(), average_of(&mean), average_of(run)), (run, 20, 1));
         assert_eq!(averaging(&mean, 1), run);
         let (prior, sampling, output) = (Prior::Normal, Statistics::Batch, Output::Tanh);
-        let reading = Reading { flipped: false, prior, sampling, output, leak: 0.0 };
+        let preparation = Preparation::default();
+        let reading = Reading { flipped: false, prior, sampling, output, leak: 0.0, preparation };
         let both = reading.name(&mean);
         assert_eq!((average_of(&both), averaging(&both, 1)), (20, reading.name(run)));
         assert_eq!(averaging(&reading.name(run), 20), both);
@@ -189,6 +210,8 @@ mod tests {
             "netG.pth@epoch=3",
             "a@average=0",
             "a@leak=2",
+            "a@crop=65536",
+            "a@fit=tile",
             "a@prior",
         ] {
             assert_eq!(split(Path::new(name)), (PathBuf::from(name), Choices::default()), "{name}");

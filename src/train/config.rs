@@ -1,5 +1,6 @@
 //! The numbers of a run: what `run.toml` holds, and what must not change when it is resumed.
 
+use crate::files::is_default;
 use crate::model::{ModelConfig, Preset};
 
 /// Deviation of the instance noise for drawn pictures, and the steps over which it fades. One run with it, at 64x64, showed
@@ -48,6 +49,9 @@ pub struct TrainConfig {
     /// Steps over which the noise fades to nothing; 0 for never.
     #[serde(default)]
     pub noise_steps: u64,
+    /// Whether each picture is mirrored in half of the epochs, left and right exchanged; the paper mirrors none.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub mirror: bool,
 }
 
 impl TrainConfig {
@@ -76,6 +80,7 @@ impl TrainConfig {
             same_z: false,
             noise: 0.0,
             noise_steps: 0,
+            mirror: false,
         };
         match preset {
             Preset::Paper | Preset::PaperImagenet => paper,
@@ -155,21 +160,27 @@ fn as_json(config: &RunConfig) -> serde_json::Value {
 }
 
 fn compare(path: &str, mine: &serde_json::Value, theirs: &serde_json::Value, found: &mut Vec<String>) {
-    match (mine.as_object(), theirs.as_object()) {
+    // What is not written has its default: of a table, each field has.
+    let (table, unset) = (serde_json::Map::new(), serde_json::Value::Null);
+    let fields = |value: &serde_json::Value, other: &serde_json::Value| match value {
+        serde_json::Value::Null if other.is_object() => Some(table.clone()),
+        value => value.as_object().cloned(),
+    };
+    match (fields(mine, theirs), fields(theirs, mine)) {
         (Some(a), Some(b)) if !path.ends_with("schedule") => {
-            for key in a.keys().chain(b.keys().filter(|key| !a.contains_key(*key))) {
+            let added = b.keys().filter(|key| !a.contains_key(*key));
+            for key in a.keys().chain(added) {
                 let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                let [mine, theirs] = [a, b].map(|fields| fields.get(key).unwrap_or(&serde_json::Value::Null));
+                let [mine, theirs] = [&a, &b].map(|table| table.get(key).unwrap_or(&unset));
                 compare(&path, mine, theirs, found);
             }
         }
         _ if mine != theirs => {
-            // What has its default is not written.
-            let [mine, theirs] = [mine, theirs].map(|value| match value {
+            let said = |value: &serde_json::Value| match value {
                 serde_json::Value::Null => "the default".to_owned(),
                 value => value.to_string(),
-            });
-            found.push(format!("{path}: {mine}, not {theirs}"));
+            };
+            found.push(format!("{path}: {}, not {}", said(mine), said(theirs)));
         }
         _ => {}
     }
@@ -178,6 +189,7 @@ fn compare(path: &str, mine: &serde_json::Value, theirs: &serde_json::Value, fou
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image::{Fit, Preparation, Resize};
 
     #[test]
     fn every_difference_is_named_and_learning_rates_may_differ() {
@@ -254,10 +266,45 @@ mod tests {
     }
 
     #[test]
+    fn a_difference_from_a_default_that_is_not_written_is_named() {
+        let a = RunConfig::preset(Preset::Pytorch, "faces");
+        let mut b = a.clone();
+        b.model.preparation = Preparation { crop: Some(108), resize: Resize::Area, ..Preparation::default() };
+        b.train.mirror = true;
+        let mut differences = a.differences(&b);
+        differences.sort();
+        assert_eq!(
+            differences,
+            [
+                "model.preparation.crop: the default, not 108",
+                "model.preparation.resize: the default, not \"area\"",
+                "train.mirror: the default, not true"
+            ]
+        );
+        let mut back = b.differences(&a);
+        back.sort();
+        assert_eq!(back[0], "model.preparation.crop: 108, not the default");
+        let mut c = b.clone();
+        c.model.preparation.crop = Some(138);
+        assert_eq!(b.differences(&c), ["model.preparation.crop: 108, not 138"]);
+        assert!(b.differences(&b.clone()).is_empty());
+    }
+
+    #[test]
+    fn a_run_of_before_there_was_a_choice_is_read_with_what_it_had() {
+        let written = toml::to_string(&RunConfig::preset(Preset::Pytorch, "faces")).unwrap();
+        assert!(!written.contains("preparation") && !written.contains("mirror"), "{written}");
+        let read: RunConfig = toml::from_str(&written).unwrap();
+        assert_eq!((read.model.preparation, read.train.mirror), (Preparation::default(), false));
+    }
+
+    #[test]
     fn a_config_survives_toml() {
         for preset in Preset::ALL {
             let mut config = RunConfig::preset(preset, "a folder");
             config.skip = vec!["cats/1, 2.png".to_owned(), "d\"ogs.png".to_owned()];
+            config.model.preparation = Preparation { crop: Some(108), fit: Fit::Pad, resize: Resize::Bilinear };
+            config.train.mirror = true;
             let text = toml::to_string(&config).unwrap();
             assert_eq!(toml::from_str::<RunConfig>(&text).unwrap(), config);
         }

@@ -52,7 +52,7 @@ impl<'a> Job<'a> {
             return Err(ConfigError::Zero("--batch").into());
         }
         let source = Source::parse(&config.data)?;
-        let dataset = Dataset::open(&source, config.model.size, config.model.channels, config.seed)?;
+        let dataset = Dataset::open(&source, config.model.pictures(), config.seed)?;
         let dataset = Arc::new(dataset.without(&config.skip)?);
         if let Some(epochs) = options.epochs {
             let length = dataset.len().ok_or_else(|| TrainError::Endless { source_name: config.data.clone() })? as u64;
@@ -92,7 +92,8 @@ impl<'a> Job<'a> {
             state.discriminator_rate = asked.discriminator_rate;
         }
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
-        let loader = Loader::start(dataset.clone(), config.train.batch, config.seed, state.place, threads)?;
+        let loader =
+            Loader::start(dataset.clone(), config.train.batch, config.seed, state.place, config.train.mirror, threads)?;
         let path = run.metrics();
         let log =
             MetricsLog::open(&path, state.step).map_err(|cause| TrainError::Metrics { path: path.clone(), cause })?;

@@ -15,6 +15,7 @@ mod measuring;
 mod models;
 mod normalization;
 mod pictures;
+mod preparing;
 mod presets;
 mod resuming;
 mod window;

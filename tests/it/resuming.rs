@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use zscape::device::Compute;
+use zscape::image::Picture;
 use zscape::model::{Model, TensorFile};
 use zscape::train::{Command, Ending, Event, Metrics, MetricsLog, Options, Rates, Trainer};
 
@@ -44,6 +45,35 @@ fn resumed_run_equals_an_uninterrupted_one() {
     }
     let samples = |run: &Path| std::fs::read(run.join("samples/step-00000100.png")).unwrap();
     assert!(samples(&whole) == samples(&parts), "the preview differs");
+}
+
+#[test]
+fn a_resumed_run_with_mirrored_pictures_equals_an_uninterrupted_one() {
+    let folder = tempfile::tempdir().unwrap();
+    for i in 0..10u8 {
+        let pixels = (0..16 * 16).map(|p| ((p % 16) as u8 * 15) ^ i).collect();
+        Picture::new(16, 16, 1, pixels).write_png(&folder.path().join(format!("set/{i}.png"))).unwrap();
+    }
+    let options = |run: &str, mirror, steps, resume| {
+        let mut options = Options { steps: Some(steps), resume, ..super::tiny(&folder.path().join(run), 5) };
+        options.config.data = folder.path().join("set").to_string_lossy().into_owned();
+        options.config.train.mirror = mirror;
+        options
+    };
+    train(options("whole", true, 12, false));
+    // In the middle of an epoch: 4 x 5 of 10 pictures.
+    train(options("parts", true, 5, false));
+    train(options("parts", true, 12, true));
+    train(options("plain", false, 12, false));
+    let of = |run: &str| losses(&folder.path().join(run));
+    assert_eq!(of("whole").len(), 12);
+    assert_eq!(of("whole"), of("parts"));
+    assert_ne!(of("whole"), of("plain"), "mirrored pictures are others");
+    let (ending, _) = finish(&Trainer::start(options("plain", true, 13, true), Compute::cpu(), || ()));
+    assert!(
+        matches!(&ending, Ending::Failed(message) if message.contains("train.mirror: the default, not true")),
+        "{ending:?}"
+    );
 }
 
 #[test]

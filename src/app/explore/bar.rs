@@ -9,6 +9,7 @@ use egui::{Key, Modifiers, PopupCloseBehavior, Ui};
 use super::Explorer;
 use super::tool::{KEYS, OPEN, REDO, REDO_TOO, SAVE, SAVE_AS, Tool, UNDO};
 use crate::app::inside::ablation_sets;
+use crate::app::preparation;
 use crate::model::{Output, Prior, Reading, Statistics, average_of, averaging, bundled, file_of};
 
 /// What takes no longer needs no word.
@@ -146,7 +147,7 @@ impl Explorer {
             egui::Grid::new("reading").num_columns(2).show(ui, |ui| read_as(ui, &mut reading));
         });
         button.on_hover_text(
-            "What a file leaves open and a wrong guess spoils: prior, statistics, rectifiers, output, which way round kernels are",
+            "What a file leaves open and a wrong guess spoils: prior, statistics, rectifiers, output, which way round kernels are; and how real pictures are prepared for it",
         );
         if reading != before && self.explored.as_ref() == Some(&self.session.model) {
             self.open(reading.name(&self.session.model));
@@ -272,4 +273,5 @@ fn read_as(ui: &mut Ui, reading: &mut Reading) {
         ui.selectable_value(&mut reading.flipped, true, "turned by 180°");
     });
     ui.end_row();
+    preparation::choices(ui, &mut reading.preparation);
 }

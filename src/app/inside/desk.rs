@@ -426,7 +426,7 @@ impl Desk {
                 let Some(discriminator) = self.judge.discriminator() else { return Ok(()) };
                 let config = model.config();
                 let picture = match judged {
-                    Judged::File(path) => read_fitted(&path, config.size, config.channels)?,
+                    Judged::File(path) => read_fitted(&path, config.pictures())?,
                     Judged::Sample(subject) => self.picture(model, &subject)?,
                 };
                 let pictures = std::slice::from_ref(&picture);

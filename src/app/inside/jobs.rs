@@ -151,7 +151,7 @@ impl Hunt {
         device: &Device,
     ) -> anyhow::Result<Self> {
         let config = judge.config();
-        let data = Dataset::open(&Source::parse(data)?, config.size, config.channels, 1)?;
+        let data = Dataset::open(&Source::parse(data)?, config.pictures(), 1)?;
         let count = data.len().map_or(count, |length| count.min(length as u64));
         let search = Search::new(layer, maps.iter().copied(), PICTURES);
         let networks = vec![judge.clone(), Discriminator::new(config, RANDOM, device)];

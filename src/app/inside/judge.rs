@@ -74,6 +74,6 @@ fn open(norms: &Norms, config: &ModelConfig) -> Result<Dataset, Option<String>> 
         return Err(Some("what it was trained on is not known".to_owned()));
     }
     Source::parse(data)
-        .and_then(|source| Dataset::open(&source, config.size, config.channels, 1))
+        .and_then(|source| Dataset::open(&source, config.pictures(), 1))
         .map_err(|error| Some(format!("{data} cannot be read ({error})")))
 }

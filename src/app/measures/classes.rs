@@ -113,6 +113,7 @@ impl Classes {
         let order = Order {
             network: PathBuf::from(&sources.network),
             training: sources.training.clone(),
+            preparation: sources.preparation,
             test: sources.test.clone(),
             counts: self.counts,
             few: self.few.then_some(self.draws),

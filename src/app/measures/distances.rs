@@ -17,6 +17,7 @@ use crate::data::{Dataset, Source};
 use crate::evaluate::curves::curves;
 use crate::evaluate::features::{By, Kind};
 use crate::evaluate::yardstick::{Measured, Settings, Yardstick};
+use crate::image::Preparation;
 use crate::image::plot::{self, Curve, Value};
 use crate::model::{Model, checkpoints};
 
@@ -60,18 +61,19 @@ struct Task {
     space: Kind,
     inception: PathBuf,
     settings: Settings,
+    preparation: Option<Preparation>,
 }
 
 /// Measures the newest checkpoint of a run, then all others from the first on; or one model.
 fn measure(task: &Task, device: &Device, teller: &Teller<Told>) -> anyhow::Result<()> {
-    let Task { network, data, space, inception, settings } = task;
+    let Task { network, data, space, inception, settings, preparation } = task;
     let mut models: Vec<PathBuf> =
         checkpoints(&network.join("checkpoints")).into_iter().map(|(_, path)| path).collect();
     let newest = models.pop().unwrap_or_else(|| network.clone());
     let first = Model::open(&newest, device)?;
     let config = first.config();
     let by = By::open(*space, &first, &newest, inception, device)?;
-    let dataset = Dataset::open(&Source::parse(data)?, config.size, config.channels, settings.seed)?;
+    let dataset = Dataset::open(&Source::parse(data)?, config.pictures().prepared(*preparation)?, settings.seed)?;
     let mut progress = |what, done, of| teller.progress(what, done, of);
     let yardstick = Yardstick::new(by, &dataset, *settings, device, &mut progress)?;
     teller.tell(Told::Floor(Box::new(yardstick.floor), yardstick.count));
@@ -172,6 +174,7 @@ impl Distances {
                 space: self.space,
                 inception: PathBuf::from(self.inception.trim()),
                 settings: Settings { count: self.count, seed: sources.seed },
+                preparation: sources.preparation,
             };
             let device = self.device.clone();
             self.work = Some(Work::start(ui.ctx(), move |teller| measure(&task, &device, teller)));

@@ -179,8 +179,8 @@ impl Duplicates {
         let settings = Settings { steps: self.steps, seed: sources.seed };
         let (asks, inbox) = unbounded();
         self.asks = Some(asks);
-        let (data, device) = (self.data.clone(), self.device.clone());
-        self.work = Some(Work::start(ctx, move |teller| serve(&data, settings, &inbox, &device, teller)));
+        let (data, device, preparation) = (self.data.clone(), self.device.clone(), sources.preparation);
+        self.work = Some(Work::start(ctx, move |teller| serve(&data, preparation, settings, &inbox, &device, teller)));
     }
 
     /// Asks for the groups that the slider says, once there are hashes.

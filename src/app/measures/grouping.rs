@@ -8,7 +8,7 @@ use super::work::Teller;
 use crate::data::{Dataset, Problem, Source};
 use crate::evaluate::dedup::{Alike, Hashed, Settings};
 use crate::evaluate::hash::{CHANNELS, SIDE};
-use crate::image::Picture;
+use crate::image::{Picture, PictureFormat, Preparation};
 
 pub(super) enum Ask {
     Groups(Alike),
@@ -45,12 +45,14 @@ pub(super) enum Told {
 /// Hashes the pictures of `data`, and then answers until nobody can ask any more.
 pub(super) fn serve(
     data: &str,
+    preparation: Option<Preparation>,
     settings: Settings,
     inbox: &Receiver<Ask>,
     device: &Device,
     teller: &Teller<Told>,
 ) -> anyhow::Result<()> {
-    let data = Dataset::open(&Source::parse(data)?, SIDE, CHANNELS, settings.seed)?;
+    let data =
+        Dataset::open(&Source::parse(data)?, PictureFormat::new(SIDE, CHANNELS).prepared(preparation)?, settings.seed)?;
     anyhow::ensure!(
         data.len().is_some(),
         "{} never ends, so it has no duplicates to leave out; give a folder or an archive",

@@ -15,6 +15,7 @@ use crate::data::{Dataset, Source};
 use crate::evaluate::classify::{Scored, Settings, Trial, validation_of};
 use crate::evaluate::features::By;
 use crate::evaluate::{Confusion, Labelled, judging};
+use crate::image::Preparation;
 use crate::model::{Model, ModelConfig, TensorFile, checkpoints};
 
 /// How often a run folder is looked through for new checkpoints.
@@ -40,6 +41,8 @@ pub(super) struct Order {
     /// Draws that a supervised network learns from too; 0 for none.
     pub supervised: usize,
     pub seed: u64,
+    /// How pictures are prepared; `None` as for the network.
+    pub preparation: Option<Preparation>,
     /// Whether all of a run is measured, and what comes to it.
     pub follow: bool,
 }
@@ -149,7 +152,7 @@ fn next(
 }
 
 fn open(order: &Order, text: &str, config: &ModelConfig) -> anyhow::Result<Dataset> {
-    Ok(Dataset::open(&Source::parse(text)?, config.size, config.channels, order.seed)?)
+    Ok(Dataset::open(&Source::parse(text)?, config.pictures().prepared(order.preparation)?, order.seed)?)
 }
 
 /// Pictures to learn from, of the training pictures in `set`, and others to be tried on.

@@ -14,7 +14,7 @@ use crate::evaluate::features::By;
 use crate::evaluate::judging;
 use crate::evaluate::neighbours::{InSpace, KEPT, Report, Settings, neighbours};
 use crate::evaluate::statistics::Estimate;
-use crate::image::Picture;
+use crate::image::{Picture, Preparation};
 use crate::model::Model;
 
 /// Rows that are shown in each order.
@@ -92,14 +92,15 @@ struct Task {
     training: String,
     test: String,
     settings: Settings,
+    preparation: Option<Preparation>,
 }
 
 fn measure(task: &Task, device: &Device, teller: &Teller<Box<Seen>>) -> anyhow::Result<()> {
-    let Task { network, training, test, settings } = task;
+    let Task { network, training, test, settings, preparation } = task;
     let model = Model::open(network, device)?;
     let (judge, config) = (judging(&model, network)?, model.config());
     let open = |text: &String, seed| -> anyhow::Result<Dataset> {
-        Ok(Dataset::open(&Source::parse(text)?, config.size, config.channels, seed)?)
+        Ok(Dataset::open(&Source::parse(text)?, config.pictures().prepared(*preparation)?, seed)?)
     };
     let data = open(training, settings.seed)?;
     // Of what the program draws, another seed's pictures are others.
@@ -204,7 +205,8 @@ impl Memory {
             let settings =
                 Settings { samples: self.samples, count: self.count, held: self.samples, seed: sources.seed };
             let (training, test) = (sources.training.clone(), sources.test.clone());
-            let task = Task { network: PathBuf::from(&sources.network), training, test, settings };
+            let (network, preparation) = (PathBuf::from(&sources.network), sources.preparation);
+            let task = Task { network, training, test, settings, preparation };
             let device = self.device.clone();
             self.work = Some(Work::start(ui.ctx(), move |teller| measure(&task, &device, teller)));
         }

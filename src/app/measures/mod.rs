@@ -17,7 +17,7 @@ use std::sync::Arc;
 use burn::tensor::Device;
 use egui::{Key, Modifiers, Ui};
 
-use super::look::Look;
+use super::look::{Look, Question};
 use crate::model::TensorFile;
 use classes::Classes;
 use distances::Distances;
@@ -94,7 +94,7 @@ impl Measures {
 
     /// Suggests what is chosen for training.
     pub fn suggest(&mut self, look: Option<&Look>) {
-        if let Some(Look { data, found: Ok(found), .. }) = look
+        if let Some(Look { question: Question { data, .. }, found: Ok(found), .. }) = look
             && self.looked_at.as_ref() != Some(data)
         {
             self.looked_at = Some(data.clone());

@@ -6,7 +6,9 @@ use egui::{RichText, Ui};
 
 use crate::app::dialogs::Dialog;
 use crate::app::errands::Errands;
+use crate::app::preparation;
 use crate::data::{Dataset, FILE_ENDINGS, Source, TEST_PARTS};
+use crate::image::{PictureFormat, Preparation};
 use crate::train::Run;
 
 /// One of the things that are named.
@@ -66,6 +68,8 @@ pub(super) struct Sources {
     pub test: String,
     /// Decides which pictures are taken, samples, and random weights.
     pub seed: u64,
+    /// How pictures are prepared; `None` as the network's run had it.
+    pub preparation: Option<Preparation>,
     /// Those that a person chose, and nothing else may change.
     chosen: [bool; 3],
     errands: Errands<Answer>,
@@ -80,6 +84,7 @@ impl Sources {
             training: String::new(),
             test: String::new(),
             seed: 1,
+            preparation: None,
             chosen: [false; 3],
             errands: Errands::new(ctx),
             dropped: None,
@@ -152,6 +157,18 @@ impl Sources {
                 .labelled_by(label.id)
                 .on_hover_text("Decides which pictures are taken, the samples, and the random weights");
         });
+        let mut own = self.preparation.is_some();
+        ui.checkbox(&mut own, "Crop and resize otherwise").on_hover_text(
+            "Pictures are cropped and resized as the network's run had it (for duplicates: the center square). Here it is chosen",
+        );
+        match (own, &mut self.preparation) {
+            (false, chosen) => *chosen = None,
+            (true, chosen) => {
+                egui::Grid::new("preparation").num_columns(2).spacing([12.0, 6.0]).show(ui, |ui| {
+                    preparation::rows(ui, chosen.get_or_insert_default());
+                });
+            }
+        }
     }
 
     fn field(&mut self, ui: &mut Ui, field: Field, known: &Known) {
@@ -227,7 +244,7 @@ pub(in crate::app) fn held_out(data: &str) -> Option<String> {
     // A file is not opened: a packed one would be unpacked for it.
     let opens = |part: &PathBuf| {
         let source = Source::parse(&part.to_string_lossy());
-        source.is_ok_and(|source| part.is_file() || Dataset::open(&source, 16, 1, 1).is_ok())
+        source.is_ok_and(|source| part.is_file() || Dataset::open(&source, PictureFormat::new(16, 1), 1).is_ok())
     };
     parts.into_iter().find(opens).map(|part| part.to_string_lossy().into_owned())
 }

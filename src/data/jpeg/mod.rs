@@ -32,11 +32,10 @@ pub(super) struct Small {
     pub exif: Option<Vec<u8>>,
 }
 
-/// Decodes a JPEG at the smallest scale at which its shorter side has `least` pixels; none where the decoder at full size
-/// should look at it.
-pub(super) fn decode(bytes: &[u8], least: usize) -> Option<Small> {
-    let mut headers = Headers { least, ..Headers::default() };
-    let data = headers.read(bytes)?;
+/// Decodes a JPEG at the smallest scale that is `enough`; none where the decoder at full size should look at it.
+pub(super) fn decode(bytes: &[u8], enough: &Enough) -> Option<Small> {
+    let mut headers = Headers::default();
+    let data = headers.read(bytes, enough)?;
     let frame = headers.frame.as_ref()?;
     let scale = frame.scale;
     let planes = frame.planes(&headers)?;
@@ -51,6 +50,10 @@ pub(super) fn decode(bytes: &[u8], least: usize) -> Option<Small> {
         exif: headers.exif.take(),
     })
 }
+
+/// Whether a picture of this width and height still has the pixels that are wanted when it is decoded at so many eighths of
+/// its size. The sides may be exchanged, since the mark for a camera held upright may follow behind them.
+pub(super) type Enough<'a> = dyn Fn([usize; 2], usize) -> bool + 'a;
 
 /// A component of the frame: its sampling factors, and the numbers of its tables.
 #[derive(Debug, Clone, Copy, Default)]
@@ -75,8 +78,6 @@ struct Frame {
 /// What stands before the scan.
 #[derive(Debug, Default)]
 struct Headers {
-    /// Pixels that the shorter side has to have.
-    least: usize,
     quanta: [Option<[f32; 64]>; 4],
     dc: [Option<Huffman>; 4],
     ac: [Option<Huffman>; 4],
@@ -90,7 +91,7 @@ struct Headers {
 
 impl Headers {
     /// Reads all of them; gives the bytes of the scan.
-    fn read<'a>(&mut self, bytes: &'a [u8]) -> Option<&'a [u8]> {
+    fn read<'a>(&mut self, bytes: &'a [u8], enough: &Enough) -> Option<&'a [u8]> {
         let mut rest = bytes.strip_prefix(&[0xff, 0xd8])?;
         loop {
             let [0xff, kind, ..] = *rest else { return None };
@@ -105,7 +106,7 @@ impl Headers {
             match kind {
                 0xdb => self.quanta(segment)?,
                 0xc4 => self.codes(segment)?,
-                0xc0 | 0xc1 => self.frame(segment)?,
+                0xc0 | 0xc1 => self.frame(segment, enough)?,
                 0xdd => self.restart = u16::from_be_bytes(segment.try_into().ok()?).into(),
                 0xda => {
                     self.start(segment)?;
@@ -164,7 +165,7 @@ impl Headers {
         Some(())
     }
 
-    fn frame(&mut self, segment: &[u8]) -> Option<()> {
+    fn frame(&mut self, segment: &[u8], enough: &Enough) -> Option<()> {
         let (&[8, a, b, c, d, count], parts) = segment.split_first_chunk::<6>()? else { return None };
         let [height, width] = [[a, b], [c, d]].map(|side| usize::from(u16::from_be_bytes(side)));
         let component = |part: &[u8; 3]| {
@@ -184,7 +185,7 @@ impl Headers {
             return None;
         }
         // The codes mostly come behind: what has to be decoded at full size is given up before they are made.
-        let scale = (1..=MOST).find(|scale| (width.min(height) * scale).div_ceil(8) >= self.least)?;
+        let scale = (1..=MOST).find(|&scale| enough([width, height], scale))?;
         self.frame = Some(Frame { width, height, scale, components });
         Some(())
     }

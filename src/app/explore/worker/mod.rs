@@ -326,7 +326,7 @@ impl Desk {
     fn project(&mut self, path: PathBuf, reply: &dyn Fn(Reply)) -> anyhow::Result<()> {
         let Some(model) = &self.model else { anyhow::bail!("no model is open") };
         let config = model.config();
-        let original = data::read_fitted(&path, config.size, config.channels)?;
+        let original = data::read_fitted(&path, config.pictures())?;
         reply(Reply::Projecting(Search::Fitting(path, original.clone(), 0.0)));
         let settings = Settings::default();
         self.photo = match &self.encoder {

@@ -1,0 +1,62 @@
+//! How pictures are prepared, as rows of a grid: in the settings of a training, for an opened model, and for duplicates.
+
+use egui::{DragValue, Ui};
+
+use super::settings::options;
+use crate::image::{Fit, MAX_CROP, Preparation, Resize};
+
+/// Draws the three settings.
+pub(super) fn rows(ui: &mut Ui, preparation: &mut Preparation) {
+    let label = ui.label("Crop");
+    let mut side = preparation.crop.unwrap_or(0);
+    let none = |side: f64, _| if side > 0.0 { format!("{side} x {side}") } else { "none".to_owned() };
+    // Typed as it is shown, or as a number.
+    let parse = |text: &str| match text.trim() {
+        "none" | "" => Some(0.0),
+        text => text.split('x').next()?.trim().parse().ok(),
+    };
+    let drag = DragValue::new(&mut side).range(0..=MAX_CROP).speed(0.5).custom_formatter(none).custom_parser(parse);
+    ui.add(drag).labelled_by(label.id).on_hover_text(
+        "Pixels in the center of each picture that are taken before it is resized; 0 for none. CelebA is commonly cropped to \
+         108 or 138",
+    );
+    preparation.crop = (side > 0).then_some(side);
+    ui.end_row();
+    fit_and_resize(ui, preparation);
+}
+
+/// Sides of crops that are common, and none: CelebA's faces, and the authors'.
+const CROPS: [usize; 4] = [0, 64, 108, 138];
+
+/// The same for a model that is open, and is opened again with each change: crops are chosen, not dragged.
+pub(super) fn choices(ui: &mut Ui, preparation: &mut Preparation) {
+    ui.label("Crop").on_hover_text("Of real pictures that are read for this model, before they are resized");
+    ui.horizontal(|ui| {
+        let now = preparation.crop.unwrap_or(0);
+        let other = Some(now).filter(|side| !CROPS.contains(side));
+        for side in CROPS.into_iter().chain(other) {
+            let name = if side > 0 { side.to_string() } else { "none".to_owned() };
+            let tip = "Pixels in the center of each picture; another number by the model's name: RUN@crop=96";
+            if ui.selectable_label(side == now, name).on_hover_text(tip).clicked() {
+                preparation.crop = (side > 0).then_some(side);
+                // A crop is square already.
+                if preparation.fit == Fit::Stretch && side > 0 {
+                    preparation.fit = Fit::Crop;
+                }
+            }
+        }
+    });
+    ui.end_row();
+    let before = preparation.fit;
+    fit_and_resize(ui, preparation);
+    if preparation.fit == Fit::Stretch && before != Fit::Stretch {
+        preparation.crop = None;
+    }
+}
+
+fn fit_and_resize(ui: &mut Ui, preparation: &mut Preparation) {
+    let fit = "What is done with pictures that are not square, or smaller than the crop";
+    options(ui, "Fit", fit, &mut preparation.fit, &Fit::ALL, Fit::about);
+    let resize = "How the part that is taken gets the networks' size";
+    options(ui, "Resize by", resize, &mut preparation.resize, &Resize::ALL, Resize::about);
+}
