@@ -1,6 +1,7 @@
 //! The window. It draws what it was last told: models are opened and sampled by a worker of [`explore`], pictures are looked at by
 //! [`look`], training happens in [`crate::train::Trainer`]; all of them answer over channels and wake it.
 
+mod advanced;
 mod atlas;
 mod closing;
 mod dialogs;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use egui::{DragValue, RichText, Ui};
 
 use super::look::{Look, Looker, Question};
-use super::preparation;
+use super::{advanced, preparation};
 use crate::model::{ModelConfig, Preset, Prior, Statistics};
 use crate::train::{Command, Options, Rates, RunConfig};
 
@@ -168,6 +168,9 @@ impl Settings {
         if let Err(error) = self.config.model.check() {
             return Some(error.to_string());
         }
+        if let Err(error) = self.config.train.check() {
+            return Some(error.to_string());
+        }
         if self.folder.trim().is_empty() {
             return Some("Name a run folder".to_owned());
         }
@@ -201,6 +204,7 @@ impl Settings {
                 let rates = self.rates(ui, running);
                 ui.add_enabled_ui(!running, |ui| {
                     self.noise(ui);
+                    advanced::ui(ui, &mut self.config);
                     self.keeping(ui);
                 });
                 rates
@@ -349,7 +353,7 @@ impl Settings {
             choice(ui, "Channels", "1 is grey, 3 is colour", &mut model.channels, &[1, 3]);
             choice(ui, "Kernel", "Side of the convolutions. The paper: 5, and 3 in its 32x32 network; the PyTorch tutorial: 4, which divides by the stride of 2 and so avoids checkerboards", &mut model.kernel, &[3, 4, 5]);
             number(ui, "Base filters", "Feature maps of the widest layer; each stage towards the narrowest doubles them. The paper: 128; 64 is common; 32 suits a CPU", &mut model.base, 1..=512);
-            number(ui, "Length of z", "Coordinates of the latent space. The paper: 100", &mut model.z_dim, 1..=1024);
+            number(ui, "Length of z", "Coordinates of the latent space. The paper: 100", &mut model.z_dim, 1..=4096);
             choice(ui, "Prior", "Where z is drawn from. The paper: uniform in [-1, 1]; PyTorch: normal", &mut model.prior, &[Prior::Uniform, Prior::Normal]);
             choice(ui, "Statistics", "Batch-norm statistics when sampling. Batch: those of a fixed reference batch of 128 samples, which stand for the authors' batches; running: averages over the training (PyTorch's tutorial)", &mut model.sampling, &[Statistics::Batch, Statistics::Running]);
             number(ui, "Batch", "Pictures a step. The paper: 128; PyTorch: 64", &mut self.config.train.batch, 2..=4096);

@@ -12,6 +12,7 @@ mod finder;
 mod forget;
 mod gui;
 mod guided;
+mod hyperparameters;
 mod info;
 mod inside;
 mod layers;
@@ -61,7 +62,7 @@ enum Command {
         gui: gui::Gui,
     },
     /// Train a DCGAN on pictures, without a window
-    Train(train::Train),
+    Train(Box<train::Train>),
     /// Show pictures of a set before and after they are cropped and resized for the networks
     Preview(preview::Preview),
     /// Draw pictures with a trained generator

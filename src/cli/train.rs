@@ -10,6 +10,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Common;
+use super::hyperparameters::Hyperparameters;
 use super::prepared::Prepared;
 use super::rules::{Details, Rules};
 use crate::data::read_skipped;
@@ -78,6 +79,8 @@ pub(super) struct Train {
     /// The discriminator's learning rate alone
     #[arg(long, value_name = "RATE", value_parser = rate)]
     discriminator_lr: Option<f64>,
+    #[command(flatten)]
+    hyperparameters: Hyperparameters,
     /// Noise on what the discriminator sees, as a deviation in [0, 1]: keeps it in doubt, and so of use to the generator,
     /// where pictures have no grain of their own [default: 0.2 fading over 3000 steps for synth:, otherwise the paper's 0]
     #[arg(long, value_name = "DEVIATION", value_parser = deviation)]
@@ -171,7 +174,9 @@ impl Train {
             config.skip = read_skipped(list)?;
         }
         set(&mut config.seed, &self.seed);
+        self.hyperparameters.put(&mut config);
         config.model.check()?;
+        config.train.check()?;
         Ok(config)
     }
 

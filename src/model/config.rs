@@ -26,6 +26,17 @@ const MAX_PER_STAGE: usize = 2;
 const MAX_HIDDEN: usize = 8 * 1024;
 /// Largest deviation of initial weights: fifty times the paper's, with which no network of these has learnt.
 const MAX_DEVIATION: f64 = 1.0;
+/// Share of the newest batch in the running statistics, as in PyTorch.
+pub(super) const NORM_MOMENTUM: f64 = 0.1;
+
+fn norm_momentum() -> f64 {
+    NORM_MOMENTUM
+}
+
+fn is_norm_momentum(value: &f64) -> bool {
+    *value == NORM_MOMENTUM
+}
+
 /// Most filters of the widest-resolution hidden layer: eight times the paper's.
 const MAX_BASE: usize = 1024;
 /// Most coordinates of z.
@@ -62,7 +73,7 @@ pub enum ConfigError {
     #[error("{0} base filters are not possible: --base is 1 to {MAX_BASE}")]
     Base(usize),
     /// The latent space would have no dimension, or more than anyone explores.
-    #[error("a z of {0} coordinates is not possible: its length is 1 to {MAX_Z_DIM}")]
+    #[error("a z of {0} coordinates is not possible: --z-dim is 1 to {MAX_Z_DIM}")]
     ZDim(usize),
     /// A rectifier that would not rectify.
     #[error("a rectifier with a slope of {0} below zero is none: it is 0 (ReLU) to 1")]
@@ -75,9 +86,12 @@ pub enum ConfigError {
         /// Why.
         what: String,
     },
-    /// A count that must be at least one.
-    #[error("{0} must be at least 1")]
-    Zero(&'static str),
+    /// Nothing, or too much, added to the variance.
+    #[error("--norm-epsilon {0} is not possible: it is above 0 and at most 1 (PyTorch: 1e-5, the authors: 1e-8)")]
+    NormEpsilon(f64),
+    /// Running statistics that never move.
+    #[error("--norm-momentum {0} is not possible: it is above 0 and at most 1 (PyTorch: 0.1)")]
+    NormMomentum(f64),
     /// Pictures cannot be prepared like this.
     #[error(transparent)]
     Preparation(#[from] PreparationError),
@@ -104,6 +118,9 @@ pub struct ModelConfig {
     pub bias: bool,
     /// Added to the variance in batch norm.
     pub norm_epsilon: f64,
+    /// Share of the newest batch in batch norm's running statistics, in (0, 1]: PyTorch's momentum, one minus TensorFlow's.
+    #[serde(default = "norm_momentum", skip_serializing_if = "is_norm_momentum")]
+    pub norm_momentum: f64,
     /// Statistics used when sampling.
     pub sampling: Statistics,
     /// What the generator ends in.
@@ -319,6 +336,13 @@ impl ModelConfig {
         if !(0.0..=1.0).contains(&self.leak) {
             return Err(ConfigError::Leak(self.leak));
         }
+        let possible = |value: f64| value > 0.0 && value <= 1.0;
+        if !possible(self.norm_epsilon) {
+            return Err(ConfigError::NormEpsilon(self.norm_epsilon));
+        }
+        if !possible(self.norm_momentum) {
+            return Err(ConfigError::NormMomentum(self.norm_momentum));
+        }
         self.preparation.check()?;
         self.layout.as_ref().map_or(Ok(()), |layout| layout.check(self))
     }
@@ -360,6 +384,12 @@ mod tests {
         for base in [0, 1025] {
             let config = ModelConfig { base, ..ModelConfig::preset(Preset::Paper) };
             assert!(config.check().unwrap_err().to_string().contains("--base is 1 to 1024"));
+        }
+        for value in [0.0, -1.0, 1.5, f64::NAN] {
+            let config = ModelConfig { norm_epsilon: value, ..ModelConfig::preset(Preset::Paper) };
+            assert!(config.check().unwrap_err().to_string().contains("--norm-epsilon"), "{value}");
+            let config = ModelConfig { norm_momentum: value, ..ModelConfig::preset(Preset::Paper) };
+            assert!(config.check().unwrap_err().to_string().contains("--norm-momentum"), "{value}");
         }
         for z_dim in [0, 4097] {
             let config = ModelConfig { z_dim, ..ModelConfig::preset(Preset::Paper) };

@@ -15,8 +15,6 @@ use super::kernels::{self, Geometry};
 
 /// Standard deviations beyond which TensorFlow's `truncated_normal` draws again.
 const TRUNCATED: f32 = 2.0;
-/// Share of the newest batch in the running statistics, as in PyTorch.
-const MOMENTUM: f64 = 0.1;
 
 /// One learnt tensor. Its values are kept flat; its shape is given to them where they are used, so that optimiser and
 /// files need no case per rank.
@@ -142,8 +140,9 @@ pub(super) enum Pass {
 }
 
 impl Norm {
-    /// Batch norm of `x`, then the rectifier of `slope`.
-    fn forward(&mut self, x: Tensor<4>, epsilon: f64, slope: f64, pass: Pass) -> Tensor<4> {
+    /// Batch norm of `x` with the config's epsilon and momentum, then the rectifier of `slope`.
+    fn forward(&mut self, x: Tensor<4>, config: &ModelConfig, slope: f64, pass: Pass) -> Tensor<4> {
+        let epsilon = config.norm_epsilon;
         let (gain, shift) = (self.gain.value.clone(), self.shift.value.clone());
         if pass == Pass::Sample(Statistics::Running) {
             let scale = gain / (self.variance.value.clone() + epsilon).sqrt();
@@ -154,7 +153,7 @@ impl Norm {
         let count = (batch * height * width) as f64;
         let (y, mean, variance) = kernels::norm(x, gain, shift, epsilon, slope);
         let share = match pass {
-            Pass::Train => Some(MOMENTUM),
+            Pass::Train => Some(config.norm_momentum),
             Pass::Measure(before) => Some(1.0 / (before as f64 + 1.0)),
             Pass::Freeze => {
                 (self.mean.value, self.variance.value) = (mean.inner(), variance.inner());
@@ -291,10 +290,10 @@ impl Layer {
         let [batch, maps, height, width] = x.dims();
         let biased = self.biased(x);
         match &mut self.norm {
-            Some(norm) if norm.gain.len() == maps => norm.forward(biased, config.norm_epsilon, slope, pass),
+            Some(norm) if norm.gain.len() == maps => norm.forward(biased, config, slope, pass),
             Some(norm) => {
                 let units = biased.reshape([batch, maps * height * width, 1, 1]);
-                norm.forward(units, config.norm_epsilon, slope, pass).reshape([batch, maps, height, width])
+                norm.forward(units, config, slope, pass).reshape([batch, maps, height, width])
             }
             None => {
                 let device = biased.device();

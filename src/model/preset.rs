@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::ModelConfig;
 use super::choices::{Activation, InitialWeights, Norms, Output, Padding, Prior, Resampling, Statistics};
+use super::config::NORM_MOMENTUM;
 use crate::image::Preparation;
 
 /// A published DCGAN whose numbers are used as they stand.
@@ -103,6 +104,7 @@ impl ModelConfig {
             prior: Prior::Uniform,
             bias: false,
             norm_epsilon: 1e-8,
+            norm_momentum: NORM_MOMENTUM,
             sampling: Statistics::Batch,
             output: Output::Tanh,
             leak: 0.0,

@@ -1,5 +1,8 @@
 //! The numbers of a run: what `run.toml` holds, and what must not change when it is resumed.
 
+use std::fmt;
+use std::str::FromStr;
+
 use crate::files::is_default;
 use crate::model::{ModelConfig, Preset};
 
@@ -18,6 +21,65 @@ pub enum Schedule {
     /// Steps take turns, and the generator's is the first: the authors' face code, whose updates count from 0 and are the
     /// generator's where `n_updates % (k + 1) == 0`.
     AlternateGeneratorFirst,
+}
+
+/// Generator updates of a step at most. The published numbers are 1 and 2; a step that takes longer shows nothing meanwhile.
+pub const MAX_UPDATES: usize = 100;
+
+impl Schedule {
+    /// What [`FromStr`] understands, in words.
+    const KNOWN: &str = "a number of generator updates from 1 to 100, alternate, or alternate-generator-first";
+}
+
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Generator(times) => write!(f, "{times}"),
+            Self::Alternate => f.write_str("alternate"),
+            Self::AlternateGeneratorFirst => f.write_str("alternate-generator-first"),
+        }
+    }
+}
+
+impl FromStr for Schedule {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            Ok(times) if (1..=MAX_UPDATES).contains(&times) => Ok(Self::Generator(times)),
+            Err(_) if text == "alternate" => Ok(Self::Alternate),
+            Err(_) if text == "alternate-generator-first" => Ok(Self::AlternateGeneratorFirst),
+            _ => Err(format!("a schedule is {}", Self::KNOWN)),
+        }
+    }
+}
+
+/// Settings that no network can be trained with.
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
+pub enum TrainConfigError {
+    /// A batch without pictures.
+    #[error("--batch must be at least 1")]
+    Batch,
+    /// A momentum of Adam's that forgets nothing, or is none.
+    #[error("{flag} {value} is not possible: it is from 0 to less than 1 (the paper: --beta1 0.5, --beta2 0.999)")]
+    Momentum {
+        /// Which.
+        flag: &'static str,
+        /// What was asked for.
+        value: f32,
+    },
+    /// Nothing, or too much, added to Adam's denominator.
+    #[error("--adam-epsilon {0} is not possible: it is above 0 and at most 1 (usual: 1e-8)")]
+    Epsilon(f32),
+    /// A penalty that rewards, or that leaves nothing of the weights.
+    #[error("--l2 {0} is not possible: it is from 0 to 1 (the authors' face code: 1e-5)")]
+    Decay(f32),
+    /// No updates of the generator, or more than a step should take.
+    #[error("{0} generator updates a step are not possible: --schedule is {known}", known = Schedule::KNOWN)]
+    Schedule(usize),
+    /// Noise that is none, or hides everything.
+    #[error("--noise {0} is not possible: it is from 0 to 1")]
+    Noise(f32),
 }
 
 /// How the networks are trained. Defaults are the paper's (section 4) through [`TrainConfig::preset`].
@@ -88,6 +150,34 @@ impl TrainConfig {
             Preset::Pytorch => Self { batch: 64, ..paper },
             Preset::AuthorsSvhn => Self { batch: 64, generator_rate: 5e-4, discriminator_rate: 5e-4, ..paper },
             Preset::Tensorflow => Self { batch: 64, schedule: Schedule::Generator(2), same_z: true, ..paper },
+        }
+    }
+
+    /// Checks that a network can be trained like this.
+    ///
+    /// # Errors
+    /// The first setting that is impossible.
+    pub fn check(&self) -> Result<(), TrainConfigError> {
+        if self.batch == 0 {
+            return Err(TrainConfigError::Batch);
+        }
+        for (flag, value) in [("--beta1", self.beta1), ("--beta2", self.beta2)] {
+            if !(0.0..1.0).contains(&value) {
+                return Err(TrainConfigError::Momentum { flag, value });
+            }
+        }
+        if !(self.epsilon > 0.0 && self.epsilon <= 1.0) {
+            return Err(TrainConfigError::Epsilon(self.epsilon));
+        }
+        if !(0.0..=1.0).contains(&self.decay) {
+            return Err(TrainConfigError::Decay(self.decay));
+        }
+        if !(0.0..=1.0).contains(&self.noise) {
+            return Err(TrainConfigError::Noise(self.noise));
+        }
+        match self.schedule {
+            Schedule::Generator(times) if !(1..=MAX_UPDATES).contains(&times) => Err(TrainConfigError::Schedule(times)),
+            _ => Ok(()),
         }
     }
 }
@@ -296,6 +386,36 @@ mod tests {
         assert!(!written.contains("preparation") && !written.contains("mirror"), "{written}");
         let read: RunConfig = toml::from_str(&written).unwrap();
         assert_eq!((read.model.preparation, read.train.mirror), (Preparation::default(), false));
+    }
+
+    #[test]
+    fn impossible_settings_are_refused_by_their_flags() {
+        let paper = TrainConfig::preset(Preset::Paper);
+        for preset in Preset::ALL {
+            TrainConfig::preset(preset).check().unwrap();
+        }
+        for (config, said) in [
+            (TrainConfig { batch: 0, ..paper.clone() }, "--batch"),
+            (TrainConfig { beta1: 1.0, ..paper.clone() }, "--beta1 1"),
+            (TrainConfig { beta1: f32::NAN, ..paper.clone() }, "--beta1"),
+            (TrainConfig { beta2: -0.1, ..paper.clone() }, "--beta2 -0.1"),
+            (TrainConfig { epsilon: 0.0, ..paper.clone() }, "--adam-epsilon 0"),
+            (TrainConfig { decay: -1.0, ..paper.clone() }, "--l2 -1"),
+            (TrainConfig { noise: 2.0, ..paper.clone() }, "--noise 2"),
+            (TrainConfig { schedule: Schedule::Generator(0), ..paper.clone() }, "--schedule"),
+            (TrainConfig { schedule: Schedule::Generator(101), ..paper.clone() }, "1 to 100, alternate"),
+        ] {
+            let message = config.check().unwrap_err().to_string();
+            assert!(message.contains(said), "{message}");
+        }
+        for schedule in
+            [Schedule::Generator(1), Schedule::Generator(100), Schedule::Alternate, Schedule::AlternateGeneratorFirst]
+        {
+            assert_eq!(schedule.to_string().parse(), Ok(schedule));
+        }
+        for text in ["0", "101", "-1", "both"] {
+            assert!(text.parse::<Schedule>().unwrap_err().contains("alternate"), "{text}");
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::data::{Dataset, Loader, Place, Source};
 use crate::device::Compute;
 use crate::image;
 use crate::latent;
-use crate::model::{ConfigError, Model, Provenance, TensorFile};
+use crate::model::{Model, Provenance, TensorFile};
 
 /// How long a speed is averaged over.
 const SPEED_WINDOW: Duration = Duration::from_secs(20);
@@ -48,9 +48,7 @@ impl<'a> Job<'a> {
     pub fn open(mut options: Options, compute: Compute, emit: &'a dyn Fn(Event)) -> Result<Self, TrainError> {
         let config = &options.config;
         config.model.check()?;
-        if config.train.batch == 0 {
-            return Err(ConfigError::Zero("--batch").into());
-        }
+        config.train.check()?;
         let source = Source::parse(&config.data)?;
         let dataset = Dataset::open(&source, config.model.pictures(), config.seed)?;
         let dataset = Arc::new(dataset.without(&config.skip)?);

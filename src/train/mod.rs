@@ -13,7 +13,7 @@ mod step;
 mod trainer;
 
 pub use checkpoint::{Checkpoint, CheckpointError, EpochEnd, epoch_ends};
-pub use config::{RunConfig, Schedule, TrainConfig};
+pub use config::{MAX_UPDATES, RunConfig, Schedule, TrainConfig, TrainConfigError};
 pub use messages::{Command, Ending, Event, Preview, Progress, Rates};
 pub use metrics::{Metrics, MetricsLog};
 pub use run::{Run, RunError};

@@ -398,6 +398,26 @@ mod tests {
     }
 
     #[test]
+    fn running_statistics_move_by_the_momentum() {
+        let device = Device::flex();
+        let means = |norm_momentum| {
+            let (model, train) = tiny();
+            let model = ModelConfig { norm_momentum, ..model };
+            let mut networks = Networks::new(&model, &train, 1, &device);
+            networks.step(real(&device), 1, 1, &train, rates(&train)).read().unwrap();
+            let norm = networks.generator.layers()[0].norm.as_ref().unwrap();
+            norm.mean.value.to_data().try_to_vec::<f32>().unwrap()
+        };
+        // The generator sees one batch, and its means begin at 0.
+        let (all, quarter) = (means(1.0), means(0.25));
+        assert!(all.iter().any(|mean| mean.abs() > 1e-4), "{all:?}");
+        assert!(
+            all.iter().zip(&quarter).all(|(all, quarter)| (all * 0.25 - quarter).abs() < 1e-6),
+            "{all:?} {quarter:?}"
+        );
+    }
+
+    #[test]
     fn the_same_seed_takes_the_same_steps() {
         let (model, train) = tiny();
         let device = Device::flex();

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::checkpoint::CheckpointError;
-use super::config::RunConfig;
+use super::config::{RunConfig, TrainConfigError};
 use super::job::Job;
 use super::messages::{Command, Ending, Event};
 use super::run::RunError;
@@ -89,6 +89,9 @@ pub enum TrainError {
         /// The data.
         source_name: String,
     },
+    /// The networks cannot be trained with these numbers.
+    #[error(transparent)]
+    Numbers(#[from] TrainConfigError),
     /// `metrics.csv` could not be written.
     #[error("{path}: {cause}")]
     Metrics {

@@ -8,6 +8,7 @@ mod dialogs;
 mod epochs;
 mod exploring;
 mod formats;
+mod hyperparameters;
 mod inside;
 mod killing;
 mod measures;

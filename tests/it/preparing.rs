@@ -30,7 +30,7 @@ fn pictures(folder: &Path) -> PathBuf {
 /// Trains a tiny network on `set` with more flags.
 fn train<'a>(set: &'a Path, run: &'a Path, more: &[&'a str]) -> Vec<&'a str> {
     let all = ["train", "--device", "cpu", "--data", text(set), "--run", text(run), "--size", "16", "--base", "4"];
-    [&all[..], &["--batch", "4", "--steps", "2"], more].concat()
+    [&all[..], &["--batch", "4", "--steps", "2", "--z-dim", "8"], more].concat()
 }
 
 fn config(run: &Path) -> RunConfig {

@@ -1,0 +1,127 @@
+//! Every plain number of a training has a flag of its own, is kept by the run, and is refused where it is impossible.
+
+use egui::accesskit::Role;
+use egui_kittest::kittest::Queryable;
+use zscape::app::Start;
+use zscape::image::Picture;
+use zscape::train::{Run, Schedule};
+
+use super::command_line::{json, stderr, text, zscape};
+use super::window::{sized, until};
+
+const TINY: [&str; 12] =
+    ["train", "--device", "cpu", "--data", "synth:rooms", "--size", "16", "--base", "4", "--batch", "4", "--steps"];
+
+#[test]
+fn every_plain_number_has_a_flag_and_is_kept_by_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let flags = [
+        ["--z-dim", "12"],
+        ["--bias", "true"],
+        ["--norm-epsilon", "2e-4"],
+        ["--norm-momentum", "0.25"],
+        ["--beta1", "0.9"],
+        ["--beta2", "0.99"],
+        ["--adam-epsilon", "1e-6"],
+        ["--l2", "3e-5"],
+        ["--schedule", "3"],
+    ];
+    let run = text(folder.path());
+    zscape(&[&TINY[..], &["1", "--run", run], &flags.concat()].concat()).assert().success();
+    let config = Run::open(folder.path()).unwrap().config().clone();
+    let (model, train) = (&config.model, &config.train);
+    assert_eq!((model.z_dim, model.bias, model.norm_epsilon, model.norm_momentum), (12, true, 2e-4, 0.25));
+    assert_eq!((train.beta1, train.beta2, train.epsilon, train.decay), (0.9, 0.99, 1e-6, 3e-5));
+    assert_eq!(train.schedule, Schedule::Generator(3));
+    let info = json(&mut zscape(&["info", "--json", run]));
+    assert_eq!((&info["config"]["z_dim"], &info["config"]["norm_momentum"]), (&12.into(), &0.25.into()));
+    // What is not given is the preset's, and what is not written is the default.
+    let plain = folder.path().join("plain");
+    zscape(&[&TINY[..], &["1", "--run", text(&plain), "--schedule", "alternate", "--bias", "false"]].concat())
+        .assert()
+        .success();
+    let written = std::fs::read_to_string(plain.join("run.toml")).unwrap();
+    assert!(!written.contains("norm_momentum"), "{written}");
+    let config = Run::open(&plain).unwrap().config().clone();
+    assert_eq!(
+        (config.model.norm_momentum, config.train.beta1, config.train.schedule),
+        (0.1, 0.5, Schedule::Alternate)
+    );
+    // A resumed run keeps its own, and says which are others.
+    zscape(&["train", "--device", "cpu", "--run", run, "--resume", "--steps", "2"]).assert().success();
+    let other = ["--beta1", "0.5", "--norm-momentum", "0.1", "--schedule", "alternate"];
+    let told = stderr(&mut zscape(&[&["train", "--run", run, "--resume", "--steps", "3"][..], &other].concat()), 1);
+    assert!(
+        told.contains("train.beta1: 0.8999999761581421, not 0.5") || told.contains("train.beta1: 0.9, not 0.5"),
+        "{told}"
+    );
+    assert!(told.contains("model.norm_momentum: 0.25, not the default"), "{told}");
+    assert!(told.contains("train.schedule: {\"generator\":3}, not \"alternate\""), "{told}");
+}
+
+#[test]
+fn impossible_numbers_are_refused_with_those_that_are_possible() {
+    let folder = tempfile::tempdir().unwrap();
+    for (flag, value, code, said) in [
+        ("--z-dim", "0", 1, "--z-dim is 1 to 4096"),
+        ("--z-dim", "5000", 1, "--z-dim is 1 to 4096"),
+        ("--norm-epsilon", "0", 1, "--norm-epsilon 0 is not possible: it is above 0 and at most 1"),
+        ("--norm-epsilon", "nan", 1, "--norm-epsilon NaN is not possible"),
+        ("--norm-momentum", "0", 1, "--norm-momentum 0 is not possible: it is above 0 and at most 1"),
+        ("--norm-momentum", "1.5", 1, "--norm-momentum 1.5 is not possible"),
+        ("--beta1", "1", 1, "--beta1 1 is not possible: it is from 0 to less than 1"),
+        ("--beta1", "-0.1", 1, "--beta1 -0.1 is not possible"),
+        ("--beta2", "1", 1, "--beta2 1 is not possible"),
+        ("--adam-epsilon", "0", 1, "--adam-epsilon 0 is not possible: it is above 0"),
+        ("--l2", "-1", 1, "--l2 -1 is not possible: it is from 0 to 1"),
+        ("--schedule", "0", 2, "a schedule is a number of generator updates from 1 to 100, alternate"),
+        ("--schedule", "both", 2, "a schedule is a number"),
+        ("--bias", "maybe", 2, "maybe"),
+    ] {
+        let run = folder.path().join("run");
+        let told = stderr(&mut zscape(&[&TINY[..], &["1", "--run", text(&run), flag, value]].concat()), code);
+        assert!(told.contains(said), "{flag} {value}: {told}");
+        assert!(!run.exists(), "no run begins");
+    }
+}
+
+#[test]
+fn the_window_has_every_plain_number_and_the_run_keeps_what_was_set_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let (set, run) = (folder.path().join("set"), folder.path().join("run"));
+    for i in 0..8u8 {
+        Picture::new(16, 16, 3, vec![i * 30; 768]).write_png(&set.join(format!("{i}.png"))).unwrap();
+    }
+    let start = Start { data: Some(text(&set).to_owned()), run: Some(run.clone()), ..Start::default() };
+    let mut harness = sized([1280.0, 2400.0], start);
+    until(&mut harness, "the preview", |h| h.query_by_label("a look at the data").is_some());
+    harness.get_by_label("Advanced").click();
+    until(&mut harness, "the numbers", |h| h.query_by_role_and_label(Role::SpinButton, "Beta 1").is_some());
+    for (name, value) in [
+        ("Batch", 4.0),
+        ("Base filters", 4.0),
+        ("Length of z", 12.0),
+        ("Beta 1", 0.25),
+        ("Beta 2", 0.75),
+        ("Adam's epsilon", 0.125),
+        ("L2", 0.5),
+        ("Norm epsilon", 0.25),
+        ("Norm momentum", 0.5),
+        ("Schedule", 2.0),
+        ("Steps", 1.0),
+    ] {
+        harness.get_by_role_and_label(Role::SpinButton, name).set_value_accesskit(value);
+        harness.run_steps(2);
+    }
+    harness.get_by_role_and_label(Role::CheckBox, "Biases").click();
+    harness.get_by_role_and_label(Role::CheckBox, "Mirror").click();
+    harness.run_steps(2);
+    until(&mut harness, "the look at mirrored pictures", |h| h.query_by_label("Looking at the pictures").is_none());
+    harness.get_by_label("Start training").click();
+    until(&mut harness, "the end", |h| h.query_by_label("Resume training").is_some());
+    let config = Run::open(&run).unwrap().config().clone();
+    let (model, train) = (&config.model, &config.train);
+    assert_eq!((model.z_dim, model.bias, model.norm_epsilon, model.norm_momentum), (12, true, 0.25, 0.5));
+    assert_eq!((train.beta1, train.beta2, train.epsilon, train.decay), (0.25, 0.75, 0.125, 0.5));
+    assert_eq!((train.schedule, train.mirror), (Schedule::Generator(2), true));
+}
