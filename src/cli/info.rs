@@ -53,9 +53,19 @@ impl Info {
         let discriminator = model.discriminator.as_ref().map(|d| shapes(&d.layers));
         let epochs = epoch_ends(&self.path.join("checkpoints"));
         let learnt_d = model.discriminator.as_ref().map(|d| d.parameter_count());
+        let mut provenance = serde_json::to_value(story)?;
+        let mut guesses = serde_json::json!([]);
+        if let Some(origin) = &story.origin {
+            // Scripts know remarks as sentences.
+            let sentences: Vec<_> = origin.remarks.iter().map(ToString::to_string).collect();
+            provenance["origin"]["remarks"] = serde_json::json!(sentences);
+            guesses =
+                serde_json::json!(origin.remarks.iter().filter(|remark| remark.guess.is_some()).collect::<Vec<_>>());
+        }
         let value = serde_json::json!({
             "config": config,
-            "provenance": story,
+            "provenance": provenance,
+            "guesses": guesses,
             "epochs": epochs,
             "generator": { "parameters": model.generator.parameter_count(), "layers": generator },
             "discriminator": discriminator.as_ref().map(|layers| {

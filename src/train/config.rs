@@ -268,7 +268,11 @@ fn compare(path: &str, mine: &serde_json::Value, theirs: &serde_json::Value, fou
         _ if mine != theirs => {
             let said = |value: &serde_json::Value| match value {
                 serde_json::Value::Null => "the default".to_owned(),
-                value => value.to_string(),
+                // A float of single precision as it was given: 0.8, not 0.800000011920929.
+                value => match value.as_f64().filter(|double| f64::from(*double as f32) == *double) {
+                    Some(double) if value.is_f64() => (double as f32).to_string(),
+                    _ => value.to_string(),
+                },
             };
             found.push(format!("{path}: {}, not {}", said(mine), said(theirs)));
         }
@@ -290,8 +294,10 @@ mod tests {
         b.model.base = 32;
         b.train.schedule = Schedule::Alternate;
         b.data = "faces".into();
+        b.train.beta1 = 0.8;
         let differences = a.differences(&b);
-        assert_eq!(differences.len(), 3, "{differences:?}");
+        assert_eq!(differences.len(), 4, "{differences:?}");
+        assert!(differences.contains(&"train.beta1: 0.5, not 0.8".to_owned()), "{differences:?}");
         assert!(differences.iter().any(|d| d == "model.base: 64, not 32"), "{differences:?}");
         assert!(differences.iter().any(|d| d.starts_with("train.schedule: ")), "{differences:?}");
         let mut leaks = a.clone();

@@ -103,6 +103,10 @@ fn what_was_read_and_what_was_guessed_is_told() {
     for guess in ["prior", "running statistics", "tanh", "kernels"] {
         assert!(remarks.contains(guess), "{remarks}");
     }
+    let sentences = told["provenance"]["origin"]["remarks"].as_array().unwrap();
+    assert!(sentences.iter().all(serde_json::Value::is_string), "scripts read sentences");
+    let guesses = told["guesses"].as_array().unwrap();
+    assert!(guesses.iter().any(|guess| guess["guess"] == "prior"), "{guesses:?}");
     // The other network of the run lies beside it.
     let told = json(&mut zscape(&["info", "--json", text(&file("netG.pth"))]));
     assert!(told["provenance"]["origin"]["remarks"].to_string().contains("netD.pth"), "{told}");
