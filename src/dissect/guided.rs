@@ -120,6 +120,8 @@ fn shown(signals: &[f32], discriminator: &Discriminator) -> Vec<Picture> {
 /// Pixels between pictures, as on every sheet, and between the halves of the figure.
 const GAP: usize = 2;
 const APART: usize = 12;
+/// The figure is in color, as its labels are, also where the pictures are gray.
+const CHANNELS: usize = 3;
 
 /// The paper's figure 5: on the left features of random weights, on the right trained ones, a row each with its feature's
 /// number; below them the pictures they respond to.
@@ -128,8 +130,7 @@ const APART: usize = 12;
 /// [`LabelError`] when titles or numbers cannot be drawn.
 pub fn figure(random: &[Feature], trained: &[Feature]) -> Result<Picture, LabelError> {
     let [left, right] = [half("random filters", random)?, half("trained filters", trained)?];
-    let (height, channels) = (left.height().max(right.height()), left.channels().max(right.channels()));
-    let mut sheet = Sheet::new(left.width() + APART + right.width(), height, channels);
+    let mut sheet = Sheet::new(left.width() + APART + right.width(), left.height().max(right.height()), CHANNELS);
     sheet.put(&left, 0, 0);
     sheet.put(&right, left.width() + APART, 0);
     Ok(sheet.into_picture())
@@ -158,8 +159,7 @@ fn rows(labels: &[Picture], rows: &[&[Picture]]) -> Picture {
     let Some(first) = rows.iter().copied().flatten().next() else { return Picture::new(0, 0, 1, Vec::new()) };
     let (width, height) = (first.width() + GAP, first.height().max(LABEL_HEIGHT) + GAP);
     let left = labels.iter().map(Picture::width).max().unwrap_or(0) + GAP;
-    let channels = rows.iter().copied().flatten().map(Picture::channels).max().unwrap_or(1);
-    let mut sheet = Sheet::new(left + columns * width, rows.len() * height, channels);
+    let mut sheet = Sheet::new(left + columns * width, rows.len() * height, CHANNELS);
     for (i, (label, row)) in labels.iter().zip(rows).enumerate() {
         sheet.put(label, 0, i * height + (height - GAP - LABEL_HEIGHT) / 2);
         for (column, picture) in row.iter().enumerate() {
@@ -172,10 +172,9 @@ fn rows(labels: &[Picture], rows: &[&[Picture]]) -> Picture {
 fn stacked(blocks: &[Picture]) -> Picture {
     let width = blocks.iter().map(Picture::width).max().unwrap_or(0);
     let height = blocks.iter().map(|block| block.height() + GAP).sum();
-    let channels = blocks.iter().map(Picture::channels).max().unwrap_or(1);
-    let mut sheet = Sheet::new(width, height, channels);
+    let mut sheet = Sheet::new(width, height, CHANNELS);
     let mut y = 0;
-    for block in blocks {
+    for block in blocks.iter().filter(|block| block.width() > 0) {
         sheet.put(block, 0, y);
         y += block.height() + GAP;
     }
@@ -243,6 +242,22 @@ mod tests {
         // Each half has two blocks of six rows of four pictures, and each is the wider for its text.
         assert!(sheet.width() >= 2 * 4 * 18 + APART);
         assert_eq!(sheet.height(), 3 * (LABEL_HEIGHT + GAP) + 2 * (6 * (LABEL_HEIGHT + GAP) + GAP));
+    }
+
+    #[test]
+    fn gray_pictures_have_a_figure_too() {
+        let config = ModelConfig { size: 16, base: 4, channels: 1, ..ModelConfig::preset(Preset::Pytorch) };
+        let device = Device::flex();
+        let judge = Discriminator::new(&config, 2, &device);
+        let gray = |n: u64| Picture::new(16, 16, 1, (0..256).map(|i| ((i * (n + 3)) % 251) as u8).collect());
+        let pictures: Vec<_> = (0..8).map(|n| (n, gray(n))).collect();
+        let mut search = Search::new(1, 0..2, 3);
+        search.look(&judge, &pictures, &device).unwrap();
+        let features = search.finish(&judge, &device).unwrap();
+        let sheet = figure(&features, &features).unwrap();
+        assert_eq!(sheet.channels(), 3);
+        assert_eq!(sheet.height(), 3 * (LABEL_HEIGHT + GAP) + 2 * (2 * (LABEL_HEIGHT + GAP) + GAP));
+        assert!(figure(&[], &[]).is_ok(), "no features are an empty figure");
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub const LABEL_HEIGHT: usize = 20;
 /// Where the library is told that the text's top is, so that it has room on both sides: it draws from four pixels above that, where
 /// the accents of capitals are, to ten below it, where a comma ends.
 const TOP: i32 = 6;
+/// Where the text begins: the edge of a letter such as r reaches a pixel to the left of that.
+const LEFT: i32 = 1;
 
 /// Why there is no label.
 #[derive(Debug, thiserror::Error)]
@@ -44,13 +46,13 @@ pub fn label(text: &str) -> Result<Picture, LabelError> {
     register().map_err(failed)?;
     let font = (FONT, SIZE).into_font();
     let (width, _) = font.box_size(text).map_err(|cause| failed(cause.to_string()))?;
-    // The box leaves no room for the last letter's edge.
-    let size = (width + 2, LABEL_HEIGHT as u32);
+    // The box leaves no room for the edges of the first and the last letter.
+    let size = (width + 2 + LEFT as u32, LABEL_HEIGHT as u32);
     let mut pixels = vec![0; size.0 as usize * LABEL_HEIGHT * 3];
     let area = BitMapBackend::with_buffer(&mut pixels, size).into_drawing_area();
     let draw = || {
         area.fill(&WHITE)?;
-        area.draw(&Text::new(text, (0, TOP), font.clone()))?;
+        area.draw(&Text::new(text, (LEFT, TOP), font.clone()))?;
         area.present()
     };
     draw().map_err(|cause| failed(cause.to_string()))?;
