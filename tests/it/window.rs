@@ -315,6 +315,9 @@ fn a_run_that_is_there_is_resumed_and_offered_again_once_it_stopped() {
     until(&mut harness, "the end", |h| h.query_by_label("Resume training").is_some());
     let offered = |h: &Harness<'_, Option<App>>| h.query_all_by_value(&run.to_string_lossy()).count() > 0;
     assert!(offered(&harness), "the same folder is offered");
+    // The settings are longer than the window is high.
+    harness.get_by_label("Resume the run in this folder").scroll_to_me();
+    harness.run_steps(5);
     harness.get_by_label("Resume the run in this folder").click();
     until(&mut harness, "a new run", |h| h.query_by_label("Start training").is_some() && !offered(h));
 }
