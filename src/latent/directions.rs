@@ -144,7 +144,7 @@ fn ganspace(generator: &Generator, count: usize, seed: u64, device: &Device) -> 
 
 fn sefa(generator: &Generator, count: usize) -> Result<Vec<Direction>, DrawError> {
     let config = generator.config();
-    let weights = &generator.layers()[0].weight;
+    let weights = &generator.entry().weight;
     let columns = weights.len() / config.z_dim;
     let matrix = weights.value.clone().reshape([config.z_dim, columns]);
     let product = draw::read(matrix.clone().matmul(matrix.transpose()))?;
@@ -182,11 +182,13 @@ mod tests {
     use crate::model::Preset;
 
     /// A generator whose picture hangs on coordinate 3 far more than on any other.
-    fn lopsided(prior: Prior) -> Generator {
-        let config =
-            ModelConfig { size: 16, base: 4, z_dim: 6, channels: 1, prior, ..ModelConfig::preset(Preset::Pytorch) };
+    fn lopsided(prior: Prior, hidden: usize) -> Generator {
+        let preset = ModelConfig::preset(Preset::Pytorch);
+        let config = ModelConfig { size: 16, base: 4, z_dim: 6, channels: 1, prior, hidden, ..preset };
         let mut generator = Generator::new(&config, 3, &Device::flex());
-        let weights = &mut generator.layers_mut()[0].weight;
+        // The fully connected hidden layer is the last of the list, and the first that z meets.
+        let entry = if hidden > 0 { generator.layers().len() - 1 } else { 0 };
+        let weights = &mut generator.layers_mut()[entry].weight;
         let row = weights.len() / 6;
         let mut values: Vec<f32> = weights.value.to_data().iter::<f32>().collect();
         values[3 * row..4 * row].iter_mut().for_each(|v| *v *= 30.0);
@@ -196,8 +198,8 @@ mod tests {
 
     #[test]
     fn every_method_finds_the_coordinate_that_matters() {
-        for prior in [Prior::Uniform, Prior::Normal] {
-            let generator = lopsided(prior);
+        for (prior, hidden) in [(Prior::Uniform, 0), (Prior::Normal, 0), (Prior::Normal, 10)] {
+            let generator = lopsided(prior, hidden);
             for method in [Method::Raw, Method::Ganspace, Method::Sefa] {
                 let found = find(&generator, method, 3, 1, &Device::flex()).unwrap();
                 assert_eq!(found.len(), 3);

@@ -75,6 +75,12 @@ impl Generator {
         &self.layers
     }
 
+    /// The layer that z goes into: the fully connected hidden one, where there is one, otherwise the projection. Its weight is a
+    /// matrix `[z_dim, units]`.
+    pub fn entry(&self) -> &Layer {
+        self.layers.last().filter(|layer| layer.is_hidden()).unwrap_or(&self.layers[0])
+    }
+
     /// The layers, to be changed. The reference batch is measured again before the next picture.
     pub fn layers_mut(&mut self) -> &mut [Layer] {
         self.frozen = Arc::default();
