@@ -3,11 +3,11 @@ use crate::model::{Discriminator, Generator, Preset, Provenance};
 
 fn until<T>(inspector: &Inspector, mut wanted: impl FnMut(Told) -> Option<T>) -> T {
     loop {
-        let told = inspector.told.recv_timeout(std::time::Duration::from_secs(60)).unwrap();
-        if let Told::Failed(error) = &told {
+        let reply = inspector.told.recv_timeout(std::time::Duration::from_secs(60)).unwrap();
+        if let Told::Failed(error) = &reply {
             panic!("{error}");
         }
-        if let Some(wanted) = wanted(told) {
+        if let Some(wanted) = wanted(reply) {
             return wanted;
         }
     }
@@ -28,7 +28,7 @@ fn opened(folder: &std::path::Path, data: &str) -> (Inspector, Model) {
     model.write(&path, false).unwrap();
     let inspector = Inspector::start(device, &egui::Context::default());
     inspector.ask(Ask::Open(path));
-    until(&inspector, |told| matches!(told, Told::Opened(_)).then_some(()));
+    until(&inspector, |reply| matches!(reply, Told::Opened(_)).then_some(()));
     (inspector, model)
 }
 
@@ -50,13 +50,13 @@ fn the_inside_shows_the_picture_that_every_other_tool_shows() {
     assert_ne!(alone[2], alone[3]);
     let subject = subject(&model, 3, data.clone());
     inspector.ask(Ask::Layers(subject.clone()));
-    let shown = until(&inspector, |told| match told {
+    let shown = until(&inspector, |reply| match reply {
         Told::Layers { picture, .. } => Some(picture),
         _ => None,
     });
     assert_eq!(shown, alone[3]);
     inspector.ask(Ask::Samples { seed: 1, count: 7 });
-    let shown = until(&inspector, |told| match told {
+    let shown = until(&inspector, |reply| match reply {
         Told::Samples { pictures, .. } => Some(pictures),
         _ => None,
     });
@@ -66,20 +66,20 @@ fn the_inside_shows_the_picture_that_every_other_tool_shows() {
     let parts = Parts { fitted: 2, fresh: 0..0 };
     let comparison = Comparison { boxes, numbers: vec![5, 3], parts, ablations, looks: false };
     inspector.ask(Ask::Compare(Box::new(comparison)));
-    let shown = until(&inspector, |told| match told {
+    let shown = until(&inspector, |reply| match reply {
         Told::Drawn { which: None, pictures, .. } => Some(pictures),
         _ => None,
     });
     assert_eq!(shown, [alone[5].clone(), alone[3].clone()]);
     let place = Place { network: Network::Generator, layer: 0, map: 2 };
     inspector.ask(Ask::Focus(subject.clone(), place));
-    let shown = until(&inspector, |told| match told {
+    let shown = until(&inspector, |reply| match reply {
         Told::Focus { trial: Trial::Drawn(pictures), .. } => Some(pictures),
         _ => None,
     });
     assert_eq!(shown[0], alone[3]);
     inspector.ask(Ask::Judge(Judged::Sample(subject), Rule::Plain, data));
-    let shown = until(&inspector, |told| match told {
+    let shown = until(&inspector, |reply| match reply {
         Told::Judged { picture, .. } => Some(picture),
         _ => None,
     });
@@ -94,7 +94,7 @@ fn the_discriminator_uses_statistics_of_real_pictures_and_says_when_it_cannot() 
     let ask = |norms: Norms| {
         inspector.ask(Ask::Responses(subject(&model, 3, norms)));
         let mut used = None;
-        let logit = until(&inspector, |told| match told {
+        let logit = until(&inspector, |reply| match reply {
             Told::Calibrated(statistics) => {
                 used = Some(statistics);
                 None
