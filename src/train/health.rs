@@ -292,3 +292,179 @@ fn variety(rows: &[Vec<f32>], same: f32) -> (f32, f32, usize) {
     let median = nearest.get(nearest.len() / 2).map_or(0.0, |square| square.sqrt());
     (spread, median, first.into_iter().filter(|&first| first).count())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Preset;
+
+    fn train() -> TrainConfig {
+        TrainConfig::preset(Preset::Pytorch)
+    }
+
+    fn rates() -> Rates {
+        Rates { generator: 2e-4, discriminator: 2e-4 }
+    }
+
+    /// What is found in a recorded run: loss D, loss G, D(x), D(G(z)), and both gradients, of every `every`-th step.
+    fn watched(every: u64, recorded: &[[f32; 6]]) -> Vec<Health> {
+        let mut monitor = Monitor::default();
+        let steps = recorded.len() as u64 * every;
+        (1..=steps)
+            .flat_map(|step| {
+                let [loss_d, loss_g, d_real, d_fake, norm_d, norm_g] = recorded[((step - 1) / every) as usize];
+                let metrics = Metrics { step, loss_d, loss_g, d_real, d_fake, norm_d, norm_g, seconds: 0.0 };
+                monitor.step(&metrics, &train(), rates())
+            })
+            .collect()
+    }
+
+    fn alarms(found: &[Health]) -> Vec<(&'static str, u64, u64)> {
+        found
+            .iter()
+            .map(|health| match health {
+                Health::Failing(alarm) => (alarm.trouble.name(), alarm.since, alarm.step),
+                Health::Recovered { trouble, step } => (trouble.name(), 0, *step),
+            })
+            .collect()
+    }
+
+    /// Sixteen flat drawings at the paper's rate: every hundredth step of 2,000, the first being number 50.
+    const FLAT: [[f32; 4]; 20] = [
+        [0.975, 0.615, 0.84, 0.551],
+        [0.866, 0.675, 0.871, 0.516],
+        [0.77, 0.793, 0.889, 0.477],
+        [0.565, 1.078, 0.888, 0.358],
+        [0.46, 1.14, 0.878, 0.279],
+        [0.276, 1.725, 0.933, 0.187],
+        [0.217, 1.799, 0.976, 0.175],
+        [0.129, 2.261, 0.985, 0.107],
+        [0.093, 2.558, 0.989, 0.079],
+        [0.066, 2.891, 0.992, 0.056],
+        [0.046, 3.253, 0.994, 0.039],
+        [0.035, 3.525, 0.995, 0.03],
+        [0.028, 3.771, 0.996, 0.023],
+        [0.023, 3.983, 0.996, 0.019],
+        [0.073, 3.291, 0.967, 0.039],
+        [0.078, 3.278, 0.97, 0.047],
+        [0.062, 3.362, 0.966, 0.027],
+        [0.04, 4.068, 0.98, 0.02],
+        [0.029, 4.409, 0.986, 0.014],
+        [0.017, 4.872, 0.991, 0.008],
+    ];
+    /// `synth:rooms` at 32x32 with its noise, likewise.
+    const ROOMS: [[f32; 4]; 12] = [
+        [0.339, 2.031, 0.853, 0.154],
+        [0.462, 2.29, 0.744, 0.122],
+        [1.017, 2.307, 0.815, 0.501],
+        [0.912, 1.482, 0.648, 0.33],
+        [0.913, 1.369, 0.698, 0.376],
+        [0.652, 1.927, 0.694, 0.214],
+        [0.958, 1.425, 0.628, 0.34],
+        [0.839, 1.699, 0.675, 0.324],
+        [1.142, 1.22, 0.64, 0.454],
+        [0.704, 1.684, 0.692, 0.25],
+        [0.551, 1.824, 0.75, 0.205],
+        [0.542, 1.727, 0.676, 0.113],
+    ];
+
+    fn calm(recorded: &[[f32; 4]]) -> Vec<[f32; 6]> {
+        recorded.iter().map(|&[loss_d, loss_g, d_real, d_fake]| [loss_d, loss_g, d_real, d_fake, 15.0, 15.0]).collect()
+    }
+
+    #[test]
+    fn a_discriminator_that_wins_is_announced_once_and_healthy_runs_are_not() {
+        let found = watched(100, &calm(&FLAT));
+        let [(name, since, step)] = alarms(&found)[..] else { panic!("{found:?}") };
+        assert_eq!(name, "the discriminator has won");
+        assert!((800..1000).contains(&since) && (since + 50..since + 300).contains(&step), "{since} {step}");
+        let Health::Failing(alarm) = &found[0] else { panic!("{found:?}") };
+        let flags: Vec<String> = alarm.remedies.iter().map(Remedy::flags).collect();
+        assert_eq!(
+            flags,
+            ["--noise 0.2 --noise-steps 3000", "--generator-lr 0.0002 --discriminator-lr 0.00005", "--mirror"]
+        );
+        assert_eq!(watched(100, &calm(&ROOMS)), []);
+        // Of photographs the discriminator is surer for a while.
+        assert_eq!(watched(100, &calm(&[[0.17, 3.95, 0.92, 0.07], [0.3, 3.2, 0.9, 0.12]])), []);
+    }
+
+    #[test]
+    fn a_discriminator_that_no_longer_wins_is_announced_too() {
+        let found = watched(100, &calm(&[&FLAT[..], &ROOMS[3..]].concat()));
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(matches!(found[1], Health::Recovered { step, .. } if (2001..2060).contains(&step)), "{found:?}");
+        assert_eq!(Health::failing(&found).count(), 0);
+        assert_eq!(Health::failing(&found[..1]).count(), 1);
+    }
+
+    #[test]
+    fn an_explosion_is_found_within_its_first_steps() {
+        // The same drawings at a rate of 0.5.
+        let recorded = [
+            [1.45, 0.0, 0.485, 0.516, 6.36, 0.0],
+            [14.7, 54.4, 1.0, 1.0, 25.3, 3.22],
+            [50.4, 7.73, 0.0, 0.761, 18.3, 6.12],
+            [0.934, 0.0, 0.732, 0.127, 2.47, 0.0],
+            [10.5, 28.1, 1.0, 1.0, 15.7, 0.388],
+            [15.3, 14.5, 0.0, 0.0, 11.4, 2.41],
+            [0.0389, 0.742, 0.971, 0.0006, 0.309, 1.24],
+        ];
+        let found = watched(1, &recorded);
+        assert_eq!(alarms(&found), [("the values exploded", 2, 6)]);
+        assert!(found[0].to_string().contains("--lr 0.00005"), "{}", found[0]);
+        let [mut huge, single] = [recorded; 2];
+        huge[1][1] = 787.0;
+        assert_eq!(alarms(&watched(1, &huge)), [("the values exploded", 2, 2)]);
+        assert_eq!(watched(1, &single[..3]), [], "one young step with large losses is none");
+    }
+
+    /// Pictures whose values are `gray` with a pattern of its own of `amount` for each.
+    fn pictures(amount: f32, count: u32, distinct: u32) -> Vec<Picture> {
+        let pixel = |i: u32, p: u32| {
+            let pattern =
+                ((i % distinct).wrapping_mul(7919) ^ p.wrapping_mul(104_729)).wrapping_mul(2_654_435_761) >> 24;
+            (128.0 + (pattern as f32 - 128.0) * amount) as u8
+        };
+        (0..count).map(|i| Picture::new(8, 8, 1, (0..64).map(|p| pixel(i, p)).collect())).collect()
+    }
+
+    fn looked(shares: &[(u64, f32)]) -> Vec<Health> {
+        let mut monitor = Monitor::default();
+        let real: Vec<f32> = pictures(1.0, 64, 64).iter().flat_map(values).collect();
+        monitor.real(&real, 64);
+        assert!(!monitor.wants_real());
+        let look = |&(step, share): &(u64, f32)| monitor.preview(step, &pictures(share, 64, 64), &train(), rates());
+        shares.iter().filter_map(look).collect()
+    }
+
+    #[test]
+    fn samples_that_stay_or_become_alike_are_announced() {
+        let young = |last: f32| (0..=20).map(|i| (i * 25, if i < 10 { 0.1 } else { last })).collect::<Vec<_>>();
+        assert_eq!(alarms(&looked(&young(0.08))), [("the samples are all alike", 0, 500)]);
+        assert_eq!(looked(&young(0.3)), [], "one that is slow goes on");
+        let collapse = [(0, 0.02), (25, 1.2), (50, 0.6), (75, 0.1), (100, 0.05), (125, 0.05), (150, 0.9)];
+        let found = looked(&collapse);
+        assert_eq!(alarms(&found), [("the samples are all alike", 75, 100), ("the samples are all alike", 0, 150)]);
+    }
+
+    #[test]
+    fn few_modes_are_alike_even_where_they_differ() {
+        let mut monitor = Monitor::default();
+        let real: Vec<f32> = pictures(1.0, 64, 64).iter().flat_map(values).collect();
+        monitor.real(&real, 64);
+        assert!(monitor.preview(100, &pictures(1.0, 64, 64), &train(), rates()).is_none());
+        assert!(monitor.preview(125, &pictures(1.0, 64, 9), &train(), rates()).is_none());
+        assert!(monitor.preview(150, &pictures(1.0, 64, 9), &train(), rates()).is_some());
+        assert_eq!(monitor.suspected(), Some(125));
+    }
+
+    #[test]
+    fn a_small_set_is_named_at_the_start() {
+        assert_eq!(Monitor::start(None, &train()), None);
+        assert_eq!(Monitor::start(Some(FEW_PICTURES), &train()), None);
+        let alarm = Monitor::start(Some(16), &train()).unwrap().to_string();
+        assert!(alarm.contains("16 pictures") && alarm.contains("--mirror"), "{alarm}");
+        assert_eq!(Health::failing(&[Health::Failing(Monitor::start(Some(16), &train()).unwrap())]).count(), 0);
+    }
+}
