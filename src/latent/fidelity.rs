@@ -1,16 +1,15 @@
-//! How much of what a picture shows is missing in another one. Errors of pixels alone do not tell: a blank square and a smear are near
-//! to some sample of any generator. Edges, relative to the picture's own, and the structure of its worst places do.
+//! How much of what a picture shows is wrong in another one. Errors of pixels alone do not tell: a blank square and a smear are near
+//! to some sample of any generator. Its edges do, relative to the picture's own, and so does detail that was invented, such as eyes
+//! where it has none.
 
 /// Deviation of the blur that edges are taken after, in pixels of a picture of 64.
 const BLUR: f32 = 0.8;
 /// The blur whose result is shown for comparison, likewise.
 const SMEAR: f32 = 2.0;
-/// What the structure of the worst places counts beside the edges.
-const STRUCTURE: f32 = 0.6;
+/// What details count that were invented, at the worst places, beside all edges that are wrong.
+const INVENTED: f32 = 1.7;
 /// The share of places that are the worst.
 const WORST: f32 = 0.027;
-/// Contrast in [-1, 1] below which a place shows nothing.
-const NOTHING: f32 = 0.06;
 /// The least strength of edges that others are measured against, as a share of that of the generator's samples: a picture with less
 /// shows nothing that could be missing.
 const LEAST: f32 = 0.2;
@@ -21,7 +20,8 @@ pub(super) struct Fidelity {
     size: usize,
     edges: Vec<f32>,
     strength: f32,
-    gray: Vec<f32>,
+    /// How strong the edges of each small window are.
+    windows: Vec<f32>,
     smeared: Vec<f32>,
 }
 
@@ -31,15 +31,28 @@ impl Fidelity {
         let edges = edges(values, channels, size);
         let strength = root_mean_square(&edges).max(LEAST * usual).max(1e-6);
         let smeared = blurred(values, channels, size, SMEAR * size as f32 / 64.0);
-        Self { channels, size, strength, edges, gray: gray(values, channels), smeared }
+        Self { channels, size, strength, windows: windows(&edges, channels, size), edges, smeared }
     }
 
-    /// What `other` lacks of the picture: 0 for nothing, about 1.6 for another picture altogether.
+    /// What of the picture is wrong in `other`: 0 for nothing, about 1 or more for another picture altogether.
     pub fn lacking(&self, other: &[f32]) -> f32 {
         let found = edges(other, self.channels, self.size);
-        let difference: Vec<f32> = self.edges.iter().zip(&found).map(|(a, b)| a - b).collect();
-        let structure = worst_structure(&self.gray, &gray(other, self.channels), self.size);
-        root_mean_square(&difference) / self.strength + STRUCTURE * (1.0 - structure)
+        let there = windows(&found, self.channels, self.size);
+        let mut invented: Vec<f32> = there.iter().zip(&self.windows).map(|(new, old)| (new - old).max(0.0)).collect();
+        invented.sort_by(|a, b| b.total_cmp(a));
+        let count = ((invented.len() as f32 * WORST).round() as usize).clamp(1, invented.len().max(1));
+        let worst = invented.iter().take(count).sum::<f32>() / count as f32;
+        self.wrong(&found).max(INVENTED * worst / self.strength)
+    }
+
+    /// How wrong the edges of `other` are, wherever that is.
+    pub fn edges_lacking(&self, other: &[f32]) -> f32 {
+        self.wrong(&edges(other, self.channels, self.size))
+    }
+
+    fn wrong(&self, found: &[f32]) -> f32 {
+        let difference: Vec<f32> = self.edges.iter().zip(found).map(|(a, b)| a - b).collect();
+        root_mean_square(&difference) / self.strength
     }
 
     /// What a blurred copy of the picture lacks.
@@ -73,12 +86,6 @@ fn edges(values: &[f32], channels: usize, size: usize) -> Vec<f32> {
     edges
 }
 
-/// The mean of the channels.
-fn gray(values: &[f32], channels: usize) -> Vec<f32> {
-    let length = values.len() / channels.max(1);
-    (0..length).map(|i| (0..channels).map(|c| values[c * length + i]).sum::<f32>() / channels as f32).collect()
-}
-
 /// Blurred by a Gaussian of `deviation` pixels; beyond its border a picture goes on as it is there.
 fn blurred(values: &[f32], channels: usize, size: usize, deviation: f32) -> Vec<f32> {
     let reach = (3.0 * deviation).ceil() as isize;
@@ -107,34 +114,26 @@ fn blurred(values: &[f32], channels: usize, size: usize, deviation: f32) -> Vec<
     down
 }
 
-/// Contrast and structure of SSIM (Wang et al. 2004) in small windows, 1 for the same, about 0 for unrelated ones; the mean of the
-/// worst windows.
-fn worst_structure(a: &[f32], b: &[f32], size: usize) -> f32 {
-    let (side, stride) = ((size / 8).max(4), (size / 16).max(2));
+/// How strong edges, as [`edges`] gives them, are in small windows, each of which overlaps its neighbors by half.
+fn windows(edges: &[f32], channels: usize, size: usize) -> Vec<f32> {
+    let across = size - 1;
+    let mut energy = vec![0.0f32; across * across];
+    for plane in edges.chunks_exact(2 * across * across) {
+        energy
+            .iter_mut()
+            .zip(plane.chunks_exact(2))
+            .for_each(|(sum, pair)| *sum += pair[0] * pair[0] + pair[1] * pair[1]);
+    }
+    let (side, stride) = ((size / 8).max(3), (size / 16).max(2));
     let mut found = Vec::new();
-    for top in (0..=size - side).step_by(stride) {
-        for left in (0..=size - side).step_by(stride) {
-            let [mut sums, mut squares, mut product] = [[0.0f32; 2], [0.0; 2], [0.0, 0.0]];
-            for y in top..top + side {
-                for at in y * size + left..y * size + left + side {
-                    for (i, value) in [a[at], b[at]].into_iter().enumerate() {
-                        sums[i] += value;
-                        squares[i] += value * value;
-                    }
-                    product[0] += a[at] * b[at];
-                }
-            }
-            let count = (side * side) as f32;
-            let [mean_a, mean_b] = sums.map(|sum| sum / count);
-            let variances = squares[0] / count - mean_a * mean_a + squares[1] / count - mean_b * mean_b;
-            let covariance = product[0] / count - mean_a * mean_b;
-            let least = NOTHING * NOTHING;
-            found.push((2.0 * covariance + least) / (variances.max(0.0) + least));
+    for top in (0..=across - side).step_by(stride) {
+        for left in (0..=across - side).step_by(stride) {
+            let rows = (top..top + side).map(|y| &energy[y * across + left..y * across + left + side]);
+            let sum: f32 = rows.flatten().sum();
+            found.push((sum / (2 * channels * side * side) as f32).sqrt());
         }
     }
-    found.sort_by(f32::total_cmp);
-    let count = ((found.len() as f32 * WORST).round() as usize).clamp(1, found.len().max(1));
-    found.iter().take(count).sum::<f32>() / count as f32
+    found
 }
 
 #[cfg(test)]
@@ -152,23 +151,34 @@ mod tests {
     #[test]
     fn the_same_lacks_nothing_and_a_blur_or_another_picture_lacks_much() {
         let (one, other) = (face(1), face(2));
-        let usual = strength(&other, 3, 64);
-        let fidelity = Fidelity::new(&one, 3, 64, usual);
-        assert!(fidelity.lacking(&one) < 1e-3);
+        let fidelity = Fidelity::new(&one, 3, 64, strength(&other, 3, 64));
+        assert_eq!(fidelity.lacking(&one), 0.0);
         let slightly: Vec<f32> = one.iter().enumerate().map(|(i, v)| v + 0.02 * ((i % 7) as f32 / 3.0 - 1.0)).collect();
-        assert!(fidelity.lacking(&slightly) < 0.2, "{}", fidelity.lacking(&slightly));
-        assert!((0.5..1.6).contains(&fidelity.blurred()), "{}", fidelity.blurred());
-        assert!(fidelity.lacking(&other) > 1.3, "{}", fidelity.lacking(&other));
-        assert!(fidelity.lacking(&vec![0.3; one.len()]) > 1.3);
+        assert!(fidelity.lacking(&slightly) < 0.3, "{}", fidelity.lacking(&slightly));
+        assert!((0.4..0.95).contains(&fidelity.blurred()), "{}", fidelity.blurred());
+        assert!(fidelity.lacking(&other) > 0.95, "{}", fidelity.lacking(&other));
+        assert_eq!(fidelity.lacking(&vec![0.3; one.len()]), 1.0, "all edges are missing");
     }
 
     #[test]
     fn a_blank_picture_is_not_shown_by_one_that_is_only_near() {
         let face = face(1);
         let blank = Fidelity::new(&vec![0.2; face.len()], 3, 64, strength(&face, 3, 64));
-        let pale: Vec<f32> = face.iter().map(|v| 0.2 + v * 0.1).collect();
-        assert!(blank.lacking(&pale) > 0.5, "{}", blank.lacking(&pale));
-        assert!(blank.lacking(&face) > 2.0);
+        let pale: Vec<f32> = face.iter().map(|v| 0.2 + v * 0.2).collect();
+        assert!(blank.lacking(&pale) > 0.95, "{}", blank.lacking(&pale));
+        assert!(blank.lacking(&face) > 5.0);
         assert_eq!(blank.lacking(&vec![0.2; face.len()]), 0.0);
+    }
+
+    #[test]
+    fn eyes_where_a_picture_has_none_are_invented() {
+        let face = face(1);
+        let mut covered = face.clone();
+        for plane in covered.chunks_exact_mut(64 * 64) {
+            let skin = plane[40 * 64 + 32];
+            (25..36).for_each(|y| plane[y * 64 + 18..y * 64 + 46].fill(skin));
+        }
+        let fidelity = Fidelity::new(&covered, 3, 64, strength(&face, 3, 64));
+        assert!(fidelity.lacking(&face) > 1.3 * fidelity.edges_lacking(&face), "{}", fidelity.lacking(&face));
     }
 }

@@ -29,7 +29,9 @@ const OWN_STARTS: usize = 2;
 const COMPARED_EVERY: usize = 10;
 /// How far from the model's own samples to its average picture a reconstruction may be: 200 pictures from inside and outside the
 /// world of two models were told apart there (docs/MEASURES.md).
-pub const LIMIT: f32 = 0.6;
+pub const LIMIT: f32 = 0.9;
+/// Up to here it is drawn as well as own samples are.
+const WELL: f32 = 0.25;
 
 /// What a projection starts from.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -218,12 +220,12 @@ fn shrink(values: &[f32], channels: usize, size: usize) -> Vec<f32> {
     small.iter().map(|v| v / (block * block) as f32).collect()
 }
 
-/// What pictures lack of the one that is looked for: edges and structure, 0 for nothing and about 1.6 for everything.
+/// What pictures lack of the one that is looked for: edges that are wrong or invented, 0 for none and about 1 for all.
 #[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize)]
 pub struct Scale {
     /// What the same search lacks of own samples, which the model surely can draw: the median of some.
     pub own: f32,
-    /// What the model's average picture lacks.
+    /// What the model's average picture lacks, how wrong its edges are; at most 1, which a picture without any has.
     pub average: f32,
     /// What a blurred copy of the picture lacks.
     pub blurred: f32,
@@ -282,7 +284,7 @@ impl Progress {
     /// Whether the model can draw the picture.
     pub fn verdict(&self) -> Verdict {
         match self.position() {
-            place if place <= LIMIT / 3.0 => Verdict::Drawn,
+            place if place <= WELL => Verdict::Drawn,
             place if place <= LIMIT => Verdict::Resembled,
             _ => Verdict::Not,
         }
@@ -372,7 +374,7 @@ impl Projection {
         let photo = &wanted[0].fidelity;
         let scale = Scale {
             own: known.unwrap_or_default(),
-            average: photo.lacking(&encoder.average),
+            average: photo.edges_lacking(&encoder.average).min(1.0),
             blurred: photo.blurred(),
         };
         Ok(Self {

@@ -204,18 +204,19 @@ pub(super) fn before(checkpoints: &Path, step: u64) -> Option<(u64, PathBuf)> {
 }
 
 /// Removes what is neither among the newest `keep_last` nor at a multiple of `keep_every` steps nor the end of an epoch nor from
-/// before an alarm, and what a killed writer left behind. A trouble that may have begun with step `suspected` keeps the newest
-/// one from before it.
+/// before an alarm, and what a killed writer left behind. For each step of `suspected`, with which a trouble
+/// may have begun, the newest one from before it stays.
 ///
 /// # Errors
 /// What the file system says.
-pub fn tidy(checkpoints: &Path, keep_last: usize, keep_every: u64, suspected: Option<u64>) -> std::io::Result<()> {
+pub fn tidy(checkpoints: &Path, keep_last: usize, keep_every: u64, suspected: &[u64]) -> std::io::Result<()> {
     let found = model::checkpoints(checkpoints);
     let old = found.len().saturating_sub(keep_last.max(1));
-    let healthy = suspected.and_then(|suspected| before(checkpoints, suspected)).map(|(step, _)| step);
+    let healthy: Vec<u64> =
+        suspected.iter().filter_map(|&step| before(checkpoints, step)).map(|(step, _)| step).collect();
     for (step, folder) in &found[..old] {
         let milestone = keep_every > 0 && step.is_multiple_of(keep_every);
-        let marked = healthy == Some(*step) || folder.join(MARK).exists();
+        let marked = healthy.contains(step) || folder.join(MARK).exists();
         if !milestone && !marked && State::read(folder).map_or(true, |state| state.epoch_end.is_none()) {
             // Renamed first, so that a kill in the middle of removing leaves no half checkpoint under a whole one's name.
             let doomed = checkpoints.join(format!(".removing-{}", name(*step)));

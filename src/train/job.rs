@@ -282,7 +282,7 @@ impl<'a> Job<'a> {
         if self.health.wants_real() {
             self.health.real(&batch.pixels, model.values());
         }
-        if self.health.suspected().is_none() && self.state.step.is_multiple_of(COPY_EVERY) || self.healthy.is_none() {
+        if self.health.suspected().is_empty() && self.state.step.is_multiple_of(COPY_EVERY) || self.healthy.is_none() {
             self.healthy = Some(Checkpoint { networks: self.networks.clone(), state: self.state.clone() });
         }
         let real = Tensor::from_data(TensorData::new(batch.pixels, shape), &self.compute.device);
@@ -514,7 +514,7 @@ impl<'a> Job<'a> {
         let place = self.run.checkpoints();
         let folder = checkpoint.write(&place, self.provenance(&self.state))?;
         let Options { keep_last, keep_every, .. } = self.options;
-        if let Err(cause) = checkpoint::tidy(&place, keep_last, keep_every, self.health.suspected()) {
+        if let Err(cause) = checkpoint::tidy(&place, keep_last, keep_every, &self.health.suspected()) {
             self.warn(format!("old checkpoints in {} stay: {cause}", place.display()));
         }
         (self.emit)(Event::Saved { step: self.state.step, folder });

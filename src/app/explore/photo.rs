@@ -192,7 +192,7 @@ fn scale(ui: &mut Ui, progress: &Progress) {
     painter.vline(x, bar.top() - 5.0..=bar.bottom() + 5.0, egui::Stroke::new(3.0, mark));
     painter.circle_filled(egui::pos2(x, bar.center().y), 5.0, text);
     response.on_hover_text(format!(
-        "What the reconstruction lacks of the picture's edges and structure: {:.2}. The same search lacks {own:.2} of the model's own \
+        "What is wrong with the reconstruction's edges, or invented: {:.2}. The same search lacks {own:.2} of the model's own \
          samples; the model's average picture lacks {average:.2}, a blurred copy of the picture {blurred:.2}. The model can draw what \
          lies within the colored part, up to {:.0} % of the way.",
         progress.lacking,
