@@ -228,7 +228,7 @@ impl Monitor {
         }
         self.alike.sure = true;
         let mut remedies = noise(train);
-        let lower = |rate: f64| rounded(rate / 2.0);
+        let lower = |rate: f64| if rate > 2e-4 { 2e-4 } else { rounded(rate / 2.0) };
         remedies
             .push(Remedy::LowerRates { generator: lower(rates.generator), discriminator: lower(rates.discriminator) });
         remedies.extend(mirror(train));

@@ -50,17 +50,20 @@ pub(super) fn available() -> Option<u64> {
     let number = |path: &str| read(path)?.trim().parse::<u64>().ok();
     let group = number("/sys/fs/cgroup/memory.max")
         .map(|most| most.saturating_sub(number("/sys/fs/cgroup/memory.current").unwrap_or(0)));
-    let own = read("/proc/self/limits").and_then(|text| in_limits(&text));
+    let taken = read("/proc/self/status").and_then(|text| of(&text, "VmSize")).unwrap_or(0);
+    let own = read("/proc/self/limits").and_then(|text| in_limits(&text)).map(|most| most.saturating_sub(taken));
     [machine, group, own].into_iter().flatten().min()
 }
 
 /// Memory and swap that are free, in `/proc/meminfo`.
 fn in_meminfo(text: &str) -> Option<u64> {
-    let of = |name: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
-        Some(line.split_whitespace().next()?.parse::<u64>().ok()? << 10)
-    };
-    Some(of("MemAvailable")? + of("SwapFree").unwrap_or(0))
+    Some(of(text, "MemAvailable")? + of(text, "SwapFree").unwrap_or(0))
+}
+
+/// The bytes of a line `name:  123 kB`.
+fn of(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    Some(line.split_whitespace().next()?.parse::<u64>().ok()? << 10)
 }
 
 /// The limit of the address space in `/proc/self/limits`, where there is one.
@@ -90,13 +93,12 @@ pub(super) enum Verdict {
 /// Compares what is needed with what is there.
 pub(super) fn verdict(model: &ModelConfig, train: &TrainConfig, available: Option<u64>) -> Verdict {
     let (needed, Some(available)) = (needed(model, train), available) else { return Verdict::Enough };
-    // The estimate is within a third of what was measured.
-    if needed / 4 * 3 > available {
+    if needed > available {
         let fits = |batch: usize| self::needed(model, &TrainConfig { batch, ..train.clone() }) <= available;
         let batch = (0..usize::BITS).map(|bit| 1usize << bit).take_while(|&batch| batch < train.batch && fits(batch));
         return Verdict::TooMuch { needed, available, batch: batch.last() };
     }
-    if needed > available / 10 * 8 {
+    if needed > available / 10 * 7 {
         return Verdict::Tight(format!(
             "this training needs about {} of memory, and {} are free: the system may end it. A smaller --batch (now {}) or \
              --base (now {}) needs less",
