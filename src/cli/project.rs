@@ -67,11 +67,11 @@ impl Project {
         self.explored.common.print(&summary, || {
             let Scale { own, average, blurred } = last.scale;
             format!(
-                "{}: {:.0} % of the way from the model's own samples (0 %) to its average picture (100 %), and up to {:.0} % is drawn\n\
+                "{}: {} of the way from the model's own samples (0 %) to its average picture (100 %), and up to {:.0} % is drawn\n\
                  detail lacking: {:.2}; of own samples {own:.2}, of the average picture {average:.2}, of a blurred copy {blurred:.2}\n\
                  pixel error {:.4} (samples are {:.4} apart); {}",
                 last.verdict().text(),
-                last.position() * 100.0,
+                last.place(),
                 LIMIT * 100.0,
                 last.lacking,
                 last.error,

@@ -281,6 +281,14 @@ impl Progress {
         ((self.lacking - self.scale.own) / span).max(0.0)
     }
 
+    /// The position for people.
+    pub fn place(&self) -> String {
+        match self.position() * 100.0 {
+            place if place > 200.0 => "more than 200 %".to_owned(),
+            place => format!("{place:.0} %"),
+        }
+    }
+
     /// Whether the model can draw the picture.
     pub fn verdict(&self) -> Verdict {
         match self.position() {

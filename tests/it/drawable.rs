@@ -139,9 +139,8 @@ fn what_a_model_can_draw_is_told_from_what_it_cannot() {
     }
     let (right, all) = judged("small", &table);
     assert!(right * 10 >= all * 9, "{right} of {all}");
-    let of = |kind: &str| &table.iter().find(|((_, name), _)| name == kind).unwrap().1;
-    assert!(of("own samples, held out").iter().all(|found| found.drawable()));
-    assert!(of("one color").iter().all(|found| !found.drawable()), "a blank picture is none of its samples");
+    assert!(table[&(true, "own samples, held out".to_owned())].iter().all(Progress::drawable));
+    assert!(!table[&(false, "one color".to_owned())].iter().any(Progress::drawable), "nothing is on it");
 }
 
 /// The table of docs/MEASURES.md. `ZSCAPE_REAL` may name folders of real pictures, separated by commas, and `ZSCAPE_COUNT` how many

@@ -199,8 +199,8 @@ fn scale(ui: &mut Ui, progress: &Progress) {
         LIMIT * 100.0
     ));
     ui.label(format!(
-        "{:.0} % of the way from the model's own samples to its average picture; up to {:.0} % is drawn. Pixel error {:.3}.",
-        progress.position() * 100.0,
+        "{} of the way from the model's own samples to its average picture; up to {:.0} % is drawn. Pixel error {:.3}.",
+        progress.place(),
         LIMIT * 100.0,
         progress.error
     ));
