@@ -242,21 +242,30 @@ pub fn set_aside(checkpoint: &Path) -> std::io::Result<PathBuf> {
     rename(checkpoint, "damaged")
 }
 
-/// Goes back to the checkpoint of `step`, which is returned: those after it are taken out of the list, as `abandoned-step-...`.
+/// The checkpoint of `step`.
 ///
 /// # Errors
-/// [`CheckpointError::NoSuchStep`] with the steps that there are; what the file system says.
-pub(super) fn go_back(checkpoints: &Path, step: u64) -> Result<PathBuf, CheckpointError> {
+/// [`CheckpointError::NoSuchStep`] with the steps that there are.
+pub(super) fn at(checkpoints: &Path, step: u64) -> Result<PathBuf, CheckpointError> {
     let found = model::checkpoints(checkpoints);
-    let Some((_, place)) = found.iter().find(|(at, _)| *at == step) else {
-        let steps: Vec<String> = found.iter().map(|(at, _)| at.to_string()).collect();
-        let steps = if steps.is_empty() { "none".to_owned() } else { steps.join(", ") };
-        return Err(CheckpointError::NoSuchStep { path: checkpoints.to_owned(), step, steps });
-    };
-    for (_, later) in found.iter().filter(|(at, _)| *at > step) {
+    if let Some((_, place)) = found.iter().find(|(at, _)| *at == step) {
+        return Ok(place.clone());
+    }
+    let steps: Vec<String> = found.iter().map(|(at, _)| at.to_string()).collect();
+    let steps = if steps.is_empty() { "none".to_owned() } else { steps.join(", ") };
+    Err(CheckpointError::NoSuchStep { path: checkpoints.to_owned(), step, steps })
+}
+
+/// Makes the checkpoint of `step` the newest one: those after it are taken out of the list, as `abandoned-step-...`.
+///
+/// # Errors
+/// [`CheckpointError::NoSuchStep`] where it is not there; what the file system says.
+pub(super) fn go_back(checkpoints: &Path, step: u64) -> Result<(), CheckpointError> {
+    at(checkpoints, step)?;
+    for (_, later) in model::checkpoints(checkpoints).iter().filter(|(at, _)| *at > step) {
         rename(later, "abandoned").map_err(|cause| CheckpointError::Io { path: later.clone(), cause })?;
     }
-    Ok(place.clone())
+    Ok(())
 }
 
 fn rename(checkpoint: &Path, why: &str) -> std::io::Result<PathBuf> {

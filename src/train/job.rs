@@ -7,21 +7,25 @@ use std::time::{Duration, Instant};
 use burn::tensor::{Tensor, TensorData};
 use crossbeam_channel::Receiver;
 
-use super::alarm::{Alarm, Change, Health, in_effect};
+use super::alarm::{Health, in_effect};
 use super::checkpoint::{self, Checkpoint, EpochEnd, State};
 use super::config::{RunConfig, TrainConfig};
 use super::health;
-use super::memory::{self, Verdict};
+use super::memory;
 use super::messages::{Command, Ending, Event, Preview, Progress};
 use super::metrics::{Metrics, MetricsLog};
 use super::run::Run;
 use super::step::Networks;
 use super::trainer::{Options, TrainError, guarded};
 use crate::data::{Dataset, Loader, Place, Source};
-use crate::device::{Compute, Kind};
+use crate::device::Compute;
 use crate::image::{self, Picture};
 use crate::latent;
 use crate::model::{Model, Provenance, TensorFile};
+
+mod rescue;
+
+use rescue::fits;
 
 /// How long a speed is averaged over.
 const SPEED_WINDOW: Duration = Duration::from_secs(20);
@@ -52,6 +56,8 @@ pub(super) struct Job<'a> {
     /// The run as it was when nothing was suspected, in case it turns out to fail: what a step changes is new tensors, so this
     /// is kept, not copied.
     healthy: Option<Checkpoint>,
+    /// What was said at the start and is logged with the first step: a start that fails leaves no log.
+    unlogged: Option<Health>,
 }
 
 impl<'a> Job<'a> {
@@ -142,8 +148,9 @@ impl<'a> Job<'a> {
         let speed = Speed::default();
         let (problems, warned) = (0, None);
         let (followed, told_every) = (false, 0);
-        let alarm = health::Monitor::start(dataset.len(), &config.train);
-        let mut job = Self {
+        let few = health::Monitor::start(dataset.len(), &config.train).map(Health::Failing);
+        few.iter().for_each(|few| emit(Event::Health(few.clone())));
+        let job = Self {
             options,
             compute,
             emit,
@@ -161,15 +168,13 @@ impl<'a> Job<'a> {
             told_every,
             health: health::Monitor::default(),
             healthy: None,
+            unlogged: few,
         };
         // The file is only a sign: a run without it trains as well.
         let _ = std::fs::write(
             job.run.unfinished(),
             "This run is being trained, or its last session was ended before it could save.\n",
         );
-        if let Some(alarm) = alarm {
-            job.announce(Health::Failing(alarm));
-        }
         Ok(job)
     }
 
@@ -318,6 +323,9 @@ impl<'a> Job<'a> {
         if let Err(cause) = self.log.write(&self.last) {
             self.warn(format!("{} lacks steps: {cause}", self.run.metrics().display()));
         }
+        if let Some(health) = self.unlogged.take() {
+            self.write_down(&health);
+        }
         self.speed.step(batch.count);
         self.report();
         let found = self.health.step(&self.last, &self.options.config.train, rates);
@@ -391,79 +399,6 @@ impl<'a> Job<'a> {
             .map_err(|error| TrainError::Device { step, cause: error.to_string() })
     }
 
-    /// Looks at the health of samples.
-    fn look(&mut self, pictures: &[Picture]) {
-        let (step, rates) = (self.state.step, self.state.rates());
-        let found = self.health.preview(step, pictures, &self.options.config.train, rates);
-        self.fails(found);
-    }
-
-    /// Says what is new about the run's health, and sees to a checkpoint from before.
-    fn fails(&mut self, found: impl IntoIterator<Item = Health>) {
-        for mut health in found {
-            if let Health::Failing(alarm) = &mut health {
-                match self.keep_before(alarm) {
-                    Ok(kept) => alarm.kept = kept,
-                    Err(error) => self.warn(format!("no checkpoint from before is kept: {error}")),
-                }
-            }
-            self.announce(health);
-        }
-    }
-
-    fn announce(&mut self, health: Health) {
-        let path = self.run.health();
-        let write = || -> std::io::Result<()> {
-            use std::io::Write;
-            writeln!(std::fs::OpenOptions::new().create(true).append(true).open(&path)?, "{health}")
-        };
-        if let Err(cause) = write() {
-            self.warn(format!("{}: {cause}", path.display()));
-        }
-        (self.emit)(Event::Health(health));
-    }
-
-    /// Keeps the newest checkpoint from before an alarm for good, writing it where only the memory has it; returns its step.
-    fn keep_before(&mut self, alarm: &Alarm) -> Result<Option<u64>, TrainError> {
-        let checkpoints = self.run.checkpoints();
-        let io = |path: &std::path::Path, cause| checkpoint::CheckpointError::Io { path: path.to_owned(), cause };
-        let written = checkpoint::before(&checkpoints, alarm.since.max(1));
-        let (step, folder) = match (written, &self.healthy) {
-            (Some((step, folder)), Some(healthy)) if step >= healthy.state.step => (step, folder),
-            (Some((step, folder)), None) => (step, folder),
-            (_, Some(healthy)) => {
-                let step = healthy.state.step;
-                (step, healthy.write(&checkpoints, self.provenance(&healthy.state))?)
-            }
-            (None, None) => return Ok(None),
-        };
-        checkpoint::mark(&folder, &alarm.trouble.to_string()).map_err(|cause| io(&folder, cause))?;
-        Ok(Some(step))
-    }
-
-    /// Goes on with other settings, where that is asked for from an earlier step.
-    fn change(&mut self, change: Change) -> Result<(), TrainError> {
-        let config = &mut self.options.config;
-        if let Some(step) = change.back_to {
-            let folder = checkpoint::go_back(&self.run.checkpoints(), step)?;
-            let Checkpoint { networks, state } = Checkpoint::read(&folder, &config.train, &self.compute.device)?;
-            let path = self.run.metrics();
-            self.log = MetricsLog::open(&path, step).map_err(|cause| TrainError::Metrics { path, cause })?;
-            (self.networks, self.state) = (networks, state);
-            (self.health, self.healthy, self.speed) = (health::Monitor::default(), None, Speed::default());
-            (self.emit)(Event::WentBack(step));
-        }
-        change.apply(&mut self.state);
-        in_effect(&mut config.train, &self.run.config().train, &self.state);
-        if change.back_to.is_some() || change.mirror.is_some() {
-            self.loader = load(&self.dataset, config, &self.state)?;
-            self.problems = 0;
-        }
-        (self.emit)(Event::Rates(self.state.rates()));
-        (self.emit)(Event::Note(format!("from step {} on: {}", self.state.step, change)));
-        if change.back_to.is_some() { self.preview(true) } else { Ok(()) }
-    }
-
     /// Hands the generator to whoever explores it while it learns.
     fn publish(&mut self) {
         if self.followed {
@@ -519,21 +454,6 @@ impl<'a> Job<'a> {
         }
         (self.emit)(Event::Saved { step: self.state.step, folder });
         Ok(())
-    }
-}
-
-/// Checks that the memory does, where the CPU computes; what to say where it hardly does.
-fn fits(config: &RunConfig, compute: &Compute) -> Result<Option<String>, TrainError> {
-    if compute.kind != Kind::Cpu {
-        return Ok(None);
-    }
-    let (now, base) = (config.train.batch, config.model.base);
-    match memory::verdict(&config.model, &config.train, memory::available()) {
-        Verdict::Enough => Ok(None),
-        Verdict::Tight(text) => Ok(Some(text)),
-        Verdict::TooMuch { needed, available, batch } => {
-            Err(TrainError::Memory { needed, available, batch, now, base })
-        }
     }
 }
 
