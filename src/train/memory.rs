@@ -152,7 +152,7 @@ mod tests {
         assert_eq!(verdict(&model, &train, Some(needs * 2)), Verdict::Enough);
         assert!(matches!(verdict(&model, &train, Some(needs)), Verdict::Tight(text) if text.contains("--batch")));
         let Verdict::TooMuch { batch, .. } = verdict(&model, &train, Some(needs / 2)) else { panic!("it fits") };
-        assert_eq!(batch, Some(16));
+        assert_eq!(batch, Some(8));
         let (model, train) = sized(64, 64, 100_000);
         assert!(needed(&model, &train) > 300 << 30);
     }
