@@ -128,7 +128,7 @@ fn a_resumed_run_prepares_pictures_as_it_began_and_says_what_differs() {
     let told = stderr(&mut zscape(&[&resume[..], &["--crop", "0", "--mirror", "false", "--fit", "pad"]].concat()), 1);
     assert!(told.contains("model.preparation.crop: 10, not the default"), "{told}");
     assert!(told.contains("model.preparation.fit: the default, not \"pad\""), "{told}");
-    assert!(told.contains("train.mirror: true, not the default"), "{told}");
+    assert!(!told.contains("mirror"), "mirroring may end in the middle of a run: {told}");
 }
 
 #[test]

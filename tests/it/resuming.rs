@@ -70,10 +70,7 @@ fn a_resumed_run_with_mirrored_pictures_equals_an_uninterrupted_one() {
     assert_eq!(of("whole"), of("parts"));
     assert_ne!(of("whole"), of("plain"), "mirrored pictures are others");
     let (ending, _) = finish(&Trainer::start(options("plain", true, 13, true), Compute::cpu(), || ()));
-    assert!(
-        matches!(&ending, Ending::Failed(message) if message.contains("train.mirror: the default, not true")),
-        "{ending:?}"
-    );
+    assert_eq!(ending, Ending::Finished, "mirroring may begin in the middle of a run");
 }
 
 #[test]
