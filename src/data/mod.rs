@@ -2,8 +2,8 @@
 
 mod compare;
 mod dataset;
+mod depth;
 mod formats;
-mod jpeg;
 mod loader;
 mod prepare;
 mod resize;
@@ -17,6 +17,6 @@ pub use formats::FILE_ENDINGS;
 pub(crate) use formats::TEST_PARTS;
 pub use loader::{Batch, Loader, Place, mirrors};
 pub(crate) use prepare::fit;
-pub use prepare::{UnusablePicture, read_fitted, to_channels};
+pub use prepare::{UnusablePicture, read_examined, read_fitted, to_channels};
 pub use skip::{Listed, read_skipped, write_list};
 pub use source::{DataError, Source};

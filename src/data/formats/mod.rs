@@ -41,7 +41,7 @@ use self::cache::Cache;
 use self::shelf::Shelf;
 use self::slice::Slice;
 use super::source::DataError;
-use crate::image::Picture;
+use crate::image::{Picture, Range, Samples};
 
 /// The most bytes that one picture's file may have; more is a mistake or malice, and would only fill the memory.
 const FILE_LIMIT: u64 = 1 << 30;
@@ -71,6 +71,11 @@ pub(super) trait Pictures: Debug + Send + Sync {
 
     /// Picture `index`; those that are drawn are drawn with `size` x `size` pixels. The error is what is wrong with it.
     fn read(&self, index: u64, size: usize) -> Result<Found, String>;
+
+    /// How the values of [`Found::Decoded`] pictures are stored, and which of them became black and white.
+    fn samples(&self) -> (Samples, Option<Range>) {
+        (Samples::U8, None)
+    }
 }
 
 /// An opened set.
