@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::Opened;
-use super::archive::{self, Archive, Entry, Shard};
+use super::archive::{self, Archive, Entry, Index, Shard};
 use super::cache::{Cache, Stamp};
 use super::folder::{classes, is_picture};
 use super::labels::Gather;
@@ -42,10 +42,16 @@ fn open_with(folder: &Path, names: &[Box<Path>], cache: &Cache) -> Result<Opened
     }
     let began = SystemTime::now();
     let mut gather = Gather::default();
-    let (mut shards, mut entries) = (Vec::new(), Vec::new());
+    let (mut shards, mut entries, mut notes) = (Vec::new(), Vec::new(), Vec::new());
     let mut labelled = false;
     for (number, path) in (0..).zip(paths) {
-        let (file, mut inside) = archive::index(&path)?;
+        // Each is opened again whenever one of its pictures is read.
+        if archive::is_packed(&path) {
+            let cause = "it is packed, as one of several tars must not be; unpack it, or give it alone".to_owned();
+            return Err(DataError::Format { path, kind: "a tar", cause });
+        }
+        let Index { file, entries: mut inside, note } = archive::index(&path)?;
+        notes.extend(note.map(|note| format!("{}: {note}", path.display())));
         labelled |= take_classes(&file, &mut inside, &mut gather);
         inside.iter_mut().for_each(|entry| entry.shard = number);
         entries.append(&mut inside);
@@ -60,7 +66,7 @@ fn open_with(folder: &Path, names: &[Box<Path>], cache: &Cache) -> Result<Opened
     if let Some(stamp) = &stamp {
         cache.keep(folder, stamp, [archive.entries.len() as u64, 0], began, |to| archive.write(&labels, to));
     }
-    Ok(Opened { pictures: Box::new(archive), labels, notes: Vec::new() })
+    Ok(Opened { pictures: Box::new(archive), labels, notes })
 }
 
 /// Leaves only the pictures in `entries`, which are sorted by name, and gathers their classes; whether any has one.
