@@ -121,7 +121,7 @@ pub(super) fn open_with(path: &Path, cache: &Cache) -> Result<Opened, DataError>
     }
     let began = SystemTime::now();
     let Index { file, mut entries, note } = index(path)?;
-    let notes = note.into_iter().collect();
+    let notes: Vec<String> = note.into_iter().collect();
     let part = split(path).and_then(|(_, inside)| keep_inside(&mut entries, inside));
     if !entries.iter().any(|entry| is_picture(&entry.name)) {
         let stored = entries.into_iter().filter(|entry| entry.packing == Packing::Stored);
@@ -139,7 +139,8 @@ pub(super) fn open_with(path: &Path, cache: &Cache) -> Result<Opened, DataError>
     let labelled = shards::take_classes(&file, &mut entries, &mut gather);
     let labels = if labelled { gather.finish() } else { classes(entries.iter().map(|entry| &*entry.name)) };
     let archive = Archive { shards: vec![Shard::Open(file)], entries };
-    if let Some(stamp) = &stamp {
+    // What was guessed is not kept, so that it is said each time.
+    if let Some(stamp) = stamp.as_ref().filter(|_| notes.is_empty()) {
         cache.keep(path, stamp, [archive.entries.len() as u64, 0], began, |to| archive.write(&labels, to));
     }
     Ok(Opened { pictures: Box::new(archive), labels, notes })

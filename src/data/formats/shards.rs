@@ -63,7 +63,7 @@ fn open_with(folder: &Path, names: &[Box<Path>], cache: &Cache) -> Result<Opened
     entries.shrink_to_fit();
     let labels = if labelled { gather.finish() } else { classes(entries.iter().map(|entry| &*entry.name)) };
     let archive = Archive { shards, entries };
-    if let Some(stamp) = &stamp {
+    if let Some(stamp) = stamp.as_ref().filter(|_| notes.is_empty()) {
         cache.keep(folder, stamp, [archive.entries.len() as u64, 0], began, |to| archive.write(&labels, to));
     }
     Ok(Opened { pictures: Box::new(archive), labels, notes })

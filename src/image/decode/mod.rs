@@ -110,6 +110,15 @@ pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded, DecodeEr
 /// # Errors
 /// As [`decode`].
 pub(crate) fn spread(bytes: &[u8]) -> Result<Option<(Samples, Spread)>, DecodeError> {
+    let deep = match sniff::picture(bytes) {
+        Some(Format::Png) => bytes.get(24) == Some(&16),
+        Some(Format::Pnm) => whole::anymap(bytes).is_some_and(|header| header.white > 255),
+        Some(Format::Tiff) => tiff::bits(bytes)? > 8,
+        _ => false,
+    };
+    if !deep {
+        return Ok(None);
+    }
     let raw = guarded(|| Raw::read(bytes)).unwrap_or_else(|panic| Err(DecodeError::Panic(panic)))?;
     let spread = if raw.declared.is_some() { None } else { raw.values.spread(raw.layout) };
     Ok(spread.map(|spread| (raw.values.samples(), spread)))
@@ -144,7 +153,7 @@ impl Raw {
                 format!("no picture of a known format (it begins with the bytes {})", first.join(" "))
             })));
         };
-        whole::check(format, bytes).map_err(DecodeError::CutOff)?;
+        whole::check(format, bytes)?;
         let kind = match format {
             Format::Png => ImageFormat::Png,
             Format::Jpeg => ImageFormat::Jpeg,

@@ -209,6 +209,23 @@ fn a_jpeg_whose_end_is_only_marked_is_cut_off_too() {
 }
 
 #[test]
+fn a_jpeg_with_codes_that_make_no_sense_is_damaged_and_not_cut_off() {
+    let whole = include_bytes!("../../../tests/jpegs/full.jpg");
+    let scan = whole.windows(2).position(|two| two == b"\xff\xda").unwrap();
+    // Some changes are codes like others; none is a panic, and most make no sense later on.
+    let damaged = |at: usize| {
+        let mut bytes = whole.to_vec();
+        bytes[at..at + 8].fill(0xfe);
+        decode(&bytes, &DecodeOptions::default()).err()
+    };
+    let found: Vec<_> = (scan + 20..whole.len() - 20).step_by(40).filter_map(damaged).collect();
+    assert!(
+        found.iter().any(|cause| matches!(cause, DecodeError::Refused(what) if what.contains("damaged"))),
+        "{found:?}"
+    );
+}
+
+#[test]
 fn tiled_planes_of_colors_are_put_together() {
     for big_endian in [false, true] {
         let Decoded { picture, treatment } = decode(&planar(big_endian), &DecodeOptions::default()).unwrap();

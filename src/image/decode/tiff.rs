@@ -4,6 +4,7 @@
 //! form: each plane of a picture whose colors lie apart, and the indexes of one with a palette, as a gray picture of its own,
 //! by a directory that is added behind the file.
 
+use std::collections::HashSet;
 use std::io::Cursor;
 
 use image::metadata::Orientation;
@@ -36,6 +37,8 @@ const CMYK: u64 = 5;
 const YCBCR: u64 = 6;
 /// Tags that a directory may have; more is damage.
 const MOST_TAGS: u64 = 4096;
+/// Pictures of a file that are looked at.
+const MOST_PICTURES: usize = 4096;
 
 /// A tag: what kind of values it has, how many, and where they begin.
 #[derive(Debug, Clone)]
@@ -46,7 +49,7 @@ struct Entry {
     at: u64,
 }
 
-/// The first directory of a file.
+/// A directory of a file: what it says of one picture.
 #[derive(Debug)]
 struct Directory<'a> {
     bytes: &'a [u8],
@@ -54,6 +57,8 @@ struct Directory<'a> {
     /// Whether it is a BigTIFF, whose numbers have eight bytes.
     wide: bool,
     entries: Vec<Entry>,
+    /// Where the next one is; 0 behind the last.
+    next: u64,
 }
 
 /// Bytes of a value of each kind.
@@ -67,31 +72,47 @@ fn width_of(kind: u16) -> u64 {
 }
 
 impl<'a> Directory<'a> {
+    /// The first directory of a file.
     fn read(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         let big_endian = bytes.starts_with(b"MM");
-        let mut directory = Self { bytes, big_endian, wide: false, entries: Vec::new() };
-        directory.wide = directory.number(2, 2)? == 43;
-        let (first, field) = if directory.wide { (directory.number(8, 8)?, 8) } else { (directory.number(4, 4)?, 4) };
-        let (counted, size) = if directory.wide { (8, 20) } else { (2, 12) };
-        let count = directory.number(first, counted)?;
+        let empty = Self { bytes, big_endian, wide: false, entries: Vec::new(), next: 0 };
+        let wide = empty.number(2, 2)? == 43;
+        let next = if wide { empty.number(8, 8)? } else { empty.number(4, 4)? };
+        Self { wide, next, ..empty }.following()
+    }
+
+    /// The next directory.
+    fn following(&self) -> Result<Self, DecodeError> {
+        let (counted, size, field) = if self.wide { (8, 20, 8) } else { (2, 12, 4) };
+        let first = self.next;
+        let count = self.number(first, counted)?;
         if count > MOST_TAGS {
             return Err(DecodeError::Refused(format!("its directory announces {count} tags; it is damaged")));
         }
+        let mut entries = Vec::new();
         for i in 0..count {
             let at = first + counted + i * size;
-            let (tag, kind) = (directory.number(at, 2)? as u16, directory.number(at + 2, 2)? as u16);
-            let count = directory.number(at + 4, field)?;
+            let (tag, kind) = (self.number(at, 2)? as u16, self.number(at + 2, 2)? as u16);
+            let count = self.number(at + 4, field)?;
             let value = at + 4 + field;
             let fits = count.checked_mul(width_of(kind)).is_some_and(|bytes| bytes <= field);
-            let at = if fits { value } else { directory.number(value, field)? };
-            directory.entries.push(Entry { tag, kind, count, at });
+            let at = if fits { value } else { self.number(value, field)? };
+            entries.push(Entry { tag, kind, count, at });
         }
-        // A file of several pictures is whole where the next one's directory is there.
-        let next = directory.number(first + counted + count * size, field)?;
-        if next > 0 {
-            directory.number(next, counted)?;
+        let next = self.number(first + counted + count * size, field)?;
+        Ok(Self { entries, next, ..*self })
+    }
+
+    /// Whether all pictures of the file are there, of which only the first is read.
+    fn check_all(&self) -> Result<(), DecodeError> {
+        self.check()?;
+        let (mut seen, mut next) = (HashSet::new(), self.next);
+        while next > 0 && seen.insert(next) && seen.len() < MOST_PICTURES {
+            let directory = Self { next, entries: Vec::new(), ..*self }.following()?;
+            directory.check()?;
+            next = directory.next;
         }
-        Ok(directory)
+        Ok(())
     }
 
     /// `width` bytes at `at` as a number.
@@ -328,10 +349,15 @@ fn unpacked(packed: &[u8], width: usize, bits: u8) -> Vec<u8> {
     packed.chunks_exact(width.div_ceil(each)).flat_map(|row| (0..width).map(move |i| value(row, i))).collect()
 }
 
+/// How many bits a value of the first picture has.
+pub(super) fn bits(bytes: &[u8]) -> Result<u64, DecodeError> {
+    Directory::read(bytes)?.first(BITS, 1)
+}
+
 /// Reads the first picture of a file.
 pub(super) fn read(bytes: &[u8]) -> Result<Raw, DecodeError> {
     let directory = Directory::read(bytes)?;
-    directory.check()?;
+    directory.check_all()?;
     let (samples, photometric) = (directory.first(SAMPLES, 1)?, directory.first(PHOTOMETRIC, BLACK_IS_ZERO)?);
     let colors = match photometric {
         0 | BLACK_IS_ZERO | RGB_PALETTE => 1,
@@ -385,7 +411,7 @@ fn colored(found: Pixels, palette: &[u64]) -> Result<Pixels, DecodeError> {
     let narrow = palette.iter().all(|&value| value < 256);
     let color = |index: u8, channel: usize| {
         let value = palette.get(channel * count + usize::from(index)).filter(|_| usize::from(index) < count)?;
-        Some(if narrow { *value } else { value / 257 } as u8)
+        Some(if narrow { *value } else { (value + 128) / 257 } as u8)
     };
     let colors: Option<Vec<u8>> =
         indexes.iter().flat_map(|&index| (0..3).map(move |channel| color(index, channel))).collect();
