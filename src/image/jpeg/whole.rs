@@ -192,7 +192,7 @@ impl Reader {
                     for number in 0..wide * high {
                         if !picture.progressive {
                             let [Some(dc), Some(ac)] = [dc, ac] else { return Err(End::Unknown) };
-                            plain(&mut bits, dc, ac).ok_or_else(|| damaged(row, down, height))?;
+                            plain(&mut bits, dc, ac).ok_or_else(|| damaged(&bits, row, down, height))?;
                             continue;
                         }
                         let at = (row * high + number / wide) * *stride + column * wide + number % wide;
@@ -206,7 +206,7 @@ impl Reader {
                             (_, _, Some(ac)) => refined(&mut bits, ac, band, known, &mut zeros),
                             _ => return Err(End::Unknown),
                         };
-                        read.ok_or_else(|| damaged(row, down, height))?;
+                        read.ok_or_else(|| damaged(&bits, row, down, height))?;
                     }
                 }
             }
@@ -226,7 +226,11 @@ fn missing(row: usize, down: usize, height: usize) -> End {
     }))
 }
 
-fn damaged(row: usize, down: usize, height: usize) -> End {
+/// The error of a code that makes no sense: behind the last byte, that is one that is not there.
+fn damaged(bits: &Bits, row: usize, down: usize, height: usize) -> End {
+    if bits.at_end() {
+        return missing(row, down, height);
+    }
     let rows = row * height / down.max(1);
     End::Wrong(Flaw::Damaged(format!("it is damaged after about {rows} of its {height} rows of pixels; get it again")))
 }
