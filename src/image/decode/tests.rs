@@ -304,6 +304,15 @@ fn palettes_few_bits_and_inverted_gray_of_tiffs_are_read() {
     file[entry + 8..entry + 12].copy_from_slice(&at);
     file.extend(palette);
     assert_eq!(read(&file).pixels()[..6], [0, 1, 0, 255, 2, 0]);
+    // Half transparent and multiplied by that: 100 is 200, of which half is laid on white.
+    let mut multiplied = strip(2, 8, 1, 1, &[(338, 3, 1)], &[100, 128]);
+    for (tag, value) in [(256u16, 1u8), (277, 2)] {
+        let entry = multiplied.windows(4).rposition(|four| four == [&tag.to_le_bytes()[..], &[3, 0]].concat()).unwrap();
+        multiplied[entry + 8] = value;
+    }
+    assert_eq!(read(&multiplied).pixels(), [227]);
+    let raw = strip(1, 8, 1, 1, &[(50706, 4, 1)], &[1]);
+    assert!(error(&raw).to_string().contains("raw converter"));
     let lab = strip(1, 8, 1, 8, &[], &[1]);
     assert!(matches!(error(&lab), DecodeError::Refused(_)));
 }

@@ -13,6 +13,7 @@ use tiff::decoder::{Decoder, DecodingResult, Limits};
 
 use super::{DecodeError, LIMIT, Raw, Values, orientation};
 
+const SUBFILE: u16 = 254;
 const WIDTH: u16 = 256;
 const HEIGHT: u16 = 257;
 const BITS: u16 = 258;
@@ -26,9 +27,11 @@ const PLANAR: u16 = 284;
 const PALETTE: u16 = 320;
 const TILE_OFFSETS: u16 = 324;
 const TILE_BYTES: u16 = 325;
+const SUB_DIRECTORIES: u16 = 330;
 const EXTRA: u16 = 338;
 const FORMAT: u16 = 339;
 const XMP: u16 = 700;
+const DNG_VERSION: u16 = 50706;
 /// What a picture's values are.
 const BLACK_IS_ZERO: u64 = 1;
 const RGB: u64 = 2;
@@ -171,6 +174,16 @@ impl<'a> Directory<'a> {
         Ok(())
     }
 
+    /// Cameras' raw files are TIFFs whose first picture is a small preview, or their sensor's values.
+    fn check_kind(&self) -> Result<(), DecodeError> {
+        let preview = self.first(SUBFILE, 0)? & 1 == 1 && self.entry(SUB_DIRECTORIES).is_some();
+        if preview || self.entry(DNG_VERSION).is_some() || self.bytes.get(8..10) == Some(b"CR") {
+            let kind = "a camera's raw file; save it as PNG or 16-bit TIFF with a raw converter";
+            return Err(DecodeError::NotAPicture(kind.to_owned()));
+        }
+        Ok(())
+    }
+
     /// The file with another directory behind it, in which these tags have other numbers, or are missing where there are none.
     fn with(&self, changes: &[(u16, Vec<u64>)]) -> Vec<u8> {
         let mut file = self.bytes.to_vec();
@@ -279,6 +292,24 @@ impl Pixels {
         Self { channels: wanted, values, ..self }
     }
 
+    /// Colors that are stored multiplied by how opaque they are, divided by it.
+    fn divide(&mut self) {
+        fn of<T: Copy + Into<f64>>(values: &mut [T], channels: usize, full: f64, to: fn(f64) -> T) {
+            for pixel in values.chunks_exact_mut(channels) {
+                let share = pixel.last().map_or(1.0, |&last| last.into() / full);
+                if share > 0.0 {
+                    pixel[..channels - 1].iter_mut().for_each(|value| *value = to((*value).into() / share));
+                }
+            }
+        }
+        match &mut self.values {
+            Values::Bytes(values) => of(values, self.channels, 255.0, |value| value.round() as u8),
+            Values::Words(values) => of(values, self.channels, 65535.0, |value| value.round() as u16),
+            Values::Signed(values) => of(values, self.channels, 32767.0, |value| value.round() as i16),
+            Values::Floats(values) => of(values, self.channels, 1.0, |value| value as f32),
+        }
+    }
+
     /// Another plane beside these.
     fn beside(self, other: Self) -> Result<Self, DecodeError> {
         fn joined<T: Copy>(a: &[T], channels: usize, b: &[T]) -> Vec<T> {
@@ -358,6 +389,7 @@ pub(super) fn bits(bytes: &[u8]) -> Result<u64, DecodeError> {
 pub(super) fn read(bytes: &[u8]) -> Result<Raw, DecodeError> {
     let directory = Directory::read(bytes)?;
     directory.check_all()?;
+    directory.check_kind()?;
     let (samples, photometric) = (directory.first(SAMPLES, 1)?, directory.first(PHOTOMETRIC, BLACK_IS_ZERO)?);
     let colors = match photometric {
         0 | BLACK_IS_ZERO | RGB_PALETTE => 1,
@@ -390,6 +422,9 @@ pub(super) fn read(bytes: &[u8]) -> Result<Raw, DecodeError> {
     }
     if photometric == CMYK || photometric == YCBCR {
         found = primaries(found, photometric == CMYK)?;
+    }
+    if alpha && extra == 1 {
+        found.divide();
     }
     let xmp = directory.entry(XMP).and_then(|entry| {
         let at = usize::try_from(entry.at).ok()?;
