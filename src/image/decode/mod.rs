@@ -14,6 +14,7 @@ mod tiff;
 mod treatment;
 mod whole;
 
+use std::fmt::Display;
 use std::io::Cursor;
 
 use image::metadata::Orientation;
@@ -92,8 +93,19 @@ impl From<ImageError> for DecodeError {
             ImageError::IoError(cause) if cause.kind() == std::io::ErrorKind::UnexpectedEof => {
                 Self::CutOff("its pixels go on behind the last byte".to_owned())
             }
-            error => Self::Refused(error.to_string()),
+            ImageError::Unsupported(cause) => Self::unknown(cause),
+            error => Self::damaged(error),
         }
+    }
+}
+
+impl DecodeError {
+    fn unknown(cause: impl Display) -> Self {
+        Self::Refused(format!("it is of a kind that is not read ({cause}); save it as PNG"))
+    }
+
+    fn damaged(cause: impl Display) -> Self {
+        Self::Refused(format!("it cannot be decoded ({cause}); it may be damaged"))
     }
 }
 

@@ -366,7 +366,8 @@ fn refused(error: TiffError) -> DecodeError {
         TiffError::IoError(cause) if cause.kind() == std::io::ErrorKind::UnexpectedEof => {
             DecodeError::CutOff("its last strip or tile is not all there".to_owned())
         }
-        error => DecodeError::Refused(error.to_string()),
+        TiffError::UnsupportedError(cause) => DecodeError::unknown(cause),
+        error => DecodeError::damaged(error),
     }
 }
 
