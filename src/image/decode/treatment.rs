@@ -54,7 +54,7 @@ impl Treatment {
             remarks.push("it was turned upright, as its notes (EXIF or XMP) say".to_owned());
         }
         if self.cropped > 0.0 {
-            remarks.push(format!("{:.0} % of its area were cut away", self.cropped * 100.0));
+            remarks.push(format!("{:.0} % of its area was cut away", self.cropped * 100.0));
         }
         if self.enlarged {
             let [width, height] = self.full;
