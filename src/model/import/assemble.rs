@@ -18,6 +18,8 @@ const NAMED: usize = 3;
 /// A reading whose distance is so many times the chosen one's, and this much more, is named as one that may be meant.
 const NEARLY: f64 = 4.0;
 const NEAR: f64 = 0.03;
+/// How much further the next reading is that is worth a word.
+const NEXT: f64 = 0.005;
 /// Without statistics a reading is named that is so little less usual.
 const LESS_USUAL: f64 = 1.3;
 
@@ -159,7 +161,7 @@ impl Opened<'_> {
             });
         }
         remarks.extend(self.strides(&chosen, &others, &usual, paired));
-        remarks.extend(self.told(&config, &chosen));
+        remarks.extend(self.told(&config, &chosen, theano));
         let kernels = match theano {
             true => "its kernels are turned, since Theano convolves where others correlate",
             false => "its kernels are as they are applied",
@@ -317,12 +319,14 @@ impl Opened<'_> {
                 if candidate.off.is_empty() { String::new() } else { format!(", off by {:.3}", candidate.distance()) };
             format!("{at} ({0}x{0}{off})", candidate.size)
         };
-        let compared = !chosen.off.is_empty();
+        // The first layer has no stride.
+        let compared = chosen.off.len() > 1;
         let rate = |candidate: &Candidate| candidate.cost + usual(candidate);
         let near: Vec<&Candidate> = others
             .iter()
             .filter(|candidate| {
-                rate(candidate) < rate(chosen) + LESS_USUAL || compared && candidate.distance() < chosen.distance()
+                rate(candidate) < rate(chosen) + LESS_USUAL
+                    || compared && candidate.distance() < 0.7 * chosen.distance()
             })
             .filter(|candidate| !compared || candidate.distance() < NEARLY * chosen.distance() + NEAR || !chosen.fits())
             .take(NAMED)
@@ -340,18 +344,16 @@ impl Opened<'_> {
                     super::search::FITS
                 ),
             ));
-        } else if !near.is_empty() {
+        } else if !near.is_empty() || !compared {
             let fit = if compared {
                 format!(", off from its running statistics by {:.3}", chosen.distance())
             } else {
-                String::new()
+                ", as is usual for such kernels; it has no running statistics that tell".to_owned()
             };
-            told.push(Remark::guessed(
-                Guess::Stride,
-                format!("strides {strides}, {size}x{size} pictures{fit}; otherwise {}", near_text.join(", ")),
-            ));
+            let or = if near.is_empty() { String::new() } else { format!("; otherwise {}", near_text.join(", ")) };
+            told.push(Remark::guessed(Guess::Stride, format!("strides {strides}, {size}x{size} pictures{fit}{or}")));
         } else if compared {
-            let next = others.first().filter(|other| !other.off.is_empty());
+            let next = others.iter().find(|other| other.distance() > 1.2 * chosen.distance() + NEXT);
             let next = next.map(|next| format!("; the next reading is {}", other(next))).unwrap_or_default();
             told.push(
                 format!(
@@ -365,13 +367,13 @@ impl Opened<'_> {
     }
 
     /// What is said of the prior, the rectifiers and batch norm's epsilon.
-    fn told(&self, config: &ModelConfig, chosen: &Candidate) -> Vec<Remark> {
+    fn told(&self, config: &ModelConfig, chosen: &Candidate, theano: bool) -> Vec<Remark> {
         let asked = &self.wanted.asked;
         let (prior, rectifiers) = (config.prior, config.rectifiers());
         let mut told = Vec::new();
         // The prior is seen in the first layer, rectifiers in the others.
         let deep = chosen.off.len() > 1;
-        if chosen.fits() && deep {
+        if chosen.distance() < super::search::TELLS && deep {
             told.push(format!("its running statistics fit a {prior} prior and {rectifiers}").into());
         } else {
             told.push(Remark::guessed(Guess::Prior, format!("z has a {prior} prior")));
@@ -390,6 +392,9 @@ impl Opened<'_> {
                 format!("its running statistics fit an epsilon of {} in batch norm, as Keras has it", chosen.epsilon)
                     .into(),
             );
+        } else if !theano && self.generator.chain.links.iter().any(|link| link.norm.is_some()) {
+            let what = "an epsilon of 1e-5 in batch norm, PyTorch's; Keras's is @eps=1e-3";
+            told.push(Remark::guessed(Guess::Epsilon, what));
         }
         told
     }

@@ -5,6 +5,7 @@ mod assemble;
 mod chain;
 mod kinds;
 mod labels;
+mod machine;
 mod normalised;
 mod numpy;
 mod own;

@@ -20,12 +20,14 @@ pub enum Guess {
     Stride,
     /// How a class joins z.
     Labels,
+    /// What is added to the variance in batch norm.
+    Epsilon,
 }
 
 impl Guess {
     /// Whether a person chooses it when a model is read otherwise.
     pub(in crate::model) fn is_chosen(self) -> bool {
-        !matches!(self, Self::Stride | Self::Labels)
+        !matches!(self, Self::Stride | Self::Labels | Self::Epsilon)
     }
 }
 

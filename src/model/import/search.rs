@@ -30,14 +30,23 @@ pub(super) const EPSILONS: [f64; 2] = [1e-5, 1e-3];
 /// What PyTorch-GAN passes where it means a momentum.
 pub(super) const MISTAKEN: f64 = 0.8;
 /// Variances of so many times Keras's epsilon are hardly changed by it.
-const MATTERS: f64 = 50.0;
+const MATTERS: f64 = 200.0;
+/// Added to variances where they are compared: what is smaller is the same nothing.
+const LEAST: f64 = 1e-6;
 /// What one map adds to the distance at most: some never change.
 const MOST: f64 = 4.0;
-/// How far the worst layer of the right reading may be: several times what sampling and the last steps of training make.
-pub(super) const FITS: f64 = 0.25;
-/// A guess is given up for what is so many times nearer, beyond what sampling makes.
+/// How far the worst layer of the right reading may be: a wrong stride makes variances four times larger or smaller, which is 1.9, and means
+/// of checkpoints, whose statistics are means too, have up to 0.6.
+pub(super) const FITS: f64 = 0.8;
+/// How far a reading may be, over all layers, that tells the prior and the rectifiers: several times what sampling and the last steps
+/// of training make.
+pub(super) const TELLS: f64 = 0.15;
+/// The uniform prior is taken where it is so many times nearer.
 const NEARER: f64 = 2.0;
-const NOISE: f64 = 0.01;
+/// Readings that are at most so many times, and so much, further than the nearest are as good: the same z's are drawn for all, so
+/// that little chance is in the difference.
+const AS_NEAR: f64 = 1.5;
+const NOISE: f64 = 0.001;
 
 /// What a person has chosen already.
 #[derive(Debug, Clone, Default)]
@@ -186,13 +195,14 @@ impl Network<'_> {
                 State { family, steps: Vec::new(), side: links[0].kernel, cost: 0.0, off: first_off.clone(), maps }
             })
             .collect();
+        let even = links[1..].iter().any(|link| link.kernel.is_multiple_of(2));
         for (i, link) in links.iter().enumerate().skip(1) {
             let stride = asked.strides.as_ref().map(|strides| strides.get(i - 1).copied().unwrap_or(0));
             let last = i + 1 == links.len();
             let on = last_compared.is_some_and(|last| i <= last);
             let mut next: Vec<(usize, State)> = Vec::new();
             for (parent, state) in states.iter().enumerate() {
-                for step in growing(link, state.side, last, stride) {
+                for step in growing(link, state.side, last, even, stride) {
                     let mut off = state.off.clone();
                     if let Some(maps) = state.maps.as_ref().filter(|_| compared(link)) {
                         off.push(self.compared(i, maps.clone(), &step, state));
@@ -207,7 +217,7 @@ impl Network<'_> {
             // While maps are computed few readings are followed, and none that is far behind.
             if on && compared(link) {
                 let best = next.first().map_or(0.0, |(_, state)| state.sum());
-                next.retain(|(_, state)| state.sum() <= 3.0 * best + 30.0 * NOISE);
+                next.retain(|(_, state)| state.sum() <= 3.0 * best + 0.3);
                 next.truncate(FOLLOWED);
             } else {
                 next.truncate(if on { 4 * FOLLOWED } else { LISTED });
@@ -294,7 +304,7 @@ impl Network<'_> {
                 let matrix = layer.weight.value.clone().reshape([link.inputs, link.maps * link.kernel.pow(2)]);
                 let linear = z.matmul(matrix).reshape([SAMPLES, link.maps, link.kernel, link.kernel]);
                 let linear = layer.biased(linear);
-                let off = compared.then(|| self.off(0, linear.clone(), &self.every(0), EPSILONS[0]));
+                let off = compared.then(|| self.off(0, linear.clone(), &self.every(0)));
                 let before = best.as_ref().and_then(|(_, off)| *off);
                 let times = if prior == Prior::Uniform { NEARER } else { 1.0 };
                 if let Some(off) = off {
@@ -382,7 +392,7 @@ impl Network<'_> {
     fn compared(&self, i: usize, maps: Tensor<4>, step: &Step, state: &State) -> f64 {
         let chosen = self.every(i);
         let layer = self.layer(i, step, Some(&chosen), state.side);
-        self.off(i, layer.biased(layer.up(maps)), &chosen, state.family.epsilon(i))
+        self.off(i, layer.biased(layer.up(maps)), &chosen)
     }
 
     /// Some of a layer's maps, spread evenly; of the projection all.
@@ -394,7 +404,7 @@ impl Network<'_> {
 
     /// How far the statistics of these maps are from the running ones: over all maps, the mean square of what means differ by, in
     /// deviations, and of what variances differ by, as logarithms.
-    fn off(&self, i: usize, linear: Tensor<4>, maps: &[usize], epsilon: f64) -> f64 {
+    fn off(&self, i: usize, linear: Tensor<4>, maps: &[usize]) -> f64 {
         let link = &self.chain.links[i];
         let Some(norm) = &link.norm else { return 0.0 };
         let [kept_mean, kept_variance] =
@@ -421,8 +431,8 @@ impl Network<'_> {
             let mean = total / n;
             let variance = (squares / n - mean * mean).max(0.0) * n / (n - 1.0).max(1.0);
             let kept = if by_unit { group } else { maps.get(group).copied().unwrap_or(group) };
-            let (kept_mean, kept) = (f64::from(kept_mean[kept]), f64::from(kept_variance[kept]) + epsilon);
-            let off = (mean - kept_mean).powi(2) / kept + ((variance + epsilon) / kept).ln().powi(2);
+            let (kept_mean, kept) = (f64::from(kept_mean[kept]), f64::from(kept_variance[kept]) + LEAST);
+            let off = (mean - kept_mean).powi(2) / kept + ((variance + LEAST) / kept).ln().powi(2);
             // What is no number counts in full.
             sum += off.min(MOST);
         }
@@ -440,7 +450,7 @@ impl Outcome {
     pub fn decide(&self, more: impl Fn(&Candidate) -> f64) -> Option<(Candidate, Vec<Candidate>)> {
         let nearest = self.candidates.iter().map(Candidate::distance).min_by(f64::total_cmp)?;
         let compared = self.candidates.iter().any(|candidate| !candidate.off.is_empty());
-        let close = |candidate: &&Candidate| !compared || candidate.distance() <= NEARER * nearest + NOISE;
+        let close = |candidate: &&Candidate| !compared || candidate.distance() <= AS_NEAR * nearest + NOISE;
         let usual = |candidate: &Candidate| {
             let family = (candidate.leak != 0.0) as u8 as f64 + f64::from(u8::from(candidate.epsilon != EPSILONS[0]));
             candidate.cost + more(candidate) + 0.1 * family + candidate.distance().min(1.0)

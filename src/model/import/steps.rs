@@ -46,7 +46,10 @@ pub(super) fn end_plan(link: &Link) -> LayerPlan {
 }
 
 /// The ways in which a convolution of the generator may grow maps of `side`. Sizes are from (side - 1) stride - 2 padding + kernel.
-pub(super) fn growing(link: &Link, side: usize, last: bool, stride: Option<usize>) -> Vec<Step> {
+///
+/// `last` is the one at the picture; `even` says that other kernels of the network have even sides, beside which an odd one rarely
+/// doubles.
+pub(super) fn growing(link: &Link, side: usize, last: bool, even: bool, stride: Option<usize>) -> Vec<Step> {
     let (k, n) = (link.kernel, side as isize);
     let odd = k % 2 == 1;
     let mut steps = Vec::new();
@@ -59,14 +62,14 @@ pub(super) fn growing(link: &Link, side: usize, last: bool, stride: Option<usize
     if link.turn != Turn::Plain {
         // Doubling: 2x2 without padding, 3x3, 5x5 and 7x7 with an output padding of one.
         if k >= 2 {
-            add(false, 2, (k - 1) / 2, false, 2 * n, 0.0);
+            add(false, 2, (k - 1) / 2, false, 2 * n, if odd && even { 0.8 } else { 0.0 });
         }
         if odd {
-            add(false, 1, same, false, n, [0.0, 1.0, 1.0, 0.3][k / 2]);
+            add(false, 1, same, false, n, if even { 0.2 } else { [0.5, 1.0, 1.0, 0.3][k / 2] });
         }
         // As 4x4 becomes 7x7 on the way to 28x28.
         if k == 3 || k == 5 {
-            add(false, 2, same, false, 2 * n - 1, if side == 4 { 1.0 } else { 2.0 });
+            add(false, 2, same, false, 2 * n - 1, if side == 4 { 0.6 } else { 2.0 });
         }
         // Without padding, as 3x3 becomes 6x6, 13x13 and 28x28.
         if (3..=8).contains(&k) {
@@ -78,7 +81,7 @@ pub(super) fn growing(link: &Link, side: usize, last: bool, stride: Option<usize
         }
         // A 1x1 kernel that cuts a border of two, as from 32x32 to 28x28.
         if k == 1 && last {
-            add(false, 1, 2, false, n - 4, 2.0);
+            add(false, 1, 2, false, n - 4, 0.3);
         }
         if odd && k > 1 {
             add(false, 2, same, true, 2 * n, 3.0);
@@ -163,13 +166,16 @@ mod tests {
     #[test]
     fn published_paddings_give_the_sides_that_pytorch_gives() {
         let sides = |turn, kernel, side| -> Vec<usize> {
-            growing(&link(turn, kernel), side, true, None).iter().map(|step| step.side).collect()
+            growing(&link(turn, kernel), side, true, false, None).iter().map(|step| step.side).collect()
         };
         assert_eq!(sides(Turn::Transposed, 4, 4)[0], 8);
         assert!(sides(Turn::Transposed, 3, 4).contains(&7), "4 to 7, as on the way to 28");
         assert!(sides(Turn::Transposed, 1, 32).contains(&28));
         assert!(sides(Turn::Transposed, 4, 3).contains(&6) && sides(Turn::Transposed, 4, 13).contains(&28));
         assert_eq!(sides(Turn::Plain, 3, 16)[..2], [16, 32]);
-        assert_eq!(growing(&link(Turn::Transposed, 5), 7, false, Some(1)).iter().filter(|s| s.side == 7).count(), 1);
+        assert_eq!(
+            growing(&link(Turn::Transposed, 5), 7, false, false, Some(1)).iter().filter(|s| s.side == 7).count(),
+            1
+        );
     }
 }
