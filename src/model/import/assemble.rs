@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::chain::{Chain, Link, Turn};
 use super::labels::{Classes, Joined};
 use super::normalised::Applied;
+use super::parts::Scaling;
 use super::remark::{Guess, Remark};
 use super::search::{Candidate, Network, Outcome, applied};
 use super::steps::{end_plan, shrinking};
@@ -72,13 +73,18 @@ impl Opened<'_> {
         }
         let prior = if theano && !gaussian { Prior::Uniform } else { Prior::Normal };
         let network = Network { chain, values: &values, joined, prior };
-        let outcome = network.search(&wanted.asked, measured);
+        let pairs = self.pairs();
+        let mut asked = wanted.asked.clone();
+        let tells = |norm: &Scaling| norm.mean.is_some() && norm.variance.is_some();
+        if pairs && (measured || !norms().any(tells)) && asked.strides.is_none() && asked.size.is_none() {
+            asked.strides = Some((1..chain.links.len()).map(|i| 1 + i % 2).collect());
+        }
+        let outcome = network.search(&asked, measured);
         let judged = |candidate: &Candidate| match discriminator.map(|found| shrinking(&found.chain, candidate.size)) {
             None => 0.0,
             Some(None) => 1.0,
             Some(Some((cost, _))) => 0.5 * cost,
         };
-        let pairs = self.pairs();
         let usual = |candidate: &Candidate| {
             let paired = pairs && candidate.steps.iter().enumerate().all(|(i, step)| step.stride == 2 - i % 2);
             judged(candidate) - if paired { 100.0 } else { 0.0 }

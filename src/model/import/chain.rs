@@ -323,6 +323,9 @@ fn finish(kind: Kind, mut links: Vec<Link>, parts: &Parts) -> Result<Chain, Stri
         classes: dense.shape[0],
         columns: dense.shape[1],
     });
+    if labels.as_ref().is_some_and(|labels| labels.classes == 0 || labels.columns == 0) {
+        return Err("its table of classes is empty".to_owned());
+    }
     if let (Kind::Generator, Some(Labels { table, classes, columns })) = (kind, &labels) {
         let free = links[0].inputs;
         if columns > &free {

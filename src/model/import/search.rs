@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use rand::{RngExt, SeedableRng};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::chain::{Chain, Kind, Link, Turn};
@@ -26,6 +26,8 @@ const MAPS: usize = 24;
 /// Readings that are followed from layer to layer while their maps are computed, and while only their cost counts.
 const FOLLOWED: usize = 6;
 const LISTED: usize = 200;
+/// The most usual readings, which are followed however far they are.
+const USUAL: usize = 2;
 /// Slopes below zero that are tried: ReLU's first.
 const LEAKS: [f64; 5] = [0.0, 0.2, 0.1, 0.3, 0.01];
 /// PyTorch's and Keras's epsilon.
@@ -49,7 +51,7 @@ const NEARER: f64 = 2.0;
 /// Readings that are at most so many times, and so much, further than the nearest are as good: the same z's are drawn for all, so
 /// that little chance is in the difference.
 const AS_NEAR: f64 = 1.5;
-const NOISE: f64 = 0.001;
+const NOISE: f64 = 0.0003;
 
 /// What a person has chosen already.
 #[derive(Debug, Clone, Default)]
@@ -108,8 +110,10 @@ impl Candidate {
         strides.join(",")
     }
 
+    /// How far its layers are after the first, which is the same in every reading.
     pub fn distance(&self) -> f64 {
-        self.off.iter().sum::<f64>() / self.off.len().max(1) as f64
+        let read = self.off.get(1..).unwrap_or_default();
+        read.iter().sum::<f64>() / read.len().max(1) as f64
     }
 
     /// Whether every layer is near enough.
@@ -190,8 +194,9 @@ impl Network<'_> {
             first_off.extend(off);
             first = (last > 0).then_some(linear);
         }
-        let mut states: Vec<State> = self
-            .families(asked, last_compared.is_some_and(|last| last > 0))
+        let families = self.families(asked, last_compared.is_some_and(|last| last > 0));
+        let usual = families[0];
+        let mut states: Vec<State> = families
             .into_iter()
             .map(|family| {
                 let maps = first.clone().map(|linear| self.activated(0, linear, &family));
@@ -220,8 +225,12 @@ impl Network<'_> {
             // While maps are computed few readings are followed, and none that is far behind.
             if on && compared(link) {
                 let best = next.first().map_or(0.0, |(_, state)| state.sum());
-                next.retain(|(_, state)| state.sum() <= 2.0 * best + 0.1);
-                next.truncate(FOLLOWED);
+                let near = next.iter().take(FOLLOWED).take_while(|(_, state)| state.sum() <= 2.0 * best + 0.1).count();
+                // Where nothing fits, what is usual is wanted.
+                let mut far = next.split_off(near);
+                far.retain(|(_, state)| state.family == usual);
+                far.sort_by(|(_, a), (_, b)| a.cost.total_cmp(&b.cost));
+                next.extend(far.into_iter().take(USUAL));
             } else {
                 next.truncate(if on { 2 * FOLLOWED } else { LISTED });
             }
@@ -305,7 +314,7 @@ impl Network<'_> {
             for &prior in &trials {
                 let mut rng = ChaCha8Rng::seed_from_u64(0);
                 let z = prior.draw(SAMPLES * joined.z_dim(link.inputs), &mut rng);
-                let classes: Vec<usize> = (0..SAMPLES).map(|_| rng.random_range(0..joined.classes().max(1))).collect();
+                let classes: Vec<usize> = (0..SAMPLES).map(|i| i % joined.classes().max(1)).collect();
                 let inputs = joined.inputs(&z, &classes);
                 let z = Tensor::from_data(TensorData::new(inputs, [SAMPLES, link.inputs]), &Device::flex());
                 let layer = self.end();

@@ -73,8 +73,10 @@ pub(super) fn growing(link: &Link, side: usize, last: bool, even: bool, stride: 
         }
         // Without padding, as 3x3 becomes 6x6, 13x13 and 28x28.
         if (3..=8).contains(&k) {
-            add(false, 2, 0, false, 2 * n + k as isize - 2, 2.0);
-            add(false, 1, 0, false, n + k as isize - 1, if k == 4 { 2.0 } else { 2.5 });
+            let known = matches!((side, k), (3, 4) | (6, 3) | (13, 4));
+            add(false, 2, 0, false, 2 * n + k as isize - 2, if known && side > 3 { 0.4 } else { 2.0 });
+            let cost = if known && side == 3 { 0.4 } else { 2.0 + 0.5 * f64::from(u8::from(k != 4)) };
+            add(false, 1, 0, false, n + k as isize - 1, cost);
         }
         if k == 4 {
             add(false, 2, 2, false, 2 * n - 2, 3.0);
