@@ -4,6 +4,7 @@ mod compare;
 mod dataset;
 mod formats;
 mod jpeg;
+mod left_out;
 mod loader;
 mod prepare;
 mod resize;
@@ -13,8 +14,9 @@ pub mod synth;
 
 pub use compare::{Compared, compare, figure};
 pub use dataset::{Dataset, Problem, peek};
-pub use formats::FILE_ENDINGS;
 pub(crate) use formats::TEST_PARTS;
+pub use formats::{ClassesFrom, FILE_ENDINGS};
+pub use left_out::{LeftOut, Reason};
 pub use loader::{Batch, Loader, Place, mirrors};
 pub(crate) use prepare::fit;
 pub use prepare::{UnusablePicture, read_fitted, to_channels};

@@ -6,9 +6,9 @@
 use std::fs::File;
 use std::io;
 
-use super::archive::{Entry, Packing, within};
-use super::folder::is_picture;
+use super::archive::{Entry, Packing, stays, within};
 use super::slice::read_at;
+use crate::data::left_out::Tally;
 
 /// Bytes of the directory that are read at a time.
 const CHUNK: usize = 1 << 18;
@@ -72,8 +72,9 @@ impl Directory {
     }
 }
 
-/// The pictures of a zip in the order of its directory; none where the zip crate should look at it.
-pub(super) fn list(file: &File) -> io::Result<Option<Vec<Entry>>> {
+/// The pictures of a zip in the order of its directory, and its files of classes; none where the zip crate should look at it. What
+/// is passed over is counted in `tally`.
+pub(super) fn list(file: &File, tally: &mut Tally) -> io::Result<Option<Vec<Entry>>> {
     let length = file.metadata()?.len();
     let Some(directory) = Directory::find(file, length)? else { return Ok(None) };
     let mut entries = Vec::new();
@@ -101,9 +102,18 @@ pub(super) fn list(file: &File) -> io::Result<Option<Vec<Entry>>> {
             return Ok(None);
         }
         match entry(&buffer[at..at + whole], lengths) {
-            Found::Picture(entry) => {
-                within(entry.start, u64::from(entry.packed) + OWN_HEADER as u64, directory.start)?;
-                entries.push(*entry);
+            Found::File(mut entry) => {
+                let place = within(entry.start, u64::from(entry.packed) + OWN_HEADER as u64, directory.start);
+                // Only a picture has to be where it should.
+                if entry.picture {
+                    place?;
+                } else if place.is_err() {
+                    at += whole;
+                    continue;
+                }
+                if stays(file, &mut entry, tally) {
+                    entries.push(*entry);
+                }
             }
             Found::Other => {}
             Found::Doubt => return Ok(None),
@@ -114,7 +124,7 @@ pub(super) fn list(file: &File) -> io::Result<Option<Vec<Entry>>> {
 }
 
 enum Found {
-    Picture(Box<Entry>),
+    File(Box<Entry>),
     Other,
     Doubt,
 }
@@ -128,7 +138,7 @@ fn entry(header: &[u8], [name, extra, _]: [usize; 3]) -> Found {
         _ => return Found::Doubt,
     };
     let is_link = number(header, 5, 1) == 3 && number(header, 40, 2) & 0o170_000 == 0o120_000;
-    if name.ends_with('/') || is_link || !is_picture(&name) {
+    if name.ends_with('/') || is_link {
         return Found::Other;
     }
     let mut numbers = [number(header, 24, 4), number(header, 20, 4), number(header, 42, 4)];
@@ -159,5 +169,5 @@ fn entry(header: &[u8], [name, extra, _]: [usize; 3]) -> Found {
         8 => Packing::Deflated,
         _ => Packing::Unknown,
     };
-    Found::Picture(Box::new(Entry::headed(&name, start, [packed, size], packing, number(header, 16, 4) as u32)))
+    Found::File(Box::new(Entry::headed(&name, start, [packed, size], packing, number(header, 16, 4) as u32)))
 }

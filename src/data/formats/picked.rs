@@ -1,6 +1,7 @@
 //! Some pictures of a set.
 
 use super::{Found, Labels, Opened, Pictures};
+use crate::data::left_out::LeftOut;
 
 #[derive(Debug)]
 struct Picked {
@@ -12,7 +13,7 @@ struct Picked {
 /// The pictures `kept` of a set, in that order.
 pub(in crate::data) fn picked(opened: Opened, kept: Vec<u32>) -> Opened {
     let classes = kept.iter().map(|&i| opened.labels.of(u64::from(i)));
-    let labels = Labels::new(opened.labels.names().to_vec(), classes);
+    let labels = Labels::new(opened.labels.names().to_vec(), classes).from(opened.labels.source());
     Opened { labels, pictures: Box::new(Picked { all: opened.pictures, kept }), notes: opened.notes }
 }
 
@@ -29,6 +30,10 @@ impl Pictures for Picked {
 
     fn name(&self, index: u64) -> String {
         self.at(index).map(|at| self.all.name(at)).unwrap_or_default()
+    }
+
+    fn left_out(&self) -> &[LeftOut] {
+        self.all.left_out()
     }
 
     fn read(&self, index: u64, size: usize) -> Result<Found, String> {
