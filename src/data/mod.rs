@@ -2,8 +2,8 @@
 
 mod compare;
 mod dataset;
+mod depth;
 mod formats;
-mod jpeg;
 mod left_out;
 mod loader;
 mod prepare;
@@ -19,6 +19,6 @@ pub use formats::{ClassesFrom, FILE_ENDINGS};
 pub use left_out::{LeftOut, Reason};
 pub use loader::{Batch, Loader, Place, mirrors};
 pub(crate) use prepare::fit;
-pub use prepare::{UnusablePicture, read_fitted, to_channels};
+pub use prepare::{UnusablePicture, read_examined, read_fitted, to_channels};
 pub use skip::{Listed, read_skipped, write_list};
 pub use source::{DataError, Source};

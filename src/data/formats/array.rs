@@ -4,7 +4,7 @@ use half::f16;
 
 use super::slice::Slice;
 use super::{Found, Pictures};
-use crate::image::Picture;
+use crate::image::{Picture, Range, Samples};
 
 /// The most values that a picture may have.
 const MOST_VALUES: u64 = 1 << 28;
@@ -30,20 +30,18 @@ impl Element {
         }
     }
 
+    fn samples(self) -> Samples {
+        match self {
+            Self::Byte => Samples::U8,
+            Self::Word => Samples::U16,
+            Self::F16 | Self::F32 | Self::F64 => Samples::F32,
+        }
+    }
+
     fn is_float(self) -> bool {
         matches!(self, Self::F16 | Self::F32 | Self::F64)
     }
 }
-
-/// What black and white are.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Range {
-    pub black: f64,
-    pub white: f64,
-}
-
-/// Whole numbers: all that the element can hold.
-const FULL: [Range; 2] = [Range { black: 0.0, white: 255.0 }, Range { black: 0.0, white: 65535.0 }];
 
 /// Where the values of one picture lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,7 +112,7 @@ impl Array {
         }
         let shape = shape(height as usize, width as usize, channels as usize);
         let stride = values * element.bytes() as u64;
-        let full = FULL[usize::from(element == Element::Word)];
+        let full = if element == Element::Word { Range::WORD } else { Range::BYTE };
         let array = Self {
             name: name.to_owned(),
             data,
@@ -263,5 +261,10 @@ impl Pictures for Arrays {
     fn read(&self, index: u64, _size: usize) -> Result<Found, String> {
         let (array, index) = self.find(index).ok_or("there is no such picture")?;
         array.picture(index).map(Found::Decoded)
+    }
+
+    fn samples(&self) -> (Samples, Option<Range>) {
+        let deep = self.0.iter().find(|array| array.element != Element::Byte);
+        deep.map_or((Samples::U8, None), |array| (array.element.samples(), Some(array.range)))
     }
 }

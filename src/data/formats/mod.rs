@@ -46,7 +46,7 @@ use self::shelf::Shelf;
 use self::slice::Slice;
 use super::left_out::LeftOut;
 use super::source::DataError;
-use crate::image::Picture;
+use crate::image::{Picture, Range, Samples};
 
 /// The most bytes that one picture's file may have; more is a mistake or malice, and would only fill the memory.
 const FILE_LIMIT: u64 = 1 << 30;
@@ -80,6 +80,11 @@ pub(super) trait Pictures: Debug + Send + Sync {
     /// The files that lie among the pictures and are left out.
     fn left_out(&self) -> &[LeftOut] {
         &[]
+    }
+
+    /// How the values of [`Found::Decoded`] pictures are stored, and which of them became black and white.
+    fn samples(&self) -> (Samples, Option<Range>) {
+        (Samples::U8, None)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{Found, Labels, Opened, Pictures};
 use crate::data::left_out::LeftOut;
+use crate::image::{Range, Samples};
 
 #[derive(Debug)]
 struct Picked {
@@ -38,5 +39,9 @@ impl Pictures for Picked {
 
     fn read(&self, index: u64, size: usize) -> Result<Found, String> {
         self.at(index).map_or_else(|| Err("there is no such picture".to_owned()), |at| self.all.read(at, size))
+    }
+
+    fn samples(&self) -> (Samples, Option<Range>) {
+        self.all.samples()
     }
 }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::{Found, Opened, open_file, open_folder};
 use crate::data::DataError;
-use crate::image::Picture;
+use crate::image::{DecodeOptions, Picture, decode};
 
 /// Opens a file or folder.
 pub(super) fn open(path: &Path) -> Result<Opened, DataError> {
@@ -23,7 +23,7 @@ pub(super) fn refusal(path: &Path) -> String {
 pub(super) fn decoded(opened: &Opened, index: u64) -> Picture {
     match opened.pictures.read(index, 0).unwrap() {
         Found::Decoded(picture) => picture,
-        Found::Encoded(bytes) => crate::data::prepare::decode(&bytes).unwrap(),
+        Found::Encoded(bytes) => decode(&bytes, &DecodeOptions::default()).unwrap().picture,
     }
 }
 
@@ -81,7 +81,7 @@ pub(super) fn survives(name: &str, bytes: &[u8], damage: &Damage) -> Result<(), 
             for index in 0..count.min(8) {
                 opened.pictures.name(index);
                 if let Ok(Found::Encoded(bytes)) = opened.pictures.read(index, 8) {
-                    let _ = crate::data::prepare::decode(&bytes);
+                    let _ = decode(&bytes, &DecodeOptions::default());
                 }
             }
         }
