@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::{fmt, io};
 
+use super::dataset::Problem;
 use super::formats::{Reading, Writing};
 
 /// Names that are remembered for each reason; the rest are only counted.
@@ -54,14 +55,29 @@ pub struct LeftOut {
     /// The first of them by name; none where they are only counted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<String>,
+    /// What is wrong with the first of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
 }
 
 impl LeftOut {
+    /// Pictures that cannot be used, by the reason.
+    pub(super) fn of_problems(problems: Vec<(Reason, Problem)>) -> Vec<Self> {
+        let mut tally = Tally::default();
+        let first = |reason| problems.iter().filter(|(of, _)| *of == reason).min_by(|a, b| a.1.name.cmp(&b.1.name));
+        problems.iter().for_each(|(reason, problem)| tally.add(*reason, "pictures", &problem.name));
+        let mut groups = tally.finish();
+        for group in &mut groups {
+            group.cause = first(group.reason).map(|(_, problem)| problem.cause.clone());
+        }
+        groups
+    }
+
     /// The same with `most` names at the most.
     #[must_use]
     pub fn shortened(&self, most: usize) -> Self {
         let names = self.names.iter().take(most).cloned().collect();
-        Self { names, kind: self.kind.clone(), ..*self }
+        Self { names, kind: self.kind.clone(), cause: self.cause.clone(), ..*self }
     }
 }
 
@@ -86,10 +102,11 @@ impl fmt::Display for LeftOut {
         }
         let names: Vec<&str> = self.names.iter().take(SHOWN).map(String::as_str).collect();
         match (names.is_empty(), *count > names.len() as u64) {
-            (true, _) => Ok(()),
-            (false, true) => write!(f, " ({}, ...)", names.join(", ")),
-            (false, false) => write!(f, " ({})", names.join(", ")),
+            (true, _) => {}
+            (false, true) => write!(f, " ({}, ...)", names.join(", "))?,
+            (false, false) => write!(f, " ({})", names.join(", "))?,
         }
+        self.cause.iter().try_for_each(|cause| write!(f, ": {cause}"))
     }
 }
 
@@ -97,7 +114,7 @@ impl LeftOut {
     /// Writes groups to a list that is kept.
     pub(super) fn write_all(groups: &[Self], to: &mut Writing) -> io::Result<()> {
         to.u64(groups.len() as u64)?;
-        for Self { reason, kind, count, names } in groups {
+        for Self { reason, kind, count, names, .. } in groups {
             to.all(&[*reason as u8])?;
             to.bytes(kind.as_bytes())?;
             to.u64(*count)?;
@@ -110,7 +127,7 @@ impl LeftOut {
     pub(super) fn read_all(from: &mut Reading) -> Option<Vec<Self>> {
         let group = |from: &mut Reading| {
             let reason = *Reason::ALL.get(usize::from(from.byte()?))?;
-            Some(Self { reason, kind: from.text()?, count: from.u64()?, names: from.texts()? })
+            Some(Self { reason, kind: from.text()?, count: from.u64()?, names: from.texts()?, cause: None })
         };
         (0..from.count(25)?).map(|_| group(from)).collect()
     }
@@ -140,7 +157,7 @@ impl Tally {
         let at = match self.groups.iter().position(|group| group.reason == reason && group.kind == kind) {
             Some(at) => at,
             None => {
-                self.groups.push(LeftOut { reason, kind: kind.to_owned(), count: 0, names: Vec::new() });
+                self.groups.push(LeftOut { reason, kind: kind.to_owned(), count: 0, names: Vec::new(), cause: None });
                 self.groups.len() - 1
             }
         };
