@@ -18,6 +18,7 @@ mod normalization;
 mod pictures;
 mod preparing;
 mod presets;
+mod report;
 mod resuming;
 mod window;
 

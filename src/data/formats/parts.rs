@@ -32,6 +32,12 @@ pub(super) fn is_test(name: &str) -> bool {
     TEST_PARTS.contains(&word(name).to_ascii_lowercase().as_str())
 }
 
+/// Whether a word in a name is that of such a part: `x_test`.
+pub(super) fn names_test(name: &str) -> bool {
+    let mut words = name.split(|c: char| !c.is_alphanumeric());
+    words.any(|word| TEST_PARTS.iter().any(|part| part.eq_ignore_ascii_case(word)))
+}
+
 /// What should be known where a file was named that is of such a part.
 pub(super) fn note_on(name: &str) -> Option<String> {
     is_test(name).then(|| format!("{name} is a test part of its set; it is opened because it was named"))
