@@ -125,20 +125,20 @@ impl Report {
             if cancelled() || pixels > MOST_PIXELS {
                 break;
             }
-            let looked: Vec<_> = group.par_iter().map(|&index| (index, dataset.examined(index))).collect();
+            let looked: Vec<_> = group.par_iter().map(|&index| look(dataset, index)).collect();
             report.looked_at += looked.len() as u64;
-            for (index, found) in looked {
+            for found in looked {
                 match found {
                     Ok((picture, treatment)) => {
                         let like_first = first.as_ref().is_none_or(|first| alike(first, &picture));
                         first.get_or_insert_with(|| picture.clone());
-                        let [width, height] = treatment.full.map(|side| side as u64);
-                        pixels += width * height;
+                        pixels += treatment.full.map(|side| side as u64).iter().product::<u64>();
                         seen.push(Seen { treatment, sums: sums(&picture), like_first });
                     }
-                    Err(problem) => {
-                        let reason = if is_too_small(dataset, index) { Reason::TooSmall } else { Reason::Unreadable };
-                        problems.push((reason, problem));
+                    Err((problem, None)) => problems.push((Reason::Unreadable, problem)),
+                    Err((problem, Some(small))) => {
+                        pixels += small;
+                        problems.push((Reason::TooSmall, problem));
                     }
                 }
             }
@@ -319,11 +319,15 @@ fn alike(a: &Picture, b: &Picture) -> bool {
     a.pixels().iter().zip(b.pixels()).all(|(a, b)| a.abs_diff(*b) <= 1)
 }
 
-/// Whether a picture cannot be used since it is smaller than the crop.
-fn is_too_small(dataset: &Dataset, index: u64) -> bool {
-    let format = dataset.format();
-    let whole = format.preparation.crop.and_then(|_| dataset.original(index).ok());
-    whole.is_some_and(|whole| format.preparation.frame([whole.width(), whole.height()], format.size).is_err())
+/// Looks at a picture. Of one that cannot be used since it is smaller than the crop, the number of pixels is beside the problem.
+fn look(dataset: &Dataset, index: u64) -> Result<(Picture, Treatment), (Problem, Option<u64>)> {
+    dataset.examined(index).map_err(|problem| {
+        let format = dataset.format();
+        let whole = format.preparation.crop.and_then(|_| dataset.original(index).ok());
+        let small = whole.map(|whole| [whole.width(), whole.height()]);
+        let small = small.filter(|sides| format.preparation.frame(*sides, format.size).is_err());
+        (problem, small.map(|[width, height]| (width * height) as u64))
+    })
 }
 
 #[cfg(test)]

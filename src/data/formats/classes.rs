@@ -54,7 +54,10 @@ pub(super) fn classes<'a>(
     if known.is_empty() {
         notes.push(format!("{DATASET_JSON} gives no classes, and the folders are only parts of the set"));
     } else if without > 0 {
-        notes.push(format!("{without} pictures have no class in {DATASET_JSON}"));
+        notes.push(match without {
+            1 => format!("1 picture has no class in {DATASET_JSON}"),
+            _ => format!("{without} pictures have no class in {DATASET_JSON}"),
+        });
     }
     (gather.finish().from(ClassesFrom::DatasetJson), notes)
 }
@@ -274,7 +277,7 @@ mod tests {
         let hot = r#"{"labels": {"00000/img0.png": [0, 1.0], "00000/img1.png": [1, 0]}}"#;
         let (classes, of, notes) = labelled(&names, &[("dataset.json", hot)]);
         assert_eq!((classes, of), (vec!["0".to_owned(), "1".into()], vec![Some(1), Some(0), None]));
-        assert!(notes[0].starts_with("1 pictures have no class"), "{notes:?}");
+        assert!(notes[0].starts_with("1 picture has no class"), "{notes:?}");
         // Without labels there are no classes; a file of another program, or none at all, leaves it to the folders.
         let named = ["cat/0.png", "dog/1.png"];
         for json in [r#"{"labels": null}"#, r#"{"labels": []}"#] {

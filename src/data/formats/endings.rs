@@ -170,7 +170,7 @@ pub(super) fn says_nothing(name: &str) -> bool {
     !READ.contains(&end) && !OTHER.contains(&end) && !unread()
 }
 
-/// Bytes that tell a picture.
+/// Bytes by which a picture is known.
 pub(super) const FIRST_BYTES: usize = 16;
 
 /// Whether a file begins as a picture of a format that is read.
@@ -188,10 +188,15 @@ pub(super) fn begins_a_picture(first: &[u8]) -> bool {
         || at(0, b"MM\0*")
 }
 
-/// What should be known where pictures were told by their first bytes.
+/// What should be known where pictures were known by their first bytes alone.
 pub(super) fn note_on(count: u64, first: &str) -> Option<String> {
-    (count > 0)
-        .then(|| format!("{count} files without a picture's ending are pictures by their first bytes, such as {first}"))
+    match count {
+        0 => None,
+        1 => Some(format!("{first} has no picture's ending, but is a picture by its first bytes")),
+        _ => Some(format!(
+            "{count} files have no picture's ending, but are pictures by their first bytes, such as {first}"
+        )),
+    }
 }
 
 /// Counts a file that is no picture of the set.

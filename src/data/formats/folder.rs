@@ -295,15 +295,15 @@ struct Listing {
 
 fn list_pictures(root: &Path) -> Result<Listing, DataError> {
     let (mut files, mut labels, mut tally) = (Vec::new(), Vec::new(), Tally::default());
-    let (mut told_by_bytes, mut first) = (0, String::new());
+    let (mut by_bytes, mut first) = (0, String::new());
     let folders = walk(root, |met| match met {
         Met::File(inside, name) if is_picture(name) => files.push(Box::from(inside)),
         Met::File(inside, name) if is_dataset_json(name) => labels.push(Box::from(inside)),
         Met::File(inside, name) if says_nothing(name) && is_picture_inside(&root.join(inside)) => {
-            if told_by_bytes == 0 {
+            if by_bytes == 0 {
                 name.clone_into(&mut first);
             }
-            told_by_bytes += 1;
+            by_bytes += 1;
             files.push(Box::from(inside));
         }
         Met::File(_, name) | Met::JunkFile(name) => pass_over(name, &mut tally),
@@ -312,7 +312,7 @@ fn list_pictures(root: &Path) -> Result<Listing, DataError> {
         Met::Circle(name) => tally.add(Reason::Link, "links", name),
     })?;
     sort(&mut files);
-    let note = endings::note_on(told_by_bytes, &first);
+    let note = endings::note_on(by_bytes, &first);
     Ok(Listing { files, folders, labels, left_out: tally.finish(), note })
 }
 

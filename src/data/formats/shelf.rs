@@ -88,7 +88,11 @@ impl Shelf {
     /// What should be known where pictures lie beside a set's own files.
     pub fn note_on_pictures(&self) -> Option<String> {
         let (count, one) = &self.pictures;
-        (*count > 0).then(|| format!("{count} pictures beside the set's own files are left out, such as {one}"))
+        match count {
+            0 => None,
+            1 => Some(format!("the picture {one} beside the set's own files is left out")),
+            _ => Some(format!("{count} pictures beside the set's own files are left out, such as {one}")),
+        }
     }
 
     /// Their names, sorted, without folders.
