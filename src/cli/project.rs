@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::prepared::Prepared;
 use super::{Explored, numpy};
 use crate::data;
-use crate::image::grid;
+use crate::image::{DecodeOptions, Decoded, grid};
 use crate::latent::project::{Encoder, Projection, Settings};
 
 #[derive(Args, Debug)]
@@ -39,7 +39,9 @@ impl Project {
         let exploration = self.explored.open()?;
         let (model, device) = (&exploration.model, &exploration.compute.device);
         let config = model.config();
-        let original = data::read_fitted(&self.picture, self.prepared.on(config.pictures())?)?;
+        let format = self.prepared.on(config.pictures())?;
+        let Decoded { picture: original, treatment } =
+            data::read_examined(&self.picture, format, &DecodeOptions::default())?;
         let settings =
             Settings { restarts: usize::from(self.restarts), steps: usize::from(self.steps), seed: exploration.seed };
         let bar = ProgressBar::new(u64::from(self.steps));
@@ -62,6 +64,7 @@ impl Project {
         }
         let summary = serde_json::json!({
             "out": self.out, "error": last.error, "apart": last.apart, "drawable": last.drawable(), "z": last.z,
+            "picture": treatment.remarks(),
         });
         self.explored.common.print(&summary, || {
             let verdict = if last.drawable() {
@@ -69,7 +72,15 @@ impl Project {
             } else {
                 "the model cannot draw this picture: its own samples are closer to one another than this came"
             };
-            format!("error {:.4} (samples are {:.4} apart): {verdict}; {}", last.error, last.apart, self.out.display())
+            let mut text: String =
+                treatment.remarks().iter().map(|remark| format!("{}: {remark}\n", self.picture.display())).collect();
+            text += &format!(
+                "error {:.4} (samples are {:.4} apart): {verdict}; {}",
+                last.error,
+                last.apart,
+                self.out.display()
+            );
+            text
         })
     }
 }

@@ -44,3 +44,46 @@ pub(super) fn find(pictures: &dyn Pictures) -> (Ranges, Vec<String>) {
     }
     (ranges, notes)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::data::{Dataset, Source};
+    use crate::image::{PictureFormat, Samples};
+
+    fn deep(values: [u16; 4]) -> image::DynamicImage {
+        image::ImageBuffer::<image::Luma<u16>, _>::from_raw(2, 2, values.to_vec())
+            .map(image::DynamicImage::ImageLuma16)
+            .unwrap()
+    }
+
+    #[test]
+    fn the_range_is_that_of_the_set_and_not_of_each_picture() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, values) in [("0.png", [0, 100, 200, 255]), ("1.tif", [0, 0, 0, 3000]), ("2.png", [4095, 0, 0, 0])] {
+            let picture = deep(values);
+            // The crate writes no gray TIFFs by this; red is as good.
+            let picture = if name.ends_with("tif") { picture.into_rgb16().into() } else { picture };
+            picture.save(folder.path().join(name)).unwrap();
+        }
+        image::GrayImage::from_pixel(2, 2, image::Luma([9])).save(folder.path().join("3.png")).unwrap();
+        let dataset = Dataset::open(&Source::Folder(folder.path().to_owned()), PictureFormat::new(2, 1), 1).unwrap();
+        let (picture, treatment) = dataset.examined(0).unwrap();
+        assert_eq!(picture.pixels(), [0, 6, 12, 16]);
+        assert_eq!((treatment.samples, treatment.range.map(|range| range.white)), (Samples::U16, Some(4095.0)));
+        assert_eq!(dataset.picture(1).unwrap().pixels()[3], 187);
+        assert_eq!((dataset.picture(3).unwrap().pixels()[0], dataset.examined(3).unwrap().1.range), (9, None));
+        assert_eq!(
+            dataset.notes(),
+            ["16-bit pictures: values from 0 to 4095 in 3 of them, taken as 0 (black) to 4095 (white)"]
+        );
+    }
+
+    #[test]
+    fn an_ordinary_set_has_nothing_to_be_said() {
+        let folder = tempfile::tempdir().unwrap();
+        image::GrayImage::from_pixel(2, 2, image::Luma([9])).save(folder.path().join("0.png")).unwrap();
+        std::fs::write(folder.path().join("1.png"), "no picture").unwrap();
+        let dataset = Dataset::open(&Source::Folder(folder.path().to_owned()), PictureFormat::new(2, 1), 1).unwrap();
+        assert!(dataset.notes().is_empty(), "{:?}", dataset.notes());
+    }
+}

@@ -23,6 +23,14 @@ pub enum DataError {
         /// What was named.
         path: PathBuf,
     },
+    /// Its first bytes are those of something that is no set of pictures.
+    #[error("{path} is {what}; what can be given is {KINDS}")]
+    OtherKind {
+        /// What was named.
+        path: PathBuf,
+        /// What it is, with its article.
+        what: String,
+    },
     /// An unknown synthetic set.
     #[error("{name} is not a synthetic set; there are synth:rooms and synth:faces")]
     UnknownScene {

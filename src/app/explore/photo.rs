@@ -17,6 +17,8 @@ use crate::latent::session::Point;
 pub(super) struct Photo {
     path: PathBuf,
     original: Option<(Picture, TextureHandle)>,
+    /// What was done to it on the way.
+    remarks: Vec<String>,
     searching: bool,
     /// The share of the encoder's samples that are drawn.
     fitting: f32,
@@ -49,6 +51,7 @@ impl Photo {
                 }
                 self.fitting = share;
             }
+            Search::Seen(remarks) => self.remarks = remarks,
             Search::Best(drawn, progress) => {
                 let Some((original, _)) = self.original.as_ref().filter(|_| self.searching) else { return };
                 self.searching = progress.step < progress.steps;
@@ -92,6 +95,9 @@ impl Explorer {
         });
         let Some((_, original)) = &self.photo.original else { return };
         ui.weak(self.photo.path.display().to_string());
+        for remark in &self.photo.remarks {
+            ui.weak(format!("- {remark}"));
+        }
         ui.add_space(8.0);
         let side = ((ui.available_width() - 40.0) / 3.0).clamp(80.0, 384.0);
         let image = |texture: &TextureHandle| egui::Image::new((texture.id(), Vec2::splat(side)));

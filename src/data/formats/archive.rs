@@ -10,9 +10,11 @@ use std::time::SystemTime;
 
 use super::cache::{Cache, Reading, Stamp, Writing};
 use super::classes::{JSON_LIMIT, classes, is_dataset_json};
+use super::directory::Listed;
 use super::endings::{self, begins_a_picture, is_picture, pass_over, says_nothing};
 use super::folder::shown;
 use super::labels::{Gather, Labels};
+use super::names::{self, Undecoded};
 use super::shelf::{Member, Shelf};
 use super::slice::read_at;
 use super::{FILE_LIMIT, Found, Opened, Pictures, directory, open_shelf, parts, shards};
@@ -113,7 +115,8 @@ pub(super) fn open(path: &Path) -> Result<Opened, DataError> {
 
 pub(super) fn open_with(path: &Path, cache: &Cache) -> Result<Opened, DataError> {
     // A tar has its headers all over it; a zip has them in one place, and a compressed tar has to be unpacked anyway.
-    let tar = split(path).map(|(file, _)| file).filter(|file| shards::is_shard(&file.to_string_lossy()));
+    let tar = split(path).map(|(file, _)| file);
+    let tar = tar.filter(|file| shards::is_shard(&file.to_string_lossy()) && !is_packed(file));
     let stamp = tar.and_then(|file| Stamp::of(path, std::iter::once(file)));
     let shard = || tar.and_then(|file| File::open(file).ok()).map(Shard::Open);
     let recalled = stamp
@@ -125,7 +128,7 @@ pub(super) fn open_with(path: &Path, cache: &Cache) -> Result<Opened, DataError>
     }
     let began = SystemTime::now();
     let mut tally = Tally::within(split(path).map_or(Path::new(""), |(_, inside)| inside));
-    let (file, mut entries) = index(path, &mut tally)?;
+    let Index { file, mut entries, note } = index(path, &mut tally)?;
     let left_out = tally.finish();
     let json = take_json(&file, &mut entries);
     let part = split(path).and_then(|(_, inside)| keep_inside(&mut entries, inside));
@@ -147,6 +150,7 @@ pub(super) fn open_with(path: &Path, cache: &Cache) -> Result<Opened, DataError>
         true => (gather.finish(), Vec::new()),
         false => classes(entries.iter().map(|entry| &*entry.name), &json),
     };
+    notes.extend(note);
     notes.extend(note_on_endings(&entries));
     let archive = Archive { shards: vec![Shard::Open(file)], entries, left_out };
     if let Some(stamp) = &stamp {
@@ -182,20 +186,41 @@ fn keep_inside<'a>(entries: &mut Vec<Entry>, inside: &'a Path) -> Option<&'a str
     inside.file_name().and_then(|part| part.to_str())
 }
 
-/// Opens a zip or tar ([`split`] off what is meant in it) and lists its files, sorted by name. Where it holds a name twice, the later one counts, as when it
-/// is unpacked. A compressed tar cannot be read by position: it is unpacked once into an unnamed temporary file, which the
-/// system removes by itself. What is passed over is counted in `tally`.
-pub(super) fn index(path: &Path, tally: &mut Tally) -> Result<(File, Vec<Entry>), DataError> {
+/// Whether a file is packed as a whole, or a zip, whatever its name is.
+pub(super) fn is_packed(path: &Path) -> bool {
+    let mut head = [0; 4];
+    let read = File::open(path).and_then(|file| read_at(&file, &mut head, 0));
+    read.is_ok() && (head.starts_with(b"\x1f\x8b") || head.starts_with(b"PK"))
+}
+
+/// The files of an archive.
+#[derive(Debug)]
+pub(super) struct Index {
+    /// What they are read from.
+    pub file: File,
+    /// Sorted by name.
+    pub entries: Vec<Entry>,
+    /// What was guessed of their names.
+    pub note: Option<String>,
+}
+
+/// Opens a zip or tar ([`split`] off what is meant in it) and lists its files. Where it holds a name twice, the later one
+/// counts, as when it is unpacked. A compressed tar cannot be read by position: it is unpacked once into an unnamed temporary
+/// file, which the system removes by itself. What is passed over is counted in `tally`.
+pub(super) fn index(path: &Path, tally: &mut Tally) -> Result<Index, DataError> {
     let damaged = |e: io::Error| DataError::Archive { path: path.to_owned(), cause: e.to_string() };
     let packed = split(path).map_or(path, |(packed, _)| packed);
-    let name = packed.to_string_lossy().to_ascii_lowercase();
     let mut file = File::open(packed).map_err(|cause| DataError::Io { path: path.to_owned(), cause })?;
-    let mut entries = if name.ends_with(".zip") {
+    // A zip may have anything before it, so that its name counts where its first bytes say nothing.
+    let mut head = [0; 4];
+    let known = read_at(&file, &mut head, 0).is_ok();
+    let named_zip = packed.extension().is_some_and(|end| end.eq_ignore_ascii_case("zip"));
+    let (mut entries, note) = if known && head.starts_with(b"\x1f\x8b") {
+        file = unpack(path, file)?;
+        index_tar(&mut file, tally).map_err(damaged)?
+    } else if known && head.starts_with(b"PK") || named_zip && !is_tar(&file) {
         index_zip(&file, tally).map_err(damaged)?
     } else {
-        if name.ends_with("gz") {
-            file = unpack(path, file)?;
-        }
         index_tar(&mut file, tally).map_err(damaged)?
     };
     // The sort is stable, so that from behind the first of equal names is the later one.
@@ -203,7 +228,12 @@ pub(super) fn index(path: &Path, tally: &mut Tally) -> Result<(File, Vec<Entry>)
     entries.reverse();
     entries.dedup_by(|a, b| a.name == b.name);
     entries.reverse();
-    Ok((file, entries))
+    Ok(Index { file, entries, note })
+}
+
+fn is_tar(file: &File) -> bool {
+    let mut mark = [0; 5];
+    read_at(file, &mut mark, 257).is_ok() && mark == *b"ustar"
 }
 
 /// The bytes of an entry of `file`.
@@ -353,19 +383,23 @@ fn unpack(path: &Path, packed: File) -> Result<File, DataError> {
     }
 }
 
-fn index_zip(file: &File, tally: &mut Tally) -> io::Result<Vec<Entry>> {
+fn index_zip(file: &File, tally: &mut Tally) -> io::Result<Listed> {
     let mut counted = tally.clone();
-    if let Some(entries) = directory::list(file, &mut counted)? {
+    if let Some(listed) = directory::list(file, &mut counted)? {
         *tally = counted;
-        return Ok(entries);
+        return Ok(listed);
     }
     let length = file.metadata()?.len();
     // Every entry's own header is visited for where its bytes start: a small buffer reads no more than that.
     let mut archive = zip::ZipArchive::new(BufReader::with_capacity(512, file))?;
     let mut entries = Vec::with_capacity(archive.len());
+    let mut undecoded = Undecoded::new();
     for i in 0..archive.len() {
         let inner = archive.by_index_raw(i)?;
-        let name = inner.name()?.replace('\\', "/");
+        let name = match std::str::from_utf8(inner.name_raw()) {
+            Ok(name) => name.replace('\\', "/"),
+            Err(_) => inner.name()?.replace('\\', "/"),
+        };
         if !inner.is_file() {
             continue;
         }
@@ -391,13 +425,17 @@ fn index_zip(file: &File, tally: &mut Tally) -> io::Result<Vec<Entry>> {
             continue;
         }
         if stays(file, &mut entry, tally) {
+            if std::str::from_utf8(inner.name_raw()).is_err() {
+                undecoded.push((entries.len(), inner.name_raw().to_vec()));
+            }
             entries.push(entry);
         }
     }
-    Ok(entries)
+    let note = if undecoded.is_empty() { None } else { names::decode(&mut entries, &undecoded) };
+    Ok((entries, note))
 }
 
-fn index_tar(file: &mut File, tally: &mut Tally) -> io::Result<Vec<Entry>> {
+fn index_tar(file: &mut File, tally: &mut Tally) -> io::Result<Listed> {
     let length = file.metadata()?.len();
     // A whole tar ends in blocks of zeros; one cut between two files would otherwise pass for a smaller set.
     let mut end = [1; 512];
@@ -409,22 +447,34 @@ fn index_tar(file: &mut File, tally: &mut Tally) -> io::Result<Vec<Entry>> {
     }
     file.seek(SeekFrom::Start(0))?;
     let mut archive = tar::Archive::new(BufReader::with_capacity(1024, &*file));
-    let (mut entries, mut pictures) = (Vec::new(), false);
+    let (mut entries, mut pictures, mut undecoded) = (Vec::new(), false, Undecoded::new());
     for entry in archive.entries_with_seek()? {
         let entry = entry?;
         if entry.header().entry_type().is_file() {
             let (start, size) = (entry.raw_file_position(), entry.size());
             within(start, size, length)?;
-            let mut entry = Entry::new(&shown(&entry.path()?), start, [size, size], Packing::Stored);
-            let stays = shards::is_class(&entry.name) || stays(file, &mut entry, tally);
-            pictures |= entry.picture;
+            let raw = entry.path_bytes();
+            let is_unicode = std::str::from_utf8(&raw).is_ok();
+            // Its own letters come later; the slashes and the ending are the same in every encoding.
+            let name = if is_unicode { shown(&entry.path()?) } else { String::from_utf8_lossy(&raw).into_owned() };
+            let mut file_of_it = Entry::new(&name, start, [size, size], Packing::Stored);
+            let stays = shards::is_class(&name) || stays(file, &mut file_of_it, tally);
+            pictures |= file_of_it.picture;
             // Beside pictures only their classes matter; without any, they may be a known set's files.
             if !pictures || stays {
-                entries.push(entry);
+                if !is_unicode {
+                    undecoded.push((entries.len(), raw.strip_prefix(b"./").unwrap_or(&raw).to_vec()));
+                }
+                entries.push(file_of_it);
             }
         }
     }
-    Ok(entries)
+    if undecoded.is_empty() {
+        return Ok((entries, None));
+    }
+    let note = names::decode(&mut entries, &undecoded);
+    let note = note.unwrap_or_else(|| names::escape(&mut entries, &undecoded));
+    Ok((entries, Some(note)))
 }
 
 /// Checked when indexing, so that a header which lies about lengths never becomes an allocation.
@@ -460,7 +510,7 @@ mod tests {
         let at = bytes.windows(4).position(|w| w == b"some").unwrap();
         bytes[at] = b'S';
         std::fs::write(&path, bytes).unwrap();
-        let (file, entries) = index(&path, &mut Tally::default()).unwrap();
+        let Index { file, entries, .. } = index(&path, &mut Tally::default()).unwrap();
         assert!(read(&file, &entries[0]).unwrap_err().to_string().contains("packed"));
     }
 
@@ -488,7 +538,7 @@ mod tests {
             tar.append_data(&mut header, "./a.png", bytes.as_slice()).unwrap();
         }
         tar.into_inner().unwrap();
-        let (file, entries) = index(&path, &mut Tally::default()).unwrap();
+        let Index { file, entries, .. } = index(&path, &mut Tally::default()).unwrap();
         assert_eq!(entries.len(), 1);
         assert_eq!(&*entries[0].name, "a.png");
         assert_eq!(read(&file, &entries[0]).unwrap(), b"later");
@@ -547,7 +597,7 @@ mod tests {
         }
         zip.add_symlink("link.png", "z/2.png", options).unwrap();
         zip.finish().unwrap();
-        let (file, entries) = index(&path, &mut Tally::default()).unwrap();
+        let Index { file, entries, .. } = index(&path, &mut Tally::default()).unwrap();
         assert!(directory::list(&file, &mut Tally::default()).unwrap().is_some(), "it is one of the usual ones");
         let told: Vec<_> = entries.iter().map(|entry| (&*entry.name, read(&file, entry).unwrap())).collect();
         let expected = [("a/1.png", "a\\1.png"), ("z/2.png", "z/2.png"), ("z/\u{fc}.png", "z/\u{fc}.png")];
@@ -555,7 +605,7 @@ mod tests {
         // With something before it, places are not what they seem, and the crate finds them.
         let bytes = [&b"before it"[..], &std::fs::read(&path).unwrap()].concat();
         std::fs::write(&path, bytes).unwrap();
-        let (file, entries) = index(&path, &mut Tally::default()).unwrap();
+        let Index { file, entries, .. } = index(&path, &mut Tally::default()).unwrap();
         assert!(directory::list(&file, &mut Tally::default()).unwrap().is_none());
         assert_eq!(
             entries.iter().map(|entry| read(&file, entry).unwrap()).collect::<Vec<_>>(),

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::super::left_out::{Reason, Tally};
+use crate::data::left_out::{Reason, Tally};
+use crate::sniff;
 
 /// The ends of names that are taken for pictures; what a file really is, its first bytes decide.
 const READ: [&str; 15] =
@@ -171,21 +172,11 @@ pub(super) fn says_nothing(name: &str) -> bool {
 }
 
 /// Bytes by which a picture is known.
-pub(super) const FIRST_BYTES: usize = 16;
+pub(super) const FIRST_BYTES: usize = 32;
 
-/// Whether a file begins as a picture of a format that is read.
+/// Whether a file begins as a picture of a format that is read. Two letters, as netpbm's files have them, prove nothing.
 pub(super) fn begins_a_picture(first: &[u8]) -> bool {
-    let at = |at: usize, bytes: &[u8]| first.get(at..).is_some_and(|rest| rest.starts_with(bytes));
-    // Two letters alone may begin any text: a bitmap has zeros behind its length.
-    let bitmap = at(0, b"BM") && at(6, &[0; 4]);
-    bitmap
-        || at(0, b"\x89PNG\r\n\x1a\n")
-        || at(0, b"\xff\xd8\xff")
-        || at(0, b"GIF87a")
-        || at(0, b"GIF89a")
-        || at(0, b"RIFF") && at(8, b"WEBP")
-        || at(0, b"II*\0")
-        || at(0, b"MM\0*")
+    first.len() == FIRST_BYTES && sniff::picture(first).is_some_and(|format| format != sniff::Format::Pnm)
 }
 
 /// What should be known where pictures were known by their first bytes alone.
@@ -243,14 +234,14 @@ mod tests {
         for name in ["a.png", "a.txt", "a.avif", ".a", "@eaDir/a"] {
             assert!(!says_nothing(name), "{name}");
         }
-        for bytes in
-            [&b"\x89PNG\r\n\x1a\n\0\0"[..], b"\xff\xd8\xff\xe0", b"RIFF\x10\0\0\0WEBP", b"BM\x46\0\0\0\0\0\0\0"]
-        {
-            assert!(begins_a_picture(bytes), "{bytes:?}");
+        let begins = |start: &[u8]| begins_a_picture(&[start, &[0; FIRST_BYTES]].concat()[..FIRST_BYTES]);
+        for start in [&b"\x89PNG\r\n\x1a\n"[..], b"\xff\xd8\xff\xe0", b"RIFF\x10\0\0\0WEBP", b"II*\0"] {
+            assert!(begins(start), "{start:?}");
         }
-        for bytes in [&b"BMW is a car maker"[..], b"RIFF\x10\0\0\0WAVE", b"\x80\x02}q", b"P5", b""] {
-            assert!(!begins_a_picture(bytes), "{bytes:?}");
+        for start in [&b"BMW is a car maker"[..], b"RIFF\x10\0\0\0WAVE", b"\x80\x02}q", b"P5 is no proof", b""] {
+            assert!(!begins(start), "{start:?}");
         }
+        assert!(!begins_a_picture(b"\x89PNG\r\n\x1a\n"), "it ends there");
     }
 
     #[test]

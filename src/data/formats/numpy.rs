@@ -310,6 +310,20 @@ mod tests {
     }
 
     #[test]
+    fn the_bits_that_16_bit_arrays_use_are_found_and_said() {
+        for (values, expected, said) in [
+            ([0u16, 1024, 2048, 4095], [0, 64, 128, 255], "0 (black) to 4095 (white)"),
+            ([0, 1024, 2048, 65535], [0, 4, 8, 255], "0 (black) to 65535 (white)"),
+        ] {
+            let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_be_bytes()).collect();
+            let (_place, path) = write("a.npy", &npy(">u2", "1, 2, 2", &bytes));
+            let opened = open(&path).unwrap();
+            assert_eq!(decoded(&opened, 0).pixels(), expected);
+            assert!(opened.notes[0].contains(said), "{:?}", opened.notes);
+        }
+    }
+
+    #[test]
     fn what_floats_mean_is_found_and_said() {
         for (values, expected, said) in [
             ([0.0f32, 0.5, 1.0, 0.25], [0, 128, 255, 64], "0 (black) to 1 (white)"),

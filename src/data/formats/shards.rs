@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::Opened;
-use super::archive::{self, Archive, Entry, Shard};
+use super::archive::{self, Archive, Entry, Index, Shard};
 use super::cache::{Cache, Stamp};
 use super::classes::classes;
 use super::labels::Gather;
@@ -43,10 +43,16 @@ fn open_with(folder: &Path, names: &[Box<Path>], cache: &Cache) -> Result<Opened
     }
     let began = SystemTime::now();
     let mut gather = Gather::default();
-    let (mut shards, mut entries) = (Vec::new(), Vec::new());
+    let (mut shards, mut entries, mut notes) = (Vec::new(), Vec::new(), Vec::new());
     let (mut labelled, mut tally) = (false, Tally::default());
     for (number, path) in (0..).zip(paths) {
-        let (file, mut inside) = archive::index(&path, &mut tally)?;
+        // Each is opened again whenever one of its pictures is read.
+        if archive::is_packed(&path) {
+            let cause = "it is packed, as one of several tars must not be; unpack it, or give it alone".to_owned();
+            return Err(DataError::Format { path, kind: "a tar", cause });
+        }
+        let Index { file, entries: mut inside, note } = archive::index(&path, &mut tally)?;
+        notes.extend(note.map(|note| format!("{}: {note}", path.display())));
         labelled |= take_classes(&file, &mut inside, &mut gather);
         inside.iter_mut().for_each(|entry| entry.shard = number);
         entries.append(&mut inside);
@@ -57,10 +63,11 @@ fn open_with(folder: &Path, names: &[Box<Path>], cache: &Cache) -> Result<Opened
         return Err(DataError::nothing(folder, &left_out));
     }
     entries.shrink_to_fit();
-    let (labels, mut notes) = match labelled {
+    let (labels, more) = match labelled {
         true => (gather.finish(), Vec::new()),
         false => classes(entries.iter().map(|entry| &*entry.name), &[]),
     };
+    notes.extend(more);
     notes.extend(archive::note_on_endings(&entries));
     let archive = Archive { shards, entries, left_out };
     if let Some(stamp) = &stamp {

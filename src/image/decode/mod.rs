@@ -5,20 +5,28 @@
 //! What was done on the way is in the [`Treatment`].
 
 mod guard;
+mod notes;
 mod orientation;
 mod range;
+#[cfg(test)]
+mod tests;
+mod tiff;
+mod treatment;
+mod whole;
 
 use std::io::Cursor;
 
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageBuffer, ImageDecoder, ImageError, ImageReader, Limits, Rgba};
+use image::{DynamicImage, ImageBuffer, ImageDecoder, ImageError, ImageFormat, ImageReader, Rgba};
 
 pub(crate) use guard::guarded;
 pub(crate) use orientation::{orientation, swaps};
 pub(crate) use range::Spread;
 pub use range::{Range, Ranges, Samples};
+pub use treatment::Treatment;
 
 use super::picture::Picture;
+use crate::sniff::{self, Format};
 
 /// Bytes that a picture may have at full size.
 pub(crate) const LIMIT: u64 = 512 << 20;
@@ -39,46 +47,6 @@ impl Default for DecodeOptions {
     }
 }
 
-/// What was done to a picture.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Treatment {
-    /// Width and height of the whole upright picture.
-    pub full: [usize; 2],
-    /// 1 (gray) or 3 (color), as the file has it.
-    pub channels: usize,
-    /// How the file stores its values.
-    pub samples: Samples,
-    /// The values that became black and white, where the file is deeper than 8 bits.
-    pub range: Option<Range>,
-    /// Whether the file has an alpha channel or a transparent color.
-    pub alpha: bool,
-    /// Whether a pixel was not wholly opaque, so that it was laid on the background.
-    pub flattened: bool,
-    /// Whether it was turned or mirrored as its notes (EXIF, XMP) say.
-    pub turned: bool,
-    /// The share of its area that was cut away.
-    pub cropped: f64,
-    /// Whether what was taken of it had fewer pixels than it has now, across or down.
-    pub enlarged: bool,
-}
-
-impl Treatment {
-    /// Nothing was done to the picture but to read it.
-    pub fn none(picture: &Picture) -> Self {
-        Self {
-            full: [picture.width(), picture.height()],
-            channels: picture.channels(),
-            samples: Samples::U8,
-            range: None,
-            alpha: false,
-            flattened: false,
-            turned: false,
-            cropped: 0.0,
-            enlarged: false,
-        }
-    }
-}
-
 /// A decoded picture.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decoded {
@@ -95,7 +63,7 @@ pub enum DecodeError {
     #[error("the file ends early: {0}; it may be only half copied")]
     CutOff(String),
     /// It is something else.
-    #[error("it is {0}")]
+    #[error("it is {0}; PNG, JPEG, WebP, BMP, GIF, TIFF and PNM are read")]
     NotAPicture(String),
     /// More pixels than are decoded.
     #[error(
@@ -151,6 +119,7 @@ pub(crate) fn spread(bytes: &[u8]) -> Result<Option<(Samples, Spread)>, DecodeEr
 enum Values {
     Bytes(Vec<u8>),
     Words(Vec<u16>),
+    Signed(Vec<i16>),
     Floats(Vec<f32>),
 }
 
@@ -168,20 +137,37 @@ struct Raw {
 
 impl Raw {
     fn read(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut decoder =
-            ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(ImageError::IoError)?.into_decoder()?;
+        let Some(format) = sniff::picture(bytes) else {
+            let known = sniff::other(bytes).map(str::to_owned);
+            return Err(DecodeError::NotAPicture(known.unwrap_or_else(|| {
+                let first: Vec<String> = bytes.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+                format!("no picture of a known format (it begins with the bytes {})", first.join(" "))
+            })));
+        };
+        whole::check(format, bytes).map_err(DecodeError::CutOff)?;
+        let kind = match format {
+            Format::Png => ImageFormat::Png,
+            Format::Jpeg => ImageFormat::Jpeg,
+            Format::Gif => ImageFormat::Gif,
+            Format::WebP => ImageFormat::WebP,
+            Format::Bmp => ImageFormat::Bmp,
+            Format::Pnm => ImageFormat::Pnm,
+            Format::Tiff => return tiff::read(bytes),
+        };
+        let mut decoder = ImageReader::with_format(Cursor::new(bytes), kind).into_decoder()?;
         let (width, height) = decoder.dimensions();
         let total = decoder.total_bytes();
         // The crate holds only the decoders' own buffers to its limit, not the picture they fill.
         if total > LIMIT {
             return Err(DecodeError::TooLarge { width, height, bytes: total });
         }
-        decoder.set_limits(Limits::default())?;
         // Unreadable notes say nothing about the picture.
-        let [exif, xmp] = [decoder.exif_metadata(), decoder.xmp_metadata()].map(|notes| notes.ok().flatten());
-        let marked = match decoder.orientation() {
-            Ok(marked) if marked != Orientation::NoTransforms => marked,
-            _ => orientation(exif.as_deref(), xmp.as_deref()),
+        let marked = match format {
+            Format::Png => notes::of_png(bytes),
+            _ => {
+                let [exif, xmp] = [decoder.exif_metadata(), decoder.xmp_metadata()].map(|notes| notes.ok().flatten());
+                orientation(exif.as_deref(), xmp.as_deref())
+            }
         };
         let decoded = DynamicImage::from_decoder(decoder)?;
         let layout = decoded.color().channel_count().into();
@@ -198,8 +184,9 @@ impl Raw {
             DynamicImage::ImageRgba32F(pixels) => Values::Floats(pixels.into_raw()),
             other => Values::Bytes(other.into_rgba8().into_raw()),
         };
-        let declared = matches!(values, Values::Words(_)) && pnm_white(bytes).is_some_and(|white| white != 65535);
-        let declared = declared.then_some(Range::WORD);
+        // Where white is not all that two bytes can hold, the decoder has scaled the values.
+        let scaled = format == Format::Pnm && whole::anymap(bytes).is_some_and(|header| header.white != 65535);
+        let declared = (scaled && values.samples() == Samples::U16).then_some(Range::WORD);
         Ok(Self { width, height, layout, values, declared, orientation: marked })
     }
 
@@ -225,21 +212,6 @@ impl Raw {
             ..Treatment::none(&picture)
         };
         Ok(Decoded { picture, treatment })
-    }
-}
-
-/// The white that a portable anymap declares. Where that is not all that its bits can hold, the decoder has scaled the values.
-fn pnm_white(bytes: &[u8]) -> Option<u32> {
-    let text = |bytes: &[u8]| std::str::from_utf8(bytes).ok()?.parse().ok();
-    let kind = bytes.strip_prefix(b"P")?.first()?;
-    // Comments reach from a # to the end of their line.
-    let lines = bytes.get(2..bytes.len().min(4096))?.split(|&byte| byte == b'\n');
-    let lines = lines.map(|line| line.split(|&byte| byte == b'#').next().unwrap_or_default());
-    let mut words = lines.flat_map(|line| line.split(u8::is_ascii_whitespace)).filter(|word| !word.is_empty());
-    match kind {
-        b'2' | b'3' | b'5' | b'6' => text(words.nth(2)?),
-        b'7' => text(words.skip_while(|word| *word != b"MAXVAL").nth(1)?),
-        _ => None,
     }
 }
 
@@ -271,6 +243,7 @@ impl Values {
         match self {
             Self::Bytes(_) => Samples::U8,
             Self::Words(_) => Samples::U16,
+            Self::Signed(_) => Samples::I16,
             Self::Floats(_) => Samples::F32,
         }
     }
@@ -284,6 +257,7 @@ impl Values {
         match self {
             Self::Bytes(_) => None,
             Self::Words(values) => Some(of(values, layout)),
+            Self::Signed(values) => Some(of(values, layout)),
             Self::Floats(values) => Some(of(values, layout)),
         }
     }
@@ -307,6 +281,7 @@ impl Values {
         let bytes = match &self {
             Self::Bytes(bytes) => bytes.clone(),
             Self::Words(values) => of(values, layout, range, 65535.0),
+            Self::Signed(values) => of(values, layout, range, 32767.0),
             Self::Floats(values) => {
                 if let Some(at) = values.iter().position(|value| !value.is_finite()) {
                     return Err(DecodeError::Refused(format!("its value {at} is no number")));
@@ -339,57 +314,4 @@ fn laid(picture: DynamicImage, background: [u8; 3]) -> (DynamicImage, bool) {
 fn gray_of(rgb: &image::RgbImage) -> DynamicImage {
     let gray = rgb.pixels().map(|pixel| pixel.0[0]).collect();
     dynamic(rgb.width(), rgb.height(), 1, gray)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn encoded(picture: &DynamicImage, format: image::ImageFormat) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        picture.write_to(&mut Cursor::new(&mut bytes), format).unwrap();
-        bytes
-    }
-
-    fn png(picture: impl Into<DynamicImage>) -> Vec<u8> {
-        encoded(&picture.into(), image::ImageFormat::Png)
-    }
-
-    fn read(bytes: &[u8]) -> Picture {
-        decode(bytes, &DecodeOptions::default()).unwrap().picture
-    }
-
-    #[test]
-    fn transparency_is_laid_on_the_background_and_reported() {
-        let clear = png(image::RgbaImage::from_pixel(2, 2, Rgba([0, 0, 0, 0])));
-        let Decoded { picture, treatment } = decode(&clear, &DecodeOptions::default()).unwrap();
-        assert_eq!(picture.pixels(), [255; 12]);
-        assert!(treatment.alpha && treatment.flattened && treatment.channels == 3, "{treatment:?}");
-        let red = DecodeOptions { background: [200, 0, 0], ..DecodeOptions::default() };
-        assert_eq!(decode(&clear, &red).unwrap().picture.pixels(), [200, 0, 0].repeat(4));
-        // Gray with alpha stays gray on a gray background.
-        let gray = png(image::GrayAlphaImage::from_raw(2, 1, vec![10, 255, 10, 0]).unwrap());
-        let Decoded { picture, treatment } = decode(&gray, &DecodeOptions::default()).unwrap();
-        assert_eq!((picture.channels(), picture.pixels()), (1, &[10, 255][..]));
-        assert!(treatment.flattened && treatment.channels == 1);
-        let on_red = decode(&gray, &red).unwrap().picture;
-        assert_eq!((on_red.channels(), on_red.pixels()), (3, &[10, 10, 10, 200, 0, 0][..]));
-        let opaque = png(image::RgbaImage::from_pixel(2, 2, Rgba([1, 2, 3, 255])));
-        let treatment = decode(&opaque, &red).unwrap().treatment;
-        assert!(treatment.alpha && !treatment.flattened, "{treatment:?}");
-        assert!(decode(&clear[..20], &red).is_err() && decode(b"", &red).is_err());
-    }
-
-    #[test]
-    fn sixteen_bits_become_eight() {
-        let deep = image::ImageBuffer::<image::Luma<u16>, _>::from_pixel(2, 2, image::Luma([0x8080]));
-        assert_eq!(read(&png(DynamicImage::ImageLuma16(deep))), Picture::new(2, 2, 1, vec![0x80; 4]));
-    }
-
-    #[test]
-    fn a_picture_of_absurd_size_is_refused_before_it_fills_the_memory() {
-        // A portable graymap needs no more than a header to announce 90 GB.
-        let cause = decode(b"P5 300000 300000 255\n", &DecodeOptions::default()).unwrap_err().to_string();
-        assert!(cause.contains("300000x300000") && cause.contains("512 MiB"), "{cause}");
-    }
 }

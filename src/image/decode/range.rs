@@ -44,6 +44,11 @@ impl Range {
     /// All that 16 bits can hold.
     pub const WORD: Self = Self { black: 0.0, white: 65535.0 };
 
+    /// Whether it is one of those that floats usually have: 0 to 1, -1 to 1 and 0 to 255.
+    pub(crate) fn is_usual(&self) -> bool {
+        [(0.0, 1.0), (-1.0, 1.0), (0.0, 255.0)].contains(&(self.black, self.white))
+    }
+
     /// A value as a byte.
     pub fn byte(&self, value: f64) -> u8 {
         ((value - self.black) / (self.white - self.black) * 255.0).round() as u8

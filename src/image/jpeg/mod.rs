@@ -5,9 +5,11 @@
 
 mod bits;
 mod transform;
+mod whole;
 
 use self::bits::{Bits, Huffman, ZIGZAG};
 use self::transform::{Shrink, colour};
+pub(crate) use self::whole::check;
 
 /// Pixels of a side that a block of 8x8 is shrunk to at most. With more, colours that are stored at half the resolution would
 /// need more than eight, and what is saved is little.
@@ -309,7 +311,7 @@ fn scan<'a>(data: &[u8], mut planes: Vec<Plane<'a>>, frame: &Frame, restart: usi
             }
         }
     }
-    bits.whole().then_some(planes)
+    (bits.whole() && whole::ends(data.get(bits.place()..)?)).then_some(planes)
 }
 
 /// The pixels of all planes together, without what fills the last blocks up.
