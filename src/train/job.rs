@@ -106,9 +106,7 @@ impl<'a> Job<'a> {
         emit(Event::Rates(state.rates()));
         emit(Event::Note(format!("learning from {}", dataset.summary())));
         dataset.notes().iter().for_each(|note| emit(Event::Note(note.clone())));
-        if !options.resume
-            && let Err(error) = run.write_report(&report)
-        {
+        if let Err(error) = run.write_report(&report) {
             emit(Event::Warning(format!("the report on the pictures is not in run.toml: {error}")));
         }
         emit(Event::Report(Arc::new(report)));

@@ -102,7 +102,8 @@ impl Run {
         if differences.is_empty() { Ok(run) } else { Err(RunError::Differs { path: folder.to_owned(), differences }) }
     }
 
-    /// Adds what is done to the pictures to `run.toml`, behind the settings. It is for people and takes no part in a resumption.
+    /// Adds what is done to the pictures to `run.toml`, behind the settings, unless it is there. It is for people and takes no part
+    /// in a resumption.
     ///
     /// # Errors
     /// [`RunError::Io`] when it cannot be written.
@@ -114,7 +115,11 @@ impl Run {
         let path = self.folder.join("run.toml");
         let write = || -> std::io::Result<()> {
             let section = toml::to_string(&Section { report: report.shortened() }).map_err(std::io::Error::other)?;
-            let text = format!("{}\n{section}", fs::read_to_string(&path)?);
+            let text = fs::read_to_string(&path)?;
+            if text.lines().any(|line| line == "[report]") {
+                return Ok(());
+            }
+            let text = format!("{text}\n{section}");
             files::write(&path, |file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
         };
         write().map_err(|cause| RunError::Io { path: path.clone(), cause })
