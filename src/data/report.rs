@@ -250,7 +250,7 @@ impl Report {
             let [mean, median, most] = [mean, median, most].map(|share| format!("{:.0} %", share * 100.0));
             let mut line = format!("{mean} of the area is cropped away (median {median}, at most {most})");
             if over_a_third > 0 {
-                line += &format!("; {over_a_third} of {} pictures lose more than a third (--fit)", self.looked_at);
+                line += &format!("; {over_a_third} of {} pictures lose more than a third", self.looked_at);
             }
             found.push(line);
         }

@@ -50,7 +50,7 @@ fn a_run_keeps_how_it_prepares_pictures_and_every_command_prepares_them_so_for_i
     let (set, run, figure) = (pictures(folder.path()), folder.path().join("run"), folder.path().join("figure.png"));
     let more = ["--crop", "20", "--resize", "area", "--mirror", "--save-every", "1"];
     let told = stderr(&mut zscape(&train(&set, &run, &more)), 0);
-    assert!(!told.contains("warning"), "{told}");
+    assert!(told.contains("warning: 2 pictures are smaller than the crop (even/small.png, odd/small.png)"), "{told}");
     let preparation = Preparation { crop: Some(20), fit: Fit::Crop, resize: Resize::Area, ..Preparation::default() };
     let kept = config(&run);
     assert_eq!((kept.model.preparation, kept.train.mirror), (preparation, true));
