@@ -14,6 +14,8 @@ use crate::train::Metrics;
 
 /// Points a plot draws at most, however long the run.
 const POINTS: usize = 1000;
+/// Warnings that are shown above the pictures to learn from.
+const WARNINGS: usize = 5;
 /// Share of the height that pictures before and after their preparation may have, above the other pictures.
 const COMPARED_SHARE: f32 = 0.4;
 /// Side of a filmstrip's frame, in points.
@@ -165,8 +167,15 @@ impl Panes<'_> {
             });
             return;
         };
-        for warning in report.warnings() {
+        let mut warnings = report.warnings();
+        // More would leave no room for the pictures.
+        let more = warnings.split_off(warnings.len().min(WARNINGS));
+        for warning in warnings {
             ui.colored_label(ui.visuals().warn_fg_color, warning);
+        }
+        if !more.is_empty() {
+            ui.colored_label(ui.visuals().warn_fg_color, format!("{} more warnings", more.len()))
+                .on_hover_text(more.join("\n"));
         }
         found.notes.iter().for_each(|note| {
             ui.label(note);

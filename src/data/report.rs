@@ -61,6 +61,8 @@ pub struct Report {
     pub background: Background,
     /// Of these, how many show nothing on it.
     pub blank: u64,
+    /// Of nearly one color each, blank ones too.
+    pub flat: u64,
     /// Turned or mirrored as EXIF or XMP say.
     pub turned: u64,
     /// Enlarged to the networks' size, across or down.
@@ -166,8 +168,10 @@ impl Report {
         self.padded = count(&|t| fit == Fit::Pad && beyond(t.full));
         self.blank =
             seen.iter().filter(|s| s.treatment.flattened && deviation([&s.sums].into_iter()) <= FLAT).count() as u64;
+        self.flat = seen.iter().filter(|seen| deviation([&seen.sums].into_iter()) <= FLAT).count() as u64;
         self.cropped = Cropped::of(seen.iter().map(|seen| seen.treatment.cropped).collect());
-        self.deviation = (!seen.is_empty()).then(|| deviation(seen.iter().map(|seen| &seen.sums)));
+        self.deviation =
+            (!seen.is_empty()).then(|| (deviation(seen.iter().map(|seen| &seen.sums)) * 100.0).round() / 100.0);
         self.all_alike = seen.len() > 1 && seen.iter().all(|seen| seen.like_first);
     }
 
@@ -201,6 +205,8 @@ impl Report {
                 self.background,
                 self.other_background()
             ));
+        } else if self.flat * 2 > self.looked_at {
+            found.push(format!("{} of {} pictures have nearly one color each", self.flat, self.looked_at));
         } else if self.all_alike {
             found.push(format!("all {} pictures that were looked at are the same", self.looked_at));
         }
@@ -231,7 +237,7 @@ impl Report {
     pub fn facts(&self) -> Vec<String> {
         let mut found = Vec::new();
         if let Some(pictures) = self.pictures.filter(|_| !self.is_whole()) {
-            found.push(format!("looked at {} of {pictures} pictures; of these:", self.looked_at));
+            found.push(format!("looked at {} of {pictures} pictures, spread over the set", self.looked_at));
         }
         let mut say = |count: u64, what: String| {
             if count > 0 {
@@ -255,7 +261,7 @@ impl Report {
             found.push(line);
         }
         if let Some(Classes { count, from }) = self.classes {
-            found.push(format!("{count} classes by {from}"));
+            found.push(format!("{count} classes from {from}"));
         }
         let quiet = |group: &&LeftOut| !group.reason.is_warning() && group.reason != Reason::Skipped;
         found.extend(self.left_out.iter().filter(quiet).map(ToString::to_string));
@@ -400,7 +406,7 @@ mod tests {
         assert!(warnings[0].starts_with("1 picture cannot be read (b/broken.png): "), "{warnings:?}");
         assert!(warnings[1].starts_with("1 HEIC file left out"), "{warnings:?}");
         assert!(found.facts().iter().any(|fact| fact == "1 other file left out (.txt)"), "{found}");
-        assert!(found.facts().iter().any(|fact| fact == "2 classes by its folders"), "{found}");
+        assert!(found.facts().iter().any(|fact| fact == "2 classes from its folders"), "{found}");
 
         let preparation = Preparation { crop: Some(12), ..Preparation::default() };
         let cropped = report(folder.path(), PictureFormat { preparation, ..format });
@@ -429,6 +435,13 @@ mod tests {
         assert_eq!(
             report(folder.path(), PictureFormat::new(16, 1)).warnings(),
             ["all 3 pictures that were looked at are the same"]
+        );
+        for i in 0..4 {
+            Picture::new(16, 16, 1, vec![i * 60; 256]).write_png(&folder.path().join(format!("flat/{i}.png"))).unwrap();
+        }
+        assert_eq!(
+            report(folder.path(), PictureFormat::new(16, 1)).warnings(),
+            ["4 of 7 pictures have nearly one color each"]
         );
     }
 }

@@ -140,9 +140,11 @@ fn by_folders<'a>(names: impl Iterator<Item = &'a str> + Clone) -> (Labels, Opti
     let mut classes = distinct(level);
     if classes.iter().all(|class| SPLITS.iter().any(|split| split.eq_ignore_ascii_case(class))) {
         if let [first, _, ..] = classes[..] {
-            let folders = listed(&classes);
+            let training = classes.iter().find(|class| class.to_ascii_lowercase().starts_with("train"));
             note = Some(format!(
-                "it is all learned from, the folders {folders} alike; name one, as .../{first}, to open that alone"
+                "the folders {} are all learned from; to open one alone, name it: .../{}",
+                listed(&classes),
+                training.unwrap_or(&first)
             ));
         }
         level += 1;
@@ -262,7 +264,7 @@ mod tests {
     fn parts_of_a_set_share_their_classes_and_are_all_learned_from() {
         let (names, classes, notes) = labelled(&["Test/cat/a.png", "Train/cat/b.png", "Train/dog/c.png"], &[]);
         assert_eq!((names, classes), (vec!["cat".into(), "dog".into()], vec![Some(0), Some(0), Some(1)]));
-        assert!(notes[0].contains("Test, Train") && notes[0].contains(".../Test"), "{notes:?}");
+        assert!(notes[0].contains("Test, Train") && notes[0].ends_with(".../Train"), "{notes:?}");
     }
 
     #[test]
