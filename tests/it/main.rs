@@ -3,6 +3,7 @@
 #[cfg(unix)]
 mod child;
 mod command_line;
+mod decoding;
 mod devices;
 mod dialogs;
 mod epochs;

@@ -14,6 +14,7 @@ mod tiff;
 mod treatment;
 mod whole;
 
+use std::fmt::Display;
 use std::io::Cursor;
 
 use image::metadata::Orientation;
@@ -92,8 +93,19 @@ impl From<ImageError> for DecodeError {
             ImageError::IoError(cause) if cause.kind() == std::io::ErrorKind::UnexpectedEof => {
                 Self::CutOff("its pixels go on behind the last byte".to_owned())
             }
-            error => Self::Refused(error.to_string()),
+            ImageError::Unsupported(cause) => Self::unknown(cause),
+            error => Self::damaged(error),
         }
+    }
+}
+
+impl DecodeError {
+    fn unknown(cause: impl Display) -> Self {
+        Self::Refused(format!("it is of a kind that is not read ({cause}); save it as PNG"))
+    }
+
+    fn damaged(cause: impl Display) -> Self {
+        Self::Refused(format!("it cannot be decoded ({cause}); it may be damaged"))
     }
 }
 
@@ -110,6 +122,15 @@ pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded, DecodeEr
 /// # Errors
 /// As [`decode`].
 pub(crate) fn spread(bytes: &[u8]) -> Result<Option<(Samples, Spread)>, DecodeError> {
+    let deep = match sniff::picture(bytes) {
+        Some(Format::Png) => bytes.get(24) == Some(&16),
+        Some(Format::Pnm) => whole::anymap(bytes).is_some_and(|header| header.white > 255),
+        Some(Format::Tiff) => tiff::bits(bytes)? > 8,
+        _ => false,
+    };
+    if !deep {
+        return Ok(None);
+    }
     let raw = guarded(|| Raw::read(bytes)).unwrap_or_else(|panic| Err(DecodeError::Panic(panic)))?;
     let spread = if raw.declared.is_some() { None } else { raw.values.spread(raw.layout) };
     Ok(spread.map(|spread| (raw.values.samples(), spread)))
@@ -144,7 +165,7 @@ impl Raw {
                 format!("no picture of a known format (it begins with the bytes {})", first.join(" "))
             })));
         };
-        whole::check(format, bytes).map_err(DecodeError::CutOff)?;
+        whole::check(format, bytes)?;
         let kind = match format {
             Format::Png => ImageFormat::Png,
             Format::Jpeg => ImageFormat::Jpeg,

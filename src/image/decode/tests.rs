@@ -209,6 +209,23 @@ fn a_jpeg_whose_end_is_only_marked_is_cut_off_too() {
 }
 
 #[test]
+fn a_jpeg_with_codes_that_make_no_sense_is_damaged_and_not_cut_off() {
+    let whole = include_bytes!("../../../tests/jpegs/full.jpg");
+    let scan = whole.windows(2).position(|two| two == b"\xff\xda").unwrap();
+    // Some changes are codes like others; none is a panic, and most make no sense later on.
+    let damaged = |at: usize| {
+        let mut bytes = whole.to_vec();
+        bytes[at..at + 8].fill(0xfe);
+        decode(&bytes, &DecodeOptions::default()).err()
+    };
+    let found: Vec<_> = (scan + 20..whole.len() - 20).step_by(40).filter_map(damaged).collect();
+    assert!(
+        found.iter().any(|cause| matches!(cause, DecodeError::Refused(what) if what.contains("damaged"))),
+        "{found:?}"
+    );
+}
+
+#[test]
 fn tiled_planes_of_colors_are_put_together() {
     for big_endian in [false, true] {
         let Decoded { picture, treatment } = decode(&planar(big_endian), &DecodeOptions::default()).unwrap();
@@ -287,6 +304,15 @@ fn palettes_few_bits_and_inverted_gray_of_tiffs_are_read() {
     file[entry + 8..entry + 12].copy_from_slice(&at);
     file.extend(palette);
     assert_eq!(read(&file).pixels()[..6], [0, 1, 0, 255, 2, 0]);
+    // Half transparent and multiplied by that: 100 is 200, of which half is laid on white.
+    let mut multiplied = strip(2, 8, 1, 1, &[(338, 3, 1)], &[100, 128]);
+    for (tag, value) in [(256u16, 1u8), (277, 2)] {
+        let entry = multiplied.windows(4).rposition(|four| four == [&tag.to_le_bytes()[..], &[3, 0]].concat()).unwrap();
+        multiplied[entry + 8] = value;
+    }
+    assert_eq!(read(&multiplied).pixels(), [227]);
+    let raw = strip(1, 8, 1, 1, &[(50706, 4, 1)], &[1]);
+    assert!(error(&raw).to_string().contains("raw converter"));
     let lab = strip(1, 8, 1, 8, &[], &[1]);
     assert!(matches!(error(&lab), DecodeError::Refused(_)));
 }

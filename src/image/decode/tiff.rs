@@ -4,6 +4,7 @@
 //! form: each plane of a picture whose colors lie apart, and the indexes of one with a palette, as a gray picture of its own,
 //! by a directory that is added behind the file.
 
+use std::collections::HashSet;
 use std::io::Cursor;
 
 use image::metadata::Orientation;
@@ -12,6 +13,7 @@ use tiff::decoder::{Decoder, DecodingResult, Limits};
 
 use super::{DecodeError, LIMIT, Raw, Values, orientation};
 
+const SUBFILE: u16 = 254;
 const WIDTH: u16 = 256;
 const HEIGHT: u16 = 257;
 const BITS: u16 = 258;
@@ -25,9 +27,11 @@ const PLANAR: u16 = 284;
 const PALETTE: u16 = 320;
 const TILE_OFFSETS: u16 = 324;
 const TILE_BYTES: u16 = 325;
+const SUB_DIRECTORIES: u16 = 330;
 const EXTRA: u16 = 338;
 const FORMAT: u16 = 339;
 const XMP: u16 = 700;
+const DNG_VERSION: u16 = 50706;
 /// What a picture's values are.
 const BLACK_IS_ZERO: u64 = 1;
 const RGB: u64 = 2;
@@ -36,6 +40,8 @@ const CMYK: u64 = 5;
 const YCBCR: u64 = 6;
 /// Tags that a directory may have; more is damage.
 const MOST_TAGS: u64 = 4096;
+/// Pictures of a file that are looked at.
+const MOST_PICTURES: usize = 4096;
 
 /// A tag: what kind of values it has, how many, and where they begin.
 #[derive(Debug, Clone)]
@@ -46,7 +52,7 @@ struct Entry {
     at: u64,
 }
 
-/// The first directory of a file.
+/// A directory of a file: what it says of one picture.
 #[derive(Debug)]
 struct Directory<'a> {
     bytes: &'a [u8],
@@ -54,6 +60,8 @@ struct Directory<'a> {
     /// Whether it is a BigTIFF, whose numbers have eight bytes.
     wide: bool,
     entries: Vec<Entry>,
+    /// Where the next one is; 0 behind the last.
+    next: u64,
 }
 
 /// Bytes of a value of each kind.
@@ -67,31 +75,47 @@ fn width_of(kind: u16) -> u64 {
 }
 
 impl<'a> Directory<'a> {
+    /// The first directory of a file.
     fn read(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         let big_endian = bytes.starts_with(b"MM");
-        let mut directory = Self { bytes, big_endian, wide: false, entries: Vec::new() };
-        directory.wide = directory.number(2, 2)? == 43;
-        let (first, field) = if directory.wide { (directory.number(8, 8)?, 8) } else { (directory.number(4, 4)?, 4) };
-        let (counted, size) = if directory.wide { (8, 20) } else { (2, 12) };
-        let count = directory.number(first, counted)?;
+        let empty = Self { bytes, big_endian, wide: false, entries: Vec::new(), next: 0 };
+        let wide = empty.number(2, 2)? == 43;
+        let next = if wide { empty.number(8, 8)? } else { empty.number(4, 4)? };
+        Self { wide, next, ..empty }.following()
+    }
+
+    /// The next directory.
+    fn following(&self) -> Result<Self, DecodeError> {
+        let (counted, size, field) = if self.wide { (8, 20, 8) } else { (2, 12, 4) };
+        let first = self.next;
+        let count = self.number(first, counted)?;
         if count > MOST_TAGS {
             return Err(DecodeError::Refused(format!("its directory announces {count} tags; it is damaged")));
         }
+        let mut entries = Vec::new();
         for i in 0..count {
             let at = first + counted + i * size;
-            let (tag, kind) = (directory.number(at, 2)? as u16, directory.number(at + 2, 2)? as u16);
-            let count = directory.number(at + 4, field)?;
+            let (tag, kind) = (self.number(at, 2)? as u16, self.number(at + 2, 2)? as u16);
+            let count = self.number(at + 4, field)?;
             let value = at + 4 + field;
             let fits = count.checked_mul(width_of(kind)).is_some_and(|bytes| bytes <= field);
-            let at = if fits { value } else { directory.number(value, field)? };
-            directory.entries.push(Entry { tag, kind, count, at });
+            let at = if fits { value } else { self.number(value, field)? };
+            entries.push(Entry { tag, kind, count, at });
         }
-        // A file of several pictures is whole where the next one's directory is there.
-        let next = directory.number(first + counted + count * size, field)?;
-        if next > 0 {
-            directory.number(next, counted)?;
+        let next = self.number(first + counted + count * size, field)?;
+        Ok(Self { entries, next, ..*self })
+    }
+
+    /// Whether all pictures of the file are there, of which only the first is read.
+    fn check_all(&self) -> Result<(), DecodeError> {
+        self.check()?;
+        let (mut seen, mut next) = (HashSet::new(), self.next);
+        while next > 0 && seen.insert(next) && seen.len() < MOST_PICTURES {
+            let directory = Self { next, entries: Vec::new(), ..*self }.following()?;
+            directory.check()?;
+            next = directory.next;
         }
-        Ok(directory)
+        Ok(())
     }
 
     /// `width` bytes at `at` as a number.
@@ -146,6 +170,16 @@ impl<'a> Directory<'a> {
                 let what = format!("part {} of {count} ends at byte {end}, and it has {have} bytes", i + 1);
                 return Err(DecodeError::CutOff(what));
             }
+        }
+        Ok(())
+    }
+
+    /// Cameras' raw files are TIFFs whose first picture is a small preview, or their sensor's values.
+    fn check_kind(&self) -> Result<(), DecodeError> {
+        let preview = self.first(SUBFILE, 0)? & 1 == 1 && self.entry(SUB_DIRECTORIES).is_some();
+        if preview || self.entry(DNG_VERSION).is_some() || self.bytes.get(8..10) == Some(b"CR") {
+            let kind = "a camera's raw file; save it as PNG or 16-bit TIFF with a raw converter";
+            return Err(DecodeError::NotAPicture(kind.to_owned()));
         }
         Ok(())
     }
@@ -258,6 +292,24 @@ impl Pixels {
         Self { channels: wanted, values, ..self }
     }
 
+    /// Colors that are stored multiplied by how opaque they are, divided by it.
+    fn divide(&mut self) {
+        fn of<T: Copy + Into<f64>>(values: &mut [T], channels: usize, full: f64, to: fn(f64) -> T) {
+            for pixel in values.chunks_exact_mut(channels) {
+                let share = pixel.last().map_or(1.0, |&last| last.into() / full);
+                if share > 0.0 {
+                    pixel[..channels - 1].iter_mut().for_each(|value| *value = to((*value).into() / share));
+                }
+            }
+        }
+        match &mut self.values {
+            Values::Bytes(values) => of(values, self.channels, 255.0, |value| value.round() as u8),
+            Values::Words(values) => of(values, self.channels, 65535.0, |value| value.round() as u16),
+            Values::Signed(values) => of(values, self.channels, 32767.0, |value| value.round() as i16),
+            Values::Floats(values) => of(values, self.channels, 1.0, |value| value as f32),
+        }
+    }
+
     /// Another plane beside these.
     fn beside(self, other: Self) -> Result<Self, DecodeError> {
         fn joined<T: Copy>(a: &[T], channels: usize, b: &[T]) -> Vec<T> {
@@ -314,7 +366,8 @@ fn refused(error: TiffError) -> DecodeError {
         TiffError::IoError(cause) if cause.kind() == std::io::ErrorKind::UnexpectedEof => {
             DecodeError::CutOff("its last strip or tile is not all there".to_owned())
         }
-        error => DecodeError::Refused(error.to_string()),
+        TiffError::UnsupportedError(cause) => DecodeError::unknown(cause),
+        error => DecodeError::damaged(error),
     }
 }
 
@@ -328,10 +381,16 @@ fn unpacked(packed: &[u8], width: usize, bits: u8) -> Vec<u8> {
     packed.chunks_exact(width.div_ceil(each)).flat_map(|row| (0..width).map(move |i| value(row, i))).collect()
 }
 
+/// How many bits a value of the first picture has.
+pub(super) fn bits(bytes: &[u8]) -> Result<u64, DecodeError> {
+    Directory::read(bytes)?.first(BITS, 1)
+}
+
 /// Reads the first picture of a file.
 pub(super) fn read(bytes: &[u8]) -> Result<Raw, DecodeError> {
     let directory = Directory::read(bytes)?;
-    directory.check()?;
+    directory.check_all()?;
+    directory.check_kind()?;
     let (samples, photometric) = (directory.first(SAMPLES, 1)?, directory.first(PHOTOMETRIC, BLACK_IS_ZERO)?);
     let colors = match photometric {
         0 | BLACK_IS_ZERO | RGB_PALETTE => 1,
@@ -365,6 +424,9 @@ pub(super) fn read(bytes: &[u8]) -> Result<Raw, DecodeError> {
     if photometric == CMYK || photometric == YCBCR {
         found = primaries(found, photometric == CMYK)?;
     }
+    if alpha && extra == 1 {
+        found.divide();
+    }
     let xmp = directory.entry(XMP).and_then(|entry| {
         let at = usize::try_from(entry.at).ok()?;
         bytes.get(at..at.checked_add(usize::try_from(entry.count).ok()?)?)
@@ -385,7 +447,7 @@ fn colored(found: Pixels, palette: &[u64]) -> Result<Pixels, DecodeError> {
     let narrow = palette.iter().all(|&value| value < 256);
     let color = |index: u8, channel: usize| {
         let value = palette.get(channel * count + usize::from(index)).filter(|_| usize::from(index) < count)?;
-        Some(if narrow { *value } else { value / 257 } as u8)
+        Some(if narrow { *value } else { (value + 128) / 257 } as u8)
     };
     let colors: Option<Vec<u8>> =
         indexes.iter().flat_map(|&index| (0..3).map(move |channel| color(index, channel))).collect();

@@ -2,24 +2,31 @@
 //!
 //! Here only the bytes are counted that the file itself announces; what else may be wrong with them, the decoder finds.
 
-use crate::image::jpeg;
+use super::DecodeError;
+use crate::image::jpeg::{self, Flaw};
 use crate::sniff::Format;
 
 /// Whether a file is all there.
 ///
 /// # Errors
 /// What is missing.
-pub(super) fn check(format: Format, bytes: &[u8]) -> Result<(), String> {
-    match format {
+pub(super) fn check(format: Format, bytes: &[u8]) -> Result<(), DecodeError> {
+    let whole = match format {
         Format::Png => png(bytes),
-        Format::Jpeg => jpeg::check(bytes),
+        Format::Jpeg => {
+            return jpeg::check(bytes).map_err(|flaw| match flaw {
+                Flaw::CutOff(what) => DecodeError::CutOff(what),
+                Flaw::Damaged(what) => DecodeError::Refused(what),
+            });
+        }
         Format::Gif => gif(bytes),
         Format::WebP => webp(bytes),
         Format::Bmp => bmp(bytes),
         Format::Pnm => pnm(bytes),
         // By its own directory.
         Format::Tiff => Ok(()),
-    }
+    };
+    whole.map_err(DecodeError::CutOff)
 }
 
 /// The error of a file of which `needed` bytes should be there.
@@ -106,10 +113,8 @@ fn gif(bytes: &[u8]) -> Result<(), String> {
 
 fn webp(bytes: &[u8]) -> Result<(), String> {
     let Some(&size) = bytes.get(4..).and_then(<[u8]>::first_chunk::<4>) else { return Err(short(bytes, 12)) };
-    // A last byte that only makes the number even is left out by some programs.
     let needed = u64::from(u32::from_le_bytes(size)) + 8;
-    let padded = u64::from(needed % 2 == 0);
-    if bytes.len() as u64 + padded < needed { Err(short(bytes, needed)) } else { Ok(()) }
+    if (bytes.len() as u64) < needed { Err(short(bytes, needed)) } else { Ok(()) }
 }
 
 fn bmp(bytes: &[u8]) -> Result<(), String> {

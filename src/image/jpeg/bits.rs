@@ -237,6 +237,11 @@ impl<'a> Bits<'a> {
         (count <= 16).then(|| self.take(count))
     }
 
+    /// Whether all of the scan's bytes have been looked at.
+    pub fn at_end(&self) -> bool {
+        self.lent > 0
+    }
+
     /// How many bytes have been looked at: the next marker is not before that.
     pub fn place(&self) -> usize {
         self.base + self.at

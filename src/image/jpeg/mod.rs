@@ -9,7 +9,7 @@ mod whole;
 
 use self::bits::{Bits, Huffman, ZIGZAG};
 use self::transform::{Shrink, colour};
-pub(crate) use self::whole::check;
+pub(crate) use self::whole::{Flaw, check};
 
 /// Pixels of a side that a block of 8x8 is shrunk to at most. With more, colours that are stored at half the resolution would
 /// need more than eight, and what is saved is little.

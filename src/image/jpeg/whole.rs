@@ -44,22 +44,30 @@ struct Band {
     refines: bool,
 }
 
+/// What is wrong with a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Flaw {
+    /// What is missing of it.
+    CutOff(String),
+    /// What makes no sense in it.
+    Damaged(String),
+}
+
 /// How the reading of a part ended.
 enum End {
     /// The rest is for the decoder to judge.
     Unknown,
-    /// What is missing or wrong.
-    Wrong(String),
+    Wrong(Flaw),
 }
 
 /// Whether a JPEG has all its codes and its end mark.
 ///
 /// # Errors
-/// What is missing.
-pub(crate) fn check(bytes: &[u8]) -> Result<(), String> {
+/// What is missing, or wrong.
+pub(crate) fn check(bytes: &[u8]) -> Result<(), Flaw> {
     match Reader::default().read(bytes) {
         Ok(()) | Err(End::Unknown) => Ok(()),
-        Err(End::Wrong(what)) => Err(what),
+        Err(End::Wrong(flaw)) => Err(flaw),
     }
 }
 
@@ -102,11 +110,11 @@ impl Reader {
                 _ => {}
             }
         }
-        Err(End::Wrong(match (&self.picture, scans) {
+        Err(End::Wrong(Flaw::CutOff(match (&self.picture, scans) {
             (Some(_), 1..) => "its end mark is missing".to_owned(),
             (Some(Picture { height, .. }), 0) => format!("none of its {height} rows of pixels are there"),
             _ => "it ends in its header".to_owned(),
-        }))
+        })))
     }
 
     fn codes(&mut self, mut segment: &[u8]) -> Option<()> {
@@ -184,7 +192,7 @@ impl Reader {
                     for number in 0..wide * high {
                         if !picture.progressive {
                             let [Some(dc), Some(ac)] = [dc, ac] else { return Err(End::Unknown) };
-                            plain(&mut bits, dc, ac).ok_or_else(|| damaged(row, down, height))?;
+                            plain(&mut bits, dc, ac).ok_or_else(|| damaged(&bits, row, down, height))?;
                             continue;
                         }
                         let at = (row * high + number / wide) * *stride + column * wide + number % wide;
@@ -198,7 +206,7 @@ impl Reader {
                             (_, _, Some(ac)) => refined(&mut bits, ac, band, known, &mut zeros),
                             _ => return Err(End::Unknown),
                         };
-                        read.ok_or_else(|| damaged(row, down, height))?;
+                        read.ok_or_else(|| damaged(&bits, row, down, height))?;
                     }
                 }
             }
@@ -211,14 +219,20 @@ impl Reader {
 }
 
 fn missing(row: usize, down: usize, height: usize) -> End {
-    End::Wrong(format!("about {} of its {height} rows of pixels are there", row * height / down.max(1)))
+    let rows = row * height / down.max(1);
+    End::Wrong(Flaw::CutOff(match rows {
+        0 => format!("none of its {height} rows of pixels are whole"),
+        rows => format!("only about {rows} of its {height} rows of pixels are whole"),
+    }))
 }
 
-fn damaged(row: usize, down: usize, height: usize) -> End {
-    End::Wrong(format!(
-        "its codes make no sense after about {} of its {height} rows of pixels",
-        row * height / down.max(1)
-    ))
+/// The error of a code that makes no sense: behind the last byte, that is one that is not there.
+fn damaged(bits: &Bits, row: usize, down: usize, height: usize) -> End {
+    if bits.at_end() {
+        return missing(row, down, height);
+    }
+    let rows = row * height / down.max(1);
+    End::Wrong(Flaw::Damaged(format!("it is damaged after about {rows} of its {height} rows of pixels; get it again")))
 }
 
 /// A block of a sequential picture.
