@@ -80,6 +80,7 @@ impl History {
                 self.problems.extend(new.into_iter().take(room));
                 self.problem_count = total;
             }
+            Event::Report(report) => self.log.extend(report.to_string().lines().map(str::to_owned)),
             Event::Note(text) => self.log.push(text),
             Event::Warning(text) => self.log.push(format!("warning: {text}")),
             Event::Ended(ending) => {

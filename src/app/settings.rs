@@ -6,6 +6,7 @@ use egui::{DragValue, RichText, Ui};
 
 use super::look::{Look, Looker, Question};
 use super::{advanced, preparation};
+use crate::data::Report;
 use crate::model::{ModelConfig, Preset, Prior, Statistics};
 use crate::train::{Command, Options, Rates, RunConfig};
 
@@ -125,6 +126,15 @@ impl Settings {
         if self.asked.as_ref() == Some(&look.question) {
             self.looking = false;
             self.look = Some(look);
+        }
+    }
+
+    /// Takes the report on the pictures that were looked at last.
+    pub fn reported(&mut self, question: &Question, report: Report) {
+        if let Some(Look { question: looked, found: Ok(found), .. }) = &mut self.look
+            && looked == question
+        {
+            found.report = Some(report);
         }
     }
 

@@ -13,7 +13,7 @@ use super::Common;
 use super::hyperparameters::Hyperparameters;
 use super::prepared::Prepared;
 use super::rules::{Details, Rules};
-use crate::data::read_skipped;
+use crate::data::{Report, read_skipped};
 use crate::model::{Preset, Prior, Statistics};
 use crate::train::{Command, Ending, EpochEnd, Event, Options, Progress, Run, RunConfig, Trainer};
 
@@ -150,8 +150,8 @@ impl Train {
         self.details.apply(model, train);
         set(&mut model.base, &self.base);
         set(&mut model.prior, &self.prior);
-        let Prepared { crop, fit, resize } = self.prepared;
-        model.preparation = model.preparation.with(crop, fit, resize);
+        let Prepared { crop, fit, resize, background } = self.prepared;
+        model.preparation = model.preparation.with(crop, fit, resize, background);
         set(&mut train.mirror, &self.mirror);
         set(&mut train.batch, &self.batch);
         set(&mut train.generator_rate, &self.generator_lr.or(self.lr));
@@ -207,7 +207,7 @@ impl Train {
         })
         .context("Ctrl-C cannot be watched")?;
         let bar = ProgressBar::hidden();
-        let mut last = None;
+        let (mut last, mut report) = (None, None);
         for event in events {
             match event {
                 Event::Started { step, last, folder, device } => {
@@ -240,11 +240,15 @@ impl Train {
                 Event::EpochEnded(EpochEnd { epoch, step }) => {
                     say(&bar, &format!("epoch {epoch} ended with step {step}; its samples and checkpoint are kept"));
                 }
+                Event::Report(told) => {
+                    told.to_string().lines().for_each(|line| say(&bar, line));
+                    report = Some(told);
+                }
                 Event::Note(text) => say(&bar, &text),
                 Event::Warning(text) => say(&bar, &format!("warning: {text}")),
                 Event::Ended(ending) => {
                     bar.finish_and_clear();
-                    return self.finish(ending, last.as_ref());
+                    return self.finish(ending, last.as_ref(), report.as_deref());
                 }
                 Event::Previewed(_)
                 | Event::Generator(_)
@@ -257,7 +261,7 @@ impl Train {
         bail!("the trainer ended without a word")
     }
 
-    fn finish(&self, ending: Ending, last: Option<&Progress>) -> anyhow::Result<()> {
+    fn finish(&self, ending: Ending, last: Option<&Progress>, report: Option<&Report>) -> anyhow::Result<()> {
         if let Ending::Failed(cause) = ending {
             bail!("{cause}");
         }
@@ -269,6 +273,7 @@ impl Train {
             images_per_second: Option<f64>,
             loss_d: Option<f32>,
             loss_g: Option<f32>,
+            report: Option<&'a Report>,
         }
         let finished = ending == Ending::Finished;
         let summary = Summary {
@@ -278,6 +283,7 @@ impl Train {
             images_per_second: last.map(|last| last.images_per_second),
             loss_d: last.map(|last| last.metrics.loss_d),
             loss_g: last.map(|last| last.metrics.loss_g),
+            report,
         };
         self.common.print(&summary, || {
             let how = if finished { "finished" } else { "stopped" };

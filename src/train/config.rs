@@ -283,7 +283,7 @@ fn compare(path: &str, mine: &serde_json::Value, theirs: &serde_json::Value, fou
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::{Fit, Preparation, Resize};
+    use crate::image::{Background, Fit, Preparation, Resize};
 
     #[test]
     fn every_difference_is_named_and_learning_rates_may_differ() {
@@ -429,7 +429,8 @@ mod tests {
         for preset in Preset::ALL {
             let mut config = RunConfig::preset(preset, "a folder");
             config.skip = vec!["cats/1, 2.png".to_owned(), "d\"ogs.png".to_owned()];
-            config.model.preparation = Preparation { crop: Some(108), fit: Fit::Pad, resize: Resize::Bilinear };
+            config.model.preparation =
+                Preparation { crop: Some(108), fit: Fit::Pad, resize: Resize::Bilinear, background: Background::GRAY };
             config.train.mirror = true;
             let text = toml::to_string(&config).unwrap();
             assert_eq!(toml::from_str::<RunConfig>(&text).unwrap(), config);

@@ -13,7 +13,7 @@ use super::metrics::{Metrics, MetricsLog};
 use super::run::Run;
 use super::step::Networks;
 use super::trainer::{Options, TrainError, guarded};
-use crate::data::{Dataset, Loader, Place, Source};
+use crate::data::{Dataset, Loader, Place, Report, Source};
 use crate::device::Compute;
 use crate::image;
 use crate::latent;
@@ -58,6 +58,7 @@ impl<'a> Job<'a> {
             let last = epochs.saturating_mul(length).div_ceil(config.train.batch as u64);
             options.steps = Some(options.steps.map_or(last, |steps| steps.min(last)));
         }
+        let report = Report::of(&dataset, &|| false);
         let config = &options.config;
         let run = if options.resume {
             Run::resume(&options.folder, config)?
@@ -105,6 +106,12 @@ impl<'a> Job<'a> {
         emit(Event::Rates(state.rates()));
         emit(Event::Note(format!("learning from {}", dataset.summary())));
         dataset.notes().iter().for_each(|note| emit(Event::Note(note.clone())));
+        if !options.resume
+            && let Err(error) = run.write_report(&report)
+        {
+            emit(Event::Warning(format!("the report on the pictures is not in run.toml: {error}")));
+        }
+        emit(Event::Report(Arc::new(report)));
         let speed = Speed::default();
         let (problems, warned) = (0, None);
         let (followed, told_every) = (false, 0);

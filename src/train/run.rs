@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::checkpoint::{self, Checkpoint, CheckpointError};
 use super::config::RunConfig;
+use crate::data::Report;
 use crate::{files, model};
 use burn::tensor::Device;
 
@@ -99,6 +100,24 @@ impl Run {
         let run = Self::open(folder)?;
         let differences = run.config.differences(config);
         if differences.is_empty() { Ok(run) } else { Err(RunError::Differs { path: folder.to_owned(), differences }) }
+    }
+
+    /// Adds what is done to the pictures to `run.toml`, behind the settings. It is for people and takes no part in a resumption.
+    ///
+    /// # Errors
+    /// [`RunError::Io`] when it cannot be written.
+    pub fn write_report(&self, report: &Report) -> Result<(), RunError> {
+        #[derive(serde::Serialize)]
+        struct Section {
+            report: Report,
+        }
+        let path = self.folder.join("run.toml");
+        let write = || -> std::io::Result<()> {
+            let section = toml::to_string(&Section { report: report.shortened() }).map_err(std::io::Error::other)?;
+            let text = format!("{}\n{section}", fs::read_to_string(&path)?);
+            files::write(&path, |file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
+        };
+        write().map_err(|cause| RunError::Io { path: path.clone(), cause })
     }
 
     /// The settings it was started with.
