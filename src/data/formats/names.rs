@@ -11,6 +11,9 @@ use super::archive::Entry;
 /// Encodings of names that are looked for. Western ones differ too little to be told apart by a few names.
 const KNOWN: [&Encoding; 6] = [SHIFT_JIS, GBK, EUC_KR, BIG5, EUC_JP, GB18030];
 
+/// The share of letters that are common in a language, from which on names are taken for ones of it.
+const COMMON: f64 = 0.8;
+
 /// Names that still have to be made readable: whose they are, and their bytes.
 pub(super) type Undecoded = Vec<(usize, Vec<u8>)>;
 
@@ -26,7 +29,48 @@ fn found(names: &Undecoded) -> Option<&'static Encoding> {
         names.iter().all(|(_, name)| encoding.decode_without_bom_handling_and_without_replacement(name).is_some())
     };
     let guess = detector.guess(None, Utf8Detection::Deny);
-    KNOWN.into_iter().find(|known| *known == guess).filter(fits)
+    if let Some(known) = KNOWN.into_iter().find(|known| *known == guess) {
+        return Some(known).filter(fits);
+    }
+    // A few short names are too little for it: then letters that are common in one of them decide.
+    let scored = KNOWN.into_iter().filter(fits).map(|known| (common(known, names), known));
+    let best = scored.reduce(|best, next| if next.0 > best.0 { next } else { best });
+    best.filter(|(share, _)| *share >= COMMON).map(|(_, known)| known)
+}
+
+/// The share of common letters among those of two bytes. Those with a Latin letter on both sides are none: they are more likely
+/// one accented letter each.
+fn common(encoding: &'static Encoding, names: &Undecoded) -> f64 {
+    let (mut good, mut all) = (0, 0);
+    for (_, name) in names {
+        let mut at = 0;
+        while let Some(&first) = name.get(at) {
+            if first < 0x80 {
+                at += 1;
+                continue;
+            }
+            all += 1;
+            let second = name.get(at + 1).copied().unwrap_or(0);
+            let is_common = match (first, second) {
+                (0xa1..=0xdf, _) if encoding == SHIFT_JIS => {
+                    at += 1;
+                    continue;
+                }
+                // Kana, digits, and the kanji of the first level.
+                (0x82, 0x4f..=0x58 | 0x9f..) | (0x83, 0x40..=0x96) | (0x88..=0x97, _) if encoding == SHIFT_JIS => true,
+                (0xa4 | 0xa5 | 0xb0..=0xcf, 0xa1..) if encoding == EUC_JP => true,
+                (0xb0..=0xd7, 0xa1..) if encoding == GBK => true,
+                (0xb0..=0xc8, 0xa1..) if encoding == EUC_KR => true,
+                (0xa4..=0xc6, _) if encoding == BIG5 => true,
+                _ => false,
+            };
+            let letter = |at: Option<usize>| at.and_then(|at| name.get(at)).is_some_and(u8::is_ascii_alphabetic);
+            let inside = letter(at.checked_sub(1)) && letter(Some(at + 2));
+            good += usize::from(is_common && !inside);
+            at += 2;
+        }
+    }
+    if all == 0 { 0.0 } else { good as f64 / all as f64 }
 }
 
 /// Gives the entries their names where their encoding is found; says which it is.
@@ -137,6 +181,30 @@ mod tests {
                 classes.sort();
                 assert_eq!(opened.labels.names(), classes);
             }
+        }
+    }
+
+    #[test]
+    fn a_few_short_names_are_enough_and_western_ones_are_not_mistaken() {
+        let of = |names: &[Vec<u8>]| found(&names.iter().cloned().enumerate().collect()).map(Encoding::name);
+        for (encoding, names) in [
+            (SHIFT_JIS, &["猫.png", "犬.png"][..]),
+            (SHIFT_JIS, &["ねこ.png", "いぬ.png"]),
+            (SHIFT_JIS, &["写真1.jpg"]),
+            (GBK, &["照片/猫.jpg", "照片/狗.jpg"]),
+            (EUC_KR, &["고양이.png", "개.png"]),
+        ] {
+            let bytes: Vec<_> = names.iter().map(|name| encoding.encode(name).0.into_owned()).collect();
+            assert_eq!(of(&bytes), Some(encoding.name()), "{names:?}");
+        }
+        // Café, Größe, Übung and Mädchen in code page 437 and in Latin-1.
+        for names in [
+            [&b"caf\x82.png"[..], b"Gr\x94\xe1e.png"],
+            [b"\x9abung.png", b"M\x84dchen.png"],
+            [b"caf\xe9.png", b"Gr\xf6\xdfe.png"],
+            [b"\xdcbung.png", b"M\xe4dchen.png"],
+        ] {
+            assert_eq!(of(&names.map(<[u8]>::to_vec)), None, "{names:?}");
         }
     }
 
