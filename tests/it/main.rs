@@ -19,6 +19,7 @@ mod normalization;
 mod pictures;
 mod preparing;
 mod presets;
+mod readings;
 mod report;
 mod resuming;
 mod window;
