@@ -391,7 +391,7 @@ impl Settings {
                 [("Generator", &mut train.generator_rate), ("Discriminator", &mut train.discriminator_rate)]
             {
                 let label = ui.label(name);
-                let drag = DragValue::new(rate).range(1e-6..=1e-2).speed(2e-6).max_decimals(6);
+                let drag = DragValue::new(rate).range(1e-6..=1.0).speed(2e-6).max_decimals(6);
                 let tip = "The paper: 0.0002; 0.001 was too high, training became unstable";
                 changed |= ui.add(drag).labelled_by(label.id).on_hover_text(tip).changed();
                 ui.end_row();

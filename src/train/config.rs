@@ -111,6 +111,9 @@ pub struct TrainConfig {
     /// Steps over which the noise fades to nothing; 0 for never.
     #[serde(default)]
     pub noise_steps: u64,
+    /// The step after which it begins to fade: that of the change where it was changed in the middle of a run.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub noise_from: u64,
     /// Whether each picture is mirrored in half of the epochs, left and right exchanged; the paper mirrors none.
     #[serde(default, skip_serializing_if = "is_default")]
     pub mirror: bool,
@@ -142,6 +145,7 @@ impl TrainConfig {
             same_z: false,
             noise: 0.0,
             noise_steps: 0,
+            noise_from: 0,
             mirror: false,
         };
         match preset {
@@ -221,7 +225,7 @@ impl RunConfig {
 
     /// Every field in which `other` differs, as `field: mine, not theirs`.
     ///
-    /// The learning rates may be changed while a run goes on, so they may differ.
+    /// Learning rates, noise and mirroring may be changed while a run goes on, so they may differ.
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let mut found = Vec::new();
         compare("", &as_json(self), &as_json(other), &mut found);
@@ -243,8 +247,9 @@ fn as_json(config: &RunConfig) -> serde_json::Value {
         config.remove("skip");
     }
     if let Some(train) = value.get_mut("train").and_then(|train| train.as_object_mut()) {
-        train.remove("generator_rate");
-        train.remove("discriminator_rate");
+        for changeable in ["generator_rate", "discriminator_rate", "noise", "noise_steps", "noise_from", "mirror"] {
+            train.remove(changeable);
+        }
     }
     value
 }

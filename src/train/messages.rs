@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::alarm::{Change, Health};
 use super::checkpoint::EpochEnd;
 use super::metrics::Metrics;
 use crate::data::{Problem, Report};
@@ -40,6 +41,8 @@ pub enum Command {
     Abandon,
     /// Use other learning rates from the next step on.
     Rates(Rates),
+    /// Use other settings from the next step on, or go back to an earlier step with them.
+    Change(Change),
 }
 
 /// How far a run is.
@@ -136,6 +139,10 @@ pub enum Event {
     Note(String),
     /// Something went wrong that the run survives.
     Warning(String),
+    /// The training fails, or no longer does.
+    Health(Health),
+    /// The run went back to an earlier step, which is the last one taken now.
+    WentBack(u64),
     /// Nothing follows.
     Ended(Ending),
 }

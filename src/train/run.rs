@@ -141,6 +141,16 @@ impl Run {
         self.folder.join("metrics.csv")
     }
 
+    /// `health.log`: a line for each time that the training failed, or no longer did.
+    pub fn health(&self) -> PathBuf {
+        self.folder.join("health.log")
+    }
+
+    /// The file that is there while the run is being trained, and stays where it is ended without notice.
+    pub fn unfinished(&self) -> PathBuf {
+        self.folder.join("unfinished.txt")
+    }
+
     /// The folder of checkpoints.
     pub fn checkpoints(&self) -> PathBuf {
         self.folder.join("checkpoints")

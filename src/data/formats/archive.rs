@@ -150,8 +150,7 @@ pub(super) fn open_with(path: &Path, cache: &Cache) -> Result<Opened, DataError>
         true => (gather.finish(), Vec::new()),
         false => classes(entries.iter().map(|entry| &*entry.name), &json),
     };
-    notes.extend(note);
-    notes.extend(note_on_endings(&entries));
+    notes.extend(note.into_iter().chain(note_on_endings(&entries)));
     let archive = Archive { shards: vec![Shard::Open(file)], entries, left_out };
     if let Some(stamp) = &stamp {
         cache.keep(path, stamp, [archive.entries.len() as u64, 0], began, |to| archive.write(&labels, &notes, to));
@@ -206,7 +205,8 @@ pub(super) struct Index {
 
 /// Opens a zip or tar ([`split`] off what is meant in it) and lists its files. Where it holds a name twice, the later one
 /// counts, as when it is unpacked. A compressed tar cannot be read by position: it is unpacked once into an unnamed temporary
-/// file, which the system removes by itself. What is passed over is counted in `tally`.
+/// file, which the system removes by itself. Where there are pictures, only these and what names their classes are listed;
+/// what is passed over is counted in `tally`.
 pub(super) fn index(path: &Path, tally: &mut Tally) -> Result<Index, DataError> {
     let damaged = |e: io::Error| DataError::Archive { path: path.to_owned(), cause: e.to_string() };
     let packed = split(path).map_or(path, |(packed, _)| packed);
@@ -217,17 +217,23 @@ pub(super) fn index(path: &Path, tally: &mut Tally) -> Result<Index, DataError> 
     let named_zip = packed.extension().is_some_and(|end| end.eq_ignore_ascii_case("zip"));
     let (mut entries, note) = if known && head.starts_with(b"\x1f\x8b") {
         file = unpack(path, file)?;
-        index_tar(&mut file, tally).map_err(damaged)?
+        index_tar(&mut file).map_err(damaged)?
     } else if known && head.starts_with(b"PK") || named_zip && !is_tar(&file) {
-        index_zip(&file, tally).map_err(damaged)?
+        index_zip(&file).map_err(damaged)?
     } else {
-        index_tar(&mut file, tally).map_err(damaged)?
+        index_tar(&mut file).map_err(damaged)?
     };
     // The sort is stable, so that from behind the first of equal names is the later one.
     entries.sort_by(|a, b| a.name.cmp(&b.name));
     entries.reverse();
     entries.dedup_by(|a, b| a.name == b.name);
     entries.reverse();
+    let staying: Vec<bool> = entries.iter_mut().map(|entry| stays(&file, entry, tally)).collect();
+    // Without any picture they may be a known set's files.
+    if entries.iter().any(|entry| entry.picture) {
+        let mut staying = staying.into_iter();
+        entries.retain(|_| staying.next().unwrap_or(false));
+    }
     Ok(Index { file, entries, note })
 }
 
@@ -321,10 +327,10 @@ fn is_picture_inside(file: &File, entry: &Entry) -> bool {
     first().is_ok_and(|first| begins_a_picture(&first))
 }
 
-/// Whether a listed entry stays in the list: a picture, by its name or else by its first bytes, or a file of classes. What is
-/// neither is counted.
-pub(super) fn stays(file: &File, entry: &mut Entry, tally: &mut Tally) -> bool {
-    if entry.picture || is_dataset_json(&entry.name) {
+/// Whether a listed entry stays in the list: a picture, by its name or else by its first bytes, or a file of classes. Any
+/// other is counted.
+fn stays(file: &File, entry: &mut Entry, tally: &mut Tally) -> bool {
+    if entry.picture || is_dataset_json(&entry.name) || shards::is_class(&entry.name) {
         return true;
     }
     entry.picture = says_nothing(&entry.name) && is_picture_inside(file, entry);
@@ -383,10 +389,8 @@ fn unpack(path: &Path, packed: File) -> Result<File, DataError> {
     }
 }
 
-fn index_zip(file: &File, tally: &mut Tally) -> io::Result<Listed> {
-    let mut counted = tally.clone();
-    if let Some(listed) = directory::list(file, &mut counted)? {
-        *tally = counted;
+fn index_zip(file: &File) -> io::Result<Listed> {
+    if let Some(listed) = directory::list(file)? {
         return Ok(listed);
     }
     let length = file.metadata()?.len();
@@ -411,31 +415,22 @@ fn index_zip(file: &File, tally: &mut Tally) -> io::Result<Listed> {
         };
         // Only a picture has to be where it should.
         let place = inner.data_start().ok_or_else(|| io::Error::other(format!("{name} has no place in it")));
-        let place = place.and_then(|start| within(start, inner.compressed_size(), length).map(|()| start));
-        let entry = Entry::new(
-            &name,
-            place.as_ref().copied().unwrap_or_default(),
-            [inner.compressed_size(), inner.size()],
-            packing,
-        );
-        let mut entry = Entry { crc: Some(inner.crc32()), ..entry };
-        if entry.picture {
-            place?;
-        } else if place.is_err() {
-            continue;
+        let start = match place.and_then(|start| within(start, inner.compressed_size(), length).map(|()| start)) {
+            Ok(start) => start,
+            Err(error) if is_picture(&name) => return Err(error),
+            Err(_) => continue,
+        };
+        if std::str::from_utf8(inner.name_raw()).is_err() {
+            undecoded.push((entries.len(), inner.name_raw().to_vec()));
         }
-        if stays(file, &mut entry, tally) {
-            if std::str::from_utf8(inner.name_raw()).is_err() {
-                undecoded.push((entries.len(), inner.name_raw().to_vec()));
-            }
-            entries.push(entry);
-        }
+        let entry = Entry::new(&name, start, [inner.compressed_size(), inner.size()], packing);
+        entries.push(Entry { crc: Some(inner.crc32()), ..entry });
     }
     let note = if undecoded.is_empty() { None } else { names::decode(&mut entries, &undecoded) };
     Ok((entries, note))
 }
 
-fn index_tar(file: &mut File, tally: &mut Tally) -> io::Result<Listed> {
+fn index_tar(file: &mut File) -> io::Result<Listed> {
     let length = file.metadata()?.len();
     // A whole tar ends in blocks of zeros; one cut between two files would otherwise pass for a smaller set.
     let mut end = [1; 512];
@@ -447,7 +442,7 @@ fn index_tar(file: &mut File, tally: &mut Tally) -> io::Result<Listed> {
     }
     file.seek(SeekFrom::Start(0))?;
     let mut archive = tar::Archive::new(BufReader::with_capacity(1024, &*file));
-    let (mut entries, mut pictures, mut undecoded) = (Vec::new(), false, Undecoded::new());
+    let (mut entries, mut undecoded) = (Vec::new(), Undecoded::new());
     for entry in archive.entries_with_seek()? {
         let entry = entry?;
         if entry.header().entry_type().is_file() {
@@ -457,16 +452,10 @@ fn index_tar(file: &mut File, tally: &mut Tally) -> io::Result<Listed> {
             let is_unicode = std::str::from_utf8(&raw).is_ok();
             // Its own letters come later; the slashes and the ending are the same in every encoding.
             let name = if is_unicode { shown(&entry.path()?) } else { String::from_utf8_lossy(&raw).into_owned() };
-            let mut file_of_it = Entry::new(&name, start, [size, size], Packing::Stored);
-            let stays = shards::is_class(&name) || stays(file, &mut file_of_it, tally);
-            pictures |= file_of_it.picture;
-            // Beside pictures only their classes matter; without any, they may be a known set's files.
-            if !pictures || stays {
-                if !is_unicode {
-                    undecoded.push((entries.len(), raw.strip_prefix(b"./").unwrap_or(&raw).to_vec()));
-                }
-                entries.push(file_of_it);
+            if !is_unicode {
+                undecoded.push((entries.len(), raw.strip_prefix(b"./").unwrap_or(&raw).to_vec()));
             }
+            entries.push(Entry::new(&name, start, [size, size], Packing::Stored));
         }
     }
     if undecoded.is_empty() {

@@ -6,10 +6,9 @@
 use std::fs::File;
 use std::io;
 
-use super::archive::{Entry, Packing, stays, within};
+use super::archive::{Entry, Packing, within};
 use super::names::{self, Undecoded};
 use super::slice::read_at;
-use crate::data::left_out::Tally;
 
 /// Bytes of the directory that are read at a time.
 const CHUNK: usize = 1 << 18;
@@ -73,12 +72,11 @@ impl Directory {
     }
 }
 
-/// Pictures, and what was guessed of their names.
+/// Files, and what was guessed of their names.
 pub(super) type Listed = (Vec<Entry>, Option<String>);
 
-/// The pictures of a zip in the order of its directory, and its files of classes; none where the zip crate should look at it. What
-/// is passed over is counted in `tally`.
-pub(super) fn list(file: &File, tally: &mut Tally) -> io::Result<Option<Listed>> {
+/// The files of a zip in the order of its directory; none where the zip crate should look at it.
+pub(super) fn list(file: &File) -> io::Result<Option<Listed>> {
     let length = file.metadata()?.len();
     let Some(directory) = Directory::find(file, length)? else { return Ok(None) };
     let (mut entries, mut undecoded) = (Vec::new(), Undecoded::new());
@@ -106,18 +104,16 @@ pub(super) fn list(file: &File, tally: &mut Tally) -> io::Result<Option<Listed>>
             return Ok(None);
         }
         match entry(&buffer[at..at + whole], lengths) {
-            Found::File(mut entry, raw) => {
+            Found::File(entry, raw) => {
                 let place = within(entry.start, u64::from(entry.packed) + OWN_HEADER as u64, directory.start);
                 // Only a picture has to be where it should.
-                if entry.picture {
-                    place?;
-                } else if place.is_err() {
-                    at += whole;
-                    continue;
-                }
-                if stays(file, &mut entry, tally) {
-                    undecoded.extend(raw.map(|raw| (entries.len(), raw)));
-                    entries.push(*entry);
+                match place {
+                    Err(error) if entry.picture => return Err(error),
+                    Err(_) => {}
+                    Ok(()) => {
+                        undecoded.extend(raw.map(|raw| (entries.len(), raw)));
+                        entries.push(*entry);
+                    }
                 }
             }
             Found::Other => {}

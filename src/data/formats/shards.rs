@@ -63,11 +63,14 @@ fn open_with(folder: &Path, names: &[Box<Path>], cache: &Cache) -> Result<Opened
         return Err(DataError::nothing(folder, &left_out));
     }
     entries.shrink_to_fit();
-    let (labels, more) = match labelled {
-        true => (gather.finish(), Vec::new()),
-        false => classes(entries.iter().map(|entry| &*entry.name), &[]),
+    let labels = match labelled {
+        true => gather.finish(),
+        false => {
+            let (labels, said) = classes(entries.iter().map(|entry| &*entry.name), &[]);
+            notes.extend(said);
+            labels
+        }
     };
-    notes.extend(more);
     notes.extend(archive::note_on_endings(&entries));
     let archive = Archive { shards, entries, left_out };
     if let Some(stamp) = &stamp {
