@@ -314,7 +314,10 @@ fn is_picture_inside(file: &File, entry: &Entry) -> bool {
         let mut packed = vec![0; (entry.packed as usize).min(PACKED)];
         read_at(file, &mut packed, entry.place(file)?)?;
         match entry.packing {
-            Packing::Stored => Ok(packed),
+            Packing::Stored => {
+                packed.truncate(endings::FIRST_BYTES);
+                Ok(packed)
+            }
             Packing::Deflated => {
                 let mut first = Vec::new();
                 let most = endings::FIRST_BYTES as u64;

@@ -28,6 +28,37 @@ fn a_changed_byte_in_a_zip_is_noticed() {
 }
 
 #[test]
+fn a_picture_of_any_name_is_listed_and_what_is_not_is_counted() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("a.zip");
+    let png = [b"\x89PNG\r\n\x1a\n".as_slice(), &[0; 64]].concat();
+    let files: [(&str, &[u8]); 6] = [
+        ("set/1.png", &png),
+        ("set/2", &png),
+        ("set/notes", b"a text that is longer than the first bytes of a picture"),
+        ("set/3.avif", &png),
+        ("set/@eaDir/1.png/thumb.png", &png),
+        ("other/4.heic", &png),
+    ];
+    for method in [CompressionMethod::Stored, CompressionMethod::Deflated] {
+        zip_of(&path, method, &files);
+        let opened = open(&path.join("set")).unwrap();
+        let names: Vec<_> = (0..2).map(|i| opened.pictures.name(i)).collect();
+        assert_eq!((opened.pictures.len(), names), (Some(2), vec!["set/1.png".to_owned(), "set/2".to_owned()]));
+        assert!(opened.notes[0].starts_with("set/2 has no picture's ending"), "{:?}", opened.notes);
+        let left_out: Vec<String> = opened.pictures.left_out().iter().map(ToString::to_string).collect();
+        assert_eq!(
+            left_out,
+            [
+                "1 AVIF file left out: that format is not read (set/3.avif)",
+                "1 hidden or system folder skipped (set/@eaDir)",
+                "1 other file left out (without a known ending)",
+            ]
+        );
+    }
+}
+
+#[test]
 fn lengths_beyond_the_file_are_refused() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("a.zip");
