@@ -52,7 +52,7 @@ fn a_training_reports_what_it_leaves_out_and_does_and_keeps_the_report() {
     let told = stderr(&mut zscape(&train(text(&set), &run, &[])), 0);
     for said in [
         "learning from 10 pictures",
-        "0.png_large has no picture's ending, but is a picture by its first bytes",
+        "0.png_large is not named as a picture that is read, but is one by its first bytes",
         "warning: 1 picture cannot be read (broken.png)",
         "warning: 1 AVIF file left out: that format is not read (a.avif)",
         "warning: 1 HEIC file left out: that format is not read (b.HEIC)",

@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use super::cache::{Cache, Reading, Stamp, Writing};
 use super::classes::{JSON_LIMIT, classes, is_dataset_json};
 use super::directory::Listed;
-use super::endings::{self, begins_a_picture, is_picture, pass_over, says_nothing};
+use super::endings::{self, begins_a_picture, is_picture, may_be_picture, pass_over};
 use super::folder::shown;
 use super::labels::{Gather, Labels};
 use super::names::{self, Undecoded};
@@ -327,7 +327,7 @@ fn is_picture_inside(file: &File, entry: &Entry) -> bool {
             _ => Ok(Vec::new()),
         }
     };
-    first().is_ok_and(|first| begins_a_picture(&first))
+    first().is_ok_and(|first| begins_a_picture(&entry.name, &first))
 }
 
 /// Whether a listed entry stays in the list: a picture, by its name or else by its first bytes, or a file of classes. Any
@@ -336,7 +336,7 @@ fn stays(file: &File, entry: &mut Entry, tally: &mut Tally) -> bool {
     if entry.picture || is_dataset_json(&entry.name) || shards::is_class(&entry.name) {
         return true;
     }
-    entry.picture = says_nothing(&entry.name) && is_picture_inside(file, entry);
+    entry.picture = may_be_picture(&entry.name) && is_picture_inside(file, entry);
     if !entry.picture {
         pass_over(&entry.name, tally);
     }

@@ -160,32 +160,39 @@ pub(super) fn is_picture(name: &str) -> bool {
     known && !name.split('/').any(is_junk)
 }
 
-/// Whether a name says nothing of what the file is, so that its first bytes have to.
-pub(super) fn says_nothing(name: &str) -> bool {
+/// Whether a file that is not named as a picture may still be one, so that its first bytes have to say.
+pub(super) fn may_be_picture(name: &str) -> bool {
     if name.split('/').any(is_junk) {
         return false;
     }
     let Some(end) = ending(name).map(str::to_ascii_lowercase) else { return true };
     let end = end.as_str();
-    let unread = || UNREAD.iter().any(|(_, ends)| ends.contains(&end));
-    !READ.contains(&end) && !OTHER.contains(&end) && !unread()
+    !READ.contains(&end) && !OTHER.contains(&end)
 }
 
 /// Bytes by which a picture is known.
 pub(super) const FIRST_BYTES: usize = 32;
 
-/// Whether a file begins as a picture of a format that is read. Two letters, as netpbm's files have them, prove nothing.
-pub(super) fn begins_a_picture(first: &[u8]) -> bool {
-    first.len() == FIRST_BYTES && sniff::picture(first).is_some_and(|format| format != sniff::Format::Pnm)
+/// Whether a file begins as a picture of a format that is read. Two letters, as netpbm's files have them, prove nothing, and what
+/// is named as another format may begin as TIFF: camera raw does.
+pub(super) fn begins_a_picture(name: &str, first: &[u8]) -> bool {
+    let end = ending(name).map(str::to_ascii_lowercase);
+    let unread = end.is_some_and(|end| UNREAD.iter().any(|(_, ends)| ends.contains(&end.as_str())));
+    let found = if first.len() == FIRST_BYTES { sniff::picture(first) } else { None };
+    match found {
+        None | Some(sniff::Format::Pnm) => false,
+        Some(sniff::Format::Tiff) => !unread,
+        Some(_) => true,
+    }
 }
 
 /// What should be known where pictures were known by their first bytes alone.
 pub(super) fn note_on(count: u64, first: &str) -> Option<String> {
     match count {
         0 => None,
-        1 => Some(format!("{first} has no picture's ending, but is a picture by its first bytes")),
+        1 => Some(format!("{first} is not named as a picture that is read, but is one by its first bytes")),
         _ => Some(format!(
-            "{count} files have no picture's ending, but are pictures by their first bytes, such as {first}"
+            "{count} files are not named as pictures that are read, but are some by their first bytes, such as {first}"
         )),
     }
 }
@@ -227,21 +234,23 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_says_nothing_leaves_it_to_the_first_bytes() {
-        for name in ["a", "b/photo.jpg_large", "c.png.1", "data_batch_1"] {
-            assert!(says_nothing(name), "{name}");
+    fn a_name_that_is_no_pictures_leaves_it_to_the_first_bytes() {
+        for name in ["a", "b/photo.jpg_large", "c.png.1", "data_batch_1", "a.heic"] {
+            assert!(may_be_picture(name), "{name}");
         }
-        for name in ["a.png", "a.txt", "a.avif", ".a", "@eaDir/a"] {
-            assert!(!says_nothing(name), "{name}");
+        for name in ["a.png", "a.txt", ".a", "@eaDir/a"] {
+            assert!(!may_be_picture(name), "{name}");
         }
-        let begins = |start: &[u8]| begins_a_picture(&[start, &[0; FIRST_BYTES]].concat()[..FIRST_BYTES]);
+        let begins = |start: &[u8]| begins_a_picture("a", &[start, &[0; FIRST_BYTES]].concat()[..FIRST_BYTES]);
         for start in [&b"\x89PNG\r\n\x1a\n"[..], b"\xff\xd8\xff\xe0", b"RIFF\x10\0\0\0WEBP", b"II*\0"] {
             assert!(begins(start), "{start:?}");
         }
         for start in [&b"BMW is a car maker"[..], b"RIFF\x10\0\0\0WAVE", b"\x80\x02}q", b"P5 is no proof", b""] {
             assert!(!begins(start), "{start:?}");
         }
-        assert!(!begins_a_picture(b"\x89PNG\r\n\x1a\n"), "it ends there");
+        assert!(!begins_a_picture("a", b"\x89PNG\r\n\x1a\n"), "it ends there");
+        let raw = [b"II*\0".as_slice(), &[0; FIRST_BYTES]].concat();
+        assert!(!begins_a_picture("a.NEF", &raw[..FIRST_BYTES]) && begins_a_picture("a.dat", &raw[..FIRST_BYTES]));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use super::cache::{self, Cache, Reading, Stamp, Writing};
 use super::classes::{DATASET_JSON, JSON_LIMIT, classes, is_dataset_json};
-use super::endings::{self, begins_a_picture, is_junk, is_picture, pass_over, says_nothing};
+use super::endings::{self, begins_a_picture, is_junk, is_picture, may_be_picture, pass_over};
 use super::{FILE_LIMIT, Found, Is, Labels, Opened, Pictures, parquet, parts, shards};
 use crate::data::DataError;
 use crate::data::left_out::{LeftOut, Reason, Tally};
@@ -299,7 +299,7 @@ fn list_pictures(root: &Path) -> Result<Listing, DataError> {
     let folders = walk(root, |met| match met {
         Met::File(inside, name) if is_picture(name) => files.push(Box::from(inside)),
         Met::File(inside, name) if is_dataset_json(name) => labels.push(Box::from(inside)),
-        Met::File(inside, name) if says_nothing(name) && is_picture_inside(&root.join(inside)) => {
+        Met::File(inside, name) if may_be_picture(name) && is_picture_inside(name, &root.join(inside)) => {
             if by_bytes == 0 {
                 name.clone_into(&mut first);
             }
@@ -316,10 +316,10 @@ fn list_pictures(root: &Path) -> Result<Listing, DataError> {
     Ok(Listing { files, folders, labels, left_out: tally.finish(), note })
 }
 
-fn is_picture_inside(path: &Path) -> bool {
+fn is_picture_inside(name: &str, path: &Path) -> bool {
     let mut first = Vec::with_capacity(endings::FIRST_BYTES);
     let read = File::open(path).and_then(|file| file.take(endings::FIRST_BYTES as u64).read_to_end(&mut first));
-    read.is_ok() && begins_a_picture(&first)
+    read.is_ok() && begins_a_picture(name, &first)
 }
 
 /// The files under `root` that `is` accepts, as paths relative to it.
