@@ -162,7 +162,7 @@ impl Explorer {
             // Arrows, so that a class is one click away.
             let mut arrow = |ui: &mut Ui, sign: &str, about: &str, to: Option<usize>| {
                 let button = ui.add_enabled(to.is_some(), egui::Button::new(sign).small());
-                button.widget_info(|| egui::WidgetInfo::labeled(egui::WidgetType::Button, to.is_some(), about));
+                button.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, to.is_some(), about));
                 if button.on_hover_text(about).clicked() {
                     chosen = to;
                 }
