@@ -111,6 +111,9 @@ impl Parts {
 
     fn add(&mut self, place: usize, module: &str, members: &[Member<'_>]) -> Result<(), String> {
         let of = |part| members.iter().find(|(found, ..)| *found == part);
+        if let Some((_, name, shape)) = members.iter().find(|(_, _, shape)| shape.contains(&0)) {
+            return Err(format!("{name} {shape:?} has no values"));
+        }
         let named = |part| of(part).map(|(_, name, _)| (*name).to_owned());
         if let Some((_, weight, shape)) = of(Part::Weight).filter(|(_, _, shape)| shape.len() > 1) {
             let dense = Dense {

@@ -18,6 +18,9 @@ use crate::model::{LayerPlan, ModelConfig, Norm, Parameter, Per, Preset, Prior, 
 
 /// Samples of a batch.
 const SAMPLES: usize = 128;
+/// Values of a layer's maps that are computed, and samples that are always drawn.
+const MOST_VALUES: usize = 1 << 24;
+const FEWEST: usize = 8;
 /// Maps of a layer that are compared.
 const MAPS: usize = 24;
 /// Readings that are followed from layer to layer while their maps are computed, and while only their cost counts.
@@ -217,10 +220,10 @@ impl Network<'_> {
             // While maps are computed few readings are followed, and none that is far behind.
             if on && compared(link) {
                 let best = next.first().map_or(0.0, |(_, state)| state.sum());
-                next.retain(|(_, state)| state.sum() <= 3.0 * best + 0.3);
+                next.retain(|(_, state)| state.sum() <= 2.0 * best + 0.1);
                 next.truncate(FOLLOWED);
             } else {
-                next.truncate(if on { 4 * FOLLOWED } else { LISTED });
+                next.truncate(if on { 2 * FOLLOWED } else { LISTED });
             }
             let needed = last_compared.is_some_and(|last| i < last);
             states = next
@@ -229,7 +232,12 @@ impl Network<'_> {
                     if let Some(maps) = states[parent].maps.as_ref().filter(|_| needed)
                         && let Some(step) = state.steps.last()
                     {
-                        let linear = self.layer(i, step, None, states[parent].side).up(maps.clone());
+                        // Of many large maps fewer samples do.
+                        let [batch, ..] = maps.dims();
+                        let fewer =
+                            (MOST_VALUES / (link.maps * step.side.pow(2)).max(1)).clamp(FEWEST, batch.max(FEWEST));
+                        let maps = maps.clone().narrow(0, 0, fewer.min(batch));
+                        let linear = self.layer(i, step, None, states[parent].side).up(maps);
                         state.maps = Some(self.activated(i, linear, &state.family));
                     }
                     state
