@@ -195,7 +195,9 @@ const MARK: &str = "before-alarm.txt";
 /// # Errors
 /// What the file system says.
 pub(super) fn mark(folder: &Path, alarm: &str) -> std::io::Result<()> {
-    fs::write(folder.join(MARK), format!("{alarm}\n"))
+    use std::io::Write;
+    let mut file = fs::OpenOptions::new().create(true).append(true).open(folder.join(MARK))?;
+    writeln!(file, "{alarm}")
 }
 
 /// The newest checkpoint from before `step`.
