@@ -11,4 +11,5 @@ pub mod files;
 pub mod image;
 pub mod latent;
 pub mod model;
+mod sniff;
 pub mod train;

@@ -9,7 +9,7 @@ use clap::ValueEnum;
 
 use super::import::{Asked, Join, Wanted};
 use super::{ModelConfig, Output, Prior, Provenance, Statistics};
-use crate::image::{Fit, MAX_CROP, Preparation, Resize};
+use crate::image::{Background, Fit, MAX_CROP, Preparation, Resize};
 
 /// What parts a path from the choices.
 const MARK: char = '@';
@@ -55,6 +55,7 @@ pub(super) struct Choices {
     crop: Option<usize>,
     fit: Option<Fit>,
     resize: Option<Resize>,
+    background: Option<Background>,
 }
 
 /// Strides of a network's convolutions, each 1 or 2.
@@ -123,7 +124,7 @@ impl Choices {
             sampling: self.sampling.unwrap_or(reading.sampling),
             output: self.output.unwrap_or(reading.output),
             leak: self.leak.unwrap_or(reading.leak),
-            preparation: reading.preparation.with(self.crop, self.fit, self.resize),
+            preparation: reading.preparation.with(self.crop, self.fit, self.resize, self.background),
         }
     }
 
@@ -149,6 +150,7 @@ impl Choices {
             "crop" => self.crop = Some(value.parse().ok().filter(|&side| side <= MAX_CROP)?),
             "fit" => self.fit = Some(Fit::from_str(value, true).ok()?),
             "resize" => self.resize = Some(Resize::from_str(value, true).ok()?),
+            "background" => self.background = Some(value.parse().ok()?),
             _ => return None,
         }
         Some(())
@@ -160,7 +162,7 @@ impl Choices {
             value.map(|value| format!("{key}={value}"))
         }
         let Self { average, strides, size, epsilon, class, labels, .. } = self;
-        let Self { flipped, prior, sampling, output, leak, crop, fit, resize, .. } = self;
+        let Self { flipped, prior, sampling, output, leak, crop, fit, resize, background, .. } = self;
         let labels = labels.map(|join| if join == Join::Before { "before" } else { "after" });
         let choices = [
             chosen("average", average),
@@ -177,6 +179,7 @@ impl Choices {
             chosen("crop", crop),
             chosen("fit", fit),
             chosen("resize", resize),
+            chosen("background", background),
         ];
         let choices: Vec<String> = choices.into_iter().flatten().collect();
         if choices.is_empty() {
@@ -254,6 +257,7 @@ impl Reading {
             crop: Some(preparation.crop.unwrap_or(0)),
             fit: Some(preparation.fit),
             resize: Some(preparation.resize),
+            background: Some(preparation.background),
             ..choices
         }
         .name(path)
@@ -267,7 +271,12 @@ mod tests {
     #[test]
     fn a_reading_is_named_as_it_is_understood() {
         let (prior, sampling, output) = (Prior::Uniform, Statistics::Batch, Output::Sigmoid);
-        let preparation = Preparation { crop: Some(108), fit: Fit::Pad, resize: Resize::Area };
+        let preparation = Preparation {
+            crop: Some(108),
+            fit: Fit::Pad,
+            resize: Resize::Area,
+            background: Background::new([1, 2, 3]),
+        };
         let reading = Reading { flipped: true, prior, sampling, output, leak: 0.2, preparation };
         let (prior, sampling, output) = (Prior::Normal, Statistics::Running, Output::Tanh);
         let other = Reading { flipped: false, prior, sampling, output, leak: 0.0, preparation: Preparation::default() };
@@ -322,6 +331,7 @@ mod tests {
             "a@leak=2",
             "a@crop=65536",
             "a@fit=tile",
+            "a@background=pink",
             "a@prior",
         ] {
             assert_eq!(split(Path::new(name)), (PathBuf::from(name), Choices::default()), "{name}");

@@ -3,10 +3,13 @@
 #[cfg(unix)]
 mod child;
 mod command_line;
+mod decoding;
 mod devices;
 mod dialogs;
+mod drawable;
 mod epochs;
 mod exploring;
+mod failing;
 mod formats;
 mod hyperparameters;
 mod inside;
@@ -19,6 +22,7 @@ mod pictures;
 mod preparing;
 mod presets;
 mod readings;
+mod report;
 mod resuming;
 mod window;
 
