@@ -151,7 +151,7 @@ impl Opened<'_> {
                 "conditional, {count} classes: class {class} is drawn; another one by its name, @class=0 to @class={}",
                 count - 1
             ).into());
-            let told: Vec<String> = network
+            let distances: Vec<String> = network
                 .joined
                 .iter()
                 .zip(&outcome.joins)
@@ -160,14 +160,14 @@ impl Opened<'_> {
                 })
                 .collect();
             let what = format!("a row of the class joins z: {}", join.describe());
-            remarks.push(match told.len() {
+            remarks.push(match distances.len() {
                 0 => Remark::guessed(Guess::Labels, format!("{what} (otherwise @labels=before or @labels=after)")),
                 1 => what.into(),
-                _ => format!("{what}, as its running statistics say (off by {})", told.join(", ")).into(),
+                _ => format!("{what}, as its running statistics say (off by {})", distances.join(", ")).into(),
             });
         }
         remarks.extend(self.strides(&chosen, &others, &usual, paired));
-        remarks.extend(self.told(&config, &chosen, theano));
+        remarks.extend(self.training(&config, &chosen, theano));
         let kernels = match theano {
             true => "its kernels are turned, since Theano convolves where others correlate",
             false => "its kernels are as they are applied",
@@ -259,7 +259,7 @@ impl Opened<'_> {
         three && count.is_multiple_of(2) && links[0].kernel << count.min(16) > ModelConfig::LARGEST
     }
 
-    /// What shapes and statistics tell of the networks.
+    /// What shapes and statistics say of the networks.
     fn config(
         &self,
         chosen: &Candidate,
@@ -302,18 +302,18 @@ impl Opened<'_> {
         paired: bool,
     ) -> Vec<Remark> {
         let (size, strides) = (chosen.size, chosen.strides());
-        let mut told = Vec::new();
+        let mut said = Vec::new();
         if let Some(asked) = &self.wanted.asked.strides {
             let asked: Vec<String> = asked.iter().map(ToString::to_string).collect();
-            told.push(format!("chosen: strides {}, {size}x{size} pictures", asked.join(",")).into());
-            return told;
+            said.push(format!("chosen: strides {}, {size}x{size} pictures", asked.join(",")).into());
+            return said;
         }
         if paired {
-            told.push(Remark::guessed(
+            said.push(Remark::guessed(
                 Guess::Stride,
                 format!("every other of its 3x3 kernels has stride 1, as in the paper's 32x32 network, and its pictures are {size}x{size}"),
             ));
-            return told;
+            return said;
         }
         let other = |candidate: &Candidate| {
             let at = if chosen.strides() == candidate.strides() {
@@ -341,7 +341,7 @@ impl Opened<'_> {
         if compared && !chosen.fits() {
             let worst = chosen.off.iter().copied().fold(0.0, f64::max);
             let or = if near.is_empty() { String::new() } else { format!("; otherwise {}", near_text.join(", ")) };
-            told.push(Remark::guessed(
+            said.push(Remark::guessed(
                 Guess::Stride,
                 format!(
                     "strides {strides} and {size}x{size} pictures; its running statistics fit none of the readings that are known \
@@ -354,14 +354,14 @@ impl Opened<'_> {
             let fit = if compared {
                 format!(", off from its running statistics by {:.3}", chosen.distance())
             } else {
-                ", as is usual for such kernels; it has no running statistics that tell".to_owned()
+                ", as is usual for such kernels: no running statistics decide it".to_owned()
             };
             let or = if near.is_empty() { String::new() } else { format!("; otherwise {}", near_text.join(", ")) };
-            told.push(Remark::guessed(Guess::Stride, format!("strides {strides}, {size}x{size} pictures{fit}{or}")));
+            said.push(Remark::guessed(Guess::Stride, format!("strides {strides}, {size}x{size} pictures{fit}{or}")));
         } else if compared {
             let next = others.iter().find(|other| other.distance() > 1.2 * chosen.distance() + NEXT);
             let next = next.map(|next| format!("; the next reading is {}", other(next))).unwrap_or_default();
-            told.push(
+            said.push(
                 format!(
                     "its running statistics fit strides {strides} and {size}x{size} pictures (off by {:.3}{next})",
                     chosen.distance()
@@ -369,40 +369,40 @@ impl Opened<'_> {
                 .into(),
             );
         }
-        told
+        said
     }
 
     /// What is said of the prior, the rectifiers and batch norm's epsilon.
-    fn told(&self, config: &ModelConfig, chosen: &Candidate, theano: bool) -> Vec<Remark> {
+    fn training(&self, config: &ModelConfig, chosen: &Candidate, theano: bool) -> Vec<Remark> {
         let asked = &self.wanted.asked;
         let (prior, rectifiers) = (config.prior, config.rectifiers());
-        let mut told = Vec::new();
+        let mut said = Vec::new();
         // The prior is seen in the first layer, rectifiers in the others.
         let deep = chosen.off.len() > 1;
         if chosen.distance() < super::search::TELLS && deep {
-            told.push(format!("its running statistics fit a {prior} prior and {rectifiers}").into());
+            said.push(format!("its running statistics fit a {prior} prior and {rectifiers}").into());
         } else {
-            told.push(Remark::guessed(Guess::Prior, format!("z has a {prior} prior")));
-            told.push(Remark::guessed(Guess::Rectifiers, format!("its rectifiers are {rectifiers}")));
+            said.push(Remark::guessed(Guess::Prior, format!("z has a {prior} prior")));
+            said.push(Remark::guessed(Guess::Rectifiers, format!("its rectifiers are {rectifiers}")));
         }
         if chosen.mistaken {
-            told.push(
+            said.push(
                 "its running statistics fit batch norm with an epsilon of 0.8 after its convolutions, and no rectifier before the first"
                     .to_owned()
                     .into(),
             );
         } else if let Some(epsilon) = asked.epsilon {
-            told.push(format!("chosen: an epsilon of {epsilon} in batch norm").into());
+            said.push(format!("chosen: an epsilon of {epsilon} in batch norm").into());
         } else if chosen.epsilon != super::search::EPSILONS[0] {
-            told.push(
+            said.push(
                 format!("its running statistics fit an epsilon of {} in batch norm, as Keras has it", chosen.epsilon)
                     .into(),
             );
         } else if !theano && self.generator.chain.links.iter().any(|link| link.norm.is_some()) {
             let what = "an epsilon of 1e-5 in batch norm, PyTorch's; Keras's is @eps=1e-3";
-            told.push(Remark::guessed(Guess::Epsilon, what));
+            said.push(Remark::guessed(Guess::Epsilon, what));
         }
-        told
+        said
     }
 
     /// Tensors of the file that no network has.

@@ -1,7 +1,7 @@
 //! The order of a network's layers, read off its tensors' shapes.
 //!
 //! A DCGAN is a chain: what one layer gives, the next one takes, and at one end are pictures. A fractionally-strided
-//! convolution's weight is `[in, out, ..]` and a plain one's `[out, in, ..]`. The free number at the narrow end tells the two
+//! convolution's weight is `[in, out, ..]` and a plain one's `[out, in, ..]`. The free number at the narrow end separates the two
 //! networks apart: a discriminator gives one verdict, and z has more coordinates. Where a square weight fits both ways round, both
 //! stay possible; `search` decides.
 

@@ -43,7 +43,7 @@ const MOST: f64 = 4.0;
 /// How far the worst layer of the right reading may be: a wrong stride makes variances four times larger or smaller, which is 1.9, and means
 /// of checkpoints, whose statistics are means too, have up to 0.6.
 pub(super) const FITS: f64 = 0.8;
-/// How far a reading may be, over all layers, that tells the prior and the rectifiers: several times what sampling and the last steps
+/// How far a reading may be, over all layers, that decides the prior and the rectifiers: several times what sampling and the last steps
 /// of training make.
 pub(super) const TELLS: f64 = 0.15;
 /// The uniform prior is taken where it is so many times nearer.
@@ -136,7 +136,7 @@ impl Candidate {
 /// What the search found.
 pub(super) struct Outcome {
     pub prior: Prior,
-    /// Which of the ways in which classes join z, and how far each is, where statistics tell.
+    /// Which of the ways in which classes join z, and how far each is, where statistics decide.
     pub joined: usize,
     pub joins: Vec<f64>,
     /// Every reading that was followed to the end.
@@ -431,7 +431,7 @@ impl Network<'_> {
         let values: Vec<f32> = linear.into_data().iter::<f32>().collect();
         let by_unit = link.norm_per == Per::Unit;
         let area = height * width;
-        // Where batch norm is of units, each place of each map has statistics of its own.
+        // Where batch norm is of units, each place of each map has its own statistics.
         let (groups, places) = if by_unit { (count * area, 1) } else { (count, area) };
         let mut sum = 0.0;
         for group in 0..groups {
