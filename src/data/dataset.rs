@@ -9,7 +9,8 @@ use rand::seq::index;
 use rand_chacha::ChaCha8Rng;
 
 use super::depth;
-use super::formats::{self, Found, Opened};
+use super::formats::{self, ClassesFrom, Found, Opened};
+use super::left_out::LeftOut;
 use super::prepare::{fitted, prepared};
 use super::source::{DataError, Source};
 use crate::image::{DecodeOptions, Decoded, Picture, PictureFormat, Preparation, Treatment, decode, guarded};
@@ -61,7 +62,7 @@ impl Dataset {
             Source::Synth(scene) => formats::draw(*scene, seed),
         };
         if let (Source::Folder(path) | Source::File(path), Some(0)) = (source, opened.pictures.len()) {
-            return Err(DataError::Empty { path: path.clone() });
+            return Err(DataError::nothing(path, opened.pictures.left_out()));
         }
         if let Source::Synth(scene) = source
             && format.preparation != Preparation::default()
@@ -74,7 +75,7 @@ impl Dataset {
         }
         let (ranges, notes) = guarded(|| depth::find(&*opened.pictures)).unwrap_or_default();
         opened.notes.extend(notes);
-        let options = DecodeOptions { ranges, ..DecodeOptions::default() };
+        let options = DecodeOptions { ranges, background: format.preparation.background.rgb() };
         Ok(Self { source: source.clone(), opened, format, options, cache: RwLock::default() })
     }
 
@@ -138,6 +139,16 @@ impl Dataset {
         }
     }
 
+    /// Where the classes are from.
+    pub fn classes_from(&self) -> ClassesFrom {
+        self.opened.labels.source()
+    }
+
+    /// The files that lie among the pictures and are left out, by reason and kind.
+    pub fn left_out(&self) -> &[LeftOut] {
+        self.opened.pictures.left_out()
+    }
+
     /// What was guessed when it was opened, such as which values are black and white.
     pub fn notes(&self) -> &[String] {
         &self.opened.notes
@@ -151,25 +162,25 @@ impl Dataset {
         if let Some(picture) = self.cache.read().ok().and_then(|cache| cache.get(&index).cloned()) {
             return Ok(picture);
         }
-        let prepared = self.examined(index)?.0;
-        if self.len().is_some()
-            && let Ok(mut cache) = self.cache.write()
-            && (cache.len() + 1) * self.format.size * self.format.size * self.format.channels <= CACHE_BYTES
-        {
-            cache.insert(index, prepared.clone());
-        }
-        Ok(prepared)
+        self.examined(index).map(|(picture, _)| picture)
     }
 
-    /// As [`Self::picture`], with what was done to the picture; nothing of it is kept in memory.
+    /// As [`Self::picture`], with what was done to the picture, which is decoded for that in any case.
     ///
     /// # Errors
     /// As [`Self::picture`].
     pub fn examined(&self, index: u64) -> Result<(Picture, Treatment), Problem> {
-        self.guarded(index, || match self.read(index)? {
+        let examined = self.guarded(index, || match self.read(index)? {
             Found::Encoded(bytes) => fitted(&bytes, self.format, &self.options),
             Found::Decoded(picture) => prepared(self.whole(picture), self.format),
-        })
+        })?;
+        if self.len().is_some()
+            && let Ok(mut cache) = self.cache.write()
+            && (cache.len() + 1) * self.format.size * self.format.size * self.format.channels <= CACHE_BYTES
+        {
+            cache.insert(index, examined.0.clone());
+        }
+        Ok(examined)
     }
 
     /// Picture `index` as it is stored, neither cut nor resized; a synthetic one in the set's size.

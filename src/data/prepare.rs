@@ -49,6 +49,7 @@ pub fn read_examined(path: &Path, format: PictureFormat, options: &DecodeOptions
 
 /// Decodes a picture, and prepares it as [`fit`] does.
 pub(super) fn fitted(bytes: &[u8], format: PictureFormat, options: &DecodeOptions) -> Result<Decoded, String> {
+    let options = &DecodeOptions { background: format.preparation.background.rgb(), ..*options };
     match guarded(|| fitted_small(bytes, format)) {
         Ok(Some(small)) => Ok(small),
         // The other decoder may know better, and otherwise says what is wrong.
@@ -77,7 +78,8 @@ fn fitted_small(bytes: &[u8], format: PictureFormat) -> Option<Decoded> {
     let PictureFormat { size, preparation, .. } = format;
     // A part that is taken lies between this picture's pixels, so that it needs more of them to be as sharp. What is done by
     // default needs as many as before there was a choice: a run of then sees the same pictures.
-    let spare = if preparation == Preparation::default() { 1 } else { SPARE };
+    let usual = Preparation { background: preparation.background, ..Preparation::default() };
+    let spare = if preparation == usual { 1 } else { SPARE };
     let enough = |full: [usize; 2], scale: usize| {
         let has = |part: f64, wanted: usize| (part as usize * scale).div_ceil(8) >= spare * wanted;
         preparation
@@ -187,7 +189,7 @@ mod tests {
     #[test]
     fn each_fit_and_crop_gives_exactly_these_pixels() {
         use Fit::{Crop, Pad, Stretch};
-        let area = |crop, fit| Preparation { crop, fit, resize: Resize::Area };
+        let area = |crop, fit| Preparation { crop, fit, resize: Resize::Area, ..Preparation::default() };
         // 10 to 80 in two rows, and the same standing.
         let wide = Picture::new(4, 2, 1, vec![10, 20, 30, 40, 50, 60, 70, 80]);
         let tall = Picture::new(2, 4, 1, vec![10, 20, 30, 40, 50, 60, 70, 80]);
@@ -330,7 +332,11 @@ mod tests {
             (None, Fit::Stretch),
         ] {
             for (resize, (name, bytes)) in Resize::ALL.into_iter().flat_map(|resize| JPEGS.map(|jpeg| (resize, jpeg))) {
-                let format = PictureFormat { size: 8, channels: 3, preparation: Preparation { crop, fit, resize } };
+                let format = PictureFormat {
+                    size: 8,
+                    channels: 3,
+                    preparation: Preparation { crop, fit, resize, ..Preparation::default() },
+                };
                 let known = !["progressive", "rgb", "cmyk"].contains(&name);
                 assert_eq!(fitted_small(bytes, format).is_some(), known, "{name}, {}", format.preparation);
                 let whole = super::fit(&decode(bytes).unwrap(), format).unwrap();

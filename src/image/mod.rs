@@ -4,6 +4,7 @@
 //! `[channels, height, width]` (paper section 4: no preprocessing besides this scaling).
 
 mod area;
+mod background;
 mod decode;
 mod film;
 mod grid;
@@ -15,6 +16,7 @@ mod preparation;
 mod video;
 
 pub use area::{Area, NotAnArea, Rectangle};
+pub use background::{Background, UnknownBackground};
 pub use decode::{DecodeError, DecodeOptions, Decoded, Range, Ranges, Samples, Treatment, decode};
 pub(crate) use decode::{LIMIT, Spread, guarded, orientation, spread, swaps, turned};
 pub use film::{write_frames, write_gif};

@@ -1,8 +1,11 @@
 //! Training: one step, the thread that takes it again and again, and the run folder it keeps.
 
+mod alarm;
 mod checkpoint;
 mod config;
+mod health;
 mod job;
+mod memory;
 mod messages;
 mod metrics;
 mod noise;
@@ -12,6 +15,7 @@ mod run;
 mod step;
 mod trainer;
 
+pub use alarm::{Alarm, Change, Health, Remedy, Trouble};
 pub use checkpoint::{Checkpoint, CheckpointError, EpochEnd, epoch_ends};
 pub use config::{MAX_UPDATES, RunConfig, Schedule, TrainConfig, TrainConfigError};
 pub use messages::{Command, Ending, Event, Preview, Progress, Rates};

@@ -7,7 +7,6 @@ use std::fs::File;
 use std::io;
 
 use super::archive::{Entry, Packing, within};
-use super::folder::is_picture;
 use super::names::{self, Undecoded};
 use super::slice::read_at;
 
@@ -73,10 +72,10 @@ impl Directory {
     }
 }
 
-/// Pictures, and what was guessed of their names.
+/// Files, and what was guessed of their names.
 pub(super) type Listed = (Vec<Entry>, Option<String>);
 
-/// The pictures of a zip in the order of its directory; none where the zip crate should look at it.
+/// The files of a zip in the order of its directory; none where the zip crate should look at it.
 pub(super) fn list(file: &File) -> io::Result<Option<Listed>> {
     let length = file.metadata()?.len();
     let Some(directory) = Directory::find(file, length)? else { return Ok(None) };
@@ -105,10 +104,17 @@ pub(super) fn list(file: &File) -> io::Result<Option<Listed>> {
             return Ok(None);
         }
         match entry(&buffer[at..at + whole], lengths) {
-            Found::Picture(entry, raw) => {
-                undecoded.extend(raw.map(|raw| (entries.len(), raw)));
-                within(entry.start, u64::from(entry.packed) + OWN_HEADER as u64, directory.start)?;
-                entries.push(*entry);
+            Found::File(entry, raw) => {
+                let place = within(entry.start, u64::from(entry.packed) + OWN_HEADER as u64, directory.start);
+                // Only a picture has to be where it should.
+                match place {
+                    Err(error) if entry.picture => return Err(error),
+                    Err(_) => {}
+                    Ok(()) => {
+                        undecoded.extend(raw.map(|raw| (entries.len(), raw)));
+                        entries.push(*entry);
+                    }
+                }
             }
             Found::Other => {}
             Found::Doubt => return Ok(None),
@@ -124,7 +130,7 @@ pub(super) fn list(file: &File) -> io::Result<Option<Listed>> {
 
 enum Found {
     /// With the bytes of its name where these are not Unicode.
-    Picture(Box<Entry>, Option<Vec<u8>>),
+    File(Box<Entry>, Option<Vec<u8>>),
     Other,
     Doubt,
 }
@@ -138,7 +144,7 @@ fn entry(header: &[u8], [name, extra, _]: [usize; 3]) -> Found {
         Err(_) => (String::from_utf8_lossy(name).into_owned(), Some(name.to_vec())),
     };
     let is_link = number(header, 5, 1) == 3 && number(header, 40, 2) & 0o170_000 == 0o120_000;
-    if name.ends_with('/') || is_link || !is_picture(&name) {
+    if name.ends_with('/') || is_link {
         return Found::Other;
     }
     let mut numbers = [number(header, 24, 4), number(header, 20, 4), number(header, 42, 4)];
@@ -175,5 +181,5 @@ fn entry(header: &[u8], [name, extra, _]: [usize; 3]) -> Found {
         _ => Packing::Unknown,
     };
     let entry = Entry::headed(&name, start, [packed, size], packing, number(header, 16, 4) as u32);
-    Found::Picture(Box::new(entry), raw)
+    Found::File(Box::new(entry), raw)
 }

@@ -9,8 +9,10 @@ mod array;
 mod cache;
 mod cifar;
 mod cifar_python;
+mod classes;
 mod directory;
 mod drawn;
+mod endings;
 mod folder;
 mod idx;
 mod labels;
@@ -34,7 +36,9 @@ use std::fmt::Debug;
 use std::io::Read;
 use std::path::Path;
 
+pub(super) use cache::{Reading, Writing};
 pub(super) use drawn::draw;
+pub use labels::ClassesFrom;
 pub(super) use labels::Labels;
 pub(crate) use parts::TEST_PARTS;
 pub(super) use picked::picked;
@@ -42,6 +46,7 @@ pub(super) use picked::picked;
 use self::cache::Cache;
 use self::shelf::Shelf;
 use self::slice::Slice;
+use super::left_out::LeftOut;
 use super::source::DataError;
 use crate::image::{Picture, Range, Samples};
 use crate::sniff;
@@ -74,6 +79,11 @@ pub(super) trait Pictures: Debug + Send + Sync {
 
     /// Picture `index`; those that are drawn are drawn with `size` x `size` pixels. The error is what is wrong with it.
     fn read(&self, index: u64, size: usize) -> Result<Found, String>;
+
+    /// The files that lie among the pictures and are left out.
+    fn left_out(&self) -> &[LeftOut] {
+        &[]
+    }
 
     /// How the values of [`Found::Decoded`] pictures are stored, and which of them became black and white.
     fn samples(&self) -> (Samples, Option<Range>) {
@@ -203,7 +213,7 @@ pub(super) fn open_file(path: &Path) -> Result<Opened, DataError> {
         return open_part(folder, part);
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    match Kind::of(path)? {
+    let mut opened = match Kind::of(path)? {
         Kind::Zip | Kind::Tar => archive::open(path),
         Kind::Npy => numpy::open_npy(path),
         Kind::Npz => numpy::open_npz(path),
@@ -213,7 +223,9 @@ pub(super) fn open_file(path: &Path) -> Result<Opened, DataError> {
         Kind::Lmdb => lmdb::open(&Slice::open(path)?),
         Kind::Parquet => parquet::open(vec![path.to_owned()]),
         Kind::Idx => idx::open(&Shelf::around(path)?, &[&name]),
-    }
+    }?;
+    opened.notes.extend(parts::note_on(&name));
+    Ok(opened)
 }
 
 /// Opens a folder: of a known set's files, or of pictures.
@@ -262,7 +274,9 @@ fn open_part(folder: &Path, part: &str) -> Result<Opened, DataError> {
 /// Opens the files of a known set, or of a `part` of it, if these are some.
 fn open_shelf(shelf: &Shelf, part: Option<&str>) -> Result<Option<Opened>, DataError> {
     if let Some(pages) = shelf.get("data.mdb")? {
-        return lmdb::open(&pages).map(Some);
+        let mut opened = lmdb::open(&pages)?;
+        opened.notes.extend(shelf.note_on_pictures());
+        return Ok(Some(opened));
     }
     let names = shelf.names();
     let those = |is: Is| names.iter().copied().filter(|name| is(name)).collect::<Vec<_>>();
@@ -273,10 +287,12 @@ fn open_shelf(shelf: &Shelf, part: Option<&str>) -> Result<Option<Opened>, DataE
         (matlab::is_set, matlab::open),
     ];
     for (is, open) in kinds {
-        let (files, note) = parts::choose(those(is), part);
+        let chosen = parts::choose(those(is), part);
+        let (files, notes) = chosen.map_err(|half| half.refused(shelf.place(), |name| shelf.place_of(name)))?;
         if !files.is_empty() {
             let mut opened = open(shelf, &files)?;
-            opened.notes.extend(note);
+            opened.notes.extend(notes);
+            opened.notes.extend(shelf.note_on_pictures());
             return Ok(Some(opened));
         }
     }

@@ -95,8 +95,8 @@ fn a_known_set_in_a_folder_of_its_own_is_found() {
     let place = tempfile::tempdir().unwrap();
     let inside = place.path().join("cifar-10-batches-bin");
     std::fs::create_dir(&inside).unwrap();
-    std::fs::write(inside.join("test_batch.bin"), vec![0; 3073]).unwrap();
-    assert_eq!(open(place.path()).unwrap().pictures.name(0), "test_batch.bin#0");
+    std::fs::write(inside.join("data_batch_1.bin"), vec![0; 3073]).unwrap();
+    assert_eq!(open(place.path()).unwrap().pictures.name(0), "data_batch_1.bin#0");
 }
 
 #[test]

@@ -393,6 +393,8 @@ impl Desk {
                 reply(Reply::Projecting(Search::Best(drawn, progress)));
                 if !projection.done() {
                     self.photo = Photo::Projecting(projection);
+                } else if let Some(encoder) = &mut self.encoder {
+                    encoder.remember(&projection);
                 }
             }
         }
