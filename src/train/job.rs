@@ -1,6 +1,7 @@
 //! The work of the trainer thread: it owns the networks in training, obeys commands between steps, and publishes what
 //! happens.
 
+use std::fs::File;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,12 +9,14 @@ use burn::tensor::{Tensor, TensorData};
 use crossbeam_channel::Receiver;
 
 use super::checkpoint::{self, Checkpoint, EpochEnd, State};
+use super::making::{Made, idle};
 use super::messages::{Command, Ending, Event, Preview, Progress};
 use super::metrics::{Metrics, MetricsLog};
-use super::run::Run;
+use super::pictures::Pictures;
+use super::run::{Run, RunError};
 use super::step::Networks;
 use super::trainer::{Options, TrainError, guarded};
-use crate::data::{Dataset, Loader, Place, Source};
+use crate::data::{DataError, Dataset, Loader, Place, Source, absolute, same_place};
 use crate::device::Compute;
 use crate::image;
 use crate::latent;
@@ -42,15 +45,51 @@ pub(super) struct Job<'a> {
     followed: bool,
     /// Steps from one telling of both networks to the next; 0 for none.
     told_every: u64,
+    /// The folder of a new run until its first step: what fails before leaves nothing behind. After the files in it.
+    made: Option<Made>,
+    _lock: Option<File>,
+}
+
+/// The run that `options` resumes; none where it never took a step and was started with other settings: it starts anew.
+fn resumable(options: &Options) -> Result<Option<Run>, TrainError> {
+    let run = Run::resume(&options.folder, &options.config);
+    let other = match &run {
+        Err(RunError::Differs { .. }) => true,
+        Err(_) => false,
+        Ok(run) => !same_place(&run.config().data, &options.config.data),
+    };
+    if other && idle(&options.folder) { Ok(None) } else { Ok(Some(run?)) }
+}
+
+/// Pictures that are not there; those of a run may have moved.
+fn moved(cause: DataError, resumed: bool) -> TrainError {
+    match cause {
+        DataError::NotFound { path } if resumed => TrainError::Moved { path },
+        cause => cause.into(),
+    }
 }
 
 impl<'a> Job<'a> {
     pub fn open(mut options: Options, compute: Compute, emit: &'a dyn Fn(Event)) -> Result<Self, TrainError> {
+        options.config.model.check()?;
+        options.config.train.check()?;
+        // Whatever can be refused is, before anything is made.
+        let lock = Run::lock(&options.folder)?;
+        let mut resumed = match options.resume {
+            true => resumable(&options)?,
+            false => None,
+        };
+        if resumed.is_none() {
+            Run::vacant(&options.folder)?;
+        }
         let config = &options.config;
-        config.model.check()?;
-        config.train.check()?;
-        let source = Source::parse(&config.data)?;
+        let source = Source::parse(&config.data).map_err(|cause| moved(cause, resumed.is_some()))?;
         let dataset = Dataset::open(&source, config.model.pictures(), config.seed)?;
+        let pictures = Pictures::of(&dataset);
+        let mut notes = match &mut resumed {
+            Some(run) => run.meet(&config.data, pictures.as_ref())?,
+            None => Vec::new(),
+        };
         let dataset = Arc::new(dataset.without(&config.skip)?);
         if let Some(epochs) = options.epochs {
             let length = dataset.len().ok_or_else(|| TrainError::Endless { source_name: config.data.clone() })? as u64;
@@ -58,14 +97,13 @@ impl<'a> Job<'a> {
             let last = epochs.saturating_mul(length).div_ceil(config.train.batch as u64);
             options.steps = Some(options.steps.map_or(last, |steps| steps.min(last)));
         }
+        options.config.data = absolute(&options.config.data);
         let config = &options.config;
-        let run = if options.resume {
-            Run::resume(&options.folder, config)?
-        } else {
-            Run::create(&options.folder, config.clone())?
-        };
         let warn = |text| emit(Event::Warning(text));
-        let found = if options.resume { run.newest(&compute.device, warn)? } else { None };
+        let found = match &resumed {
+            Some(run) => run.newest(&compute.device, warn)?,
+            None => None,
+        };
         let Checkpoint { networks, mut state } = match found {
             Some(checkpoint) => checkpoint,
             None => Checkpoint {
@@ -81,6 +119,21 @@ impl<'a> Job<'a> {
                 },
             },
         };
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
+        let (batch, mirror) = (config.train.batch, config.train.mirror);
+        let loader = Loader::start(dataset.clone(), batch, config.seed, state.place, mirror, threads)?;
+        let (run, made) = match resumed {
+            Some(run) => (run.written_down(pictures.as_ref())?, None),
+            None => {
+                if idle(&options.folder) {
+                    let folder = options.folder.display();
+                    notes.push(format!("{folder} held a run that never took a step: this one replaces it"));
+                }
+                let (run, made) = Run::create(&options.folder, config.clone(), pictures.as_ref())?;
+                (run, Some(made))
+            }
+        };
+        let lock = lock.map_or_else(|| Run::lock(&options.folder), |lock| Ok(Some(lock)))?;
         // Rates that were changed since the run began go on; those asked for with the resumption come first.
         let (asked, begun) = (&config.train, &run.config().train);
         if asked.generator_rate != begun.generator_rate {
@@ -89,9 +142,6 @@ impl<'a> Job<'a> {
         if asked.discriminator_rate != begun.discriminator_rate {
             state.discriminator_rate = asked.discriminator_rate;
         }
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
-        let loader =
-            Loader::start(dataset.clone(), config.train.batch, config.seed, state.place, config.train.mirror, threads)?;
         let path = run.metrics();
         let log =
             MetricsLog::open(&path, state.step).map_err(|cause| TrainError::Metrics { path: path.clone(), cause })?;
@@ -103,6 +153,7 @@ impl<'a> Job<'a> {
             device: compute.name.clone(),
         });
         emit(Event::Rates(state.rates()));
+        notes.into_iter().for_each(|note| emit(Event::Warning(note)));
         emit(Event::Note(format!("learning from {}", dataset.summary())));
         dataset.notes().iter().for_each(|note| emit(Event::Note(note.clone())));
         let speed = Speed::default();
@@ -124,6 +175,8 @@ impl<'a> Job<'a> {
             warned,
             followed,
             told_every,
+            made,
+            _lock: lock,
         })
     }
 
@@ -140,6 +193,16 @@ impl<'a> Job<'a> {
         let outcome = guarded(|| self.steps(inbox));
         if let Ok(Ending::Abandoned) = outcome {
             return outcome;
+        }
+        // A run that failed before its first step is one that could not be started: its folder goes. One whose numbers broke down
+        // did start.
+        let refused = outcome.as_ref().is_err_and(|error| !matches!(error, TrainError::Diverged { .. }));
+        match (refused, self.made.take()) {
+            (true, Some(made)) => {
+                self.made = Some(made);
+                return outcome;
+            }
+            (_, made) => made.into_iter().for_each(Made::keep),
         }
         match (outcome, guarded(|| self.save())) {
             (Ok(ending), Ok(())) => Ok(ending),
@@ -228,6 +291,7 @@ impl<'a> Job<'a> {
             if finite { Ok(read) } else { Err(TrainError::Diverged { step }) }
         })
         .inspect_err(|_| self.networks = before)?;
+        self.made.take().into_iter().for_each(Made::keep);
         self.state.step = step;
         self.state.images += batch.count as u64;
         let [before, after] = [self.state.place, batch.next].map(|place| place.passes(self.dataset.len()));
@@ -358,7 +422,7 @@ impl<'a> Job<'a> {
 
     fn save(&mut self) -> Result<(), TrainError> {
         let checkpoint = Checkpoint { networks: self.networks.clone(), state: self.state.clone() };
-        let folder = checkpoint.write(&self.run.checkpoints(), self.provenance())?;
+        let folder = checkpoint.write(&self.run.checkpoints(), self.provenance(), &self.run.text())?;
         if let Err(cause) = checkpoint::tidy(&self.run.checkpoints(), self.options.keep_last, self.options.keep_every) {
             let place = self.run.checkpoints();
             self.warn(format!("old checkpoints in {} stay: {cause}", place.display()));
