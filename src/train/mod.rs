@@ -3,19 +3,25 @@
 mod checkpoint;
 mod config;
 mod job;
+mod making;
 mod messages;
 mod metrics;
 mod noise;
 #[cfg(test)]
 mod peers;
+mod pictures;
+mod rebuild;
 mod run;
 mod step;
 mod trainer;
+mod trial;
 
 pub use checkpoint::{Checkpoint, CheckpointError, EpochEnd, epoch_ends};
 pub use config::{MAX_UPDATES, RunConfig, Schedule, TrainConfig, TrainConfigError};
 pub use messages::{Command, Ending, Event, Preview, Progress, Rates};
 pub use metrics::{Metrics, MetricsLog};
+pub use pictures::{Difference, Fingerprint};
 pub use run::{Run, RunError};
 pub use step::{Networks, StepReport};
 pub use trainer::{Options, TrainError, Trainer};
+pub use trial::Trial;
