@@ -5,6 +5,7 @@ mod child;
 mod command_line;
 mod devices;
 mod dialogs;
+mod dropping;
 mod epochs;
 mod exploring;
 mod formats;
@@ -18,6 +19,7 @@ mod normalization;
 mod pictures;
 mod preparing;
 mod presets;
+mod refusals;
 mod resuming;
 mod window;
 
