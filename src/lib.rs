@@ -13,4 +13,5 @@ pub mod image;
 pub mod latent;
 pub mod model;
 pub mod panics;
+mod sniff;
 pub mod train;

@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::look::Past;
 use crate::data::Problem;
 use crate::image::{Picture, grid};
-use crate::train::{Ending, EpochEnd, Event, Metrics, Progress};
+use crate::train::{Ending, EpochEnd, Event, Health, Metrics, Progress, Trouble};
 
 const COLUMNS: usize = 8;
 /// Problems listed; all are counted.
@@ -26,6 +26,8 @@ pub(super) struct History {
     pub log: Vec<String>,
     pub problems: Vec<Problem>,
     pub problem_count: u64,
+    /// What was wrong with the training and what no longer is.
+    pub health: Vec<Health>,
     progress: Option<Progress>,
     folder: Option<PathBuf>,
     /// Steps that were taken when it started.
@@ -82,8 +84,25 @@ impl History {
                 self.problems.extend(new.into_iter().take(room));
                 self.problem_count = total;
             }
+            Event::Report(report) => self.log.extend(report.to_string().lines().map(str::to_owned)),
             Event::Note(text) => self.log.push(text),
             Event::Warning(text) => self.log.push(format!("warning: {text}")),
+            Event::Health(health) => {
+                self.log.push(format!("warning: {health}"));
+                self.health.push(health);
+            }
+            Event::WentBack(step) => {
+                self.log.push(format!("went back to step {step}"));
+                self.metrics.retain(|metrics| metrics.step <= step);
+                self.frames.retain(|&at, _| at <= step);
+                self.epochs.retain(|&at, _| at <= step);
+                self.newest = None;
+                // A set is as small as it was.
+                self.health.retain(|health| match health {
+                    Health::Failing(alarm) => matches!(alarm.trouble, Trouble::SetTooSmall { .. }),
+                    Health::Recovered { .. } => false,
+                });
+            }
             Event::Ended(ending) => {
                 self.log.push(match &ending {
                     Ending::Finished => "finished".to_owned(),

@@ -26,7 +26,7 @@ use std::path::PathBuf;
 use egui::{Key, KeyboardShortcut, Modifiers};
 
 use crate::device::{Compute, Kind};
-use crate::train::{Command, Ending, Event, Options, Trainer};
+use crate::train::{Change, Command, Ending, Event, Options, Trainer};
 use atlas::Atlas;
 use closing::Closing;
 use dialogs::Dialogs;
@@ -85,6 +85,8 @@ pub struct App {
     /// Steps after which the trainer tells its networks.
     told_every: u64,
     trainer: Option<Trainer>,
+    /// What the trainer was started with.
+    options: Option<Options>,
     closing: Closing,
     pending: Pending,
     dialogs: Dialogs,
@@ -125,6 +127,7 @@ impl App {
             measures,
             told_every: 0,
             trainer: None,
+            options: None,
             closing: Closing::No,
             pending: Pending::of(ctx),
             dialogs,
@@ -233,9 +236,21 @@ impl App {
             None => {}
         }
         let accuracy = |ui: &mut egui::Ui| self.measures.accuracy(ui);
-        egui::CentralPanel::default().show(ui, |ui| {
-            self.monitor.ui(ui, &self.history, self.settings.look(), &accuracy);
-        });
+        let change = egui::CentralPanel::default()
+            .show(ui, |ui| self.monitor.ui(ui, &self.history, self.settings.look(), &accuracy))
+            .inner;
+        if let Some(change) = change {
+            self.change(change, running, ui.ctx());
+        }
+    }
+
+    /// Changes the run's settings: of one that has ended by resuming it with them.
+    fn change(&mut self, change: Change, running: bool, ctx: &egui::Context) {
+        if running {
+            self.tell(Command::Change(change));
+        } else if let Some(options) = self.options.clone() {
+            self.begin(Options { resume: true, change, ..options }, ctx);
+        }
     }
 
     fn begin(&mut self, mut options: Options, ctx: &egui::Context) {
@@ -243,6 +258,7 @@ impl App {
         self.history = History::default();
         self.told_every = 0;
         self.monitor.restart();
+        self.options = Some(options.clone());
         let ctx = ctx.clone();
         self.trainer = Some(Trainer::start(options, self.compute.clone(), move || ctx.request_repaint()));
     }

@@ -7,13 +7,15 @@ use egui_plot::{Corner, Legend, Line, Plot, PlotPoints};
 use egui_tiles::{SimplificationOptions, Tile, TileId, Tiles, Tree, UiResponse};
 
 use super::history::History;
-use super::look::Look;
+use super::look::{Found, Look};
 use super::texture::upload;
 use crate::image::Picture;
-use crate::train::Metrics;
+use crate::train::{Alarm, Change, Health, Metrics, Remedy, Trouble};
 
 /// Points a plot draws at most, however long the run.
 const POINTS: usize = 1000;
+/// Warnings that are shown above the pictures to learn from.
+const WARNINGS: usize = 5;
 /// Share of the height that pictures before and after their preparation may have, above the other pictures.
 const COMPARED_SHARE: f32 = 0.4;
 /// Side of a filmstrip's frame, in points.
@@ -66,11 +68,58 @@ impl Monitor {
     }
 
     /// Draws the panes; before training, a look at the data takes the preview's place. `accuracy` draws how well features
-    /// tell classes.
-    pub fn ui(&mut self, ui: &mut Ui, history: &History, look: Option<&Look>, accuracy: &dyn Fn(&mut Ui)) {
+    /// tell classes. Above them stands what is wrong with the training; returns what a person wants to change.
+    pub fn ui(
+        &mut self,
+        ui: &mut Ui,
+        history: &History,
+        look: Option<&Look>,
+        accuracy: &dyn Fn(&mut Ui),
+    ) -> Option<Change> {
+        let change = banner(ui, history);
         let mut panes = Panes { history, look, accuracy, film: &mut self.film };
         self.tree.ui(&mut panes, ui);
+        change
     }
+}
+
+/// What is wrong with the training, each with buttons for what helps.
+fn banner(ui: &mut Ui, history: &History) -> Option<Change> {
+    let mut change = None;
+    for health in &history.health {
+        if let Health::Failing(Alarm { trouble: trouble @ Trouble::SetTooSmall { .. }, .. }) = health {
+            ui.colored_label(ui.visuals().warn_fg_color, trouble.to_string());
+        }
+    }
+    for alarm in Health::failing(&history.health) {
+        let color = ui.visuals().warn_fg_color;
+        egui::Frame::new().stroke(egui::Stroke::new(1.0, color)).corner_radius(4.0).inner_margin(8.0).show(ui, |ui| {
+            ui.set_width(ui.available_width());
+            ui.colored_label(color, format!("Since step {}: {}", alarm.since, alarm.trouble));
+            ui.horizontal_wrapped(|ui| {
+                for remedy in &alarm.remedies {
+                    change = button(ui, remedy, alarm.kept).or(change);
+                }
+            });
+        });
+        ui.add_space(4.0);
+    }
+    change
+}
+
+/// A button for a remedy: with it, the run goes back to a checkpoint from before the trouble, where there is one.
+fn button(ui: &mut Ui, remedy: &Remedy, kept: Option<u64>) -> Option<Change> {
+    let (text, tip) = match kept {
+        Some(step) => (
+            format!("{} from step {step}", remedy.label()),
+            format!(
+                "Goes back to the checkpoint of step {step}, from before it began, and goes on with {}",
+                remedy.flags()
+            ),
+        ),
+        None => (remedy.label(), format!("Goes on with {}", remedy.flags())),
+    };
+    ui.button(text).on_hover_text(tip).clicked().then(|| remedy.change(kept))
 }
 
 struct Panes<'a> {
@@ -157,12 +206,41 @@ impl Panes<'_> {
         fit(ui, &texture, &format!("preview after step {step}"));
     }
 
+    /// What is done to the pictures: what somebody should know, and the rest to be unfolded.
+    fn report(&self, ui: &mut Ui, found: &Found) {
+        let Some(report) = &found.report else {
+            found.notes.iter().for_each(|note| {
+                ui.label(note);
+            });
+            return;
+        };
+        let mut warnings = report.warnings();
+        // More would leave no room for the pictures.
+        let more = warnings.split_off(warnings.len().min(WARNINGS));
+        for warning in warnings {
+            ui.colored_label(ui.visuals().warn_fg_color, warning);
+        }
+        if !more.is_empty() {
+            ui.colored_label(ui.visuals().warn_fg_color, format!("{} more warnings", more.len()))
+                .on_hover_text(more.join("\n"));
+        }
+        found.notes.iter().for_each(|note| {
+            ui.label(note);
+        });
+        let facts = report.facts();
+        if !facts.is_empty() {
+            egui::CollapsingHeader::new("What is done to the pictures").id_salt("report").show(ui, |ui| {
+                facts.into_iter().for_each(|fact| {
+                    ui.label(fact);
+                });
+            });
+        }
+    }
+
     fn before(&self, ui: &mut Ui) {
         match self.look.map(|look| (look, &look.found)) {
             Some((look, Ok(found))) => {
-                found.notes.iter().for_each(|note| {
-                    ui.label(note);
-                });
+                self.report(ui, found);
                 if let Some(compared) = &found.compared {
                     ui.label(format!("As they are, and prepared ({}):", look.question.format.preparation));
                     let room = egui::vec2(ui.available_width(), ui.available_height() * COMPARED_SHARE);
@@ -348,7 +426,9 @@ mod tests {
 
     #[test]
     fn the_filmstrip_marks_the_ends_of_epochs() {
-        let draw = |ui: &mut Ui, (monitor, history): &mut (Monitor, History)| monitor.ui(ui, history, None, &|_| ());
+        let draw = |ui: &mut Ui, (monitor, history): &mut (Monitor, History)| {
+            monitor.ui(ui, history, None, &|_| ());
+        };
         let mut harness = Harness::builder()
             .with_size([1280.0, 800.0])
             .build_ui_state(draw, (Monitor::default(), previewed([0, 1], 40)));
@@ -364,7 +444,9 @@ mod tests {
 
     #[test]
     fn a_new_run_shows_no_picture_of_the_one_before() {
-        let draw = |ui: &mut Ui, (monitor, history): &mut (Monitor, History)| monitor.ui(ui, history, None, &|_| ());
+        let draw = |ui: &mut Ui, (monitor, history): &mut (Monitor, History)| {
+            monitor.ui(ui, history, None, &|_| ());
+        };
         let mut harness = Harness::builder()
             .with_size([1280.0, 800.0])
             .build_ui_state(draw, (Monitor::default(), previewed([0, 1], 40)));
@@ -386,5 +468,31 @@ mod tests {
         assert_eq!((new.0, new.2.len()), (None, 2), "the newest preview is followed again");
         assert_ne!(new.1, old.1);
         assert!(new.2.iter().all(|id| !old.2.contains(id)), "thumbnails are drawn anew");
+    }
+
+    #[test]
+    fn a_failing_training_has_a_banner_with_a_button_for_each_remedy() {
+        let mut history = previewed([0, 1], 40);
+        let remedies = vec![Remedy::Noise { deviation: 0.2, steps: 3000 }, Remedy::Mirror];
+        let alarm = |trouble, kept| Alarm { trouble, since: 50, step: 90, remedies: remedies.clone(), kept };
+        history.take(Event::Health(Health::Failing(alarm(Trouble::SetTooSmall { pictures: 16 }, None))));
+        history.take(Event::Health(Health::Failing(alarm(Trouble::SamplesAlike { variety: 0.1 }, Some(25)))));
+        let draw = |ui: &mut Ui, (monitor, history, changes): &mut (Monitor, History, Vec<Change>)| {
+            changes.extend(monitor.ui(ui, history, None, &|_| ()));
+        };
+        let mut harness = Harness::builder()
+            .with_size([1280.0, 800.0])
+            .build_ui_state(draw, (Monitor::default(), history, Vec::new()));
+        harness.run_steps(2);
+        assert!(harness.query_by_label_contains("Since step 50: the samples are all alike").is_some());
+        assert_eq!(harness.query_all_by_label_contains("Since step").count(), 1, "a small set is no failure");
+        assert!(harness.query_by_label_contains("the set is small, 16 pictures").is_some());
+        harness.get_by_label("Add noise of 0.2 from step 25").click();
+        harness.run_steps(2);
+        let wanted = Change { back_to: Some(25), noise: Some((0.2, 3000)), ..Change::default() };
+        assert_eq!(harness.state().2, [wanted]);
+        harness.state_mut().1.take(Event::WentBack(25));
+        harness.run_steps(2);
+        assert!(harness.query_by_label_contains("Since step").is_none(), "it begins anew");
     }
 }

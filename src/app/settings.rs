@@ -7,6 +7,7 @@ use egui::{DragValue, RichText, Ui};
 use super::look::{Look, Looker, Question};
 use super::{advanced, preparation};
 use crate::app::drops::with_drops;
+use crate::data::Report;
 use crate::model::{ModelConfig, Preset, Prior, Statistics};
 use crate::train::{Command, Options, Rates, RunConfig};
 
@@ -137,6 +138,15 @@ impl Settings {
         if self.asked.as_ref() == Some(&look.question) {
             self.looking = false;
             self.look = Some(look);
+        }
+    }
+
+    /// Takes the report on the pictures that were looked at last.
+    pub fn reported(&mut self, question: &Question, report: Report) {
+        if let Some(Look { question: looked, found: Ok(found), .. }) = &mut self.look
+            && looked == question
+        {
+            found.report = Some(report);
         }
     }
 
@@ -403,7 +413,7 @@ impl Settings {
                 [("Generator", &mut train.generator_rate), ("Discriminator", &mut train.discriminator_rate)]
             {
                 let label = ui.label(name);
-                let drag = DragValue::new(rate).range(1e-6..=1e-2).speed(2e-6).max_decimals(6);
+                let drag = DragValue::new(rate).range(1e-6..=1.0).speed(2e-6).max_decimals(6);
                 let tip = "The paper: 0.0002; 0.001 was too high, training became unstable";
                 changed |= ui.add(drag).labelled_by(label.id).on_hover_text(tip).changed();
                 ui.end_row();

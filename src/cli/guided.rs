@@ -72,9 +72,9 @@ impl Guided {
             return self.saliency(&model, judge, device);
         }
         let layer = match self.layer {
-            None => config.stages() - 1,
-            Some(number) if (1..=config.stages()).contains(&number) => number - 1,
-            Some(number) => bail!("there is no convolution {number}; there are 1 to {}", config.stages()),
+            None => config.judging_stages() - 1,
+            Some(number) if (1..=config.judging_stages()).contains(&number) => number - 1,
+            Some(number) => bail!("there is no convolution {number}; there are 1 to {}", config.judging_stages()),
         };
         let count = judge.layers[layer].weight.shape[0];
         let maps: Vec<usize> = match &self.features {

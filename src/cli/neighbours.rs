@@ -78,6 +78,7 @@ impl Neighbours {
         };
         let mut summary = serde_json::to_value(&report)?;
         summary["out"] = serde_json::to_value(&self.out)?;
+        summary["verdict"] = serde_json::to_value(report.verdict())?;
         for (told, space) in report.spaces.iter().enumerate() {
             summary["spaces"][told]["names"] = named(space).into();
         }
@@ -127,6 +128,7 @@ impl Neighbours {
             lines.push(format!("  {}", distinct(birthday)));
         }
         lines.push("\nIntervals are 95 %.".into());
+        lines.push(report.verdict().text);
         lines.join("\n")
     }
 }

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::prepared::Prepared;
 use super::{Common, outputs};
-use crate::data::{Dataset, Source, compare, figure};
+use crate::data::{Dataset, Report, Source, compare, figure};
 use crate::image::PictureFormat;
 use crate::model::Model;
 
@@ -65,6 +65,7 @@ impl Preview {
         let format = self.prepared.on(format)?;
         let dataset = Dataset::open(&Source::parse(&self.data)?, format, self.seed)?;
         dataset.notes().iter().for_each(|note| eprintln!("{note}"));
+        let report = Report::of(&dataset, &|| false);
         let mirror = self.mirror.then_some(self.seed);
         let (pictures, problems) = compare(&dataset, self.count.into(), self.seed, SIDE, mirror);
         for problem in &problems {
@@ -85,7 +86,7 @@ impl Preview {
             .collect();
         let summary = serde_json::json!({
             "out": self.out, "size": format.size, "channels": format.channels, "preparation": preparation,
-            "mirror": self.mirror, "pictures": shown, "unusable": unusable,
+            "mirror": self.mirror, "pictures": shown, "unusable": unusable, "report": report,
         });
         self.common.print(&summary, || {
             let row = |compared: &crate::data::Compared| {
@@ -94,7 +95,7 @@ impl Preview {
             };
             let rows: Vec<_> = pictures.iter().map(row).collect();
             let size = format.size;
-            format!("{}: to {size}x{size}, {preparation}\n{}", self.out.display(), rows.join("\n"))
+            format!("{}: to {size}x{size}, {preparation}\n{}\n{report}", self.out.display(), rows.join("\n"))
         })
     }
 }

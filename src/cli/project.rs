@@ -8,8 +8,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::prepared::Prepared;
 use super::{Explored, numpy, outputs};
 use crate::data;
-use crate::image::grid;
-use crate::latent::project::{Encoder, Projection, Settings};
+use crate::image::{DecodeOptions, Decoded, grid};
+use crate::latent::project::{Encoder, LIMIT, Projection, Scale, Settings};
 
 #[derive(Args, Debug)]
 pub(super) struct Project {
@@ -39,7 +39,9 @@ impl Project {
         let exploration = self.explored.open()?;
         let (model, device) = (&exploration.model, &exploration.compute.device);
         let config = model.config();
-        let original = data::read_fitted(&self.picture, self.prepared.on(config.pictures())?)?;
+        let format = self.prepared.on(config.pictures())?;
+        let Decoded { picture: original, treatment } =
+            data::read_examined(&self.picture, format, &DecodeOptions::default())?;
         let settings =
             Settings { restarts: usize::from(self.restarts), steps: usize::from(self.steps), seed: exploration.seed };
         let bar = ProgressBar::new(u64::from(self.steps));
@@ -61,15 +63,27 @@ impl Project {
             numpy::write(path, &[1, last.z.len() as u64], &last.z)?;
         }
         let summary = serde_json::json!({
-            "out": self.out, "error": last.error, "apart": last.apart, "drawable": last.drawable(), "z": last.z,
+            "out": self.out, "error": last.error, "apart": last.apart, "lacking": last.lacking, "scale": last.scale,
+            "position": last.position(), "limit": LIMIT, "verdict": last.verdict(), "drawable": last.drawable(), "z": last.z,
+            "picture": treatment.remarks(),
         });
         self.explored.common.print(&summary, || {
-            let verdict = if last.drawable() {
-                "the model can draw it"
-            } else {
-                "the model cannot draw this picture: its own samples are closer to one another than this came"
-            };
-            format!("error {:.4} (samples are {:.4} apart): {verdict}; {}", last.error, last.apart, self.out.display())
+            let Scale { own, average, blurred } = last.scale;
+            let remarks = treatment.remarks();
+            let remarks = remarks.iter().map(|remark| format!("{}: {remark}\n", self.picture.display()));
+            remarks.collect::<String>()
+                + &format!(
+                "{}: {} of the way from the model's own samples (0 %) to its average picture (100 %), and up to {:.0} % is drawn\n\
+                 detail lacking: {:.2}; of own samples {own:.2}, of the average picture {average:.2}, of a blurred copy {blurred:.2}\n\
+                 pixel error {:.4} (samples are {:.4} apart); {}",
+                last.verdict().text(),
+                last.place(),
+                LIMIT * 100.0,
+                last.lacking,
+                last.error,
+                last.apart,
+                self.out.display()
+            )
         })
     }
 }

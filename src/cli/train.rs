@@ -14,9 +14,11 @@ use super::Common;
 use super::hyperparameters::Hyperparameters;
 use super::prepared::Prepared;
 use super::rules::{Details, Rules};
-use crate::data::read_skipped;
+use crate::data::{Report, read_skipped};
 use crate::model::{Preset, Prior, Statistics};
-use crate::train::{Command, Ending, EpochEnd, Event, Options, Progress, Run, RunConfig, RunError, Trainer};
+use crate::train::{
+    Alarm, Change, Command, Ending, EpochEnd, Event, Health, Options, Progress, Run, RunConfig, RunError, Trainer,
+};
 
 #[derive(Args, Debug)]
 pub(super) struct Train {
@@ -34,6 +36,9 @@ pub(super) struct Train {
     /// Go on with the run in --run from its newest checkpoint
     #[arg(long)]
     resume: bool,
+    /// With --resume, first go back to the checkpoint of this step; later ones become checkpoints/abandoned-step-...
+    #[arg(long, value_name = "STEP", requires = "resume")]
+    back_to: Option<u64>,
     /// The last step
     #[arg(long, conflicts_with = "epochs")]
     steps: Option<u64>,
@@ -160,8 +165,8 @@ impl Train {
         self.details.apply(model, train);
         set(&mut model.base, &self.base);
         set(&mut model.prior, &self.prior);
-        let Prepared { crop, fit, resize } = self.prepared;
-        model.preparation = model.preparation.with(crop, fit, resize);
+        let Prepared { crop, fit, resize, background } = self.prepared;
+        model.preparation = model.preparation.with(crop, fit, resize, background);
         set(&mut train.mirror, &self.mirror);
         set(&mut train.batch, &self.batch);
         set(&mut train.generator_rate, &self.generator_lr.or(self.lr));
@@ -199,6 +204,7 @@ impl Train {
             preview_every: self.preview_every,
             keep_last: self.keep_last,
             keep_every: self.keep_every,
+            change: Change { back_to: self.back_to, ..Change::default() },
             ..Options::new(config, &self.run)
         };
         let trainer = Arc::new(Mutex::new(Trainer::start(options, self.common.compute()?, || ())));
@@ -215,7 +221,7 @@ impl Train {
         })
         .context("Ctrl-C cannot be watched")?;
         let bar = ProgressBar::hidden();
-        let mut last = None;
+        let (mut last, mut report, mut health) = (None, None, Vec::new());
         for event in events {
             match event {
                 Event::Started { step, last, folder, device } => {
@@ -248,16 +254,25 @@ impl Train {
                 Event::EpochEnded(EpochEnd { epoch, step }) => {
                     say(&bar, &format!("epoch {epoch} ended with step {step}; its samples and checkpoint are kept"));
                 }
+                Event::Report(told) => {
+                    told.to_string().lines().for_each(|line| say(&bar, line));
+                    report = Some(told);
+                }
                 Event::Note(text) => say(&bar, &text),
                 Event::Warning(text) => say(&bar, &format!("warning: {text}")),
+                Event::Health(new) => {
+                    say(&bar, &format!("warning: {new}"));
+                    health.push(new);
+                }
                 Event::Ended(ending) => {
                     bar.finish_and_clear();
-                    return self.finish(ending, last.as_ref());
+                    return self.finish(ending, last.as_ref(), report.as_deref(), &health);
                 }
                 Event::Previewed(_)
                 | Event::Generator(_)
                 | Event::Networks(_)
                 | Event::Saved { .. }
+                | Event::WentBack(_)
                 | Event::Paused
                 | Event::Resumed => {}
             }
@@ -265,7 +280,13 @@ impl Train {
         bail!("the trainer ended without a word")
     }
 
-    fn finish(&self, ending: Ending, last: Option<&Progress>) -> anyhow::Result<()> {
+    fn finish(
+        &self,
+        ending: Ending,
+        last: Option<&Progress>,
+        report: Option<&Report>,
+        health: &[Health],
+    ) -> anyhow::Result<()> {
         if let Ending::Failed(cause) = ending {
             bail!("{cause}");
         }
@@ -277,6 +298,11 @@ impl Train {
             images_per_second: Option<f64>,
             loss_d: Option<f32>,
             loss_g: Option<f32>,
+            report: Option<&'a Report>,
+            /// What was wrong and what no longer is, in the order it was found.
+            health: &'a [Health],
+            /// What still is.
+            failing: Vec<String>,
         }
         let finished = ending == Ending::Finished;
         let summary = Summary {
@@ -286,11 +312,17 @@ impl Train {
             images_per_second: last.map(|last| last.images_per_second),
             loss_d: last.map(|last| last.metrics.loss_d),
             loss_g: last.map(|last| last.metrics.loss_g),
+            report,
+            health,
+            failing: Health::failing(health).map(Alarm::to_string).collect(),
         };
         self.common.print(&summary, || {
             let how = if finished { "finished" } else { "stopped" };
             let at = last.map(|last| format!(" after step {}; {}", last.metrics.step, line(last))).unwrap_or_default();
-            format!("{how}{at}\nsaved in {}", self.run.display())
+            let failing: Vec<_> = Health::failing(health).collect();
+            let but: String = failing.iter().map(|alarm| format!("\n  {alarm}")).collect();
+            let but = if failing.is_empty() { but } else { format!("\nbut the training fails:{but}") };
+            format!("{how}{at}{but}\nsaved in {}", self.run.display())
         })
     }
 }

@@ -36,6 +36,7 @@ mod supervised;
 mod svm;
 pub mod triples;
 pub mod turn;
+pub mod verdict;
 mod whole;
 pub mod yardstick;
 

@@ -4,6 +4,7 @@ pub mod arithmetic;
 pub mod boxes;
 pub mod directions;
 mod draw;
+mod fidelity;
 mod gallery;
 mod maps;
 pub mod plane;

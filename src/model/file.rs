@@ -60,6 +60,14 @@ pub enum ModelError {
         /// What is wrong with the newest.
         newest: Box<ModelError>,
     },
+    /// A choice that only files of other programs leave open.
+    #[error("{path} says itself what its networks are: {key} is only chosen for files of other programs")]
+    NotForeign {
+        /// The file.
+        path: PathBuf,
+        /// What was chosen.
+        key: &'static str,
+    },
     /// The config cannot be built.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -143,40 +151,37 @@ impl Model {
             (None, false) => Self::open_as_it_is(&path, choices, device)?,
         };
         let reading = choices.on(model.reading());
-        if reading == model.reading() { Ok(model) } else { model.read_as(reading) }
+        // What was chosen of another program's file is noted even where it would have been guessed.
+        let noted = model.provenance.origin.is_some() && choices.is_reading();
+        if reading == model.reading() && !noted { Ok(model) } else { model.read_as(reading) }
     }
 
     fn open_as_it_is(path: &Path, choices: Choices, device: &Device) -> Result<Self, ModelError> {
+        let own = |opened: Result<Self, ModelError>| match choices.of_other_programs() {
+            Some(key) => Err(ModelError::NotForeign { path: path.to_owned(), key }),
+            None => opened,
+        };
         if let Some(bundled) = super::bundled::open(path, device) {
-            return bundled;
+            return own(bundled);
         }
         let file = model_file(path);
         if tensors::has_note(&file) {
-            return Self::from_file(TensorFile::read(&file)?, &file, device);
+            return own(Self::from_file(TensorFile::read(&file)?, &file, device));
         }
-        if let Some(own) = import::own(&file)? {
-            return Self::from_file(own, &file, device);
+        if let Some(written) = import::own(&file)? {
+            return own(Self::from_file(written, &file, device));
         }
         Self::import(&file, choices, device)
     }
 
     /// A model of another program, as its running statistics tell that it was trained where they do.
     fn import(path: &Path, choices: Choices, device: &Device) -> Result<Self, ModelError> {
-        let Foreign { config, origin, mut file } = import::read(path)?;
+        let Foreign { config, origin, mut file } = import::read(path, &choices.wanted())?;
         let provenance =
             Provenance { data: "unknown pictures".to_owned(), origin: Some(origin), ..Provenance::default() };
         let mut model = Self::build(config, provenance, &mut file, path, device)?;
         model.measure();
-        let mut provenance = model.provenance.clone();
-        let origin = provenance.origin.as_mut().filter(|origin| !origin.measured && !choices.leaves_nothing_to_tell());
-        let Some((origin, (prior, leak))) =
-            origin.and_then(|origin| Some((origin, import::told(&model.generator, device)?)))
-        else {
-            return Ok(model);
-        };
-        let config = ModelConfig { prior, leak, ..model.config().clone() };
-        origin.tell(prior, &config.rectifiers());
-        Self::build(config, provenance, &mut model.to_file()?, path, device)
+        Ok(model)
     }
 
     /// Gives a generator whose file had no running statistics those of the reference batch.

@@ -38,6 +38,16 @@ pub enum CheckpointError {
         /// What is wrong.
         cause: String,
     },
+    /// There is no checkpoint of a step to go back to.
+    #[error("{path} has no checkpoint of step {step} to go back to; it has {steps}")]
+    NoSuchStep {
+        /// The folder of checkpoints.
+        path: PathBuf,
+        /// The step.
+        step: u64,
+        /// Those that there are.
+        steps: String,
+    },
     /// The model has no discriminator to go on training with.
     #[error("{path} holds only a generator; training goes on from checkpoints alone")]
     NoDiscriminator {
@@ -64,6 +74,12 @@ pub struct State {
     /// The epoch that ended with this step, where the run keeps those: such a checkpoint is never removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch_end: Option<u64>,
+    /// Noise that was changed in the middle of the run: its deviation, the steps over which it fades, and since when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noise: Option<(f32, u64, u64)>,
+    /// Mirroring that was changed in the middle of the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<bool>,
 }
 
 /// The end of an epoch whose checkpoint and sample grid are kept.
@@ -179,17 +195,39 @@ impl Checkpoint {
     }
 }
 
-/// Removes what is neither among the newest `keep_last` nor at a multiple of `keep_every` steps nor the end of an epoch, and
-/// what a killed writer left behind.
+/// The file that marks a checkpoint from before an alarm; it says which.
+const MARK: &str = "before-alarm.txt";
+
+/// Marks the checkpoint in `folder` as one from before an alarm, so that it is never removed.
 ///
 /// # Errors
 /// What the file system says.
-pub fn tidy(checkpoints: &Path, keep_last: usize, keep_every: u64) -> std::io::Result<()> {
+pub(super) fn mark(folder: &Path, alarm: &str) -> std::io::Result<()> {
+    use std::io::Write;
+    let mut file = fs::OpenOptions::new().create(true).append(true).open(folder.join(MARK))?;
+    writeln!(file, "{alarm}")
+}
+
+/// The newest checkpoint from before `step`.
+pub(super) fn before(checkpoints: &Path, step: u64) -> Option<(u64, PathBuf)> {
+    model::checkpoints(checkpoints).into_iter().rfind(|(at, _)| *at < step)
+}
+
+/// Removes what is neither among the newest `keep_last` nor at a multiple of `keep_every` steps nor the end of an epoch nor from
+/// before an alarm, and what a killed writer left behind. For each step of `suspected`, with which a trouble
+/// may have begun, the newest one from before it stays.
+///
+/// # Errors
+/// What the file system says.
+pub fn tidy(checkpoints: &Path, keep_last: usize, keep_every: u64, suspected: &[u64]) -> std::io::Result<()> {
     let found = model::checkpoints(checkpoints);
     let old = found.len().saturating_sub(keep_last.max(1));
+    let healthy: Vec<u64> =
+        suspected.iter().filter_map(|&step| before(checkpoints, step)).map(|(step, _)| step).collect();
     for (step, folder) in &found[..old] {
         let milestone = keep_every > 0 && step.is_multiple_of(keep_every);
-        if !milestone && State::read(folder).map_or(true, |state| state.epoch_end.is_none()) {
+        let marked = healthy.contains(step) || folder.join(MARK).exists();
+        if !milestone && !marked && State::read(folder).map_or(true, |state| state.epoch_end.is_none()) {
             // Renamed first, so that a kill in the middle of removing leaves no half checkpoint under a whole one's name.
             let doomed = checkpoints.join(format!(".removing-{}", name(*step)));
             fs::rename(folder, &doomed)?;
@@ -211,8 +249,38 @@ pub fn tidy(checkpoints: &Path, keep_last: usize, keep_every: u64) -> std::io::R
 /// # Errors
 /// What the file system says.
 pub fn set_aside(checkpoint: &Path) -> std::io::Result<PathBuf> {
+    rename(checkpoint, "damaged")
+}
+
+/// The checkpoint of `step`.
+///
+/// # Errors
+/// [`CheckpointError::NoSuchStep`] with the steps that there are.
+pub(super) fn at(checkpoints: &Path, step: u64) -> Result<PathBuf, CheckpointError> {
+    let found = model::checkpoints(checkpoints);
+    if let Some((_, place)) = found.iter().find(|(at, _)| *at == step) {
+        return Ok(place.clone());
+    }
+    let steps: Vec<String> = found.iter().map(|(at, _)| at.to_string()).collect();
+    let steps = if steps.is_empty() { "none".to_owned() } else { steps.join(", ") };
+    Err(CheckpointError::NoSuchStep { path: checkpoints.to_owned(), step, steps })
+}
+
+/// Makes the checkpoint of `step` the newest one: those after it are taken out of the list, as `abandoned-step-...`.
+///
+/// # Errors
+/// [`CheckpointError::NoSuchStep`] where it is not there; what the file system says.
+pub(super) fn go_back(checkpoints: &Path, step: u64) -> Result<(), CheckpointError> {
+    at(checkpoints, step)?;
+    for (_, later) in model::checkpoints(checkpoints).iter().filter(|(at, _)| *at > step) {
+        rename(later, "abandoned").map_err(|cause| CheckpointError::Io { path: later.clone(), cause })?;
+    }
+    Ok(())
+}
+
+fn rename(checkpoint: &Path, why: &str) -> std::io::Result<PathBuf> {
     let name = checkpoint.file_name().unwrap_or_default().to_string_lossy();
-    let aside = checkpoint.with_file_name(format!("damaged-{name}"));
+    let aside = checkpoint.with_file_name(format!("{why}-{name}"));
     if aside.exists() {
         fs::remove_dir_all(&aside)?;
     }

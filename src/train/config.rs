@@ -112,6 +112,9 @@ pub struct TrainConfig {
     /// Steps over which the noise fades to nothing; 0 for never.
     #[serde(default)]
     pub noise_steps: u64,
+    /// The step after which it begins to fade: that of the change where it was changed in the middle of a run.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub noise_from: u64,
     /// Whether each picture is mirrored in half of the epochs, left and right exchanged; the paper mirrors none.
     #[serde(default, skip_serializing_if = "is_default")]
     pub mirror: bool,
@@ -143,6 +146,7 @@ impl TrainConfig {
             same_z: false,
             noise: 0.0,
             noise_steps: 0,
+            noise_from: 0,
             mirror: false,
         };
         match preset {
@@ -222,7 +226,7 @@ impl RunConfig {
 
     /// Every field in which `other` differs, as `field: mine, not theirs`.
     ///
-    /// The learning rates may be changed while a run goes on, so they may differ.
+    /// Learning rates, noise and mirroring may be changed while a run goes on, so they may differ.
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let mut found = Vec::new();
         compare("", &as_json(self), &as_json(other), &mut found);
@@ -248,8 +252,9 @@ fn as_json(config: &RunConfig) -> serde_json::Value {
         config.remove("data");
     }
     if let Some(train) = value.get_mut("train").and_then(|train| train.as_object_mut()) {
-        train.remove("generator_rate");
-        train.remove("discriminator_rate");
+        for changeable in ["generator_rate", "discriminator_rate", "noise", "noise_steps", "noise_from", "mirror"] {
+            train.remove(changeable);
+        }
     }
     value
 }
@@ -288,7 +293,7 @@ fn compare(path: &str, mine: &serde_json::Value, theirs: &serde_json::Value, fou
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::{Fit, Preparation, Resize};
+    use crate::image::{Background, Fit, Preparation, Resize};
 
     #[test]
     fn every_difference_is_named_and_learning_rates_may_differ() {
@@ -434,7 +439,8 @@ mod tests {
         for preset in Preset::ALL {
             let mut config = RunConfig::preset(preset, "a folder");
             config.skip = vec!["cats/1, 2.png".to_owned(), "d\"ogs.png".to_owned()];
-            config.model.preparation = Preparation { crop: Some(108), fit: Fit::Pad, resize: Resize::Bilinear };
+            config.model.preparation =
+                Preparation { crop: Some(108), fit: Fit::Pad, resize: Resize::Bilinear, background: Background::GRAY };
             config.train.mirror = true;
             let text = toml::to_string(&config).unwrap();
             assert_eq!(toml::from_str::<RunConfig>(&text).unwrap(), config);

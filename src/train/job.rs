@@ -8,22 +8,34 @@ use std::time::{Duration, Instant};
 use burn::tensor::{Tensor, TensorData};
 use crossbeam_channel::Receiver;
 
+use super::alarm::{Health, in_effect};
 use super::checkpoint::{self, Checkpoint, EpochEnd, State};
+use super::config::{RunConfig, TrainConfig};
+use super::health;
 use super::making::{Made, idle};
+use super::memory;
 use super::messages::{Command, Ending, Event, Preview, Progress};
 use super::metrics::{Metrics, MetricsLog};
 use super::pictures::Pictures;
-use super::run::{Run, RunError};
+use super::run::Run;
 use super::step::Networks;
 use super::trainer::{Options, TrainError, guarded};
-use crate::data::{DataError, Dataset, Loader, Place, Source, absolute, same_place};
+use crate::data::{Dataset, Loader, Place, Report, Source, absolute};
 use crate::device::Compute;
-use crate::image;
+use crate::image::{self, Picture};
 use crate::latent;
 use crate::model::{Model, Provenance, TensorFile};
 
+mod rescue;
+mod start;
+
+use rescue::fits;
+use start::{moved, resumable};
+
 /// How long a speed is averaged over.
 const SPEED_WINDOW: Duration = Duration::from_secs(20);
+/// Steps from one copy of healthy networks to the next.
+const COPY_EVERY: u64 = 25;
 /// Pictures in a row of the preview grid.
 pub(super) const PREVIEW_COLUMNS: usize = 8;
 
@@ -45,28 +57,15 @@ pub(super) struct Job<'a> {
     followed: bool,
     /// Steps from one telling of both networks to the next; 0 for none.
     told_every: u64,
+    health: health::Monitor,
+    /// The run as it was when nothing was suspected, in case it turns out to fail: what a step changes is new tensors, so this
+    /// is kept, not copied.
+    healthy: Option<Checkpoint>,
+    /// What was said at the start and is logged with the first step: a start that fails leaves no log.
+    unlogged: Option<Health>,
     /// The folder of a new run until its first step: what fails before leaves nothing behind. After the files in it.
     made: Option<Made>,
     _lock: Option<File>,
-}
-
-/// The run that `options` resumes; none where it never took a step and was started with other settings: it starts anew.
-fn resumable(options: &Options) -> Result<Option<Run>, TrainError> {
-    let run = Run::resume(&options.folder, &options.config);
-    let other = match &run {
-        Err(RunError::Differs { .. }) => true,
-        Err(_) => false,
-        Ok(run) => !same_place(&run.config().data, &options.config.data),
-    };
-    if other && idle(&options.folder) { Ok(None) } else { Ok(Some(run?)) }
-}
-
-/// Pictures that are not there; those of a run may have moved.
-fn moved(cause: DataError, resumed: bool) -> TrainError {
-    match cause {
-        DataError::NotFound { path } if resumed => TrainError::Moved { path },
-        cause => cause.into(),
-    }
 }
 
 impl<'a> Job<'a> {
@@ -91,14 +90,19 @@ impl<'a> Job<'a> {
             None => Vec::new(),
         };
         let dataset = Arc::new(dataset.without(&config.skip)?);
+        let tight = fits(config, &compute)?;
         if let Some(epochs) = options.epochs {
             let length = dataset.len().ok_or_else(|| TrainError::Endless { source_name: config.data.clone() })? as u64;
             // The last step at the latest: where pictures cannot be read the passes are over sooner.
             let last = epochs.saturating_mul(length).div_ceil(config.train.batch as u64);
             options.steps = Some(options.steps.map_or(last, |steps| steps.min(last)));
         }
+        let report = Report::of(&dataset, &|| false);
         options.config.data = absolute(&options.config.data);
-        let config = &options.config;
+        let config = &mut options.config;
+        if let (Some(step), Some(run)) = (options.change.back_to, &resumed) {
+            checkpoint::go_back(&run.checkpoints(), step)?;
+        }
         let warn = |text| emit(Event::Warning(text));
         let found = match &resumed {
             Some(run) => run.newest(&compute.device, warn)?,
@@ -116,12 +120,32 @@ impl<'a> Job<'a> {
                     generator_rate: config.train.generator_rate,
                     discriminator_rate: config.train.discriminator_rate,
                     epoch_end: None,
+                    noise: None,
+                    mirror: None,
                 },
             },
         };
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
-        let (batch, mirror) = (config.train.batch, config.train.mirror);
-        let loader = Loader::start(dataset.clone(), batch, config.seed, state.place, mirror, threads)?;
+        // Rates that were changed since the run began go on; those asked for with the resumption come first.
+        let settings = config.clone();
+        let begun = resumed.as_ref().map_or(&settings, Run::config).train.clone();
+        let asked = &config.train;
+        if asked.generator_rate != begun.generator_rate {
+            state.generator_rate = asked.generator_rate;
+        }
+        if asked.discriminator_rate != begun.discriminator_rate {
+            state.discriminator_rate = asked.discriminator_rate;
+        }
+        let noise = |train: &TrainConfig| (train.noise, train.noise_steps);
+        let in_force = state.noise.map_or(noise(&begun), |(deviation, steps, _)| (deviation, steps));
+        if noise(asked) != noise(&begun) && noise(asked) != in_force {
+            state.noise = Some((asked.noise, asked.noise_steps, state.step));
+        }
+        if asked.mirror != begun.mirror {
+            state.mirror = Some(asked.mirror);
+        }
+        options.change.apply(&mut state);
+        in_effect(&mut config.train, &begun, &state);
+        let loader = load(&dataset, config, &state)?;
         let (run, made) = match resumed {
             Some(run) => (run.written_down(pictures.as_ref())?, None),
             None => {
@@ -129,19 +153,11 @@ impl<'a> Job<'a> {
                     let folder = options.folder.display();
                     notes.push(format!("{folder} held a run that never took a step: this one replaces it"));
                 }
-                let (run, made) = Run::create(&options.folder, config.clone(), pictures.as_ref())?;
+                let (run, made) = Run::create(&options.folder, settings, pictures.as_ref())?;
                 (run, Some(made))
             }
         };
         let lock = lock.map_or_else(|| Run::lock(&options.folder), |lock| Ok(Some(lock)))?;
-        // Rates that were changed since the run began go on; those asked for with the resumption come first.
-        let (asked, begun) = (&config.train, &run.config().train);
-        if asked.generator_rate != begun.generator_rate {
-            state.generator_rate = asked.generator_rate;
-        }
-        if asked.discriminator_rate != begun.discriminator_rate {
-            state.discriminator_rate = asked.discriminator_rate;
-        }
         let path = run.metrics();
         let log =
             MetricsLog::open(&path, state.step).map_err(|cause| TrainError::Metrics { path: path.clone(), cause })?;
@@ -154,12 +170,28 @@ impl<'a> Job<'a> {
         });
         emit(Event::Rates(state.rates()));
         notes.into_iter().for_each(|note| emit(Event::Warning(note)));
+        if let Some(estimate) = tight {
+            emit(Event::Warning(estimate));
+        }
+        if options.resume && run.unfinished().exists() {
+            emit(Event::Warning(format!(
+                "the last session of this run was ended before it could save. Where the system ran out of memory, a smaller \
+                 --batch or --base in a new run helps: this one needs about {}",
+                memory::gib(memory::needed(&config.model, &config.train))
+            )));
+        }
         emit(Event::Note(format!("learning from {}", dataset.summary())));
         dataset.notes().iter().for_each(|note| emit(Event::Note(note.clone())));
+        if let Err(error) = run.write_report(&report) {
+            emit(Event::Warning(format!("the report on the pictures is not in run.toml: {error}")));
+        }
+        emit(Event::Report(Arc::new(report)));
         let speed = Speed::default();
         let (problems, warned) = (0, None);
         let (followed, told_every) = (false, 0);
-        Ok(Self {
+        let few = health::Monitor::start(dataset.len(), &config.train).map(Health::Failing);
+        few.iter().for_each(|few| emit(Event::Health(few.clone())));
+        let job = Self {
             options,
             compute,
             emit,
@@ -175,9 +207,18 @@ impl<'a> Job<'a> {
             warned,
             followed,
             told_every,
+            health: health::Monitor::default(),
+            healthy: None,
+            unlogged: few,
             made,
             _lock: lock,
-        })
+        };
+        // The file is only a sign: a run without it trains as well.
+        let _ = std::fs::write(
+            job.run.unfinished(),
+            "This run is being trained, or its last session was ended before it could save.\n",
+        );
+        Ok(job)
     }
 
     /// Tells of what the run survives; what is said again at every step, such as of a full disk, is told once.
@@ -191,7 +232,9 @@ impl<'a> Job<'a> {
     /// Trains to the end; whatever ends it, the last good step is saved first, unless nobody wants it.
     pub fn work(mut self, inbox: &Receiver<Command>) -> Result<Ending, TrainError> {
         let outcome = guarded(|| self.steps(inbox));
+        let unfinished = self.run.unfinished();
         if let Ok(Ending::Abandoned) = outcome {
+            let _ = std::fs::remove_file(unfinished);
             return outcome;
         }
         // A run that failed before its first step is one that could not be started: its folder goes. One whose numbers broke down
@@ -203,6 +246,16 @@ impl<'a> Job<'a> {
                 return outcome;
             }
             (_, made) => made.into_iter().for_each(Made::keep),
+        }
+        let ending = self.end(outcome);
+        let _ = std::fs::remove_file(unfinished);
+        ending
+    }
+
+    fn end(&mut self, outcome: Result<Ending, TrainError>) -> Result<Ending, TrainError> {
+        if matches!(outcome, Err(TrainError::Diverged { .. })) {
+            let step = self.state.step + 1;
+            self.fails([Health::Failing(health::diverged(step, self.state.rates()))]);
         }
         match (outcome, guarded(|| self.save())) {
             (Ok(ending), Ok(())) => Ok(ending),
@@ -252,6 +305,11 @@ impl<'a> Job<'a> {
                         self.state.generator_rate = rates.generator;
                         self.state.discriminator_rate = rates.discriminator;
                     }
+                    Command::Change(change) => {
+                        if let Err(error) = self.change(change) {
+                            self.warn(format!("nothing was changed: {error}"));
+                        }
+                    }
                     Command::Pause | Command::Resume | Command::Step => {}
                 }
             }
@@ -279,6 +337,12 @@ impl<'a> Job<'a> {
         let step = self.state.step + 1;
         let batch = self.loader.next_batch()?;
         let shape = [batch.count, model.channels, model.size, model.size];
+        if self.health.wants_real() {
+            self.health.real(&batch.pixels, model.values());
+        }
+        if self.health.suspected().is_empty() && self.state.step.is_multiple_of(COPY_EVERY) || self.healthy.is_none() {
+            self.healthy = Some(Checkpoint { networks: self.networks.clone(), state: self.state.clone() });
+        }
         let real = Tensor::from_data(TensorData::new(batch.pixels, shape), &self.compute.device);
         let rates = self.state.rates();
         // The networks of the last good step, in case this one fails half-way. Tensors are shared, not copied.
@@ -313,10 +377,18 @@ impl<'a> Job<'a> {
         if let Err(cause) = self.log.write(&self.last) {
             self.warn(format!("{} lacks steps: {cause}", self.run.metrics().display()));
         }
+        if let Some(health) = self.unlogged.take() {
+            self.write_down(&health);
+        }
         self.speed.step(batch.count);
         self.report();
+        let found = self.health.step(&self.last, &self.options.config.train, rates);
+        self.fails(found);
         if step.is_multiple_of(self.options.preview_every.max(1)) || self.state.epoch_end.is_some() {
             self.preview(false)?;
+        } else if step.is_multiple_of(health::LOOK_EVERY) {
+            let pictures = self.draw(health::REAL)?;
+            self.look(&pictures);
         }
         if step.is_multiple_of(self.told_every.max(1)) {
             self.tell_networks();
@@ -360,11 +432,8 @@ impl<'a> Job<'a> {
     /// Draws the fixed z's; `extra` ones, shown for a single step, are not kept.
     fn preview(&mut self, extra: bool) -> Result<(), TrainError> {
         let (step, taken) = (self.state.step, Instant::now());
-        let seed = self.options.config.seed;
-        let model = &self.options.config.model;
-        let z = latent::samples(model, seed, 0..self.options.preview_count as u64);
-        let pictures = latent::pictures(&self.networks.generator, &z, &self.compute.device)
-            .map_err(|error| TrainError::Device { step, cause: error.to_string() })?;
+        let pictures = self.draw(self.options.preview_count)?;
+        self.look(&pictures);
         let epoch_end = self.state.epoch_end;
         let kept = !extra && (epoch_end.is_some() || in_filmstrip(step, self.options.preview_every.max(1)));
         let sheet = kept.then(|| image::grid(&pictures, PREVIEW_COLUMNS, 2));
@@ -374,6 +443,14 @@ impl<'a> Job<'a> {
             self.warn(format!("a preview is not kept: {error}"));
         }
         Ok(())
+    }
+
+    /// The fixed z's pictures.
+    fn draw(&self, count: usize) -> Result<Vec<Picture>, TrainError> {
+        let (step, seed) = (self.state.step, self.options.config.seed);
+        let z = latent::samples(&self.options.config.model, seed, 0..count as u64);
+        latent::pictures(&self.networks.generator, &z, &self.compute.device)
+            .map_err(|error| TrainError::Device { step, cause: error.to_string() })
     }
 
     /// Hands the generator to whoever explores it while it learns.
@@ -393,18 +470,19 @@ impl<'a> Job<'a> {
     fn tell_weights(&mut self, both: bool, event: fn(Arc<TensorFile>) -> Event) {
         let Networks { generator, discriminator, .. } = &self.networks;
         let discriminator = both.then(|| discriminator.clone());
-        let model = Model { generator: generator.clone(), discriminator, provenance: self.provenance() };
+        let provenance = self.provenance(&self.state);
+        let model = Model { generator: generator.clone(), discriminator, provenance };
         match model.to_file() {
             Ok(file) => (self.emit)(event(Arc::new(file))),
             Err(error) => self.warn(format!("the networks cannot be shown while they learn: {error}")),
         }
     }
 
-    fn provenance(&self) -> Provenance {
+    fn provenance(&self, state: &State) -> Provenance {
         Provenance {
             data: self.options.config.data.clone(),
-            steps: self.state.step,
-            images: self.state.images,
+            steps: state.step,
+            images: state.images,
             seed: self.options.config.seed,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             ..Provenance::default()
@@ -422,14 +500,21 @@ impl<'a> Job<'a> {
 
     fn save(&mut self) -> Result<(), TrainError> {
         let checkpoint = Checkpoint { networks: self.networks.clone(), state: self.state.clone() };
-        let folder = checkpoint.write(&self.run.checkpoints(), self.provenance(), &self.run.text())?;
-        if let Err(cause) = checkpoint::tidy(&self.run.checkpoints(), self.options.keep_last, self.options.keep_every) {
-            let place = self.run.checkpoints();
+        let place = self.run.checkpoints();
+        let folder = checkpoint.write(&place, self.provenance(&self.state), &self.run.text())?;
+        let Options { keep_last, keep_every, .. } = self.options;
+        if let Err(cause) = checkpoint::tidy(&place, keep_last, keep_every, &self.health.suspected()) {
             self.warn(format!("old checkpoints in {} stay: {cause}", place.display()));
         }
         (self.emit)(Event::Saved { step: self.state.step, folder });
         Ok(())
     }
+}
+
+fn load(dataset: &Arc<Dataset>, config: &RunConfig, state: &State) -> Result<Loader, TrainError> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
+    let (batch, mirror) = (config.train.batch, config.train.mirror);
+    Ok(Loader::start(dataset.clone(), batch, config.seed, state.place, mirror, threads)?)
 }
 
 /// Whether a preview belongs to the strip: about twenty in each doubling of the steps.

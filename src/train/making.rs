@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::model;
 
 /// What a run has in its folder.
-const OWN_FILES: [&str; 3] = ["run.toml", "pictures.txt", "metrics.csv"];
+const OWN_FILES: [&str; 5] = ["run.toml", "pictures.txt", "metrics.csv", "health.log", "unfinished.txt"];
 const OWN_FOLDERS: [&str; 2] = ["samples", "checkpoints"];
 
 /// Whether the run in `folder` ever took a step: it has a checkpoint of one, damaged or not, or a line of metrics.

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::alarm::{Change, Health};
 use super::checkpoint::EpochEnd;
 use super::metrics::Metrics;
-use crate::data::Problem;
+use crate::data::{Problem, Report};
 use crate::image::Picture;
 use crate::model::TensorFile;
 
@@ -40,6 +41,8 @@ pub enum Command {
     Abandon,
     /// Use other learning rates from the next step on.
     Rates(Rates),
+    /// Use other settings from the next step on, or go back to an earlier step with them.
+    Change(Change),
 }
 
 /// How far a run is.
@@ -130,10 +133,16 @@ pub enum Event {
         /// All of them, counted.
         total: u64,
     },
+    /// What is done to the pictures.
+    Report(Arc<Report>),
     /// What the pictures are that it learns from, or what was guessed of them.
     Note(String),
     /// Something went wrong that the run survives.
     Warning(String),
+    /// The training fails, or no longer does.
+    Health(Health),
+    /// The run went back to an earlier step, which is the last one taken now.
+    WentBack(u64),
     /// Nothing follows.
     Ended(Ending),
 }

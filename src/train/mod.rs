@@ -1,9 +1,12 @@
 //! Training: one step, the thread that takes it again and again, and the run folder it keeps.
 
+mod alarm;
 mod checkpoint;
 mod config;
+mod health;
 mod job;
 mod making;
+mod memory;
 mod messages;
 mod metrics;
 mod noise;
@@ -16,6 +19,7 @@ mod step;
 mod trainer;
 mod trial;
 
+pub use alarm::{Alarm, Change, Health, Remedy, Trouble};
 pub use checkpoint::{Checkpoint, CheckpointError, EpochEnd, epoch_ends};
 pub use config::{MAX_UPDATES, RunConfig, Schedule, TrainConfig, TrainConfigError};
 pub use messages::{Command, Ending, Event, Preview, Progress, Rates};

@@ -24,7 +24,8 @@ pub(super) struct Noise {
 
 impl Noise {
     pub fn new(train: &TrainConfig, seed: u64, step: u64) -> Self {
-        let faded = if train.noise_steps == 0 { 0.0 } else { (step - 1) as f32 / train.noise_steps as f32 };
+        let steps = (step - 1).saturating_sub(train.noise_from);
+        let faded = if train.noise_steps == 0 { 0.0 } else { steps as f32 / train.noise_steps as f32 };
         Self { deviation: train.noise * (1.0 - faded).max(0.0), seed, step }
     }
 

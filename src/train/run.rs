@@ -8,7 +8,7 @@ use super::checkpoint::{self, Checkpoint, CheckpointError};
 use super::config::RunConfig;
 use super::pictures::{Difference, Fingerprint, Pictures};
 use super::{making, rebuild};
-use crate::data::{absolute, same_place};
+use crate::data::{Report, absolute, same_place};
 use crate::{files, model};
 use burn::tensor::Device;
 
@@ -268,6 +268,30 @@ impl Run {
         self.rebuilt.as_deref()
     }
 
+    /// Adds what is done to the pictures to `run.toml`, behind the settings, unless it is there. It is for people and takes no part
+    /// in a resumption.
+    ///
+    /// # Errors
+    /// [`RunError::Io`] when it cannot be written.
+    pub fn write_report(&self, report: &Report) -> Result<(), RunError> {
+        #[derive(serde::Serialize)]
+        struct Section {
+            report: Report,
+        }
+        let path = self.folder.join("run.toml");
+        let write = || -> std::io::Result<()> {
+            let section = toml::to_string(&Section { report: report.shortened() }).map_err(std::io::Error::other)?;
+            let text = fs::read_to_string(&path)?;
+            // What the program draws has no end, and nothing is done to it.
+            if report.pictures.is_none() || text.lines().any(|line| line == "[report]") {
+                return Ok(());
+            }
+            let text = format!("{text}\n{section}");
+            files::write(&path, |file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
+        };
+        write().map_err(|cause| RunError::Io { path: path.clone(), cause })
+    }
+
     /// The settings it was started with.
     pub fn config(&self) -> &RunConfig {
         &self.config
@@ -286,6 +310,16 @@ impl Run {
     /// The names of the pictures.
     fn list(&self) -> PathBuf {
         self.folder.join("pictures.txt")
+    }
+
+    /// `health.log`: a line for each time that the training failed, or no longer did.
+    pub fn health(&self) -> PathBuf {
+        self.folder.join("health.log")
+    }
+
+    /// The file that is there while the run is being trained, and stays where it is ended without notice.
+    pub fn unfinished(&self) -> PathBuf {
+        self.folder.join("unfinished.txt")
     }
 
     /// The folder of checkpoints.

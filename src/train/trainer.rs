@@ -5,9 +5,11 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
+use super::alarm::Change;
 use super::checkpoint::CheckpointError;
 use super::config::{RunConfig, TrainConfigError};
 use super::job::Job;
+use super::memory;
 use super::messages::{Command, Ending, Event};
 use super::run::RunError;
 use crate::data::DataError;
@@ -41,6 +43,8 @@ pub struct Options {
     pub keep_last: usize,
     /// Checkpoints at multiples of so many steps are kept as well; 0 for none.
     pub keep_every: u64,
+    /// With `resume`, what is changed first.
+    pub change: Change,
     /// Open the run, show its preview, and wait.
     pub paused: bool,
     /// Give way to whatever else wants the processor: a window is open.
@@ -62,6 +66,7 @@ impl Options {
             preview_count: 64,
             keep_last: 3,
             keep_every: 5000,
+            change: Change::default(),
             paused: false,
             background: false,
         }
@@ -101,6 +106,28 @@ pub enum TrainError {
     /// The networks cannot be trained with these numbers.
     #[error(transparent)]
     Numbers(#[from] TrainConfigError),
+    /// More memory is needed than there is.
+    #[error(
+        "this training needs about {} of memory, and {} are free; {}",
+        memory::gib(*needed),
+        memory::gib(*available),
+        match batch {
+            Some(batch) => format!("use --batch {batch} or less (now {now}), or a smaller --base (now {base})"),
+            None => format!("use a smaller --base (now {base}) or --size, and a smaller --batch (now {now})"),
+        }
+    )]
+    Memory {
+        /// Bytes, about.
+        needed: u64,
+        /// Bytes that are free.
+        available: u64,
+        /// A batch that would do, if any does.
+        batch: Option<usize>,
+        /// The batch that was asked for.
+        now: usize,
+        /// The base filters that were asked for.
+        base: usize,
+    },
     /// `metrics.csv` could not be written.
     #[error("{path}: {cause}")]
     Metrics {

@@ -3,11 +3,14 @@
 #[cfg(unix)]
 mod child;
 mod command_line;
+mod decoding;
 mod devices;
 mod dialogs;
+mod drawable;
 mod dropping;
 mod epochs;
 mod exploring;
+mod failing;
 mod formats;
 mod hyperparameters;
 mod inside;
@@ -19,7 +22,9 @@ mod normalization;
 mod pictures;
 mod preparing;
 mod presets;
+mod readings;
 mod refusals;
+mod report;
 mod resuming;
 mod window;
 

@@ -11,13 +11,15 @@ use super::worker::{Request, Search};
 use crate::app::drops::offered;
 use crate::app::texture::{replace, upload};
 use crate::image::Picture;
-use crate::latent::project::{Progress, Settings};
+use crate::latent::project::{LIMIT, Progress, Scale, Settings, Verdict};
 use crate::latent::session::Point;
 
 #[derive(Default)]
 pub(super) struct Photo {
     path: PathBuf,
     original: Option<(Picture, TextureHandle)>,
+    /// What was done to it on the way.
+    remarks: Vec<String>,
     searching: bool,
     /// The share of the encoder's samples that are drawn.
     fitting: f32,
@@ -50,6 +52,7 @@ impl Photo {
                 }
                 self.fitting = share;
             }
+            Search::Seen(remarks) => self.remarks = remarks,
             Search::Best(drawn, progress) => {
                 let Some((original, _)) = self.original.as_ref().filter(|_| self.searching) else { return };
                 self.searching = progress.step < progress.steps;
@@ -94,6 +97,9 @@ impl Explorer {
         });
         let Some((_, original)) = &self.photo.original else { return };
         ui.weak(self.photo.path.display().to_string());
+        for remark in &self.photo.remarks {
+            ui.weak(format!("- {remark}"));
+        }
         ui.add_space(8.0);
         let side = ((ui.available_width() - 40.0) / 3.0).clamp(80.0, 384.0);
         let image = |texture: &TextureHandle| egui::Image::new((texture.id(), Vec2::splat(side)));
@@ -133,17 +139,13 @@ impl Explorer {
         let share = progress.step as f32 / progress.steps.max(1) as f32;
         let steps = format!("step {} of {}, {restarts} starts side by side", progress.step, progress.steps);
         ui.add(egui::ProgressBar::new(share).text(steps));
-        ui.label(format!(
-            "Error {:.3}; the generator's own samples are {:.3} from their nearest.",
-            progress.error, progress.apart
-        ));
-        if progress.drawable() {
-            ui.label("The generator can draw this picture.");
-        } else if !self.photo.searching {
-            ui.colored_label(
-                ui.visuals().warn_fg_color,
-                "The generator cannot draw this picture: it came no nearer than its samples are to one another.",
-            );
+        scale(ui, progress);
+        if !self.photo.searching {
+            let verdict = format!("The verdict: {}.", progress.verdict().text());
+            match progress.verdict() {
+                Verdict::Not => ui.colored_label(ui.visuals().warn_fg_color, verdict),
+                Verdict::Drawn | Verdict::Resembled => ui.label(verdict),
+            };
         }
         let z = progress.z.clone();
         ui.horizontal(|ui| {
@@ -161,4 +163,53 @@ impl Explorer {
             }
         });
     }
+}
+
+/// Where the picture stands between the model's own samples and its average picture.
+fn scale(ui: &mut Ui, progress: &Progress) {
+    let Scale { own, average, blurred } = progress.scale;
+    let span = (average - own).max(0.1);
+    let place = |lacking: f32| ((lacking - own) / span).clamp(0.0, 1.2) / 1.2;
+    let width = ui.available_width().min(600.0);
+    let (rect, response) = ui.allocate_exact_size(Vec2::new(width, 40.0), egui::Sense::hover());
+    let visuals = ui.visuals();
+    let (text, weak, mark) = (visuals.text_color(), visuals.weak_text_color(), visuals.selection.stroke.color);
+    let bar = egui::Rect::from_min_size(rect.min + Vec2::new(0.0, 14.0), Vec2::new(width, 8.0));
+    let painter = ui.painter();
+    painter.rect_filled(bar, 2.0, visuals.extreme_bg_color);
+    let drawn = egui::Rect::from_min_max(bar.min, egui::pos2(bar.left() + width * LIMIT / 1.2, bar.bottom()));
+    painter.rect_filled(drawn, 2.0, visuals.selection.bg_fill);
+    let font = egui::TextStyle::Small.resolve(ui.style());
+    let ticks = [
+        (own, "own samples", egui::Align2::LEFT_TOP),
+        (average, "average picture", egui::Align2::CENTER_TOP),
+        (blurred, "blurred copy", egui::Align2::CENTER_TOP),
+    ];
+    for (lacking, name, align) in ticks {
+        let x = bar.left() + width * place(lacking);
+        painter.vline(x, bar.top() - 2.0..=bar.bottom() + 2.0, egui::Stroke::new(1.0, weak));
+        // Two names may not lie on one another: the blurred copy's stands above.
+        let (y, align) = if name == "blurred copy" {
+            (bar.top() - 2.0, egui::Align2::CENTER_BOTTOM)
+        } else {
+            (bar.bottom() + 3.0, align)
+        };
+        painter.text(egui::pos2(x, y), align, name, font.clone(), weak);
+    }
+    let x = bar.left() + width * place(progress.lacking);
+    painter.vline(x, bar.top() - 5.0..=bar.bottom() + 5.0, egui::Stroke::new(3.0, mark));
+    painter.circle_filled(egui::pos2(x, bar.center().y), 5.0, text);
+    response.on_hover_text(format!(
+        "What is wrong with the reconstruction's edges, or invented: {:.2}. The same search lacks {own:.2} of the model's own \
+         samples; the model's average picture lacks {average:.2}, a blurred copy of the picture {blurred:.2}. The model can draw what \
+         lies within the colored part, up to {:.0} % of the way.",
+        progress.lacking,
+        LIMIT * 100.0
+    ));
+    ui.label(format!(
+        "{} of the way from the model's own samples to its average picture; up to {:.0} % is drawn. Pixel error {:.3}.",
+        progress.place(),
+        LIMIT * 100.0,
+        progress.error
+    ));
 }

@@ -186,7 +186,7 @@ impl Judge {
         opened: &Opened,
         norms: &mut NormsChoice,
     ) {
-        let stages = opened.config.stages();
+        let stages = opened.config.judging_stages();
         self.layer = self.layer.min(stages - 1);
         let maps = opened.config.seen(self.layer);
         ui.strong("What its features look for").on_hover_text(

@@ -321,6 +321,13 @@ fn numbers(ui: &mut Ui, report: &Report) {
     } else {
         format!("{} training pictures, each compared with all others: no test pictures were chosen", report.held)
     };
+    let verdict = report.verdict();
+    let text = egui::RichText::new(verdict.text).strong();
+    if verdict.collapsed == Some(true) || verdict.memorizes == Some(true) {
+        ui.colored_label(ui.visuals().warn_fg_color, text);
+    } else {
+        ui.label(text);
+    }
     ui.label(format!(
         "{} samples among {} training pictures, beside {beside}. Intervals are 95 %.",
         report.samples.len(),

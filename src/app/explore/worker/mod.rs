@@ -16,7 +16,7 @@ use queue::Queue;
 use crate::app::atlas::Atlas;
 use crate::app::texture::Sheet;
 use crate::data;
-use crate::image::Picture;
+use crate::image::{DecodeOptions, Decoded, Picture};
 use crate::latent;
 use crate::latent::arithmetic::Term;
 use crate::latent::directions::{self, Direction, Effects, Method};
@@ -150,6 +150,8 @@ pub(super) enum Reply {
 pub(super) enum Search {
     /// The encoder is fitted first, on the generator's own samples; the share that is drawn.
     Fitting(PathBuf, Picture, f32),
+    /// What was done to the picture when it was read.
+    Seen(Vec<String>),
     /// The best picture so far, and how far it is.
     Best(Picture, Progress),
 }
@@ -329,8 +331,10 @@ impl Desk {
     fn project(&mut self, path: PathBuf, reply: &dyn Fn(Reply)) -> anyhow::Result<()> {
         let Some(model) = &self.model else { anyhow::bail!("no model is open") };
         let config = model.config();
-        let original = data::read_fitted(&path, config.pictures())?;
+        let Decoded { picture: original, treatment } =
+            data::read_examined(&path, config.pictures(), &DecodeOptions::default())?;
         reply(Reply::Projecting(Search::Fitting(path, original.clone(), 0.0)));
+        reply(Reply::Projecting(Search::Seen(treatment.remarks())));
         let settings = Settings::default();
         self.photo = match &self.encoder {
             Some(encoder) => {
@@ -392,6 +396,8 @@ impl Desk {
                 reply(Reply::Projecting(Search::Best(drawn, progress)));
                 if !projection.done() {
                     self.photo = Photo::Projecting(projection);
+                } else if let Some(encoder) = &mut self.encoder {
+                    encoder.remember(&projection);
                 }
             }
         }
