@@ -78,6 +78,7 @@ enum Answer {
     Look(Question, Result<Seen, String>),
     Report(Question, Box<Report>),
     Chosen(PathBuf),
+    Moved(PathBuf),
     Folder(PathBuf),
     Run(PathBuf, RunConfig),
     Past(PathBuf, Past),
@@ -170,6 +171,13 @@ impl Looker {
         self.errands.choose(dialog, Answer::Chosen);
     }
 
+    /// Asks where the pictures of a run are now: a folder, or a file of them.
+    pub fn ask_moved(&self, folder: bool) {
+        let title = "Where the run's pictures are now";
+        let dialog = if folder { Dialog::folder(title) } else { Dialog::file(title) };
+        self.errands.choose(dialog, Answer::Moved);
+    }
+
     /// Reads the settings of the run in `folder`, if one is there.
     pub fn open_run(&self, folder: PathBuf) {
         self.errands.send(move |answer| {
@@ -231,6 +239,7 @@ impl Looker {
                 }
                 Answer::Report(question, report) => settings.reported(&question, *report),
                 Answer::Chosen(path) => settings.use_data(path.to_string_lossy().into_owned()),
+                Answer::Moved(path) => settings.moved(path.to_string_lossy().into_owned()),
                 Answer::Folder(path) => settings.use_folder(path),
                 Answer::Run(folder, config) => settings.use_run(&folder, config),
                 Answer::Past(run, past) => found_past.push((run, past)),

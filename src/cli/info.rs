@@ -55,7 +55,11 @@ fn kernels(config: &ModelConfig) -> String {
 
 impl Info {
     pub(super) fn run(&self) -> anyhow::Result<()> {
-        let model = Model::open(&self.path, &Device::flex())?;
+        let mut warnings = Vec::new();
+        let model = Model::open_noting(&self.path, &Device::flex(), &mut |warning| {
+            tracing::warn!("{warning}");
+            warnings.push(warning);
+        })?;
         let (config, story) = (model.config(), &model.provenance);
         let generator = shapes(model.generator.layers());
         let discriminator = model.discriminator.as_ref().map(|d| shapes(&d.layers));
@@ -75,6 +79,7 @@ impl Info {
             "provenance": provenance,
             "guesses": guesses,
             "epochs": epochs,
+            "warnings": warnings,
             "generator": { "parameters": model.generator.parameter_count(), "layers": generator },
             "discriminator": discriminator.as_ref().map(|layers| {
                 serde_json::json!({ "parameters": learnt_d, "layers": layers })

@@ -6,8 +6,8 @@ use anyhow::bail;
 use burn::tensor::Device;
 use clap::Args;
 
-use super::Common;
 use super::prepared::Prepared;
+use super::{Common, outputs};
 use crate::data::{Dataset, Report, Source, compare, figure};
 use crate::image::PictureFormat;
 use crate::model::Model;
@@ -42,8 +42,8 @@ pub(super) struct Preview {
     /// Picks pictures; names synthetic ones
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// The figure, a PNG: above the pictures with the part that is taken framed, below what they become
-    #[arg(long, value_name = "FIGURE.png")]
+    /// The figure, as .png, .jpg, .webp, .bmp or .tif: above the pictures with the part that is taken framed, below what they become
+    #[arg(long, value_name = "FIGURE.png", value_parser = outputs::picture)]
     out: PathBuf,
 }
 
@@ -74,7 +74,7 @@ impl Preview {
         if pictures.is_empty() {
             bail!("none of the {} pictures of {} that were looked at can be used", problems.len(), self.data);
         }
-        figure(&pictures, SIDE).write_png(&self.out)?;
+        figure(&pictures, SIDE).write(&self.out)?;
         let preparation = dataset.format().preparation;
         let shown: Vec<_> = pictures
             .iter()

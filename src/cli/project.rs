@@ -6,7 +6,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::prepared::Prepared;
-use super::{Explored, numpy};
+use super::{Explored, numpy, outputs};
 use crate::data;
 use crate::image::{DecodeOptions, Decoded, grid};
 use crate::latent::project::{Encoder, LIMIT, Projection, Scale, Settings};
@@ -29,8 +29,8 @@ pub(super) struct Project {
     /// Also write the z as a NumPy file, [1, z_dim] float32
     #[arg(long, value_name = "OUT.npy")]
     z: Option<PathBuf>,
-    /// Original, reconstruction and their difference side by side, a PNG
-    #[arg(long, value_name = "FIGURE.png")]
+    /// Original, reconstruction and their difference side by side, as .png, .jpg, .webp, .bmp or .tif
+    #[arg(long, value_name = "FIGURE.png", value_parser = outputs::picture)]
     out: PathBuf,
 }
 
@@ -58,7 +58,7 @@ impl Project {
         bar.finish_and_clear();
         let drawn = exploration.draw(std::slice::from_ref(&last.z))?.remove(0);
         let difference = original.difference(&drawn);
-        grid(&[original, drawn, difference], 3, 2).write_png(&self.out)?;
+        grid(&[original, drawn, difference], 3, 2).write(&self.out)?;
         if let Some(path) = &self.z {
             numpy::write(path, &[1, last.z.len() as u64], &last.z)?;
         }

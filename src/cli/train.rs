@@ -1,5 +1,6 @@
 //! `zscape train`.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -16,7 +17,7 @@ use super::rules::{Details, Rules};
 use crate::data::{Report, read_skipped};
 use crate::model::{Preset, Prior, Statistics};
 use crate::train::{
-    Alarm, Change, Command, Ending, EpochEnd, Event, Health, Options, Progress, Run, RunConfig, Trainer,
+    Alarm, Change, Command, Ending, EpochEnd, Event, Health, Options, Progress, Run, RunConfig, RunError, Trainer,
 };
 
 #[derive(Args, Debug)]
@@ -25,6 +26,8 @@ pub(super) struct Train {
     common: Common,
     /// A folder of pictures (sub-folders are classes), a .zip or .tar of one, CIFAR batches, an SVHN .mat, IDX files,
     /// WebDataset tars, Parquet, an LMDB, .npy or .npz, synth:rooms or synth:faces
+    ///
+    /// With --resume, where the run's pictures are now, if they were moved: their names and their number must be the same
     #[arg(long, value_name = "SRC", required_unless_present = "resume")]
     data: Option<String>,
     /// The run folder, where everything is kept
@@ -135,7 +138,14 @@ impl Train {
     /// The run's own settings when it is resumed, a preset's otherwise, with what was said on the command line.
     fn config(&self) -> anyhow::Result<RunConfig> {
         let mut config = if self.resume {
-            Run::open(&self.run).context("there is no run to resume; leave --resume out to start one")?.config().clone()
+            let gone =
+                |error: &RunError| matches!(error, RunError::Io { cause, .. } if cause.kind() == ErrorKind::NotFound);
+            match Run::open(&self.run) {
+                Err(error) if gone(&error) => {
+                    Err(error).context("there is no run to resume; leave --resume out to start one")?
+                }
+                run => run?.config().clone(),
+            }
         } else {
             RunConfig::preset(self.preset.unwrap_or(Preset::Pytorch), self.data.clone().unwrap_or_default())
         };
@@ -169,11 +179,9 @@ impl Train {
         if self.running_stats {
             model.sampling = Statistics::Running;
         }
-        if let Some(data) = &self.data
-            && *data != config.data
-        {
+        if let Some(data) = &self.data {
+            // A run's own pictures may have moved; names to skip stay names of them.
             config.data = data.clone();
-            config.skip.clear();
         }
         if let Some(list) = &self.skip {
             config.skip = read_skipped(list)?;

@@ -10,6 +10,7 @@ mod film;
 mod grid;
 pub(crate) mod jpeg;
 mod label;
+mod output;
 mod picture;
 pub mod plot;
 mod preparation;
@@ -22,6 +23,7 @@ pub(crate) use decode::{LIMIT, Spread, guarded, orientation, spread, swaps, turn
 pub use film::{write_frames, write_gif};
 pub use grid::{Sheet, grid};
 pub use label::{LABEL_HEIGHT, LabelError, label};
+pub use output::{OutputError, WRITTEN_ENDINGS, check_picture_name, names_folder, write_numbered};
 pub use picture::{Picture, PictureError, from_signed, to_signed};
 pub use preparation::{Fit, Frame, MAX_CROP, Part, PictureFormat, Preparation, PreparationError, Resize};
 pub use video::write_mp4;

@@ -214,6 +214,87 @@ pub(super) fn split(name: &Path) -> (PathBuf, Choices) {
     (PathBuf::from(path), choices)
 }
 
+/// Why what stands after a model's path cannot be chosen.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChoiceError {
+    /// There is no such thing to choose.
+    #[error("{name}: {key:?} cannot be chosen; after the @ can stand {}", choosable())]
+    Key {
+        /// The model's name.
+        name: String,
+        /// What was to be chosen.
+        key: String,
+    },
+    /// It cannot be that.
+    #[error("{name}: {key} cannot be {value:?}; it is {known}")]
+    Value {
+        /// The model's name.
+        name: String,
+        /// What was to be chosen.
+        key: &'static str,
+        /// What it was to be.
+        value: String,
+        /// What it can be.
+        known: &'static str,
+    },
+}
+
+/// What can be chosen after a model's path, and what it can be.
+const KNOWN: [(&str, &str); 15] = [
+    ("average", "a number of checkpoints, from 1 on"),
+    ("prior", "uniform or normal"),
+    ("sampling", "batch or running"),
+    ("output", "tanh or sigmoid"),
+    ("leak", "a slope from 0 to 1"),
+    ("flipped", "true or false"),
+    ("crop", "a side in pixels, or 0 for none"),
+    ("fit", "crop, pad or stretch"),
+    ("resize", "lanczos, bilinear or area"),
+    ("background", "white, black, gray or a color such as #336699"),
+    ("strides", "1 or 2 for each convolution, from z to the picture, as 1,2,2"),
+    ("size", "the side of its pictures in pixels"),
+    ("eps", "a number above 0 and at most 1"),
+    ("class", "a class's number, from 0 on"),
+    ("labels", "before or after"),
+];
+
+fn choosable() -> String {
+    let known = KNOWN.map(|(key, known)| format!("{key}= ({known})"));
+    known.join(", ")
+}
+
+/// Checks that a name that is no path is one with choices that can be made: `netG.pth@prior=gauss` is neither.
+///
+/// # Errors
+/// [`ChoiceError`] with what can be chosen.
+pub(super) fn check(name: &Path) -> Result<(), ChoiceError> {
+    let Some((path, tail)) = name.to_str().and_then(|name| name.rsplit_once(MARK)) else { return Ok(()) };
+    let there = Path::new(path).exists() || path.starts_with("bundled:");
+    if name.exists() || !there {
+        return Ok(());
+    }
+    let mut choices = Choices::default();
+    let mut listing = false;
+    for choice in tail.split(',') {
+        if let (None, Some(strides), true) = (choice.split_once('='), &mut choices.strides, listing)
+            && strides.push(choice.trim()).is_some()
+        {
+            continue;
+        }
+        let (key, value) = choice.split_once('=').unwrap_or((choice, ""));
+        let (key, value) = (key.trim(), value.trim());
+        listing = key == "strides";
+        if choices.choose(key, value).is_none() {
+            let name = name.display().to_string();
+            return Err(match KNOWN.iter().find(|(known, _)| *known == key) {
+                Some((key, known)) => ChoiceError::Value { name, key, value: value.to_owned(), known },
+                None => ChoiceError::Key { name, key: key.to_owned() },
+            });
+        }
+    }
+    Ok(())
+}
+
 /// The file or folder of a model's name, without what was chosen of it.
 pub fn file_of(name: &Path) -> PathBuf {
     split(name).0
@@ -318,6 +399,27 @@ mod tests {
         let both = reading.name(&mean);
         assert_eq!((average_of(&both), averaging(&both, 1)), (20, reading.name(run)));
         assert_eq!(averaging(&reading.name(run), 20), both);
+    }
+
+    #[test]
+    fn a_choice_that_cannot_be_made_is_told_those_that_can() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("netG.pth");
+        std::fs::write(&file, "").unwrap();
+        let refused = |tail: &str| check(Path::new(&format!("{}@{tail}", file.display()))).unwrap_err().to_string();
+        assert!(refused("prior=gauss").ends_with("prior cannot be \"gauss\"; it is uniform or normal"));
+        for (key, known) in KNOWN {
+            let message = refused(&format!("{key}=?"));
+            assert!(message.contains(key) && message.contains(known), "{message}");
+            assert!(refused(key).contains(known));
+            assert!(refused("epoch=3").contains(key) && refused("prior=normal,epoch").contains(known));
+        }
+        check(Path::new(&format!("{}@prior=normal,strides=1,2,2,leak=0.2", file.display()))).unwrap();
+        assert!(check(Path::new("bundled:faces@prior=gauss")).is_err());
+        // Nothing of that name: it says so, and not that something cannot be chosen.
+        check(Path::new("me@home/netG.pth")).unwrap();
+        std::fs::write(folder.path().join("netG.pth@old"), "").unwrap();
+        check(&folder.path().join("netG.pth@old")).unwrap();
     }
 
     #[test]

@@ -8,6 +8,7 @@ use egui::{Key, Modifiers, PopupCloseBehavior, Ui};
 
 use super::Explorer;
 use super::tool::{KEYS, OPEN, REDO, REDO_TOO, SAVE, SAVE_AS, Tool, UNDO};
+use crate::app::drops::offered;
 use crate::app::inside::ablation_sets;
 use crate::app::preparation;
 use crate::model::{Output, Prior, Reading, Statistics, average_of, averaging, bundled, choosing_class, file_of};
@@ -71,7 +72,9 @@ impl Explorer {
                     self.files.ask_run();
                     ui.close();
                 }
-                ui.weak("A file can also be dropped on the window");
+                if offered(ui.ctx()) {
+                    ui.weak("A file can also be dropped on the window");
+                }
             });
             ui.separator();
             ui.add_enabled_ui(self.undo.can_undo(), |ui| {

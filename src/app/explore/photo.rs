@@ -8,6 +8,7 @@ use super::Explorer;
 use super::drag::Carried;
 use super::views::place;
 use super::worker::{Request, Search};
+use crate::app::drops::offered;
 use crate::app::texture::{replace, upload};
 use crate::image::Picture;
 use crate::latent::project::{LIMIT, Progress, Scale, Settings, Verdict};
@@ -83,7 +84,8 @@ impl Photo {
 impl Explorer {
     pub(super) fn photo(&mut self, ui: &mut Ui) {
         ui.heading("Which z draws this picture?");
-        ui.label("Drop a picture on the window, or open one. Its centre square is looked for.");
+        let how = if offered(ui.ctx()) { "Drop a picture on the window, or open one." } else { "Open a picture." };
+        ui.label(format!("{how} Its centre square is looked for."));
         ui.horizontal(|ui| {
             if ui.button("Open a picture...").clicked() {
                 self.files.ask_photo();

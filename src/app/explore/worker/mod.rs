@@ -106,6 +106,8 @@ pub(super) enum Reply {
         provenance: Provenance,
         siblings: Vec<(u64, PathBuf)>,
         session: Option<Box<Session>>,
+        /// What should be known of it.
+        notes: Vec<String>,
     },
     /// It is not, and everything is as it was; perhaps because there is nothing at its place.
     NotOpened {
@@ -312,7 +314,8 @@ impl Desk {
 
     /// Opens a model, unless a session comes with it that does not fit.
     fn open(&mut self, path: &Path, session: Option<Box<Session>>) -> anyhow::Result<Reply> {
-        let model = Model::open(path, &self.device)?;
+        let mut notes = Vec::new();
+        let model = Model::open_noting(path, &self.device, &mut |note| notes.push(note))?;
         let (config, provenance) = (model.config().clone(), model.provenance.clone());
         if let Some(session) = &session {
             session.check(&config)?;
@@ -322,7 +325,7 @@ impl Desk {
         self.queue.clear();
         self.effects = None;
         let siblings = siblings(path);
-        Ok(Reply::Opened { path: path.to_owned(), config, provenance, siblings, session })
+        Ok(Reply::Opened { path: path.to_owned(), config, provenance, siblings, session, notes })
     }
 
     fn project(&mut self, path: PathBuf, reply: &dyn Fn(Reply)) -> anyhow::Result<()> {
