@@ -4,6 +4,7 @@
 pub mod app;
 pub mod cli;
 pub mod data;
+pub mod desktop;
 pub mod device;
 pub mod dissect;
 pub mod evaluate;
@@ -11,4 +12,6 @@ pub mod files;
 pub mod image;
 pub mod latent;
 pub mod model;
+pub mod panics;
+mod sniff;
 pub mod train;

@@ -75,20 +75,31 @@ impl Dialog {
             let asked = Instant::now();
             let chosen = self.of_the_desktop();
             if chosen.is_some() || asked.elapsed() >= SOON {
-                return chosen;
+                return chosen.map(|path| self.completed(path));
             }
             door.inside.store(true, Ordering::Relaxed);
         }
-        let kind = self.kind;
+        let (kind, asked) = (self.kind, self.clone());
         let (answer, chosen) = bounded(1);
         door.requests.send(Request { dialog: self, answer }).ok()?;
         ctx.request_repaint();
-        let path = chosen.recv().ok().flatten()?;
+        let path = asked.completed(chosen.recv().ok().flatten()?);
         // It does not ask before a file is written over, so none is.
         Some(match (kind, path.parent(), path.file_name()) {
             (Kind::Save, Some(folder), Some(name)) => free(folder, &name.to_string_lossy()),
             _ => path,
         })
+    }
+
+    /// A new file's name with the ending that it needs, where it has none.
+    fn completed(&self, path: PathBuf) -> PathBuf {
+        match &self.filters[..] {
+            [(_, endings)] if self.kind == Kind::Save && path.extension().is_none() => match endings[..] {
+                [ending] if ending != "*" => path.with_extension(ending),
+                _ => path,
+            },
+            _ => path,
+        }
     }
 
     fn of_the_desktop(&self) -> Option<PathBuf> {
@@ -200,6 +211,14 @@ fn free(folder: &Path, name: &str) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_new_file_has_the_ending_of_its_kind() {
+        let dialog = Dialog::save("Save the figure", "figure.png").filter("png", &["png"]);
+        assert_eq!(dialog.completed("a/figure".into()), PathBuf::from("a/figure.png"));
+        assert_eq!(dialog.completed("figure.jpg".into()), PathBuf::from("figure.jpg"));
+        assert_eq!(Dialog::save("Save the frames", "frames").completed("frames".into()), PathBuf::from("frames"));
+    }
 
     #[test]
     fn names_that_are_taken_are_counted_on() {

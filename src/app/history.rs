@@ -30,6 +30,8 @@ pub(super) struct History {
     pub health: Vec<Health>,
     progress: Option<Progress>,
     folder: Option<PathBuf>,
+    /// Steps that were taken when it started.
+    first: Option<u64>,
     last: Option<u64>,
     paused: bool,
     ending: Option<Ending>,
@@ -45,7 +47,7 @@ impl History {
     pub fn take(&mut self, event: Event) {
         match event {
             Event::Started { step, last, folder, device } => {
-                self.last = last;
+                (self.first, self.last) = (Some(step), last);
                 let how = if step > 0 { format!("resumed after step {step}") } else { "started".to_owned() };
                 self.log.push(format!("{how} on {device}, kept in {}", folder.display()));
                 self.folder = Some(folder);
@@ -82,6 +84,7 @@ impl History {
                 self.problems.extend(new.into_iter().take(room));
                 self.problem_count = total;
             }
+            Event::Report(report) => self.log.extend(report.to_string().lines().map(str::to_owned)),
             Event::Note(text) => self.log.push(text),
             Event::Warning(text) => self.log.push(format!("warning: {text}")),
             Event::Health(health) => {
@@ -135,6 +138,11 @@ impl History {
             Some(epoch) => format!("step {step}, the end of epoch {epoch}"),
             None => format!("step {step}"),
         }
+    }
+
+    /// Whether a run was opened that has taken no step yet, in this session or before.
+    pub fn untouched(&self) -> bool {
+        self.first == Some(0) && self.progress.is_none()
     }
 
     pub fn paused(&self) -> bool {

@@ -1,6 +1,8 @@
 //! Looks at data and run folders on threads of their own, so that no file is opened by the window.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use egui::TextureHandle;
 
@@ -9,7 +11,7 @@ use super::errands::Errands;
 use super::measures::held_out;
 use super::settings::Settings;
 use super::texture::upload;
-use crate::data::{Dataset, FILE_ENDINGS, Problem, Source, compare, figure, mirrors, peek};
+use crate::data::{Dataset, FILE_ENDINGS, Problem, Report, Source, compare, figure, mirrors, peek};
 use crate::image::{Picture, PictureFormat, grid};
 use crate::train::{EpochEnd, Metrics, MetricsLog, Run, RunConfig, epoch_ends};
 
@@ -54,6 +56,8 @@ pub(super) struct Found {
     /// Test pictures that lie beside.
     pub held_out: Option<String>,
     pub notes: Vec<String>,
+    /// What is done to the pictures; it takes longer than a look.
+    pub report: Option<Report>,
     pub sheet: Option<TextureHandle>,
     /// Some pictures before and after their preparation; none of what the program draws.
     pub compared: Option<TextureHandle>,
@@ -72,7 +76,9 @@ pub(super) enum Past {
 
 enum Answer {
     Look(Question, Result<Seen, String>),
+    Report(Question, Box<Report>),
     Chosen(PathBuf),
+    Moved(PathBuf),
     Folder(PathBuf),
     Run(PathBuf, RunConfig),
     Past(PathBuf, Past),
@@ -91,17 +97,21 @@ struct Seen {
 
 pub(super) struct Looker {
     errands: Errands<Answer>,
+    /// How many looks were asked for: an older one stops.
+    looks: Arc<AtomicU64>,
 }
 
 impl Looker {
     pub fn new(ctx: &egui::Context) -> Self {
-        Self { errands: Errands::new(ctx) }
+        Self { errands: Errands::new(ctx), looks: Arc::default() }
     }
 
     /// Looks at the pictures that `question` names, as they are and as they are prepared.
     pub fn look(&self, question: Question) {
+        let looks = self.looks.clone();
+        let mine = looks.fetch_add(1, Ordering::Relaxed) + 1;
         self.errands.send(move |answer| {
-            let see = || -> Result<Seen, crate::data::DataError> {
+            let see = || -> Result<(Seen, Dataset), crate::data::DataError> {
                 let Question { data, format, mirror } = &question;
                 let source = Source::parse(data)?;
                 let dataset = Dataset::open(&source, *format, 1)?;
@@ -115,7 +125,7 @@ impl Looker {
                     Source::Synth(_) => Vec::new(),
                     _ => compare(&dataset, COMPARED, 1, SIDE, *mirror).0,
                 };
-                Ok(Seen {
+                let seen = Seen {
                     pictures: dataset.len(),
                     summary: dataset.summary(),
                     classes: dataset.classes().len(),
@@ -124,10 +134,17 @@ impl Looker {
                     sheet: grid(&pictures, COLUMNS, 2),
                     compared: figure(&compared, SIDE),
                     problems,
-                })
+                };
+                Ok((seen, dataset))
             };
-            let found = see().map_err(|error| error.to_string());
-            answer(Answer::Look(question, found));
+            match see() {
+                Ok((seen, dataset)) => {
+                    answer(Answer::Look(question.clone(), Ok(seen)));
+                    let report = Report::of(&dataset, &|| looks.load(Ordering::Relaxed) != mine);
+                    answer(Answer::Report(question, Box::new(report)));
+                }
+                Err(error) => answer(Answer::Look(question, Err(error.to_string()))),
+            }
         });
     }
 
@@ -152,6 +169,13 @@ impl Looker {
             .filter("Pictures", &FILE_ENDINGS)
             .filter("All files", &["*"]);
         self.errands.choose(dialog, Answer::Chosen);
+    }
+
+    /// Asks where the pictures of a run are now: a folder, or a file of them.
+    pub fn ask_moved(&self, folder: bool) {
+        let title = "Where the run's pictures are now";
+        let dialog = if folder { Dialog::folder(title) } else { Dialog::file(title) };
+        self.errands.choose(dialog, Answer::Moved);
     }
 
     /// Reads the settings of the run in `folder`, if one is there.
@@ -205,6 +229,7 @@ impl Looker {
                         classes: seen.classes,
                         held_out: seen.held_out,
                         notes: seen.notes,
+                        report: None,
                         sheet: (seen.sheet.width() > 0).then(|| upload(ctx, "a look at the data", &seen.sheet)),
                         compared: (seen.compared.width() > 0)
                             .then(|| upload(ctx, "before and after preparation", &seen.compared)),
@@ -212,7 +237,9 @@ impl Looker {
                     });
                     settings.looked(Look { question, stale: false, found });
                 }
+                Answer::Report(question, report) => settings.reported(&question, *report),
                 Answer::Chosen(path) => settings.use_data(path.to_string_lossy().into_owned()),
+                Answer::Moved(path) => settings.moved(path.to_string_lossy().into_owned()),
                 Answer::Folder(path) => settings.use_folder(path),
                 Answer::Run(folder, config) => settings.use_run(&folder, config),
                 Answer::Past(run, past) => found_past.push((run, past)),

@@ -5,6 +5,7 @@ mod advanced;
 mod atlas;
 mod closing;
 mod dialogs;
+mod drops;
 mod errands;
 mod explore;
 mod history;
@@ -13,6 +14,7 @@ mod look;
 mod measure;
 mod measures;
 mod monitor;
+mod opening;
 mod pending;
 mod preparation;
 mod rules;
@@ -23,11 +25,11 @@ use std::path::PathBuf;
 
 use egui::{Key, KeyboardShortcut, Modifiers};
 
-use crate::device::{self, Compute, Kind};
-use crate::train::{Change, Command, Event, Options, Trainer};
+use crate::device::{Compute, Kind};
+use crate::train::{Change, Command, Ending, Event, Options, Trainer};
 use atlas::Atlas;
 use closing::Closing;
-use dialogs::{Dialogs, ends_in};
+use dialogs::Dialogs;
 use explore::Explorer;
 pub use explore::{GALLERY, Latency, LatencyError, latency};
 use history::History;
@@ -35,6 +37,8 @@ use look::Looker;
 pub use measure::{Frames, measure};
 use measures::{LeaveOut, Measures};
 use monitor::Monitor;
+use opening::{Fitting, open};
+pub use opening::{Tried, WindowError, try_window};
 use pending::Pending;
 use settings::{Settings, Wish};
 
@@ -86,6 +90,11 @@ pub struct App {
     closing: Closing,
     pending: Pending,
     dialogs: Dialogs,
+    fitting: Fitting,
+    /// What was dropped in the last frames.
+    fallen: Vec<PathBuf>,
+    /// What a person should know, whatever view is shown.
+    notice: Option<String>,
 }
 
 impl App {
@@ -122,6 +131,9 @@ impl App {
             closing: Closing::No,
             pending: Pending::of(ctx),
             dialogs,
+            fitting: Fitting::default(),
+            fallen: Vec::new(),
+            notice: None,
         }
     }
 
@@ -139,6 +151,9 @@ impl App {
             self.settings.use_rates(*rates);
         }
         if let Event::Ended(ending) = &event {
+            if matches!(ending, Ending::Failed(_)) && self.history.untouched() {
+                self.settings.not_started();
+            }
             self.measures.training_ended();
             self.close_after(ending);
         }
@@ -152,23 +167,12 @@ impl App {
     /// Draws a frame.
     pub fn ui(&mut self, ui: &mut egui::Ui) {
         let ctx = ui.ctx().clone();
+        self.fitting.fit(&ctx);
         let events: Vec<Event> = self.trainer.iter().flat_map(|trainer| trainer.events().try_iter()).collect();
         for event in events {
             self.on_event(event, &ctx);
         }
         self.explorer.receive(&ctx);
-        match self.explorer.dropped() {
-            Some((path, model)) if self.view == View::Measure => self.measures.take_dropped(path, model),
-            Some((path, true)) => {
-                self.view = View::Explore;
-                self.explorer.open(path);
-            }
-            Some((path, false)) => {
-                self.view = View::Train;
-                self.settings.use_data(path.to_string_lossy().into_owned());
-            }
-            None => {}
-        }
         for (run, past) in self.looker.receive(&ctx, &mut self.settings) {
             self.history.add_past(&run, past);
         }
@@ -179,6 +183,7 @@ impl App {
         self.dropped(&ctx);
         self.close(&ctx);
         egui::Panel::top("bar").show(ui, |ui| self.bar(ui));
+        self.notice(ui);
         egui::Panel::bottom("status").show(ui, |ui| self.status(ui));
         match self.view {
             View::Explore => {
@@ -323,23 +328,6 @@ impl App {
             }
         }
     }
-
-    /// A model or session dropped on the window is explored, a picture dropped on the explorer is looked for in Z, and
-    /// anything else is data to train on.
-    fn dropped(&mut self, ctx: &egui::Context) {
-        let dropped = ctx.input(|input| input.raw.dropped_files.first().map(|file| file.path().to_owned()));
-        let Some(path) = dropped else { return };
-        if ends_in(&path, &["zscape"]) {
-            self.view = View::Explore;
-            self.explorer.open_session(path);
-        } else if self.view == View::Explore && ends_in(&path, &["json"]) {
-            self.explorer.open_boxes(path);
-        } else if self.view == View::Explore && self.explorer.wants(&path) {
-            self.explorer.project(path);
-        } else {
-            self.explorer.ask_what(path);
-        }
-    }
 }
 
 fn toggle_theme(ctx: &egui::Context) {
@@ -365,39 +353,4 @@ impl eframe::App for App {
 /// When no window can be opened; the message says what is missing.
 pub fn run(compute: Compute, start: Start) -> anyhow::Result<()> {
     open(compute, |compute, atlas, ctx| Box::new(App::drawing(compute, start, atlas, ctx)))
-}
-
-/// Opens a window on what `create` makes.
-fn open(
-    compute: Compute,
-    create: impl FnOnce(Compute, Option<Atlas>, &egui::Context) -> Box<dyn eframe::App> + 'static,
-) -> anyhow::Result<()> {
-    if compute.kind == Kind::Cpu {
-        // Every core computes while nobody looks, and whatever draws the window goes first.
-        rayon::ThreadPoolBuilder::new().start_handler(|_| device::give_way()).build_global()?;
-    }
-    let mut options = eframe::NativeOptions {
-        viewport: egui::ViewportBuilder::default()
-            .with_title("zscape")
-            .with_app_id("zscape")
-            .with_inner_size([1280.0, 800.0])
-            .with_min_inner_size([760.0, 480.0])
-            .with_drag_and_drop(true),
-        ..Default::default()
-    };
-    if let Some(setup) = &compute.wgpu {
-        options.wgpu_options.wgpu_setup = egui_wgpu::WgpuSetup::Existing(egui_wgpu::WgpuSetupExisting {
-            instance: setup.instance.clone(),
-            adapter: setup.adapter.clone(),
-            device: setup.device.clone(),
-            queue: setup.queue.clone(),
-        });
-    }
-    let create = move |cc: &eframe::CreationContext<'_>| -> Result<Box<dyn eframe::App>, _> {
-        let shared = cc.wgpu_render_state.as_ref().filter(|_| compute.wgpu.is_some());
-        let atlas = shared.map(Atlas::new);
-        Ok(create(compute, atlas, &cc.egui_ctx))
-    };
-    eframe::run_native("zscape", options, Box::new(create))
-        .map_err(|error| anyhow::anyhow!("the window cannot be opened: {error}. `zscape doctor` tells what is missing"))
 }

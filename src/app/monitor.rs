@@ -7,13 +7,15 @@ use egui_plot::{Corner, Legend, Line, Plot, PlotPoints};
 use egui_tiles::{SimplificationOptions, Tile, TileId, Tiles, Tree, UiResponse};
 
 use super::history::History;
-use super::look::Look;
+use super::look::{Found, Look};
 use super::texture::upload;
 use crate::image::Picture;
 use crate::train::{Alarm, Change, Health, Metrics, Remedy, Trouble};
 
 /// Points a plot draws at most, however long the run.
 const POINTS: usize = 1000;
+/// Warnings that are shown above the pictures to learn from.
+const WARNINGS: usize = 5;
 /// Share of the height that pictures before and after their preparation may have, above the other pictures.
 const COMPARED_SHARE: f32 = 0.4;
 /// Side of a filmstrip's frame, in points.
@@ -204,12 +206,41 @@ impl Panes<'_> {
         fit(ui, &texture, &format!("preview after step {step}"));
     }
 
+    /// What is done to the pictures: what somebody should know, and the rest to be unfolded.
+    fn report(&self, ui: &mut Ui, found: &Found) {
+        let Some(report) = &found.report else {
+            found.notes.iter().for_each(|note| {
+                ui.label(note);
+            });
+            return;
+        };
+        let mut warnings = report.warnings();
+        // More would leave no room for the pictures.
+        let more = warnings.split_off(warnings.len().min(WARNINGS));
+        for warning in warnings {
+            ui.colored_label(ui.visuals().warn_fg_color, warning);
+        }
+        if !more.is_empty() {
+            ui.colored_label(ui.visuals().warn_fg_color, format!("{} more warnings", more.len()))
+                .on_hover_text(more.join("\n"));
+        }
+        found.notes.iter().for_each(|note| {
+            ui.label(note);
+        });
+        let facts = report.facts();
+        if !facts.is_empty() {
+            egui::CollapsingHeader::new("What is done to the pictures").id_salt("report").show(ui, |ui| {
+                facts.into_iter().for_each(|fact| {
+                    ui.label(fact);
+                });
+            });
+        }
+    }
+
     fn before(&self, ui: &mut Ui) {
         match self.look.map(|look| (look, &look.found)) {
             Some((look, Ok(found))) => {
-                found.notes.iter().for_each(|note| {
-                    ui.label(note);
-                });
+                self.report(ui, found);
                 if let Some(compared) = &found.compared {
                     ui.label(format!("As they are, and prepared ({}):", look.question.format.preparation));
                     let room = egui::vec2(ui.available_width(), ui.available_height() * COMPARED_SHARE);

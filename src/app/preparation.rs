@@ -3,9 +3,9 @@
 use egui::{DragValue, Ui};
 
 use super::settings::options;
-use crate::image::{Fit, MAX_CROP, Preparation, Resize};
+use crate::image::{Background, Fit, MAX_CROP, Preparation, Resize};
 
-/// Draws the three settings.
+/// Draws the settings.
 pub(super) fn rows(ui: &mut Ui, preparation: &mut Preparation) {
     let label = ui.label("Crop");
     let mut side = preparation.crop.unwrap_or(0);
@@ -23,6 +23,23 @@ pub(super) fn rows(ui: &mut Ui, preparation: &mut Preparation) {
     preparation.crop = (side > 0).then_some(side);
     ui.end_row();
     fit_and_resize(ui, preparation);
+    ui.label("Background").on_hover_text(BACKGROUND);
+    ui.horizontal(|ui| {
+        named_backgrounds(ui, &mut preparation.background);
+        let mut rgb = preparation.background.rgb();
+        if ui.color_edit_button_srgb(&mut rgb).on_hover_text("Another color").changed() {
+            preparation.background = Background::new(rgb);
+        }
+    });
+    ui.end_row();
+}
+
+const BACKGROUND: &str = "The color that transparent pictures are laid on. White drawings are not seen on white";
+
+fn named_backgrounds(ui: &mut Ui, background: &mut Background) {
+    for color in Background::NAMED {
+        ui.selectable_value(background, color, color.to_string()).on_hover_text(color.about());
+    }
 }
 
 /// Sides of crops that are common, and none: CelebA's faces, and the authors'.
@@ -52,6 +69,15 @@ pub(super) fn choices(ui: &mut Ui, preparation: &mut Preparation) {
     if preparation.fit == Fit::Stretch && before != Fit::Stretch {
         preparation.crop = None;
     }
+    ui.label("Background").on_hover_text(BACKGROUND);
+    ui.horizontal(|ui| {
+        named_backgrounds(ui, &mut preparation.background);
+        let other = Some(preparation.background).filter(|color| !Background::NAMED.contains(color));
+        if let Some(color) = other {
+            let _ = ui.selectable_label(true, color.to_string());
+        }
+    });
+    ui.end_row();
 }
 
 fn fit_and_resize(ui: &mut Ui, preparation: &mut Preparation) {

@@ -6,6 +6,8 @@ use egui::{DragValue, RichText, Ui};
 
 use super::look::{Look, Looker, Question};
 use super::{advanced, preparation};
+use crate::app::drops::with_drops;
+use crate::data::Report;
 use crate::model::{ModelConfig, Preset, Prior, Statistics};
 use crate::train::{Command, Options, Rates, RunConfig};
 
@@ -73,6 +75,17 @@ impl Settings {
         self.start_anew();
     }
 
+    /// The pictures of the run that is resumed are at another place now.
+    pub fn moved(&mut self, data: String) {
+        self.config.data = data;
+    }
+
+    /// The run that was to start took no step: nothing of it is there to be resumed. Its folder's name stays.
+    pub fn not_started(&mut self) {
+        self.resume = false;
+        self.named_after = Some(self.config.data.clone());
+    }
+
     fn start_anew(&mut self) {
         self.resume = false;
         self.named_after = None;
@@ -125,6 +138,15 @@ impl Settings {
         if self.asked.as_ref() == Some(&look.question) {
             self.looking = false;
             self.look = Some(look);
+        }
+    }
+
+    /// Takes the report on the pictures that were looked at last.
+    pub fn reported(&mut self, question: &Question, report: Report) {
+        if let Some(Look { question: looked, found: Ok(found), .. }) = &mut self.look
+            && looked == question
+        {
+            found.report = Some(report);
         }
     }
 
@@ -258,15 +280,13 @@ impl Settings {
     fn data(&mut self, ui: &mut Ui, looker: &Looker) {
         ui.strong("Pictures");
         ui.horizontal_wrapped(|ui| {
-            if ui
-                .button("Folder...")
-                .on_hover_text("Ctrl+O; sub-folders are classes. A folder can also be dropped here")
-                .clicked()
-            {
+            let tip = with_drops(ui.ctx(), "Ctrl+O; sub-folders are classes", ". A folder can also be dropped here");
+            if ui.button("Folder...").on_hover_text(tip).clicked() {
                 looker.ask_folder();
             }
-            let tip = "A .zip or .tar of pictures, a CIFAR batch, an SVHN .mat, an IDX file, .parquet, .mdb, .npy or .npz; \
-                it can also be dropped here";
+            let tip =
+                "A .zip or .tar of pictures, a CIFAR batch, an SVHN .mat, an IDX file, .parquet, .mdb, .npy or .npz";
+            let tip = with_drops(ui.ctx(), tip, "; it can also be dropped here");
             if ui.button("File...").on_hover_text(tip).clicked() {
                 looker.ask_file();
             }
@@ -283,6 +303,18 @@ impl Settings {
         if !SCENES.contains(&self.config.data.as_str()) {
             ui.add(egui::Label::new(RichText::new(&self.config.data).monospace()).truncate())
                 .on_hover_text(&self.config.data);
+        }
+        if self.resume && matches!(&self.look, Some(Look { found: Err(_), .. })) {
+            ui.horizontal_wrapped(|ui| {
+                ui.label("Were they moved?");
+                let tip = "The run goes on with them where their names and their number are those of before";
+                if ui.button("Moved to a folder...").on_hover_text(tip).clicked() {
+                    looker.ask_moved(true);
+                }
+                if ui.button("Moved to a file...").on_hover_text(tip).clicked() {
+                    looker.ask_moved(false);
+                }
+            });
         }
         if !self.config.skip.is_empty() {
             let names: Vec<String> = self.config.skip.iter().take(20).cloned().collect();

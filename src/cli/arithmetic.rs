@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use super::score::Score;
-use super::{Exploration, Explored, Numbers};
+use super::{Exploration, Explored, Numbers, outputs};
 use crate::image::grid;
 use crate::latent;
 use crate::latent::arithmetic::{self, Sum, Term};
@@ -42,8 +42,8 @@ pub(super) struct Arithmetic {
     /// Beneath the sum, the same with the feature maps of each hidden layer, from the first to the last
     #[arg(long, conflicts_with_all = ["from", "turn", "score"])]
     maps: bool,
-    /// The figure, a PNG
-    #[arg(long, value_name = "FIGURE.png", required_unless_present = "score")]
+    /// The figure, as .png, .jpg, .webp, .bmp or .tif
+    #[arg(long, value_name = "FIGURE.png", value_parser = outputs::picture, required_unless_present = "score")]
     out: Option<PathBuf>,
     #[command(flatten)]
     score: Score,
@@ -58,7 +58,7 @@ impl Arithmetic {
         let out = self.out.as_deref().context("name the figure's file with --out")?;
         let draw = |z: &[Vec<f32>]| exploration.draw(z);
         if let Some(rows) = self.turned(&exploration)? {
-            grid(&draw(&rows.concat())?, self.steps.max(2), 2).write_png(out)?;
+            grid(&draw(&rows.concat())?, self.steps.max(2), 2).write(out)?;
             let summary = serde_json::json!({ "out": out, "rows": rows.len(), "steps": self.steps.max(2) });
             return self.explored.common.print(&summary, || format!("{} rows in {}", rows.len(), out.display()));
         }
@@ -73,7 +73,7 @@ impl Arithmetic {
                 figure.maps.extend(latent::in_maps(generator, &[&sum.terms], layer, device)?);
             }
         }
-        figure.sheet().write_png(out)?;
+        figure.sheet().write(out)?;
         let Sum { fit, z, .. } = sum;
         let summary = serde_json::json!({ "out": out, "fit": fit, "normalised": inside, "z": z });
         self.explored.common.print(&summary, || {

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::Common;
 use super::prepared::Prepared;
 use super::progress::Telling;
+use super::{Common, outputs};
 use crate::data::{Dataset, Source};
 use crate::evaluate::classify::{Report, Scored, Settings, classify, validation_of};
 use crate::evaluate::features::{Kind, width};
@@ -63,8 +63,8 @@ pub(super) struct Classify {
     /// Decides which pictures and labels are taken, random weights, and orders
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Also draw the confusion matrix with the pictures behind each cell, a PNG
-    #[arg(long, value_name = "FIGURE.png")]
+    /// Also draw the confusion matrix with the pictures behind each cell, as .png, .jpg, .webp, .bmp or .tif
+    #[arg(long, value_name = "FIGURE.png", value_parser = outputs::picture)]
     out: Option<PathBuf>,
 }
 
@@ -96,7 +96,7 @@ impl Classify {
         let report = classify(judge, [&training, &test], &set, settings, &compute.device, &mut progress)?;
         drop(telling);
         if let Some(out) = &self.out {
-            report.confusion.figure(&test).write_png(out)?;
+            report.confusion.figure(&test).write(out)?;
         }
         self.common.print(&report, || text(&report, self.out.as_deref()))
     }

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::Args;
 
-use super::Common;
 use super::prepared::Prepared;
 use super::progress::Telling;
+use super::{Common, outputs};
 use crate::data::{Dataset, Listed, Source, write_list};
 use crate::evaluate::dedup::{Alike, Group, Hashed, Planted, Settings};
 use crate::evaluate::hash::{BITS, CHANNELS, SIDE};
@@ -48,8 +48,8 @@ pub(super) struct Dedup {
     /// Copy what is left, one picture of each group and all others, into a new folder, to train on
     #[arg(long, value_name = "DIR")]
     copy_to: Option<PathBuf>,
-    /// Show the groups, a row for each, a PNG
-    #[arg(long, value_name = "FIGURE.png")]
+    /// Show the groups, a row for each, as .png, .jpg, .webp, .bmp or .tif
+    #[arg(long, value_name = "FIGURE.png", value_parser = outputs::picture)]
     out: Option<PathBuf>,
     /// Also plant duplicates of so many pictures and tell how well they are found: copies, re-encoded ones, cropped ones
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
@@ -94,7 +94,7 @@ impl Dedup {
             write_list(list, rows).with_context(|| list.display().to_string())?;
         }
         if let Some(out) = self.out.as_ref().filter(|_| !groups.is_empty()) {
-            figure(&data, &groups).write_png(out)?;
+            figure(&data, &groups).write(out)?;
         }
         if let Some(folder) = &self.copy_to {
             let left: Vec<u64> = hashed.numbers.iter().copied().filter(|number| !removed.contains(number)).collect();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Explored, numpy};
+use super::{Explored, numpy, outputs};
 use crate::image::grid;
 use crate::latent::directions::{self, Method};
 
@@ -27,8 +27,8 @@ pub(super) struct Directions {
     /// Also write the directions as a NumPy file, [n, z_dim] float32, one standard deviation long
     #[arg(long, value_name = "OUT.npy")]
     vectors: Option<PathBuf>,
-    /// A strip from -3 to +3 standard deviations for each, a PNG
-    #[arg(long, value_name = "FIGURE.png")]
+    /// A strip from -3 to +3 standard deviations for each, as .png, .jpg, .webp, .bmp or .tif
+    #[arg(long, value_name = "FIGURE.png", value_parser = outputs::picture)]
     out: PathBuf,
 }
 
@@ -39,7 +39,7 @@ impl Directions {
         let found = directions::find(generator, self.method, usize::from(self.count), exploration.seed, device)?;
         let start = exploration.samples([self.number]).concat();
         let z: Vec<_> = found.iter().flat_map(|found| directions::strip(&start, &found.vector, STRIP)).collect();
-        grid(&exploration.draw(&z)?, STRIP.len(), 2).write_png(&self.out)?;
+        grid(&exploration.draw(&z)?, STRIP.len(), 2).write(&self.out)?;
         if let Some(path) = &self.vectors {
             let values: Vec<f32> = found.iter().flat_map(|found| found.vector.clone()).collect();
             numpy::write(path, &[found.len() as u64, start.len() as u64], &values)?;

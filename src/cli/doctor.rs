@@ -1,45 +1,196 @@
-//! `zscape doctor`.
+//! `zscape doctor`: it tries what the other commands need, and says what is missing. What may take the program down with it, a
+//! window and a graphics card, is tried in processes of their own.
 
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::anyhow;
 use clap::Args;
 
 use super::Common;
-use crate::device::{Adapter, Choice, Compute, adapters};
+use crate::app::{Tried, try_window};
+use crate::desktop::Distribution;
+use crate::device::{Choice, Compute, Kind, adapters};
+use crate::panics;
+use crate::train::Trial;
+
+/// How long a window or a card may take; compiling a card's programs takes most of it.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 #[derive(Args, Debug)]
 pub(super) struct Doctor {
     #[command(flatten)]
     common: Common,
+    /// Try this alone, and say how it went: what a doctor has its own processes do
+    #[arg(long, value_enum, hide = true)]
+    attempt: Option<Attempt>,
 }
 
-/// What the window needs to be drawn: an adapter of any kind, and on Linux a display.
-fn window(adapters: &[Adapter]) -> Result<String, String> {
-    let Some(adapter) = adapters.first() else {
-        return Err("no graphics driver at all: install a Vulkan driver (Debian, Ubuntu: apt-get install \
-                    mesa-vulkan-drivers libvulkan1)"
-            .to_owned());
-    };
-    let display = ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some());
-    if cfg!(target_os = "linux") && !display {
-        return Err("no display (neither DISPLAY nor WAYLAND_DISPLAY is set): every command without a window works; \
-                    for the window log in to a desktop, or use ssh -X or xvfb-run"
-            .to_owned());
+/// What is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Attempt {
+    /// Training steps.
+    Step,
+    /// A window.
+    Window,
+}
+
+impl Attempt {
+    /// Tries it in this process.
+    fn run(self, common: &Common) -> anyhow::Result<serde_json::Value> {
+        let compute = common.compute()?;
+        let value = match self {
+            Self::Step => serde_json::to_value(Trial::run(&compute.device).map_err(|error| anyhow!(error))?)?,
+            Self::Window => serde_json::to_value(try_window(compute)?)?,
+        };
+        Ok(value)
     }
-    Ok(format!("on {}", adapter.name))
+
+    /// Tries it in a process of its own. Returns what it found, and what it said besides.
+    fn apart<T: serde::de::DeserializeOwned>(self, device: Choice) -> (Result<T, String>, Vec<String>) {
+        let name = match self {
+            Self::Step => "step",
+            Self::Window => "window",
+        };
+        let device = match device {
+            Choice::Auto => "auto",
+            Choice::Gpu => "gpu",
+            Choice::Cpu => "cpu",
+        };
+        let program = match std::env::current_exe() {
+            Ok(program) => program,
+            Err(cause) => return (Err(format!("the program does not find itself: {cause}")), Vec::new()),
+        };
+        let mut command = Command::new(program);
+        command.args(["doctor", "--json", "--device", device, "--attempt", name]);
+        command.env("ZSCAPE_LOG", "error,eframe=off,winit=error").env_remove("RUST_BACKTRACE");
+        match finished(command) {
+            Err(error) => (Err(error), Vec::new()),
+            Ok(Finished { how, said, told }) => {
+                let mut notes: Vec<String> =
+                    told.lines().filter_map(|line| line.strip_prefix("zscape: ")).map(str::to_owned).collect();
+                let found = said.lines().last().and_then(|line| serde_json::from_str(line).ok());
+                let found = found.ok_or_else(|| match (notes.pop(), how) {
+                    (Some(error), _) => error,
+                    (None, Some(how)) => format!("{how}{}", last_words(&told)),
+                    (None, None) => "it ended without a word".to_owned(),
+                });
+                (found, notes)
+            }
+        }
+    }
+}
+
+/// What a process said before it ended in silence, in brackets.
+fn last_words(told: &str) -> String {
+    let last = told.lines().rev().find(|line| !line.trim().is_empty());
+    last.map(|line| format!(" ({})", panics::plain(line.trim()))).unwrap_or_default()
+}
+
+/// A process that ended.
+struct Finished {
+    /// What is wrong with how it ended.
+    how: Option<String>,
+    said: String,
+    told: String,
+}
+
+/// Runs a command to its end, or kills it when it takes too long.
+fn finished(mut command: Command) -> Result<Finished, String> {
+    let failed = |cause: std::io::Error| format!("it cannot be tried: {cause}");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(failed)?;
+    let began = Instant::now();
+    let late = loop {
+        match child.try_wait().map_err(failed)? {
+            Some(_) => break false,
+            None if began.elapsed() > PATIENCE => break true,
+            None => std::thread::sleep(Duration::from_millis(20)),
+        }
+    };
+    if late {
+        // It may end in this very moment.
+        let _ = child.kill();
+    }
+    let output = child.wait_with_output().map_err(failed)?;
+    let how = match (late, output.status.code()) {
+        (true, _) => Some(format!("it did not answer within {} s", PATIENCE.as_secs())),
+        (false, None) => Some(format!("it crashed ({}), perhaps in a driver: update it", output.status)),
+        (false, Some(0)) => None,
+        (false, Some(code)) => Some(format!("it ended with code {code}")),
+    };
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Ok(Finished { how, said: text(output.stdout), told: text(output.stderr) })
+}
+
+/// A training step on one device.
+#[derive(Debug, serde::Serialize)]
+struct Step {
+    device: String,
+    kind: Kind,
+    seconds: Option<f64>,
+    error: Option<String>,
+}
+
+impl Step {
+    fn new(device: String, kind: Kind, tried: Result<Trial, String>) -> Self {
+        match tried {
+            Ok(trial) => Self { device, kind, seconds: Some(trial.seconds), error: None },
+            Err(error) => Self { device, kind, seconds: None, error: Some(error) },
+        }
+    }
+
+    fn line(&self) -> String {
+        match (&self.error, self.seconds) {
+            (Some(error), _) => format!("  {}: {error}\n", self.device),
+            (None, seconds) => format!("  {}: right, in {:.1} s\n", self.device, seconds.unwrap_or_default()),
+        }
+    }
 }
 
 impl Doctor {
     pub(super) fn run(&self) -> anyhow::Result<()> {
-        let adapters = adapters();
-        let chosen = Compute::choose(self.common.device);
+        if let Some(attempt) = self.attempt {
+            let value =
+                panics::caught(|| attempt.run(&self.common)).map_err(|panic| anyhow!("it broke: {panic}"))??;
+            return self.common.print(&value, || value.to_string());
+        }
+        let adapters = panics::caught(adapters).unwrap_or_default();
+        let cpu = Compute::cpu();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let window = window(&adapters);
+        let on_cpu = panics::caught(|| Trial::run(&cpu.device)).and_then(|tried| tried);
+        let mut steps = vec![Step::new(cpu.name.clone(), Kind::Cpu, on_cpu.clone())];
+        let card = adapters.iter().find(|adapter| adapter.hardware).filter(|_| self.common.device != Choice::Cpu);
+        if let Some(card) = card {
+            let (tried, _) = Attempt::Step.apart::<Trial>(Choice::Gpu);
+            let tried = tried.and_then(|trial| {
+                on_cpu.as_ref().map_or(Ok(()), |right| trial.agrees(right))?;
+                Ok(trial)
+            });
+            steps.push(Step::new(card.name.clone(), Kind::Gpu, tried));
+        }
+        let broken = steps.iter().any(|step| step.kind == Kind::Gpu && step.error.is_some());
+        let chosen = match (self.common.device, card) {
+            (Choice::Gpu, None) | (Choice::Cpu, _) | (Choice::Auto, None) => {
+                Compute::choose(self.common.device).map(|compute| compute.name).map_err(|error| error.to_string())
+            }
+            (_, Some(card)) => Ok(card.name.clone()),
+        };
+        let kind = if card.is_some() { Kind::Gpu } else { Kind::Cpu };
+        let (tried, notes) = Attempt::Window.apart::<Tried>(self.common.device);
+        let window =
+            tried.as_ref().map(|tried| format!("on {}, by {}", tried.on, tried.drawn_by)).map_err(Clone::clone);
         let value = serde_json::json!({
             "adapters": adapters,
             "cpu_threads": cores,
-            "compute": chosen.as_ref().ok().map(|c| serde_json::json!({ "kind": c.kind, "name": c.name })),
-            "compute_error": chosen.as_ref().err().map(ToString::to_string),
+            "compute": chosen.as_ref().ok().map(|name| serde_json::json!({ "kind": kind, "name": name })),
+            "compute_error": chosen.as_ref().err(),
+            "steps": steps,
             "window": window.as_ref().ok(),
             "window_error": window.as_ref().err(),
+            "window_tried": tried.as_ref().ok(),
+            "notes": notes,
+            "distribution": Distribution::of_this_machine(),
         });
         self.common.print(&value, || {
             let mut text = String::from("Graphics adapters:\n");
@@ -51,18 +202,56 @@ impl Doctor {
             }
             text += &format!("CPU: {cores} threads\n");
             text += &match &chosen {
-                Ok(compute) => format!("Computing: on {}\n", compute.name),
+                Ok(name) => format!("Computing: on {name}\n"),
                 Err(error) => format!("Computing: {error}\n"),
             };
-            if self.common.device != Choice::Cpu && !adapters.iter().any(|adapter| adapter.hardware) {
+            text += "Training steps, tried:\n";
+            steps.iter().for_each(|step| text += &step.line());
+            if broken {
+                text += "  Use --device cpu until the graphics driver is right.\n";
+            }
+            if self.common.device != Choice::Cpu && card.is_none() {
                 text += "  No graphics card was found, so training runs on the CPU: it works, but far \
                          slower.\n  If this machine has one, install its Vulkan driver and run this again.\n";
             }
-            text += &match &window {
-                Ok(place) => format!("Window: drawn {place}\n"),
-                Err(missing) => format!("Window: cannot open, {missing}\n"),
-            };
+            for note in &notes {
+                text += &format!("Window: {note}\n");
+            }
+            match &tried {
+                Ok(tried) => {
+                    text += &format!("Window: opens on {}, drawn by {}", tried.on, tried.drawn_by);
+                    if let Some([width, height]) = tried.monitor {
+                        text += &format!("; monitor {width:.0} x {height:.0} points of {} pixels", tried.scale);
+                    }
+                    text += "\n";
+                    if !tried.takes_drops {
+                        text += "  Files cannot be dropped on it: that needs X11, or Xwayland.\n";
+                    }
+                }
+                Err(missing) => text += &format!("Window: {missing}\n"),
+            }
             text
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn how_a_process_ended_is_told() {
+        let shell = |script: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", script]);
+            finished(command).unwrap()
+        };
+        let well = shell("echo said; echo told >&2");
+        assert_eq!((well.how, well.said.as_str(), well.told.as_str()), (None, "said\n", "told\n"));
+        assert!(shell("exit 7").how.unwrap().contains("code 7"));
+        assert!(shell("kill -SEGV $$").how.unwrap().contains("crashed"));
+        assert_eq!(last_words("a\nwhat at /r/src/x.rs:7: broke\n\n"), " (what broke)");
+        assert_eq!(last_words("\n"), "");
     }
 }

@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use super::inside::{LayerName, bar, write_ablations};
-use super::{Exploration, Explored};
+use super::{Exploration, Explored, outputs};
 use crate::dissect::effect::{Dose, Effect, Trial, dose, doses};
 use crate::dissect::figure::{Parts, ROWS, figure};
 use crate::dissect::object::{Activations, Found, find, fit_everything};
@@ -77,9 +77,9 @@ pub(super) struct Forget {
     /// Samples in a row of the figure: half that the filters were found with, and half fresh ones
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(2..=64))]
     columns: u16,
-    /// The figure, a PNG: samples, the same without the object's filters, without random and without equally loud ones. On the
+    /// The figure, as .png, .jpg, .webp, .bmp or .tif: samples, the same without the object's filters, without random and without equally loud ones. On the
     /// left are samples that the filters were found with, on the right fresh ones that nobody chose, as its headings say
-    #[arg(long, value_name = "FIGURE.png", required_unless_present = "score")]
+    #[arg(long, value_name = "FIGURE.png", value_parser = outputs::picture, required_unless_present = "score")]
     out: Option<PathBuf>,
 }
 
@@ -135,7 +135,7 @@ impl Forget {
             for (name, ablation) in ROWS[1..].iter().zip(ablations) {
                 rows.push((name, trial.draw(&ablation)?));
             }
-            figure(&rows, &parts)?.write_png(out)?;
+            figure(&rows, &parts)?.write(out)?;
         }
         let score = match &finder {
             Some(finder) if self.score => {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Common;
-use crate::app;
+use crate::{app, desktop};
 
 #[derive(Args, Debug, Default)]
 pub(super) struct Gui {
@@ -28,6 +28,8 @@ pub(super) struct Gui {
 
 impl Gui {
     pub(super) fn run(self, common: &Common) -> anyhow::Result<()> {
+        // Nothing is computed for a window that cannot open.
+        desktop::backends().map_err(app::WindowError::from)?;
         let kept = eframe::storage_dir("zscape").map(|folder| folder.join("last-session.zscape"));
         let Self { model, data, run, session, exports } = self;
         app::run(common.compute()?, app::Start { model, data, run, session, kept, exports, desktop: true })

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::inside::{Normed, bar};
 use super::prepared::Prepared;
-use super::{Common, Numbers};
+use super::{Common, Numbers, outputs};
 use crate::data::{Dataset, Source, read_fitted};
 use crate::dissect::guided::{FEATURES, Feature, PICTURES, RANDOM, Search, figure, verdicts};
 use crate::dissect::layers::lit;
@@ -51,8 +51,8 @@ pub(super) struct Guided {
     prepared: Prepared,
     #[command(flatten)]
     normed: Normed,
-    /// The figure, a PNG
-    #[arg(long, value_name = "FIGURE.png")]
+    /// The figure, as .png, .jpg, .webp, .bmp or .tif
+    #[arg(long, value_name = "FIGURE.png", value_parser = outputs::picture)]
     out: PathBuf,
 }
 
@@ -72,9 +72,9 @@ impl Guided {
             return self.saliency(&model, judge, device);
         }
         let layer = match self.layer {
-            None => config.stages() - 1,
-            Some(number) if (1..=config.stages()).contains(&number) => number - 1,
-            Some(number) => bail!("there is no convolution {number}; there are 1 to {}", config.stages()),
+            None => config.judging_stages() - 1,
+            Some(number) if (1..=config.judging_stages()).contains(&number) => number - 1,
+            Some(number) => bail!("there is no convolution {number}; there are 1 to {}", config.judging_stages()),
         };
         let count = judge.layers[layer].weight.shape[0];
         let maps: Vec<usize> = match &self.features {
@@ -115,7 +115,7 @@ impl Guided {
             bail!("none of the {count} pictures of {source} can be read");
         }
         let (learnt, unlearnt) = (learnt.finish(judge, device)?, unlearnt.finish(random, device)?);
-        figure(&unlearnt, &learnt)?.write_png(&self.out)?;
+        figure(&unlearnt, &learnt)?.write(&self.out)?;
         let told = |features: &[Feature]| -> Vec<_> {
             let of = |feature: &Feature| {
                 let numbers: Vec<_> = feature.responses.iter().map(|response| response.number).collect();
@@ -153,7 +153,7 @@ impl Guided {
         let told = verdicts(&judge, &pictures, self.rule, device)?;
         let pairs = pictures.iter().zip(&told);
         let shown: Vec<_> = pairs.flat_map(|(p, told)| [p.clone(), lit(p, &told.saliency, config.size)]).collect();
-        grid(&shown, 2, 2).write_png(&self.out)?;
+        grid(&shown, 2, 2).write(&self.out)?;
         let logits: Vec<f32> = told.iter().map(|verdict| verdict.logit).collect();
         let summary = serde_json::json!({ "out": self.out, "logits": logits, "statistics": statistics.name() });
         self.common.print(&summary, || {

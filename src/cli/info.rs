@@ -6,7 +6,7 @@ use burn::tensor::Device;
 use clap::Args;
 
 use super::Common;
-use crate::model::{Layer, Model, Provenance};
+use crate::model::{Layer, Model, ModelConfig, Provenance};
 use crate::train::{EpochEnd, epoch_ends};
 
 #[derive(Args, Debug)]
@@ -45,9 +45,21 @@ fn trained(story: &Provenance) -> String {
     )
 }
 
+/// Sides of the generator's kernels, each once.
+fn kernels(config: &ModelConfig) -> String {
+    let mut sides: Vec<usize> = config.layers().generator[1..].iter().map(|plan| plan.kernel).collect();
+    sides.dedup();
+    let sides: Vec<String> = sides.iter().map(|side| format!("{side}x{side}")).collect();
+    sides.join(", ")
+}
+
 impl Info {
     pub(super) fn run(&self) -> anyhow::Result<()> {
-        let model = Model::open(&self.path, &Device::flex())?;
+        let mut warnings = Vec::new();
+        let model = Model::open_noting(&self.path, &Device::flex(), &mut |warning| {
+            tracing::warn!("{warning}");
+            warnings.push(warning);
+        })?;
         let (config, story) = (model.config(), &model.provenance);
         let generator = shapes(model.generator.layers());
         let discriminator = model.discriminator.as_ref().map(|d| shapes(&d.layers));
@@ -67,6 +79,7 @@ impl Info {
             "provenance": provenance,
             "guesses": guesses,
             "epochs": epochs,
+            "warnings": warnings,
             "generator": { "parameters": model.generator.parameter_count(), "layers": generator },
             "discriminator": discriminator.as_ref().map(|layers| {
                 serde_json::json!({ "parameters": learnt_d, "layers": layers })
@@ -74,14 +87,13 @@ impl Info {
         });
         self.common.print(&value, || {
             let mut text = format!(
-                "DCGAN, preset {}: {}x{}, {}, {} base filters, {}x{} kernels{}\n",
+                "DCGAN, preset {}: {}x{}, {}, {} base filters, {} kernels{}\n",
                 config.preset,
                 config.size,
                 config.size,
                 if config.channels == 1 { "grey" } else { "colour" },
                 config.base,
-                config.kernel,
-                config.kernel,
+                kernels(config),
                 if config.bias { " with biases" } else { "" },
             );
             text += &format!("z: {} coordinates, {} prior; {}; ", config.z_dim, config.prior, config.rectifiers());
@@ -96,7 +108,13 @@ impl Info {
                 for remark in &origin.remarks {
                     text += &format!("  {remark}\n");
                 }
+                for (what, names) in [("tensors not used", &origin.unused), ("objects skipped", &origin.skipped)] {
+                    if !names.is_empty() {
+                        text += &format!("  {} {what}:\n    {}\n", names.len(), names.join("\n    "));
+                    }
+                }
                 text += "a guess is changed in the window, or by its name: FILE@prior=uniform,sampling=batch,output=sigmoid,leak=0.2,flipped=true,crop=108,fit=pad,resize=area\n";
+                text += "strides, picture size, batch norm's epsilon and class likewise: FILE@strides=1,2,2 (from z to the picture), FILE@size=28, FILE@eps=1e-3, FILE@class=3\n";
             } else {
                 text += &trained(story);
             }

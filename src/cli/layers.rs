@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Explored;
 use super::inside::Normed;
+use super::{Explored, outputs};
 use crate::dissect::layers::{LayerMaps, of_discriminator, of_generator, sheet};
 
 #[derive(Args, Debug)]
@@ -23,8 +23,8 @@ pub(super) struct Layers {
     /// Pixels that the figure is wide, at most
     #[arg(long, default_value_t = 1200, value_parser = clap::value_parser!(u16).range(128..))]
     width: u16,
-    /// The figure, a PNG: the picture, and under it a strip of maps for each layer
-    #[arg(long, value_name = "FIGURE.png")]
+    /// The figure, as .png, .jpg, .webp, .bmp or .tif: the picture, and under it a strip of maps for each layer
+    #[arg(long, value_name = "FIGURE.png", value_parser = outputs::picture)]
     out: PathBuf,
 }
 
@@ -43,7 +43,7 @@ impl Layers {
             judged = Some((logit, statistics));
         }
         let logit = judged.as_ref().map(|(logit, _)| *logit);
-        sheet(&picture, &layers, usize::from(self.width)).write_png(&self.out)?;
+        sheet(&picture, &layers, usize::from(self.width)).write(&self.out)?;
         let network = |i: usize| if i < generator { "generator" } else { "discriminator" };
         let told: Vec<_> = layers
             .iter()

@@ -18,6 +18,7 @@ mod inside;
 mod layers;
 mod neighbours;
 mod numpy;
+mod outputs;
 mod prepared;
 mod preview;
 mod progress;
@@ -39,6 +40,7 @@ use crate::device::{Choice, Compute};
 use crate::image::Picture;
 use crate::latent::{self, session::Session};
 use crate::model::Model;
+use crate::panics;
 
 /// Explore the latent space of a DCGAN, and watch it learn.
 #[derive(Parser, Debug)]
@@ -208,18 +210,21 @@ impl std::str::FromStr for Numbers {
 /// Runs the command line; 0 done, 1 failed with a message, 2 wrong usage.
 pub fn main() -> ExitCode {
     let began = Instant::now();
-    let filter = tracing_subscriber::EnvFilter::try_from_env("ZSCAPE_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,wgpu_hal=error,tiny_skia=error,egui_wgpu=error"));
+    panics::install();
+    let filter = tracing_subscriber::EnvFilter::try_from_env("ZSCAPE_LOG").unwrap_or_else(|_| {
+        tracing_subscriber::EnvFilter::new("warn,wgpu_hal=error,tiny_skia=error,egui_wgpu=error,winit=error,eframe=off")
+    });
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
     let cli = Cli::parse();
-    let outcome = match cli.command {
+    let outcome = panics::caught(|| match cli.command {
         None => cli.gui.run(&cli.common),
         Some(command) => dispatch(command, began),
-    };
+    });
+    let outcome = outcome.unwrap_or_else(|panic| Err(anyhow::anyhow!(panics::sentence(&panic))));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("zscape: {error:#}");
+            eprintln!("zscape: {}", panics::plain(&format!("{error:#}")));
             ExitCode::FAILURE
         }
     }

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Common;
 use super::prepared::Prepared;
 use super::progress::Telling;
+use super::{Common, outputs};
 use crate::data::{Dataset, Source};
 use crate::evaluate::birthday::Birthday;
 use crate::evaluate::features::By;
@@ -45,8 +45,8 @@ pub(super) struct Neighbours {
     /// Names the samples, and picks pictures
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// The figure, a PNG: sample, its nearest by pixels, sample, its nearest by features; below the closest pairs of samples
-    #[arg(long, value_name = "FIGURE.png")]
+    /// The figure, as .png, .jpg, .webp, .bmp or .tif: sample, its nearest by pixels, sample, its nearest by features; below the closest pairs of samples
+    #[arg(long, value_name = "FIGURE.png", value_parser = outputs::picture)]
     out: PathBuf,
 }
 
@@ -71,7 +71,7 @@ impl Neighbours {
         let report = neighbours(&model, by, &data, held.as_ref(), settings, &compute.device, &mut progress)?;
         telling.skipped(&report.skipped);
         drop(telling);
-        report.figure(&data, usize::from(self.rows)).write_png(&self.out)?;
+        report.figure(&data, usize::from(self.rows)).write(&self.out)?;
         let named = |space: &InSpace| -> Vec<_> {
             let names = space.nearest.iter().map(|nearest| nearest.first().map(|nearest| data.name(nearest.number)));
             names.collect()

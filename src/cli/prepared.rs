@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::image::{Fit, PictureFormat, PreparationError, Resize};
+use crate::image::{Background, Fit, PictureFormat, PreparationError, Resize};
 
 /// How pictures are prepared. What is not given is as the model's run had it, or the default.
 #[derive(Args, Debug, Clone, Default)]
@@ -17,6 +17,9 @@ pub(super) struct Prepared {
     /// How they are resized [default: the model's, or lanczos]
     #[arg(long, value_enum)]
     pub resize: Option<Resize>,
+    /// What transparent pictures are laid on: white, black, gray or #rrggbb [default: the model's, or white]
+    #[arg(long, value_name = "COLOR")]
+    pub background: Option<Background>,
 }
 
 impl Prepared {
@@ -25,6 +28,6 @@ impl Prepared {
     /// # Errors
     /// [`PreparationError`] where they do not go together.
     pub fn on(&self, format: PictureFormat) -> Result<PictureFormat, PreparationError> {
-        format.prepared(Some(format.preparation.with(self.crop, self.fit, self.resize)))
+        format.prepared(Some(format.preparation.with(self.crop, self.fit, self.resize, self.background)))
     }
 }

@@ -6,9 +6,9 @@ use anyhow::bail;
 use burn::tensor::Device;
 use clap::Args;
 
-use super::Common;
 use super::prepared::Prepared;
-use crate::data::{Dataset, Source, compare, figure};
+use super::{Common, outputs};
+use crate::data::{Dataset, Report, Source, compare, figure};
 use crate::image::PictureFormat;
 use crate::model::Model;
 
@@ -42,8 +42,8 @@ pub(super) struct Preview {
     /// Picks pictures; names synthetic ones
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// The figure, a PNG: above the pictures with the part that is taken framed, below what they become
-    #[arg(long, value_name = "FIGURE.png")]
+    /// The figure, as .png, .jpg, .webp, .bmp or .tif: above the pictures with the part that is taken framed, below what they become
+    #[arg(long, value_name = "FIGURE.png", value_parser = outputs::picture)]
     out: PathBuf,
 }
 
@@ -65,6 +65,7 @@ impl Preview {
         let format = self.prepared.on(format)?;
         let dataset = Dataset::open(&Source::parse(&self.data)?, format, self.seed)?;
         dataset.notes().iter().for_each(|note| eprintln!("{note}"));
+        let report = Report::of(&dataset, &|| false);
         let mirror = self.mirror.then_some(self.seed);
         let (pictures, problems) = compare(&dataset, self.count.into(), self.seed, SIDE, mirror);
         for problem in &problems {
@@ -73,7 +74,7 @@ impl Preview {
         if pictures.is_empty() {
             bail!("none of the {} pictures of {} that were looked at can be used", problems.len(), self.data);
         }
-        figure(&pictures, SIDE).write_png(&self.out)?;
+        figure(&pictures, SIDE).write(&self.out)?;
         let preparation = dataset.format().preparation;
         let shown: Vec<_> = pictures
             .iter()
@@ -85,7 +86,7 @@ impl Preview {
             .collect();
         let summary = serde_json::json!({
             "out": self.out, "size": format.size, "channels": format.channels, "preparation": preparation,
-            "mirror": self.mirror, "pictures": shown, "unusable": unusable,
+            "mirror": self.mirror, "pictures": shown, "unusable": unusable, "report": report,
         });
         self.common.print(&summary, || {
             let row = |compared: &crate::data::Compared| {
@@ -94,7 +95,7 @@ impl Preview {
             };
             let rows: Vec<_> = pictures.iter().map(row).collect();
             let size = format.size;
-            format!("{}: to {size}x{size}, {preparation}\n{}", self.out.display(), rows.join("\n"))
+            format!("{}: to {size}x{size}, {preparation}\n{}\n{report}", self.out.display(), rows.join("\n"))
         })
     }
 }

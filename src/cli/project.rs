@@ -6,9 +6,9 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::prepared::Prepared;
-use super::{Explored, numpy};
+use super::{Explored, numpy, outputs};
 use crate::data;
-use crate::image::grid;
+use crate::image::{DecodeOptions, Decoded, grid};
 use crate::latent::project::{Encoder, LIMIT, Projection, Scale, Settings};
 
 #[derive(Args, Debug)]
@@ -29,8 +29,8 @@ pub(super) struct Project {
     /// Also write the z as a NumPy file, [1, z_dim] float32
     #[arg(long, value_name = "OUT.npy")]
     z: Option<PathBuf>,
-    /// Original, reconstruction and their difference side by side, a PNG
-    #[arg(long, value_name = "FIGURE.png")]
+    /// Original, reconstruction and their difference side by side, as .png, .jpg, .webp, .bmp or .tif
+    #[arg(long, value_name = "FIGURE.png", value_parser = outputs::picture)]
     out: PathBuf,
 }
 
@@ -39,7 +39,9 @@ impl Project {
         let exploration = self.explored.open()?;
         let (model, device) = (&exploration.model, &exploration.compute.device);
         let config = model.config();
-        let original = data::read_fitted(&self.picture, self.prepared.on(config.pictures())?)?;
+        let format = self.prepared.on(config.pictures())?;
+        let Decoded { picture: original, treatment } =
+            data::read_examined(&self.picture, format, &DecodeOptions::default())?;
         let settings =
             Settings { restarts: usize::from(self.restarts), steps: usize::from(self.steps), seed: exploration.seed };
         let bar = ProgressBar::new(u64::from(self.steps));
@@ -56,17 +58,21 @@ impl Project {
         bar.finish_and_clear();
         let drawn = exploration.draw(std::slice::from_ref(&last.z))?.remove(0);
         let difference = original.difference(&drawn);
-        grid(&[original, drawn, difference], 3, 2).write_png(&self.out)?;
+        grid(&[original, drawn, difference], 3, 2).write(&self.out)?;
         if let Some(path) = &self.z {
             numpy::write(path, &[1, last.z.len() as u64], &last.z)?;
         }
         let summary = serde_json::json!({
             "out": self.out, "error": last.error, "apart": last.apart, "lacking": last.lacking, "scale": last.scale,
             "position": last.position(), "limit": LIMIT, "verdict": last.verdict(), "drawable": last.drawable(), "z": last.z,
+            "picture": treatment.remarks(),
         });
         self.explored.common.print(&summary, || {
             let Scale { own, average, blurred } = last.scale;
-            format!(
+            let remarks = treatment.remarks();
+            let remarks = remarks.iter().map(|remark| format!("{}: {remark}\n", self.picture.display()));
+            remarks.collect::<String>()
+                + &format!(
                 "{}: {} of the way from the model's own samples (0 %) to its average picture (100 %), and up to {:.0} % is drawn\n\
                  detail lacking: {:.2}; of own samples {own:.2}, of the average picture {average:.2}, of a blurred copy {blurred:.2}\n\
                  pixel error {:.4} (samples are {:.4} apart); {}",

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Common, inside, numpy};
-use crate::image::grid;
+use super::{Common, inside, numpy, outputs};
+use crate::image::{grid, names_folder, write_numbered};
 use crate::latent;
 use crate::model::{Model, Statistics};
 
@@ -32,8 +32,9 @@ pub(super) struct Sample {
     /// Also write the pictures as a NumPy file, [n, channels, height, width] float32 in [-1, 1]
     #[arg(long, value_name = "OUT.npy")]
     tensor: Option<PathBuf>,
-    /// The grid of pictures, a PNG
-    #[arg(long, value_name = "GRID.png")]
+    /// The grid of pictures, such as .png or .jpg; or a folder for single pictures: 000042.png is sample number 42, or
+    /// number 42 of --z
+    #[arg(long, value_name = "GRID.png|DIR", value_parser = outputs::pictures)]
     out: PathBuf,
     /// Pictures in a row
     #[arg(long, default_value_t = 8)]
@@ -64,7 +65,11 @@ enum Norms {
 impl Sample {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let compute = self.common.compute()?;
-        let model = Model::open(&self.model, &compute.device)?;
+        let mut warnings = Vec::new();
+        let model = Model::open_noting(&self.model, &compute.device, &mut |warning| {
+            tracing::warn!("{warning}");
+            warnings.push(warning);
+        })?;
         let config = model.config().clone();
         let z: Vec<Vec<f32>> = match &self.z {
             Some(path) => numpy::read_z(path, config.z_dim)?,
@@ -86,8 +91,15 @@ impl Sample {
             let shape = [count as u64, config.channels as u64, config.size as u64, config.size as u64];
             numpy::write(path, &shape, &values)?;
         }
-        grid(&latent::unpacked(&values, &config), self.columns, 2).write_png(&self.out)?;
-        let summary = serde_json::json!({ "out": self.out, "count": count, "statistics": norms });
+        let pictures = latent::unpacked(&values, &config);
+        let single = names_folder(&self.out);
+        match single {
+            true => write_numbered(&self.out, (self.first..).zip(&pictures)).map(|_| ())?,
+            false => grid(&pictures, self.columns, 2).write(&self.out)?,
+        }
+        let summary = serde_json::json!({
+            "out": self.out, "count": count, "single": single, "statistics": norms, "warnings": warnings,
+        });
         self.common.print(&summary, || {
             let norms = match norms {
                 Norms::Batch => "normalized as one batch".to_owned(),

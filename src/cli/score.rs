@@ -93,7 +93,7 @@ impl Score {
         let report = report?;
         let rows = usize::from(self.rows);
         if let Some(out) = out {
-            figure(&report, rows).write_png(out)?;
+            figure(&report, rows).write(out)?;
         }
         common.print(&report, || text(&report, out.map(|out| (out, rows))))
     }

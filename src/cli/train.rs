@@ -1,5 +1,6 @@
 //! `zscape train`.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,10 +14,10 @@ use super::Common;
 use super::hyperparameters::Hyperparameters;
 use super::prepared::Prepared;
 use super::rules::{Details, Rules};
-use crate::data::read_skipped;
+use crate::data::{Report, read_skipped};
 use crate::model::{Preset, Prior, Statistics};
 use crate::train::{
-    Alarm, Change, Command, Ending, EpochEnd, Event, Health, Options, Progress, Run, RunConfig, Trainer,
+    Alarm, Change, Command, Ending, EpochEnd, Event, Health, Options, Progress, Run, RunConfig, RunError, Trainer,
 };
 
 #[derive(Args, Debug)]
@@ -25,6 +26,8 @@ pub(super) struct Train {
     common: Common,
     /// A folder of pictures (sub-folders are classes), a .zip or .tar of one, CIFAR batches, an SVHN .mat, IDX files,
     /// WebDataset tars, Parquet, an LMDB, .npy or .npz, synth:rooms or synth:faces
+    ///
+    /// With --resume, where the run's pictures are now, if they were moved: their names and their number must be the same
     #[arg(long, value_name = "SRC", required_unless_present = "resume")]
     data: Option<String>,
     /// The run folder, where everything is kept
@@ -135,7 +138,14 @@ impl Train {
     /// The run's own settings when it is resumed, a preset's otherwise, with what was said on the command line.
     fn config(&self) -> anyhow::Result<RunConfig> {
         let mut config = if self.resume {
-            Run::open(&self.run).context("there is no run to resume; leave --resume out to start one")?.config().clone()
+            let gone =
+                |error: &RunError| matches!(error, RunError::Io { cause, .. } if cause.kind() == ErrorKind::NotFound);
+            match Run::open(&self.run) {
+                Err(error) if gone(&error) => {
+                    Err(error).context("there is no run to resume; leave --resume out to start one")?
+                }
+                run => run?.config().clone(),
+            }
         } else {
             RunConfig::preset(self.preset.unwrap_or(Preset::Pytorch), self.data.clone().unwrap_or_default())
         };
@@ -155,8 +165,8 @@ impl Train {
         self.details.apply(model, train);
         set(&mut model.base, &self.base);
         set(&mut model.prior, &self.prior);
-        let Prepared { crop, fit, resize } = self.prepared;
-        model.preparation = model.preparation.with(crop, fit, resize);
+        let Prepared { crop, fit, resize, background } = self.prepared;
+        model.preparation = model.preparation.with(crop, fit, resize, background);
         set(&mut train.mirror, &self.mirror);
         set(&mut train.batch, &self.batch);
         set(&mut train.generator_rate, &self.generator_lr.or(self.lr));
@@ -169,11 +179,9 @@ impl Train {
         if self.running_stats {
             model.sampling = Statistics::Running;
         }
-        if let Some(data) = &self.data
-            && *data != config.data
-        {
+        if let Some(data) = &self.data {
+            // A run's own pictures may have moved; names to skip stay names of them.
             config.data = data.clone();
-            config.skip.clear();
         }
         if let Some(list) = &self.skip {
             config.skip = read_skipped(list)?;
@@ -213,8 +221,7 @@ impl Train {
         })
         .context("Ctrl-C cannot be watched")?;
         let bar = ProgressBar::hidden();
-        let mut last = None;
-        let mut health = Vec::new();
+        let (mut last, mut report, mut health) = (None, None, Vec::new());
         for event in events {
             match event {
                 Event::Started { step, last, folder, device } => {
@@ -247,6 +254,10 @@ impl Train {
                 Event::EpochEnded(EpochEnd { epoch, step }) => {
                     say(&bar, &format!("epoch {epoch} ended with step {step}; its samples and checkpoint are kept"));
                 }
+                Event::Report(told) => {
+                    told.to_string().lines().for_each(|line| say(&bar, line));
+                    report = Some(told);
+                }
                 Event::Note(text) => say(&bar, &text),
                 Event::Warning(text) => say(&bar, &format!("warning: {text}")),
                 Event::Health(new) => {
@@ -255,7 +266,7 @@ impl Train {
                 }
                 Event::Ended(ending) => {
                     bar.finish_and_clear();
-                    return self.finish(ending, last.as_ref(), &health);
+                    return self.finish(ending, last.as_ref(), report.as_deref(), &health);
                 }
                 Event::Previewed(_)
                 | Event::Generator(_)
@@ -269,7 +280,13 @@ impl Train {
         bail!("the trainer ended without a word")
     }
 
-    fn finish(&self, ending: Ending, last: Option<&Progress>, health: &[Health]) -> anyhow::Result<()> {
+    fn finish(
+        &self,
+        ending: Ending,
+        last: Option<&Progress>,
+        report: Option<&Report>,
+        health: &[Health],
+    ) -> anyhow::Result<()> {
         if let Ending::Failed(cause) = ending {
             bail!("{cause}");
         }
@@ -281,6 +298,7 @@ impl Train {
             images_per_second: Option<f64>,
             loss_d: Option<f32>,
             loss_g: Option<f32>,
+            report: Option<&'a Report>,
             /// What was wrong and what no longer is, in the order it was found.
             health: &'a [Health],
             /// What still is.
@@ -294,6 +312,7 @@ impl Train {
             images_per_second: last.map(|last| last.images_per_second),
             loss_d: last.map(|last| last.metrics.loss_d),
             loss_g: last.map(|last| last.metrics.loss_g),
+            report,
             health,
             failing: Health::failing(health).map(Alarm::to_string).collect(),
         };

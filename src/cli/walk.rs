@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use anyhow::bail;
 use clap::Args;
 
-use super::{Exploration, Explored, Numbers};
-use crate::image::{write_frames, write_gif, write_mp4};
+use super::{Exploration, Explored, Numbers, outputs};
+use crate::image::{names_folder, write_frames, write_gif, write_mp4};
 use crate::latent::walk;
 use crate::latent::walk::{Way, changes, jumps};
 
@@ -38,28 +38,24 @@ pub(super) struct Walk {
     /// Enlarges the pixels of a GIF or a video
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=16))]
     zoom: u16,
-    /// A .png (one row from each sample to the next, as the paper's figure 4), a .gif, an .mp4 (H.264,
+    /// A picture such as .png or .jpg (one row from each sample to the next, as the paper's figure 4), a .gif, an .mp4 (H.264,
     /// uncompressed), or a folder for single frames
-    #[arg(long, value_name = "WALK.png|WALK.gif|WALK.mp4|DIR")]
+    #[arg(long, value_name = "WALK.png|WALK.gif|WALK.mp4|DIR", value_parser = outputs::film)]
     out: PathBuf,
 }
 
 impl Walk {
     pub(super) fn run(&self) -> anyhow::Result<()> {
-        let ending = self.out.extension().and_then(|end| end.to_str()).map(str::to_lowercase);
-        if let Some(other) = ending.as_deref().filter(|ending| !["png", "gif", "mp4"].contains(ending)) {
-            bail!("{}: .{other} is not known; name a .png, a .gif, an .mp4, or a folder", self.out.display());
-        }
         let exploration = self.explored.open()?;
         let walk = self.walk(&exploration)?;
         let steps = usize::from(self.steps);
         let draw = |z: &[Vec<f32>]| exploration.draw(z);
         let film = draw(&walk.film(steps - 1))?;
-        match ending.as_deref() {
-            Some("png") => walk.strip(&film, steps - 1).write_png(&self.out)?,
+        match outputs::film_ending(&self.out) {
+            _ if names_folder(&self.out) => write_frames(&self.out, &film)?,
             Some("gif") => write_gif(&self.out, &film, self.rate, usize::from(self.zoom))?,
             Some(_) => write_mp4(&self.out, &film, self.rate, usize::from(self.zoom))?,
-            None => write_frames(&self.out, &film)?,
+            None => walk.strip(&film, steps - 1).write(&self.out)?,
         }
         let changes = changes(&film);
         let jumps = jumps(&changes);

@@ -1,7 +1,6 @@
 //! An opened set of pictures: an index, and any picture of it cut to size.
 
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::RwLock;
 
@@ -9,10 +8,12 @@ use rand::SeedableRng;
 use rand::seq::index;
 use rand_chacha::ChaCha8Rng;
 
-use super::formats::{self, Found, Opened};
-use super::prepare::{decode, fit, fitted};
+use super::depth;
+use super::formats::{self, ClassesFrom, Found, Opened};
+use super::left_out::LeftOut;
+use super::prepare::{fitted, prepared};
 use super::source::{DataError, Source};
-use crate::image::{Picture, PictureFormat, Preparation};
+use crate::image::{DecodeOptions, Decoded, Picture, PictureFormat, Preparation, Treatment, decode, guarded};
 
 /// Bytes of prepared pictures that are kept in memory: small sets are decoded once, larger ones still train.
 const CACHE_BYTES: usize = 1 << 30;
@@ -34,6 +35,8 @@ pub struct Dataset {
     source: Source,
     opened: Opened,
     format: PictureFormat,
+    /// How its files are decoded.
+    options: DecodeOptions,
     cache: RwLock<HashMap<u64, Picture>>,
 }
 
@@ -44,22 +47,22 @@ impl Dataset {
     /// # Errors
     /// [`DataError`] naming the file or folder.
     pub fn open(source: &Source, mut format: PictureFormat, seed: u64) -> Result<Self, DataError> {
-        let broke = |path: &Path| DataError::Format {
+        let broke = |path: &Path, panic: &str| DataError::Format {
             path: path.to_owned(),
             kind: "a set of pictures",
-            cause: "its reader broke on it; it is damaged".to_owned(),
+            cause: format!("its reader failed on it ({panic}); it is damaged"),
         };
-        let guarded = |open: fn(&Path) -> Result<Opened, DataError>, path: &Path| {
+        let reader = |open: fn(&Path) -> Result<Opened, DataError>, path: &Path| {
             // A reader that panics on a strange file must not take the window down.
-            catch_unwind(|| open(path)).unwrap_or_else(|_| Err(broke(path)))
+            guarded(|| open(path)).unwrap_or_else(|panic| Err(broke(path, &panic)))
         };
         let mut opened = match source {
-            Source::Folder(path) => guarded(formats::open_folder, path)?,
-            Source::File(path) => guarded(formats::open_file, path)?,
+            Source::Folder(path) => reader(formats::open_folder, path)?,
+            Source::File(path) => reader(formats::open_file, path)?,
             Source::Synth(scene) => formats::draw(*scene, seed),
         };
         if let (Source::Folder(path) | Source::File(path), Some(0)) = (source, opened.pictures.len()) {
-            return Err(DataError::Empty { path: path.clone() });
+            return Err(DataError::nothing(path, opened.pictures.left_out()));
         }
         if let Source::Synth(scene) = source
             && format.preparation != Preparation::default()
@@ -70,8 +73,10 @@ impl Dataset {
                 .push(format!("synth:{scene} is drawn at {size}x{size}, so there is nothing to crop or to resize"));
             format.preparation = Preparation::default();
         }
-        let cache = RwLock::default();
-        Ok(Self { source: source.clone(), opened, format, cache })
+        let (ranges, notes) = guarded(|| depth::find(&*opened.pictures)).unwrap_or_default();
+        opened.notes.extend(notes);
+        let options = DecodeOptions { ranges, background: format.preparation.background.rgb() };
+        Ok(Self { source: source.clone(), opened, format, options, cache: RwLock::default() })
     }
 
     /// The pictures `kept` of this set, and a `note` on that.
@@ -134,6 +139,16 @@ impl Dataset {
         }
     }
 
+    /// Where the classes are from.
+    pub fn classes_from(&self) -> ClassesFrom {
+        self.opened.labels.source()
+    }
+
+    /// The files that lie among the pictures and are left out, by reason and kind.
+    pub fn left_out(&self) -> &[LeftOut] {
+        self.opened.pictures.left_out()
+    }
+
     /// What was guessed when it was opened, such as which values are black and white.
     pub fn notes(&self) -> &[String] {
         &self.opened.notes
@@ -147,17 +162,25 @@ impl Dataset {
         if let Some(picture) = self.cache.read().ok().and_then(|cache| cache.get(&index).cloned()) {
             return Ok(picture);
         }
-        // A decoder that panics on a strange file must not take the training down.
-        let prepared = catch_unwind(AssertUnwindSafe(|| self.prepare(index)))
-            .unwrap_or_else(|_| Err("the decoder broke on it".to_owned()))
-            .map_err(|cause| Problem { name: self.name(index), cause })?;
+        self.examined(index).map(|(picture, _)| picture)
+    }
+
+    /// As [`Self::picture`], with what was done to the picture, which is decoded for that in any case.
+    ///
+    /// # Errors
+    /// As [`Self::picture`].
+    pub fn examined(&self, index: u64) -> Result<(Picture, Treatment), Problem> {
+        let examined = self.guarded(index, || match self.read(index)? {
+            Found::Encoded(bytes) => fitted(&bytes, self.format, &self.options),
+            Found::Decoded(picture) => prepared(self.whole(picture), self.format),
+        })?;
         if self.len().is_some()
             && let Ok(mut cache) = self.cache.write()
             && (cache.len() + 1) * self.format.size * self.format.size * self.format.channels <= CACHE_BYTES
         {
-            cache.insert(index, prepared.clone());
+            cache.insert(index, examined.0.clone());
         }
-        Ok(prepared)
+        Ok(examined)
     }
 
     /// Picture `index` as it is stored, neither cut nor resized; a synthetic one in the set's size.
@@ -165,23 +188,33 @@ impl Dataset {
     /// # Errors
     /// As [`Self::picture`].
     pub fn original(&self, index: u64) -> Result<Picture, Problem> {
-        catch_unwind(AssertUnwindSafe(|| self.decoded(index)))
-            .unwrap_or_else(|_| Err("the decoder broke on it".to_owned()))
+        let decoded = self.guarded(index, || match self.read(index)? {
+            Found::Encoded(bytes) => decode(&bytes, &self.options).map_err(|e| e.to_string()),
+            Found::Decoded(picture) => Ok(self.whole(picture)),
+        });
+        decoded.map(|(picture, _)| picture)
+    }
+
+    fn read(&self, index: u64) -> Result<Found, String> {
+        self.opened.pictures.read(index, self.format.size)
+    }
+
+    /// A picture that the set holds as pixels.
+    fn whole(&self, picture: Picture) -> Decoded {
+        let (samples, range) = self.opened.pictures.samples();
+        let treatment = Treatment { samples, range, ..Treatment::none(&picture) };
+        Decoded { picture, treatment }
+    }
+
+    /// A reader that panics on a strange file must not take the training down.
+    fn guarded(
+        &self,
+        index: u64,
+        work: impl FnOnce() -> Result<Decoded, String>,
+    ) -> Result<(Picture, Treatment), Problem> {
+        let done = guarded(work).unwrap_or_else(|panic| Err(format!("its reader failed on it ({panic})")));
+        done.map(|decoded| (decoded.picture, decoded.treatment))
             .map_err(|cause| Problem { name: self.name(index), cause })
-    }
-
-    fn prepare(&self, index: u64) -> Result<Picture, String> {
-        match self.opened.pictures.read(index, self.format.size)? {
-            Found::Encoded(bytes) => fitted(&bytes, self.format),
-            Found::Decoded(picture) => fit(&picture, self.format),
-        }
-    }
-
-    fn decoded(&self, index: u64) -> Result<Picture, String> {
-        match self.opened.pictures.read(index, self.format.size)? {
-            Found::Encoded(bytes) => decode(&bytes),
-            Found::Decoded(picture) => Ok(picture),
-        }
     }
 }
 

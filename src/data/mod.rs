@@ -2,10 +2,13 @@
 
 mod compare;
 mod dataset;
+mod depth;
 mod formats;
-mod jpeg;
+mod left_out;
 mod loader;
+mod place;
 mod prepare;
+mod report;
 mod resize;
 mod skip;
 mod source;
@@ -13,10 +16,13 @@ pub mod synth;
 
 pub use compare::{Compared, compare, figure};
 pub use dataset::{Dataset, Problem, peek};
-pub use formats::FILE_ENDINGS;
 pub(crate) use formats::TEST_PARTS;
+pub use formats::{ClassesFrom, FILE_ENDINGS};
+pub use left_out::{LeftOut, Reason};
 pub use loader::{Batch, Loader, Place, mirrors};
+pub use place::{absolute, same_place};
 pub(crate) use prepare::fit;
-pub use prepare::{UnusablePicture, read_fitted, to_channels};
+pub use prepare::{UnusablePicture, read_examined, read_fitted, to_channels};
+pub use report::{Classes, Cropped, Report};
 pub use skip::{Listed, read_skipped, write_list};
 pub use source::{DataError, Source};

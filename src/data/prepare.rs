@@ -3,15 +3,15 @@
 //! A JPEG of which fewer pixels will do is decoded at a fraction of its size.
 
 use std::borrow::Cow;
-use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageBuffer, ImageDecoder, ImageReader, Limits, Rgba};
 
-use super::jpeg;
 use super::resize::resized;
-use crate::image::{Frame, Part, Picture, PictureFormat, Preparation};
+use crate::image::{
+    DecodeOptions, Decoded, Frame, Part, Picture, PictureFormat, Preparation, Treatment, decode, guarded, jpeg,
+    orientation, swaps, turned,
+};
 
 /// Pixels of a JPEG decoded small, for each that is wanted, where a part of it is taken or it is not resized by Lanczos. With one for
 /// each, pictures of fine patterns were visibly softer than those decoded whole.
@@ -32,49 +32,73 @@ pub struct UnusablePicture {
 /// # Errors
 /// [`UnusablePicture`] naming the file.
 pub fn read_fitted(path: &Path, format: PictureFormat) -> Result<Picture, UnusablePicture> {
+    read_examined(path, format, &DecodeOptions::default()).map(|decoded| decoded.picture)
+}
+
+/// As [`read_fitted`], with what was done to the picture.
+///
+/// # Errors
+/// [`UnusablePicture`] naming the file.
+pub fn read_examined(path: &Path, format: PictureFormat, options: &DecodeOptions) -> Result<Decoded, UnusablePicture> {
     let read = || {
         let bytes = std::fs::read(path).map_err(|cause| cause.to_string())?;
-        fitted(&bytes, format)
+        fitted(&bytes, format, options)
     };
     read().map_err(|cause| UnusablePicture { path: path.to_owned(), cause })
 }
 
 /// Decodes a picture, and prepares it as [`fit`] does.
-pub(super) fn fitted(bytes: &[u8], format: PictureFormat) -> Result<Picture, String> {
-    match fitted_small(bytes, format) {
-        Some(picture) => Ok(picture),
-        None => fit(&decode(bytes)?, format),
+pub(super) fn fitted(bytes: &[u8], format: PictureFormat, options: &DecodeOptions) -> Result<Decoded, String> {
+    let options = &DecodeOptions { background: format.preparation.background.rgb(), ..*options };
+    match guarded(|| fitted_small(bytes, format)) {
+        Ok(Some(small)) => Ok(small),
+        // The other decoder may know better, and otherwise says what is wrong.
+        Ok(None) | Err(_) => {
+            decode(bytes, options).map_err(|e| e.to_string()).and_then(|decoded| prepared(decoded, format))
+        }
     }
 }
 
+/// A decoded picture prepared as [`fit`] does, and what was cut away of it.
+pub(super) fn prepared(Decoded { picture, treatment }: Decoded, format: PictureFormat) -> Result<Decoded, String> {
+    let frame = format.preparation.frame([picture.width(), picture.height()], format.size)?;
+    let picture = laid(cut(&picture, frame.part, frame.inner, format)?, frame, format);
+    Ok(Decoded { picture, treatment: framed(treatment, frame) })
+}
+
+/// What was done to a picture that was framed besides.
+fn framed(treatment: Treatment, Frame { part, inner: [wide, high], .. }: Frame) -> Treatment {
+    let [width, height] = treatment.full;
+    let cropped = 1.0 - part.width * part.height / (width * height) as f64;
+    Treatment { cropped, enlarged: wide as f64 > part.width || high as f64 > part.height, ..treatment }
+}
+
 /// The same of a JPEG of which fewer pixels will do; none where it has to be decoded at full size.
-fn fitted_small(bytes: &[u8], format: PictureFormat) -> Option<Picture> {
+fn fitted_small(bytes: &[u8], format: PictureFormat) -> Option<Decoded> {
     let PictureFormat { size, preparation, .. } = format;
     // A part that is taken lies between this picture's pixels, so that it needs more of them to be as sharp. What is done by
     // default needs as many as before there was a choice: a run of then sees the same pictures.
-    let spare = if preparation == Preparation::default() { 1 } else { SPARE };
+    let usual = Preparation { background: preparation.background, ..Preparation::default() };
+    let spare = if preparation == usual { 1 } else { SPARE };
     let enough = |full: [usize; 2], scale: usize| {
         let has = |part: f64, wanted: usize| (part as usize * scale).div_ceil(8) >= spare * wanted;
         preparation
             .frame(full, size)
             .is_ok_and(|Frame { part, inner: [wide, high], .. }| has(part.width, wide) && has(part.height, high))
     };
-    let jpeg::Small { scale, full, size: [width, height], channels, pixels, exif } = jpeg::decode(bytes, &enough)?;
-    let orientation = exif.and_then(|exif| Orientation::from_exif_chunk(&exif)).unwrap_or(Orientation::NoTransforms);
+    let jpeg::Small { scale, full, size: [width, height], channels, pixels, exif, xmp } = jpeg::decode(bytes, &enough)?;
+    let orientation = orientation(exif.as_deref(), xmp.as_deref());
     let swap = |sides: [usize; 2]| if swaps(orientation) { [sides[1], sides[0]] } else { sides };
     // The same part as of the whole upright picture; its edges need not lie between two pixels of this one.
     let frame = preparation.frame(swap(full), size).ok()?;
     let Part { left, top, width: across, height: down } = as_stored(frame.part, full, orientation);
     let [left, top, across, down] = [left, top, across, down].map(|pixels| pixels * scale as f64 / 8.0);
     let part = Part { left, top, width: across, height: down };
-    let cut = cut(&Picture::new(width, height, channels, pixels), part, swap(frame.inner), format).ok()?;
-    Some(laid(turned(cut, orientation), frame, format))
-}
-
-/// Whether a picture with this mark lies on its side.
-fn swaps(orientation: Orientation) -> bool {
-    use Orientation::*;
-    matches!(orientation, Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH)
+    let small = Picture::new(width, height, channels, pixels);
+    let turns = orientation != Orientation::NoTransforms;
+    let treatment = Treatment { full: swap(full), turned: turns, ..Treatment::none(&small) };
+    let cut = cut(&small, part, swap(frame.inner), format).ok()?;
+    Some(Decoded { picture: laid(turned(cut, orientation), frame, format), treatment: framed(treatment, frame) })
 }
 
 /// Where a part of the upright picture lies in the stored one of `width` x `height` pixels.
@@ -92,49 +116,6 @@ fn as_stored(part: Part, [width, height]: [usize; 2], orientation: Orientation) 
         Orientation::Rotate180 | Orientation::Rotate270FlipH => (right, bottom),
     };
     Part { left, top, width: across, height: down }
-}
-
-/// A picture turned upright.
-fn turned(picture: Picture, orientation: Orientation) -> Picture {
-    if orientation == Orientation::NoTransforms {
-        return picture;
-    }
-    let (width, height, pixels) = (picture.width() as u32, picture.height() as u32, picture.pixels().to_vec());
-    let dynamic = match picture.channels() {
-        1 => ImageBuffer::from_raw(width, height, pixels).map(DynamicImage::ImageLuma8),
-        _ => ImageBuffer::from_raw(width, height, pixels).map(DynamicImage::ImageRgb8),
-    };
-    dynamic.map_or(picture, |mut dynamic| {
-        dynamic.apply_orientation(orientation);
-        Picture::from_dynamic(dynamic)
-    })
-}
-
-/// Decodes a picture; transparent ones are laid on white, and a camera's orientation mark is obeyed.
-pub(super) fn decode(bytes: &[u8]) -> Result<Picture, String> {
-    let read = || -> image::ImageResult<DynamicImage> {
-        let mut decoder = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?.into_decoder()?;
-        // The crate holds only the decoders' own buffers to its limit (512 MiB), not the picture they fill.
-        Limits::default().reserve(decoder.total_bytes())?;
-        // An unreadable mark says nothing about the picture.
-        let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-        let mut decoded = DynamicImage::from_decoder(decoder)?;
-        decoded.apply_orientation(orientation);
-        Ok(decoded)
-    };
-    let decoded = read().map_err(|e| e.to_string())?;
-    Ok(Picture::from_dynamic(if decoded.color().has_alpha() { on_white(&decoded) } else { decoded }))
-}
-
-fn on_white(decoded: &DynamicImage) -> DynamicImage {
-    let mut rgba = decoded.to_rgba8();
-    for Rgba([r, g, b, a]) in rgba.pixels_mut() {
-        for channel in [r, g, b] {
-            let alpha = u16::from(*a);
-            *channel = ((u16::from(*channel) * alpha + 255 * (255 - alpha) + 127) / 255) as u8;
-        }
-    }
-    DynamicImage::ImageRgb8(DynamicImage::ImageRgba8(rgba).to_rgb8())
 }
 
 /// A picture prepared for the networks: the part that the format takes, resized and laid on a square.
@@ -185,11 +166,19 @@ pub fn to_channels(picture: &Picture, channels: usize) -> Cow<'_, Picture> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::{Fit, Resize};
+    use crate::image::{Fit, Resize, Samples};
     use proptest::prelude::*;
 
     fn fit(picture: &Picture, size: usize, channels: usize) -> Result<Picture, String> {
         super::fit(picture, PictureFormat::new(size, channels))
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Picture, crate::image::DecodeError> {
+        super::decode(bytes, &DecodeOptions::default()).map(|decoded| decoded.picture)
+    }
+
+    fn fitted(bytes: &[u8], format: PictureFormat) -> Result<Picture, String> {
+        super::fitted(bytes, format, &DecodeOptions::default()).map(|decoded| decoded.picture)
     }
 
     fn prepared(picture: &Picture, size: usize, preparation: Preparation) -> Vec<u8> {
@@ -200,7 +189,7 @@ mod tests {
     #[test]
     fn each_fit_and_crop_gives_exactly_these_pixels() {
         use Fit::{Crop, Pad, Stretch};
-        let area = |crop, fit| Preparation { crop, fit, resize: Resize::Area };
+        let area = |crop, fit| Preparation { crop, fit, resize: Resize::Area, ..Preparation::default() };
         // 10 to 80 in two rows, and the same standing.
         let wide = Picture::new(4, 2, 1, vec![10, 20, 30, 40, 50, 60, 70, 80]);
         let tall = Picture::new(2, 4, 1, vec![10, 20, 30, 40, 50, 60, 70, 80]);
@@ -275,16 +264,6 @@ mod tests {
     }
 
     #[test]
-    fn transparency_is_laid_on_white() {
-        let mut png = Vec::new();
-        let clear = image::RgbaImage::from_pixel(2, 2, Rgba([0, 0, 0, 0]));
-        clear.write_to(&mut Cursor::new(&mut png), image::ImageFormat::Png).unwrap();
-        assert_eq!(decode(&png).unwrap().pixels(), [255; 12]);
-        assert!(decode(&png[..20]).is_err());
-        assert!(decode(b"").is_err());
-    }
-
-    #[test]
     fn a_crop_of_the_right_size_keeps_its_pixels() {
         let wide = Picture::new(7, 4, 1, (0..28).map(|i| i * 9).collect());
         let expected: Vec<u8> = wide.pixels().chunks(7).flat_map(|row| row[1..5].to_vec()).collect();
@@ -353,7 +332,11 @@ mod tests {
             (None, Fit::Stretch),
         ] {
             for (resize, (name, bytes)) in Resize::ALL.into_iter().flat_map(|resize| JPEGS.map(|jpeg| (resize, jpeg))) {
-                let format = PictureFormat { size: 8, channels: 3, preparation: Preparation { crop, fit, resize } };
+                let format = PictureFormat {
+                    size: 8,
+                    channels: 3,
+                    preparation: Preparation { crop, fit, resize, ..Preparation::default() },
+                };
                 let known = !["progressive", "rgb", "cmyk"].contains(&name);
                 assert_eq!(fitted_small(bytes, format).is_some(), known, "{name}, {}", format.preparation);
                 let whole = super::fit(&decode(bytes).unwrap(), format).unwrap();
@@ -373,6 +356,25 @@ mod tests {
         let format = PictureFormat { size: 8, channels: 3, preparation };
         let cause = fitted(JPEGS[0].1, format).unwrap_err();
         assert!(cause.contains("smaller than the 71x71"), "{cause}");
+    }
+
+    #[test]
+    fn what_was_done_to_a_picture_is_the_same_whether_it_is_decoded_small_or_whole() {
+        for (name, bytes) in JPEGS {
+            let told =
+                |size| super::fitted(bytes, PictureFormat::new(size, 3), &DecodeOptions::default()).unwrap().treatment;
+            let (small, whole) = (told(8), told(60));
+            assert_eq!(
+                (small.full, small.channels, small.turned),
+                (whole.full, whole.channels, whole.turned),
+                "{name}"
+            );
+            assert_eq!((small.samples, small.cropped), (Samples::U8, whole.cropped), "{name}");
+            assert_eq!(small.turned, name == "turned");
+            let [width, height] = small.full.map(|side| side as f64);
+            assert_eq!(small.cropped, 1.0 - width.min(height) / width.max(height), "{name}");
+            assert!(!small.enlarged && told(200).enlarged, "{name}");
+        }
     }
 
     #[test]
@@ -424,20 +426,5 @@ mod tests {
                 prop_assert!(small.is_none());
             }
         }
-    }
-
-    #[test]
-    fn sixteen_bits_become_eight() {
-        let mut png = Vec::new();
-        let deep = image::ImageBuffer::<image::Luma<u16>, _>::from_pixel(2, 2, image::Luma([0x8080]));
-        deep.write_to(&mut Cursor::new(&mut png), image::ImageFormat::Png).unwrap();
-        assert_eq!(decode(&png).unwrap(), Picture::new(2, 2, 1, vec![0x80; 4]));
-    }
-
-    #[test]
-    fn a_picture_of_absurd_size_is_refused_before_it_fills_the_memory() {
-        // A portable graymap needs no more than a header to announce 90 GB.
-        let cause = decode(b"P5 300000 300000 255\n").unwrap_err();
-        assert!(cause.to_lowercase().contains("memory") || cause.contains("limit"), "{cause}");
     }
 }

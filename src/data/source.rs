@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::dataset::Problem;
 use super::formats::{self, KINDS};
+use super::left_out::LeftOut;
 use super::synth::Scene;
 
 /// Why pictures cannot be had.
@@ -22,6 +23,14 @@ pub enum DataError {
         /// What was named.
         path: PathBuf,
     },
+    /// Its first bytes are those of something that is no set of pictures.
+    #[error("{path} is {what}; what can be given is {KINDS}")]
+    OtherKind {
+        /// What was named.
+        path: PathBuf,
+        /// What it is, with its article.
+        what: String,
+    },
     /// An unknown synthetic set.
     #[error("{name} is not a synthetic set; there are synth:rooms and synth:faces")]
     UnknownScene {
@@ -33,6 +42,29 @@ pub enum DataError {
     Empty {
         /// The folder or archive.
         path: PathBuf,
+    },
+    /// Nothing in it that could be read, though there is something.
+    #[error("{path} holds no pictures that can be read (png, jpg, webp, bmp, gif, tiff, ppm, pgm): {found}")]
+    NothingRead {
+        /// The folder or archive.
+        path: PathBuf,
+        /// What was left out.
+        found: String,
+    },
+    /// A set of which there is only the part to test on.
+    #[error(
+        "{path} has the test part of a set only ({found}); what is to be learned from, {missing}, is missing. Put it beside, or \
+         give {wanted} to open the test part on purpose"
+    )]
+    OnlyTestPart {
+        /// The folder or archive.
+        path: PathBuf,
+        /// The first file of the test part.
+        found: String,
+        /// What the training part is usually called.
+        missing: String,
+        /// What opens the test part.
+        wanted: PathBuf,
     },
     /// A list of pictures to skip names none of the set.
     #[error(
@@ -102,6 +134,20 @@ pub enum DataError {
     /// The decoding threads are gone.
     #[error("the threads that decode pictures ended unexpectedly; start the run again with --resume")]
     ThreadsGone,
+}
+
+impl DataError {
+    /// That nothing at `path` can be read, with what was found instead.
+    pub(super) fn nothing(path: &Path, left_out: &[LeftOut]) -> Self {
+        let path = path.to_owned();
+        match left_out {
+            [] => Self::Empty { path },
+            groups => {
+                let found: Vec<String> = groups.iter().map(ToString::to_string).collect();
+                Self::NothingRead { path, found: found.join("; ") }
+            }
+        }
+    }
 }
 
 fn unread(skipped: u64, first: Option<&Problem>) -> String {

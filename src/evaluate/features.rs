@@ -190,7 +190,9 @@ pub fn width(kind: Kind, config: &ModelConfig) -> usize {
     match kind {
         Kind::Pixels => config.values(),
         Kind::Inception => FEATURES,
-        Kind::Discriminator | Kind::Random => (0..config.stages()).map(|layer| config.seen(layer) * GRID * GRID).sum(),
+        Kind::Discriminator | Kind::Random => {
+            (0..config.judging_stages()).map(|layer| config.seen(layer) * GRID * GRID).sum()
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use super::decode::{DecodeOptions, decode};
 use crate::files;
 
 /// Why a picture could not be read or written.
@@ -14,7 +15,7 @@ pub enum PictureError {
         /// The file.
         path: PathBuf,
         /// What the decoder or the file system said.
-        cause: image::ImageError,
+        cause: String,
     },
     /// The file could not be encoded or written.
     #[error("cannot write the picture {path}: {cause}")]
@@ -138,14 +139,15 @@ impl Picture {
         Self::new(self.width * zoom, self.height * zoom, self.channels, pixels)
     }
 
-    /// Reads any format the `image` crate knows. Grey files stay grey; everything else becomes RGB.
+    /// Reads a picture at full size, as [`decode`] does. Gray files stay gray; everything else becomes RGB.
     ///
     /// # Errors
     /// [`PictureError::Read`] with the file and the cause.
     pub fn read(path: &Path) -> Result<Self, PictureError> {
-        let read = |path: &Path| image::ImageReader::open(path)?.with_guessed_format()?.decode();
-        let decoded = read(path).map_err(|cause| PictureError::Read { path: path.to_owned(), cause })?;
-        Ok(Self::from_dynamic(decoded))
+        let failed = |cause| PictureError::Read { path: path.to_owned(), cause };
+        let bytes = std::fs::read(path).map_err(|cause| failed(cause.to_string()))?;
+        let decoded = decode(&bytes, &DecodeOptions::default()).map_err(|cause| failed(cause.to_string()))?;
+        Ok(decoded.picture)
     }
 
     /// A decoded picture of the `image` crate. Grey stays grey; everything else becomes RGB.

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use super::background::Background;
 use crate::files::is_default;
 
 /// What is done with a picture that is not square.
@@ -113,6 +114,9 @@ pub struct Preparation {
     /// How it is resized.
     #[serde(default, skip_serializing_if = "is_default")]
     pub resize: Resize,
+    /// What transparent ones are laid on.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub background: Background,
 }
 
 /// A part of a picture, in its pixels.
@@ -143,11 +147,18 @@ pub struct Frame {
 
 impl Preparation {
     /// These settings with others in their place where they are given; a `crop` of 0 takes no crop.
-    pub fn with(self, crop: Option<usize>, fit: Option<Fit>, resize: Option<Resize>) -> Self {
+    pub fn with(
+        self,
+        crop: Option<usize>,
+        fit: Option<Fit>,
+        resize: Option<Resize>,
+        background: Option<Background>,
+    ) -> Self {
         Self {
             crop: crop.map_or(self.crop, |side| (side > 0).then_some(side)),
             fit: fit.unwrap_or(self.fit),
             resize: resize.unwrap_or(self.resize),
+            background: background.unwrap_or(self.background),
         }
     }
 
@@ -214,7 +225,11 @@ impl fmt::Display for Preparation {
             (None, Fit::Pad) => f.write_str("padded to a square with black")?,
             (None, Fit::Stretch) => f.write_str("stretched to a square")?,
         }
-        write!(f, ", resized by {}", self.resize)
+        write!(f, ", resized by {}", self.resize)?;
+        match self.background {
+            Background::WHITE => Ok(()),
+            background => write!(f, ", transparency on {background}"),
+        }
     }
 }
 

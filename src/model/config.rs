@@ -6,8 +6,8 @@ use burn::tensor::Tensor;
 
 use super::choices::{Activation, InitialWeights, Norms, Output, Padding, Prior, Resampling, Statistics};
 use super::kernels::Geometry;
-use super::layer::Convolution;
-use super::layout::{LayerPlan, Layout, Per};
+use super::layer::{Convolution, Window};
+use super::layout::{LayerPlan, Layout, Per, Placed};
 use super::preset::Preset;
 use crate::files::is_default;
 use crate::image::{PictureFormat, Preparation, PreparationError};
@@ -169,6 +169,8 @@ pub struct ModelConfig {
 impl ModelConfig {
     /// Sides that pictures can have: 4 to 7, doubled twice or more. The paper's are 32 and 64; MNIST's 28.
     pub const SIZES: [usize; 13] = [16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128];
+    /// Sides that pictures of other programs' networks can have.
+    pub(super) const IMPORTED: std::ops::RangeInclusive<usize> = 16..=128;
     /// The largest of them.
     pub const LARGEST: usize = Self::SIZES[Self::SIZES.len() - 1];
 
@@ -177,31 +179,43 @@ impl ModelConfig {
         self.size.ilog2() as usize - 2
     }
 
-    /// Convolutions of the discriminator; also the hidden layers of the generator, the projection of z among them.
+    /// Convolutions of the discriminator.
+    pub fn judging_stages(&self) -> usize {
+        self.layout.as_ref().map_or_else(|| self.stages(), |layout| layout.discriminator.len() - 1)
+    }
+
+    /// Hidden layers of the generator, the projection of z among them.
     pub fn stages(&self) -> usize {
         self.layout.as_ref().map_or_else(|| self.doublings() * self.per_stage, |layout| layout.generator.len() - 1)
     }
 
     /// Side of the narrowest maps, which z is projected to and which are judged: 4 in the paper, up to 7.
     pub fn start(&self) -> usize {
-        self.size >> self.doublings()
+        let projection = self.layout.as_ref().and_then(|layout| layout.generator.first());
+        projection.map_or_else(|| self.size >> self.doublings(), |plan| plan.kernel)
     }
 
     /// Side of the feature maps of the generator's hidden layer `layer`, 0 the projection: 7 and 14 for pictures of 28x28, 4 and 8
     /// for 16x16.
     pub fn side(&self, layer: usize) -> usize {
-        self.start() * self.layers().generator[1..=layer].iter().map(|plan| plan.stride).product::<usize>()
+        self.layers().generator[1..=layer].iter().fold(self.start(), |side, plan| plan.grown(side))
     }
 
     /// How a convolution of this plan is made.
     pub(super) fn convolution(&self, plan: &LayerPlan) -> Convolution {
+        if let Some(Placed { padding, side, repeated: pooled }) = plan.placed {
+            let stride = if pooled { 1 } else { plan.stride };
+            let before = padding.min(plan.kernel - stride);
+            let window = Some(Window { side, cut: padding - before });
+            return Convolution { geometry: Geometry { stride, before }, pooled, window };
+        }
         let pooled = self.resampling == Resampling::Pooling && plan.stride == 2;
         let stride = if pooled { 1 } else { plan.stride };
         let geometry = match self.padding {
             Padding::Symmetric => Geometry::symmetric(plan.kernel, stride),
             Padding::Same => Geometry::same(plan.kernel, stride),
         };
-        Convolution { geometry, pooled }
+        Convolution { geometry, pooled, window: None }
     }
 
     /// A hidden layer of the generator for people: `project (512 maps of 4x4)`, `up1 (256 maps of 8x8)` and so on.
@@ -302,13 +316,14 @@ impl ModelConfig {
     /// # Errors
     /// The first setting that is impossible.
     pub fn check(&self) -> Result<(), ConfigError> {
-        if !Self::SIZES.contains(&self.size) {
+        let laid_out = self.layout.is_some();
+        if !(Self::SIZES.contains(&self.size) || laid_out && Self::IMPORTED.contains(&self.size)) {
             return Err(ConfigError::Size(self.size));
         }
         if self.channels != 1 && self.channels != 3 {
             return Err(ConfigError::Channels(self.channels));
         }
-        if !(3..=5).contains(&self.kernel) {
+        if !laid_out && !(3..=5).contains(&self.kernel) {
             return Err(ConfigError::Kernel(self.kernel));
         }
         if !(1..=MAX_PER_STAGE).contains(&self.per_stage) {

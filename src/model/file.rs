@@ -6,7 +6,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::import::{self, Foreign, ImportError, Origin};
 use super::layer::{Initial, Layer, Parameters};
-use super::reading::{self, Choices, Reading};
+use super::newest;
+use super::reading::{self, ChoiceError, Choices, Reading};
 use super::tensors;
 use super::{ConfigError, Discriminator, Generator, ModelConfig, Parameter, Statistics, TensorFile, TensorFileError};
 use crate::files::is_default;
@@ -45,6 +46,27 @@ pub enum ModelError {
     NoCheckpoints {
         /// What was named.
         path: PathBuf,
+    },
+    /// What stands after the @ of its name cannot be chosen.
+    #[error(transparent)]
+    Choice(#[from] ChoiceError),
+    /// None of a run's checkpoints can be read.
+    #[error("none of the {count} checkpoints in {path} can be read; the newest: {newest}")]
+    Damaged {
+        /// The folder of checkpoints.
+        path: PathBuf,
+        /// How many.
+        count: usize,
+        /// What is wrong with the newest.
+        newest: Box<ModelError>,
+    },
+    /// A choice that only files of other programs leave open.
+    #[error("{path} says itself what its networks are: {key} is only chosen for files of other programs")]
+    NotForeign {
+        /// The file.
+        path: PathBuf,
+        /// What was chosen.
+        key: &'static str,
     },
     /// The config cannot be built.
     #[error(transparent)]
@@ -111,46 +133,55 @@ impl Model {
     /// # Errors
     /// [`ModelError`] naming the file and what to do.
     pub fn open(path: &Path, device: &Device) -> Result<Self, ModelError> {
+        Self::open_noting(path, device, &mut |note| tracing::warn!("{note}"))
+    }
+
+    /// As [`Self::open`]; `note` is given what should be known of it: which damaged checkpoints were passed over.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_noting(path: &Path, device: &Device, note: &mut dyn FnMut(String)) -> Result<Self, ModelError> {
+        reading::check(path)?;
         let (path, choices) = reading::split(path);
-        let model = match choices.average {
-            Some(count) => Self::averaged(&path, count, device)?,
-            None => Self::open_as_it_is(&path, choices, device)?,
+        let model = match (choices.average, is_run(&path)) {
+            (Some(count), _) => Self::averaged(&path, count, device, note)?,
+            (None, true) => newest::whole(checkpoints(&path.join("checkpoints")), note, |checkpoint| {
+                Self::open_as_it_is(checkpoint, choices, device)
+            })?,
+            (None, false) => Self::open_as_it_is(&path, choices, device)?,
         };
         let reading = choices.on(model.reading());
-        if reading == model.reading() { Ok(model) } else { model.read_as(reading) }
+        // What was chosen of another program's file is noted even where it would have been guessed.
+        let noted = model.provenance.origin.is_some() && choices.is_reading();
+        if reading == model.reading() && !noted { Ok(model) } else { model.read_as(reading) }
     }
 
     fn open_as_it_is(path: &Path, choices: Choices, device: &Device) -> Result<Self, ModelError> {
+        let own = |opened: Result<Self, ModelError>| match choices.of_other_programs() {
+            Some(key) => Err(ModelError::NotForeign { path: path.to_owned(), key }),
+            None => opened,
+        };
         if let Some(bundled) = super::bundled::open(path, device) {
-            return bundled;
+            return own(bundled);
         }
         let file = model_file(path);
         if tensors::has_note(&file) {
-            return Self::from_file(TensorFile::read(&file)?, &file, device);
+            return own(Self::from_file(TensorFile::read(&file)?, &file, device));
         }
-        if let Some(own) = import::own(&file)? {
-            return Self::from_file(own, &file, device);
+        if let Some(written) = import::own(&file)? {
+            return own(Self::from_file(written, &file, device));
         }
         Self::import(&file, choices, device)
     }
 
     /// A model of another program, as its running statistics tell that it was trained where they do.
     fn import(path: &Path, choices: Choices, device: &Device) -> Result<Self, ModelError> {
-        let Foreign { config, origin, mut file } = import::read(path)?;
+        let Foreign { config, origin, mut file } = import::read(path, &choices.wanted())?;
         let provenance =
             Provenance { data: "unknown pictures".to_owned(), origin: Some(origin), ..Provenance::default() };
         let mut model = Self::build(config, provenance, &mut file, path, device)?;
         model.measure();
-        let mut provenance = model.provenance.clone();
-        let origin = provenance.origin.as_mut().filter(|origin| !origin.measured && !choices.leaves_nothing_to_tell());
-        let Some((origin, (prior, leak))) =
-            origin.and_then(|origin| Some((origin, import::told(&model.generator, device)?)))
-        else {
-            return Ok(model);
-        };
-        let config = ModelConfig { prior, leak, ..model.config().clone() };
-        origin.tell(prior, &config.rectifiers());
-        Self::build(config, provenance, &mut model.to_file()?, path, device)
+        Ok(model)
     }
 
     /// Gives a generator whose file had no running statistics those of the reference batch.
@@ -243,16 +274,16 @@ impl Model {
     }
 }
 
-/// The file that `path` means: of a run folder its newest checkpoint's.
+/// The file that `path` means: of a checkpoint's folder its model.
 fn model_file(path: &Path) -> PathBuf {
     let direct = path.join("model.safetensors");
-    if direct.is_file() {
-        return direct;
-    }
-    match checkpoints(&path.join("checkpoints")).pop() {
-        Some((_, checkpoint)) => checkpoint.join("model.safetensors"),
-        None => path.to_owned(),
-    }
+    let checkpoint = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("step-")) && path.is_dir();
+    if direct.is_file() || checkpoint { direct } else { path.to_owned() }
+}
+
+/// Whether `path` is the folder of a run with checkpoints.
+fn is_run(path: &Path) -> bool {
+    !path.join("model.safetensors").is_file() && !checkpoints(&path.join("checkpoints")).is_empty()
 }
 
 /// The checkpoints of the run that `name`, a run folder or one of its checkpoints, belongs to; of anything else, none.

@@ -59,7 +59,8 @@ impl Generator {
             let shape = vec![inputs, plan.maps, plan.kernel, plan.kernel];
             let count = |per: Per| per.count(plan.maps, plan.maps * config.start().pow(2));
             let convolution = (i > 0).then(|| config.convolution(plan));
-            layers.push(Layer::build(from, &name, shape, convolution, count(plan.bias), count(plan.norm))?);
+            let layer = Layer::build(from, &name, shape, convolution, count(plan.bias), count(plan.norm))?;
+            layers.push(Layer { linear: plan.linear, ..layer });
             inputs = plan.maps;
         }
         if config.hidden > 0 {
@@ -97,12 +98,6 @@ impl Generator {
         Self { ablations: ablations.to_vec(), ..self.clone() }
     }
 
-    /// The same generator with rectifiers of another slope below zero.
-    pub(super) fn leaking(&self, leak: f64) -> Self {
-        let config = ModelConfig { leak, ..self.config.clone() };
-        Self { config, frozen: Arc::default(), ..self.clone() }
-    }
-
     /// The same generator, sampling with these statistics.
     pub fn sampling_with(&self, sampling: Statistics) -> Self {
         Self { config: ModelConfig { sampling, ..self.config.clone() }, ..self.clone() }
@@ -128,11 +123,6 @@ impl Generator {
     /// Like [`Self::sample_batch`], which also moves the running statistics.
     pub fn train(&mut self, z: Tensor<2>) -> Tensor<4> {
         self.forward(z, Pass::Train, |_, _| ())
-    }
-
-    /// Sets the running statistics to those of the batch `z` `[batch, z_dim]`: for networks that come without.
-    pub(super) fn measure(&mut self, z: Tensor<2>) {
-        self.forward(z, Pass::Measure(0), |_, _| ());
     }
 
     /// The generator whose running statistics are those that this one samples with: the reference batch's under
@@ -271,7 +261,11 @@ enum Signal {
 /// What a hidden layer gives of what its weights make.
 fn hidden_layer(layer: &mut Layer, linear: Tensor<4>, config: &ModelConfig, pass: Pass) -> Tensor<4> {
     match config.activation {
-        Activation::Rectifier => layer.activate(linear, config, config.leak, pass),
+        Activation::Rectifier => {
+            // A slope of one below zero rectifies nothing.
+            let slope = if layer.linear { 1.0 } else { config.leak };
+            layer.activate(linear, config, slope, pass)
+        }
         Activation::Tanh => kernels::tanh(layer.activate(linear, config, 1.0, pass)),
     }
 }

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 
 use burn::tensor::module::max_pool2d;
-use burn::tensor::ops::MaxPoolOptions;
+use burn::tensor::ops::{MaxPoolOptions, PadMode};
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -184,6 +184,8 @@ pub struct Layer {
     pub norm: Option<Norm>,
     /// How a convolution is made; none in a fully connected layer.
     pub(super) convolution: Option<Convolution>,
+    /// Whether no rectifier follows it, where one follows the others.
+    pub(super) linear: bool,
 }
 
 /// What a layer called so is: the fully connected one that [`ModelConfig::hidden`] asks for.
@@ -197,13 +199,36 @@ pub(super) struct Convolution {
     /// Whether a strided one is followed by 2x2 max pooling, and a fractionally-strided one goes by after each position was repeated
     /// 2x2 times.
     pub pooled: bool,
+    /// The side of its result, where that does not follow from its stride.
+    pub window: Option<Window>,
+}
+
+/// What is left of a convolution's result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Window {
+    /// Side of the result.
+    pub side: usize,
+    /// Padding beyond what the geometry has: rows and columns cut before the large map that is made, or zeros added before the
+    /// one that is seen.
+    pub cut: usize,
 }
 
 impl Convolution {
     /// One of stride 2, padded as PyTorch does.
     pub const fn strided(kernel: usize) -> Self {
-        Self { geometry: Geometry::symmetric(kernel, 2), pooled: false }
+        Self { geometry: Geometry::symmetric(kernel, 2), pooled: false, window: None }
     }
+}
+
+/// Maps with so many rows and columns of zeros before and behind them.
+fn padded(x: Tensor<4>, before: usize, behind: usize) -> Tensor<4> {
+    if before + behind == 0 { x } else { x.pad((before, behind, before, behind), PadMode::Constant(0.0)) }
+}
+
+/// `side` rows and columns of maps from `first` on.
+fn cut(x: Tensor<4>, first: usize, side: usize) -> Tensor<4> {
+    let [_, _, height, width] = x.dims();
+    if first == 0 && height == side && width == side { x } else { x.narrow(2, first, side).narrow(3, first, side) }
 }
 
 /// Each position 2x2 times.
@@ -241,14 +266,21 @@ impl Layer {
                 })
             })
             .transpose()?;
-        Ok(Self { weight, bias, norm, convolution })
+        Ok(Self { weight, bias, norm, convolution, linear: false })
     }
 
     /// `[batch, in, h, w]` to `[batch, out, 2h, 2w]`, or as large in a layer of stride 1: fractionally-strided convolution, weight
     /// `[in, out, k, k]`.
     pub(super) fn up(&self, x: Tensor<4>) -> Tensor<4> {
-        let Convolution { geometry, pooled } = self.convolves();
-        kernels::up(if pooled { repeated(x) } else { x }, self.weight.tensor(), geometry)
+        let Convolution { geometry, pooled, window } = self.convolves();
+        let small = if pooled { repeated(x) } else { x };
+        let Some(Window { side, cut: first }) = window else {
+            return kernels::up(small, self.weight.tensor(), geometry);
+        };
+        // Zeros behind the small map add nothing, and give the large map the rows that the kernel reaches beyond it.
+        let [_, _, height, _] = small.dims();
+        let more = (side + first).div_ceil(geometry.stride).saturating_sub(height);
+        cut(kernels::up(padded(small, 0, more), self.weight.tensor(), geometry), first, side)
     }
 
     /// `[batch, in, 2h, 2w]` to `[batch, out, h, w]`, or as large in a layer of stride 1: strided convolution, weight
@@ -260,8 +292,17 @@ impl Layer {
             let matrix = self.weight.value.clone().reshape([units, inputs]).transpose();
             return x.reshape([batch, inputs]).matmul(matrix).reshape([batch, units, 1, 1]);
         }
-        let Convolution { geometry, pooled } = self.convolves();
-        let convolved = kernels::down(x, self.weight.tensor(), geometry);
+        let Convolution { geometry, pooled, window } = self.convolves();
+        let convolved = match window {
+            None => kernels::down(x, self.weight.tensor(), geometry),
+            Some(Window { side, cut: before }) => {
+                // The whole map is seen, in whole strides.
+                let [_, _, height, _] = x.dims();
+                let whole = (height + before).next_multiple_of(geometry.stride).max(geometry.stride * side);
+                let large = padded(x, before, whole - height - before);
+                cut(kernels::down(large, self.weight.tensor(), geometry), 0, side)
+            }
+        };
         if pooled { max_pool2d(convolved, MaxPoolOptions::new([2, 2]).with_stride([2, 2])) } else { convolved }
     }
 

@@ -99,7 +99,7 @@ pub fn epoch_ends(checkpoints: &Path) -> Vec<EpochEnd> {
 
 impl State {
     /// Reads the state in a checkpoint's `folder`.
-    fn read(folder: &Path) -> Result<Self, CheckpointError> {
+    pub(super) fn read(folder: &Path) -> Result<Self, CheckpointError> {
         let path = folder.join("state.json");
         let text = fs::read_to_string(&path).map_err(|cause| CheckpointError::Io { path: path.clone(), cause })?;
         serde_json::from_str(&text).map_err(|cause| CheckpointError::State { path, cause: cause.to_string() })
@@ -124,11 +124,17 @@ fn name(step: u64) -> String {
 }
 
 impl Checkpoint {
-    /// Writes the checkpoint into `checkpoints` and returns its folder.
+    /// Writes the checkpoint into `checkpoints` and returns its folder. `settings` is the text of the run's `run.toml`, which is
+    /// rebuilt from it where that is lost.
     ///
     /// # Errors
     /// [`CheckpointError`] naming the file; checkpoints that were there before are untouched.
-    pub fn write(&self, checkpoints: &Path, provenance: Provenance) -> Result<PathBuf, CheckpointError> {
+    pub fn write(
+        &self,
+        checkpoints: &Path,
+        provenance: Provenance,
+        settings: &str,
+    ) -> Result<PathBuf, CheckpointError> {
         let io = |path: &Path| {
             let path = path.to_owned();
             move |cause| CheckpointError::Io { path, cause }
@@ -155,6 +161,8 @@ impl Checkpoint {
         store("discriminator", &self.networks.optimiser_d, &mut optimisers, &mut times)?;
         optimisers.note = Some(serde_json::to_string(&times).expect("a map of numbers is always JSON"));
         optimisers.write(&beside.join("optimisers.safetensors"), false)?;
+        let copy = beside.join("run.toml");
+        fs::write(&copy, settings).and_then(|()| fs::File::open(&copy)?.sync_all()).map_err(io(&copy))?;
         let state = beside.join("state.json");
         let json = serde_json::to_vec_pretty(&self.state).expect("plain structs are always JSON");
         fs::write(&state, json).and_then(|()| fs::File::open(&state)?.sync_all()).map_err(io(&state))?;

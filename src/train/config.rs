@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::data::same_place;
 use crate::files::is_default;
 use crate::model::{ModelConfig, Preset};
 
@@ -229,6 +230,9 @@ impl RunConfig {
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let mut found = Vec::new();
         compare("", &as_json(self), &as_json(other), &mut found);
+        if !same_place(&self.data, &other.data) {
+            found.push(format!("data: {:?}, not {:?}", self.data, other.data));
+        }
         if self.skip != other.skip {
             // The lists themselves may be of thousands.
             let [mine, theirs] = [self, other].map(|config| config.skip.len());
@@ -245,6 +249,7 @@ fn as_json(config: &RunConfig) -> serde_json::Value {
     let mut value = serde_json::to_value(config).expect("plain structs are always JSON");
     if let Some(config) = value.as_object_mut() {
         config.remove("skip");
+        config.remove("data");
     }
     if let Some(train) = value.get_mut("train").and_then(|train| train.as_object_mut()) {
         for changeable in ["generator_rate", "discriminator_rate", "noise", "noise_steps", "noise_from", "mirror"] {
@@ -288,7 +293,7 @@ fn compare(path: &str, mine: &serde_json::Value, theirs: &serde_json::Value, fou
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::{Fit, Preparation, Resize};
+    use crate::image::{Background, Fit, Preparation, Resize};
 
     #[test]
     fn every_difference_is_named_and_learning_rates_may_differ() {
@@ -429,7 +434,8 @@ mod tests {
         for preset in Preset::ALL {
             let mut config = RunConfig::preset(preset, "a folder");
             config.skip = vec!["cats/1, 2.png".to_owned(), "d\"ogs.png".to_owned()];
-            config.model.preparation = Preparation { crop: Some(108), fit: Fit::Pad, resize: Resize::Bilinear };
+            config.model.preparation =
+                Preparation { crop: Some(108), fit: Fit::Pad, resize: Resize::Bilinear, background: Background::GRAY };
             config.train.mirror = true;
             let text = toml::to_string(&config).unwrap();
             assert_eq!(toml::from_str::<RunConfig>(&text).unwrap(), config);

@@ -1,6 +1,7 @@
 //! The work of the trainer thread: it owns the networks in training, obeys commands between steps, and publishes what
 //! happens.
 
+use std::fs::File;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,21 +12,25 @@ use super::alarm::{Health, in_effect};
 use super::checkpoint::{self, Checkpoint, EpochEnd, State};
 use super::config::{RunConfig, TrainConfig};
 use super::health;
+use super::making::{Made, idle};
 use super::memory;
 use super::messages::{Command, Ending, Event, Preview, Progress};
 use super::metrics::{Metrics, MetricsLog};
+use super::pictures::Pictures;
 use super::run::Run;
 use super::step::Networks;
 use super::trainer::{Options, TrainError, guarded};
-use crate::data::{Dataset, Loader, Place, Source};
+use crate::data::{Dataset, Loader, Place, Report, Source, absolute};
 use crate::device::Compute;
 use crate::image::{self, Picture};
 use crate::latent;
 use crate::model::{Model, Provenance, TensorFile};
 
 mod rescue;
+mod start;
 
 use rescue::fits;
+use start::{moved, resumable};
 
 /// How long a speed is averaged over.
 const SPEED_WINDOW: Duration = Duration::from_secs(20);
@@ -58,15 +63,32 @@ pub(super) struct Job<'a> {
     healthy: Option<Checkpoint>,
     /// What was said at the start and is logged with the first step: a start that fails leaves no log.
     unlogged: Option<Health>,
+    /// The folder of a new run until its first step: what fails before leaves nothing behind. After the files in it.
+    made: Option<Made>,
+    _lock: Option<File>,
 }
 
 impl<'a> Job<'a> {
     pub fn open(mut options: Options, compute: Compute, emit: &'a dyn Fn(Event)) -> Result<Self, TrainError> {
+        options.config.model.check()?;
+        options.config.train.check()?;
+        // Whatever can be refused is, before anything is made.
+        let lock = Run::lock(&options.folder)?;
+        let mut resumed = match options.resume {
+            true => resumable(&options)?,
+            false => None,
+        };
+        if resumed.is_none() {
+            Run::vacant(&options.folder)?;
+        }
         let config = &options.config;
-        config.model.check()?;
-        config.train.check()?;
-        let source = Source::parse(&config.data)?;
+        let source = Source::parse(&config.data).map_err(|cause| moved(cause, resumed.is_some()))?;
         let dataset = Dataset::open(&source, config.model.pictures(), config.seed)?;
+        let pictures = Pictures::of(&dataset);
+        let mut notes = match &mut resumed {
+            Some(run) => run.meet(&config.data, pictures.as_ref())?,
+            None => Vec::new(),
+        };
         let dataset = Arc::new(dataset.without(&config.skip)?);
         let tight = fits(config, &compute)?;
         if let Some(epochs) = options.epochs {
@@ -75,17 +97,17 @@ impl<'a> Job<'a> {
             let last = epochs.saturating_mul(length).div_ceil(config.train.batch as u64);
             options.steps = Some(options.steps.map_or(last, |steps| steps.min(last)));
         }
+        let report = Report::of(&dataset, &|| false);
+        options.config.data = absolute(&options.config.data);
         let config = &mut options.config;
-        let run = if options.resume {
-            Run::resume(&options.folder, config)?
-        } else {
-            Run::create(&options.folder, config.clone())?
-        };
-        if let Some(step) = options.change.back_to.filter(|_| options.resume) {
+        if let (Some(step), Some(run)) = (options.change.back_to, &resumed) {
             checkpoint::go_back(&run.checkpoints(), step)?;
         }
         let warn = |text| emit(Event::Warning(text));
-        let found = if options.resume { run.newest(&compute.device, warn)? } else { None };
+        let found = match &resumed {
+            Some(run) => run.newest(&compute.device, warn)?,
+            None => None,
+        };
         let Checkpoint { networks, mut state } = match found {
             Some(checkpoint) => checkpoint,
             None => Checkpoint {
@@ -104,7 +126,9 @@ impl<'a> Job<'a> {
             },
         };
         // Rates that were changed since the run began go on; those asked for with the resumption come first.
-        let (asked, begun) = (&config.train, &run.config().train);
+        let settings = config.clone();
+        let begun = resumed.as_ref().map_or(&settings, Run::config).train.clone();
+        let asked = &config.train;
         if asked.generator_rate != begun.generator_rate {
             state.generator_rate = asked.generator_rate;
         }
@@ -112,16 +136,28 @@ impl<'a> Job<'a> {
             state.discriminator_rate = asked.discriminator_rate;
         }
         let noise = |train: &TrainConfig| (train.noise, train.noise_steps);
-        let in_force = state.noise.map_or(noise(begun), |(deviation, steps, _)| (deviation, steps));
-        if noise(asked) != noise(begun) && noise(asked) != in_force {
+        let in_force = state.noise.map_or(noise(&begun), |(deviation, steps, _)| (deviation, steps));
+        if noise(asked) != noise(&begun) && noise(asked) != in_force {
             state.noise = Some((asked.noise, asked.noise_steps, state.step));
         }
         if asked.mirror != begun.mirror {
             state.mirror = Some(asked.mirror);
         }
         options.change.apply(&mut state);
-        in_effect(&mut config.train, &run.config().train, &state);
+        in_effect(&mut config.train, &begun, &state);
         let loader = load(&dataset, config, &state)?;
+        let (run, made) = match resumed {
+            Some(run) => (run.written_down(pictures.as_ref())?, None),
+            None => {
+                if idle(&options.folder) {
+                    let folder = options.folder.display();
+                    notes.push(format!("{folder} held a run that never took a step: this one replaces it"));
+                }
+                let (run, made) = Run::create(&options.folder, settings, pictures.as_ref())?;
+                (run, Some(made))
+            }
+        };
+        let lock = lock.map_or_else(|| Run::lock(&options.folder), |lock| Ok(Some(lock)))?;
         let path = run.metrics();
         let log =
             MetricsLog::open(&path, state.step).map_err(|cause| TrainError::Metrics { path: path.clone(), cause })?;
@@ -133,6 +169,7 @@ impl<'a> Job<'a> {
             device: compute.name.clone(),
         });
         emit(Event::Rates(state.rates()));
+        notes.into_iter().for_each(|note| emit(Event::Warning(note)));
         if let Some(estimate) = tight {
             emit(Event::Warning(estimate));
         }
@@ -145,6 +182,10 @@ impl<'a> Job<'a> {
         }
         emit(Event::Note(format!("learning from {}", dataset.summary())));
         dataset.notes().iter().for_each(|note| emit(Event::Note(note.clone())));
+        if let Err(error) = run.write_report(&report) {
+            emit(Event::Warning(format!("the report on the pictures is not in run.toml: {error}")));
+        }
+        emit(Event::Report(Arc::new(report)));
         let speed = Speed::default();
         let (problems, warned) = (0, None);
         let (followed, told_every) = (false, 0);
@@ -169,6 +210,8 @@ impl<'a> Job<'a> {
             health: health::Monitor::default(),
             healthy: None,
             unlogged: few,
+            made,
+            _lock: lock,
         };
         // The file is only a sign: a run without it trains as well.
         let _ = std::fs::write(
@@ -193,6 +236,16 @@ impl<'a> Job<'a> {
         if let Ok(Ending::Abandoned) = outcome {
             let _ = std::fs::remove_file(unfinished);
             return outcome;
+        }
+        // A run that failed before its first step is one that could not be started: its folder goes. One whose numbers broke down
+        // did start.
+        let refused = outcome.as_ref().is_err_and(|error| !matches!(error, TrainError::Diverged { .. }));
+        match (refused, self.made.take()) {
+            (true, Some(made)) => {
+                self.made = Some(made);
+                return outcome;
+            }
+            (_, made) => made.into_iter().for_each(Made::keep),
         }
         let ending = self.end(outcome);
         let _ = std::fs::remove_file(unfinished);
@@ -302,6 +355,7 @@ impl<'a> Job<'a> {
             if finite { Ok(read) } else { Err(TrainError::Diverged { step }) }
         })
         .inspect_err(|_| self.networks = before)?;
+        self.made.take().into_iter().for_each(Made::keep);
         self.state.step = step;
         self.state.images += batch.count as u64;
         let [before, after] = [self.state.place, batch.next].map(|place| place.passes(self.dataset.len()));
@@ -447,7 +501,7 @@ impl<'a> Job<'a> {
     fn save(&mut self) -> Result<(), TrainError> {
         let checkpoint = Checkpoint { networks: self.networks.clone(), state: self.state.clone() };
         let place = self.run.checkpoints();
-        let folder = checkpoint.write(&place, self.provenance(&self.state))?;
+        let folder = checkpoint.write(&place, self.provenance(&self.state), &self.run.text())?;
         let Options { keep_last, keep_every, .. } = self.options;
         if let Err(cause) = checkpoint::tidy(&place, keep_last, keep_every, &self.health.suspected()) {
             self.warn(format!("old checkpoints in {} stay: {cause}", place.display()));

@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::alarm::{Change, Health};
 use super::checkpoint::EpochEnd;
 use super::metrics::Metrics;
-use crate::data::Problem;
+use crate::data::{Problem, Report};
 use crate::image::Picture;
 use crate::model::TensorFile;
 
@@ -133,6 +133,8 @@ pub enum Event {
         /// All of them, counted.
         total: u64,
     },
+    /// What is done to the pictures.
+    Report(Arc<Report>),
     /// What the pictures are that it learns from, or what was guessed of them.
     Note(String),
     /// Something went wrong that the run survives.

@@ -5,21 +5,27 @@ mod checkpoint;
 mod config;
 mod health;
 mod job;
+mod making;
 mod memory;
 mod messages;
 mod metrics;
 mod noise;
 #[cfg(test)]
 mod peers;
+mod pictures;
+mod rebuild;
 mod run;
 mod step;
 mod trainer;
+mod trial;
 
 pub use alarm::{Alarm, Change, Health, Remedy, Trouble};
 pub use checkpoint::{Checkpoint, CheckpointError, EpochEnd, epoch_ends};
 pub use config::{MAX_UPDATES, RunConfig, Schedule, TrainConfig, TrainConfigError};
 pub use messages::{Command, Ending, Event, Preview, Progress, Rates};
 pub use metrics::{Metrics, MetricsLog};
+pub use pictures::{Difference, Fingerprint};
 pub use run::{Run, RunError};
 pub use step::{Networks, StepReport};
 pub use trainer::{Options, TrainError, Trainer};
+pub use trial::Trial;

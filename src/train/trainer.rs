@@ -1,6 +1,5 @@
 //! A training run on its own thread, as others see it: what to run, commands in, events out.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::thread::JoinHandle;
 
@@ -16,6 +15,7 @@ use super::run::RunError;
 use crate::data::DataError;
 use crate::device::{self, Compute};
 use crate::model::ConfigError;
+use crate::panics;
 
 /// What to run, and how it is kept.
 #[derive(Debug, Clone)]
@@ -79,6 +79,15 @@ pub enum TrainError {
     /// The data is at fault.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// A run's pictures are not where they were.
+    #[error(
+        "the run's pictures are not at {path} any more. If they were moved, say where they are now: --resume --data NEW, or Moved \
+         to... in the window; the run goes on where their names and their number agree"
+    )]
+    Moved {
+        /// Where they were.
+        path: PathBuf,
+    },
     /// The run folder is at fault.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -220,12 +229,7 @@ impl Drop for Trainer {
 
 /// Does `work`, a panic in which is an error.
 pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T, TrainError>) -> Result<T, TrainError> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(TrainError::Broke { cause: panic_text(&*panic) }))
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no reason was given".to_owned())
+    panics::caught(work).unwrap_or_else(|cause| Err(TrainError::Broke { cause }))
 }
 
 #[cfg(test)]

@@ -3,9 +3,11 @@
 #[cfg(unix)]
 mod child;
 mod command_line;
+mod decoding;
 mod devices;
 mod dialogs;
 mod drawable;
+mod dropping;
 mod epochs;
 mod exploring;
 mod failing;
@@ -20,6 +22,9 @@ mod normalization;
 mod pictures;
 mod preparing;
 mod presets;
+mod readings;
+mod refusals;
+mod report;
 mod resuming;
 mod window;
 

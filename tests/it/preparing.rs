@@ -50,8 +50,8 @@ fn a_run_keeps_how_it_prepares_pictures_and_every_command_prepares_them_so_for_i
     let (set, run, figure) = (pictures(folder.path()), folder.path().join("run"), folder.path().join("figure.png"));
     let more = ["--crop", "20", "--resize", "area", "--mirror", "--save-every", "1"];
     let told = stderr(&mut zscape(&train(&set, &run, &more)), 0);
-    assert!(!told.contains("warning"), "{told}");
-    let preparation = Preparation { crop: Some(20), fit: Fit::Crop, resize: Resize::Area };
+    assert!(told.contains("warning: 2 pictures are smaller than the crop (even/small.png, odd/small.png)"), "{told}");
+    let preparation = Preparation { crop: Some(20), fit: Fit::Crop, resize: Resize::Area, ..Preparation::default() };
     let kept = config(&run);
     assert_eq!((kept.model.preparation, kept.train.mirror), (preparation, true));
     let info = stdout(&mut zscape(&["info", text(&run)]));
@@ -60,7 +60,7 @@ fn a_run_keeps_how_it_prepares_pictures_and_every_command_prepares_them_so_for_i
     let one = set.join("even/02.png");
     let format = PictureFormat { preparation, ..PictureFormat::new(16, 3) };
     let prepared = read_fitted(&one, format).unwrap();
-    let stretched = Preparation { crop: None, fit: Fit::Stretch, resize: Resize::Bilinear };
+    let stretched = Preparation { fit: Fit::Stretch, resize: Resize::Bilinear, ..Preparation::default() };
     let otherwise = read_fitted(&one, PictureFormat { preparation: stretched, ..format }).unwrap();
     assert_ne!(prepared, otherwise);
     let other = ["--crop", "0", "--fit", "stretch", "--resize", "bilinear"];
@@ -154,7 +154,7 @@ fn a_preview_shows_pictures_before_and_after_and_names_those_that_cannot_be_used
     let told = json(&mut zscape(&[&all[..], &["--count", "1", "--mirror", "--seed", "3"]].concat()));
     assert_eq!(told["preparation"], serde_json::json!({ "fit": "pad", "resize": "bilinear" }));
     let name = told["pictures"][0]["name"].as_str().unwrap();
-    let preparation = Preparation { crop: None, fit: Fit::Pad, resize: Resize::Bilinear };
+    let preparation = Preparation { fit: Fit::Pad, resize: Resize::Bilinear, ..Preparation::default() };
     let seen = read_fitted(&set.join(name), PictureFormat { preparation, ..PictureFormat::new(16, 3) }).unwrap();
     let mut names: Vec<_> = ["even", "odd"]
         .iter()

@@ -8,9 +8,10 @@ use egui::{Key, Modifiers, PopupCloseBehavior, Ui};
 
 use super::Explorer;
 use super::tool::{KEYS, OPEN, REDO, REDO_TOO, SAVE, SAVE_AS, Tool, UNDO};
+use crate::app::drops::offered;
 use crate::app::inside::ablation_sets;
 use crate::app::preparation;
-use crate::model::{Output, Prior, Reading, Statistics, average_of, averaging, bundled, file_of};
+use crate::model::{Output, Prior, Reading, Statistics, average_of, averaging, bundled, choosing_class, file_of};
 
 /// What takes no longer needs no word.
 const SOON: Duration = Duration::from_millis(300);
@@ -71,7 +72,9 @@ impl Explorer {
                     self.files.ask_run();
                     ui.close();
                 }
-                ui.weak("A file can also be dropped on the window");
+                if offered(ui.ctx()) {
+                    ui.weak("A file can also be dropped on the window");
+                }
             });
             ui.separator();
             ui.add_enabled_ui(self.undo.can_undo(), |ui| {
@@ -149,7 +152,34 @@ impl Explorer {
         button.on_hover_text(
             "What a file leaves open and a wrong guess spoils: prior, statistics, rectifiers, output, which way round kernels are; and how real pictures are prepared for it",
         );
-        if reading != before && self.explored.as_ref() == Some(&self.session.model) {
+        let mut chosen = None;
+        if let Some(classes) = provenance.origin.as_ref().and_then(|origin| origin.classes.as_ref()) {
+            let mut class = classes.class;
+            let label = ui.label("Class");
+            let last = classes.count.saturating_sub(1);
+            let choice = egui::DragValue::new(&mut class).range(0..=last).speed(0.1).update_while_editing(false);
+            let choice = ui.add(choice).labelled_by(label.id).on_hover_text(format!(
+                "A conditional generator of {} classes, 0 to {last}: the same z's of another class",
+                classes.count
+            ));
+            // Arrows, so that a class is one click away.
+            let mut arrow = |ui: &mut Ui, sign: &str, about: &str, to: Option<usize>| {
+                let button = ui.add_enabled(to.is_some(), egui::Button::new(sign).small());
+                button.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, to.is_some(), about));
+                if button.on_hover_text(about).clicked() {
+                    chosen = to;
+                }
+            };
+            arrow(ui, "<", "previous class", class.checked_sub(1));
+            arrow(ui, ">", "next class", Some(class + 1).filter(|next| *next <= last));
+            if choice.changed() && class != classes.class {
+                chosen = Some(class);
+            }
+            ui.weak(format!("of {}", classes.count));
+        }
+        if let Some(class) = chosen.filter(|_| self.explored.as_ref() == Some(&self.session.model)) {
+            self.open(choosing_class(&self.session.model, class));
+        } else if reading != before && self.explored.as_ref() == Some(&self.session.model) {
             self.open(reading.name(&self.session.model));
         }
     }

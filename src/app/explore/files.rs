@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::app::dialogs::{Dialog, PICTURES};
+use crate::app::drops::What;
 use crate::app::errands::Errands;
 use crate::app::pending::Writing;
 use crate::files;
 use crate::image::Picture;
 use crate::latent::session::Session;
-use crate::model::is_model;
 
 /// Endings of files that may hold a model.
 const MODELS: [&str; 7] = ["safetensors", "pth", "pt", "tar", "ckpt", "npy", "pkl"];
@@ -23,11 +23,8 @@ const RECENT: usize = 8;
 pub(super) enum Answer {
     Model(PathBuf),
     Photo(PathBuf),
-    /// What was dropped on the window is a model, or data to train on.
-    Dropped {
-        path: PathBuf,
-        model: bool,
-    },
+    /// What was dropped on the window.
+    Dropped(Vec<(PathBuf, What)>),
     /// A session was read; `None` is where it is kept between starts.
     Session(Option<PathBuf>, Box<Session>),
     /// The session is in this file.
@@ -179,11 +176,11 @@ impl Files {
         self.errands.choose(dialog, Answer::Model);
     }
 
-    /// Finds out whether a dropped file or folder is a model or data to train on.
-    pub fn ask_what(&self, path: PathBuf) {
+    /// Finds out what dropped files and folders are.
+    pub fn ask_what(&self, paths: Vec<PathBuf>) {
         self.errands.ask(move || {
-            let model = is_model(&path);
-            Some(Answer::Dropped { path, model })
+            let what = |path: PathBuf| (path.clone(), What::of(&path));
+            Some(Answer::Dropped(paths.into_iter().map(what).collect()))
         });
     }
 
@@ -215,10 +212,10 @@ impl Files {
         }
     }
 
-    /// Asks where to, and writes a picture as PNG.
+    /// Asks where to, and writes a picture: a PNG unless its name says otherwise.
     pub fn save_png(&mut self, name: &str, picture: impl FnOnce() -> Picture + Send + 'static) {
         self.save("Save the figure", name, Some("png"), move |path| {
-            picture().write_png(path).map_err(|error| error.to_string())
+            picture().write(path).map_err(|error| error.to_string())
         });
     }
 

@@ -22,7 +22,7 @@ mod views;
 mod walk;
 mod worker;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -30,7 +30,7 @@ use egui::Ui;
 
 use super::Start;
 use super::atlas::Atlas;
-use super::dialogs::{PICTURES, ends_in};
+use super::drops::What;
 use super::inside::{Inside, Part};
 use crate::device::Compute;
 use crate::latent::session::{Point, Session};
@@ -45,6 +45,17 @@ use views::Views;
 use worker::{Reply, Request, Slot, Worker};
 
 pub use measure::{GALLERY, Latency, LatencyError, latency};
+
+/// What a tool does with a picture that is dropped on the window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Takes {
+    /// Looks for its z.
+    Photo,
+    /// Has the discriminator judge it.
+    Judgement,
+    /// It is for no pictures.
+    Nothing,
+}
 
 pub(super) struct Explorer {
     worker: Worker,
@@ -80,8 +91,8 @@ pub(super) struct Explorer {
     siblings: Vec<(u64, PathBuf)>,
     /// Whether the generator in training is explored as it learns.
     following: bool,
-    /// What was dropped on the window, and whether it is a model.
-    dropped: Option<(PathBuf, bool)>,
+    /// What was dropped on the window.
+    dropped: Option<Vec<(PathBuf, What)>>,
 }
 
 impl Explorer {
@@ -128,12 +139,12 @@ impl Explorer {
     }
 
     /// Has another thread look what was dropped on the window.
-    pub fn ask_what(&self, path: PathBuf) {
-        self.files.ask_what(path);
+    pub fn ask_what(&self, paths: Vec<PathBuf>) {
+        self.files.ask_what(paths);
     }
 
-    /// What was dropped and looked at, and whether it is a model.
-    pub fn dropped(&mut self) -> Option<(PathBuf, bool)> {
+    /// What was dropped and looked at.
+    pub fn dropped(&mut self) -> Option<Vec<(PathBuf, What)>> {
         self.dropped.take()
     }
 
@@ -171,9 +182,13 @@ impl Explorer {
         self.worker.send(Request::Project(path));
     }
 
-    /// Whether a dropped file would be looked for in Z.
-    pub fn wants(&self, path: &Path) -> bool {
-        self.tool == Tool::Photo || ends_in(path, &PICTURES)
+    /// What the tool does with a picture that is dropped.
+    pub fn takes(&self) -> Takes {
+        match self.tool {
+            Tool::Photo => Takes::Photo,
+            Tool::Inside(Part::Discriminator) => Takes::Judgement,
+            _ => Takes::Nothing,
+        }
     }
 
     /// Boxes over samples, for what is to be forgotten.

@@ -8,6 +8,7 @@ use super::Explorer;
 use super::drag::Carried;
 use super::views::place;
 use super::worker::{Request, Search};
+use crate::app::drops::offered;
 use crate::app::texture::{replace, upload};
 use crate::image::Picture;
 use crate::latent::project::{LIMIT, Progress, Scale, Settings, Verdict};
@@ -17,6 +18,8 @@ use crate::latent::session::Point;
 pub(super) struct Photo {
     path: PathBuf,
     original: Option<(Picture, TextureHandle)>,
+    /// What was done to it on the way.
+    remarks: Vec<String>,
     searching: bool,
     /// The share of the encoder's samples that are drawn.
     fitting: f32,
@@ -49,6 +52,7 @@ impl Photo {
                 }
                 self.fitting = share;
             }
+            Search::Seen(remarks) => self.remarks = remarks,
             Search::Best(drawn, progress) => {
                 let Some((original, _)) = self.original.as_ref().filter(|_| self.searching) else { return };
                 self.searching = progress.step < progress.steps;
@@ -80,7 +84,8 @@ impl Photo {
 impl Explorer {
     pub(super) fn photo(&mut self, ui: &mut Ui) {
         ui.heading("Which z draws this picture?");
-        ui.label("Drop a picture on the window, or open one. Its centre square is looked for.");
+        let how = if offered(ui.ctx()) { "Drop a picture on the window, or open one." } else { "Open a picture." };
+        ui.label(format!("{how} Its centre square is looked for."));
         ui.horizontal(|ui| {
             if ui.button("Open a picture...").clicked() {
                 self.files.ask_photo();
@@ -92,6 +97,9 @@ impl Explorer {
         });
         let Some((_, original)) = &self.photo.original else { return };
         ui.weak(self.photo.path.display().to_string());
+        for remark in &self.photo.remarks {
+            ui.weak(format!("- {remark}"));
+        }
         ui.add_space(8.0);
         let side = ((ui.available_width() - 40.0) / 3.0).clamp(80.0, 384.0);
         let image = |texture: &TextureHandle| egui::Image::new((texture.id(), Vec2::splat(side)));

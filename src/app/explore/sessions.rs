@@ -46,7 +46,7 @@ impl Explorer {
             match answer {
                 Answer::Model(path) => self.open(path),
                 Answer::Photo(path) => self.project(path),
-                Answer::Dropped { path, model } => self.dropped = Some((path, model)),
+                Answer::Dropped(dropped) => self.dropped = Some(dropped),
                 Answer::Session(file, session) => {
                     self.following = false;
                     // The worker opens the model only if the session fits it: until then all is as it was.
@@ -113,7 +113,7 @@ impl Explorer {
 
     /// A model was opened.
     pub(super) fn on_opened(&mut self, reply: Reply) {
-        let Reply::Opened { path, config, provenance, siblings, session } = reply else { return };
+        let Reply::Opened { path, config, provenance, siblings, session, notes } = reply else { return };
         let mut undoable = true;
         if let Some(session) = session {
             let file = self.opening.take().and_then(|opening| opening.file);
@@ -136,6 +136,9 @@ impl Explorer {
             self.undo.rebase(&self.session);
         }
         self.siblings = siblings;
+        if !notes.is_empty() {
+            self.notice = Some(notes.join(". "));
+        }
     }
 
     /// The generator in training has learnt.

@@ -63,7 +63,7 @@ impl Dialogs {
     pub fn save_picture(&self, name: &str, picture: impl FnOnce() -> Result<Picture, LabelError> + Send + 'static) {
         self.save(name, "png", move |path| {
             let picture = picture().map_err(|error| error.to_string())?;
-            picture.write_png(path).map_err(|error| error.to_string())
+            picture.write(path).map_err(|error| error.to_string())
         });
     }
 

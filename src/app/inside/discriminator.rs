@@ -9,6 +9,7 @@ use super::desk::{Ask, Inspector, Judged, Norms, Opened};
 use super::dialogs::Dialogs;
 use super::norms::NormsChoice;
 use super::subject;
+use crate::app::drops::offered;
 use crate::dissect::guided::{FEATURES, Feature, Verdict, figure};
 use crate::dissect::layers::lit;
 use crate::image::Picture;
@@ -133,7 +134,9 @@ impl Judge {
     ) {
         ui.strong("What decides the verdict");
         ui.horizontal_wrapped(|ui| {
-            ui.label("Drop a picture on the window, ");
+            if offered(ui.ctx()) {
+                ui.label("Drop a picture on the window, ");
+            }
             if ui.button("Open a picture...").clicked() {
                 dialogs.ask_picture();
             }
@@ -183,7 +186,7 @@ impl Judge {
         opened: &Opened,
         norms: &mut NormsChoice,
     ) {
-        let stages = opened.config.stages();
+        let stages = opened.config.judging_stages();
         self.layer = self.layer.min(stages - 1);
         let maps = opened.config.seen(self.layer);
         ui.strong("What its features look for").on_hover_text(

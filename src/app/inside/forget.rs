@@ -10,6 +10,7 @@ use super::canvas::Canvas;
 use super::desk::{Ask, Comparison, Inspector, Opened, Study};
 use super::dialogs::Dialogs;
 use super::results::Results;
+use crate::app::drops::offered;
 use crate::dissect::figure::Parts;
 use crate::dissect::object::Found;
 use crate::latent::boxes::{Boxes, second_highest};
@@ -165,7 +166,9 @@ impl Forget {
                 if ui.button("Clear all").clicked() {
                     all.boxes.clear();
                 }
-                ui.weak("A JSON file can be dropped on the window too");
+                if offered(ui.ctx()) {
+                    ui.weak("A JSON file can be dropped on the window too");
+                }
             });
         });
         let last = forget.samples.saturating_sub(1);

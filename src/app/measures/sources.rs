@@ -1,10 +1,12 @@
 //! What is measured: a network, the pictures it was trained on, and others. All measures share them.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use egui::{RichText, Ui};
 
 use crate::app::dialogs::Dialog;
+use crate::app::drops::with_drops;
 use crate::app::errands::Errands;
 use crate::app::preparation;
 use crate::data::{Dataset, FILE_ENDINGS, Source, TEST_PARTS};
@@ -32,12 +34,10 @@ impl Field {
 
     fn about(self) -> &'static str {
         match self {
-            Self::Network => {
-                "A run folder, a checkpoint, or a model file with a discriminator in it. It can also be dropped here"
-            }
+            Self::Network => "A run folder, a checkpoint, or a model file with a discriminator in it",
             Self::Training => {
                 "What the network was trained on: a folder, an archive, a part of one (set.zip/train), or a data set's own file. \
-                 Classes are its sub-folders, or what the set says. They can also be dropped here"
+                 Classes are its sub-folders, or what the set says"
             }
             Self::Test => {
                 "Pictures like these that were not trained on, of the same classes. Without them some of the training pictures \
@@ -74,7 +74,7 @@ pub(super) struct Sources {
     chosen: [bool; 3],
     errands: Errands<Answer>,
     /// Pictures that were dropped, of which it is not said yet what they are.
-    dropped: Option<PathBuf>,
+    dropped: VecDeque<PathBuf>,
 }
 
 impl Sources {
@@ -87,7 +87,7 @@ impl Sources {
             preparation: None,
             chosen: [false; 3],
             errands: Errands::new(ctx),
-            dropped: None,
+            dropped: VecDeque::new(),
         }
     }
 
@@ -129,7 +129,7 @@ impl Sources {
 
     /// Pictures were dropped on the window.
     pub fn drop_pictures(&mut self, path: PathBuf) {
-        self.dropped = Some(path);
+        self.dropped.push_back(path);
     }
 
     /// Takes in what dialogs chose.
@@ -172,10 +172,11 @@ impl Sources {
     }
 
     fn field(&mut self, ui: &mut Ui, field: Field, known: &Known) {
-        let label = ui.strong(field.name()).on_hover_text(field.about());
+        let about = with_drops(ui.ctx(), field.about(), ". It can also be dropped here");
+        let label = ui.strong(field.name()).on_hover_text(&about);
         let hint = if field == Field::Test { "held out of the training pictures" } else { "a path" };
         let text = egui::TextEdit::singleline(self.text(field)).hint_text(hint).desired_width(f32::INFINITY);
-        if ui.add(text).labelled_by(label.id).on_hover_text(field.about()).changed() {
+        if ui.add(text).labelled_by(label.id).on_hover_text(about).changed() {
             self.chosen[field as usize] = true;
         }
         ui.horizontal_wrapped(|ui| {
@@ -211,7 +212,7 @@ impl Sources {
 
     /// Asks what dropped pictures are.
     fn dropped_ui(&mut self, ui: &mut Ui) {
-        let Some(path) = self.dropped.clone() else { return };
+        let Some(path) = self.dropped.front().cloned() else { return };
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         egui::Frame::group(ui.style()).show(ui, |ui| {
             ui.label(RichText::new(format!("{name} was dropped. It holds the")).strong());
@@ -219,11 +220,11 @@ impl Sources {
                 for field in [Field::Training, Field::Test] {
                     if ui.button(field.name()).on_hover_text(field.about()).clicked() {
                         self.choose(field, &path);
-                        self.dropped = None;
+                        self.dropped.pop_front();
                     }
                 }
                 if ui.button("Cancel").on_hover_text("Use it for nothing").clicked() {
-                    self.dropped = None;
+                    self.dropped.pop_front();
                 }
             });
         });

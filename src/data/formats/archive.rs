@@ -9,12 +9,17 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::cache::{Cache, Reading, Stamp, Writing};
-use super::folder::{classes, is_picture, shown};
+use super::classes::{JSON_LIMIT, classes, is_dataset_json};
+use super::directory::Listed;
+use super::endings::{self, begins_a_picture, is_picture, may_be_picture, pass_over};
+use super::folder::shown;
 use super::labels::{Gather, Labels};
+use super::names::{self, Undecoded};
 use super::shelf::{Member, Shelf};
 use super::slice::read_at;
 use super::{FILE_LIMIT, Found, Opened, Pictures, directory, open_shelf, parts, shards};
 use crate::data::DataError;
+use crate::data::left_out::{LeftOut, Tally};
 
 /// What the names of archives end in.
 const ENDS: [&str; 4] = [".zip", ".tar", ".tar.gz", ".tgz"];
@@ -55,13 +60,16 @@ pub(super) struct Entry {
     pub shard: u32,
     packing: Packing,
     headed: bool,
+    /// Whether it is a picture, by its name or by its first bytes.
+    pub picture: bool,
 }
 
 impl Entry {
     pub fn new(name: &str, start: u64, [packed, size]: [u64; 2], packing: Packing) -> Self {
         let packing = if packed.max(size) > FILE_LIMIT { Packing::TooLarge } else { packing };
         let [packed, size] = [packed, size].map(|bytes| bytes.min(FILE_LIMIT) as u32);
-        Self { name: name.into(), start, packed, size, crc: None, shard: 0, packing, headed: false }
+        let picture = is_picture(name);
+        Self { name: name.into(), start, packed, size, crc: None, shard: 0, packing, headed: false, picture }
     }
 
     /// An entry of a zip by the place of its own header, which is looked at only when the entry is read.
@@ -97,6 +105,7 @@ pub(super) struct Archive {
     pub shards: Vec<Shard>,
     /// Its pictures, sorted by archive and name.
     pub entries: Vec<Entry>,
+    pub left_out: Vec<LeftOut>,
 }
 
 /// Opens an archive of pictures, or of a known set's files.
@@ -106,39 +115,63 @@ pub(super) fn open(path: &Path) -> Result<Opened, DataError> {
 
 pub(super) fn open_with(path: &Path, cache: &Cache) -> Result<Opened, DataError> {
     // A tar has its headers all over it; a zip has them in one place, and a compressed tar has to be unpacked anyway.
-    let tar = split(path).map(|(file, _)| file).filter(|file| shards::is_shard(&file.to_string_lossy()));
+    let tar = split(path).map(|(file, _)| file);
+    let tar = tar.filter(|file| shards::is_shard(&file.to_string_lossy()) && !is_packed(file));
     let stamp = tar.and_then(|file| Stamp::of(path, std::iter::once(file)));
     let shard = || tar.and_then(|file| File::open(file).ok()).map(Shard::Open);
     let recalled = stamp
         .as_ref()
         .zip(shard())
         .and_then(|(stamp, shard)| cache.recall(path, stamp, |from| Archive::read(vec![shard], from)));
-    if let Some((archive, labels)) = recalled {
-        return Ok(Opened { pictures: Box::new(archive), labels, notes: Vec::new() });
+    if let Some((archive, labels, notes)) = recalled {
+        return Ok(Opened { pictures: Box::new(archive), labels, notes });
     }
     let began = SystemTime::now();
-    let (file, mut entries) = index(path)?;
+    let mut tally = Tally::within(split(path).map_or(Path::new(""), |(_, inside)| inside));
+    let Index { file, mut entries, note } = index(path, &mut tally)?;
+    let left_out = tally.finish();
+    let json = take_json(&file, &mut entries);
     let part = split(path).and_then(|(_, inside)| keep_inside(&mut entries, inside));
-    if !entries.iter().any(|entry| is_picture(&entry.name)) {
+    if !entries.iter().any(|entry| entry.picture) {
         let stored = entries.into_iter().filter(|entry| entry.packing == Packing::Stored);
         let members = stored.map(|e| Member { name: e.name.into(), start: e.start, length: e.size.into() }).collect();
         let opened = open_shelf(&Shelf::archive(path, Arc::new(file), members), part)?;
-        return opened.ok_or_else(|| DataError::Empty { path: path.to_owned() });
+        return opened.ok_or_else(|| DataError::nothing(path, &left_out));
     }
     if let Some(part) = part {
         entries.retain(|entry| parts::word(&entry.name) == part);
     }
     if entries.is_empty() {
-        return Err(DataError::Empty { path: path.to_owned() });
+        return Err(DataError::nothing(path, &left_out));
     }
     let mut gather = Gather::default();
     let labelled = shards::take_classes(&file, &mut entries, &mut gather);
-    let labels = if labelled { gather.finish() } else { classes(entries.iter().map(|entry| &*entry.name)) };
-    let archive = Archive { shards: vec![Shard::Open(file)], entries };
+    let (labels, mut notes) = match labelled {
+        true => (gather.finish(), Vec::new()),
+        false => classes(entries.iter().map(|entry| &*entry.name), &json),
+    };
+    notes.extend(note.into_iter().chain(note_on_endings(&entries)));
+    let archive = Archive { shards: vec![Shard::Open(file)], entries, left_out };
     if let Some(stamp) = &stamp {
-        cache.keep(path, stamp, [archive.entries.len() as u64, 0], began, |to| archive.write(&labels, to));
+        cache.keep(path, stamp, [archive.entries.len() as u64, 0], began, |to| archive.write(&labels, &notes, to));
     }
-    Ok(Opened { pictures: Box::new(archive), labels, notes: Vec::new() })
+    Ok(Opened { pictures: Box::new(archive), labels, notes })
+}
+
+/// Takes the files of classes out of the entries: where each lies, and what is in it.
+fn take_json(file: &File, entries: &mut Vec<Entry>) -> Vec<(String, Vec<u8>)> {
+    let is = |entry: &Entry| is_dataset_json(&entry.name) && u64::from(entry.size) <= JSON_LIMIT;
+    let json = entries.iter().filter(|entry| is(entry));
+    let json = json.map(|entry| (entry.name.to_string(), read(file, entry).unwrap_or_default())).collect();
+    entries.retain(|entry| !is(entry));
+    json
+}
+
+/// What should be known of pictures that do not end as pictures.
+pub(super) fn note_on_endings(entries: &[Entry]) -> Option<String> {
+    let mut by_bytes = entries.iter().filter(|entry| !is_picture(&entry.name));
+    let first = by_bytes.next()?;
+    endings::note_on(1 + by_bytes.count() as u64, &first.name)
 }
 
 /// Leaves what is in the folder `inside`; where there is none, what is in the folder above it, and the part of that which is meant.
@@ -152,20 +185,42 @@ fn keep_inside<'a>(entries: &mut Vec<Entry>, inside: &'a Path) -> Option<&'a str
     inside.file_name().and_then(|part| part.to_str())
 }
 
-/// Opens a zip or tar ([`split`] off what is meant in it) and lists its files, sorted by name. Where it holds a name twice, the later one counts, as when it
-/// is unpacked. A compressed tar cannot be read by position: it is unpacked once into an unnamed temporary file, which the
-/// system removes by itself.
-pub(super) fn index(path: &Path) -> Result<(File, Vec<Entry>), DataError> {
+/// Whether a file is packed as a whole, or a zip, whatever its name is.
+pub(super) fn is_packed(path: &Path) -> bool {
+    let mut head = [0; 4];
+    let read = File::open(path).and_then(|file| read_at(&file, &mut head, 0));
+    read.is_ok() && (head.starts_with(b"\x1f\x8b") || head.starts_with(b"PK"))
+}
+
+/// The files of an archive.
+#[derive(Debug)]
+pub(super) struct Index {
+    /// What they are read from.
+    pub file: File,
+    /// Sorted by name.
+    pub entries: Vec<Entry>,
+    /// What was guessed of their names.
+    pub note: Option<String>,
+}
+
+/// Opens a zip or tar ([`split`] off what is meant in it) and lists its files. Where it holds a name twice, the later one
+/// counts, as when it is unpacked. A compressed tar cannot be read by position: it is unpacked once into an unnamed temporary
+/// file, which the system removes by itself. Where there are pictures, only these and what names their classes are listed;
+/// what is passed over is counted in `tally`.
+pub(super) fn index(path: &Path, tally: &mut Tally) -> Result<Index, DataError> {
     let damaged = |e: io::Error| DataError::Archive { path: path.to_owned(), cause: e.to_string() };
     let packed = split(path).map_or(path, |(packed, _)| packed);
-    let name = packed.to_string_lossy().to_ascii_lowercase();
     let mut file = File::open(packed).map_err(|cause| DataError::Io { path: path.to_owned(), cause })?;
-    let mut entries = if name.ends_with(".zip") {
+    // A zip may have anything before it, so that its name counts where its first bytes say nothing.
+    let mut head = [0; 4];
+    let known = read_at(&file, &mut head, 0).is_ok();
+    let named_zip = packed.extension().is_some_and(|end| end.eq_ignore_ascii_case("zip"));
+    let (mut entries, note) = if known && head.starts_with(b"\x1f\x8b") {
+        file = unpack(path, file)?;
+        index_tar(&mut file).map_err(damaged)?
+    } else if known && head.starts_with(b"PK") || named_zip && !is_tar(&file) {
         index_zip(&file).map_err(damaged)?
     } else {
-        if name.ends_with("gz") {
-            file = unpack(path, file)?;
-        }
         index_tar(&mut file).map_err(damaged)?
     };
     // The sort is stable, so that from behind the first of equal names is the later one.
@@ -173,7 +228,18 @@ pub(super) fn index(path: &Path) -> Result<(File, Vec<Entry>), DataError> {
     entries.reverse();
     entries.dedup_by(|a, b| a.name == b.name);
     entries.reverse();
-    Ok((file, entries))
+    let staying: Vec<bool> = entries.iter_mut().map(|entry| stays(&file, entry, tally)).collect();
+    // Without any picture they may be a known set's files.
+    if entries.iter().any(|entry| entry.picture) {
+        let mut staying = staying.into_iter();
+        entries.retain(|_| staying.next().unwrap_or(false));
+    }
+    Ok(Index { file, entries, note })
+}
+
+fn is_tar(file: &File) -> bool {
+    let mut mark = [0; 5];
+    read_at(file, &mut mark, 257).is_ok() && mark == *b"ustar"
 }
 
 /// The bytes of an entry of `file`.
@@ -208,8 +274,8 @@ pub(super) fn read(file: &File, entry: &Entry) -> io::Result<Vec<u8>> {
 }
 
 impl Archive {
-    /// Writes it and its classes to a list that is kept.
-    pub fn write(&self, labels: &Labels, to: &mut Writing) -> io::Result<()> {
+    /// Writes it, its classes and what should be known of it to a list that is kept.
+    pub fn write(&self, labels: &Labels, notes: &[String], to: &mut Writing) -> io::Result<()> {
         to.u64(self.entries.len() as u64)?;
         let mut before = "";
         for entry in &self.entries {
@@ -220,11 +286,13 @@ impl Archive {
             to.all(&[u8::from(entry.packing == Packing::TooLarge)])?;
             before = &entry.name;
         }
-        labels.write(to)
+        labels.write(to)?;
+        LeftOut::write_all(&self.left_out, to)?;
+        to.texts(notes)
     }
 
     /// Reads what [`Self::write`] wrote of archives that are tars.
-    pub fn read(shards: Vec<Shard>, from: &mut Reading) -> Option<(Self, Labels)> {
+    pub fn read(shards: Vec<Shard>, from: &mut Reading) -> Option<(Self, Labels, Vec<String>)> {
         let mut entries = Vec::with_capacity(from.count(25)?);
         let mut name = Vec::new();
         for _ in 0..entries.capacity() {
@@ -233,8 +301,46 @@ impl Archive {
             let packing = if from.byte()? == 0 { Packing::Stored } else { Packing::TooLarge };
             entries.push(Entry { shard, ..Entry::new(std::str::from_utf8(&name).ok()?, start, [size; 2], packing) });
         }
-        Some((Self { shards, entries }, Labels::read(from)?))
+        let labels = Labels::read(from)?;
+        Some((Self { shards, entries, left_out: LeftOut::read_all(from)? }, labels, from.texts()?))
     }
+}
+
+/// Whether an entry begins as a picture. Only as many bytes are read as it takes.
+fn is_picture_inside(file: &File, entry: &Entry) -> bool {
+    // Enough of what is deflated for the first bytes.
+    const PACKED: usize = 512;
+    let first = || -> io::Result<Vec<u8>> {
+        let mut packed = vec![0; (entry.packed as usize).min(PACKED)];
+        read_at(file, &mut packed, entry.place(file)?)?;
+        match entry.packing {
+            Packing::Stored => {
+                packed.truncate(endings::FIRST_BYTES);
+                Ok(packed)
+            }
+            Packing::Deflated => {
+                let mut first = Vec::new();
+                let most = endings::FIRST_BYTES as u64;
+                flate2::read::DeflateDecoder::new(packed.as_slice()).take(most).read_to_end(&mut first)?;
+                Ok(first)
+            }
+            _ => Ok(Vec::new()),
+        }
+    };
+    first().is_ok_and(|first| begins_a_picture(&entry.name, &first))
+}
+
+/// Whether a listed entry stays in the list: a picture, by its name or else by its first bytes, or a file of classes. Any
+/// other is counted.
+fn stays(file: &File, entry: &mut Entry, tally: &mut Tally) -> bool {
+    if entry.picture || is_dataset_json(&entry.name) || shards::is_class(&entry.name) {
+        return true;
+    }
+    entry.picture = may_be_picture(&entry.name) && is_picture_inside(file, entry);
+    if !entry.picture {
+        pass_over(&entry.name, tally);
+    }
+    entry.picture
 }
 
 /// The text of an entry of `limit` bytes at the most.
@@ -254,6 +360,10 @@ impl Pictures for Archive {
             Some(Shard::Path(path)) => format!("{}/{}", path.display(), entry.name),
             _ => entry.name.to_string(),
         }
+    }
+
+    fn left_out(&self) -> &[LeftOut] {
+        &self.left_out
     }
 
     fn read(&self, index: u64, _size: usize) -> Result<Found, String> {
@@ -282,18 +392,22 @@ fn unpack(path: &Path, packed: File) -> Result<File, DataError> {
     }
 }
 
-fn index_zip(file: &File) -> io::Result<Vec<Entry>> {
-    if let Some(entries) = directory::list(file)? {
-        return Ok(entries);
+fn index_zip(file: &File) -> io::Result<Listed> {
+    if let Some(listed) = directory::list(file)? {
+        return Ok(listed);
     }
     let length = file.metadata()?.len();
     // Every entry's own header is visited for where its bytes start: a small buffer reads no more than that.
     let mut archive = zip::ZipArchive::new(BufReader::with_capacity(512, file))?;
     let mut entries = Vec::with_capacity(archive.len());
+    let mut undecoded = Undecoded::new();
     for i in 0..archive.len() {
         let inner = archive.by_index_raw(i)?;
-        let name = inner.name()?.replace('\\', "/");
-        if !inner.is_file() || !is_picture(&name) {
+        let name = match std::str::from_utf8(inner.name_raw()) {
+            Ok(name) => name.replace('\\', "/"),
+            Err(_) => inner.name()?.replace('\\', "/"),
+        };
+        if !inner.is_file() {
             continue;
         }
         let packing = match inner.compression() {
@@ -302,15 +416,24 @@ fn index_zip(file: &File) -> io::Result<Vec<Entry>> {
             zip::CompressionMethod::Deflated => Packing::Deflated,
             _ => Packing::Unknown,
         };
-        let start = inner.data_start().ok_or_else(|| io::Error::other(format!("{name} has no place in it")))?;
-        within(start, inner.compressed_size(), length)?;
+        // Only a picture has to be where it should.
+        let place = inner.data_start().ok_or_else(|| io::Error::other(format!("{name} has no place in it")));
+        let start = match place.and_then(|start| within(start, inner.compressed_size(), length).map(|()| start)) {
+            Ok(start) => start,
+            Err(error) if is_picture(&name) => return Err(error),
+            Err(_) => continue,
+        };
+        if std::str::from_utf8(inner.name_raw()).is_err() {
+            undecoded.push((entries.len(), inner.name_raw().to_vec()));
+        }
         let entry = Entry::new(&name, start, [inner.compressed_size(), inner.size()], packing);
         entries.push(Entry { crc: Some(inner.crc32()), ..entry });
     }
-    Ok(entries)
+    let note = if undecoded.is_empty() { None } else { names::decode(&mut entries, &undecoded) };
+    Ok((entries, note))
 }
 
-fn index_tar(file: &mut File) -> io::Result<Vec<Entry>> {
+fn index_tar(file: &mut File) -> io::Result<Listed> {
     let length = file.metadata()?.len();
     // A whole tar ends in blocks of zeros; one cut between two files would otherwise pass for a smaller set.
     let mut end = [1; 512];
@@ -322,21 +445,28 @@ fn index_tar(file: &mut File) -> io::Result<Vec<Entry>> {
     }
     file.seek(SeekFrom::Start(0))?;
     let mut archive = tar::Archive::new(BufReader::with_capacity(1024, &*file));
-    let (mut entries, mut pictures) = (Vec::new(), false);
+    let (mut entries, mut undecoded) = (Vec::new(), Undecoded::new());
     for entry in archive.entries_with_seek()? {
         let entry = entry?;
         if entry.header().entry_type().is_file() {
             let (start, size) = (entry.raw_file_position(), entry.size());
             within(start, size, length)?;
-            let name = shown(&entry.path()?);
-            pictures |= is_picture(&name);
-            // Beside pictures only their classes matter; without any, they may be a known set's files.
-            if !pictures || is_picture(&name) || shards::is_class(&name) {
-                entries.push(Entry::new(&name, start, [size, size], Packing::Stored));
+            let raw = entry.path_bytes();
+            let is_unicode = std::str::from_utf8(&raw).is_ok();
+            // Its own letters come later; the slashes and the ending are the same in every encoding.
+            let name = if is_unicode { shown(&entry.path()?) } else { String::from_utf8_lossy(&raw).into_owned() };
+            if !is_unicode {
+                undecoded.push((entries.len(), raw.strip_prefix(b"./").unwrap_or(&raw).to_vec()));
             }
+            entries.push(Entry::new(&name, start, [size, size], Packing::Stored));
         }
     }
-    Ok(entries)
+    if undecoded.is_empty() {
+        return Ok((entries, None));
+    }
+    let note = names::decode(&mut entries, &undecoded);
+    let note = note.unwrap_or_else(|| names::escape(&mut entries, &undecoded));
+    Ok((entries, Some(note)))
 }
 
 /// Checked when indexing, so that a header which lies about lengths never becomes an allocation.
@@ -348,141 +478,4 @@ pub(super) fn within(start: u64, bytes: u64, length: u64) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::tests::{damages, survives};
-    use super::*;
-    use proptest::prelude::*;
-    use zip::{CompressionMethod, write::SimpleFileOptions};
-
-    fn zip_of(path: &Path, method: CompressionMethod, files: &[(&str, &[u8])]) {
-        let mut zip = zip::ZipWriter::new(File::create(path).unwrap());
-        for (name, bytes) in files {
-            zip.start_file(*name, SimpleFileOptions::default().compression_method(method)).unwrap();
-            zip.write_all(bytes).unwrap();
-        }
-        zip.finish().unwrap();
-    }
-
-    #[test]
-    fn a_changed_byte_in_a_zip_is_noticed() {
-        let place = tempfile::tempdir().unwrap();
-        let path = place.path().join("a.zip");
-        zip_of(&path, CompressionMethod::Stored, &[("a.png", b"some bytes of a picture")]);
-        let mut bytes = std::fs::read(&path).unwrap();
-        let at = bytes.windows(4).position(|w| w == b"some").unwrap();
-        bytes[at] = b'S';
-        std::fs::write(&path, bytes).unwrap();
-        let (file, entries) = index(&path).unwrap();
-        assert!(read(&file, &entries[0]).unwrap_err().to_string().contains("packed"));
-    }
-
-    #[test]
-    fn lengths_beyond_the_file_are_refused() {
-        let place = tempfile::tempdir().unwrap();
-        let path = place.path().join("a.zip");
-        zip_of(&path, CompressionMethod::Deflated, &[("a.png", b"bytes"), ("b.png", b"bytes")]);
-        let mut bytes = std::fs::read(&path).unwrap();
-        let directory = bytes.windows(4).position(|w| w == b"PK\x01\x02").unwrap();
-        bytes[directory + 20..directory + 24].copy_from_slice(&0xf000_0000u32.to_le_bytes());
-        std::fs::write(&path, bytes).unwrap();
-        assert!(open(&path).unwrap_err().to_string().contains("a.zip"));
-        assert!(within(u64::MAX, 1, 10).is_err());
-    }
-
-    #[test]
-    fn of_equal_names_in_a_tar_the_later_counts() {
-        let place = tempfile::tempdir().unwrap();
-        let path = place.path().join("a.tar");
-        let mut tar = tar::Builder::new(File::create(&path).unwrap());
-        for bytes in [b"early", b"later"] {
-            let mut header = tar::Header::new_gnu();
-            header.set_size(5);
-            tar.append_data(&mut header, "./a.png", bytes.as_slice()).unwrap();
-        }
-        tar.into_inner().unwrap();
-        let (file, entries) = index(&path).unwrap();
-        assert_eq!(entries.len(), 1);
-        assert_eq!(&*entries[0].name, "a.png");
-        assert_eq!(read(&file, &entries[0]).unwrap(), b"later");
-    }
-
-    #[test]
-    fn a_tar_is_recalled_as_it_was_opened_until_it_changes() {
-        let place = tempfile::tempdir().unwrap();
-        let (path, cache) = (place.path().join("a.tar"), Cache::at(&place.path().join("cache")));
-        let write = |classes: [&str; 2], when: u64| {
-            let mut tar = tar::Builder::new(File::create(&path).unwrap());
-            for (name, bytes) in [("1.cls", classes[0]), ("1.png", "one"), ("2.cls", classes[1]), ("2.png", "two")] {
-                let mut header = tar::Header::new_gnu();
-                header.set_size(bytes.len() as u64);
-                tar.append_data(&mut header, name, bytes.as_bytes()).unwrap();
-            }
-            let when = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(when);
-            tar.into_inner().unwrap().set_modified(when).unwrap();
-        };
-        let lists = || std::fs::read_dir(place.path().join("cache")).map_or(0, Iterator::count);
-        let told = || {
-            let opened = open_with(&path, &cache).unwrap();
-            let bytes = |i| match opened.pictures.read(i, 0) {
-                Ok(Found::Encoded(bytes)) => (opened.pictures.name(i), bytes, opened.labels.of(i)),
-                _ => panic!("it holds whole files"),
-            };
-            (opened.labels.names().to_vec(), [bytes(0), bytes(1)])
-        };
-        write(["cat", "dog"], 1);
-        let first = told();
-        assert_eq!(first.1[1], ("2.png".to_owned(), b"two".to_vec(), Some(1)));
-        assert_eq!(lists(), 1);
-        assert_eq!(told(), first);
-        // The list is what is read: one of another content with the same size and time is believed.
-        write(["rat", "dog"], 1);
-        assert_eq!(told(), first);
-        write(["rat", "dog"], 2);
-        assert_eq!(told().0, ["dog", "rat"]);
-        assert_eq!(lists(), 1);
-    }
-
-    #[test]
-    fn a_zip_is_listed_as_the_zip_crate_lists_it() {
-        let place = tempfile::tempdir().unwrap();
-        let path = place.path().join("a.zip");
-        let mut zip = zip::ZipWriter::new(File::create(&path).unwrap());
-        zip.set_comment("packed for a test").unwrap();
-        let options = SimpleFileOptions::default();
-        zip.add_directory("b.png", options).unwrap();
-        let names = ["z/\u{fc}.png", "a\\1.png", "notes.txt", "z/2.png"];
-        for (name, method) in
-            names.into_iter().zip([CompressionMethod::Stored, CompressionMethod::Deflated].into_iter().cycle())
-        {
-            zip.start_file(name, options.compression_method(method).large_file(name == "z/2.png")).unwrap();
-            zip.write_all(name.as_bytes()).unwrap();
-        }
-        zip.add_symlink("link.png", "z/2.png", options).unwrap();
-        zip.finish().unwrap();
-        let (file, entries) = index(&path).unwrap();
-        assert!(directory::list(&file).unwrap().is_some(), "it is one of the usual ones");
-        let told: Vec<_> = entries.iter().map(|entry| (&*entry.name, read(&file, entry).unwrap())).collect();
-        let expected = [("a/1.png", "a\\1.png"), ("z/2.png", "z/2.png"), ("z/\u{fc}.png", "z/\u{fc}.png")];
-        assert_eq!(told, expected.map(|(name, bytes)| (name, bytes.as_bytes().to_vec())));
-        // With something before it, places are not what they seem, and the crate finds them.
-        let bytes = [&b"before it"[..], &std::fs::read(&path).unwrap()].concat();
-        std::fs::write(&path, bytes).unwrap();
-        let (file, entries) = index(&path).unwrap();
-        assert!(directory::list(&file).unwrap().is_none());
-        assert_eq!(
-            entries.iter().map(|entry| read(&file, entry).unwrap()).collect::<Vec<_>>(),
-            expected.map(|e| e.1.as_bytes().to_vec())
-        );
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(300))]
-        #[test]
-        fn a_damaged_zip_is_refused_or_read(damage in damages()) {
-            let place = tempfile::tempdir().unwrap();
-            let path = place.path().join("a.zip");
-            zip_of(&path, CompressionMethod::Stored, &[("a/1.png", b"P5 1 1 255\n\x07"), ("b/2.png", b"P5 1 1 255\n\x09")]);
-            survives("a.zip", &std::fs::read(&path).unwrap(), &damage)?;
-        }
-    }
-}
+mod tests;

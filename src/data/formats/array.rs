@@ -4,7 +4,7 @@ use half::f16;
 
 use super::slice::Slice;
 use super::{Found, Pictures};
-use crate::image::Picture;
+use crate::image::{Picture, Range, Samples, Spread};
 
 /// The most values that a picture may have.
 const MOST_VALUES: u64 = 1 << 28;
@@ -30,20 +30,14 @@ impl Element {
         }
     }
 
-    fn is_float(self) -> bool {
-        matches!(self, Self::F16 | Self::F32 | Self::F64)
+    fn samples(self) -> Samples {
+        match self {
+            Self::Byte => Samples::U8,
+            Self::Word => Samples::U16,
+            Self::F16 | Self::F32 | Self::F64 => Samples::F32,
+        }
     }
 }
-
-/// What black and white are.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Range {
-    pub black: f64,
-    pub white: f64,
-}
-
-/// Whole numbers: all that the element can hold.
-const FULL: [Range; 2] = [Range { black: 0.0, white: 255.0 }, Range { black: 0.0, white: 65535.0 }];
 
 /// Where the values of one picture lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,7 +108,7 @@ impl Array {
         }
         let shape = shape(height as usize, width as usize, channels as usize);
         let stride = values * element.bytes() as u64;
-        let full = FULL[usize::from(element == Element::Word)];
+        let full = if element == Element::Word { Range::WORD } else { Range::BYTE };
         let array = Self {
             name: name.to_owned(),
             data,
@@ -179,42 +173,34 @@ impl Array {
         }
     }
 
-    /// For floats, finds by some of the pictures what black and white are; says what was found.
+    /// Finds by some of the pictures what black and white are, where they have more than 8 bits; says what was found.
     pub fn find_range(&mut self) -> Result<Option<String>, String> {
         const LOOKED_AT: u64 = 64;
-        if !self.element.is_float() {
+        if self.element == Element::Byte {
             return Ok(None);
         }
-        let (mut least, mut most) = (f64::INFINITY, f64::NEG_INFINITY);
+        let mut found = Spread::NONE;
         let looked_at = self.count.min(LOOKED_AT);
         for i in 0..looked_at {
             let bytes = self.values((u128::from(i) * u128::from(self.count) / u128::from(looked_at)) as u64)?;
-            for value in bytes.chunks_exact(self.element.bytes()).map(|bytes| self.number(bytes)) {
-                (least, most) = (least.min(value), most.max(value));
-            }
+            found = found.and(Spread::of(bytes.chunks_exact(self.element.bytes()).map(|bytes| self.number(bytes))));
         }
-        // A little beyond: resizing and normalising overshoot.
-        let (black, white) = match (least, most) {
-            (least, most) if least >= -0.05 && most <= 1.05 => (0.0, 1.0),
-            (least, most) if least >= -1.1 && most <= 1.1 => (-1.0, 1.0),
-            (least, most) if least >= -0.5 && most <= 255.5 => (0.0, 255.0),
-            _ => {
-                return Err(format!(
-                    "its values reach from {least} to {most}; give uint8, or floats in 0..1, -1..1 or 0..255"
-                ));
-            }
-        };
-        self.range = Range { black, white };
-        Ok(Some(format!(
-            "{}: values from {least:.3} to {most:.3}, taken as {black} (black) to {white} (white)",
-            self.name
-        )))
+        let Spread { least, most } = found;
+        self.range = found.range(self.element.samples());
+        if self.element == Element::Word {
+            return Ok(Some(format!("{}: values from {least} to {most}, taken as {}", self.name, self.range)));
+        }
+        if !self.range.is_usual() {
+            return Err(format!(
+                "its values reach from {least} to {most}; give uint8, or floats in 0..1, -1..1 or 0..255"
+            ));
+        }
+        Ok(Some(format!("{}: values from {least:.3} to {most:.3}, taken as {}", self.name, self.range)))
     }
 
     fn picture(&self, index: u64) -> Result<Picture, String> {
         let bytes = self.values(index)?;
         let Shape { width, height, channels, steps: [row, column, channel] } = self.shape;
-        let Range { black, white } = self.range;
         let size = self.element.bytes();
         let mut pixels = Vec::with_capacity(self.shape.values());
         for y in 0..height {
@@ -228,7 +214,7 @@ impl Array {
                         if !value.is_finite() {
                             return Err(format!("its value {} is no number", at / size));
                         }
-                        ((value - black) / (white - black) * 255.0).round() as u8
+                        self.range.byte(value)
                     });
                 }
             }
@@ -263,5 +249,10 @@ impl Pictures for Arrays {
     fn read(&self, index: u64, _size: usize) -> Result<Found, String> {
         let (array, index) = self.find(index).ok_or("there is no such picture")?;
         array.picture(index).map(Found::Decoded)
+    }
+
+    fn samples(&self) -> (Samples, Option<Range>) {
+        let deep = self.0.iter().find(|array| array.element != Element::Byte);
+        deep.map_or((Samples::U8, None), |array| (array.element.samples(), Some(array.range)))
     }
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::files;
 
 /// What a file of the cache begins with; another version is another program's.
-const MAGIC: &[u8; 16] = b"zscape index 1\n\0";
+const MAGIC: &[u8; 16] = b"zscape index 2\n\0";
 /// Shorter lists are made in less time than a person notices.
 const LEAST: usize = 20_000;
 /// Bytes that all lists have together at the most: some twenty of a million files each.
@@ -166,7 +166,7 @@ impl Cache {
 
 /// Reads a list, and never more than there is.
 #[derive(Debug)]
-pub(super) struct Reading {
+pub(in crate::data) struct Reading {
     from: BufReader<File>,
     left: u64,
     sum: flate2::Crc,
@@ -214,6 +214,10 @@ impl Reading {
         String::from_utf8(self.bytes()?).ok()
     }
 
+    pub fn texts(&mut self) -> Option<Vec<String>> {
+        (0..self.count(8)?).map(|_| self.text()).collect()
+    }
+
     /// Turns `name`, the one before it, into the next name.
     pub fn name(&mut self, name: &mut Vec<u8>) -> Option<()> {
         let [shared, rest] = [self.u32()?, self.u32()?];
@@ -233,7 +237,7 @@ impl Reading {
 
 /// Writes a list.
 #[derive(Debug)]
-pub(super) struct Writing<'a> {
+pub(in crate::data) struct Writing<'a> {
     to: BufWriter<&'a mut File>,
     sum: flate2::Crc,
 }
@@ -255,6 +259,11 @@ impl Writing<'_> {
     pub fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.u64(bytes.len() as u64)?;
         self.all(bytes)
+    }
+
+    pub fn texts(&mut self, texts: &[String]) -> io::Result<()> {
+        self.u64(texts.len() as u64)?;
+        texts.iter().try_for_each(|text| self.bytes(text.as_bytes()))
     }
 
     /// A name, of which only what differs from the one before is written.

@@ -105,9 +105,9 @@ mod tests {
         assert_eq!(decoded(&opened, 1).pixels()[..12], [255, 0, 0, 0, 254, 0, 0, 0, 253, 0, 0, 0]);
         assert_eq!(opened.pictures.name(1), "data_batch_2.bin#1");
         assert!(opened.notes[0].contains("test_batch.bin"), "{:?}", opened.notes);
-        for test in ["test_batch.bin", "test"] {
+        for (test, notes) in [("test_batch.bin", 1), ("test", 0)] {
             let alone = open(&place.path().join(test)).unwrap();
-            assert_eq!((classes(&alone, 1), alone.notes.len()), ((names.clone(), vec![Some(1)]), 0), "{test}");
+            assert_eq!((classes(&alone, 1), alone.notes.len()), ((names.clone(), vec![Some(1)]), notes), "{test}");
         }
         assert!(refusal(&place.path().join("validation")).contains("validation"));
 

@@ -22,11 +22,6 @@ pub(super) fn is_batch(name: &str) -> bool {
         || name.starts_with("train_data_batch_") && !name.contains('.')
 }
 
-/// Whether a file is a pickle by its first bytes.
-pub(super) fn is_pickle(slice: &Slice) -> bool {
-    slice.bytes::<2>(0).is_ok_and(|[proto, version]| proto == 0x80 && (2..=5).contains(&version))
-}
-
 /// Opens the batches called `names`.
 pub(super) fn open(shelf: &Shelf, names: &[&str]) -> Result<Opened, DataError> {
     let mut gather = Gather::default();

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io;
 
 use super::archive::{Entry, Packing, within};
-use super::folder::is_picture;
+use super::names::{self, Undecoded};
 use super::slice::read_at;
 
 /// Bytes of the directory that are read at a time.
@@ -72,11 +72,14 @@ impl Directory {
     }
 }
 
-/// The pictures of a zip in the order of its directory; none where the zip crate should look at it.
-pub(super) fn list(file: &File) -> io::Result<Option<Vec<Entry>>> {
+/// Files, and what was guessed of their names.
+pub(super) type Listed = (Vec<Entry>, Option<String>);
+
+/// The files of a zip in the order of its directory; none where the zip crate should look at it.
+pub(super) fn list(file: &File) -> io::Result<Option<Listed>> {
     let length = file.metadata()?.len();
     let Some(directory) = Directory::find(file, length)? else { return Ok(None) };
-    let mut entries = Vec::new();
+    let (mut entries, mut undecoded) = (Vec::new(), Undecoded::new());
     let (mut buffer, mut from, mut at) = (Vec::new(), directory.start, 0);
     // Fills the buffer so that `wanted` bytes are there from `at` on.
     let mut need = |buffer: &mut Vec<u8>, at: &mut usize, wanted: usize| -> io::Result<bool> {
@@ -101,20 +104,33 @@ pub(super) fn list(file: &File) -> io::Result<Option<Vec<Entry>>> {
             return Ok(None);
         }
         match entry(&buffer[at..at + whole], lengths) {
-            Found::Picture(entry) => {
-                within(entry.start, u64::from(entry.packed) + OWN_HEADER as u64, directory.start)?;
-                entries.push(*entry);
+            Found::File(entry, raw) => {
+                let place = within(entry.start, u64::from(entry.packed) + OWN_HEADER as u64, directory.start);
+                // Only a picture has to be where it should.
+                match place {
+                    Err(error) if entry.picture => return Err(error),
+                    Err(_) => {}
+                    Ok(()) => {
+                        undecoded.extend(raw.map(|raw| (entries.len(), raw)));
+                        entries.push(*entry);
+                    }
+                }
             }
             Found::Other => {}
             Found::Doubt => return Ok(None),
         }
         at += whole;
     }
-    Ok(Some(entries))
+    if undecoded.is_empty() {
+        return Ok(Some((entries, None)));
+    }
+    // By the book such names are in code page 437, which the crate has.
+    Ok(names::decode(&mut entries, &undecoded).map(|note| (entries, Some(note))))
 }
 
 enum Found {
-    Picture(Box<Entry>),
+    /// With the bytes of its name where these are not Unicode.
+    File(Box<Entry>, Option<Vec<u8>>),
     Other,
     Doubt,
 }
@@ -122,13 +138,13 @@ enum Found {
 fn entry(header: &[u8], [name, extra, _]: [usize; 3]) -> Found {
     let (flags, method) = (number(header, 8, 2), number(header, 10, 2));
     let (name, extra) = (&header[HEADER..HEADER + name], &header[HEADER + name..HEADER + name + extra]);
-    // Names that are not marked as Unicode are in whatever the packer's machine spoke.
-    let name = match std::str::from_utf8(name) {
-        Ok(name) if flags & 1 << 11 != 0 || name.is_ascii() => name.replace('\\', "/"),
-        _ => return Found::Doubt,
+    // Names that are not Unicode, marked or not, are in whatever the packer's machine spoke.
+    let (mut name, mut raw) = match std::str::from_utf8(name) {
+        Ok(name) => (name.replace('\\', "/"), None),
+        Err(_) => (String::from_utf8_lossy(name).into_owned(), Some(name.to_vec())),
     };
     let is_link = number(header, 5, 1) == 3 && number(header, 40, 2) & 0o170_000 == 0o120_000;
-    if name.ends_with('/') || is_link || !is_picture(&name) {
+    if name.ends_with('/') || is_link {
         return Found::Other;
     }
     let mut numbers = [number(header, 24, 4), number(header, 20, 4), number(header, 42, 4)];
@@ -147,8 +163,13 @@ fn entry(header: &[u8], [name, extra, _]: [usize; 3]) -> Found {
                     }
                 }
             }
-            // The name once more, in Unicode.
-            0x7075 => return Found::Doubt,
+            // The name once more, in Unicode, behind a version and a checksum.
+            0x7075 => {
+                let Some(again) = field.get(5..).and_then(|again| std::str::from_utf8(again).ok()) else {
+                    return Found::Doubt;
+                };
+                (name, raw) = (again.replace('\\', "/"), None);
+            }
             _ => {}
         }
     }
@@ -159,5 +180,6 @@ fn entry(header: &[u8], [name, extra, _]: [usize; 3]) -> Found {
         8 => Packing::Deflated,
         _ => Packing::Unknown,
     };
-    Found::Picture(Box::new(Entry::headed(&name, start, [packed, size], packing, number(header, 16, 4) as u32)))
+    let entry = Entry::headed(&name, start, [packed, size], packing, number(header, 16, 4) as u32);
+    Found::File(Box::new(entry), raw)
 }

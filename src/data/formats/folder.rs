@@ -1,33 +1,16 @@
-//! Which files are pictures, where they lie in a folder, and which classes their folders make.
+//! The pictures of a folder: which of its files they are, and what is left out.
 
-use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
 
-use super::cache::{self, Cache, Stamp, Writing};
+use super::cache::{self, Cache, Reading, Stamp, Writing};
+use super::classes::{DATASET_JSON, JSON_LIMIT, classes, is_dataset_json};
+use super::endings::{self, begins_a_picture, is_junk, is_picture, may_be_picture, pass_over};
 use super::{FILE_LIMIT, Found, Is, Labels, Opened, Pictures, parquet, parts, shards};
 use crate::data::DataError;
-
-/// The ends of names that are taken for pictures; what a file really is, its first bytes decide.
-const EXTENSIONS: [&str; 15] =
-    ["png", "jpg", "jpeg", "jpe", "jfif", "webp", "bmp", "gif", "tif", "tiff", "ppm", "pgm", "pbm", "pnm", "pam"];
-
-/// Folders that part a set for evaluation and say nothing of what is on its pictures.
-const SPLITS: [&str; 10] =
-    ["train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval", "unlabeled"];
-
-/// Whether a path inside a set is a picture's, and not of a hidden file or of what macOS adds to archives.
-pub(super) fn is_picture(name: &str) -> bool {
-    let known = Path::new(name)
-        .extension()
-        .and_then(|end| end.to_str())
-        .is_some_and(|end| EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(end)));
-    known && !name.split('/').any(is_hidden)
-}
-
-fn is_hidden(part: &str) -> bool {
-    part == "__MACOSX" || part.starts_with('.')
-}
+use crate::data::left_out::{LeftOut, Reason, Tally};
 
 /// A path inside a set as it is shown and sorted: the same for a folder and its archive, on every system.
 pub(super) fn shown(inside: &Path) -> String {
@@ -43,6 +26,31 @@ pub(super) fn shown(inside: &Path) -> String {
 struct Folder {
     root: PathBuf,
     files: Vec<Box<Path>>,
+    left_out: Vec<LeftOut>,
+}
+
+/// What is known of a folder's pictures besides where they lie.
+struct Known {
+    labels: Labels,
+    left_out: Vec<LeftOut>,
+    notes: Vec<String>,
+}
+
+impl Known {
+    fn write(&self, to: &mut Writing) -> std::io::Result<()> {
+        self.labels.write(to)?;
+        LeftOut::write_all(&self.left_out, to)?;
+        to.texts(&self.notes)
+    }
+
+    fn read(from: &mut Reading) -> Option<Self> {
+        Some(Self { labels: Labels::read(from)?, left_out: LeftOut::read_all(from)?, notes: from.texts()? })
+    }
+
+    fn opened(self, root: &Path, files: Vec<Box<Path>>) -> Opened {
+        let Self { labels, left_out, notes } = self;
+        Opened { pictures: Box::new(Folder { root: root.to_owned(), files, left_out }), labels, notes }
+    }
 }
 
 /// What a list of a folder's files was made from: the folders, relative to it, and when each was last changed. None where a
@@ -51,8 +59,8 @@ type Folders = Option<Vec<(Box<Path>, u64)>>;
 
 /// Opens a folder by the list of it that was kept, if it is as it was.
 pub(super) fn recall(root: &Path, cache: &Cache) -> Option<Opened> {
-    let stamp = Stamp::of(root, std::iter::empty())?;
-    let (files, labels) = cache.recall(root, &stamp, |from| {
+    let stamp = stamp(root)?;
+    let (files, known) = cache.recall(root, &stamp, |from| {
         let mut name = Vec::new();
         for _ in 0..from.count(16)? {
             from.name(&mut name)?;
@@ -67,20 +75,26 @@ pub(super) fn recall(root: &Path, cache: &Cache) -> Option<Opened> {
             from.name(&mut name)?;
             files.push(path_of(&name)?.into());
         }
-        Some((files, Labels::read(from)?))
+        Some((files, Known::read(from)?))
     })?;
-    Some(Opened { pictures: Box::new(Folder { root: root.to_owned(), files }), labels, notes: Vec::new() })
+    Some(known.opened(root, files))
+}
+
+/// What tells one state of a folder from another, besides when its sub-folders were changed: the file of classes in it.
+fn stamp(root: &Path) -> Option<Stamp> {
+    let json = root.join(DATASET_JSON);
+    Stamp::of(root, json.is_file().then_some(json.as_path()).into_iter())
 }
 
 fn keep(
     root: &Path,
     folders: &[(Box<Path>, u64)],
-    (files, labels): (&[Box<Path>], &Labels),
+    (files, known): (&[Box<Path>], &Known),
     began: SystemTime,
     cache: &Cache,
 ) {
     let bytes = |path: &Path| bytes_of(path).map(<[u8]>::to_vec);
-    let Some(stamp) = Stamp::of(root, std::iter::empty()) else { return };
+    let Some(stamp) = stamp(root) else { return };
     if !files.iter().chain(folders.iter().map(|(path, _)| path)).all(|path| bytes_of(path).is_some()) {
         return;
     }
@@ -100,7 +114,7 @@ fn keep(
         }
         to.u64(files.len() as u64)?;
         files.iter().try_for_each(|path| next(to, path))?;
-        labels.write(to)
+        known.write(to)
     });
 }
 
@@ -131,28 +145,39 @@ type OpenShards = fn(&Path, &[Box<Path>]) -> Result<Opened, DataError>;
 /// Opens a folder of pictures, or of the shards that a set was cut into.
 pub(super) fn open(root: &Path, cache: &Cache) -> Result<Opened, DataError> {
     let began = SystemTime::now();
-    let (files, folders) = list(root, is_picture)?;
+    let Listing { files, folders, labels: json, left_out, note } = list_pictures(root)?;
     if files.is_empty() {
         let sets: [(Is, OpenShards); 2] = [(parquet::is_shard, parquet::open_folder), (shards::is_shard, shards::open)];
         for (is, open) in sets {
             let names: Vec<String> =
-                list(root, is)?.0.iter().filter_map(|path| Some(path.to_str()?.to_owned())).collect();
-            let (names, note) = parts::choose(names, None);
+                list(root, is)?.iter().filter_map(|path| Some(path.to_str()?.to_owned())).collect();
+            let place = |name: &str| root.join(name);
+            let (names, notes) = parts::choose(names, None).map_err(|half| half.refused(root, place))?;
             if !names.is_empty() {
                 let mut opened = open(root, &names.iter().map(|name| Path::new(name).into()).collect::<Vec<_>>())?;
-                opened.notes.extend(note);
+                opened.notes.extend(notes);
                 return Ok(opened);
             }
         }
-        return Err(DataError::Empty { path: root.to_owned() });
+        return Err(DataError::nothing(root, &left_out));
     }
+    let read = |inside: &Path| {
+        let bytes = std::fs::metadata(root.join(inside)).ok().filter(|known| known.len() <= JSON_LIMIT);
+        let bytes = bytes.and_then(|_| std::fs::read(root.join(inside)).ok()).unwrap_or_default();
+        (shown(inside), bytes)
+    };
     let names: Vec<_> = files.iter().map(|inside| shown(inside)).collect();
-    let labels = classes(names.iter().map(String::as_str));
+    let contents: Vec<_> = json.iter().map(|inside| read(inside)).collect();
+    let (labels, mut notes) = classes(names.iter().map(String::as_str), &contents);
     drop(names);
-    if let Some(folders) = folders {
-        keep(root, &folders, (&files, &labels), began, cache);
+    notes.extend(note);
+    let known = Known { labels, left_out, notes };
+    // A file of classes further in may change unnoticed.
+    let noticed = json.iter().all(|inside| **inside == *Path::new(DATASET_JSON));
+    if let Some(folders) = folders.filter(|_| noticed) {
+        keep(root, &folders, (&files, &known), began, cache);
     }
-    Ok(Opened { pictures: Box::new(Folder { root: root.to_owned(), files }), labels, notes: Vec::new() })
+    Ok(known.opened(root, files))
 }
 
 impl Pictures for Folder {
@@ -162,6 +187,10 @@ impl Pictures for Folder {
 
     fn name(&self, index: u64) -> String {
         self.files.get(index as usize).map(|inside| shown(inside)).unwrap_or_default()
+    }
+
+    fn left_out(&self) -> &[LeftOut] {
+        &self.left_out
     }
 
     fn read(&self, index: u64, _size: usize) -> Result<Found, String> {
@@ -181,146 +210,137 @@ pub(super) fn only_folder(root: &Path) -> Option<PathBuf> {
     };
     let entries = std::fs::read_dir(root).ok()?.flatten();
     let mut folders = entries
-        .filter(|entry| is_folder(entry) && !is_hidden(&entry.file_name().to_string_lossy()))
+        .filter(|entry| is_folder(entry) && !is_junk(&entry.file_name().to_string_lossy()))
         .map(|entry| entry.path());
     folders.next().filter(|_| folders.next().is_none())
 }
 
-/// The files under `root` that `is` accepts, as paths relative to it, sorted by what [`shown`] makes of them.
-///
-/// Links are followed. One that leads nowhere stays in the list, to be reported as a picture that cannot be read; one
-/// that leads back to a folder it lies in is passed over.
-fn list(root: &Path, is: fn(&str) -> bool) -> Result<(Vec<Box<Path>>, Folders), DataError> {
-    let mut files: Vec<Box<Path>> = Vec::new();
+/// What a walk through a folder comes by.
+enum Met<'a> {
+    /// A file, or a link that leads nowhere: relative to the folder, and as it is shown.
+    File(&'a Path, &'a str),
+    /// What is neither a file nor a folder.
+    Special(&'a str),
+    /// A file that systems or other programs left.
+    JunkFile(&'a str),
+    /// A folder of theirs; it is not looked into.
+    JunkFolder(&'a str),
+    /// A link back to a folder that it lies in.
+    Circle(&'a str),
+}
+
+/// Walks through a folder. Links are followed; one that leads nowhere counts as a file, to be reported as a picture that cannot be
+/// read.
+fn walk(root: &Path, mut meet: impl FnMut(Met)) -> Result<Folders, DataError> {
     let mut folders = Some(Vec::new());
-    let walk = walkdir::WalkDir::new(root).follow_links(true).into_iter();
-    for entry in walk.filter_entry(|e| e.depth() == 0 || !is_hidden(&e.file_name().to_string_lossy())) {
-        let path = match entry {
-            Ok(entry) if entry.file_type().is_file() => entry.into_path(),
+    let mut walk = walkdir::WalkDir::new(root).follow_links(true).into_iter();
+    while let Some(entry) = walk.next() {
+        match entry {
             Ok(entry) => {
-                if entry.file_type().is_dir() {
+                let Ok(inside) = entry.path().strip_prefix(root) else { continue };
+                let (name, kind) = (shown(inside), entry.file_type());
+                if entry.depth() > 0 && is_junk(&entry.file_name().to_string_lossy()) {
+                    match kind.is_dir() {
+                        true => {
+                            walk.skip_current_dir();
+                            meet(Met::JunkFolder(&name));
+                        }
+                        false => meet(Met::JunkFile(&name)),
+                    }
+                } else if kind.is_dir() {
                     let changed = entry.metadata().ok().and_then(|known| cache::changed(&known));
-                    let inside = entry.path().strip_prefix(root).ok().map(Box::from);
-                    match (folders.as_mut(), inside.zip(changed)) {
-                        (Some(folders), Some(known)) => folders.push(known),
+                    match (folders.as_mut(), changed) {
+                        (Some(folders), Some(changed)) => folders.push((Box::from(inside), changed)),
                         _ => folders = None,
                     }
+                } else if kind.is_file() {
+                    meet(Met::File(inside, &name));
+                } else {
+                    meet(Met::Special(&name));
                 }
-                continue;
             }
-            Err(error) if error.loop_ancestor().is_some() => {
-                folders = None;
-                tracing::debug!("passed over: {error}");
-                continue;
-            }
-            Err(error) => match error.path() {
-                Some(path) if path.is_symlink() => {
+            Err(error) => {
+                let path = error.path().unwrap_or(root).to_owned();
+                let inside = path.strip_prefix(root).unwrap_or(&path);
+                let name = shown(inside);
+                if error.loop_ancestor().is_some() {
                     folders = None;
-                    path.to_owned()
-                }
-                path => {
-                    let path = path.unwrap_or(root).to_owned();
+                    meet(Met::Circle(&name));
+                } else if path.is_symlink() {
+                    folders = None;
+                    match name.split('/').any(is_junk) {
+                        true => meet(Met::JunkFile(&name)),
+                        false => meet(Met::File(inside, &name)),
+                    }
+                } else {
                     let cause = error.into_io_error().unwrap_or_else(|| std::io::Error::other("it cannot be listed"));
                     return Err(DataError::Io { path, cause });
                 }
-            },
-        };
-        if let Ok(inside) = path.strip_prefix(root)
-            && is(&shown(inside))
-        {
-            files.push(inside.into());
+            }
         }
     }
-    files.sort_by_cached_key(|inside| shown(inside));
+    Ok(folders)
+}
+
+/// What a walk through a folder found: paths relative to it.
+struct Listing {
+    /// The pictures, sorted by what [`shown`] makes of them.
+    files: Vec<Box<Path>>,
+    folders: Folders,
+    /// Files of classes.
+    labels: Vec<Box<Path>>,
+    left_out: Vec<LeftOut>,
+    note: Option<String>,
+}
+
+fn list_pictures(root: &Path) -> Result<Listing, DataError> {
+    let (mut files, mut labels, mut tally) = (Vec::new(), Vec::new(), Tally::default());
+    let (mut by_bytes, mut first) = (0, String::new());
+    let folders = walk(root, |met| match met {
+        Met::File(inside, name) if is_picture(name) => files.push(Box::from(inside)),
+        Met::File(inside, name) if is_dataset_json(name) => labels.push(Box::from(inside)),
+        Met::File(inside, name) if may_be_picture(name) && is_picture_inside(name, &root.join(inside)) => {
+            if by_bytes == 0 {
+                name.clone_into(&mut first);
+            }
+            by_bytes += 1;
+            files.push(Box::from(inside));
+        }
+        Met::File(_, name) | Met::JunkFile(name) => pass_over(name, &mut tally),
+        Met::JunkFolder(name) => tally.junk_folder(name),
+        Met::Special(name) => tally.add(Reason::Other, "neither files nor folders", name),
+        Met::Circle(name) => tally.add(Reason::Link, "links", name),
+    })?;
+    sort(&mut files);
+    let note = endings::note_on(by_bytes, &first);
+    Ok(Listing { files, folders, labels, left_out: tally.finish(), note })
+}
+
+fn is_picture_inside(name: &str, path: &Path) -> bool {
+    let mut first = Vec::with_capacity(endings::FIRST_BYTES);
+    let read = File::open(path).and_then(|file| file.take(endings::FIRST_BYTES as u64).read_to_end(&mut first));
+    read.is_ok() && begins_a_picture(name, &first)
+}
+
+/// The files under `root` that `is` accepts, as paths relative to it.
+fn list(root: &Path, is: fn(&str) -> bool) -> Result<Vec<Box<Path>>, DataError> {
+    let mut files = Vec::new();
+    walk(root, |met| match met {
+        Met::File(inside, name) if is(name) => files.push(Box::from(inside)),
+        _ => {}
+    })?;
+    sort(&mut files);
+    Ok(files)
+}
+
+fn sort(files: &mut Vec<Box<Path>>) {
+    files.sort_by_cached_key(|inside| shown(inside.as_ref()));
     files.shrink_to_fit();
-    Ok((files, folders))
-}
-
-/// The classes, sorted, and each picture's: the folders at the first level below what all pictures have in common.
-///
-/// Where these are only parts of a set (`train`, `test`), the level below counts instead. Fewer than two folders make no
-/// classes, and a picture beside the folders has none.
-pub(super) fn classes<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Labels {
-    let mut level = common(names.clone());
-    let at = |name: &'a str, level: usize| folders(name).nth(level);
-    let distinct = |level: usize| {
-        let found: BTreeSet<_> = names.clone().filter_map(|name| at(name, level)).collect();
-        found.into_iter().collect::<Vec<_>>()
-    };
-    let mut classes = distinct(level);
-    if classes.iter().all(|class| SPLITS.iter().any(|split| split.eq_ignore_ascii_case(class))) {
-        level += 1;
-        classes = distinct(level);
-    }
-    if classes.len() < 2 {
-        return Labels::default();
-    }
-    let class_of = names.map(|name| at(name, level).and_then(|class| classes.binary_search(&class).ok()));
-    Labels::new(classes.iter().map(|&class| class.to_owned()).collect(), class_of)
-}
-
-/// The folders on the way to a picture, from the top.
-fn folders(name: &str) -> impl Iterator<Item = &str> {
-    name.rsplit_once('/').into_iter().flat_map(|(folder, _)| folder.split('/'))
-}
-
-/// How many folders all pictures have in common.
-fn common<'a>(mut names: impl Iterator<Item = &'a str>) -> usize {
-    let Some(first) = names.next() else { return 0 };
-    let shared: Vec<_> = folders(first).collect();
-    names.fold(shared.len(), |level, name| {
-        shared[..level].iter().zip(folders(name)).take_while(|(a, b)| **a == *b).count()
-    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs::File;
-
-    fn of(names: &[&str]) -> (Vec<String>, Vec<Option<usize>>) {
-        let labels = classes(names.iter().copied());
-        let of = if labels.names().is_empty() { 0 } else { names.len() as u64 };
-        (labels.names().to_vec(), (0..of).map(|i| labels.of(i)).collect())
-    }
-
-    #[test]
-    fn folders_below_the_common_one_are_classes() {
-        assert_eq!(
-            of(&["set/cats/a.png", "set/cats/old/b.png", "set/dogs/c.png"]),
-            (vec!["cats".into(), "dogs".into()], vec![Some(0), Some(0), Some(1)])
-        );
-        assert_eq!(
-            of(&["a.png", "cats/b.png", "dogs/c.png"]),
-            (vec!["cats".into(), "dogs".into()], vec![None, Some(0), Some(1)])
-        );
-    }
-
-    #[test]
-    fn one_folder_makes_no_classes() {
-        assert_eq!(of(&["faces/a.png", "faces/b.png"]), (vec![], vec![]));
-        assert_eq!(of(&["a.png", "b.png"]), (vec![], vec![]));
-        assert_eq!(of(&["test/a.png", "train/b.png"]), (vec![], vec![]), "parts of a set are not classes");
-        assert_eq!(of(&[]), (vec![], vec![]));
-    }
-
-    #[test]
-    fn parts_of_a_set_share_their_classes() {
-        assert_eq!(
-            of(&["Test/cat/a.png", "Train/cat/b.png", "Train/dog/c.png"]),
-            (vec!["cat".into(), "dog".into()], vec![Some(0), Some(0), Some(1)])
-        );
-    }
-
-    #[test]
-    fn only_visible_pictures_count() {
-        for name in ["a.png", "b/A.JPEG", "c.tiff"] {
-            assert!(is_picture(name), "{name}");
-        }
-        for name in ["labels.csv", "png", ".a.png", "__MACOSX/a.png", ".git/a.png", "a.png/b"] {
-            assert!(!is_picture(name), "{name}");
-        }
-    }
 
     #[cfg(unix)]
     #[test]
@@ -330,9 +350,10 @@ mod tests {
         std::fs::write(root.path().join("a/1.png"), "").unwrap();
         std::os::unix::fs::symlink("..", root.path().join("a/up")).unwrap();
         std::os::unix::fs::symlink("nowhere", root.path().join("a/2.png")).unwrap();
-        let (found, folders) = list(root.path(), is_picture).unwrap();
+        let Listing { files, folders, left_out, .. } = list_pictures(root.path()).unwrap();
         assert_eq!(folders, None, "such a list is not kept");
-        assert_eq!(found.iter().map(|path| &**path).collect::<Vec<_>>(), [Path::new("a/1.png"), Path::new("a/2.png")]);
+        assert_eq!((left_out[0].reason, left_out[0].names.as_slice()), (Reason::Link, &["a/up".to_owned()][..]));
+        assert_eq!(files.iter().map(|path| &**path).collect::<Vec<_>>(), [Path::new("a/1.png"), Path::new("a/2.png")]);
     }
 
     #[test]
@@ -360,6 +381,8 @@ mod tests {
         let recalled = recall(&root, &cache).expect("it was kept");
         assert_eq!(told(&recalled), told(&opened));
         assert_eq!(told(&recalled)[2], ("b/2.png".to_owned(), Some(1)));
+        assert_eq!(recalled.pictures.left_out(), opened.pictures.left_out());
+        assert_eq!((recalled.pictures.left_out()[0].count, recalled.labels.source()), (1, opened.labels.source()));
         assert!(matches!(recalled.pictures.read(2, 0), Ok(Found::Encoded(bytes)) if bytes == b"b/2.png"));
         std::fs::write(root.join("b/3.png"), "").unwrap();
         assert!(recall(&root, &cache).is_none(), "it has one more");

@@ -1,7 +1,7 @@
 //! Which class each picture is of, at four bytes a picture.
 
 use std::collections::HashMap;
-use std::io;
+use std::{fmt, io};
 
 use super::cache::{Reading, Writing};
 
@@ -10,17 +10,56 @@ const NONE: u32 = u32::MAX;
 /// More classes than this are no classes but numbers of pictures.
 const MOST: usize = 1 << 16;
 
+/// Where the classes of a set are from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClassesFrom {
+    /// The labels in the set's own files.
+    #[default]
+    Labels,
+    /// The folders that the pictures lie in.
+    Folders,
+    /// A `dataset.json`, as StyleGAN's tools write it.
+    DatasetJson,
+}
+
+impl ClassesFrom {
+    const ALL: [Self; 3] = [Self::Labels, Self::Folders, Self::DatasetJson];
+}
+
+impl fmt::Display for ClassesFrom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Labels => "the set's labels",
+            Self::Folders => "its folders",
+            Self::DatasetJson => "dataset.json",
+        })
+    }
+}
+
 /// The classes of a set, and each picture's.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::data) struct Labels {
     names: Vec<String>,
     of: Vec<u32>,
+    from: ClassesFrom,
 }
 
 impl Labels {
     /// Classes by name, and each picture's as an index into them.
     pub fn new(names: Vec<String>, of: impl Iterator<Item = Option<usize>>) -> Self {
-        Self { names, of: of.map(|class| class.map_or(NONE, |class| class as u32)).collect() }
+        let of = of.map(|class| class.map_or(NONE, |class| class as u32)).collect();
+        Self { names, of, from: ClassesFrom::default() }
+    }
+
+    /// The same, said to be from somewhere.
+    pub fn from(self, from: ClassesFrom) -> Self {
+        Self { from, ..self }
+    }
+
+    /// Where they are from.
+    pub fn source(&self) -> ClassesFrom {
+        self.from
     }
 
     /// Writes them to a list that is kept.
@@ -28,15 +67,17 @@ impl Labels {
         to.u64(self.names.len() as u64)?;
         self.names.iter().try_for_each(|name| to.bytes(name.as_bytes()))?;
         to.u64(self.of.len() as u64)?;
-        self.of.iter().try_for_each(|&class| to.u32(class))
+        self.of.iter().try_for_each(|&class| to.u32(class))?;
+        to.all(&[self.from as u8])
     }
 
     /// Reads what [`Self::write`] wrote.
     pub(super) fn read(from: &mut Reading) -> Option<Self> {
         let names: Vec<String> = (0..from.count(8)?).map(|_| from.text()).collect::<Option<_>>()?;
         let of: Vec<u32> = (0..from.count(4)?).map(|_| from.u32()).collect::<Option<_>>()?;
+        let from = *ClassesFrom::ALL.get(usize::from(from.byte()?))?;
         let known = |&class: &u32| class == NONE || (class as usize) < names.len();
-        of.iter().all(known).then_some(Self { names, of })
+        of.iter().all(known).then_some(Self { names, of, from })
     }
 
     /// The classes' names; empty with fewer than two.
@@ -104,7 +145,8 @@ impl Gather {
             place[*number as usize] = i;
         }
         let of = self.of.into_iter().map(|number| place.get(number as usize).copied().unwrap_or(NONE)).collect();
-        Labels { names: sorted.into_iter().map(|(name, _)| name).collect(), of }
+        let from = ClassesFrom::default();
+        Labels { names: sorted.into_iter().map(|(name, _)| name).collect(), of, from }
     }
 
     /// The classes where the numbers that were pushed are indices into `names`; without names they are the names.
@@ -122,7 +164,7 @@ impl Gather {
             place[*number as usize] = index as u32;
         }
         let of = self.of.into_iter().map(|number| place.get(number as usize).copied().unwrap_or(NONE)).collect();
-        Ok(Labels { names, of })
+        Ok(Labels { names, of, from: ClassesFrom::default() })
     }
 }
 

@@ -268,7 +268,7 @@ mod tests {
     #[test]
     fn digits_are_read_upright_and_ten_is_nought() {
         let place = tempfile::tempdir().unwrap();
-        let path = place.path().join("test_32x32.mat");
+        let path = place.path().join("train_32x32.mat");
         for compressed in [true, false] {
             std::fs::write(&path, svhn(compressed)).unwrap();
             for path in [path.as_path(), place.path()] {

@@ -9,13 +9,16 @@ mod array;
 mod cache;
 mod cifar;
 mod cifar_python;
+mod classes;
 mod directory;
 mod drawn;
+mod endings;
 mod folder;
 mod idx;
 mod labels;
 mod lmdb;
 mod matlab;
+mod names;
 mod numpy;
 mod pages;
 mod parquet;
@@ -30,9 +33,12 @@ mod tests;
 mod text;
 
 use std::fmt::Debug;
+use std::io::Read;
 use std::path::Path;
 
+pub(super) use cache::{Reading, Writing};
 pub(super) use drawn::draw;
+pub use labels::ClassesFrom;
 pub(super) use labels::Labels;
 pub(crate) use parts::TEST_PARTS;
 pub(super) use picked::picked;
@@ -40,8 +46,10 @@ pub(super) use picked::picked;
 use self::cache::Cache;
 use self::shelf::Shelf;
 use self::slice::Slice;
+use super::left_out::LeftOut;
 use super::source::DataError;
-use crate::image::Picture;
+use crate::image::{Picture, Range, Samples};
+use crate::sniff;
 
 /// The most bytes that one picture's file may have; more is a mistake or malice, and would only fill the memory.
 const FILE_LIMIT: u64 = 1 << 30;
@@ -71,6 +79,16 @@ pub(super) trait Pictures: Debug + Send + Sync {
 
     /// Picture `index`; those that are drawn are drawn with `size` x `size` pixels. The error is what is wrong with it.
     fn read(&self, index: u64, size: usize) -> Result<Found, String>;
+
+    /// The files that lie among the pictures and are left out.
+    fn left_out(&self) -> &[LeftOut] {
+        &[]
+    }
+
+    /// How the values of [`Found::Decoded`] pictures are stored, and which of them became black and white.
+    fn samples(&self) -> (Samples, Option<Range>) {
+        (Samples::U8, None)
+    }
 }
 
 /// An opened set.
@@ -98,8 +116,37 @@ enum Kind {
 }
 
 impl Kind {
+    /// What a file is: by its first bytes, and by its name where these say nothing.
     fn of(path: &Path) -> Result<Self, DataError> {
+        let slice = Slice::open(path)?;
+        let head =
+            slice.beginning(sniff::LOOKED_AT as u64).map_err(|cause| DataError::Io { path: path.to_owned(), cause })?;
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+        let by_name = Self::of_name(&name);
+        match Self::of_bytes(&head) {
+            // Records of pixels may begin with any bytes.
+            Some(Self::Idx | Self::CifarPython) if by_name == Some(Self::Cifar) => {}
+            Some(Self::Npz) if by_name == Some(Self::Zip) => return Ok(Self::Zip),
+            Some(kind) => return Ok(kind),
+            None => {}
+        }
+        let other = |what: &str| DataError::OtherKind { path: path.to_owned(), what: what.to_owned() };
+        if sniff::picture(&head).is_some() {
+            return Err(other("a single picture; give the folder that it is in"));
+        }
+        // A file without anything in it is for the reader of what it is called to refuse.
+        let nothing =
+            head.iter().all(|&byte| byte == 0) || head.starts_with(b"\x1f\x8b") || head.starts_with(b"\x89HDF");
+        match (by_name, sniff::other(&head)) {
+            (Some(kind), Some(what)) if nothing || what == sniff::TEXT => Ok(kind),
+            (_, Some(what)) => Err(other(what)),
+            (Some(kind), None) => Ok(kind),
+            (None, None) => Err(DataError::UnknownKind { path: path.to_owned() }),
+        }
+    }
+
+    /// What a file's name says that it is.
+    fn of_name(name: &str) -> Option<Self> {
         let kinds: [(&[&str], Self); 8] = [
             (&[".zip"], Self::Zip),
             (&[".tar", ".tar.gz", ".tgz"], Self::Tar),
@@ -111,19 +158,43 @@ impl Kind {
             (&[".parquet"], Self::Parquet),
         ];
         let by_name = kinds.into_iter().find(|(ends, _)| ends.iter().any(|end| name.ends_with(end)));
-        match by_name {
-            Some((_, kind)) => Ok(kind),
-            None if idx::is_pictures(&name) => Ok(Self::Idx),
-            None if cifar_python::is_pickle(&Slice::open(path)?) => Ok(Self::CifarPython),
-            None => Err(DataError::UnknownKind { path: path.to_owned() }),
+        by_name.map(|(_, kind)| kind).or_else(|| idx::is_pictures(name).then_some(Self::Idx))
+    }
+
+    /// The kind that a file's first bytes prove.
+    fn of_bytes(head: &[u8]) -> Option<Self> {
+        let at = |place: usize, bytes: &[u8]| head.get(place..).is_some_and(|rest| rest.starts_with(bytes));
+        if at(0, b"PK\x03\x04") {
+            // The name of its first file stands behind thirty bytes, after its length.
+            let length = head.get(26..28).map_or(0, |two| usize::from(u16::from_le_bytes([two[0], two[1]])));
+            let first = head.get(30..30 + length).unwrap_or_default();
+            return Some(if first.ends_with(b".npy") { Self::Npz } else { Self::Zip });
         }
+        if at(0, b"\x1f\x8b") {
+            let mut inside = Vec::new();
+            // What there is of it: the rest is cut off here.
+            let _ = flate2::read::GzDecoder::new(head).take(512).read_to_end(&mut inside);
+            return Self::of_bytes(&inside).filter(|kind| matches!(kind, Self::Tar | Self::Idx));
+        }
+        let idx = matches!(head, [0, 0, 8, 3, ..]);
+        let pickle = matches!(head, [0x80, 2..=5, ..]);
+        let kinds = [
+            (at(0, b"\x93NUMPY"), Self::Npy),
+            (at(0, b"PAR1"), Self::Parquet),
+            (at(0, b"MATLAB 5.0"), Self::Matlab),
+            (at(257, b"ustar"), Self::Tar),
+            (at(16, &0xbeef_c0de_u32.to_le_bytes()), Self::Lmdb),
+            (idx, Self::Idx),
+            (pickle, Self::CifarPython),
+        ];
+        kinds.into_iter().find(|(is, _)| *is).map(|(_, kind)| kind)
     }
 }
 
 /// Whether a file is of a kind that can be opened, or a path that goes on into an archive or to a part of a set.
 pub(super) fn check(path: &Path) -> Result<(), DataError> {
     match archive::split(path) {
-        Some(_) => Ok(()),
+        Some((archive, _)) => Kind::of(archive).map(|_| ()),
         None if path.exists() => Kind::of(path).map(|_| ()),
         None if parts::of(path).is_some() => Ok(()),
         None => Err(DataError::NotFound { path: path.to_owned() }),
@@ -132,14 +203,17 @@ pub(super) fn check(path: &Path) -> Result<(), DataError> {
 
 /// Opens a file.
 pub(super) fn open_file(path: &Path) -> Result<Opened, DataError> {
-    if archive::split(path).is_some() {
-        return archive::open(path);
+    match archive::split(path) {
+        // It may be no archive, whatever its name says.
+        Some((archive, _)) if archive == path => {}
+        Some(_) => return archive::open(path),
+        None => {}
     }
     if let Some((folder, part)) = parts::of(path) {
         return open_part(folder, part);
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    match Kind::of(path)? {
+    let mut opened = match Kind::of(path)? {
         Kind::Zip | Kind::Tar => archive::open(path),
         Kind::Npy => numpy::open_npy(path),
         Kind::Npz => numpy::open_npz(path),
@@ -149,7 +223,9 @@ pub(super) fn open_file(path: &Path) -> Result<Opened, DataError> {
         Kind::Lmdb => lmdb::open(&Slice::open(path)?),
         Kind::Parquet => parquet::open(vec![path.to_owned()]),
         Kind::Idx => idx::open(&Shelf::around(path)?, &[&name]),
-    }
+    }?;
+    opened.notes.extend(parts::note_on(&name));
+    Ok(opened)
 }
 
 /// Opens a folder: of a known set's files, or of pictures.
@@ -198,7 +274,9 @@ fn open_part(folder: &Path, part: &str) -> Result<Opened, DataError> {
 /// Opens the files of a known set, or of a `part` of it, if these are some.
 fn open_shelf(shelf: &Shelf, part: Option<&str>) -> Result<Option<Opened>, DataError> {
     if let Some(pages) = shelf.get("data.mdb")? {
-        return lmdb::open(&pages).map(Some);
+        let mut opened = lmdb::open(&pages)?;
+        opened.notes.extend(shelf.note_on_pictures());
+        return Ok(Some(opened));
     }
     let names = shelf.names();
     let those = |is: Is| names.iter().copied().filter(|name| is(name)).collect::<Vec<_>>();
@@ -209,10 +287,12 @@ fn open_shelf(shelf: &Shelf, part: Option<&str>) -> Result<Option<Opened>, DataE
         (matlab::is_set, matlab::open),
     ];
     for (is, open) in kinds {
-        let (files, note) = parts::choose(those(is), part);
+        let chosen = parts::choose(those(is), part);
+        let (files, notes) = chosen.map_err(|half| half.refused(shelf.place(), |name| shelf.place_of(name)))?;
         if !files.is_empty() {
             let mut opened = open(shelf, &files)?;
-            opened.notes.extend(note);
+            opened.notes.extend(notes);
+            opened.notes.extend(shelf.note_on_pictures());
             return Ok(Some(opened));
         }
     }

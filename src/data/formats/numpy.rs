@@ -8,7 +8,7 @@ use npyz::{DType, NpyHeader, Order};
 use super::array::{Array, Arrays, Element, Shape};
 use super::labels::Gather;
 use super::slice::Slice;
-use super::{Opened, Pictures};
+use super::{Opened, Pictures, parts};
 use crate::data::DataError;
 
 const KIND: &str = "a NumPy file";
@@ -190,10 +190,18 @@ fn read_npz(slice: &Slice) -> Result<Opened, String> {
     };
     let mut gather = Gather::default();
     let (mut arrays, mut notes) = (Vec::new(), Vec::new());
+    let mut used: Vec<&str> = Vec::new();
     for (name, i, header) in &members {
-        if !header.may_be_pictures() || header.shape[1..] != shape {
+        if !header.may_be_pictures() {
             continue;
         }
+        if header.shape[1..] != shape {
+            if header.shape.len() == shape.len() + 1 {
+                notes.push(format!("{name} {:?} is left out: its pictures are of another size", header.shape));
+            }
+            continue;
+        }
+        used.push(name);
         let named = |cause: String| format!("{name}: {cause}");
         let values = member(slice, &mut zip, *i, header).map_err(named)?;
         let mut array = header.pictures(name, values).map_err(named)?;
@@ -210,6 +218,12 @@ fn read_npz(slice: &Slice) -> Result<Opened, String> {
             None => gather.push_none(count),
         }
         arrays.push(array);
+    }
+    if used.len() > 1 && used.iter().any(|name| parts::names_test(name)) {
+        notes.push(format!(
+            "it is all learned from, the arrays {} alike; save those for tests as another file",
+            used.join(", ")
+        ));
     }
     let pictures: Box<dyn Pictures> = Box::new(Arrays(arrays));
     Ok(Opened { pictures, labels: gather.finish(), notes })
@@ -296,6 +310,20 @@ mod tests {
     }
 
     #[test]
+    fn the_bits_that_16_bit_arrays_use_are_found_and_said() {
+        for (values, expected, said) in [
+            ([0u16, 1024, 2048, 4095], [0, 64, 128, 255], "0 (black) to 4095 (white)"),
+            ([0, 1024, 2048, 65535], [0, 4, 8, 255], "0 (black) to 65535 (white)"),
+        ] {
+            let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_be_bytes()).collect();
+            let (_place, path) = write("a.npy", &npy(">u2", "1, 2, 2", &bytes));
+            let opened = open(&path).unwrap();
+            assert_eq!(decoded(&opened, 0).pixels(), expected);
+            assert!(opened.notes[0].contains(said), "{:?}", opened.notes);
+        }
+    }
+
+    #[test]
     fn what_floats_mean_is_found_and_said() {
         for (values, expected, said) in [
             ([0.0f32, 0.5, 1.0, 0.25], [0, 128, 255, 64], "0 (black) to 1 (white)"),
@@ -339,6 +367,7 @@ mod tests {
             let opened = open(&path).unwrap();
             assert_eq!(classes(&opened, 3), (vec!["1".into(), "3".into()], vec![Some(1), Some(0), Some(1)]));
             assert_eq!(decoded(&opened, 1).pixels(), [5, 6, 7, 8]);
+            assert!(opened.notes[0].contains("x_test, x_train") || opened.notes[0].contains("x_train, x_test"));
             assert_eq!((decoded(&opened, 2).pixels(), opened.pictures.name(2).as_str()), (&[9; 4][..], "x_test#0"));
         }
         npz(&path, zip::CompressionMethod::Stored, &[("a", npy("<f8", "1,", &[0; 8]))]);

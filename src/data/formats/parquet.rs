@@ -4,7 +4,6 @@
 //! A picture is read by passing over the pages of its row group without unpacking them.
 
 use std::io::BufReader;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -74,7 +73,7 @@ pub(super) fn open(files: Vec<PathBuf>) -> Result<Opened, DataError> {
 
 /// The format's crate may break on damaged files; that is an error like others.
 fn guarded<T>(read: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err("its reader broke on it; it is damaged".to_owned()))
+    crate::image::guarded(read).unwrap_or_else(|panic| Err(format!("its reader failed on it ({panic}); it is damaged")))
 }
 
 fn told(error: ParquetError) -> String {

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::Opened;
-use super::archive::{self, Archive, Entry, Shard};
+use super::archive::{self, Archive, Entry, Index, Shard};
 use super::cache::{Cache, Stamp};
-use super::folder::{classes, is_picture};
+use super::classes::classes;
 use super::labels::Gather;
 use crate::data::DataError;
+use crate::data::left_out::Tally;
 
 /// Bytes of a class; more is something else.
 const LIMIT: usize = 256;
@@ -37,30 +38,45 @@ fn open_with(folder: &Path, names: &[Box<Path>], cache: &Cache) -> Result<Opened
         let shards = paths.iter().cloned().map(Shard::Path).collect();
         cache.recall(folder, stamp, |from| Archive::read(shards, from))
     });
-    if let Some((archive, labels)) = recalled {
-        return Ok(Opened { pictures: Box::new(archive), labels, notes: Vec::new() });
+    if let Some((archive, labels, notes)) = recalled {
+        return Ok(Opened { pictures: Box::new(archive), labels, notes });
     }
     let began = SystemTime::now();
     let mut gather = Gather::default();
-    let (mut shards, mut entries) = (Vec::new(), Vec::new());
-    let mut labelled = false;
+    let (mut shards, mut entries, mut notes) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut labelled, mut tally) = (false, Tally::default());
     for (number, path) in (0..).zip(paths) {
-        let (file, mut inside) = archive::index(&path)?;
+        // Each is opened again whenever one of its pictures is read.
+        if archive::is_packed(&path) {
+            let cause = "it is packed, as one of several tars must not be; unpack it, or give it alone".to_owned();
+            return Err(DataError::Format { path, kind: "a tar", cause });
+        }
+        let Index { file, entries: mut inside, note } = archive::index(&path, &mut tally)?;
+        notes.extend(note.map(|note| format!("{}: {note}", path.display())));
         labelled |= take_classes(&file, &mut inside, &mut gather);
         inside.iter_mut().for_each(|entry| entry.shard = number);
         entries.append(&mut inside);
         shards.push(Shard::Path(path));
     }
+    let left_out = tally.finish();
     if entries.is_empty() {
-        return Err(DataError::Empty { path: folder.to_owned() });
+        return Err(DataError::nothing(folder, &left_out));
     }
     entries.shrink_to_fit();
-    let labels = if labelled { gather.finish() } else { classes(entries.iter().map(|entry| &*entry.name)) };
-    let archive = Archive { shards, entries };
+    let labels = match labelled {
+        true => gather.finish(),
+        false => {
+            let (labels, said) = classes(entries.iter().map(|entry| &*entry.name), &[]);
+            notes.extend(said);
+            labels
+        }
+    };
+    notes.extend(archive::note_on_endings(&entries));
+    let archive = Archive { shards, entries, left_out };
     if let Some(stamp) = &stamp {
-        cache.keep(folder, stamp, [archive.entries.len() as u64, 0], began, |to| archive.write(&labels, to));
+        cache.keep(folder, stamp, [archive.entries.len() as u64, 0], began, |to| archive.write(&labels, &notes, to));
     }
-    Ok(Opened { pictures: Box::new(archive), labels, notes: Vec::new() })
+    Ok(Opened { pictures: Box::new(archive), labels, notes })
 }
 
 /// Leaves only the pictures in `entries`, which are sorted by name, and gathers their classes; whether any has one.
@@ -71,9 +87,9 @@ pub(super) fn take_classes(file: &File, entries: &mut Vec<Entry>, gather: &mut G
         let class = class.and_then(|entry| archive::read_short(file, entry, LIMIT));
         let class = class.as_deref().map(str::trim).filter(|class| !class.is_empty());
         labelled |= class.is_some();
-        sample.iter().filter(|entry| is_picture(&entry.name)).for_each(|_| gather.push(class));
+        sample.iter().filter(|entry| entry.picture).for_each(|_| gather.push(class));
     }
-    entries.retain(|entry| is_picture(&entry.name));
+    entries.retain(|entry| entry.picture);
     entries.shrink_to_fit();
     labelled
 }

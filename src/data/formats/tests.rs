@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use super::{Found, Opened, open_file, open_folder};
+use super::{Found, Opened, check, open_file, open_folder};
 use crate::data::DataError;
-use crate::image::Picture;
+use crate::image::{DecodeOptions, Picture, decode};
 
 /// Opens a file or folder.
 pub(super) fn open(path: &Path) -> Result<Opened, DataError> {
@@ -23,7 +23,7 @@ pub(super) fn refusal(path: &Path) -> String {
 pub(super) fn decoded(opened: &Opened, index: u64) -> Picture {
     match opened.pictures.read(index, 0).unwrap() {
         Found::Decoded(picture) => picture,
-        Found::Encoded(bytes) => crate::data::prepare::decode(&bytes).unwrap(),
+        Found::Encoded(bytes) => decode(&bytes, &DecodeOptions::default()).unwrap().picture,
     }
 }
 
@@ -81,7 +81,7 @@ pub(super) fn survives(name: &str, bytes: &[u8], damage: &Damage) -> Result<(), 
             for index in 0..count.min(8) {
                 opened.pictures.name(index);
                 if let Ok(Found::Encoded(bytes)) = opened.pictures.read(index, 8) {
-                    let _ = crate::data::prepare::decode(&bytes);
+                    let _ = decode(&bytes, &DecodeOptions::default());
                 }
             }
         }
@@ -95,6 +95,61 @@ fn a_known_set_in_a_folder_of_its_own_is_found() {
     let place = tempfile::tempdir().unwrap();
     let inside = place.path().join("cifar-10-batches-bin");
     std::fs::create_dir(&inside).unwrap();
-    std::fs::write(inside.join("test_batch.bin"), vec![0; 3073]).unwrap();
-    assert_eq!(open(place.path()).unwrap().pictures.name(0), "test_batch.bin#0");
+    std::fs::write(inside.join("data_batch_1.bin"), vec![0; 3073]).unwrap();
+    assert_eq!(open(place.path()).unwrap().pictures.name(0), "data_batch_1.bin#0");
+}
+
+#[test]
+fn the_first_bytes_of_a_file_count_and_not_its_name() {
+    let place = tempfile::tempdir().unwrap();
+    let picture = Picture::new(2, 2, 1, vec![7; 4]).to_png().unwrap();
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(picture.len() as u64);
+    tar.append_data(&mut header, "a.png", picture.as_slice()).unwrap();
+    let tar = tar.into_inner().unwrap();
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut gz, &tar).unwrap();
+    let gz = gz.finish().unwrap();
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    zip.start_file("a.png", zip::write::SimpleFileOptions::default()).unwrap();
+    std::io::Write::write_all(&mut zip, &picture).unwrap();
+    let zip = zip.finish().unwrap().into_inner();
+    let text = "{'descr': '|u1', 'fortran_order': False, 'shape': (1, 2, 2), }";
+    let text = format!("{text:<117}\n");
+    let npy = [b"\x93NUMPY\x01\0".as_slice(), &(text.len() as u16).to_le_bytes(), text.as_bytes(), &[7; 4]].concat();
+    for (name, bytes) in [
+        ("tar.zip", &tar),
+        ("gz.zip", &gz),
+        ("zip.tar", &zip),
+        ("gz.tar", &gz),
+        ("tar.tar.gz", &tar),
+        ("zip.tgz", &zip),
+        ("zip.npy", &zip),
+        ("npy.zip", &npy),
+        ("npy.bin", &npy),
+        ("zip.bin", &zip),
+        ("tar.dat", &tar),
+        ("gz.mat", &gz),
+    ] {
+        let path = place.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        check(&path).unwrap();
+        let opened = open(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!((opened.pictures.len(), decoded(&opened, 0).pixels()), (Some(1), &[7; 4][..]), "{name}");
+    }
+    for (name, bytes, said) in [
+        ("page.zip", &b"<!DOCTYPE html><html>"[..], "web page"),
+        ("page.tar.gz", b"<html>", "web page"),
+        ("pointer.npz", b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+        ("page.bin", b"<html>", "web page"),
+        ("one.png", &picture, "a single picture"),
+        ("video.parquet", b"\0\0\0\x18ftypisom\0\0\0\0isommp41", "video"),
+    ] {
+        let path = place.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        for message in [check(&path).unwrap_err().to_string(), refusal(&path)] {
+            assert!(message.contains(name) && message.contains(said), "{message}");
+        }
+    }
 }

@@ -3,6 +3,8 @@
 mod onnx;
 pub(super) mod pytorch;
 
+pub(super) use pytorch::turned;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 

@@ -5,7 +5,7 @@
 use prost::Message;
 
 use super::ExportError;
-use crate::model::layer::Convolution;
+use crate::model::layer::{Convolution, Window};
 use crate::model::{Activation, Model, ModelConfig, Output, TensorFile};
 
 #[derive(Clone, PartialEq, Message)]
@@ -244,7 +244,7 @@ pub(super) fn generator(model: &Model) -> Result<Vec<u8>, ExportError> {
                 out.node("MatMul", vec![weight], Vec::new());
                 out.reshape("maps", &[-1, maps as i64, start as i64, start as i64]);
             }
-            Some(Convolution { geometry, pooled }) => {
+            Some(Convolution { geometry, pooled, window }) => {
                 if pooled {
                     let scales = out.floats(&format!("{name}.scales"), &[4], &[1.0, 1.0, 2.0, 2.0]);
                     let rule = [
@@ -261,12 +261,24 @@ pub(super) fn generator(model: &Model) -> Result<Vec<u8>, ExportError> {
                 }
                 let weight = out.floats(&format!("{name}.weight"), &layer.weight.shape, stored("weight"));
                 // Pads are cut off before and behind; the larger one before is what output_padding would make up for.
-                let (before, behind) = (geometry.before, geometry.behind(kernel));
-                let attributes = vec![
+                let stride = geometry.stride;
+                let (mut before, mut behind) = (geometry.before, geometry.behind(kernel));
+                let mut more = 0;
+                if let Some(Window { side, cut }) = window {
+                    let small = config.side(i - 1) * if pooled { 2 } else { 1 };
+                    before += cut;
+                    // Rows of the whole result, and those that are left of it with the pads in front.
+                    let (whole, left) = ((small - 1) * stride + kernel, side + before);
+                    (behind, more) = (whole.saturating_sub(left), left.saturating_sub(whole));
+                }
+                let mut attributes = vec![
                     ints("kernel_shape", &[kernel; 2]),
-                    ints("strides", &[geometry.stride; 2]),
+                    ints("strides", &[stride; 2]),
                     ints("pads", &[before, before, behind, behind]),
                 ];
+                if more > 0 {
+                    attributes.push(ints("output_padding", &[more; 2]));
+                }
                 out.node("ConvTranspose", vec![weight], attributes);
             }
         }
@@ -285,7 +297,7 @@ pub(super) fn generator(model: &Model) -> Result<Vec<u8>, ExportError> {
                 out.reshape(&format!("{name}.maps"), &[-1, maps as i64, start as i64, start as i64]);
             }
         }
-        if i < last {
+        if i < last && !layer.linear {
             out.activation(config);
         }
     }

@@ -6,7 +6,7 @@ use zip::write::SimpleFileOptions;
 
 use crate::model::discriminator::LEAK;
 use crate::model::kernels::Geometry;
-use crate::model::layer::Convolution;
+use crate::model::layer::{Convolution, Window};
 use crate::model::{Activation, Layer, ModelConfig, Output, TensorFile};
 
 /// The record of the zip that says what the networks are: what zscape's own files say in their header. `torch.load` leaves it alone.
@@ -80,21 +80,37 @@ fn modules(network: &str, layers: &[Layer], config: &ModelConfig) -> Vec<Module>
                 let kind = if generator { "ConvTranspose" } else { "Conv" };
                 push(format!("nn.{kind}2d({inputs}, {outputs}, {kernel}, 1, 0, bias={bias})"), parts);
             }
-            Some(Convolution { geometry, pooled }) if generator => {
+            Some(Convolution { geometry, pooled, window }) if generator => {
                 if pooled {
                     push("nn.Upsample(scale_factor=2)".to_owned(), Vec::new());
                 }
-                let Geometry { stride, before } = geometry;
-                let short = before.saturating_sub(geometry.behind(kernel));
-                let more = if short > 0 { format!(", output_padding={short}") } else { String::new() };
-                let sides = format!("{inputs}, {outputs}, {kernel}, {stride}, {before}{more}");
-                push(format!("nn.ConvTranspose2d({sides}, bias={bias})"), parts);
-                let beyond = geometry.beyond(kernel);
-                if beyond > 0 {
-                    push(format!("nn.ZeroPad2d((0, -{beyond}, 0, -{beyond}))"), Vec::new());
+                if let Some(Window { side, cut }) = window {
+                    let (stride, padding) = (geometry.stride, geometry.before + cut);
+                    let small = config.side(number(name) - 1) * if pooled { 2 } else { 1 };
+                    let more = side + 2 * padding - (small - 1) * stride - kernel;
+                    let more = if more > 0 { format!(", output_padding={more}") } else { String::new() };
+                    let sides = format!("{inputs}, {outputs}, {kernel}, {stride}, {padding}{more}");
+                    push(format!("nn.ConvTranspose2d({sides}, bias={bias})"), parts);
+                } else {
+                    let Geometry { stride, before } = geometry;
+                    let short = before.saturating_sub(geometry.behind(kernel));
+                    let more = if short > 0 { format!(", output_padding={short}") } else { String::new() };
+                    let sides = format!("{inputs}, {outputs}, {kernel}, {stride}, {before}{more}");
+                    push(format!("nn.ConvTranspose2d({sides}, bias={bias})"), parts);
+                    let beyond = geometry.beyond(kernel);
+                    if beyond > 0 {
+                        push(format!("nn.ZeroPad2d((0, -{beyond}, 0, -{beyond}))"), Vec::new());
+                    }
                 }
             }
-            Some(Convolution { geometry, pooled }) => {
+            Some(Convolution { geometry, window: Some(window), .. }) => {
+                let padding = geometry.before + window.cut;
+                push(
+                    format!("nn.Conv2d({inputs}, {outputs}, {kernel}, {}, {padding}, bias={bias})", geometry.stride),
+                    parts,
+                );
+            }
+            Some(Convolution { geometry, pooled, window: None }) => {
                 let beyond = geometry.beyond(kernel);
                 if beyond > 0 {
                     push(format!("nn.ZeroPad2d((0, {beyond}, 0, {beyond}))"), Vec::new());
@@ -119,12 +135,20 @@ fn modules(network: &str, layers: &[Layer], config: &ModelConfig) -> Vec<Module>
             let parts = parts.map(|(part, theirs)| (theirs, ours(&format!("norm.{part}")), false)).to_vec();
             push(format!("nn.BatchNorm{sides}({length}, eps={:e})", config.norm_epsilon), parts);
         }
-        push(activation(config, generator, i + 1 == applied.len()), Vec::new());
+        let last = i + 1 == applied.len();
+        if last || !layer.linear {
+            push(activation(config, generator, last), Vec::new());
+        }
         if flat && !layer.is_hidden() {
             push(unflatten(), Vec::new());
         }
     }
     modules
+}
+
+/// The number of a layer called `up3`.
+fn number(name: &str) -> usize {
+    name.trim_start_matches("up").parse().unwrap_or(1)
 }
 
 /// What rectifies or ends a layer.

@@ -68,6 +68,32 @@ impl Applied {
         shapes
     }
 
+    /// As [`Self::shapes`], in the file's order where it has one, otherwise in the natural order of the names.
+    pub fn ordered(&self) -> Vec<(String, Vec<usize>)> {
+        let mut shapes: Vec<_> = self.shapes().into_iter().collect();
+        match self.store.order() {
+            Some(places) => {
+                let place = |name: &String| {
+                    let own = places.get(name).copied();
+                    own.or_else(|| {
+                        let weight = match self.parted.get(name)? {
+                            Parted::Spectral { weight, .. } | Parted::Length { weight, .. } => weight,
+                        };
+                        places.get(weight).copied()
+                    })
+                };
+                shapes.sort_by_key(|(name, _)| place(name).unwrap_or(usize::MAX));
+            }
+            None => shapes.sort_by(|(a, _), (b, _)| natord::compare(a, b)),
+        }
+        shapes
+    }
+
+    /// Objects of the file that are no tensors.
+    pub fn skipped(&self) -> Vec<String> {
+        self.store.skipped()
+    }
+
     /// The values of one array, row-major.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! Tensors of a network sorted into its convolutions, fully connected layers and batch norms, by their names' ends and
 //! their shapes.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 /// What the last part of a tensor's name means. The longest are tried first.
 const ENDS: [(&str, Part); 21] = [
@@ -27,6 +27,8 @@ const ENDS: [(&str, Part); 21] = [
     ("b", Part::Bias),
     ("g", Part::Weight),
 ];
+/// What tables of classes are called.
+const LABELS: [&str; 3] = ["emb", "label", "class"];
 /// What parts a module's name from its part's.
 const MARKS: [char; 4] = ['.', '/', '_', ':'];
 
@@ -50,11 +52,15 @@ pub(super) struct Dense {
     pub shape: Vec<usize>,
     /// The bias's name and length.
     pub bias: Option<(String, usize)>,
+    /// Its place among the modules.
+    pub place: usize,
 }
 
 /// A batch norm. What is missing is what does nothing.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Scaling {
+    /// Its place among the modules.
+    pub place: usize,
     pub length: usize,
     pub gain: Option<String>,
     pub shift: Option<String>,
@@ -62,11 +68,13 @@ pub(super) struct Scaling {
     pub variance: Option<String>,
 }
 
-/// The parts of a network, each kind in the natural order of its names.
+/// The parts of a network, each kind in the order of its tensors.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Parts {
     pub convolutions: Vec<Dense>,
     pub connected: Vec<Dense>,
+    /// Tables with a row for each class, by their names.
+    pub embeddings: Vec<Dense>,
     pub norms: Vec<Scaling>,
 }
 
@@ -83,32 +91,42 @@ impl Parts {
                 "{name} is a weight under spectral or weight normalisation, and its other parts are missing"
             ));
         }
-        let mut modules: BTreeMap<String, Vec<Member<'_>>> = BTreeMap::new();
+        let mut places: HashMap<String, usize> = HashMap::new();
+        let mut modules: Vec<(String, Vec<Member<'_>>)> = Vec::new();
         for &(name, shape) in tensors {
             let (module, part) = split(name, shape)
                 .ok_or_else(|| format!("{name} {shape:?} is no weight, bias or batch norm of a DCGAN by its name"))?;
-            modules.entry(module).or_default().push((part, name, shape));
+            let place = *places.entry(module.clone()).or_insert(modules.len());
+            if place == modules.len() {
+                modules.push((module, Vec::new()));
+            }
+            modules[place].1.push((part, name, shape));
         }
-        let mut modules: Vec<_> = modules.into_iter().collect();
-        modules.sort_by(|(a, _), (b, _)| natord::compare(a, b));
         let mut parts = Self::default();
-        for (module, members) in modules {
-            parts.add(&module, &members)?;
+        for (place, (module, members)) in modules.iter().enumerate() {
+            parts.add(place, module, members)?;
         }
         Ok(parts)
     }
 
-    fn add(&mut self, module: &str, members: &[Member<'_>]) -> Result<(), String> {
+    fn add(&mut self, place: usize, module: &str, members: &[Member<'_>]) -> Result<(), String> {
         let of = |part| members.iter().find(|(found, ..)| *found == part);
+        if let Some((_, name, shape)) = members.iter().find(|(_, _, shape)| shape.contains(&0)) {
+            return Err(format!("{name} {shape:?} has no values"));
+        }
         let named = |part| of(part).map(|(_, name, _)| (*name).to_owned());
         if let Some((_, weight, shape)) = of(Part::Weight).filter(|(_, _, shape)| shape.len() > 1) {
             let dense = Dense {
                 weight: (*weight).to_owned(),
                 shape: shape.to_vec(),
                 bias: of(Part::Bias).map(|(_, name, shape)| ((*name).to_owned(), shape.iter().product())),
+                place,
             };
+            let word = weight.to_ascii_lowercase();
+            let labels = dense.bias.is_none() && LABELS.iter().any(|label| word.contains(label));
             match shape.len() {
                 4 if shape[2] == shape[3] => self.convolutions.push(dense),
+                2 if labels => self.embeddings.push(dense),
                 2 => self.connected.push(dense),
                 _ => return Err(format!("{weight} {shape:?} is neither a square convolution nor a matrix")),
             }
@@ -119,6 +137,7 @@ impl Parts {
             return Err(format!("the parts of {module} have different lengths: {lengths:?}"));
         }
         self.norms.push(Scaling {
+            place,
             length: lengths[0],
             gain: named(Part::Weight),
             shift: named(Part::Bias),

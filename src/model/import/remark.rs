@@ -16,14 +16,18 @@ pub enum Guess {
     Output,
     /// Which way round kernels are.
     Kernels,
-    /// The stride of kernels that are smaller than the known ones.
+    /// Strides, and with them the size of the pictures.
     Stride,
+    /// How a class joins z.
+    Labels,
+    /// What is added to the variance in batch norm.
+    Epsilon,
 }
 
 impl Guess {
     /// Whether a person chooses it when a model is read otherwise.
     pub(in crate::model) fn is_chosen(self) -> bool {
-        self != Self::Stride
+        !matches!(self, Self::Stride | Self::Labels | Self::Epsilon)
     }
 }
 

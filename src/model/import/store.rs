@@ -2,19 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use pytorch_reader::{DType, PickleValue, PytorchReader};
-use safetensors::Dtype;
 use safetensors::tensor::TensorInfo;
 
 use super::ImportError;
+use super::torch::Torch;
 use crate::model::tensors;
-
-/// What a pickle may name besides what it needs for tensors: values that training scripts keep beside their weights. Nothing
-/// is ever called; a file that names anything else is not one that a training script wrote.
-const KNOWN: [&str; 7] = ["torch.", "numpy.", "collections.", "argparse.Namespace", "pathlib.", "datetime.", "int"];
 
 /// Where the arrays lie.
 #[derive(Debug)]
@@ -22,7 +17,7 @@ pub(in crate::model) enum Store {
     /// A safetensors file: its header, and where the values begin.
     Safetensors(File, HashMap<String, TensorInfo>, u64),
     /// A file of PyTorch's, of any age.
-    Pytorch(HashMap<String, pytorch_reader::Tensor>),
+    Pytorch(Box<Torch>),
     /// A folder's `.npy` files.
     Numpy(HashMap<String, PathBuf>),
 }
@@ -34,6 +29,11 @@ impl Store {
     /// [`ImportError`] naming the file.
     pub fn open(path: &Path) -> Result<Self, ImportError> {
         if path.is_dir() {
+            if super::numpy::find(path, 1).is_none()
+                && let Some(error) = super::kinds::folder(path)
+            {
+                return Err(error);
+            }
             return super::numpy::folder(path);
         }
         let io = |cause| ImportError::Io { path: path.to_owned(), cause };
@@ -46,17 +46,33 @@ impl Store {
         if start == b"\x93NUMPY" {
             return super::numpy::folder(path.parent().unwrap_or(Path::new(".")));
         }
-        pytorch(path)
+        Ok(Self::Pytorch(Box::new(super::kinds::torch(path)?)))
     }
 
     /// The arrays' names and shapes.
     pub fn shapes(&self) -> BTreeMap<String, Vec<usize>> {
         match self {
             Self::Safetensors(_, infos, _) => infos.iter().map(|(name, i)| (name.clone(), i.shape.clone())).collect(),
-            Self::Pytorch(tensors) => tensors.iter().map(|(name, t)| (name.clone(), t.shape().to_vec())).collect(),
+            Self::Pytorch(torch) => torch.shapes().into_iter().collect(),
             Self::Numpy(files) => {
                 files.iter().filter_map(|(name, file)| Some((name.clone(), super::numpy::shape(file).ok()?))).collect()
             }
+        }
+    }
+
+    /// The places of the arrays' names in the file, where it has an order.
+    pub fn order(&self) -> Option<&HashMap<String, usize>> {
+        match self {
+            Self::Pytorch(torch) => Some(&torch.order),
+            _ => None,
+        }
+    }
+
+    /// Classes of objects in the file that were passed over.
+    pub fn skipped(&self) -> Vec<String> {
+        match self {
+            Self::Pytorch(torch) => torch.skipped.clone(),
+            _ => Vec::new(),
         }
     }
 
@@ -78,18 +94,7 @@ impl Store {
                     .map_err(|cause| fail(cause.to_string()))?;
                 tensors::floats(&bytes, info.dtype)
             }
-            Self::Pytorch(tensors) => {
-                let tensor = tensors.get(name).ok_or_else(missing)?;
-                let bytes = tensor.read().map_err(|cause| fail(cause.to_string()))?;
-                let kind = match tensor.dtype() {
-                    DType::F64 => Some(Dtype::F64),
-                    DType::F32 => Some(Dtype::F32),
-                    DType::F16 => Some(Dtype::F16),
-                    DType::BF16 => Some(Dtype::BF16),
-                    _ => None,
-                };
-                kind.and_then(|kind| tensors::floats(&bytes, kind))
-            }
+            Self::Pytorch(torch) => torch.read(name).map_err(fail)?,
             Self::Numpy(files) => {
                 let file = files.get(name).ok_or_else(missing)?;
                 Some(super::numpy::values(file).map_err(|cause| fail(cause.to_string()))?)
@@ -108,35 +113,9 @@ impl Store {
     pub fn format(&self) -> &'static str {
         match self {
             Self::Safetensors(..) => "safetensors of another program",
+            Self::Pytorch(torch) if torch.scripted => "PyTorch (TorchScript)",
             Self::Pytorch(_) => "PyTorch",
             Self::Numpy(_) => "a folder of NumPy arrays",
         }
-    }
-}
-
-fn pytorch(path: &Path) -> Result<Store, ImportError> {
-    use pytorch_reader::PytorchError;
-    let fail = |error: PytorchError| match error {
-        PytorchError::Io(cause) if cause.kind() == io::ErrorKind::NotFound => {
-            ImportError::Io { path: path.to_owned(), cause }
-        }
-        PytorchError::InvalidFormat(cause) if cause.starts_with("not a PyTorch checkpoint") => {
-            ImportError::Unknown { path: path.to_owned() }
-        }
-        other => ImportError::Damaged { path: path.to_owned(), format: "PyTorch", cause: other.to_string() },
-    };
-    if let Some(global) = unknown(&PytorchReader::read_pickle_data(path, None).map_err(fail)?) {
-        return Err(ImportError::Global { path: path.to_owned(), global });
-    }
-    Ok(Store::Pytorch(PytorchReader::new(path).map_err(fail)?.into_tensors()))
-}
-
-/// The first thing that a pickle names and that is not known.
-fn unknown(value: &PickleValue) -> Option<String> {
-    match value {
-        PickleValue::Unsupported(name) if !KNOWN.iter().any(|known| name.starts_with(known)) => Some(name.clone()),
-        PickleValue::List(items) => items.iter().find_map(unknown),
-        PickleValue::Dict(items) => items.values().find_map(unknown),
-        _ => None,
     }
 }

@@ -204,8 +204,30 @@ mod tests {
     }
 
     /// Kernel, stride and zeros before it: every one that a network can have.
-    const GEOMETRIES: [(usize, usize, usize); 9] =
-        [(4, 2, 1), (5, 2, 2), (5, 2, 1), (3, 2, 1), (3, 2, 0), (3, 1, 1), (4, 1, 1), (5, 1, 2), (5, 1, 1)];
+    const GEOMETRIES: [(usize, usize, usize); 21] = [
+        (4, 2, 1),
+        (5, 2, 2),
+        (5, 2, 1),
+        (3, 2, 1),
+        (3, 2, 0),
+        (3, 1, 1),
+        (4, 1, 1),
+        (5, 1, 2),
+        (5, 1, 1),
+        // Those of other programs' networks.
+        (1, 1, 0),
+        (2, 2, 0),
+        (2, 1, 0),
+        (4, 2, 0),
+        (4, 2, 2),
+        (4, 1, 0),
+        (4, 1, 3),
+        (6, 2, 2),
+        (7, 1, 3),
+        (7, 2, 3),
+        (7, 1, 6),
+        (8, 2, 3),
+    ];
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]

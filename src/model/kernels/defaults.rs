@@ -96,6 +96,13 @@ mod tests {
             (3, Geometry::symmetric(3, 1)),
             (5, Geometry::symmetric(5, 1)),
             (4, Geometry::same(4, 1)),
+            (1, Geometry::symmetric(1, 1)),
+            (2, Geometry::symmetric(2, 2)),
+            (4, Geometry { stride: 2, before: 0 }),
+            (4, Geometry { stride: 1, before: 0 }),
+            (6, Geometry::symmetric(6, 2)),
+            (7, Geometry::symmetric(7, 1)),
+            (7, Geometry::symmetric(7, 2)),
         ] {
             let what = format!("{kernel}x{kernel}, {geometry:?}");
             let small = noise([2, 6, 3, 5], 1);

@@ -390,6 +390,13 @@ mod tests {
             (3, Geometry::symmetric(3, 1)),
             (5, Geometry::symmetric(5, 1)),
             (4, Geometry::same(4, 1)),
+            (1, Geometry::symmetric(1, 1)),
+            (2, Geometry::symmetric(2, 2)),
+            (4, Geometry { stride: 2, before: 0 }),
+            (4, Geometry { stride: 1, before: 0 }),
+            (6, Geometry::symmetric(6, 2)),
+            (7, Geometry::symmetric(7, 1)),
+            (7, Geometry::symmetric(7, 2)),
         ] {
             let Geometry { stride, before } = geometry;
             let weights = || noise([6, 4, kernel, kernel], 2).autodiff().require_grad();

@@ -14,7 +14,7 @@ pub struct Shape {
     pub small: usize,
     /// Maps on the large side.
     pub large: usize,
-    /// Side of the kernel: 3 to 5.
+    /// Side of the kernel: 1 to 8.
     pub kernel: usize,
     /// Positions of the large map between neighbours of the small one: 1 or 2.
     pub stride: usize,

@@ -75,7 +75,7 @@ impl Job<'_> {
             (Some((step, folder)), None) => (step, folder),
             (_, Some(healthy)) => {
                 let step = healthy.state.step;
-                (step, healthy.write(&checkpoints, self.provenance(&healthy.state))?)
+                (step, healthy.write(&checkpoints, self.provenance(&healthy.state), &self.run.text())?)
             }
             (None, None) => return Ok(None),
         };

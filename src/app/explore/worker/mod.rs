@@ -16,7 +16,7 @@ use queue::Queue;
 use crate::app::atlas::Atlas;
 use crate::app::texture::Sheet;
 use crate::data;
-use crate::image::Picture;
+use crate::image::{DecodeOptions, Decoded, Picture};
 use crate::latent;
 use crate::latent::arithmetic::Term;
 use crate::latent::directions::{self, Direction, Effects, Method};
@@ -106,6 +106,8 @@ pub(super) enum Reply {
         provenance: Provenance,
         siblings: Vec<(u64, PathBuf)>,
         session: Option<Box<Session>>,
+        /// What should be known of it.
+        notes: Vec<String>,
     },
     /// It is not, and everything is as it was; perhaps because there is nothing at its place.
     NotOpened {
@@ -148,6 +150,8 @@ pub(super) enum Reply {
 pub(super) enum Search {
     /// The encoder is fitted first, on the generator's own samples; the share that is drawn.
     Fitting(PathBuf, Picture, f32),
+    /// What was done to the picture when it was read.
+    Seen(Vec<String>),
     /// The best picture so far, and how far it is.
     Best(Picture, Progress),
 }
@@ -310,7 +314,8 @@ impl Desk {
 
     /// Opens a model, unless a session comes with it that does not fit.
     fn open(&mut self, path: &Path, session: Option<Box<Session>>) -> anyhow::Result<Reply> {
-        let model = Model::open(path, &self.device)?;
+        let mut notes = Vec::new();
+        let model = Model::open_noting(path, &self.device, &mut |note| notes.push(note))?;
         let (config, provenance) = (model.config().clone(), model.provenance.clone());
         if let Some(session) = &session {
             session.check(&config)?;
@@ -320,14 +325,16 @@ impl Desk {
         self.queue.clear();
         self.effects = None;
         let siblings = siblings(path);
-        Ok(Reply::Opened { path: path.to_owned(), config, provenance, siblings, session })
+        Ok(Reply::Opened { path: path.to_owned(), config, provenance, siblings, session, notes })
     }
 
     fn project(&mut self, path: PathBuf, reply: &dyn Fn(Reply)) -> anyhow::Result<()> {
         let Some(model) = &self.model else { anyhow::bail!("no model is open") };
         let config = model.config();
-        let original = data::read_fitted(&path, config.pictures())?;
+        let Decoded { picture: original, treatment } =
+            data::read_examined(&path, config.pictures(), &DecodeOptions::default())?;
         reply(Reply::Projecting(Search::Fitting(path, original.clone(), 0.0)));
+        reply(Reply::Projecting(Search::Seen(treatment.remarks())));
         let settings = Settings::default();
         self.photo = match &self.encoder {
             Some(encoder) => {

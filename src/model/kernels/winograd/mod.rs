@@ -15,5 +15,6 @@ use super::shape::Shape;
 
 /// Whether the schemes have such a filter: two or three taps of each parity, or a kernel of three taps of stride 1.
 pub fn reaches(shape: Shape) -> bool {
-    shape.stride == 2 || (shape.kernel, shape.before) == (3, 1)
+    const REACHED: [(usize, usize, usize); 6] = [(3, 2, 0), (3, 2, 1), (4, 2, 1), (5, 2, 1), (5, 2, 2), (3, 1, 1)];
+    REACHED.contains(&(shape.kernel, shape.stride, shape.before))
 }

@@ -5,19 +5,23 @@
 
 mod bits;
 mod transform;
+mod whole;
 
 use self::bits::{Bits, Huffman, ZIGZAG};
 use self::transform::{Shrink, colour};
+pub(crate) use self::whole::{Flaw, check};
 
 /// Pixels of a side that a block of 8x8 is shrunk to at most. With more, colours that are stored at half the resolution would
 /// need more than eight, and what is saved is little.
 const MOST: usize = 4;
-/// Bytes that the picture may have at full size: larger ones are refused by the other decoder.
-const LIMIT: usize = 512 << 20;
+/// Bytes that the decoded picture may have.
+const LIMIT: usize = super::LIMIT as usize;
+/// What an XMP packet begins with.
+const XMP_HEAD: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
 
 /// A picture at a fraction of its size.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Small {
+pub(crate) struct Small {
     /// Pixels of a side for eight of the file's.
     pub scale: usize,
     /// Width and height in the file.
@@ -30,10 +34,12 @@ pub(super) struct Small {
     pub pixels: Vec<u8>,
     /// The camera's notes (EXIF), where there are some.
     pub exif: Option<Vec<u8>>,
+    /// Its XMP packet, where there is one.
+    pub xmp: Option<Vec<u8>>,
 }
 
 /// Decodes a JPEG at the smallest scale that is `enough`; none where the decoder at full size should look at it.
-pub(super) fn decode(bytes: &[u8], enough: &Enough) -> Option<Small> {
+pub(crate) fn decode(bytes: &[u8], enough: &Enough) -> Option<Small> {
     let mut headers = Headers::default();
     let data = headers.read(bytes, enough)?;
     let frame = headers.frame.as_ref()?;
@@ -48,12 +54,13 @@ pub(super) fn decode(bytes: &[u8], enough: &Enough) -> Option<Small> {
         channels: frame.components.len(),
         pixels: join(&pixels, width, height),
         exif: headers.exif.take(),
+        xmp: headers.xmp.take(),
     })
 }
 
 /// Whether a picture of this width and height still has the pixels that are wanted when it is decoded at so many eighths of
 /// its size. The sides may be exchanged, since the mark for a camera held upright may follow behind them.
-pub(super) type Enough<'a> = dyn Fn([usize; 2], usize) -> bool + 'a;
+pub(crate) type Enough<'a> = dyn Fn([usize; 2], usize) -> bool + 'a;
 
 /// A component of the frame: its sampling factors, and the numbers of its tables.
 #[derive(Debug, Clone, Copy, Default)]
@@ -84,6 +91,7 @@ struct Headers {
     frame: Option<Frame>,
     restart: usize,
     exif: Option<Vec<u8>>,
+    xmp: Option<Vec<u8>>,
     jfif: bool,
     /// What Adobe's marker says of the colours.
     adobe: Option<u8>,
@@ -118,6 +126,9 @@ impl Headers {
                         && self.exif.replace(exif.to_vec()).is_some()
                     {
                         return None;
+                    }
+                    if let Some(xmp) = segment.strip_prefix(XMP_HEAD) {
+                        self.xmp = Some(xmp.to_vec());
                     }
                 }
                 0xee => {
@@ -178,7 +189,6 @@ impl Headers {
             && matches!(count, 1 | 3)
             && width > 0
             && height > 0
-            && width * height * usize::from(count) <= LIMIT
             && self.frame.is_none()
             && components.iter().all(|part| matches!((part.across, part.down), (1..=4, 1..=4)));
         if !fine {
@@ -186,6 +196,9 @@ impl Headers {
         }
         // The codes mostly come behind: what has to be decoded at full size is given up before they are made.
         let scale = (1..=MOST).find(|&scale| enough([width, height], scale))?;
+        if (width * scale).div_ceil(8) * (height * scale).div_ceil(8) * usize::from(count) > LIMIT {
+            return None;
+        }
         self.frame = Some(Frame { width, height, scale, components });
         Some(())
     }
@@ -298,7 +311,7 @@ fn scan<'a>(data: &[u8], mut planes: Vec<Plane<'a>>, frame: &Frame, restart: usi
             }
         }
     }
-    bits.whole().then_some(planes)
+    (bits.whole() && whole::ends(data.get(bits.place()..)?)).then_some(planes)
 }
 
 /// The pixels of all planes together, without what fills the last blocks up.

@@ -87,6 +87,8 @@ fn extend(bits: u32, size: u32) -> i32 {
 pub(super) struct Bits<'a> {
     data: &'a [u8],
     at: usize,
+    /// Bytes before `data`.
+    base: usize,
     /// The next bits, the first of them the highest.
     next: u64,
     /// How many there are.
@@ -97,7 +99,11 @@ pub(super) struct Bits<'a> {
 
 impl<'a> Bits<'a> {
     pub fn new(data: &'a [u8]) -> Self {
-        Self { data, at: 0, next: 0, count: 0, lent: 0 }
+        Self { data, at: 0, base: 0, next: 0, count: 0, lent: 0 }
+    }
+
+    fn from(self, base: usize) -> Self {
+        Self { base, ..self }
     }
 
     /// Sees to it that there are 56 bits.
@@ -213,6 +219,49 @@ impl<'a> Bits<'a> {
         Some((difference, last))
     }
 
+    /// The symbol of the next code; none where there is no such code.
+    #[inline(always)]
+    pub fn code(&mut self, code: &Huffman) -> Option<u8> {
+        if self.count < 32 {
+            self.fill();
+        }
+        self.symbol(code)
+    }
+
+    /// The next bits as a number, 16 of them at the most. With the code before them they have been looked at already.
+    #[inline(always)]
+    pub fn number(&mut self, count: u32) -> Option<u32> {
+        if self.count < 16 {
+            self.fill();
+        }
+        (count <= 16).then(|| self.take(count))
+    }
+
+    /// Whether all of the scan's bytes have been looked at.
+    pub fn at_end(&self) -> bool {
+        self.lent > 0
+    }
+
+    /// How many bytes have been looked at: the next marker is not before that.
+    pub fn place(&self) -> usize {
+        self.base + self.at
+    }
+
+    /// Goes on behind the next restart marker, whatever its number; none where the codes before it are not all there, or
+    /// where another marker comes first.
+    pub fn behind_restart(&mut self) -> Option<()> {
+        if !self.whole() {
+            return None;
+        }
+        let rest = self.data.get(self.at..)?;
+        let found = rest.windows(2).position(|two| two[0] == 0xff && !matches!(two[1], 0 | 0xff))?;
+        if !matches!(rest[found + 1], 0xd0..=0xd7) {
+            return None;
+        }
+        *self = Self::new(&rest[found + 2..]).from(self.base + self.at + found + 2);
+        Some(())
+    }
+
     /// Whether no bits were read but those of the file.
     pub fn whole(&self) -> bool {
         self.lent <= self.count
@@ -224,7 +273,7 @@ impl<'a> Bits<'a> {
             return None;
         }
         let behind = self.data.get(self.at..)?.strip_prefix(&[0xff, 0xd0 + number])?;
-        *self = Self::new(behind);
+        *self = Self::new(behind).from(self.base + self.at + 2);
         Some(())
     }
 }

@@ -1,0 +1,225 @@
+//! Names in archives that are in no encoding of Unicode.
+//!
+//! Zips of older programs, and tars of older systems, have names in whatever their machine spoke, and do not say what that was.
+//! It is found once for all names of an archive, since one name is too little to go by.
+
+use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
+use encoding_rs::{BIG5, EUC_JP, EUC_KR, Encoding, GB18030, GBK, SHIFT_JIS};
+
+use super::archive::Entry;
+
+/// Encodings of names that are looked for. Western ones differ too little to be told apart by a few names.
+const KNOWN: [&Encoding; 6] = [SHIFT_JIS, GBK, EUC_KR, BIG5, EUC_JP, GB18030];
+
+/// The share of letters that are common in a language, from which on names are taken for ones of it.
+const COMMON: f64 = 0.8;
+
+/// Names that still have to be made readable: whose they are, and their bytes.
+pub(super) type Undecoded = Vec<(usize, Vec<u8>)>;
+
+/// The encoding of names, where it is one of those that are known and all of them are valid in it.
+fn found(names: &Undecoded) -> Option<&'static Encoding> {
+    let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
+    for (_, name) in names {
+        detector.feed(name, false);
+        detector.feed(b"\n", false);
+    }
+    detector.feed(b"", true);
+    let fits = |encoding: &&'static Encoding| {
+        names.iter().all(|(_, name)| encoding.decode_without_bom_handling_and_without_replacement(name).is_some())
+    };
+    let guess = detector.guess(None, Utf8Detection::Deny);
+    if let Some(known) = KNOWN.into_iter().find(|known| *known == guess) {
+        return Some(known).filter(fits);
+    }
+    // A few short names are too little for it: then letters that are common in one of them decide.
+    let scored = KNOWN.into_iter().filter(fits).map(|known| (common(known, names), known));
+    let best = scored.reduce(|best, next| if next.0 > best.0 { next } else { best });
+    best.filter(|(share, _)| *share >= COMMON).map(|(_, known)| known)
+}
+
+/// The share of common letters among those of two bytes. Those with a Latin letter on both sides are none: they are more likely
+/// one accented letter each.
+fn common(encoding: &'static Encoding, names: &Undecoded) -> f64 {
+    let (mut good, mut all) = (0, 0);
+    for (_, name) in names {
+        let mut at = 0;
+        while let Some(&first) = name.get(at) {
+            if first < 0x80 {
+                at += 1;
+                continue;
+            }
+            all += 1;
+            let second = name.get(at + 1).copied().unwrap_or(0);
+            let is_common = match (first, second) {
+                (0xa1..=0xdf, _) if encoding == SHIFT_JIS => {
+                    at += 1;
+                    continue;
+                }
+                // Kana, digits, and the kanji of the first level.
+                (0x82, 0x4f..=0x58 | 0x9f..) | (0x83, 0x40..=0x96) | (0x88..=0x97, _) if encoding == SHIFT_JIS => true,
+                (0xa4 | 0xa5 | 0xb0..=0xcf, 0xa1..) if encoding == EUC_JP => true,
+                (0xb0..=0xd7, 0xa1..) if encoding == GBK => true,
+                (0xb0..=0xc8, 0xa1..) if encoding == EUC_KR => true,
+                (0xa4..=0xc6, _) if encoding == BIG5 => true,
+                _ => false,
+            };
+            let letter = |at: Option<usize>| at.and_then(|at| name.get(at)).is_some_and(u8::is_ascii_alphabetic);
+            let inside = letter(at.checked_sub(1)) && letter(Some(at + 2));
+            good += usize::from(is_common && !inside);
+            at += 2;
+        }
+    }
+    if all == 0 { 0.0 } else { good as f64 / all as f64 }
+}
+
+/// Gives the entries their names where their encoding is found; says which it is.
+pub(super) fn decode(entries: &mut [Entry], names: &Undecoded) -> Option<String> {
+    let encoding = found(names)?;
+    for (which, name) in names {
+        let (readable, _) = encoding.decode_without_bom_handling(name);
+        if let Some(entry) = entries.get_mut(*which) {
+            entry.name = readable.replace('\\', "/").into();
+        }
+    }
+    Some(format!("{} of its names are in no encoding of Unicode, and were read as {}", names.len(), encoding.name()))
+}
+
+/// Gives the entries names that differ where their bytes do.
+pub(super) fn escape(entries: &mut [Entry], names: &Undecoded) -> String {
+    for (which, name) in names {
+        if let Some(entry) = entries.get_mut(*which) {
+            entry.name = encoding_rs::mem::decode_latin1(name).replace('\\', "/").into();
+        }
+    }
+    format!("{} of its names are in an unknown encoding, and were read as Latin-1", names.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{decoded, open};
+    use super::*;
+    use crate::data::formats::Opened;
+    use crate::image::Picture;
+    use std::io::Write;
+    use std::path::Path;
+
+    const SETS: [(&Encoding, [&str; 4]); 4] = [
+        (SHIFT_JIS, ["写真/表紙の猫.png", "写真/予定表.png", "動物/ねこ１.png", "動物/ソファの犬.png"]),
+        (GBK, ["照片/风景一.png", "照片/我的小猫.png", "动物/狗和猫.png", "动物/老虎.png"]),
+        (EUC_KR, ["사진/고양이.png", "사진/강아지 하나.png", "동물/호랑이.png", "동물/우리집.png"]),
+        (BIG5, ["照片/風景一.png", "照片/我的小貓.png", "動物/狗和貓.png", "動物/老虎與獅子.png"]),
+    ];
+
+    fn png(shade: u8) -> Vec<u8> {
+        Picture::new(2, 2, 1, vec![shade; 4]).to_png().unwrap()
+    }
+
+    /// A zip of stored files whose names are these bytes, without the mark for UTF-8.
+    fn zip_of(path: &Path, names: &[Vec<u8>]) {
+        let (mut file, mut directory) = (Vec::new(), Vec::new());
+        for (i, name) in names.iter().enumerate() {
+            let bytes = png(i as u8);
+            let mut crc = flate2::Crc::new();
+            crc.update(&bytes);
+            let size = (bytes.len() as u32).to_le_bytes();
+            let common = [&[20, 0, 0, 0, 0, 0, 0, 0, 0, 0][..], &crc.sum().to_le_bytes(), &size, &size].concat();
+            let lengths = [(name.len() as u16).to_le_bytes(), [0, 0]].concat();
+            let start = (file.len() as u32).to_le_bytes();
+            file.extend([b"PK\x03\x04", &common[..], &lengths, name, &bytes].concat());
+            directory.extend([b"PK\x01\x02\x14\0", &common[..], &lengths, &[0; 10], &start, name].concat());
+        }
+        let (count, size, start) = (names.len() as u16, directory.len() as u32, file.len() as u32);
+        let end = [
+            &b"PK\x05\x06\0\0\0\0"[..],
+            &count.to_le_bytes(),
+            &count.to_le_bytes(),
+            &size.to_le_bytes(),
+            &start.to_le_bytes(),
+            &[0, 0],
+        ];
+        file.extend([directory, end.concat()].concat());
+        std::fs::File::create(path).unwrap().write_all(&file).unwrap();
+    }
+
+    fn tar_of(path: &Path, names: &[Vec<u8>]) {
+        let mut tar = tar::Builder::new(std::fs::File::create(path).unwrap());
+        for (i, name) in names.iter().enumerate() {
+            let bytes = png(i as u8);
+            let mut header = tar::Header::new_gnu();
+            header.as_gnu_mut().unwrap().name[..name.len()].copy_from_slice(name);
+            header.set_size(bytes.len() as u64);
+            header.set_cksum();
+            tar.append(&header, bytes.as_slice()).unwrap();
+        }
+        tar.into_inner().unwrap();
+    }
+
+    fn named(opened: &Opened) -> Vec<(String, u8)> {
+        let mut all: Vec<_> = (0..opened.pictures.len().unwrap())
+            .map(|i| (opened.pictures.name(i), decoded(opened, i).pixels()[0]))
+            .collect();
+        all.sort_by_key(|(_, shade)| *shade);
+        all
+    }
+
+    #[test]
+    fn names_of_east_asian_machines_are_readable_in_zips_and_tars() {
+        let place = tempfile::tempdir().unwrap();
+        for (encoding, names) in SETS {
+            let bytes: Vec<_> = names.iter().map(|name| encoding.encode(name).0.into_owned()).collect();
+            let [zip, tar] = ["a.zip", "a.tar"].map(|name| place.path().join(format!("{}-{name}", encoding.name())));
+            zip_of(&zip, &bytes);
+            tar_of(&tar, &bytes);
+            for path in [zip, tar] {
+                let opened = open(&path).unwrap();
+                let expected: Vec<_> = names.iter().zip(0..).map(|(name, i)| ((*name).to_owned(), i)).collect();
+                assert_eq!(named(&opened), expected, "{}", path.display());
+                assert!(opened.notes.iter().any(|note| note.contains(encoding.name())), "{:?}", opened.notes);
+                let mut classes: Vec<_> = names.iter().map(|name| name.split('/').next().unwrap().to_owned()).collect();
+                classes.dedup();
+                classes.sort();
+                assert_eq!(opened.labels.names(), classes);
+            }
+        }
+    }
+
+    #[test]
+    fn a_few_short_names_are_enough_and_western_ones_are_not_mistaken() {
+        let of = |names: &[Vec<u8>]| found(&names.iter().cloned().enumerate().collect()).map(Encoding::name);
+        for (encoding, names) in [
+            (SHIFT_JIS, &["猫.png", "犬.png"][..]),
+            (SHIFT_JIS, &["ねこ.png", "いぬ.png"]),
+            (SHIFT_JIS, &["写真1.jpg"]),
+            (GBK, &["照片/猫.jpg", "照片/狗.jpg"]),
+            (EUC_KR, &["고양이.png", "개.png"]),
+        ] {
+            let bytes: Vec<_> = names.iter().map(|name| encoding.encode(name).0.into_owned()).collect();
+            assert_eq!(of(&bytes), Some(encoding.name()), "{names:?}");
+        }
+        // Café, Größe, Übung and Mädchen in code page 437 and in Latin-1.
+        for names in [
+            [&b"caf\x82.png"[..], b"Gr\x94\xe1e.png"],
+            [b"\x9abung.png", b"M\x84dchen.png"],
+            [b"caf\xe9.png", b"Gr\xf6\xdfe.png"],
+            [b"\xdcbung.png", b"M\xe4dchen.png"],
+        ] {
+            assert_eq!(of(&names.map(<[u8]>::to_vec)), None, "{names:?}");
+        }
+    }
+
+    #[test]
+    fn names_in_unicode_need_no_mark_and_unknown_ones_stay_apart() {
+        let place = tempfile::tempdir().unwrap();
+        let [zip, tar] = ["a.zip", "a.tar"].map(|name| place.path().join(name));
+        zip_of(&zip, &["猫.png", "caf\u{e9}.png"].map(|name| name.as_bytes().to_vec()));
+        let opened = open(&zip).unwrap();
+        assert_eq!(named(&opened), [("猫.png".to_owned(), 0), ("caf\u{e9}.png".to_owned(), 1)]);
+        assert!(opened.notes.is_empty(), "{:?}", opened.notes);
+        // What a zip without a mark means by the book: code page 437.
+        zip_of(&zip, &[b"caf\x82.png".to_vec(), b"\x9a.png".to_vec()]);
+        assert_eq!(named(&open(&zip).unwrap()), [("caf\u{e9}.png".to_owned(), 0), ("\u{dc}.png".to_owned(), 1)]);
+        tar_of(&tar, &[b"caf\xe9.png".to_vec(), b"caf\xe8.png".to_vec()]);
+        assert_eq!(named(&open(&tar).unwrap()), [("caf\u{e9}.png".to_owned(), 0), ("caf\u{e8}.png".to_owned(), 1)]);
+    }
+}
