@@ -23,6 +23,8 @@ pub(super) fn whole<T>(
                 }
                 return Ok(opened);
             }
+            // It is not the checkpoint that is at fault.
+            Err(cause @ (ModelError::NotForeign { .. } | ModelError::Choice(_))) => return Err(cause),
             Err(cause) => broken.push((checkpoint, cause)),
         }
     }
