@@ -125,7 +125,7 @@ pub(super) fn plan(view: View, takes: Takes, dropped: Vec<(PathBuf, What)>) -> (
     (actions, refused)
 }
 
-/// Refusals that are told one by one.
+/// Refusals that are shown one by one; of more, the rest are counted.
 const SAID: usize = 4;
 
 /// Says whether files can be dropped on the window.

@@ -30,6 +30,7 @@ mod synth;
 mod train;
 mod walk;
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -214,7 +215,9 @@ pub fn main() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_env("ZSCAPE_LOG").unwrap_or_else(|_| {
         tracing_subscriber::EnvFilter::new("warn,wgpu_hal=error,tiny_skia=error,egui_wgpu=error,winit=error,eframe=off")
     });
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
+    // A warning is for the person at the terminal: no module's name in it, and no colors in a file.
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    log.without_time().with_target(false).with_ansi(std::io::stderr().is_terminal()).init();
     let cli = Cli::parse();
     let outcome = panics::caught(|| match cli.command {
         None => cli.gui.run(&cli.common),

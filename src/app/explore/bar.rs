@@ -11,7 +11,9 @@ use super::tool::{KEYS, OPEN, REDO, REDO_TOO, SAVE, SAVE_AS, Tool, UNDO};
 use crate::app::drops::offered;
 use crate::app::inside::ablation_sets;
 use crate::app::preparation;
-use crate::model::{Output, Prior, Reading, Statistics, average_of, averaging, bundled, choosing_class, file_of};
+use crate::model::{
+    Guess, Output, Prior, Reading, Statistics, average_of, averaging, bundled, choosing_class, file_of,
+};
 
 /// What takes no longer needs no word.
 const SOON: Duration = Duration::from_millis(300);
@@ -139,6 +141,15 @@ impl Explorer {
         }
         ui.weak(format!("{0}x{0} pictures {story}{mean}; {1} statistics", config.size, config.sampling))
             .on_hover_text(format!("Sampled with {}", config.sampling.describe()));
+        for remark in provenance.origin.iter().flat_map(|origin| &origin.remarks) {
+            // A wrong one of these draws other pictures altogether.
+            let what = match remark.guess {
+                Some(Guess::Stride) => "strides are a guess",
+                Some(Guess::Labels) => "the place of its class is a guess",
+                _ => continue,
+            };
+            ui.colored_label(ui.visuals().warn_fg_color, what).on_hover_text(&remark.text);
+        }
         let before = Reading::of(config, provenance);
         let mut reading = before;
         let stays = MenuConfig::new().close_behavior(PopupCloseBehavior::CloseOnClickOutside);

@@ -423,12 +423,13 @@ fn index_zip(file: &File) -> io::Result<Listed> {
             Err(error) if is_picture(&name) => return Err(error),
             Err(_) => continue,
         };
-        if std::str::from_utf8(inner.name_raw()).is_err() {
+        if !inner.name_raw().is_ascii() {
             undecoded.push((entries.len(), inner.name_raw().to_vec()));
         }
         let entry = Entry::new(&name, start, [inner.compressed_size(), inner.size()], packing);
         entries.push(Entry { crc: Some(inner.crc32()), ..entry });
     }
+    let undecoded = names::foreign(undecoded);
     let note = if undecoded.is_empty() { None } else { names::decode(&mut entries, &undecoded) };
     Ok((entries, note))
 }
@@ -455,12 +456,13 @@ fn index_tar(file: &mut File) -> io::Result<Listed> {
             let is_unicode = std::str::from_utf8(&raw).is_ok();
             // Its own letters come later; the slashes and the ending are the same in every encoding.
             let name = if is_unicode { shown(&entry.path()?) } else { String::from_utf8_lossy(&raw).into_owned() };
-            if !is_unicode {
+            if !raw.is_ascii() {
                 undecoded.push((entries.len(), raw.strip_prefix(b"./").unwrap_or(&raw).to_vec()));
             }
             entries.push(Entry::new(&name, start, [size, size], Packing::Stored));
         }
     }
+    let undecoded = names::foreign(undecoded);
     if undecoded.is_empty() {
         return Ok((entries, None));
     }

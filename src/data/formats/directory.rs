@@ -121,6 +121,7 @@ pub(super) fn list(file: &File) -> io::Result<Option<Listed>> {
         }
         at += whole;
     }
+    let undecoded = names::foreign(undecoded);
     if undecoded.is_empty() {
         return Ok(Some((entries, None)));
     }
@@ -129,7 +130,7 @@ pub(super) fn list(file: &File) -> io::Result<Option<Listed>> {
 }
 
 enum Found {
-    /// With the bytes of its name where these are not Unicode.
+    /// With the bytes of its name where these are not marked as Unicode and have other letters than ASCII's.
     File(Box<Entry>, Option<Vec<u8>>),
     Other,
     Doubt,
@@ -138,9 +139,10 @@ enum Found {
 fn entry(header: &[u8], [name, extra, _]: [usize; 3]) -> Found {
     let (flags, method) = (number(header, 8, 2), number(header, 10, 2));
     let (name, extra) = (&header[HEADER..HEADER + name], &header[HEADER + name..HEADER + name + extra]);
-    // Names that are not Unicode, marked or not, are in whatever the packer's machine spoke.
+    // Names that are not marked as Unicode are in whatever the packer's machine spoke; some programs forget the mark.
+    let marked = flags & 1 << 11 != 0 || name.is_ascii();
     let (mut name, mut raw) = match std::str::from_utf8(name) {
-        Ok(name) => (name.replace('\\', "/"), None),
+        Ok(readable) => (readable.replace('\\', "/"), (!marked).then(|| name.to_vec())),
         Err(_) => (String::from_utf8_lossy(name).into_owned(), Some(name.to_vec())),
     };
     let is_link = number(header, 5, 1) == 3 && number(header, 40, 2) & 0o170_000 == 0o120_000;

@@ -14,8 +14,18 @@ const KNOWN: [&Encoding; 6] = [SHIFT_JIS, GBK, EUC_KR, BIG5, EUC_JP, GB18030];
 /// The share of letters that are common in a language, from which on names are taken for ones of it.
 const COMMON: f64 = 0.8;
 
-/// Names that still have to be made readable: whose they are, and their bytes.
+/// Names with other letters than ASCII's that are not marked as Unicode: whose they are, and their bytes.
 pub(super) type Undecoded = Vec<(usize, Vec<u8>)>;
+
+/// The names that need decoding: all of them where one is not Unicode, and none otherwise. Names in another encoding may pass for
+/// Unicode by chance, as those in GBK that begin with the word for pictures do.
+pub(super) fn foreign(names: Undecoded) -> Undecoded {
+    if names.iter().all(is_unicode) { Undecoded::new() } else { names }
+}
+
+fn is_unicode((_, name): &(usize, Vec<u8>)) -> bool {
+    std::str::from_utf8(name).is_ok()
+}
 
 /// The encoding of names, where it is one of those that are known and all of them are valid in it.
 fn found(names: &Undecoded) -> Option<&'static Encoding> {
@@ -75,7 +85,11 @@ fn common(encoding: &'static Encoding, names: &Undecoded) -> f64 {
 
 /// Gives the entries their names where their encoding is found; says which it is.
 pub(super) fn decode(entries: &mut [Entry], names: &Undecoded) -> Option<String> {
-    let encoding = found(names)?;
+    let Some(encoding) = found(names) else {
+        // Some of them may be Unicode after all.
+        let others: Undecoded = names.iter().filter(|name| !is_unicode(name)).cloned().collect();
+        return if others.len() < names.len() { decode(entries, &others) } else { None };
+    };
     for (which, name) in names {
         let (readable, _) = encoding.decode_without_bom_handling(name);
         if let Some(entry) = entries.get_mut(*which) {
@@ -87,12 +101,14 @@ pub(super) fn decode(entries: &mut [Entry], names: &Undecoded) -> Option<String>
 
 /// Gives the entries names that differ where their bytes do.
 pub(super) fn escape(entries: &mut [Entry], names: &Undecoded) -> String {
-    for (which, name) in names {
+    let mut count = 0;
+    for (which, name) in names.iter().filter(|name| !is_unicode(name)) {
         if let Some(entry) = entries.get_mut(*which) {
             entry.name = encoding_rs::mem::decode_latin1(name).replace('\\', "/").into();
+            count += 1;
         }
     }
-    format!("{} of its names are in an unknown encoding, and were read as Latin-1", names.len())
+    format!("{count} of its names are in an unknown encoding, and were read as Latin-1")
 }
 
 #[cfg(test)]
@@ -205,6 +221,23 @@ mod tests {
             [b"\xdcbung.png", b"M\xe4dchen.png"],
         ] {
             assert_eq!(of(&names.map(<[u8]>::to_vec)), None, "{names:?}");
+        }
+    }
+
+    #[test]
+    fn names_that_pass_for_unicode_by_chance_are_decoded_like_the_others() {
+        let place = tempfile::tempdir().unwrap();
+        let names = ["图片一/图片一.png", "小狗照片/小狗照片.png", "风景/风景.png"];
+        let bytes = names.map(|name| GBK.encode(name).0.into_owned());
+        assert!(std::str::from_utf8(&bytes[0]).is_ok() && std::str::from_utf8(&bytes[1]).is_err());
+        let [zip, tar] = ["a.zip", "a.tar"].map(|name| place.path().join(name));
+        zip_of(&zip, &bytes);
+        tar_of(&tar, &bytes);
+        for path in [zip, tar] {
+            let opened = open(&path).unwrap();
+            let expected: Vec<_> = names.iter().zip(0..).map(|(name, i)| ((*name).to_owned(), i)).collect();
+            assert_eq!(named(&opened), expected, "{}", path.display());
+            assert!(opened.notes[0].starts_with("3 of its names"), "{:?}", opened.notes);
         }
     }
 

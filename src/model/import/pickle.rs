@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn unknown_objects_are_passed_over_and_named() {
         // {'a': callbacks.Stop(tensor), 'b': defaultdict(list)} with a tensor inside an object's state.
-        let bytes = b"\x80\x02}(U\x01ccallbacks\nStop\n)\x81}U\x04bestK\x03sbU\x01dccollections\ndefaultdict\nc__builtin__\nlist\n\x85R\
+        let bytes = b"\x80\x02}(U\x01accallbacks\nStop\n)\x81}U\x04bestK\x03sbU\x01dccollections\ndefaultdict\nc__builtin__\nlist\n\x85R\
             U\x01k(lsU\x01ectorch._utils\n_rebuild_tensor_v2\n((U\x07storagectorch\nFloatStorage\nU\x010U\x03cpuK\x04tQK\x00(K\x02K\x02t(K\x02K\x01t\x89NtRu.";
         let pickle = Pickle::read(bytes, 0).unwrap();
         let found = pickle.tensors();

@@ -313,7 +313,8 @@ impl Network<'_> {
         for (way, joined) in self.joined.iter().enumerate() {
             for &prior in &trials {
                 let mut rng = ChaCha8Rng::seed_from_u64(0);
-                let z = prior.draw(SAMPLES * joined.z_dim(link.inputs), &mut rng);
+                let length = joined.z_dim(link.inputs);
+                let z = standardized(prior.draw(SAMPLES * length, &mut rng), length, prior);
                 let classes: Vec<usize> = (0..SAMPLES).map(|i| i % joined.classes().max(1)).collect();
                 let inputs = joined.inputs(&z, &classes);
                 let z = Tensor::from_data(TensorData::new(inputs, [SAMPLES, link.inputs]), &Device::flex());
@@ -455,6 +456,26 @@ impl Network<'_> {
         }
         sum / groups.max(1) as f64
     }
+}
+
+/// A batch of z's of `length` whose every coordinate has exactly the mean and the deviation of its prior. Without it, chance moves the
+/// maps of so few samples as much as a slope of 0.1 instead of 0 does, and the wrong rectifier is taken one time in seven.
+fn standardized(mut z: Vec<f32>, length: usize, prior: Prior) -> Vec<f32> {
+    let deviation = match prior {
+        Prior::Normal => 1.0,
+        Prior::Uniform => 1.0 / 3f64.sqrt(),
+    };
+    for coordinate in 0..length {
+        let values = || z.iter().skip(coordinate).step_by(length).map(|&value| f64::from(value));
+        let count = values().count().max(1) as f64;
+        let mean = values().sum::<f64>() / count;
+        let spread = (values().map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt();
+        if spread > 0.0 {
+            let scaled = |value: &mut f32| *value = ((f64::from(*value) - mean) / spread * deviation) as f32;
+            z.iter_mut().skip(coordinate).step_by(length).for_each(scaled);
+        }
+    }
+    z
 }
 
 fn base() -> ModelConfig {
