@@ -18,7 +18,7 @@ use crate::model::{LayerPlan, ModelConfig, Output, Per, Preset, Prior, REFERENCE
 const NAMED: usize = 3;
 /// A reading whose distance is so many times the chosen one's, and this much more, is named as one that may be meant.
 const NEARLY: f64 = 4.0;
-const NEAR: f64 = 0.03;
+const NEAR: f64 = 0.004;
 /// How much further the next reading is that is worth a word.
 const NEXT: f64 = 0.005;
 /// Without statistics a reading is named that is so little less usual.
