@@ -44,9 +44,12 @@ pub(super) fn diverged(step: u64, rates: Rates) -> Alarm {
     Alarm { trouble, since: step, step, remedies, kept: None }
 }
 
+/// The paper's learning rate (section 4).
+const PAPER_RATE: f64 = 2e-4;
+
 /// The paper's rate for one that is above it, and a quarter of any other.
 fn calmer(rate: f64) -> f64 {
-    if rate > 2e-4 { 2e-4 } else { rounded(rate / 4.0) }
+    if rate > PAPER_RATE { PAPER_RATE } else { rounded(rate / 4.0) }
 }
 
 /// A trouble in the making.
@@ -146,8 +149,11 @@ impl Monitor {
             if step >= since + patience && loss_d < 0.15 && !self.won.sure {
                 self.won.sure = true;
                 let mut remedies = noise(train);
-                let discriminator = rounded(rates.discriminator / 4.0);
-                remedies.push(Remedy::LowerRates { generator: rates.generator, discriminator });
+                // A quarter of a rate far above the paper's would win as well.
+                let [generator, discriminator] =
+                    [rates.generator, rates.discriminator].map(|rate| rate.min(PAPER_RATE));
+                let discriminator = rounded(discriminator / 4.0);
+                remedies.push(Remedy::LowerRates { generator, discriminator });
                 remedies.extend(mirror(train));
                 return Some(Health::Failing(Alarm { trouble, since, step, remedies, kept: None }));
             }
