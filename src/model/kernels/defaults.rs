@@ -87,23 +87,7 @@ mod tests {
 
     #[test]
     fn burns_operations_and_the_cpus_kernels_pad_alike() {
-        for (kernel, geometry) in [
-            (4, Geometry::symmetric(4, 2)),
-            (5, Geometry::symmetric(5, 2)),
-            (5, Geometry::same(5, 2)),
-            (3, Geometry::symmetric(3, 2)),
-            (3, Geometry::same(3, 2)),
-            (3, Geometry::symmetric(3, 1)),
-            (5, Geometry::symmetric(5, 1)),
-            (4, Geometry::same(4, 1)),
-            (1, Geometry::symmetric(1, 1)),
-            (2, Geometry::symmetric(2, 2)),
-            (4, Geometry { stride: 2, before: 0 }),
-            (4, Geometry { stride: 1, before: 0 }),
-            (6, Geometry::symmetric(6, 2)),
-            (7, Geometry::symmetric(7, 1)),
-            (7, Geometry::symmetric(7, 2)),
-        ] {
+        for (kernel, geometry) in Geometry::tried() {
             let what = format!("{kernel}x{kernel}, {geometry:?}");
             let small = noise([2, 6, 3, 5], 1);
             let large = noise([2, 4, 3 * geometry.stride, 5 * geometry.stride], 2);

@@ -33,6 +33,28 @@ pub struct Geometry {
 }
 
 impl Geometry {
+    /// Kernel sizes and geometries that tests try: those of the presets and of other programs' networks.
+    #[cfg(test)]
+    pub(super) fn tried() -> [(usize, Self); 15] {
+        [
+            (4, Self::symmetric(4, 2)),
+            (5, Self::symmetric(5, 2)),
+            (5, Self::same(5, 2)),
+            (3, Self::symmetric(3, 2)),
+            (3, Self::same(3, 2)),
+            (3, Self::symmetric(3, 1)),
+            (5, Self::symmetric(5, 1)),
+            (4, Self::same(4, 1)),
+            (1, Self::symmetric(1, 1)),
+            (2, Self::symmetric(2, 2)),
+            (4, Self { stride: 2, before: 0 }),
+            (4, Self { stride: 1, before: 0 }),
+            (6, Self::symmetric(6, 2)),
+            (7, Self::symmetric(7, 1)),
+            (7, Self::symmetric(7, 2)),
+        ]
+    }
+
     /// With as many zeros before the large map as behind it, or one more where they cannot be equal, as PyTorch and cuDNN pad it.
     pub const fn symmetric(kernel: usize, stride: usize) -> Self {
         Self { stride, before: (kernel - 1) / 2 }
@@ -381,23 +403,7 @@ mod tests {
     fn convolutions_and_their_gradients_are_burns() {
         use burn::tensor::module::{conv_transpose2d, conv2d};
         use burn::tensor::ops::PadMode;
-        for (kernel, geometry) in [
-            (4, Geometry::symmetric(4, 2)),
-            (5, Geometry::symmetric(5, 2)),
-            (5, Geometry::same(5, 2)),
-            (3, Geometry::symmetric(3, 2)),
-            (3, Geometry::same(3, 2)),
-            (3, Geometry::symmetric(3, 1)),
-            (5, Geometry::symmetric(5, 1)),
-            (4, Geometry::same(4, 1)),
-            (1, Geometry::symmetric(1, 1)),
-            (2, Geometry::symmetric(2, 2)),
-            (4, Geometry { stride: 2, before: 0 }),
-            (4, Geometry { stride: 1, before: 0 }),
-            (6, Geometry::symmetric(6, 2)),
-            (7, Geometry::symmetric(7, 1)),
-            (7, Geometry::symmetric(7, 2)),
-        ] {
+        for (kernel, geometry) in Geometry::tried() {
             let Geometry { stride, before } = geometry;
             let weights = || noise([6, 4, kernel, kernel], 2).autodiff().require_grad();
             let large = || noise([2, 4, 3 * stride, 4 * stride], 1).autodiff().require_grad();
