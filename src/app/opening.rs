@@ -50,7 +50,7 @@ pub struct Tried {
     pub drawn_by: String,
     /// Whether files can be dropped on it.
     pub takes_drops: bool,
-    /// Size of the monitor in points, where the desktop tells it.
+    /// Size of the monitor in points, where the desktop reports it.
     pub monitor: Option<[f32; 2]>,
     /// Pixels a point.
     pub scale: f32,

@@ -46,7 +46,7 @@ impl Attempt {
         Ok(value)
     }
 
-    /// Tries it in a process of its own. Returns what it found, and what it said besides.
+    /// Tries it in a child process. Returns what it found, and what else it printed.
     fn apart<T: serde::de::DeserializeOwned>(self, device: Choice) -> (Result<T, String>, Vec<String>) {
         let name = match self {
             Self::Step => "step",
@@ -66,13 +66,13 @@ impl Attempt {
         command.env("ZSCAPE_LOG", "error,eframe=off,winit=error").env_remove("RUST_BACKTRACE");
         match finished(command) {
             Err(error) => (Err(error), Vec::new()),
-            Ok(Finished { how, said, told }) => {
+            Ok(Finished { how, stdout, stderr }) => {
                 let mut notes: Vec<String> =
-                    told.lines().filter_map(|line| line.strip_prefix("zscape: ")).map(str::to_owned).collect();
-                let found = said.lines().last().and_then(|line| serde_json::from_str(line).ok());
+                    stderr.lines().filter_map(|line| line.strip_prefix("zscape: ")).map(str::to_owned).collect();
+                let found = stdout.lines().last().and_then(|line| serde_json::from_str(line).ok());
                 let found = found.ok_or_else(|| match (notes.pop(), how) {
                     (Some(error), _) => error,
-                    (None, Some(how)) => format!("{how}{}", last_words(&told)),
+                    (None, Some(how)) => format!("{how}{}", last_words(&stderr)),
                     (None, None) => "it ended without a word".to_owned(),
                 });
                 (found, notes)
@@ -82,8 +82,8 @@ impl Attempt {
 }
 
 /// What a process said before it ended in silence, in brackets.
-fn last_words(told: &str) -> String {
-    let last = told.lines().rev().find(|line| !line.trim().is_empty());
+fn last_words(stderr: &str) -> String {
+    let last = stderr.lines().rev().find(|line| !line.trim().is_empty());
     last.map(|line| format!(" ({})", panics::plain(line.trim()))).unwrap_or_default()
 }
 
@@ -91,8 +91,8 @@ fn last_words(told: &str) -> String {
 struct Finished {
     /// What is wrong with how it ended.
     how: Option<String>,
-    said: String,
-    told: String,
+    stdout: String,
+    stderr: String,
 }
 
 /// Runs a command to its end, or kills it when it takes too long.
@@ -120,7 +120,7 @@ fn finished(mut command: Command) -> Result<Finished, String> {
         (false, Some(code)) => Some(format!("it ended with code {code}")),
     };
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    Ok(Finished { how, said: text(output.stdout), told: text(output.stderr) })
+    Ok(Finished { how, stdout: text(output.stdout), stderr: text(output.stderr) })
 }
 
 /// A training step on one device.
@@ -248,7 +248,7 @@ mod tests {
             finished(command).unwrap()
         };
         let well = shell("echo said; echo told >&2");
-        assert_eq!((well.how, well.said.as_str(), well.told.as_str()), (None, "said\n", "told\n"));
+        assert_eq!((well.how, well.stdout.as_str(), well.stderr.as_str()), (None, "said\n", "told\n"));
         assert!(shell("exit 7").how.unwrap().contains("code 7"));
         assert!(shell("kill -SEGV $$").how.unwrap().contains("crashed"));
         assert_eq!(last_words("a\nwhat at /r/src/x.rs:7: broke\n\n"), " (what broke)");
