@@ -5,7 +5,9 @@
 
 use std::fmt;
 
-use burn::tensor::{Device, DeviceKind, wgpu::WgpuSetup};
+use burn::backend::DispatchDevice;
+use burn::tensor::{DType, Device, DeviceKind, wgpu::WgpuSetup};
+use cubecl::ir::{ElemType, FloatKind};
 
 /// What the person asked for with `--device`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
@@ -18,6 +20,49 @@ pub enum Choice {
     Gpu,
     /// The CPU, whatever the machine has.
     Cpu,
+}
+
+/// How precisely a training multiplies, as `--precision` says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// Everything in single precision.
+    #[default]
+    F32,
+    /// Convolutions multiply half floats or brain floats and add up in single precision; weights, maps, batch norm and Adam stay
+    /// in single precision.
+    Mixed,
+}
+
+/// What a device's convolutions multiply. Sums are always in single precision, and so are the weights and maps themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Operands {
+    /// Single precision.
+    #[default]
+    F32,
+    /// Half floats: 11 significant bits, up to 65504.
+    F16,
+    /// Brain floats: 8 significant bits, with the range of single precision.
+    Bf16,
+    /// Single precision rounded to brain floats, where there are no units for these: the same numbers, no faster.
+    Rounded,
+}
+
+impl Operands {
+    /// The type that packed weights are stored in.
+    pub fn dtype(self) -> DType {
+        match self {
+            Self::F32 | Self::Rounded => DType::F32,
+            Self::F16 => DType::F16,
+            Self::Bf16 => DType::BF16,
+        }
+    }
+
+    /// Whether small gradients would be lost without a scaled loss.
+    pub fn needs_loss_scale(self) -> bool {
+        self == Self::F16
+    }
 }
 
 /// Which kind of hardware computes.
@@ -160,6 +205,35 @@ impl Compute {
                 },
             }),
             (None, _) => Ok(Self::cpu()),
+        }
+    }
+
+    /// What convolutions multiply in this precision; and, where that is not what was asked for, why.
+    pub fn operands(&self, precision: Precision) -> (Operands, Option<String>) {
+        if precision == Precision::F32 {
+            return (Operands::F32, None);
+        }
+        let DispatchDevice::Cube(device) = self.device.as_dispatch() else {
+            let reason = format!("mixed precision needs a graphics card: {} computes in single precision", self.name);
+            return (Operands::F32, Some(reason));
+        };
+        let client = device.client();
+        let multiplies = |kind| {
+            let (operand, sum) = (ElemType::Float(kind), ElemType::Float(FloatKind::F32));
+            let sizes = &client.features().matmul.cmma;
+            sizes.iter().any(|size| size.a_type == operand && size.b_type == operand && size.cd_type == sum)
+        };
+        // Brain floats have the range of single precision, so they need no scaled loss.
+        if multiplies(FloatKind::BF16) {
+            (Operands::Bf16, None)
+        } else if multiplies(FloatKind::F16) {
+            (Operands::F16, None)
+        } else {
+            let reason = format!(
+                "{} offers no tensor cores to this program: mixed precision rounds as they would, and gains no speed",
+                self.name
+            );
+            (Operands::Rounded, Some(reason))
         }
     }
 

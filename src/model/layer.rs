@@ -12,6 +12,7 @@ use rand_distr::{Distribution, Normal};
 use super::choices::{InitialWeights, Statistics};
 use super::config::ModelConfig;
 use super::kernels::{self, Geometry};
+use crate::device::Operands;
 
 /// Standard deviations beyond which TensorFlow's `truncated_normal` draws again.
 const TRUNCATED: f32 = 2.0;
@@ -186,6 +187,8 @@ pub struct Layer {
     pub(super) convolution: Option<Convolution>,
     /// Whether no rectifier follows it, where one follows the others.
     pub(super) linear: bool,
+    /// What its convolution multiplies.
+    pub(super) operands: Operands,
 }
 
 /// What a layer called so is: the fully connected one that [`ModelConfig::hidden`] asks for.
@@ -266,7 +269,7 @@ impl Layer {
                 })
             })
             .transpose()?;
-        Ok(Self { weight, bias, norm, convolution, linear: false })
+        Ok(Self { weight, bias, norm, convolution, linear: false, operands: Operands::F32 })
     }
 
     /// `[batch, in, h, w]` to `[batch, out, 2h, 2w]`, or as large in a layer of stride 1: fractionally-strided convolution, weight
@@ -275,12 +278,12 @@ impl Layer {
         let Convolution { geometry, pooled, window } = self.convolves();
         let small = if pooled { repeated(x) } else { x };
         let Some(Window { side, cut: first }) = window else {
-            return kernels::up(small, self.weight.tensor(), geometry);
+            return kernels::up(small, self.weight.tensor(), geometry, self.operands);
         };
         // Zeros behind the small map add nothing, and give the large map the rows that the kernel reaches beyond it.
         let [_, _, height, _] = small.dims();
         let more = (side + first).div_ceil(geometry.stride).saturating_sub(height);
-        cut(kernels::up(padded(small, 0, more), self.weight.tensor(), geometry), first, side)
+        cut(kernels::up(padded(small, 0, more), self.weight.tensor(), geometry, self.operands), first, side)
     }
 
     /// `[batch, in, 2h, 2w]` to `[batch, out, h, w]`, or as large in a layer of stride 1: strided convolution, weight
@@ -294,13 +297,13 @@ impl Layer {
         }
         let Convolution { geometry, pooled, window } = self.convolves();
         let convolved = match window {
-            None => kernels::down(x, self.weight.tensor(), geometry),
+            None => kernels::down(x, self.weight.tensor(), geometry, self.operands),
             Some(Window { side, cut: before }) => {
                 // The whole map is seen, in whole strides.
                 let [_, _, height, _] = x.dims();
                 let whole = (height + before).next_multiple_of(geometry.stride).max(geometry.stride * side);
                 let large = padded(x, before, whole - height - before);
-                cut(kernels::down(large, self.weight.tensor(), geometry), 0, side)
+                cut(kernels::down(large, self.weight.tensor(), geometry, self.operands), 0, side)
             }
         };
         if pooled { max_pool2d(convolved, MaxPoolOptions::new([2, 2]).with_stride([2, 2])) } else { convolved }

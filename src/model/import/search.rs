@@ -13,6 +13,7 @@ use rand_chacha::ChaCha8Rng;
 use super::chain::{Chain, Kind, Link, Turn};
 use super::labels::Joined;
 use super::steps::{Step, end_plan, growing, size_cost};
+use crate::device::Operands;
 use crate::model::layer::{Layer, Pass};
 use crate::model::{LayerPlan, ModelConfig, Norm, Parameter, Per, Preset, Prior, Statistics};
 
@@ -379,7 +380,14 @@ impl Network<'_> {
             parameter("bias", vec![values.len()], values)
         });
         let convolution = plan.map(|plan| base().convolution(plan));
-        Layer { weight: parameter("weight", shape, weight), bias, norm: None, convolution, linear: false }
+        Layer {
+            weight: parameter("weight", shape, weight),
+            bias,
+            norm: None,
+            convolution,
+            linear: false,
+            operands: Operands::F32,
+        }
     }
 
     /// What a layer gives after batch norm and rectifier.
@@ -387,7 +395,14 @@ impl Network<'_> {
         let link = &self.chain.links[i];
         let nothing =
             Parameter { name: "up.none".to_owned(), shape: vec![1], value: Tensor::zeros([1], &Device::flex()) };
-        let mut layer = Layer { weight: nothing, bias: None, norm: None, convolution: None, linear: false };
+        let mut layer = Layer {
+            weight: nothing,
+            bias: None,
+            norm: None,
+            convolution: None,
+            linear: false,
+            operands: Operands::F32,
+        };
         if i > 0 {
             layer.bias = self.assembled(link, vec![1], vec![0.0], None, None).bias;
         }

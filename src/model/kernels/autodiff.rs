@@ -11,8 +11,11 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 
-use super::{Geometry, Kernels};
+use super::{Convolving, Kernels};
+use crate::device::Operands;
 
+#[derive(Debug)]
+struct Pack;
 #[derive(Debug)]
 struct Down;
 #[derive(Debug)]
@@ -24,34 +27,46 @@ struct Norm;
 #[derive(Debug)]
 struct Tanh;
 
+impl<B: Backend + Kernels> Backward<B, 1> for Pack {
+    type State = ();
+
+    /// The gradient of packed weights is computed in the layout of the weights.
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        if let [Some(node)] = ops.parents {
+            grads.register::<B>(node.id, grad);
+        }
+    }
+}
+
 impl<B: Backend + Kernels> Backward<B, 2> for Down {
-    type State = (FloatTensor<B>, FloatTensor<B>, Geometry);
+    type State = (FloatTensor<B>, FloatTensor<B>, Convolving);
 
     fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
         let [input, weight] = ops.parents;
         let grad = grads.consume::<B>(&ops.node);
-        let (large, weights, geometry) = ops.state;
+        let (large, packed, convolving) = ops.state;
         if let Some(node) = weight {
-            grads.register::<B>(node.id, B::weight_gradient(grad.clone(), large, weights.clone(), geometry));
+            grads.register::<B>(node.id, B::weight_gradient(grad.clone(), large, convolving));
         }
         if let Some(node) = input {
-            grads.register::<B>(node.id, B::up(grad, weights, geometry, true));
+            grads.register::<B>(node.id, B::up(grad, packed, convolving));
         }
     }
 }
 
 impl<B: Backend + Kernels> Backward<B, 2> for Up {
-    type State = (FloatTensor<B>, FloatTensor<B>, Geometry);
+    type State = (FloatTensor<B>, FloatTensor<B>, Convolving);
 
     fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
         let [input, weight] = ops.parents;
         let grad = grads.consume::<B>(&ops.node);
-        let (small, weights, geometry) = ops.state;
+        let (small, packed, convolving) = ops.state;
         if let Some(node) = weight {
-            grads.register::<B>(node.id, B::weight_gradient(small, grad.clone(), weights.clone(), geometry));
+            grads.register::<B>(node.id, B::weight_gradient(small, grad.clone(), convolving));
         }
         if let Some(node) = input {
-            grads.register::<B>(node.id, B::down(grad, weights, geometry, true));
+            grads.register::<B>(node.id, B::down(grad, packed, convolving));
         }
     }
 }
@@ -63,6 +78,12 @@ impl<B: Backend + Kernels> Backward<B, 3> for Rectify {
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
         let (x, y, scale, slope) = ops.state;
+        if let [input, None, None] = &ops.parents {
+            if let Some(node) = input {
+                grads.register::<B>(node.id, B::rectify_backward_input(y, grad, scale, slope));
+            }
+            return;
+        }
         let (back, scale, shift) = B::rectify_backward(x, y, grad, scale, slope);
         for (node, grad) in ops.parents.into_iter().zip([back, scale, shift]) {
             if let Some(node) = node {
@@ -111,37 +132,34 @@ impl<B: Backend + Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         }
     }
 
-    fn down(
-        large: FloatTensor<Self>,
-        weights: FloatTensor<Self>,
-        geometry: Geometry,
-        together: bool,
-    ) -> FloatTensor<Self> {
-        match Down.prepare::<C>([large.node(), weights.node()]).compute_bound().stateful() {
+    fn pack(weights: FloatTensor<Self>, operands: Operands) -> FloatTensor<Self> {
+        match Pack.prepare::<C>([weights.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish((), B::pack(weights.into_primitive(), operands)),
+            OpsKind::UnTracked(prep) => prep.finish(B::pack(weights.into_primitive(), operands)),
+        }
+    }
+
+    fn down(large: FloatTensor<Self>, packed: FloatTensor<Self>, convolving: Convolving) -> FloatTensor<Self> {
+        match Down.prepare::<C>([large.node(), packed.node()]).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
-                let (large, weights) = (large.into_primitive(), weights.into_primitive());
-                prep.finish((large.clone(), weights.clone(), geometry), B::down(large, weights, geometry, true))
+                let (large, packed) = (large.into_primitive(), packed.into_primitive());
+                let convolving = Convolving { together: true, ..convolving };
+                prep.finish((large.clone(), packed.clone(), convolving), B::down(large, packed, convolving))
             }
             OpsKind::UnTracked(prep) => {
-                prep.finish(B::down(large.into_primitive(), weights.into_primitive(), geometry, together))
+                prep.finish(B::down(large.into_primitive(), packed.into_primitive(), convolving))
             }
         }
     }
 
-    fn up(
-        small: FloatTensor<Self>,
-        weights: FloatTensor<Self>,
-        geometry: Geometry,
-        together: bool,
-    ) -> FloatTensor<Self> {
-        match Up.prepare::<C>([small.node(), weights.node()]).compute_bound().stateful() {
+    fn up(small: FloatTensor<Self>, packed: FloatTensor<Self>, convolving: Convolving) -> FloatTensor<Self> {
+        match Up.prepare::<C>([small.node(), packed.node()]).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
-                let (small, weights) = (small.into_primitive(), weights.into_primitive());
-                prep.finish((small.clone(), weights.clone(), geometry), B::up(small, weights, geometry, true))
+                let (small, packed) = (small.into_primitive(), packed.into_primitive());
+                let convolving = Convolving { together: true, ..convolving };
+                prep.finish((small.clone(), packed.clone(), convolving), B::up(small, packed, convolving))
             }
-            OpsKind::UnTracked(prep) => {
-                prep.finish(B::up(small.into_primitive(), weights.into_primitive(), geometry, together))
-            }
+            OpsKind::UnTracked(prep) => prep.finish(B::up(small.into_primitive(), packed.into_primitive(), convolving)),
         }
     }
 

@@ -7,7 +7,8 @@ use burn::tensor::{Bytes, DType, Shape as Dims};
 use super::convolution::{self, Algorithm, Shape, Way};
 use super::memory::zeros;
 use super::packed::packed;
-use super::{AdamStep, Geometry, Kernels, adam, rectify, tanh};
+use super::{AdamStep, Convolving, Geometry, Kernels, adam, rectify, tanh};
+use crate::device::Operands;
 
 /// `[batch, maps, height, width]` as `[batch, height, width, maps]`, contiguous; nothing is copied when it already lies so.
 fn channels_last(x: FlexTensor) -> FlexTensor {
@@ -40,10 +41,15 @@ fn dims(x: &FlexTensor) -> [usize; 4] {
 }
 
 impl Kernels for Flex {
-    fn down(large: FlexTensor, weights: FlexTensor, geometry: Geometry, together: bool) -> FlexTensor {
-        let [batch, _, height, width] = dims(&large);
-        let [small, maps, kernel, _] = dims(&weights);
-        let Geometry { stride, before } = geometry;
+    /// The CPU packs weights by algorithm, when they are used, and keeps them packed while they live.
+    fn pack(weights: FlexTensor, _: Operands) -> FlexTensor {
+        weights
+    }
+
+    fn down(large: FlexTensor, weights: FlexTensor, convolving: Convolving) -> FlexTensor {
+        let Convolving { geometry: Geometry { stride, before }, kernel, together, .. } = convolving;
+        let [batch, maps, height, width] = dims(&large);
+        let small = weights.shape()[0];
         let (height, width) = (height / stride, width / stride);
         let shape = Shape { batch, height, width, small, large: maps, kernel, stride, before };
         let mut out = zeros(shape.small_len());
@@ -52,10 +58,10 @@ impl Kernels for Flex {
         channels_first(out, [batch, shape.height, shape.width, small])
     }
 
-    fn up(small: FlexTensor, weights: FlexTensor, geometry: Geometry, together: bool) -> FlexTensor {
-        let [batch, _, height, width] = dims(&small);
-        let [maps, large, kernel, _] = dims(&weights);
-        let Geometry { stride, before } = geometry;
+    fn up(small: FlexTensor, weights: FlexTensor, convolving: Convolving) -> FlexTensor {
+        let Convolving { geometry: Geometry { stride, before }, kernel, together, .. } = convolving;
+        let [batch, maps, height, width] = dims(&small);
+        let large = weights.shape()[1];
         let shape = Shape { batch, height, width, small: maps, large, kernel, stride, before };
         let mut out = zeros(shape.large_len());
         let weights = packed(shape, Way::Up, Algorithm::of(shape, together), &weights.to_contiguous());
@@ -63,10 +69,10 @@ impl Kernels for Flex {
         channels_first(out, [batch, stride * height, stride * width, large])
     }
 
-    fn weight_gradient(small: FlexTensor, large: FlexTensor, weights: FlexTensor, geometry: Geometry) -> FlexTensor {
-        let [batch, _, height, width] = dims(&small);
-        let [maps, large_maps, kernel, _] = dims(&weights);
-        let Geometry { stride, before } = geometry;
+    fn weight_gradient(small: FlexTensor, large: FlexTensor, convolving: Convolving) -> FlexTensor {
+        let Convolving { geometry: Geometry { stride, before }, kernel, .. } = convolving;
+        let [batch, maps, height, width] = dims(&small);
+        let large_maps = large.shape()[1];
         let shape = Shape { batch, height, width, small: maps, large: large_maps, kernel, stride, before };
         let mut out = zeros(shape.weights_len());
         convolution::weight_gradient(
@@ -105,6 +111,17 @@ impl Kernels for Flex {
         let factors = [numbers(&scale), &zero, &zero];
         rectify::back(numbers(&x), numbers(&y), numbers_mut(&mut gradient), slope, factors);
         (gradient.permute(&[0, 3, 1, 2]), flat(along, &[maps]), flat(plain, &[maps]))
+    }
+
+    fn rectify_backward_input(y: FlexTensor, gradient: FlexTensor, scale: FlexTensor, slope: f64) -> FlexTensor {
+        let [_, maps, _, _] = dims(&y);
+        let (y, mut gradient) = (channels_last(y), channels_last(gradient));
+        let scale = scale.to_contiguous();
+        let zero = vec![0.0; maps];
+        // No share of `x`, so that any numbers do for it.
+        let factors = [numbers(&scale), &zero, &zero];
+        rectify::back(numbers(&y), numbers(&y), numbers_mut(&mut gradient), slope as f32, factors);
+        gradient.permute(&[0, 3, 1, 2])
     }
 
     fn norm(

@@ -1,22 +1,26 @@
-//! The convolutions by Burn's own operations, as every device but the CPU makes them.
+//! The convolutions by Burn's own operations: what the kernels are compared with, and the one that second derivatives would need.
 //!
 //! Burn pads a map by as many zeros behind it as before it. More before than behind is no matter, since what is left over behind is
 //! not visited; for more behind than before, the map is widened first.
 
-use burn::backend::ops::{ConvOptions, ConvTransposeOptions};
+use burn::backend::ops::ConvOptions;
+#[cfg(test)]
+use burn::backend::ops::ConvTransposeOptions;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::{Shape, Slice};
 
 use super::Geometry;
 
-/// [`super::Kernels::down`].
+/// [`super::Kernels::down`] of plain weights.
+#[cfg(test)]
 pub fn down<B: Backend>(large: FloatTensor<B>, weights: FloatTensor<B>, geometry: Geometry) -> FloatTensor<B> {
     let beyond = geometry.beyond(weights.shape()[2]);
     B::conv2d(widened::<B>(large, beyond), weights, None, options(geometry))
 }
 
-/// [`super::Kernels::up`].
+/// [`super::Kernels::up`] of plain weights.
+#[cfg(test)]
 pub fn up<B: Backend>(small: FloatTensor<B>, weights: FloatTensor<B>, geometry: Geometry) -> FloatTensor<B> {
     let Geometry { stride, before } = geometry;
     let kernel = weights.shape()[2];
@@ -35,11 +39,13 @@ pub fn up<B: Backend>(small: FloatTensor<B>, weights: FloatTensor<B>, geometry: 
 pub fn weight_gradient<B: Backend>(
     small: FloatTensor<B>,
     large: FloatTensor<B>,
-    weights: FloatTensor<B>,
+    kernel: usize,
     geometry: Geometry,
 ) -> FloatTensor<B> {
-    let beyond = geometry.beyond(weights.shape()[2]);
-    B::conv2d_weight_backward(widened::<B>(large, beyond), weights, small, options(geometry))
+    // It is only asked for its shape.
+    let shape = Shape::new([small.shape()[1], large.shape()[1], kernel, kernel]);
+    let weights = B::float_empty(shape, &large.device(), large.dtype().into());
+    B::conv2d_weight_backward(widened::<B>(large, geometry.beyond(kernel)), weights, small, options(geometry))
 }
 
 fn options(geometry: Geometry) -> ConvOptions<2> {
@@ -68,7 +74,8 @@ mod tests {
     use burn::tensor::{Bytes, DType};
 
     use super::*;
-    use crate::model::kernels::Kernels;
+    use crate::device::Operands;
+    use crate::model::kernels::{Convolving, Kernels};
 
     fn noise(sides: [usize; 4], seed: usize) -> FlexTensor {
         let count: usize = sides.iter().product();
@@ -92,12 +99,13 @@ mod tests {
             let small = noise([2, 6, 3, 5], 1);
             let large = noise([2, 4, 3 * geometry.stride, 5 * geometry.stride], 2);
             let weights = noise([6, 4, kernel, kernel], 3);
+            let convolving = Convolving { kernel, geometry, operands: Operands::F32, together: true };
             let ours = down::<Flex>(large.clone(), weights.clone(), geometry);
-            assert_near(ours, Flex::down(large.clone(), weights.clone(), geometry, true), &what);
+            assert_near(ours, Flex::down(large.clone(), weights.clone(), convolving), &what);
             let ours = up::<Flex>(small.clone(), weights.clone(), geometry);
-            assert_near(ours, Flex::up(small.clone(), weights.clone(), geometry, true), &what);
-            let ours = weight_gradient::<Flex>(small.clone(), large.clone(), weights.clone(), geometry);
-            assert_near(ours, Flex::weight_gradient(small, large, weights, geometry), &what);
+            assert_near(ours, Flex::up(small.clone(), weights.clone(), convolving), &what);
+            let ours = weight_gradient::<Flex>(small.clone(), large.clone(), kernel, geometry);
+            assert_near(ours, Flex::weight_gradient(small, large, convolving), &what);
         }
     }
 }

@@ -1,14 +1,16 @@
 //! What the networks spend their time on: strided convolutions in both directions, and batch norm with its rectifier.
 //!
-//! Each is one operation with a backward pass of its own. The CPU has kernels made for it; every other device runs the
-//! defaults, which are Burn's.
+//! Each is one operation with a backward pass of its own. The CPU and graphics cards have kernels of their own for what takes
+//! the time; the default bodies below, of Burn's operations, do the rest.
 
 mod adam;
 mod autodiff;
 mod convolution;
 mod cpu;
+mod cube;
 mod defaults;
 mod direct;
+mod gpu;
 mod memory;
 mod packed;
 mod picture;
@@ -19,8 +21,10 @@ mod tile;
 mod winograd;
 
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, Cube, Dispatch, TensorMetadata, backend_extension};
+use burn::backend::{Backend, Dispatch, TensorMetadata, backend_extension};
 use burn::tensor::{Shape, Tensor};
+
+use crate::device::Operands;
 
 /// How a convolution's kernel lies over its large map, whose sides are `stride` times the small map's. Zeros are added before the
 /// large map and, as many as are needed, behind it.
@@ -116,44 +120,67 @@ pub struct AdamStep {
     pub decay: f64,
 }
 
+/// How a convolution is computed.
+#[derive(Debug, Clone, Copy)]
+pub struct Convolving {
+    /// Side of its kernel.
+    pub kernel: usize,
+    /// Where its kernel lies.
+    pub geometry: Geometry,
+    /// What is multiplied. The CPU multiplies in single precision whatever this says.
+    pub operands: Operands,
+    /// Whether the algorithm may depend on the size of the batch, so that a picture's last bits do. Otherwise a picture is the same
+    /// alone and among others.
+    pub together: bool,
+}
+
+/// Shape of packed weights on a graphics card, `[kernel, kernel, large, small]`.
+fn packed_shape(weights: &Shape) -> Shape {
+    let [small, large, kernel, _] = weights.dims();
+    Shape::new([kernel, kernel, large, small])
+}
+
+/// Shape of the small map under a large one and packed weights.
+fn small_shape(large: &Shape, packed: &Shape, convolving: &Convolving) -> Shape {
+    let ([batch, _, height, width], stride) = (large.dims(), convolving.geometry.stride);
+    Shape::new([batch, packed[3], height / stride, width / stride])
+}
+
+/// Shape of the large map over a small one and packed weights.
+fn large_shape(small: &Shape, packed: &Shape, convolving: &Convolving) -> Shape {
+    let ([batch, _, height, width], stride) = (small.dims(), convolving.geometry.stride);
+    Shape::new([batch, packed[2], height * stride, width * stride])
+}
+
+/// Shape of the weights between a small and a large map.
+fn weights_shape(small: &Shape, large: &Shape, convolving: &Convolving) -> Shape {
+    Shape::new([small[1], large[1], convolving.kernel, convolving.kernel])
+}
+
 /// Convolutions by weights `[small, large, kernel, kernel]`, where the small map is `[batch, small, h, w]` and the large one
 /// `[batch, large, stride h, stride w]`; [`Geometry`] says where the kernel lies.
 #[backend_extension(Flex, Cube, Fusion, Autodiff)]
 pub trait Kernels: Backend {
-    /// Strided convolution, large to small. With `together` it may be made in a way that depends on the size of the batch, so
-    /// that a picture's last bits do; without, a picture is the same alone and among others.
-    #[fusion(default)]
-    fn down(
-        large: FloatTensor<Self>,
-        weights: FloatTensor<Self>,
-        geometry: Geometry,
-        together: bool,
-    ) -> FloatTensor<Self> {
-        let _ = together;
-        defaults::down::<Self>(large, weights, geometry)
-    }
+    /// Weights as [`Self::down`] and [`Self::up`] read them: each device has its own layout.
+    #[fusion(dtype = operands.dtype(), shape = packed_shape(weights))]
+    fn pack(weights: FloatTensor<Self>, operands: Operands) -> FloatTensor<Self>;
 
-    /// Fractionally-strided convolution, small to large; `together` as in [`Self::down`].
-    #[fusion(default)]
-    fn up(
-        small: FloatTensor<Self>,
-        weights: FloatTensor<Self>,
-        geometry: Geometry,
-        together: bool,
-    ) -> FloatTensor<Self> {
-        let _ = together;
-        defaults::up::<Self>(small, weights, geometry)
-    }
+    /// Strided convolution, large to small.
+    #[fusion(dtype = large, shape = small_shape(large, packed, convolving))]
+    fn down(large: FloatTensor<Self>, packed: FloatTensor<Self>, convolving: Convolving) -> FloatTensor<Self>;
 
-    /// Gradient of the weights of either; `weights` only lends its shape.
-    #[fusion(default)]
+    /// Fractionally-strided convolution, small to large.
+    #[fusion(dtype = small, shape = large_shape(small, packed, convolving))]
+    fn up(small: FloatTensor<Self>, packed: FloatTensor<Self>, convolving: Convolving) -> FloatTensor<Self>;
+
+    /// Gradient of the weights of either, `[small, large, kernel, kernel]`.
+    #[fusion(dtype = small, shape = weights_shape(small, large, convolving))]
     fn weight_gradient(
         small: FloatTensor<Self>,
         large: FloatTensor<Self>,
-        weights: FloatTensor<Self>,
-        geometry: Geometry,
+        convolving: Convolving,
     ) -> FloatTensor<Self> {
-        defaults::weight_gradient::<Self>(small, large, weights, geometry)
+        defaults::weight_gradient::<Self>(small, large, convolving.kernel, convolving.geometry)
     }
 
     /// `scale * x + shift` by map, then times `slope` where negative (0 is ReLU).
@@ -182,21 +209,29 @@ pub trait Kernels: Backend {
         (Self::float_mul(gradient.clone(), per_map::<Self>(scale)), along, by_map::<Self>(gradient))
     }
 
-    /// Batch norm by the batch's own statistics, then the rectifier; also the mean and the biased variance, `[maps]`.
+    /// The gradient of `x` of [`Self::rectify`] alone, where nobody asks for the others.
     #[fusion(default)]
+    fn rectify_backward_input(
+        y: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        slope: f64,
+    ) -> FloatTensor<Self> {
+        Self::float_mul(unrectify::<Self>(y, gradient, slope), per_map::<Self>(scale))
+    }
+
+    /// Batch norm by the batch's own statistics, then the rectifier; also the mean and the biased variance, `[maps]`.
+    #[fusion(meta = |x, gain, _, _, _| (x.clone(), gain.clone(), gain.clone()))]
     fn norm(
         x: FloatTensor<Self>,
         gain: FloatTensor<Self>,
         shift: FloatTensor<Self>,
         epsilon: f64,
         slope: f64,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        let normed = Self::batch_norm_train(x, gain, shift, epsilon);
-        (rectified::<Self>(normed.output, slope), normed.mean, normed.variance)
-    }
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 
     /// Gradients of `x`, `gain` and `shift` of [`Self::norm`].
-    #[fusion(default)]
+    #[fusion(meta = |x, _, _, gain, _, _, _, _| (x.clone(), gain.clone(), gain.clone()))]
     #[allow(clippy::too_many_arguments)]
     fn norm_backward(
         x: FloatTensor<Self>,
@@ -258,17 +293,21 @@ pub trait Kernels: Backend {
     }
 }
 
-impl Kernels for Cube {}
-
 /// `[batch, large, stride h, stride w]` to `[batch, small, h, w]`: strided convolution by weights `[small, large, kernel, kernel]`.
-pub fn down(large: Tensor<4>, weights: Tensor<4>, geometry: Geometry) -> Tensor<4> {
-    Tensor::from_dispatch(<Dispatch as Kernels>::down(large.into_dispatch(), weights.into_dispatch(), geometry, false))
+pub fn down(large: Tensor<4>, weights: Tensor<4>, geometry: Geometry, operands: Operands) -> Tensor<4> {
+    let [_, _, kernel, _] = weights.dims();
+    let convolving = Convolving { kernel, geometry, operands, together: false };
+    let packed = <Dispatch as Kernels>::pack(weights.into_dispatch(), operands);
+    Tensor::from_dispatch(<Dispatch as Kernels>::down(large.into_dispatch(), packed, convolving))
 }
 
 /// `[batch, small, h, w]` to `[batch, large, stride h, stride w]`: fractionally-strided convolution by weights
 /// `[small, large, kernel, kernel]`.
-pub fn up(small: Tensor<4>, weights: Tensor<4>, geometry: Geometry) -> Tensor<4> {
-    Tensor::from_dispatch(<Dispatch as Kernels>::up(small.into_dispatch(), weights.into_dispatch(), geometry, false))
+pub fn up(small: Tensor<4>, weights: Tensor<4>, geometry: Geometry, operands: Operands) -> Tensor<4> {
+    let [_, _, kernel, _] = weights.dims();
+    let convolving = Convolving { kernel, geometry, operands, together: false };
+    let packed = <Dispatch as Kernels>::pack(weights.into_dispatch(), operands);
+    Tensor::from_dispatch(<Dispatch as Kernels>::up(small.into_dispatch(), packed, convolving))
 }
 
 /// `scale * x + shift` by map, then times `slope` where negative; `x` is `[batch, maps, h, w]`, the others `[maps]`.
@@ -409,7 +448,7 @@ mod tests {
             let large = || noise([2, 4, 3 * stride, 4 * stride], 1).autodiff().require_grad();
             let small = || noise([2, 6, 3, 4], 3).autodiff().require_grad();
             let (w1, w2, x1, x2) = (weights(), weights(), large(), large());
-            let ours = down(x1.clone(), w1.clone(), geometry);
+            let ours = down(x1.clone(), w1.clone(), geometry, Operands::F32);
             // All zeros are in the large map itself, so that no padding has to be the same on both sides.
             let behind = geometry.behind(kernel);
             let padded = x2.clone().pad((before, behind, before, behind), PadMode::Constant(0.0));
@@ -420,7 +459,7 @@ mod tests {
             assert_near(w1.grad(&g1).unwrap(), w2.grad(&g2).unwrap());
 
             let (w1, w2, x1, x2) = (weights(), weights(), small(), small());
-            let ours = up(x1.clone(), w1.clone(), geometry);
+            let ours = up(x1.clone(), w1.clone(), geometry, Operands::F32);
             let options = ConvTransposeOptions::new([stride; 2], [0, 0], [0, 0], [1, 1], 1);
             let whole = conv_transpose2d(x2.clone(), w2.clone(), None, options);
             let theirs = whole.narrow(2, before, 3 * stride).narrow(3, before, 4 * stride);

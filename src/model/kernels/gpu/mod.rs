@@ -1,0 +1,252 @@
+//! The kernels on graphics cards, in CubeCL's language: one source for SPIR-V, WGSL and Metal.
+//!
+//! Maps stay channels last between layers; only their strides say so. Every launch is unchecked: the kernels check each position
+//! against the shapes that they are compiled for, and the functions here see to it that the tensors have those shapes.
+
+mod norm;
+mod pack;
+mod plan;
+mod product;
+
+use burn::backend::TensorMetadata;
+use burn::tensor::{DType, Shape};
+use burn_cubecl::cubecl::client::Client;
+use burn_cubecl::cubecl::prelude::*;
+use burn_cubecl::kernel::into_contiguous;
+use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
+use burn_cubecl::ops::{permute_nchw_to_nhwc, permute_nhwc_to_nchw};
+use burn_cubecl::tensor::CubeTensor;
+use half::{bf16, f16};
+
+pub use plan::Shapes;
+
+use crate::device::Operands;
+use product::{Direction, Plan};
+
+/// A map as the kernels read it: `[batch, height, width, maps]`, contiguous.
+fn channels_last(x: CubeTensor) -> CubeTensor {
+    into_contiguous(permute_nchw_to_nhwc(x))
+}
+
+fn empty(like: &CubeTensor, shape: impl Into<Shape>) -> CubeTensor {
+    empty_device_contiguous_dtype(like.client.clone(), like.device.clone(), shape.into(), DType::F32)
+}
+
+/// Weights `[small, large, kernel, kernel]` as `[kernel, kernel, large, small]` in the precision that they are multiplied in.
+pub fn packed(weights: CubeTensor, operands: Operands) -> CubeTensor {
+    let weights = into_contiguous(weights);
+    let [small, large, kernel, _] = weights.shape().dims();
+    let shape = Shape::new([kernel, kernel, large, small]);
+    let (client, device) = (weights.client.clone(), weights.device.clone());
+    let out = empty_device_contiguous_dtype(client.clone(), device, shape, operands.dtype());
+    let inner = large * kernel * kernel;
+    let count = CubeCount::Static(inner.div_ceil(pack::SIDE) as u32, small.div_ceil(pack::SIDE) as u32, 1);
+    let dim = CubeDim::new_2d(pack::SIDE as u32, pack::ROWS as u32);
+    let (from, to) = (weights.into_buffer_arg(), out.clone().into_buffer_arg());
+    let taps = kernel * kernel;
+    // SAFETY: the kernel checks its positions against the shape of both tensors.
+    #[allow(unsafe_code)]
+    unsafe {
+        match operands {
+            Operands::F32 | Operands::Rounded => {
+                pack::pack::launch_unchecked::<f32>(&client, count, dim, from, to, small, large, taps)
+            }
+            Operands::F16 => pack::pack::launch_unchecked::<f16>(&client, count, dim, from, to, small, large, taps),
+            Operands::Bf16 => pack::pack::launch_unchecked::<bf16>(&client, count, dim, from, to, small, large, taps),
+        }
+    }
+    out
+}
+
+/// Numbers that are loaded at a time, of lines of so many.
+fn vector(maps: usize) -> usize {
+    if maps.is_multiple_of(4) { 4 } else { 1 }
+}
+
+fn launch(plan: Plan, operands: Operands, batch: usize, a: CubeTensor, b: CubeTensor, out: &CubeTensor) {
+    let client: Client = a.client.clone();
+    let a_width = vector(if plan.direction == Direction::Up { plan.small } else { plan.large });
+    let b_width = vector(plan.small);
+    let rows = plan.rows(batch).div_ceil(plan.tile.rows) as u32;
+    let columns = plan.columns().div_ceil(plan.tile.columns) as u32;
+    let count = CubeCount::Static(rows, columns, (plan.phases() * plan.pieces) as u32);
+    let dim = CubeDim::new_1d(plan.units() as u32);
+    let batch = batch as u32;
+    let (a, b, out) = (a.into_buffer_arg(), b.into_buffer_arg(), out.clone().into_buffer_arg());
+    macro_rules! launch {
+        ($e:ty, $b:ty) => {
+            product::product::launch_unchecked::<$e, f32, $b>(
+                &client, count, dim, a_width, b_width, a, b, out, batch, plan, a_width, b_width,
+            )
+        };
+    }
+    // SAFETY: the kernel checks its positions against the shapes that it is compiled for, and the callers allocate `out` by them.
+    #[allow(unsafe_code)]
+    unsafe {
+        match (operands, plan.direction) {
+            (Operands::F32 | Operands::Rounded, _) => launch!(f32, f32),
+            (Operands::F16, Direction::Weights) => launch!(f16, f32),
+            (Operands::F16, _) => launch!(f16, f16),
+            (Operands::Bf16, Direction::Weights) => launch!(bf16, f32),
+            (Operands::Bf16, _) => launch!(bf16, bf16),
+        }
+    }
+}
+
+/// Strided convolution of `[batch, large, stride h, stride w]` by packed weights.
+pub fn down(large: CubeTensor, packed: CubeTensor, shapes: Shapes, operands: Operands) -> CubeTensor {
+    let plan = shapes.plan(Direction::Down, operands, &large.client);
+    let out = empty(&large, [shapes.batch, shapes.height, shapes.width, shapes.small]);
+    launch(plan, operands, shapes.batch, channels_last(large), packed, &out);
+    permute_nhwc_to_nchw(out)
+}
+
+/// Fractionally-strided convolution of `[batch, small, h, w]` by packed weights.
+pub fn up(small: CubeTensor, packed: CubeTensor, shapes: Shapes, operands: Operands) -> CubeTensor {
+    let plan = shapes.plan(Direction::Up, operands, &small.client);
+    let side = |small: usize| small * shapes.stride;
+    let out = empty(&small, [shapes.batch, side(shapes.height), side(shapes.width), shapes.large]);
+    launch(plan, operands, shapes.batch, channels_last(small), packed, &out);
+    permute_nhwc_to_nchw(out)
+}
+
+/// The gradient of the weights of either, `[small, large, kernel, kernel]`.
+pub fn weight_gradient(small: CubeTensor, large: CubeTensor, shapes: Shapes, operands: Operands) -> CubeTensor {
+    let client = large.client.clone();
+    let plan = shapes.plan(Direction::Weights, operands, &client);
+    let taps = shapes.kernel * shapes.kernel;
+    let pieces = empty(&large, [plan.pieces, taps, shapes.large, shapes.small]);
+    launch(plan, operands, shapes.batch, channels_last(large), channels_last(small), &pieces);
+    let out = empty(&pieces, [shapes.small, shapes.large, shapes.kernel, shapes.kernel]);
+    let inner = shapes.large * taps;
+    let count = CubeCount::Static(inner.div_ceil(pack::SIDE) as u32, shapes.small.div_ceil(pack::SIDE) as u32, 1);
+    let dim = CubeDim::new_2d(pack::SIDE as u32, pack::ROWS as u32);
+    let (from, to) = (pieces.into_buffer_arg(), out.clone().into_buffer_arg());
+    // SAFETY: the kernel checks its positions against the shape of both tensors.
+    #[allow(unsafe_code)]
+    unsafe {
+        pack::unpack::launch_unchecked(&client, count, dim, from, to, shapes.small, shapes.large, taps, plan.pieces);
+    }
+    out
+}
+
+/// How the norm's kernels share out maps of so many positions: cubes along the maps, stretches, and positions of a stretch.
+fn stretches(positions: usize, maps: usize) -> (u32, u32, u32) {
+    /// Cubes that keep a large card busy.
+    const CUBES: usize = 512;
+    /// Positions below which a stretch is not worth a cube.
+    const LEAST: usize = 64;
+    let across = maps.div_ceil(norm::ACROSS);
+    let stretch = positions.div_ceil((CUBES / across).max(1)).max(LEAST);
+    (across as u32, positions.div_ceil(stretch) as u32, stretch as u32)
+}
+
+/// Batch norm by the batch's own statistics, then the rectifier; also the mean and the biased variance.
+pub fn norm(x: CubeTensor, gain: CubeTensor, shift: CubeTensor, epsilon: f64, slope: f64) -> [CubeTensor; 3] {
+    let client = x.client.clone();
+    let [batch, maps, height, width] = x.shape().dims();
+    let positions = batch * height * width;
+    let x = channels_last(x);
+    let (across, count, stretch) = stretches(positions, maps);
+    let sums = empty(&x, [count as usize, 2, maps]);
+    let (out, mean, variance) = (empty(&x, x.shape()), empty(&x, [maps]), empty(&x, [maps]));
+    let cubes = CubeCount::Static(across, count, 1);
+    let dim = CubeDim::new_2d(norm::ACROSS as u32, norm::ALONG as u32);
+    let [x, sums, gain, shift] = [x, sums, into_contiguous(gain), into_contiguous(shift)];
+    let arg = |x: &CubeTensor| x.clone().into_buffer_arg();
+    let positions = positions as u32;
+    // SAFETY: the kernels check positions and maps against the numbers that are given here, which are the tensors'.
+    #[allow(unsafe_code)]
+    unsafe {
+        norm::moments::launch_unchecked(&client, cubes.clone(), dim, arg(&x), arg(&sums), positions, stretch, maps);
+        norm::normalize::launch_unchecked(
+            &client,
+            cubes,
+            dim,
+            arg(&x),
+            arg(&sums),
+            arg(&gain),
+            arg(&shift),
+            arg(&out),
+            arg(&mean),
+            arg(&variance),
+            positions,
+            stretch,
+            count,
+            epsilon as f32,
+            slope as f32,
+            maps,
+        );
+    }
+    [permute_nhwc_to_nchw(out), mean, variance]
+}
+
+/// What [`norm`] keeps for its way back.
+pub struct Normed {
+    /// What was normalized.
+    pub x: CubeTensor,
+    /// What came of it.
+    pub y: CubeTensor,
+    /// The gain.
+    pub gain: CubeTensor,
+    /// Each map's mean.
+    pub mean: CubeTensor,
+    /// Each map's biased variance.
+    pub variance: CubeTensor,
+}
+
+/// Gradients of `x`, gain and shift of [`norm`].
+pub fn norm_backward(normed: Normed, gradient: CubeTensor, epsilon: f64, slope: f64) -> [CubeTensor; 3] {
+    let client = gradient.client.clone();
+    let [batch, maps, height, width] = gradient.shape().dims();
+    let positions = batch * height * width;
+    let [x, y, gradient] = [normed.x, normed.y, gradient].map(channels_last);
+    let [gain, mean, variance] = [normed.gain, normed.mean, normed.variance].map(into_contiguous);
+    let (across, count, stretch) = stretches(positions, maps);
+    let sums = empty(&x, [count as usize, 2, maps]);
+    let (out, gain_gradient, shift_gradient) = (empty(&x, x.shape()), empty(&x, [maps]), empty(&x, [maps]));
+    let cubes = CubeCount::Static(across, count, 1);
+    let dim = CubeDim::new_2d(norm::ACROSS as u32, norm::ALONG as u32);
+    let arg = |x: &CubeTensor| x.clone().into_buffer_arg();
+    let (positions, slope) = (positions as u32, slope as f32);
+    // SAFETY: as in `norm`.
+    #[allow(unsafe_code)]
+    unsafe {
+        norm::products::launch_unchecked(
+            &client,
+            cubes.clone(),
+            dim,
+            arg(&x),
+            arg(&y),
+            arg(&gradient),
+            arg(&mean),
+            arg(&sums),
+            positions,
+            stretch,
+            slope,
+            maps,
+        );
+        norm::back::launch_unchecked(
+            &client,
+            cubes,
+            dim,
+            arg(&x),
+            arg(&y),
+            arg(&gradient),
+            arg(&gain),
+            arg(&mean),
+            arg(&variance),
+            arg(&sums),
+            arg(&out),
+            arg(&gain_gradient),
+            arg(&shift_gradient),
+            positions,
+            stretch,
+            count,
+            epsilon as f32,
+            slope,
+            maps,
+        );
+    }
+    [permute_nhwc_to_nchw(out), gain_gradient, shift_gradient]
+}

@@ -1,0 +1,83 @@
+//! Weights as the products read them, `[kernel, kernel, large, small]`, and their gradients as everybody else does,
+//! `[small, large, kernel, kernel]`.
+//!
+//! Both are transposes of a matrix whose lines are small maps on one side and large maps with their taps on the other. They go
+//! through shared memory in squares, so that memory is read and written in whole lines.
+
+use cubecl::prelude::*;
+
+/// Side of the squares; a cube has as many units in a row, and `ROWS` of these.
+pub const SIDE: usize = 32;
+/// Rows of units.
+pub const ROWS: usize = 8;
+
+/// Weights `[small, large * taps]` to `[taps * large, small]`.
+#[cube(launch_unchecked)]
+pub fn pack<E: Float>(
+    weights: &[f32],
+    out: &mut [E],
+    #[comptime] small: usize,
+    #[comptime] large: usize,
+    #[comptime] taps: usize,
+) {
+    let mut square = Shared::<[f32]>::new_slice(comptime!(SIDE * (SIDE + 1)));
+    let (x, y) = (UNIT_POS_X as usize, UNIT_POS_Y as usize);
+    let first_inner = CUBE_POS_X as usize * SIDE;
+    let first_small = CUBE_POS_Y as usize * SIDE;
+    let inner = comptime!(large * taps);
+    #[unroll]
+    for i in 0..comptime!(SIDE / ROWS) {
+        let (row, column) = (first_small + y + i * ROWS, first_inner + x);
+        if row < small && column < inner {
+            square[(y + i * ROWS) * comptime!(SIDE + 1) + x] = weights[row * inner + column];
+        }
+    }
+    sync_cube();
+    #[unroll]
+    for i in 0..comptime!(SIDE / ROWS) {
+        let (row, column) = (first_small + x, first_inner + y + i * ROWS);
+        if row < small && column < inner {
+            let map = column / taps;
+            let tap = column - map * taps;
+            out[(tap * large + map) * small + row] = E::cast_from(square[x * comptime!(SIDE + 1) + y + i * ROWS]);
+        }
+    }
+}
+
+/// Gradients in pieces `[pieces, taps * large, small]`, added up, to `[small, large * taps]`.
+#[cube(launch_unchecked)]
+pub fn unpack(
+    gradients: &[f32],
+    out: &mut [f32],
+    #[comptime] small: usize,
+    #[comptime] large: usize,
+    #[comptime] taps: usize,
+    #[comptime] pieces: usize,
+) {
+    let mut square = Shared::<[f32]>::new_slice(comptime!(SIDE * (SIDE + 1)));
+    let (x, y) = (UNIT_POS_X as usize, UNIT_POS_Y as usize);
+    let first_inner = CUBE_POS_X as usize * SIDE;
+    let first_small = CUBE_POS_Y as usize * SIDE;
+    let inner = comptime!(large * taps);
+    #[unroll]
+    for i in 0..comptime!(SIDE / ROWS) {
+        let (row, column) = (first_small + x, first_inner + y + i * ROWS);
+        if row < small && column < inner {
+            let map = column / taps;
+            let tap = column - map * taps;
+            let mut sum = 0.0f32;
+            for piece in 0..pieces {
+                sum += gradients[(piece * inner + tap * large + map) * small + row];
+            }
+            square[x * comptime!(SIDE + 1) + y + i * ROWS] = sum;
+        }
+    }
+    sync_cube();
+    #[unroll]
+    for i in 0..comptime!(SIDE / ROWS) {
+        let (row, column) = (first_small + y + i * ROWS, first_inner + x);
+        if row < small && column < inner {
+            out[row * inner + column] = square[(y + i * ROWS) * comptime!(SIDE + 1) + x];
+        }
+    }
+}
