@@ -4,10 +4,15 @@
 //! `auto` passes them over. A CUDA device would be one more [`Kind`] behind a cargo feature of Burn's.
 
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
 use burn::backend::DispatchDevice;
 use burn::tensor::{DType, Device, DeviceKind, wgpu::WgpuSetup};
+use cubecl::client::Client;
 use cubecl::ir::{ElemType, FloatKind};
+
+/// The environment variable that asks for a compiler of kernels, `wgsl` or `spirv`, whatever the adapter.
+const COMPILER: &str = "CUBECL_WGPU_COMPILER";
 
 /// What the person asked for with `--device`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
@@ -22,8 +27,8 @@ pub enum Choice {
     Cpu,
 }
 
-/// How precisely a training multiplies, as `--precision` says it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
+/// How precisely a training multiplies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// Everything in single precision.
@@ -32,6 +37,15 @@ pub enum Precision {
     /// Convolutions multiply half floats or brain floats and add up in single precision; weights, maps, batch norm and Adam stay
     /// in single precision.
     Mixed,
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::Mixed => "mixed",
+        })
+    }
 }
 
 /// What a device's convolutions multiply. Sums are always in single precision, and so are the weights and maps themselves.
@@ -177,7 +191,19 @@ impl Compute {
     /// # Errors
     /// [`DeviceError::Open`] where there is none.
     pub fn software() -> Result<Self, DeviceError> {
-        Self::open(DeviceKind::Cpu, Kind::Software, "software adapter")
+        // A program can open a device once; afterwards it is shared.
+        static OPENED: Mutex<Option<Compute>> = Mutex::new(None);
+        let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(compute) = &*opened {
+            return Ok(compute.clone());
+        }
+        let compute = Self::open(DeviceKind::Cpu, Kind::Software, "software adapter")?;
+        if compute.compiler().as_deref() == Some("spirv") && std::env::var_os(COMPILER).is_none() {
+            let cause = "this build compiles kernels to SPIR-V even for software adapters, whose drivers crash on it".to_owned();
+            return Err(DeviceError::Open { name: compute.name, cause });
+        }
+        *opened = Some(compute.clone());
+        Ok(compute)
     }
 
     /// Opens what `choice` asks for.
@@ -208,16 +234,34 @@ impl Compute {
         }
     }
 
+    /// The client of a device that kernels are launched on; none for the CPU.
+    fn client(&self) -> Option<Client> {
+        match self.device.as_dispatch() {
+            DispatchDevice::Cube(device) => Some(device.client()),
+            _ => None,
+        }
+    }
+
+    /// What kernels are compiled to, `spirv`, `wgsl` or `msl`; none on the CPU.
+    pub fn compiler(&self) -> Option<String> {
+        let name = self.client()?.name().to_owned();
+        Some(name.trim_start_matches("wgpu<").trim_end_matches('>').to_owned())
+    }
+
+    /// Bytes of a card's memory that this program has taken; none for the CPU, or where nobody knows.
+    pub fn memory_in_use(&self) -> Option<u64> {
+        Some(self.device.memory_pool_usage()?.bytes_reserved)
+    }
+
     /// What convolutions multiply in this precision; and, where that is not what was asked for, why.
     pub fn operands(&self, precision: Precision) -> (Operands, Option<String>) {
         if precision == Precision::F32 {
             return (Operands::F32, None);
         }
-        let DispatchDevice::Cube(device) = self.device.as_dispatch() else {
+        let Some(client) = self.client() else {
             let reason = format!("mixed precision needs a graphics card: {} computes in single precision", self.name);
             return (Operands::F32, Some(reason));
         };
-        let client = device.client();
         let multiplies = |kind| {
             let (operand, sum) = (ElemType::Float(kind), ElemType::Float(FloatKind::F32));
             let sizes = &client.features().matmul.cmma;

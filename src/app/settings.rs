@@ -8,8 +8,9 @@ use super::look::{Look, Looker, Question};
 use super::{advanced, preparation};
 use crate::app::drops::with_drops;
 use crate::data::Report;
+use crate::device::Precision;
 use crate::model::{ModelConfig, Preset, Prior, Statistics};
-use crate::train::{Command, Options, Rates, RunConfig};
+use crate::train::{Command, Options, Rates, RunConfig, TrainConfig};
 
 /// Base filters that are proposed: a CPU learns a 64x64 set of this width in an hour; cards can take the preset's 64.
 pub(super) const BASE: usize = 32;
@@ -389,16 +390,17 @@ impl Settings {
             choice(ui, "Prior", "Where z is drawn from. The paper: uniform in [-1, 1]; PyTorch: normal", &mut model.prior, &[Prior::Uniform, Prior::Normal]);
             choice(ui, "Statistics", "Batch-norm statistics when sampling. Batch: those of a fixed reference batch of 128 samples, which stand for the authors' batches; running: averages over the training (PyTorch's tutorial)", &mut model.sampling, &[Statistics::Batch, Statistics::Running]);
             number(ui, "Batch", "Pictures a step. The paper: 128; PyTorch: 64", &mut self.config.train.batch, 2..=4096);
+            choice(ui, "Precision", "What convolutions multiply on a graphics card. f32: single precision; mixed: half floats or brain floats, added up in single precision. The CPU always uses single precision", &mut self.config.train.precision, &[Precision::F32, Precision::Mixed]);
         });
         super::rules::ui(ui, model, &mut self.config.train);
         if model.preset != before {
             // Another preset brings its own numbers; what is not the preset's business stays.
             let RunConfig { data, seed, skip, .. } = self.config.clone();
             let (channels, preparation) = (self.config.model.channels, self.config.model.preparation);
-            let mirror = self.config.train.mirror;
+            let TrainConfig { mirror, precision, .. } = self.config.train;
             self.config = RunConfig { seed, skip, ..RunConfig::preset(self.config.model.preset, data) };
             (self.config.model.channels, self.config.model.preparation) = (channels, preparation);
-            self.config.train.mirror = mirror;
+            (self.config.train.mirror, self.config.train.precision) = (mirror, precision);
         }
         ui.add_space(8.0);
     }

@@ -5,14 +5,16 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use burn::tensor::{Distribution, Tensor};
 use clap::Args;
+use indicatif::ProgressBar;
 
-use super::Common;
+use super::{Common, PrecisionChoice};
 use crate::app;
 use crate::data::read_fitted;
 use crate::data::synth::Scene;
-use crate::device::Compute;
+use crate::device::{Compute, Kind, Operands};
 use crate::image::PictureFormat;
 use crate::latent;
+use crate::model::trials::{self, Operation, Shape, Timing};
 use crate::model::{Generator, Model, ModelConfig, Preset, Provenance};
 use crate::train::{Networks, Rates, TrainConfig};
 
@@ -21,6 +23,9 @@ const WARM: usize = 3;
 /// Single samples that the explorer is asked for, and whole galleries.
 const LATENCIES: usize = 300;
 const GALLERIES: usize = 5;
+/// Megabytes that are copied and sides of matrices that are multiplied, to see what a device can do.
+const CARD: (usize, usize) = (1024, 4096);
+const PROCESSOR: (usize, usize) = (64, 512);
 /// Sides of the photographs that are read, and of what they are read as; and how often.
 const PHOTOGRAPHS: [usize; 2] = [250, 1000];
 const READ_AS: usize = 64;
@@ -45,14 +50,23 @@ pub(super) struct Bench {
     /// Training steps that are timed
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
     steps: u16,
+    /// How precisely convolutions multiply on a graphics card
+    #[arg(long, value_enum, default_value = "auto")]
+    precision: PrecisionChoice,
+    /// Time each operation of a training step by itself, beside what the device can copy and multiply
+    #[arg(long)]
+    per_op: bool,
+    /// Compare the device's kernels with the CPU's instead, in shapes that are hard and in the preset's
+    #[arg(long, conflicts_with = "per_op")]
+    check: bool,
     /// Time the window instead: its first picture, and its frames while it trains for so many seconds
-    #[arg(long, value_name = "SECONDS", conflicts_with_all = ["preset", "base", "kernel", "batch", "steps"])]
+    #[arg(long, value_name = "SECONDS", conflicts_with_all = ["preset", "base", "kernel", "batch", "steps", "precision", "per_op", "check"])]
     window: Option<u16>,
 }
 
 impl Bench {
-    /// Training steps, drawing, the explorer's replies, and reading photographs, timed; medians are told. Initial weights and random pictures do, since the work is the
-    /// same whatever the numbers are.
+    /// Times training steps, drawing, the explorer's replies, and reading photographs, and prints medians. Initial weights and random
+    /// pictures do, since the work is the same whatever the numbers are.
     pub(super) fn run(&self, began: Instant) -> anyhow::Result<()> {
         let compute = self.common.compute()?;
         if let Some(seconds) = self.window {
@@ -66,9 +80,20 @@ impl Bench {
         };
         config.check()?;
         let batch = usize::from(self.batch);
+        let (operands, fallback) = compute.operands(self.precision.resolved());
+        if let Some(reason) = fallback {
+            eprintln!("{reason}");
+        }
+        if self.check {
+            return self.check(&compute, operands);
+        }
+        if self.per_op {
+            return self.operations(&compute, operands, &Shape::of(&config, batch));
+        }
         let train = TrainConfig { batch, ..TrainConfig::preset(self.preset) };
         let rates = Rates { generator: train.generator_rate, discriminator: train.discriminator_rate };
         let mut networks = Networks::new(&config, &train, 1, &compute.device);
+        networks.multiply(operands);
         let shape = [batch, config.channels, config.size, config.size];
         let real = Tensor::<4>::random(shape, Distribution::Uniform(-1.0, 1.0), &compute.device);
         let mut step = 0;
@@ -76,7 +101,9 @@ impl Bench {
             step += 1;
             networks.step(real.clone(), step, 1, &train, rates).read().map(drop).map_err(|cause| anyhow::anyhow!(cause))
         })?;
-        let generator = Generator::new(&config, 1, &compute.device);
+        let memory = compute.memory_in_use().map(|bytes| bytes as f64 / f64::from(1 << 20));
+        let mut generator = Generator::new(&config, 1, &compute.device);
+        generator.layers_mut().iter_mut().for_each(|layer| layer.multiply(operands));
         let draw = |count: u64| {
             let z = latent::samples(&config, 1, 0..count);
             median(25, || Ok(latent::pictures(&generator, &z, &compute.device).map(drop)?))
@@ -88,14 +115,16 @@ impl Bench {
         let rate = batch as f64 / step_ms * 1e3;
         let [small, large] = reading()?;
         let summary = serde_json::json!({
-            "device": compute.name, "preset": self.preset, "base": config.base, "kernel": config.kernel, "batch": batch,
-            "step_ms": step_ms, "images_per_s": rate, "infer1_ms": one, "infer64_ms": many,
+            "device": compute.name, "compiler": compute.compiler(), "preset": self.preset, "base": config.base,
+            "kernel": config.kernel, "batch": batch, "operands": operands,
+            "step_ms": step_ms, "images_per_s": rate, "memory_mib": memory, "infer1_ms": one, "infer64_ms": many,
             "latency_ms_median": at(&replies, 0.5), "latency_ms_95": at(&replies, 0.95),
             "gallery256_ms": at(&galleries, 0.5), "read250_per_s": small, "read1000_per_s": large,
         });
         self.common.print(&summary, || {
+            let memory = memory.map(|mib| format!(", {mib:.0} MiB on the card")).unwrap_or_default();
             format!(
-                "{}, {}, base {}, {k}x{k} kernels\ntraining step of {batch}  {step_ms:9.1} ms  {rate:.1} images/s\n\
+                "{}, {}, base {}, {k}x{k} kernels, operands {operands:?}\ntraining step of {batch}  {step_ms:9.1} ms  {rate:.1} images/s{memory}\n\
                  one picture drawn      {one:9.2} ms\n64 pictures drawn      {many:9.1} ms\n\
                  from request to reply  {:9.2} ms for one sample in the explorer, 95 % under {:.2} ms\n\
                  gallery of {}         {:9.1} ms\n\
@@ -111,6 +140,116 @@ impl Bench {
             )
         })
     }
+
+    /// Compares the device's kernels with the CPU's, and fails where one differs by more than rounding.
+    fn check(&self, compute: &Compute, operands: Operands) -> anyhow::Result<()> {
+        let presets = Preset::ALL.map(ModelConfig::preset);
+        let mut shapes = Shape::odd();
+        for shape in presets.iter().flat_map(|config| Shape::of(config, 2)) {
+            if !shapes.contains(&shape) {
+                shapes.push(shape);
+            }
+        }
+        let bar = progress((shapes.len() * Operation::ALL.len()) as u64);
+        let mut agreements = Vec::new();
+        for shape in &shapes {
+            for operation in Operation::ALL {
+                let agreement = shape.compare(operation, operands, &compute.device).map_err(anyhow::Error::msg)?;
+                if !agreement.holds() {
+                    bar.suspend(|| eprintln!("differs: {agreement:?}"));
+                }
+                agreements.push(agreement);
+                bar.inc(1);
+            }
+        }
+        bar.finish_and_clear();
+        let wrong = agreements.iter().filter(|agreement| !agreement.holds()).count();
+        let largest = agreements.iter().map(|agreement| agreement.error).fold(0.0, f64::max);
+        let summary = serde_json::json!({
+            "device": compute.name, "compiler": compute.compiler(), "operands": operands, "compared": agreements.len(),
+            "differ": wrong, "largest": largest, "agreements": agreements,
+        });
+        self.common.print(&summary, || {
+            format!(
+                "{}, operands {operands:?}: {} of {} results agree with the CPU's; the largest difference is {largest:.1e}",
+                compute.name,
+                agreements.len() - wrong,
+                agreements.len()
+            )
+        })?;
+        if wrong > 0 {
+            bail!("{wrong} of {} results of this device differ from the CPU's by more than rounding", agreements.len());
+        }
+        Ok(())
+    }
+
+    /// Times each operation of a step by itself.
+    fn operations(&self, compute: &Compute, operands: Operands, shapes: &[Shape]) -> anyhow::Result<()> {
+        let card = compute.kind == Kind::Gpu;
+        let (megabytes, side) = if card { CARD } else { PROCESSOR };
+        let ceilings = trials::ceilings(&compute.device, megabytes, side).map_err(anyhow::Error::msg)?;
+        let mut timings = Vec::new();
+        let bar = progress((shapes.len() * Operation::ALL.len()) as u64);
+        for shape in shapes {
+            for operation in Operation::ALL {
+                timings.push(shape.time(operation, operands, &compute.device).map_err(anyhow::Error::msg)?);
+                bar.inc(1);
+            }
+        }
+        bar.finish_and_clear();
+        let product = match operands {
+            Operands::F32 | Operands::Rounded => ceilings.product_f32,
+            Operands::F16 | Operands::Bf16 => ceilings.product_f16.unwrap_or(ceilings.product_f32),
+        };
+        // The larger share is what an operation is limited by.
+        let share = |timing: &Timing| {
+            (timing.flop / timing.ms / 1e9 / product).max(timing.bytes / timing.ms / 1e6 / ceilings.copy)
+        };
+        let rows: Vec<_> = timings
+            .iter()
+            .map(|timing| serde_json::json!({ "timing": timing, "share_of_ceiling": share(timing) }))
+            .collect();
+        let summary = serde_json::json!({
+            "device": compute.name, "compiler": compute.compiler(), "operands": operands, "ceilings": ceilings,
+            "operations": rows,
+        });
+        self.common.print(&summary, || {
+            let mut text = format!(
+                "{}, operands {operands:?}; copies {:.0} GB/s, multiplies {:.2} TFLOP/s in single precision{}\n\
+                 {:15} {:>24} {:>9} {:>9} {:>9} {:>8}",
+                compute.name,
+                ceilings.copy,
+                ceilings.product_f32,
+                ceilings.product_f16.map(|half| format!(", {half:.2} in half")).unwrap_or_default(),
+                "operation",
+                "maps, side, kernel",
+                "ms",
+                "TFLOP/s",
+                "GB/s",
+                "ceiling"
+            );
+            for timing in &timings {
+                let Shape { small, large, side, kernel, .. } = timing.shape;
+                text += &format!(
+                    "\n{:15} {:>24} {:9.3} {:9.2} {:9.0} {:7.0}%",
+                    format!("{:?}", timing.operation),
+                    format!("{small}, {large}, {side}, {kernel}"),
+                    timing.ms,
+                    timing.flop / timing.ms / 1e9,
+                    timing.bytes / timing.ms / 1e6,
+                    share(timing) * 100.0
+                );
+            }
+            text
+        })
+    }
+}
+
+/// A bar for so many steps, where somebody watches.
+fn progress(steps: u64) -> ProgressBar {
+    let bar = ProgressBar::new(steps);
+    bar.set_draw_target(indicatif::ProgressDrawTarget::stderr());
+    bar
 }
 
 impl Bench {

@@ -37,7 +37,7 @@ use std::time::Instant;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::device::{Choice, Compute};
+use crate::device::{Choice, Compute, Precision};
 use crate::image::Picture;
 use crate::latent::{self, session::Session};
 use crate::model::Model;
@@ -107,6 +107,26 @@ enum Command {
 }
 
 /// What every command understands.
+/// What `--precision` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum PrecisionChoice {
+    /// Single precision, until mixed precision has been measured beside it on a card
+    Auto,
+    /// Single precision
+    F32,
+    /// Half floats or brain floats, added up in single precision
+    Mixed,
+}
+
+impl PrecisionChoice {
+    fn resolved(self) -> Precision {
+        match self {
+            Self::Auto | Self::F32 => Precision::F32,
+            Self::Mixed => Precision::Mixed,
+        }
+    }
+}
+
 #[derive(Args, Debug, Clone)]
 struct Common {
     /// Where to compute

@@ -10,10 +10,10 @@ use anyhow::{Context, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::Common;
 use super::hyperparameters::Hyperparameters;
 use super::prepared::Prepared;
 use super::rules::{Details, Rules};
+use super::{Common, PrecisionChoice};
 use crate::data::{Report, read_skipped};
 use crate::model::{Preset, Prior, Statistics};
 use crate::train::{
@@ -78,6 +78,10 @@ pub(super) struct Train {
     /// Pictures in a batch
     #[arg(long)]
     batch: Option<usize>,
+    /// How precisely convolutions multiply on a graphics card: f32; mixed, half floats or brain floats with sums in single precision;
+    /// or auto, which is f32 until mixed has been measured beside it on a card [default: auto]
+    #[arg(long, value_enum)]
+    precision: Option<PrecisionChoice>,
     /// Adam's learning rate, for both networks (the paper: 2e-4; 1e-3 is too high)
     #[arg(long, value_parser = rate)]
     lr: Option<f64>,
@@ -169,6 +173,7 @@ impl Train {
         model.preparation = model.preparation.with(crop, fit, resize, background);
         set(&mut train.mirror, &self.mirror);
         set(&mut train.batch, &self.batch);
+        set(&mut train.precision, &self.precision.map(PrecisionChoice::resolved));
         set(&mut train.generator_rate, &self.generator_lr.or(self.lr));
         set(&mut train.discriminator_rate, &self.discriminator_lr.or(self.lr));
         set(&mut train.noise, &self.noise);

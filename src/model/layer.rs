@@ -309,6 +309,11 @@ impl Layer {
         if pooled { max_pool2d(convolved, MaxPoolOptions::new([2, 2]).with_stride([2, 2])) } else { convolved }
     }
 
+    /// Has its convolution multiply `operands`; a fully connected layer multiplies in single precision.
+    pub fn multiply(&mut self, operands: Operands) {
+        self.operands = operands;
+    }
+
     fn convolves(&self) -> Convolution {
         self.convolution.expect("a layer between maps is a convolution")
     }

@@ -54,11 +54,24 @@ impl Optimiser {
     /// One update of `layers` by the gradients that were found at `tracked`, their copies on the tape ([`track`]);
     /// returns the gradients' norm `[1]`.
     pub fn update(&mut self, layers: &mut [Layer], tracked: &[Layer], grads: &mut Gradients, rate: f64) -> Tensor<1> {
+        self.update_scaled(layers, tracked, grads, rate, 1.0)
+    }
+
+    /// [`Self::update`] by the gradients of a loss that was multiplied by `scale`; the norm is that of the loss itself.
+    pub fn update_scaled(
+        &mut self,
+        layers: &mut [Layer],
+        tracked: &[Layer],
+        grads: &mut Gradients,
+        rate: f64,
+        scale: f32,
+    ) -> Tensor<1> {
         let mut squares = Tensor::zeros([1], &layers[0].weight.value.device());
         let parameters = layers.iter_mut().flat_map(Layer::learnt_mut);
         let leaves = tracked.iter().flat_map(Layer::learnt);
         for ((parameter, leaf), moments) in parameters.zip(leaves).zip(&mut self.moments) {
             let Some(grad) = leaf.value.grad_remove(grads) else { continue };
+            let grad = if scale == 1.0 { grad } else { grad.div_scalar(scale) };
             squares = squares + kernels::squares(grad.clone());
             let Moments { first, second, time } = moments.take().unwrap_or_else(|| {
                 let zeros = grad.zeros_like();

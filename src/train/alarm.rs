@@ -273,4 +273,5 @@ pub(super) fn in_effect(train: &mut TrainConfig, begun: &TrainConfig, state: &St
     (train.noise, train.noise_steps, train.noise_from) =
         state.noise.unwrap_or((begun.noise, begun.noise_steps, begun.noise_from));
     train.mirror = state.mirror.unwrap_or(begun.mirror);
+    train.precision = state.precision.unwrap_or(begun.precision);
 }

@@ -9,8 +9,10 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::config::TrainConfig;
 use super::messages::Rates;
+use super::scale::LossScale;
 use super::step::Networks;
 use crate::data::Place;
+use crate::device::Precision;
 use crate::model::{self, Model, ModelError, Moments, Optimiser, Provenance, TensorFile, TensorFileError};
 
 /// Why a checkpoint could not be written or read.
@@ -80,6 +82,12 @@ pub struct State {
     /// Mirroring that was changed in the middle of the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mirror: Option<bool>,
+    /// Precision that was changed in the middle of the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precision: Option<Precision>,
+    /// The scaled loss of a training that multiplies half floats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss_scale: Option<LossScale>,
 }
 
 /// The end of an epoch whose checkpoint and sample grid are kept.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::data::same_place;
+use crate::device::Precision;
 use crate::files::is_default;
 use crate::model::{ModelConfig, Preset};
 
@@ -118,6 +119,9 @@ pub struct TrainConfig {
     /// Whether each picture is mirrored in half of the epochs, left and right exchanged; the paper mirrors none.
     #[serde(default, skip_serializing_if = "is_default")]
     pub mirror: bool,
+    /// How precisely convolutions multiply on a graphics card; the CPU is always as precise as `f32`.
+    #[serde(default)]
+    pub precision: Precision,
 }
 
 impl TrainConfig {
@@ -148,6 +152,7 @@ impl TrainConfig {
             noise_steps: 0,
             noise_from: 0,
             mirror: false,
+            precision: Precision::F32,
         };
         match preset {
             Preset::Paper | Preset::PaperImagenet => paper,
@@ -226,7 +231,7 @@ impl RunConfig {
 
     /// Every field in which `other` differs, as `field: mine, not theirs`.
     ///
-    /// Learning rates, noise and mirroring may be changed while a run goes on, so they may differ.
+    /// Learning rates, noise, mirroring and precision may be changed while a run goes on, so they may differ.
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let mut found = Vec::new();
         compare("", &as_json(self), &as_json(other), &mut found);
@@ -252,7 +257,9 @@ fn as_json(config: &RunConfig) -> serde_json::Value {
         config.remove("data");
     }
     if let Some(train) = value.get_mut("train").and_then(|train| train.as_object_mut()) {
-        for changeable in ["generator_rate", "discriminator_rate", "noise", "noise_steps", "noise_from", "mirror"] {
+        for changeable in
+            ["generator_rate", "discriminator_rate", "noise", "noise_steps", "noise_from", "mirror", "precision"]
+        {
             train.remove(changeable);
         }
     }

@@ -18,10 +18,11 @@ use super::messages::{Command, Ending, Event, Preview, Progress};
 use super::metrics::{Metrics, MetricsLog};
 use super::pictures::Pictures;
 use super::run::Run;
+use super::scale::LossScale;
 use super::step::Networks;
 use super::trainer::{Options, TrainError, guarded};
 use crate::data::{Dataset, Loader, Place, Report, Source, absolute};
-use crate::device::Compute;
+use crate::device::{Compute, Operands};
 use crate::image::{self, Picture};
 use crate::latent;
 use crate::model::{Model, Provenance, TensorFile};
@@ -55,6 +56,7 @@ pub(super) struct Job<'a> {
     warned: Option<String>,
     /// Whether somebody explores the generator while it learns.
     followed: bool,
+    operands: Operands,
     /// Steps from one telling of both networks to the next; 0 for none.
     told_every: u64,
     health: health::Monitor,
@@ -108,7 +110,7 @@ impl<'a> Job<'a> {
             Some(run) => run.newest(&compute.device, warn)?,
             None => None,
         };
-        let Checkpoint { networks, mut state } = match found {
+        let Checkpoint { mut networks, mut state } = match found {
             Some(checkpoint) => checkpoint,
             None => Checkpoint {
                 networks: Networks::new(&config.model, &config.train, config.seed, &compute.device),
@@ -122,6 +124,8 @@ impl<'a> Job<'a> {
                     epoch_end: None,
                     noise: None,
                     mirror: None,
+                    precision: None,
+                    loss_scale: None,
                 },
             },
         };
@@ -143,8 +147,14 @@ impl<'a> Job<'a> {
         if asked.mirror != begun.mirror {
             state.mirror = Some(asked.mirror);
         }
+        if asked.precision != begun.precision {
+            state.precision = Some(asked.precision);
+        }
         options.change.apply(&mut state);
         in_effect(&mut config.train, &begun, &state);
+        let (operands, fallback) = compute.operands(config.train.precision);
+        multiply(operands, &mut networks, &mut state);
+        notes.extend(fallback);
         let loader = load(&dataset, config, &state)?;
         let (run, made) = match resumed {
             Some(run) => (run.written_down(pictures.as_ref())?, None),
@@ -206,6 +216,7 @@ impl<'a> Job<'a> {
             speed,
             warned,
             followed,
+            operands,
             told_every,
             health: health::Monitor::default(),
             healthy: None,
@@ -347,14 +358,27 @@ impl<'a> Job<'a> {
         let rates = self.state.rates();
         // The networks of the last good step, in case this one fails half-way. Tensors are shared, not copied.
         let before = self.networks.clone();
-        let (seed, networks) = (self.options.config.seed, &mut self.networks);
+        let (seed, scale) = (self.options.config.seed, self.state.loss_scale);
+        let networks = &mut self.networks;
         let read = guarded(|| {
             let read = networks.step(real, step, seed, train, rates).read();
             let read = read.map_err(|cause| TrainError::Device { step, cause })?;
             let finite = read.iter().flatten().all(|value| value.is_finite());
-            if finite { Ok(read) } else { Err(TrainError::Diverged { step }) }
-        })
-        .inspect_err(|_| self.networks = before)?;
+            if finite || scale.is_some() { Ok((read, finite)) } else { Err(TrainError::Diverged { step }) }
+        });
+        let (read, finite) = read.inspect_err(|_| self.networks = before.clone())?;
+        if let Some(scale) = &mut self.state.loss_scale {
+            if !finite {
+                self.networks = before;
+            }
+            if !scale.step(!finite) {
+                return Err(TrainError::Diverged { step });
+            }
+            self.networks.loss_scale = scale.scale;
+        }
+        if !finite {
+            self.overflowed(step);
+        }
         self.made.take().into_iter().for_each(Made::keep);
         self.state.step = step;
         self.state.images += batch.count as u64;
@@ -363,7 +387,8 @@ impl<'a> Job<'a> {
         self.state.epoch_end = (after > before && self.keeps(after)).then_some(after);
         self.state.seconds += began.elapsed().as_secs_f64();
         // What an alternating step did not measure is shown as it last was.
-        let [loss_d, loss_g, d_real, d_fake, norm_d, norm_g] = read;
+        let [loss_d, loss_g, d_real, d_fake, norm_d, norm_g] =
+            read.map(|value| value.filter(|value| value.is_finite()));
         self.last = Metrics {
             step,
             loss_d: loss_d.unwrap_or(self.last.loss_d),
@@ -401,6 +426,15 @@ impl<'a> Job<'a> {
             (self.emit)(Event::EpochEnded(EpochEnd { epoch, step }));
         }
         Ok(())
+    }
+
+    /// Says that a step changed nothing.
+    fn overflowed(&self, step: u64) {
+        if let Some(LossScale { scale, skipped, .. }) = self.state.loss_scale {
+            (self.emit)(Event::Note(format!(
+                "step {step} overflowed in half precision and was skipped ({skipped} so far); the loss is multiplied by {scale} now"
+            )));
+        }
     }
 
     /// Whether the end of an epoch is kept.
@@ -509,6 +543,14 @@ impl<'a> Job<'a> {
         (self.emit)(Event::Saved { step: self.state.step, folder });
         Ok(())
     }
+}
+
+/// Has networks in training multiply `operands`, with a scaled loss where these need it.
+fn multiply(operands: Operands, networks: &mut Networks, state: &mut State) {
+    networks.multiply(operands);
+    let scale = operands.needs_loss_scale().then(|| state.loss_scale.unwrap_or_default());
+    networks.loss_scale = scale.map_or(1.0, |scale| scale.scale);
+    state.loss_scale = scale;
 }
 
 fn load(dataset: &Arc<Dataset>, config: &RunConfig, state: &State) -> Result<Loader, TrainError> {

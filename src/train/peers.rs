@@ -120,7 +120,7 @@ fn the_first_steps_of_every_preset_are_pytorchs() {
                 assert!(near, "{preset}, step {step}: losses {report:?} and {wanted:?}");
             }
         }
-        let Networks { generator, discriminator, optimiser_g, optimiser_d } = &networks;
+        let Networks { generator, discriminator, optimiser_g, optimiser_d, .. } = &networks;
         let rate = train.generator_rate;
         let compared = check_network("generator", generator.layers(), &optimiser_g.moments, steps, rate)
             + check_network("discriminator", &discriminator.layers, &optimiser_d.moments, steps, rate);

@@ -1,11 +1,12 @@
 //! One training step (section 3 and 4): non-saturating loss on logits, Adam, batch statistics.
 
 use burn::tensor::activation::log_sigmoid;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Gradients, Tensor};
 
 use super::config::{Schedule, TrainConfig};
 use super::messages::Rates;
 use super::noise::Noise;
+use crate::device::Operands;
 use crate::latent;
 use crate::model::{Adam, Discriminator, Generator, Layer, ModelConfig, Optimiser, keep_statistics, track};
 
@@ -18,6 +19,8 @@ pub struct Networks {
     pub discriminator: Discriminator,
     pub(super) optimiser_g: Optimiser,
     pub(super) optimiser_d: Optimiser,
+    /// What losses are multiplied by before their gradients are computed: 1, except where half floats would lose these.
+    pub(super) loss_scale: f32,
 }
 
 /// What a step measured, still on the device.
@@ -57,7 +60,18 @@ impl Networks {
         let adam = Adam { beta1: train.beta1, beta2: train.beta2, epsilon: train.epsilon, decay: train.decay };
         let optimiser_g = Optimiser::new(adam, generator.layers());
         let optimiser_d = Optimiser::new(adam, &discriminator.layers);
-        Self { generator, discriminator, optimiser_g, optimiser_d }
+        Self { generator, discriminator, optimiser_g, optimiser_d, loss_scale: 1.0 }
+    }
+
+    /// Has the convolutions of both networks multiply `operands`.
+    pub fn multiply(&mut self, operands: Operands) {
+        let layers = self.generator.layers_mut().iter_mut().chain(&mut self.discriminator.layers);
+        layers.for_each(|layer| layer.multiply(operands));
+    }
+
+    /// The gradients of a loss, scaled.
+    fn gradients(&self, loss: Tensor<1>) -> Gradients {
+        if self.loss_scale == 1.0 { loss.backward() } else { loss.mul_scalar(self.loss_scale).backward() }
     }
 
     /// Takes step number `step` (the first is 1) on real pictures `[batch, channels, size, size]` in [-1, 1].
@@ -129,9 +143,10 @@ impl Networks {
         let on_fake = discriminator.train(fake.autodiff());
         keep_statistics(&mut self.discriminator.layers, &discriminator.layers);
         let loss = -log_sigmoid(on_real.clone()).mean() - log_sigmoid(on_fake.clone().neg()).mean();
-        let mut grads = loss.backward();
+        let mut grads = self.gradients(loss.clone());
         let layers = &mut self.discriminator.layers;
-        let norm = self.optimiser_d.update(layers, &discriminator.layers, &mut grads, rates.discriminator);
+        let (rate, scale) = (rates.discriminator, self.loss_scale);
+        let norm = self.optimiser_d.update_scaled(layers, &discriminator.layers, &mut grads, rate, scale);
         report.values[0] = Some(loss.inner());
         report.values[2] = Some(mean_probability(on_real));
         report.values[3] = Some(mean_probability(on_fake));
@@ -143,9 +158,10 @@ impl Networks {
         freeze(&mut judge.layers);
         let logits = judge.train(fake);
         let loss = -log_sigmoid(logits.clone()).mean();
-        let mut grads = loss.backward();
+        let mut grads = self.gradients(loss.clone());
         let layers = self.generator.layers_mut();
-        let norm = self.optimiser_g.update(layers, generator.layers(), &mut grads, rates.generator);
+        let norm =
+            self.optimiser_g.update_scaled(layers, generator.layers(), &mut grads, rates.generator, self.loss_scale);
         report.values[1] = Some(loss.inner());
         report.values[3].get_or_insert_with(|| mean_probability(logits));
         report.values[5] = Some(norm);

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use burn::tensor::{Tensor, TensorData};
 use zscape::data::synth::Scene;
-use zscape::device::Compute;
+use zscape::device::{Compute, Operands, Precision};
 use zscape::model::{Activation, Layer, ModelConfig, Norms, Padding, Preset, Resampling};
 use zscape::train::{Networks, Rates, TrainConfig};
 
@@ -70,12 +70,13 @@ fn one_training_step_is_the_same_on_the_graphics_path() {
 }
 
 /// Loss of D and of G at each step of a training on faces, and what the generator draws at its end.
-fn training(compute: &Compute, steps: u64) -> (Vec<[f32; 2]>, Vec<f32>) {
+fn training(compute: &Compute, precision: Precision, steps: u64) -> (Vec<[f32; 2]>, Vec<f32>) {
     const BATCH: u64 = 8;
     let model = ModelConfig { size: 16, base: 4, z_dim: 16, ..ModelConfig::preset(Preset::Pytorch) };
     let train = TrainConfig { batch: BATCH as usize, ..TrainConfig::preset(Preset::Pytorch) };
     let rates = Rates { generator: train.generator_rate, discriminator: train.discriminator_rate };
     let mut networks = Networks::new(&model, &train, 1, &compute.device);
+    networks.multiply(compute.operands(precision).0);
     let mut losses = Vec::new();
     for step in 1..=steps {
         let mut real = vec![0.0; BATCH as usize * model.values()];
@@ -93,16 +94,40 @@ fn training(compute: &Compute, steps: u64) -> (Vec<[f32; 2]>, Vec<f32>) {
 }
 
 #[test]
-fn two_hundred_steps_lose_what_they_lose_with_burns_own_kernels() {
-    let (ours, our_grid) = training(&Compute::cpu(), 200);
-    // No kernels but Burn's run there.
-    let (burns, burns_grid) = training(software(), 200);
-    for (step, (ours, burns)) in ours.iter().zip(&burns).enumerate() {
+fn two_hundred_steps_lose_on_the_graphics_path_what_they_lose_on_the_cpu() {
+    let (cpu, cpu_grid) = training(&Compute::cpu(), Precision::F32, 200);
+    let (gpu, gpu_grid) = training(software(), Precision::F32, 200);
+    for (step, (cpu, gpu)) in cpu.iter().zip(&gpu).enumerate() {
         // Rounding differs, and its effect grows in any training.
         let most = if step < 100 { 1e-5 } else { 1e-2 };
-        let apart = ours.iter().zip(burns).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        assert!(apart < most, "step {}: {ours:?} and {burns:?}", step + 1);
+        let apart = cpu.iter().zip(gpu).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(apart < most, "step {}: {cpu:?} and {gpu:?}", step + 1);
     }
-    let apart = our_grid.iter().zip(&burns_grid).map(|(a, b)| (a - b).abs()).sum::<f32>() / our_grid.len() as f32;
+    let apart = cpu_grid.iter().zip(&gpu_grid).map(|(a, b)| (a - b).abs()).sum::<f32>() / cpu_grid.len() as f32;
     assert!(apart < 0.02, "the samples differ by {apart} of -1..=1 on average");
+}
+
+#[test]
+fn mixed_precision_learns_what_single_precision_learns() {
+    let (single, _) = training(&Compute::cpu(), Precision::F32, 200);
+    let (mixed, _) = training(software(), Precision::Mixed, 200);
+    for (step, (single, mixed)) in single.iter().zip(&mixed).enumerate().take(50) {
+        // Operands are off by 2^-9 of themselves, and Adam's first steps are as long whatever the gradient is.
+        let apart = single.iter().zip(mixed).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(apart < 0.05, "step {}: {single:?} and {mixed:?}", step + 1);
+    }
+    // Later the runs part, as two seeds do: their losses are of one size.
+    let mean = |losses: &[[f32; 2]], i: usize| losses[150..].iter().map(|loss| loss[i]).sum::<f32>() / 50.0;
+    for i in 0..2 {
+        let (single, mixed) = (mean(&single, i), mean(&mixed, i));
+        assert!((single - mixed).abs() < 0.25 * single, "loss {i}: {single} and {mixed}");
+    }
+}
+
+#[test]
+fn the_cpu_says_that_it_has_no_mixed_precision() {
+    let (operands, why) = Compute::cpu().operands(Precision::Mixed);
+    assert_eq!(operands, Operands::F32);
+    assert!(why.unwrap().contains("single precision"));
+    assert_eq!(Compute::cpu().operands(Precision::F32), (Operands::F32, None));
 }

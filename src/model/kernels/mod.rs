@@ -18,6 +18,7 @@ mod rectify;
 mod shape;
 mod tanh;
 mod tile;
+pub mod trials;
 mod winograd;
 
 use burn::backend::tensor::FloatTensor;

@@ -1,7 +1,7 @@
 //! What the trainer does about its health: it says what is wrong, keeps a checkpoint from before, goes back to one, and refuses what
 //! no memory holds.
 
-use super::{Job, load};
+use super::{Job, load, multiply};
 use crate::device::{Compute, Kind};
 use crate::image::Picture;
 use crate::train::alarm::{Alarm, Change, Health, in_effect};
@@ -89,8 +89,10 @@ impl Job<'_> {
         if let Some(step) = change.back_to {
             let checkpoints = self.run.checkpoints();
             let folder = checkpoint::at(&checkpoints, step)?;
-            let Checkpoint { networks, state } = Checkpoint::read(&folder, &config.train, &self.compute.device)?;
+            let Checkpoint { mut networks, mut state } =
+                Checkpoint::read(&folder, &config.train, &self.compute.device)?;
             checkpoint::go_back(&checkpoints, step)?;
+            multiply(self.operands, &mut networks, &mut state);
             let path = self.run.metrics();
             self.log = MetricsLog::open(&path, step).map_err(|cause| TrainError::Metrics { path, cause })?;
             (self.networks, self.state) = (networks, state);

@@ -58,6 +58,9 @@ pub fn packed(weights: CubeTensor, operands: Operands) -> CubeTensor {
     out
 }
 
+/// Cubes along one side of a launch, at most; WebGPU allows a few more.
+const MOST_CUBES: u32 = 1 << 15;
+
 /// Numbers that are loaded at a time, of lines of so many.
 fn vector(maps: usize) -> usize {
     if maps.is_multiple_of(4) { 4 } else { 1 }
@@ -69,7 +72,8 @@ fn launch(plan: Plan, operands: Operands, batch: usize, a: CubeTensor, b: CubeTe
     let b_width = vector(plan.small);
     let rows = plan.rows(batch).div_ceil(plan.tile.rows) as u32;
     let columns = plan.columns().div_ceil(plan.tile.columns) as u32;
-    let count = CubeCount::Static(rows, columns, (plan.phases() * plan.pieces) as u32);
+    let along = rows.min(MOST_CUBES);
+    let count = CubeCount::Static(along, rows.div_ceil(along), columns * (plan.phases() * plan.pieces) as u32);
     let dim = CubeDim::new_1d(plan.units() as u32);
     let batch = batch as u32;
     let (a, b, out) = (a.into_buffer_arg(), b.into_buffer_arg(), out.clone().into_buffer_arg());

@@ -222,13 +222,17 @@ pub fn product<E: Float, A: Float, B: Float, NA: Size, NB: Size>(
     let (small, large, before, stride) = comptime!((plan.small, plan.large, plan.before, plan.stride));
 
     let unit = UNIT_POS as usize;
-    let first_row = CUBE_POS_X as usize * tile_rows;
-    let first_column = CUBE_POS_Y as usize * tile_columns;
+    // Cubes lie in a plane of rows of tiles, which can be more than a card counts along one side, and behind each other by column
+    // of tiles, and phase or piece.
+    let first_row = (CUBE_POS_Y as usize * CUBE_COUNT_X as usize + CUBE_POS_X as usize) * tile_rows;
+    let across = comptime!(plan.columns().div_ceil(plan.tile.columns));
+    let part = CUBE_POS_Z as usize / across;
+    let first_column = (CUBE_POS_Z as usize - part * across) * tile_columns;
     let positions = batch as usize * comptime!(plan.height * plan.width);
 
     // The phase's first tap along each side, the number of its taps, and how far its positions lie ahead of the small map's.
-    let phase_y = CUBE_POS_Z as usize / stride;
-    let phase_x = CUBE_POS_Z as usize - phase_y * stride;
+    let phase_y = part / stride;
+    let phase_x = part - phase_y * stride;
     let tap_y = (phase_y + before) % stride;
     let tap_x = (phase_x + before) % stride;
     let taps_y = (comptime!(plan.kernel + plan.stride - 1) - tap_y) / stride;
@@ -245,7 +249,7 @@ pub fn product<E: Float, A: Float, B: Float, NA: Size, NB: Size>(
     if comptime!(plan.direction == Direction::Weights) {
         let steps = positions.div_ceil(depth);
         let piece = (steps + comptime!(plan.pieces - 1)) / comptime!(plan.pieces) * depth;
-        from = CUBE_POS_Z as usize * piece;
+        from = part * piece;
         to = from + piece;
         if to > positions {
             to = positions;
@@ -509,7 +513,7 @@ pub fn product<E: Float, A: Float, B: Float, NA: Size, NB: Size>(
                     let row = first_row + plane_row + comptime!(i * instruction.rows) + at / instruction.columns;
                     let column =
                         first_column + plane_column + comptime!(j * instruction.columns) + at % instruction.columns;
-                    put(out, row, column, rows, phase_y, phase_x, scratch[own + at], plan);
+                    put(out, row, column, rows, part, scratch[own + at], plan);
                 }
             }
         }
@@ -520,7 +524,7 @@ pub fn product<E: Float, A: Float, B: Float, NA: Size, NB: Size>(
             for j in 0..block_columns {
                 let row = first_row + block_row * block_rows + i;
                 let column = first_column + block_column * block_columns + j;
-                put(out, row, column, rows, phase_y, phase_x, block[i * block_columns + j], plan);
+                put(out, row, column, rows, part, block[i * block_columns + j], plan);
             }
         }
     }
@@ -630,7 +634,7 @@ fn staged<E: Float, N: Size>(
     }
 }
 
-/// Writes one number of the result to where it lies.
+/// Writes one number of the result to where it lies, in a phase or a piece.
 #[cube]
 #[allow(clippy::too_many_arguments)]
 fn put(
@@ -638,8 +642,7 @@ fn put(
     row: usize,
     column: usize,
     rows: usize,
-    phase_y: usize,
-    phase_x: usize,
+    part: usize,
     value: f32,
     #[comptime] plan: Plan,
 ) {
@@ -648,10 +651,12 @@ fn put(
         if comptime!(plan.direction == Direction::Up) {
             let (picture, y, x) = position(row, plan);
             let (height, width) = comptime!((plan.stride * plan.height, plan.stride * plan.width));
+            let phase_y = part / comptime!(plan.stride);
+            let phase_x = part - phase_y * comptime!(plan.stride);
             let (y, x) = (y * comptime!(plan.stride) + phase_y, x * comptime!(plan.stride) + phase_x);
             out[((picture * height + y) * width + x) * columns + column] = value;
         } else if comptime!(plan.direction == Direction::Weights) {
-            out[(CUBE_POS_Z as usize * rows + row) * columns + column] = value;
+            out[(part * rows + row) * columns + column] = value;
         } else {
             out[row * columns + column] = value;
         }
