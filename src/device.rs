@@ -199,7 +199,8 @@ impl Compute {
         }
         let compute = Self::open(DeviceKind::Cpu, Kind::Software, "software adapter")?;
         if compute.compiler().as_deref() == Some("spirv") && std::env::var_os(COMPILER).is_none() {
-            let cause = "this build compiles kernels to SPIR-V even for software adapters, whose drivers crash on it".to_owned();
+            let cause = "this build compiles kernels to SPIR-V even for software adapters, whose drivers crash on it"
+                .to_owned();
             return Err(DeviceError::Open { name: compute.name, cause });
         }
         *opened = Some(compute.clone());

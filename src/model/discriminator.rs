@@ -2,7 +2,9 @@
 
 use burn::tensor::{Device, Tensor};
 
+use super::choices::Statistics;
 use super::config::ModelConfig;
+use super::kernels;
 use super::layer::{HIDDEN, Initialiser, Layer, Parameter, Parameters, Pass};
 
 /// Slope of LeakyReLU below zero (section 3).
@@ -41,6 +43,12 @@ impl Discriminator {
     pub fn train(&mut self, pictures: Tensor<4>) -> Tensor<1> {
         let [batch, ..] = pictures.dims();
         forward(&mut self.layers, &self.config, pictures, Pass::Train).reshape([batch])
+    }
+
+    /// [`Self::train`] that leaves the running statistics alone.
+    pub fn batch_logits(&mut self, pictures: Tensor<4>) -> Tensor<1> {
+        let [batch, ..] = pictures.dims();
+        forward(&mut self.layers, &self.config, pictures, Pass::Sample(Statistics::Batch)).reshape([batch])
     }
 
     /// Takes the running statistics anew from pictures `[batch, channels, size, size]`: given batch after batch, numbered
@@ -99,12 +107,9 @@ pub(super) fn forward(layers: &mut [Layer], config: &ModelConfig, pictures: Tens
     for layer in convolutions {
         x = layer.activate(layer.down(x), config, LEAK, pass);
     }
-    let [batch, maps, height, width] = x.dims();
-    let (inputs, outputs) = (maps * height * width, head.weight.shape[0]);
-    let matrix = head.weight.value.clone().reshape([outputs, inputs]).transpose();
-    let given = x.reshape([batch, inputs]).matmul(matrix);
+    let given = kernels::gather(x, head.weight.tensor(), head.operands);
     match &head.bias {
-        Some(bias) => given + bias.value.clone().reshape([1, outputs]),
+        Some(bias) => given + bias.value.clone().reshape([1, bias.len()]),
         None => given,
     }
 }

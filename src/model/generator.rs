@@ -272,12 +272,7 @@ fn hidden_layer(layer: &mut Layer, linear: Tensor<4>, config: &ModelConfig, pass
 
 /// A fractionally-strided convolution of a 1x1 map is a matrix product.
 fn project(layer: &Layer, z: Tensor<2>) -> Tensor<4> {
-    let [batch, _] = z.dims();
-    let &[z_dim, maps, height, width] = layer.weight.shape.as_slice() else {
-        unreachable!("the projection has rank 4")
-    };
-    let matrix = layer.weight.value.clone().reshape([z_dim, maps * height * width]);
-    z.matmul(matrix).reshape([batch, maps, height, width])
+    kernels::project(z, layer.weight.tensor(), layer.operands)
 }
 
 #[cfg(test)]

@@ -344,10 +344,7 @@ impl Layer {
                 let units = biased.reshape([batch, maps * height * width, 1, 1]);
                 norm.forward(units, config, slope, pass).reshape([batch, maps, height, width])
             }
-            None => {
-                let device = biased.device();
-                kernels::rectify(biased, Tensor::ones([maps], &device), Tensor::zeros([maps], &device), slope)
-            }
+            None => kernels::leaky(biased, slope),
         }
     }
 

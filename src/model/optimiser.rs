@@ -3,7 +3,7 @@
 
 use burn::tensor::{Gradients, Tensor};
 
-use super::kernels::{self, AdamStep};
+use super::kernels::{self, AdamStep, Updated};
 use super::layer::Layer;
 
 /// Adam's numbers. The learning rate is given with each update, since it may change meanwhile.
@@ -66,23 +66,23 @@ impl Optimiser {
         rate: f64,
         scale: f32,
     ) -> Tensor<1> {
-        let mut squares = Tensor::zeros([1], &layers[0].weight.value.device());
+        let mut squares = Tensor::zeros([kernels::SQUARES], &layers[0].weight.value.device());
         let parameters = layers.iter_mut().flat_map(Layer::learnt_mut);
         let leaves = tracked.iter().flat_map(Layer::learnt);
         for ((parameter, leaf), moments) in parameters.zip(leaves).zip(&mut self.moments) {
             let Some(grad) = leaf.value.grad_remove(grads) else { continue };
-            let grad = if scale == 1.0 { grad } else { grad.div_scalar(scale) };
-            squares = squares + kernels::squares(grad.clone());
             let Moments { first, second, time } = moments.take().unwrap_or_else(|| {
                 let zeros = grad.zeros_like();
                 Moments { first: zeros.clone(), second: zeros, time: 0 }
             });
-            let step = self.adam.step(rate, time + 1);
-            let (value, first, second) = kernels::adam(parameter.value.clone(), grad, first, second, step);
+            let step = AdamStep { unscale: 1.0 / f64::from(scale), ..self.adam.step(rate, time + 1) };
+            let of = Updated { value: parameter.value.clone(), gradient: grad, first, second };
+            let [value, first, second, added] = kernels::adam(of, squares, step);
+            squares = added;
             parameter.value = value;
             *moments = Some(Moments { first, second, time: time + 1 });
         }
-        squares.sqrt()
+        squares.sum().sqrt()
     }
 }
 
@@ -97,6 +97,7 @@ impl Adam {
             rate: rate * square.sqrt() / mean,
             floor: f64::from(self.epsilon) * square.sqrt(),
             decay: self.decay.into(),
+            unscale: 1.0,
         }
     }
 }
@@ -145,7 +146,9 @@ mod tests {
             for time in 1..6 {
                 let grad = noise(time);
                 (theirs, state) = burns.step(2e-4, theirs, grad.clone(), state);
-                (ours, first, second) = kernels::adam(ours, grad, first, second, adam.step(2e-4, time as u32));
+                let squares = Tensor::zeros([kernels::SQUARES], &device);
+                let of = Updated { value: ours, gradient: grad, first, second };
+                [ours, first, second, _] = kernels::adam(of, squares, adam.step(2e-4, time as u32));
             }
             let (ours, theirs) = (ours.into_data(), theirs.into_data());
             for (ours, theirs) in ours.iter::<f32>().zip(theirs.iter::<f32>()) {

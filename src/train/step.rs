@@ -1,6 +1,5 @@
 //! One training step (section 3 and 4): non-saturating loss on logits, Adam, batch statistics.
 
-use burn::tensor::activation::log_sigmoid;
 use burn::tensor::{Device, Gradients, Tensor};
 
 use super::config::{Schedule, TrainConfig};
@@ -8,7 +7,7 @@ use super::messages::Rates;
 use super::noise::Noise;
 use crate::device::Operands;
 use crate::latent;
-use crate::model::{Adam, Discriminator, Generator, Layer, ModelConfig, Optimiser, keep_statistics, track};
+use crate::model::{Adam, Discriminator, Generator, Layer, ModelConfig, Optimiser, keep_statistics, logistic, track};
 
 /// Both networks in training, and their optimisers.
 #[derive(Clone)]
@@ -142,28 +141,28 @@ impl Networks {
         let on_real = discriminator.train(real.autodiff());
         let on_fake = discriminator.train(fake.autodiff());
         keep_statistics(&mut self.discriminator.layers, &discriminator.layers);
-        let loss = -log_sigmoid(on_real.clone()).mean() - log_sigmoid(on_fake.clone().neg()).mean();
+        let ((loss_real, on_real), (loss_fake, on_fake)) = (logistic(on_real, true), logistic(on_fake, false));
+        let loss = loss_real + loss_fake;
         let mut grads = self.gradients(loss.clone());
         let layers = &mut self.discriminator.layers;
         let (rate, scale) = (rates.discriminator, self.loss_scale);
         let norm = self.optimiser_d.update_scaled(layers, &discriminator.layers, &mut grads, rate, scale);
         report.values[0] = Some(loss.inner());
-        report.values[2] = Some(mean_probability(on_real));
-        report.values[3] = Some(mean_probability(on_fake));
+        report.values[2] = Some(on_real.inner());
+        report.values[3] = Some(on_fake.inner());
         report.values[4] = Some(norm);
     }
 
     fn update_generator(&mut self, generator: &Generator, fake: Tensor<4>, rates: Rates, report: &mut StepReport) {
         let mut judge = self.discriminator.clone();
         freeze(&mut judge.layers);
-        let logits = judge.train(fake);
-        let loss = -log_sigmoid(logits.clone()).mean();
+        let (loss, probability) = logistic(judge.batch_logits(fake), true);
         let mut grads = self.gradients(loss.clone());
         let layers = self.generator.layers_mut();
         let norm =
             self.optimiser_g.update_scaled(layers, generator.layers(), &mut grads, rates.generator, self.loss_scale);
         report.values[1] = Some(loss.inner());
-        report.values[3].get_or_insert_with(|| mean_probability(logits));
+        report.values[3].get_or_insert_with(|| probability.inner());
         report.values[5] = Some(norm);
     }
 }
@@ -180,12 +179,10 @@ fn draw_of(step: u64, update: u64) -> u64 {
     }
 }
 
-fn mean_probability(logits: Tensor<1>) -> Tensor<1> {
-    burn::tensor::activation::sigmoid(logits.inner()).mean()
-}
-
 #[cfg(test)]
 mod tests {
+    use burn::tensor::activation::log_sigmoid;
+
     use super::*;
     use crate::model::{Activation, Norms, Padding, Preset, Resampling};
 

@@ -11,7 +11,7 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 
-use super::{Convolving, Kernels};
+use super::{AdamStep, Convolving, Kernels};
 use crate::device::Operands;
 
 #[derive(Debug)]
@@ -26,6 +26,10 @@ struct Rectify;
 struct Norm;
 #[derive(Debug)]
 struct Tanh;
+#[derive(Debug)]
+struct Leaky;
+#[derive(Debug)]
+struct Logistic;
 
 impl<B: Backend + Kernels> Backward<B, 1> for Pack {
     type State = ();
@@ -78,12 +82,6 @@ impl<B: Backend + Kernels> Backward<B, 3> for Rectify {
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
         let (x, y, scale, slope) = ops.state;
-        if let [input, None, None] = &ops.parents {
-            if let Some(node) = input {
-                grads.register::<B>(node.id, B::rectify_backward_input(y, grad, scale, slope));
-            }
-            return;
-        }
         let (back, scale, shift) = B::rectify_backward(x, y, grad, scale, slope);
         for (node, grad) in ops.parents.into_iter().zip([back, scale, shift]) {
             if let Some(node) = node {
@@ -122,7 +120,67 @@ impl<B: Backend + Kernels> Backward<B, 1> for Tanh {
     }
 }
 
+impl<B: Backend + Kernels> Backward<B, 1> for Leaky {
+    /// y, slope.
+    type State = (FloatTensor<B>, f64);
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        if let [Some(node)] = ops.parents {
+            grads.register::<B>(node.id, B::leaky_backward(ops.state.0, grad, ops.state.1));
+        }
+    }
+}
+
+impl<B: Backend + Kernels> Backward<B, 1> for Logistic {
+    /// The logits, and whether they should be real.
+    type State = (FloatTensor<B>, bool);
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        if let [Some(node)] = ops.parents {
+            grads.register::<B>(node.id, B::logistic_backward(ops.state.0, grad, ops.state.1));
+        }
+    }
+}
+
 impl<B: Backend + Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
+    fn leaky(x: FloatTensor<Self>, slope: f64) -> FloatTensor<Self> {
+        let prepared = Leaky.prepare::<C>([x.node()]).compute_bound().stateful();
+        let y = B::leaky(x.into_primitive(), slope);
+        match prepared {
+            OpsKind::Tracked(prep) => prep.finish((y.clone(), slope), y),
+            OpsKind::UnTracked(prep) => prep.finish(y),
+        }
+    }
+
+    fn logistic(logits: FloatTensor<Self>, real: bool) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let prepared = Logistic.prepare::<C>([logits.node()]).compute_bound().stateful();
+        let logits = logits.into_primitive();
+        let (loss, probability) = B::logistic(logits.clone(), real);
+        let loss = match prepared {
+            OpsKind::Tracked(prep) => prep.finish((logits, real), loss),
+            OpsKind::UnTracked(prep) => prep.finish(loss),
+        };
+        (loss, Self::FloatTensorPrimitive::new(probability))
+    }
+
+    /// Updates have no gradients.
+    fn adam(
+        value: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        squares: FloatTensor<Self>,
+        step: AdamStep,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let [value, gradient, first, second, squares] =
+            [value, gradient, first, second, squares].map(|x| x.into_primitive());
+        let (value, first, second, squares) = B::adam(value, gradient, first, second, squares, step);
+        let [value, first, second, squares] = [value, first, second, squares].map(Self::FloatTensorPrimitive::new);
+        (value, first, second, squares)
+    }
+
     fn tanh(x: FloatTensor<Self>) -> FloatTensor<Self> {
         let prepared = Tanh.prepare::<C>([x.node()]).compute_bound().stateful();
         let y = B::tanh(x.into_primitive());

@@ -113,14 +113,17 @@ impl Kernels for Flex {
         (gradient.permute(&[0, 3, 1, 2]), flat(along, &[maps]), flat(plain, &[maps]))
     }
 
-    fn rectify_backward_input(y: FlexTensor, gradient: FlexTensor, scale: FlexTensor, slope: f64) -> FlexTensor {
-        let [_, maps, _, _] = dims(&y);
+    fn leaky(x: FlexTensor, slope: f64) -> FlexTensor {
+        let maps = x.shape()[1];
+        Self::rectify(x, flat(vec![1.0; maps], &[maps]), flat(vec![0.0; maps], &[maps]), slope)
+    }
+
+    fn leaky_backward(y: FlexTensor, gradient: FlexTensor, slope: f64) -> FlexTensor {
+        let maps = y.shape()[1];
         let (y, mut gradient) = (channels_last(y), channels_last(gradient));
-        let scale = scale.to_contiguous();
-        let zero = vec![0.0; maps];
+        let (one, zero) = (vec![1.0; maps], vec![0.0; maps]);
         // No share of `x`, so that any numbers do for it.
-        let factors = [numbers(&scale), &zero, &zero];
-        rectify::back(numbers(&y), numbers(&y), numbers_mut(&mut gradient), slope as f32, factors);
+        rectify::back(numbers(&y), numbers(&y), numbers_mut(&mut gradient), slope as f32, [&one, &zero, &zero]);
         gradient.permute(&[0, 3, 1, 2])
     }
 
@@ -186,21 +189,23 @@ impl Kernels for Flex {
         gradient.permute(&[0, 3, 1, 2])
     }
 
-    fn squares(x: FlexTensor) -> FlexTensor {
-        flat(vec![adam::squares(numbers(&x.to_contiguous()))], &[1])
-    }
-
     fn adam(
         value: FlexTensor,
         gradient: FlexTensor,
         first: FlexTensor,
         second: FlexTensor,
+        squares: FlexTensor,
         step: AdamStep,
-    ) -> (FlexTensor, FlexTensor, FlexTensor) {
-        let [value, gradient, mut first, mut second] = [value, gradient, first, second].map(|x| x.to_contiguous());
+    ) -> (FlexTensor, FlexTensor, FlexTensor, FlexTensor) {
+        let [value, mut gradient, mut first, mut second, mut squares] =
+            [value, gradient, first, second, squares].map(|x| x.to_contiguous());
+        if step.unscale != 1.0 {
+            numbers_mut(&mut gradient).iter_mut().for_each(|number| *number *= step.unscale as f32);
+        }
+        numbers_mut(&mut squares)[0] += adam::squares(numbers(&gradient));
         let moments = [numbers_mut(&mut first), numbers_mut(&mut second)];
         let value = adam::adam(numbers(&value), numbers(&gradient), moments, step);
         let length = [value.len()];
-        (flat(value, &length), first, second)
+        (flat(value, &length), first, second, squares)
     }
 }

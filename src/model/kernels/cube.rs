@@ -6,7 +6,7 @@ use burn_cubecl::CubeBackend;
 use burn_cubecl::tensor::CubeTensor;
 
 use super::gpu::{self, Normed, Shapes};
-use super::{Convolving, Kernels};
+use super::{AdamStep, Convolving, Kernels};
 use crate::device::Operands;
 
 /// The shapes of a convolution between a map of `[batch, _, height, width]` positions, small ones, and weights.
@@ -60,5 +60,20 @@ impl Kernels for CubeBackend {
         slope: f64,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         gpu::norm_backward(Normed { x, y, gain, mean, variance }, gradient, epsilon, slope).into()
+    }
+
+    fn logistic(logits: CubeTensor, real: bool) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        gpu::logistic(logits, real).into()
+    }
+
+    fn adam(
+        value: CubeTensor,
+        gradient: CubeTensor,
+        first: CubeTensor,
+        second: CubeTensor,
+        squares: CubeTensor,
+        step: AdamStep,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        gpu::adam([value, gradient, first, second, squares], step).into()
     }
 }

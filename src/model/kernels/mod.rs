@@ -21,9 +21,10 @@ mod tile;
 pub mod trials;
 mod winograd;
 
+use burn::backend::fusion::custom::TensorSpec;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, Dispatch, TensorMetadata, backend_extension};
-use burn::tensor::{Shape, Tensor};
+use burn::backend::{Backend, Dispatch, DispatchDevice, TensorMetadata, backend_extension};
+use burn::tensor::{Device, Shape, Tensor};
 
 use crate::device::Operands;
 
@@ -82,6 +83,11 @@ impl Geometry {
     }
 }
 
+/// One number of the type of a tensor.
+fn single(like: &TensorSpec) -> TensorSpec {
+    TensorSpec::new(Shape::new([1]), like.dtype)
+}
+
 /// What goes back through a rectifier whose output was `y`.
 fn unrectify<B: Backend>(y: FloatTensor<B>, gradient: FloatTensor<B>, slope: f64) -> FloatTensor<B> {
     let positive = B::relu_backward(y, gradient.clone());
@@ -119,6 +125,8 @@ pub struct AdamStep {
     pub floor: f64,
     /// L2 penalty.
     pub decay: f64,
+    /// What gradients are multiplied by first: less than 1 where the loss was scaled.
+    pub unscale: f64,
 }
 
 /// How a convolution is computed.
@@ -210,15 +218,16 @@ pub trait Kernels: Backend {
         (Self::float_mul(gradient.clone(), per_map::<Self>(scale)), along, by_map::<Self>(gradient))
     }
 
-    /// The gradient of `x` of [`Self::rectify`] alone, where nobody asks for the others.
+    /// LeakyReLU: negative numbers times `slope` (0 is ReLU).
     #[fusion(default)]
-    fn rectify_backward_input(
-        y: FloatTensor<Self>,
-        gradient: FloatTensor<Self>,
-        scale: FloatTensor<Self>,
-        slope: f64,
-    ) -> FloatTensor<Self> {
-        Self::float_mul(unrectify::<Self>(y, gradient, slope), per_map::<Self>(scale))
+    fn leaky(x: FloatTensor<Self>, slope: f64) -> FloatTensor<Self> {
+        rectified::<Self>(x, slope)
+    }
+
+    /// Gradient of `x` of [`Self::leaky`].
+    #[fusion(default)]
+    fn leaky_backward(y: FloatTensor<Self>, gradient: FloatTensor<Self>, slope: f64) -> FloatTensor<Self> {
+        unrectify::<Self>(y, gradient, slope)
     }
 
     /// Batch norm by the batch's own statistics, then the rectifier; also the mean and the biased variance, `[maps]`.
@@ -262,37 +271,37 @@ pub trait Kernels: Backend {
         Self::float_sub(gradient, lost)
     }
 
-    /// The sum of the squares of `[length]`: `[1]`.
-    #[fusion(default)]
-    fn squares(x: FloatTensor<Self>) -> FloatTensor<Self> {
-        Self::float_sum(Self::float_mul(x.clone(), x))
+    /// The mean loss of logits `[batch]` that should be `real`, or not (section 4 of Goodfellow et al. 2014: `-log D`, `-log(1 - D)`), and
+    /// their mean probability: `[1]` each.
+    #[fusion(meta = |logits, _| (single(logits), single(logits)))]
+    fn logistic(logits: FloatTensor<Self>, real: bool) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let toward = if real { logits.clone() } else { Self::float_neg(logits.clone()) };
+        let loss = Self::float_neg(Self::float_mean(Self::log_sigmoid(toward)));
+        (loss, Self::float_mean(Self::sigmoid(logits)))
     }
 
-    /// One update by Adam: the new value, mean and mean square.
+    /// Gradient of the logits of [`Self::logistic`]'s loss, whose own gradient is `gradient` `[1]`.
     #[fusion(default)]
+    fn logistic_backward(logits: FloatTensor<Self>, gradient: FloatTensor<Self>, real: bool) -> FloatTensor<Self> {
+        let count = logits.shape()[0] as f64;
+        let off = Self::float_sub_scalar(Self::sigmoid(logits), f64::from(u8::from(real)).into());
+        Self::float_mul(Self::float_div_scalar(off, count.into()), gradient)
+    }
+
+    /// One update by Adam: the new value, mean and mean square, and `squares` with the sum of the gradient's squares spread over it.
+    #[fusion(meta = |value, _, _, _, squares, _| (value.clone(), value.clone(), value.clone(), squares.clone()))]
     fn adam(
         value: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
         first: FloatTensor<Self>,
         second: FloatTensor<Self>,
+        squares: FloatTensor<Self>,
         step: AdamStep,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        let blend = |old, share: f64, new| {
-            let kept = Self::float_mul_scalar(old, share.into());
-            Self::float_add(kept, Self::float_mul_scalar(new, (1.0 - share).into()))
-        };
-        let gradient = if step.decay == 0.0 {
-            gradient
-        } else {
-            Self::float_add(gradient, Self::float_mul_scalar(value.clone(), step.decay.into()))
-        };
-        let first = blend(first, step.beta1, gradient.clone());
-        let second = blend(second, step.beta2, Self::float_mul(gradient.clone(), gradient));
-        let root = Self::float_add_scalar(Self::float_sqrt(second.clone()), step.floor.into());
-        let change = Self::float_div(Self::float_mul_scalar(first.clone(), step.rate.into()), root);
-        (Self::float_sub(value, change), first, second)
-    }
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 }
+
+/// Numbers that the sum of squares is spread over while it is added up.
+pub const SQUARES: usize = gpu::SQUARES;
 
 /// `[batch, large, stride h, stride w]` to `[batch, small, h, w]`: strided convolution by weights `[small, large, kernel, kernel]`.
 pub fn down(large: Tensor<4>, weights: Tensor<4>, geometry: Geometry, operands: Operands) -> Tensor<4> {
@@ -336,22 +345,62 @@ pub fn tanh(x: Tensor<4>) -> Tensor<4> {
     Tensor::from_dispatch(<Dispatch as Kernels>::tanh(x.into_dispatch()))
 }
 
-/// The sum of the squares of `[length]`: `[1]`.
-pub fn squares(x: Tensor<1>) -> Tensor<1> {
-    Tensor::from_dispatch(<Dispatch as Kernels>::squares(x.into_dispatch()))
+/// LeakyReLU of `[batch, maps, height, width]`: negative numbers times `slope`.
+pub fn leaky(x: Tensor<4>, slope: f64) -> Tensor<4> {
+    Tensor::from_dispatch(<Dispatch as Kernels>::leaky(x.into_dispatch(), slope))
 }
 
-/// One update of `value` by Adam, all of one length: the new value, mean and mean square.
-pub fn adam(
-    value: Tensor<1>,
-    gradient: Tensor<1>,
-    first: Tensor<1>,
-    second: Tensor<1>,
-    step: AdamStep,
-) -> (Tensor<1>, Tensor<1>, Tensor<1>) {
-    let [value, gradient, first, second] = [value, gradient, first, second].map(Tensor::into_dispatch);
-    let (value, first, second) = <Dispatch as Kernels>::adam(value, gradient, first, second, step);
-    (Tensor::from_dispatch(value), Tensor::from_dispatch(first), Tensor::from_dispatch(second))
+/// The mean loss of logits `[batch]` that should be `real`, or not, and their mean probability: `[1]` each. Only the loss has gradients.
+pub fn logistic(logits: Tensor<1>, real: bool) -> (Tensor<1>, Tensor<1>) {
+    let (loss, probability) = <Dispatch as Kernels>::logistic(logits.into_dispatch(), real);
+    (Tensor::from_dispatch(loss), Tensor::from_dispatch(probability))
+}
+
+/// What Adam updates: a parameter's value, its gradient, mean and mean square, all of one length.
+pub struct Updated {
+    /// The value.
+    pub value: Tensor<1>,
+    /// Its gradient.
+    pub gradient: Tensor<1>,
+    /// The gradients' mean.
+    pub first: Tensor<1>,
+    /// Their mean square.
+    pub second: Tensor<1>,
+}
+
+/// One update by Adam: the new value, mean and mean square, and `squares`, `[SQUARES]`, whose sum is more by the gradient's squares.
+pub fn adam(of: Updated, squares: Tensor<1>, step: AdamStep) -> [Tensor<1>; 4] {
+    let [value, gradient, first, second, squares] =
+        [of.value, of.gradient, of.first, of.second, squares].map(Tensor::into_dispatch);
+    let (value, first, second, squares) = <Dispatch as Kernels>::adam(value, gradient, first, second, squares, step);
+    [value, first, second, squares].map(Tensor::from_dispatch)
+}
+
+/// z's `[batch, z_dim]` by weights `[z_dim, maps, side, side]` to maps `[batch, maps, side, side]`: a fractionally-strided convolution of a
+/// map of one position. On the CPU it is a matrix product.
+pub fn project(z: Tensor<2>, weights: Tensor<4>, operands: Operands) -> Tensor<4> {
+    let ([batch, z_dim], [_, maps, side, _]) = (z.dims(), weights.dims());
+    if on_card(&z.device()) {
+        let geometry = Geometry { stride: side, before: 0 };
+        return up(z.reshape([batch, z_dim, 1, 1]), weights, geometry, operands);
+    }
+    z.matmul(weights.reshape([z_dim, maps * side * side])).reshape([batch, maps, side, side])
+}
+
+/// Maps `[batch, maps, side, side]` by weights `[outputs, maps, side, side]` to `[batch, outputs]`: the opposite of [`project`].
+pub fn gather(x: Tensor<4>, weights: Tensor<4>, operands: Operands) -> Tensor<2> {
+    let ([batch, maps, side, _], [outputs, ..]) = (x.dims(), weights.dims());
+    if on_card(&x.device()) {
+        let geometry = Geometry { stride: side, before: 0 };
+        return down(x, weights, geometry, operands).reshape([batch, outputs]);
+    }
+    let inputs = maps * side * side;
+    x.reshape([batch, inputs]).matmul(weights.reshape([outputs, inputs]).transpose())
+}
+
+/// Whether kernels of this device run on a graphics card.
+fn on_card(device: &Device) -> bool {
+    matches!(device.clone().inner().as_dispatch(), DispatchDevice::Cube(_))
 }
 
 #[cfg(test)]
@@ -420,8 +469,43 @@ mod tests {
     #[test]
     fn squares_are_summed() {
         let x = noise([70_001], 1);
-        assert_near(squares(x.clone()), x.clone().square().sum());
-        assert_near(squares(x.clone().narrow(0, 3, 40_000)), x.narrow(0, 3, 40_000).square().sum());
+        let step = AdamStep { beta1: 0.5, beta2: 0.9, rate: 0.1, floor: 1e-8, decay: 0.0, unscale: 0.5 };
+        let sum = |x: Tensor<1>| {
+            let zeros = x.zeros_like();
+            let of = Updated { value: zeros.clone(), gradient: x, first: zeros.clone(), second: zeros };
+            let [_, _, _, squares] = adam(of, Tensor::ones([SQUARES], &Device::flex()), step);
+            squares.sum() - SQUARES as f32
+        };
+        assert_near(sum(x.clone()), x.clone().square().sum() / 4.0);
+        assert_near(sum(x.clone().narrow(0, 3, 40_000)), x.narrow(0, 3, 40_000).square().sum() / 4.0);
+    }
+
+    #[test]
+    fn leaky_and_its_gradient_are_burns() {
+        let x = || noise([3, 5, 7, 6], 1).autodiff().require_grad();
+        let gradient = |f: fn(Tensor<4>) -> Tensor<4>| {
+            let x = x();
+            let grads = (f(x.clone()) * noise([3, 5, 7, 6], 2).autodiff()).sum().backward();
+            x.grad(&grads).unwrap()
+        };
+        assert_near(gradient(|x| leaky(x, 0.2)), gradient(|x| leaky_relu(x, 0.2)));
+        assert_near(leaky(x().inner(), 0.2), leaky_relu(x().inner(), 0.2));
+    }
+
+    #[test]
+    fn the_logistic_loss_and_its_gradient_are_burns() {
+        use burn::tensor::activation::{log_sigmoid, sigmoid};
+        for real in [true, false] {
+            let logits = || (noise([37], 1) * 8.0).autodiff().require_grad();
+            let toward = |logits: Tensor<1>| if real { logits } else { logits.neg() };
+            let (ours, theirs) = (logits(), logits());
+            let (loss, probability) = logistic(ours.clone(), real);
+            let expected = -log_sigmoid(toward(theirs.clone())).mean();
+            assert_near(loss.clone().inner(), expected.clone().inner());
+            assert_near(probability.inner(), sigmoid(theirs.clone().inner()).mean());
+            let ours = ours.grad(&(loss * 3.0).backward()).unwrap();
+            assert_near(ours, theirs.grad(&(expected * 3.0).backward()).unwrap());
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod norm;
 mod pack;
 mod plan;
 mod product;
+mod small;
 
 use burn::backend::TensorMetadata;
 use burn::tensor::{DType, Shape};
@@ -22,6 +23,9 @@ pub use plan::Shapes;
 
 use crate::device::Operands;
 use product::{Direction, Plan};
+use small::UpdateLaunch;
+
+use super::AdamStep;
 
 /// A map as the kernels read it: `[batch, height, width, maps]`, contiguous.
 fn channels_last(x: CubeTensor) -> CubeTensor {
@@ -48,11 +52,36 @@ pub fn packed(weights: CubeTensor, operands: Operands) -> CubeTensor {
     #[allow(unsafe_code)]
     unsafe {
         match operands {
-            Operands::F32 | Operands::Rounded => {
-                pack::pack::launch_unchecked::<f32>(&client, count, dim, from, to, small, large, taps)
-            }
-            Operands::F16 => pack::pack::launch_unchecked::<f16>(&client, count, dim, from, to, small, large, taps),
-            Operands::Bf16 => pack::pack::launch_unchecked::<bf16>(&client, count, dim, from, to, small, large, taps),
+            Operands::F32 | Operands::Rounded => pack::pack::launch_unchecked::<f32>(
+                &client,
+                count,
+                dim,
+                from,
+                to,
+                small as u32,
+                large as u32,
+                taps as u32,
+            ),
+            Operands::F16 => pack::pack::launch_unchecked::<f16>(
+                &client,
+                count,
+                dim,
+                from,
+                to,
+                small as u32,
+                large as u32,
+                taps as u32,
+            ),
+            Operands::Bf16 => pack::pack::launch_unchecked::<bf16>(
+                &client,
+                count,
+                dim,
+                from,
+                to,
+                small as u32,
+                large as u32,
+                taps as u32,
+            ),
         }
     }
     out
@@ -73,7 +102,7 @@ fn launch(plan: Plan, operands: Operands, batch: usize, a: CubeTensor, b: CubeTe
     let rows = plan.rows(batch).div_ceil(plan.tile.rows) as u32;
     let columns = plan.columns().div_ceil(plan.tile.columns) as u32;
     let along = rows.min(MOST_CUBES);
-    let count = CubeCount::Static(along, rows.div_ceil(along), columns * (plan.phases() * plan.pieces) as u32);
+    let count = CubeCount::Static(along, rows.div_ceil(along) * columns, (plan.phases() * plan.pieces) as u32);
     let dim = CubeDim::new_1d(plan.units() as u32);
     let batch = batch as u32;
     let (a, b, out) = (a.into_buffer_arg(), b.into_buffer_arg(), out.clone().into_buffer_arg());
@@ -101,7 +130,11 @@ fn launch(plan: Plan, operands: Operands, batch: usize, a: CubeTensor, b: CubeTe
 pub fn down(large: CubeTensor, packed: CubeTensor, shapes: Shapes, operands: Operands) -> CubeTensor {
     let plan = shapes.plan(Direction::Down, operands, &large.client);
     let out = empty(&large, [shapes.batch, shapes.height, shapes.width, shapes.small]);
-    launch(plan, operands, shapes.batch, channels_last(large), packed, &out);
+    if shapes.small <= FEW {
+        few(channels_last(large), packed, shapes, operands, &out);
+    } else {
+        launch(plan, operands, shapes.batch, channels_last(large), packed, &out);
+    }
     permute_nhwc_to_nchw(out)
 }
 
@@ -129,9 +162,112 @@ pub fn weight_gradient(small: CubeTensor, large: CubeTensor, shapes: Shapes, ope
     // SAFETY: the kernel checks its positions against the shape of both tensors.
     #[allow(unsafe_code)]
     unsafe {
-        pack::unpack::launch_unchecked(&client, count, dim, from, to, shapes.small, shapes.large, taps, plan.pieces);
+        pack::unpack::launch_unchecked(
+            &client,
+            count,
+            dim,
+            from,
+            to,
+            shapes.small as u32,
+            shapes.large as u32,
+            taps as u32,
+            plan.pieces as u32,
+        );
     }
     out
+}
+
+/// Small maps that are too few for tiles.
+const FEW: usize = 4;
+
+/// Strided convolution to few maps.
+fn few(large: CubeTensor, packed: CubeTensor, shapes: Shapes, operands: Operands, out: &CubeTensor) {
+    let client = large.client.clone();
+    let Shapes { batch, height, width, small, kernel, stride, before, .. } = shapes;
+    let positions = (batch * height * width) as u32;
+    let along = positions.min(MOST_CUBES);
+    let count = CubeCount::Static(along, positions.div_ceil(along), small as u32);
+    let dim = CubeDim::new_1d(small::UNITS as u32);
+    let [height, width] = [height, width].map(|side| (side * stride) as u32);
+    let (map, weights, out) = (large.into_buffer_arg(), packed.into_buffer_arg(), out.clone().into_buffer_arg());
+    let (before, stride, maps) = (before as u32, stride as u32, shapes.large);
+    macro_rules! launch {
+        ($e:ty) => {
+            small::few::launch_unchecked::<$e>(
+                &client, count, dim, map, weights, out, positions, height, width, before, stride, small, maps, kernel,
+            )
+        };
+    }
+    // SAFETY: the kernel leaves positions alone that are not there, and looks at none outside the large map.
+    #[allow(unsafe_code)]
+    unsafe {
+        match operands {
+            Operands::F32 | Operands::Rounded => launch!(f32),
+            Operands::F16 => launch!(f16),
+            Operands::Bf16 => launch!(bf16),
+        }
+    }
+}
+
+/// One update by Adam: the new value, mean and mean square, and the sums of squares `[SQUARES]` with this gradient's.
+pub fn adam([value, gradient, first, second, squares]: [CubeTensor; 5], step: AdamStep) -> [CubeTensor; 4] {
+    let client = value.client.clone();
+    let length = value.shape().num_elements();
+    let [value, gradient, first, second, squares] = [value, gradient, first, second, squares].map(into_contiguous);
+    let new = [length, length, length, SQUARES].map(|length| empty(&value, [length]));
+    let cubes = length.div_ceil(small::UNITS).clamp(1, SQUARES) as u32;
+    let [new_value, new_first, new_second, new_squares] = new.each_ref().map(|new| new.clone().into_buffer_arg());
+    let [value, gradient, first, second, squares] =
+        [value, gradient, first, second, squares].map(CubeTensor::into_buffer_arg);
+    // SAFETY: all buffers have the length that is given, or that of the sums.
+    #[allow(unsafe_code)]
+    unsafe {
+        small::adam::launch_unchecked(
+            &client,
+            CubeCount::Static(cubes, 1, 1),
+            CubeDim::new_1d(small::UNITS as u32),
+            value,
+            gradient,
+            first,
+            second,
+            squares,
+            new_value,
+            new_first,
+            new_second,
+            new_squares,
+            length as u32,
+            UpdateLaunch::from(step),
+        );
+    }
+    new
+}
+
+/// Sums that [`adam`] adds squares to.
+pub const SQUARES: usize = small::CUBES;
+
+/// The mean loss of logits that should be real, or not, and their mean probability: `[1]` each.
+pub fn logistic(logits: CubeTensor, real: bool) -> [CubeTensor; 2] {
+    let client = logits.client.clone();
+    let length = logits.shape().num_elements() as u32;
+    let logits = into_contiguous(logits);
+    let results = [1, 1].map(|length: usize| empty(&logits, [length]));
+    let [loss, probability] = results.each_ref().map(|result| result.clone().into_buffer_arg());
+    let (count, dim) = (CubeCount::Static(1, 1, 1), CubeDim::new_1d(small::UNITS as u32));
+    // SAFETY: the kernel reads as many logits as there are, and writes one number each.
+    #[allow(unsafe_code)]
+    unsafe {
+        small::logistic::launch_unchecked(
+            &client,
+            count,
+            dim,
+            logits.into_buffer_arg(),
+            loss,
+            probability,
+            length,
+            real,
+        );
+    }
+    results
 }
 
 /// How the norm's kernels share out maps of so many positions: cubes along the maps, stretches, and positions of a stretch.
@@ -162,7 +298,16 @@ pub fn norm(x: CubeTensor, gain: CubeTensor, shift: CubeTensor, epsilon: f64, sl
     // SAFETY: the kernels check positions and maps against the numbers that are given here, which are the tensors'.
     #[allow(unsafe_code)]
     unsafe {
-        norm::moments::launch_unchecked(&client, cubes.clone(), dim, arg(&x), arg(&sums), positions, stretch, maps);
+        norm::moments::launch_unchecked(
+            &client,
+            cubes.clone(),
+            dim,
+            arg(&x),
+            arg(&sums),
+            positions,
+            stretch,
+            maps as u32,
+        );
         norm::normalize::launch_unchecked(
             &client,
             cubes,
@@ -179,7 +324,7 @@ pub fn norm(x: CubeTensor, gain: CubeTensor, shift: CubeTensor, epsilon: f64, sl
             count,
             epsilon as f32,
             slope as f32,
-            maps,
+            maps as u32,
         );
     }
     [permute_nhwc_to_nchw(out), mean, variance]
@@ -228,7 +373,7 @@ pub fn norm_backward(normed: Normed, gradient: CubeTensor, epsilon: f64, slope: 
             positions,
             stretch,
             slope,
-            maps,
+            maps as u32,
         );
         norm::back::launch_unchecked(
             &client,
@@ -249,7 +394,7 @@ pub fn norm_backward(normed: Normed, gradient: CubeTensor, epsilon: f64, slope: 
             count,
             epsilon as f32,
             slope,
-            maps,
+            maps as u32,
         );
     }
     [permute_nhwc_to_nchw(out), gain_gradient, shift_gradient]

@@ -33,7 +33,8 @@ fn add_up(mut first: f32, mut second: f32) -> (f32, f32) {
 /// Sums of each map and of its squares over a stretch of positions, both around the map's first number so that little cancels:
 /// `[stretches, 2, maps]`.
 #[cube(launch_unchecked)]
-pub fn moments(x: &[f32], sums: &mut [f32], positions: u32, stretch: u32, #[comptime] maps: usize) {
+pub fn moments(x: &[f32], sums: &mut [f32], positions: u32, stretch: u32, maps: u32) {
+    let maps = maps as usize;
     let map = CUBE_POS_X as usize * ACROSS + UNIT_POS_X as usize;
     let from = CUBE_POS_Y as usize * stretch as usize;
     let mut to = from + stretch as usize;
@@ -62,7 +63,7 @@ pub fn moments(x: &[f32], sums: &mut [f32], positions: u32, stretch: u32, #[comp
 
 /// Adds up a map's two numbers over all stretches.
 #[cube]
-fn over_stretches(sums: &[f32], map: usize, stretches: u32, #[comptime] maps: usize) -> (f32, f32) {
+fn over_stretches(sums: &[f32], map: usize, stretches: u32, maps: usize) -> (f32, f32) {
     let mut first = 0.0f32;
     let mut second = 0.0f32;
     for i in 0..stretches as usize {
@@ -89,8 +90,9 @@ pub fn normalize(
     stretches: u32,
     epsilon: f32,
     slope: f32,
-    #[comptime] maps: usize,
+    maps: u32,
 ) {
+    let maps = maps as usize;
     let map = CUBE_POS_X as usize * ACROSS + UNIT_POS_X as usize;
     let mut factors = Shared::<[f32]>::new_slice(comptime!(2 * ACROSS));
     let column = UNIT_POS_X as usize;
@@ -137,8 +139,9 @@ pub fn products(
     positions: u32,
     stretch: u32,
     slope: f32,
-    #[comptime] maps: usize,
+    maps: u32,
 ) {
+    let maps = maps as usize;
     let map = CUBE_POS_X as usize * ACROSS + UNIT_POS_X as usize;
     let from = CUBE_POS_Y as usize * stretch as usize;
     let mut to = from + stretch as usize;
@@ -185,8 +188,9 @@ pub fn back(
     stretches: u32,
     epsilon: f32,
     slope: f32,
-    #[comptime] maps: usize,
+    maps: u32,
 ) {
+    let maps = maps as usize;
     let map = CUBE_POS_X as usize * ACROSS + UNIT_POS_X as usize;
     let mut factors = Shared::<[f32]>::new_slice(comptime!(3 * ACROSS));
     let column = UNIT_POS_X as usize;

@@ -13,18 +13,13 @@ pub const ROWS: usize = 8;
 
 /// Weights `[small, large * taps]` to `[taps * large, small]`.
 #[cube(launch_unchecked)]
-pub fn pack<E: Float>(
-    weights: &[f32],
-    out: &mut [E],
-    #[comptime] small: usize,
-    #[comptime] large: usize,
-    #[comptime] taps: usize,
-) {
+pub fn pack<E: Float>(weights: &[f32], out: &mut [E], small: u32, large: u32, taps: u32) {
+    let (small, large, taps) = (small as usize, large as usize, taps as usize);
     let mut square = Shared::<[f32]>::new_slice(comptime!(SIDE * (SIDE + 1)));
     let (x, y) = (UNIT_POS_X as usize, UNIT_POS_Y as usize);
     let first_inner = CUBE_POS_X as usize * SIDE;
     let first_small = CUBE_POS_Y as usize * SIDE;
-    let inner = comptime!(large * taps);
+    let inner = large * taps;
     #[unroll]
     for i in 0..comptime!(SIDE / ROWS) {
         let (row, column) = (first_small + y + i * ROWS, first_inner + x);
@@ -46,19 +41,13 @@ pub fn pack<E: Float>(
 
 /// Gradients in pieces `[pieces, taps * large, small]`, added up, to `[small, large * taps]`.
 #[cube(launch_unchecked)]
-pub fn unpack(
-    gradients: &[f32],
-    out: &mut [f32],
-    #[comptime] small: usize,
-    #[comptime] large: usize,
-    #[comptime] taps: usize,
-    #[comptime] pieces: usize,
-) {
+pub fn unpack(gradients: &[f32], out: &mut [f32], small: u32, large: u32, taps: u32, pieces: u32) {
+    let (small, large, taps, pieces) = (small as usize, large as usize, taps as usize, pieces as usize);
     let mut square = Shared::<[f32]>::new_slice(comptime!(SIDE * (SIDE + 1)));
     let (x, y) = (UNIT_POS_X as usize, UNIT_POS_Y as usize);
     let first_inner = CUBE_POS_X as usize * SIDE;
     let first_small = CUBE_POS_Y as usize * SIDE;
-    let inner = comptime!(large * taps);
+    let inner = large * taps;
     #[unroll]
     for i in 0..comptime!(SIDE / ROWS) {
         let (row, column) = (first_small + x, first_inner + y + i * ROWS);

@@ -222,17 +222,17 @@ pub fn product<E: Float, A: Float, B: Float, NA: Size, NB: Size>(
     let (small, large, before, stride) = comptime!((plan.small, plan.large, plan.before, plan.stride));
 
     let unit = UNIT_POS as usize;
-    // Cubes lie in a plane of rows of tiles, which can be more than a card counts along one side, and behind each other by column
-    // of tiles, and phase or piece.
-    let first_row = (CUBE_POS_Y as usize * CUBE_COUNT_X as usize + CUBE_POS_X as usize) * tile_rows;
+    // Cubes lie by rows of tiles, by columns, and by phase or piece. There can be more rows than a card counts along one side: they
+    // go on behind the columns.
     let across = comptime!(plan.columns().div_ceil(plan.tile.columns));
-    let part = CUBE_POS_Z as usize / across;
-    let first_column = (CUBE_POS_Z as usize - part * across) * tile_columns;
+    let stretch = CUBE_POS_Y as usize / across;
+    let first_row = (stretch * CUBE_COUNT_X as usize + CUBE_POS_X as usize) * tile_rows;
+    let first_column = (CUBE_POS_Y as usize - stretch * across) * tile_columns;
     let positions = batch as usize * comptime!(plan.height * plan.width);
 
     // The phase's first tap along each side, the number of its taps, and how far its positions lie ahead of the small map's.
-    let phase_y = part / stride;
-    let phase_x = part - phase_y * stride;
+    let phase_y = CUBE_POS_Z as usize / stride;
+    let phase_x = CUBE_POS_Z as usize - phase_y * stride;
     let tap_y = (phase_y + before) % stride;
     let tap_x = (phase_x + before) % stride;
     let taps_y = (comptime!(plan.kernel + plan.stride - 1) - tap_y) / stride;
@@ -249,7 +249,7 @@ pub fn product<E: Float, A: Float, B: Float, NA: Size, NB: Size>(
     if comptime!(plan.direction == Direction::Weights) {
         let steps = positions.div_ceil(depth);
         let piece = (steps + comptime!(plan.pieces - 1)) / comptime!(plan.pieces) * depth;
-        from = part * piece;
+        from = CUBE_POS_Z as usize * piece;
         to = from + piece;
         if to > positions {
             to = positions;
@@ -461,21 +461,26 @@ pub fn product<E: Float, A: Float, B: Float, NA: Size, NB: Size>(
                     b_width,
                 );
             } else {
-                #[unroll]
-                for k in 0..depth {
-                    let mut column = Array::<f32>::new(block_columns);
+                // Unrolled as far as numbers are staged together, and no further: drivers take seconds to compile more.
+                let together = comptime!(a_width.max(b_width));
+                for group in 0..comptime!(depth / together) {
                     #[unroll]
-                    for j in 0..block_columns {
-                        let at = block_column * block_columns + j;
-                        column[j] = staged(&staged_b, k, at, deep_b, b_line, b_width);
-                    }
-                    #[unroll]
-                    for i in 0..block_rows {
-                        let at = block_row * block_rows + i;
-                        let row = staged(&staged_a, k, at, deep_a, a_line, a_width);
+                    for within in 0..together {
+                        let k = group * together + within;
+                        let mut column = Array::<f32>::new(block_columns);
                         #[unroll]
                         for j in 0..block_columns {
-                            block[i * block_columns + j] += row * column[j];
+                            let at = block_column * block_columns + j;
+                            column[j] = staged(&staged_b, k, within, at, deep_b, b_line, b_width);
+                        }
+                        #[unroll]
+                        for i in 0..block_rows {
+                            let at = block_row * block_rows + i;
+                            let row = staged(&staged_a, k, within, at, deep_a, a_line, a_width);
+                            #[unroll]
+                            for j in 0..block_columns {
+                                block[i * block_columns + j] += row * column[j];
+                            }
                         }
                     }
                 }
@@ -513,7 +518,7 @@ pub fn product<E: Float, A: Float, B: Float, NA: Size, NB: Size>(
                     let row = first_row + plane_row + comptime!(i * instruction.rows) + at / instruction.columns;
                     let column =
                         first_column + plane_column + comptime!(j * instruction.columns) + at % instruction.columns;
-                    put(out, row, column, rows, part, scratch[own + at], plan);
+                    put(out, row, column, rows, phase_y, phase_x, scratch[own + at], plan);
                 }
             }
         }
@@ -524,7 +529,7 @@ pub fn product<E: Float, A: Float, B: Float, NA: Size, NB: Size>(
             for j in 0..block_columns {
                 let row = first_row + block_row * block_rows + i;
                 let column = first_column + block_column * block_columns + j;
-                put(out, row, column, rows, part, block[i * block_columns + j], plan);
+                put(out, row, column, rows, phase_y, phase_x, block[i * block_columns + j], plan);
             }
         }
     }
@@ -610,18 +615,19 @@ fn loaded<E: Float, F: Float, N: Size>(numbers: Vector<F, N>, #[comptime] plan: 
     }
 }
 
-/// One staged number.
+/// One staged number: `within` is `inner` less a multiple of the width.
 #[cube]
 fn staged<E: Float, N: Size>(
     stage: &Shared<[Vector<E, N>]>,
-    #[comptime] inner: usize,
+    inner: usize,
+    #[comptime] within: usize,
     across: usize,
     #[comptime] deep: bool,
     #[comptime] line: usize,
     #[comptime] width: usize,
 ) -> f32 {
     if deep {
-        f32::cast_from(stage[across * line + inner / width].extract(inner % width))
+        f32::cast_from(stage[across * line + inner / width].extract(within % width))
     } else {
         let numbers = stage[inner * line + across / width];
         let place = across % width;
@@ -634,7 +640,7 @@ fn staged<E: Float, N: Size>(
     }
 }
 
-/// Writes one number of the result to where it lies, in a phase or a piece.
+/// Writes one number of the result to where it lies.
 #[cube]
 #[allow(clippy::too_many_arguments)]
 fn put(
@@ -642,7 +648,8 @@ fn put(
     row: usize,
     column: usize,
     rows: usize,
-    part: usize,
+    phase_y: usize,
+    phase_x: usize,
     value: f32,
     #[comptime] plan: Plan,
 ) {
@@ -651,12 +658,10 @@ fn put(
         if comptime!(plan.direction == Direction::Up) {
             let (picture, y, x) = position(row, plan);
             let (height, width) = comptime!((plan.stride * plan.height, plan.stride * plan.width));
-            let phase_y = part / comptime!(plan.stride);
-            let phase_x = part - phase_y * comptime!(plan.stride);
             let (y, x) = (y * comptime!(plan.stride) + phase_y, x * comptime!(plan.stride) + phase_x);
             out[((picture * height + y) * width + x) * columns + column] = value;
         } else if comptime!(plan.direction == Direction::Weights) {
-            out[(part * rows + row) * columns + column] = value;
+            out[(CUBE_POS_Z as usize * rows + row) * columns + column] = value;
         } else {
             out[row * columns + column] = value;
         }
