@@ -18,6 +18,7 @@ mod run;
 mod step;
 mod trainer;
 mod trial;
+mod upload;
 
 pub use alarm::{Alarm, Change, Health, Remedy, Trouble};
 pub use checkpoint::{Checkpoint, CheckpointError, EpochEnd, epoch_ends};
