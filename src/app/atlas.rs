@@ -1,6 +1,8 @@
 //! Pictures from tensor to texture on the graphics card: what was computed there is shown from there, and never read back.
 
+use std::cell::Cell;
 use std::sync::Arc;
+use std::time::Duration;
 
 use burn::tensor::Tensor;
 use burn_wgpu::{AutoCompiler, CubeBackend, CubeTensor, Wgpu};
@@ -12,6 +14,8 @@ use wgpu::util::DeviceExt;
 
 /// Side of a workgroup, as the shader has it.
 const GROUP: u32 = 8;
+/// Longest wait for what was painted before.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Draws what a generator drew into textures. The device and queue are those that computed it, so that the card does one
 /// after the other.
@@ -20,6 +24,8 @@ pub(super) struct Atlas {
     queue: wgpu::Queue,
     pipeline: wgpu::ComputePipeline,
     renderer: Arc<RwLock<Renderer>>,
+    /// What was painted last.
+    last: Cell<Option<wgpu::SubmissionIndex>>,
 }
 
 /// A texture for pictures of one size in rows, painted a few at a time.
@@ -86,7 +92,7 @@ impl Atlas {
             compilation_options: Default::default(),
             cache: None,
         });
-        Self { device, queue, pipeline, renderer: window.renderer.clone() }
+        Self { device, queue, pipeline, renderer: window.renderer.clone(), last: Cell::default() }
     }
 
     /// Pictures `[count, channels, side, side]` in [-1, 1] as a texture, in rows of `columns`; nothing where they do not
@@ -169,7 +175,12 @@ impl Atlas {
         pass.set_bind_group(0, &bindings, &[]);
         pass.dispatch_workgroups(((count * side) as u32).div_ceil(GROUP), (side as u32).div_ceil(GROUP), 1);
         drop(pass);
-        self.queue.submit([encoder.finish()]);
+        // Nothing is read back that would wait for the card. With one painting under way and one behind it the card is never idle, and
+        // what the pointer asks for next never has to wait for more.
+        if let Some(before) = self.last.replace(Some(self.queue.submit([encoder.finish()]))) {
+            let wait = wgpu::PollType::Wait { submission_index: Some(before), timeout: Some(PATIENCE) };
+            let _ = self.device.poll(wait);
+        }
         Some(())
     }
 }
