@@ -1,4 +1,4 @@
-// What a generator drew, [count, channels, side, side] in [-1, 1], as one texture of pictures in rows. The numbers lie as
+// What a generator drew, [count, channels, side, side] in [-1, 1], onto a texture of pictures in rows. The numbers lie as
 // the strides say. Rounded as `image::from_signed` does: both ways to the screen give the same picture.
 
 struct Sheet {
@@ -7,6 +7,8 @@ struct Sheet {
     side: u32,
     columns: u32,
     strides: vec4<u32>,
+    // The texture's first place that these pictures fill.
+    first: u32,
 }
 
 @group(0) @binding(0) var<storage, read> values: array<f32>;
@@ -20,16 +22,18 @@ fn value(picture: u32, channel: u32, row: u32, column: u32) -> f32 {
 
 @compute @workgroup_size(8, 8)
 fn paint(@builtin(global_invocation_id) place: vec3<u32>) {
-    let picture = place.y / sheet.side * sheet.columns + place.x / sheet.side;
-    if place.x >= sheet.columns * sheet.side || picture >= sheet.count {
+    let picture = place.x / sheet.side;
+    if picture >= sheet.count || place.y >= sheet.side {
         return;
     }
-    let row = place.y % sheet.side;
+    let row = place.y;
     let column = place.x % sheet.side;
     let red = value(picture, 0u, row, column);
-    var colour = vec3<f32>(red);
+    var color = vec3<f32>(red);
     if sheet.channels == 3u {
-        colour = vec3<f32>(red, value(picture, 1u, row, column), value(picture, 2u, row, column));
+        color = vec3<f32>(red, value(picture, 1u, row, column), value(picture, 2u, row, column));
     }
-    textureStore(atlas, place.xy, vec4<f32>(colour, 1.0));
+    let at = sheet.first + picture;
+    let corner = vec2<u32>(at % sheet.columns, at / sheet.columns) * sheet.side;
+    textureStore(atlas, corner + vec2<u32>(column, row), vec4<f32>(color, 1.0));
 }

@@ -291,6 +291,21 @@ impl Compute {
         Ok(Self { device, kind, name, wgpu: Some(setup) })
     }
 }
+#[cfg(test)]
+impl Compute {
+    /// The software adapter of all tests of this crate: a program can open it once.
+    pub fn shared_software() -> &'static Self {
+        static SOFTWARE: std::sync::LazyLock<Compute> =
+            std::sync::LazyLock::new(|| Compute::software().expect("a software Vulkan driver, as the README names it"));
+        &SOFTWARE
+    }
+}
+
+/// Whether a device's tensors lie on a graphics card, or on the software that stands in for one.
+pub fn on_card(device: &Device) -> bool {
+    matches!(device.clone().inner().as_dispatch(), DispatchDevice::Cube(_))
+}
+
 /// How much of its priority a thread keeps that gives way, of 0 to 99: on Linux it is five steps nicer than others and keeps a
 /// quarter of a core that somebody else wants too, so that a window that is painted without a pause does not stop training.
 const GIVING_WAY: u8 = 36;

@@ -1,6 +1,8 @@
 //! Pictures from tensor to texture on the graphics card: what was computed there is shown from there, and never read back.
 
+use std::cell::Cell;
 use std::sync::Arc;
+use std::time::Duration;
 
 use burn::tensor::Tensor;
 use burn_wgpu::{AutoCompiler, CubeBackend, CubeTensor, Wgpu};
@@ -12,6 +14,8 @@ use wgpu::util::DeviceExt;
 
 /// Side of a workgroup, as the shader has it.
 const GROUP: u32 = 8;
+/// Longest wait for what was painted before.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Draws what a generator drew into textures. The device and queue are those that computed it, so that the card does one
 /// after the other.
@@ -20,17 +24,52 @@ pub(super) struct Atlas {
     queue: wgpu::Queue,
     pipeline: wgpu::ComputePipeline,
     renderer: Arc<RwLock<Renderer>>,
+    /// What was painted last.
+    last: Cell<Option<wgpu::SubmissionIndex>>,
+}
+
+/// A texture for pictures of one size in rows, painted a few at a time.
+pub(super) struct Canvas {
+    texture: wgpu::Texture,
+    count: usize,
+    columns: usize,
 }
 
 /// A texture that the window shows and that was never in memory.
 pub(super) struct Painted {
     id: TextureId,
+    count: usize,
+    view: wgpu::TextureView,
+    device: wgpu::Device,
     renderer: Arc<RwLock<Renderer>>,
+}
+
+/// Enlarged pixels stay pixels, as those that are uploaded.
+fn sampler() -> wgpu::SamplerDescriptor<'static> {
+    wgpu::SamplerDescriptor { min_filter: wgpu::FilterMode::Linear, ..Default::default() }
 }
 
 impl Painted {
     pub fn id(&self) -> TextureId {
         self.id
+    }
+
+    /// How many pictures are on it.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Shows another texture by the same id: whatever still shows this one goes on with that.
+    pub fn replace(&mut self, other: Self) {
+        let mut renderer = self.renderer.write();
+        renderer.update_egui_texture_from_wgpu_texture_with_sampler_options(
+            &self.device,
+            &other.view,
+            sampler(),
+            self.id,
+        );
+        drop(renderer);
+        (self.view, self.count) = (other.view.clone(), other.count);
     }
 }
 
@@ -53,38 +92,25 @@ impl Atlas {
             compilation_options: Default::default(),
             cache: None,
         });
-        Self { device, queue, pipeline, renderer: window.renderer.clone() }
+        Self { device, queue, pipeline, renderer: window.renderer.clone(), last: Cell::default() }
     }
 
     /// Pictures `[count, channels, side, side]` in [-1, 1] as a texture, in rows of `columns`; nothing where they do not
     /// live on this card.
     pub fn show(&self, pictures: Tensor<4>, columns: usize) -> Option<Painted> {
-        let view = self.paint(pictures, columns)?.create_view(&Default::default());
-        // Enlarged pixels stay pixels, as those that are uploaded.
-        let sampler = wgpu::SamplerDescriptor { min_filter: wgpu::FilterMode::Linear, ..Default::default() };
-        let mut renderer = self.renderer.write();
-        let id = renderer.register_native_texture_with_sampler_options(&self.device, &view, sampler);
-        drop(renderer);
-        Some(Painted { id, renderer: self.renderer.clone() })
+        let [count, _, side, _] = pictures.dims();
+        let canvas = self.canvas(count, columns, side)?;
+        self.paint(&canvas, 0, pictures)?;
+        Some(self.finish(canvas))
     }
 
-    fn paint(&self, pictures: Tensor<4>, columns: usize) -> Option<wgpu::Texture> {
-        let [count, channels, side, _] = pictures.dims();
-        let columns = columns.min(count);
-        let fused = pictures.try_into_primitive::<Wgpu>().ok()?;
-        let CubeTensor { client, handle, meta, .. } = fused.client.clone().resolve_tensor_float::<CubeBackend>(fused);
-        // What was computed must be on its way to the card before what reads it.
-        client.flush().ok()?;
-        let resource = client.get_resource::<WgpuServer<AutoCompiler>>(handle).ok()?;
-        let strides: &[usize] = meta.strides();
-        let numbers = [count, channels, side, columns].into_iter().chain(strides.iter().copied());
-        let sheet: Vec<u8> = numbers.flat_map(|number| (number as u32).to_le_bytes()).collect();
-        let sheet = self.device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
-            label: Some("atlas"),
-            contents: &sheet,
-            usage: wgpu::BufferUsages::UNIFORM,
-        });
+    /// Room for `count` pictures in rows of `columns`; nothing where the card has no texture as large as that.
+    pub fn canvas(&self, count: usize, columns: usize, side: usize) -> Option<Canvas> {
+        let columns = columns.min(count).max(1);
         let (width, height) = ((columns * side) as u32, (count.div_ceil(columns) * side) as u32);
+        if width.max(height) > self.device.limits().max_texture_dimension_2d {
+            return None;
+        }
         let texture = self.device.create_texture(&wgpu::TextureDescriptor {
             label: Some("atlas"),
             size: wgpu::Extent3d { width, height, depth_or_array_layers: 1 },
@@ -97,7 +123,43 @@ impl Atlas {
                 | wgpu::TextureUsages::COPY_SRC,
             view_formats: &[],
         });
-        let view = texture.create_view(&Default::default());
+        Some(Canvas { texture, count, columns })
+    }
+
+    /// Hands a painted texture to the window.
+    pub fn finish(&self, canvas: Canvas) -> Painted {
+        let view = canvas.texture.create_view(&Default::default());
+        let mut renderer = self.renderer.write();
+        let id = renderer.register_native_texture_with_sampler_options(&self.device, &view, sampler());
+        drop(renderer);
+        Painted { id, count: canvas.count, view, device: self.device.clone(), renderer: self.renderer.clone() }
+    }
+
+    /// Paints pictures from place `first` on; nothing where they do not live on this card.
+    pub fn paint(&self, canvas: &Canvas, first: usize, pictures: Tensor<4>) -> Option<()> {
+        let [count, channels, side, _] = pictures.dims();
+        let fused = pictures.try_into_primitive::<Wgpu>().ok()?;
+        let CubeTensor { client, handle, meta, .. } = fused.client.clone().resolve_tensor_float::<CubeBackend>(fused);
+        // What was computed must be on its way to the card before what reads it.
+        client.flush().ok()?;
+        // With SPIR-V kernels find their memory by address, past wgpu. Whole buffers are marked as written before each launch all the
+        // same, so that wgpu lets this reading wait for the writing; and `resource` keeps others off the memory until it is submitted.
+        let resource = client.get_resource::<WgpuServer<AutoCompiler>>(handle).ok()?;
+        let alignment = u64::from(self.device.limits().min_storage_buffer_offset_alignment);
+        if !resource.resource().offset.is_multiple_of(alignment) {
+            return None;
+        }
+        let strides: &[usize] = meta.strides();
+        let numbers = [count, channels, side, canvas.columns].into_iter().chain(strides.iter().copied());
+        // A uniform's size is a multiple of 16 bytes.
+        let numbers = numbers.chain([first, 0, 0, 0]);
+        let sheet: Vec<u8> = numbers.flat_map(|number| (number as u32).to_le_bytes()).collect();
+        let sheet = self.device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
+            label: Some("atlas"),
+            contents: &sheet,
+            usage: wgpu::BufferUsages::UNIFORM,
+        });
+        let view = canvas.texture.create_view(&Default::default());
         let bindings = self.device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some("atlas"),
             layout: &self.pipeline.get_bind_group_layout(0),
@@ -111,64 +173,85 @@ impl Atlas {
         let mut pass = encoder.begin_compute_pass(&Default::default());
         pass.set_pipeline(&self.pipeline);
         pass.set_bind_group(0, &bindings, &[]);
-        pass.dispatch_workgroups(width.div_ceil(GROUP), height.div_ceil(GROUP), 1);
+        pass.dispatch_workgroups(((count * side) as u32).div_ceil(GROUP), (side as u32).div_ceil(GROUP), 1);
         drop(pass);
-        self.queue.submit([encoder.finish()]);
-        Some(texture)
+        // Nothing is read back that would wait for the card. With one painting under way and one behind it the card is never idle, and
+        // what the pointer asks for next never has to wait for more.
+        if let Some(before) = self.last.replace(Some(self.queue.submit([encoder.finish()]))) {
+            let wait = wgpu::PollType::Wait { submission_index: Some(before), timeout: Some(PATIENCE) };
+            let _ = self.device.poll(wait);
+        }
+        Some(())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use burn::tensor::wgpu::WgpuSetup;
-    use burn::tensor::{Device, TensorData};
-    use egui_wgpu::RendererOptions;
-
-    use super::*;
-    use crate::device::Compute;
-    use crate::image::{Picture, grid};
-
-    /// The texture's pixels as RGB.
-    fn read(setup: &WgpuSetup, texture: &wgpu::Texture) -> Vec<u8> {
-        let (width, height) = (texture.width(), texture.height());
-        let row = (width * 4).next_multiple_of(wgpu::COPY_BYTES_PER_ROW_ALIGNMENT);
-        let buffer = setup.device.create_buffer(&wgpu::BufferDescriptor {
-            label: None,
-            size: u64::from(row * height),
-            usage: wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ,
-            mapped_at_creation: false,
-        });
-        let mut encoder = setup.device.create_command_encoder(&Default::default());
-        encoder.copy_texture_to_buffer(
-            texture.as_image_copy(),
-            wgpu::TexelCopyBufferInfo {
-                buffer: &buffer,
-                layout: wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(row), rows_per_image: None },
-            },
-            texture.size(),
-        );
-        setup.queue.submit([encoder.finish()]);
-        buffer.map_async(wgpu::MapMode::Read, .., |mapped| mapped.unwrap());
-        setup.device.poll(wgpu::PollType::wait_indefinitely()).unwrap();
-        let bytes = buffer.get_mapped_range(..).unwrap();
-        let rows = bytes.chunks_exact(row as usize).map(|line| &line[..width as usize * 4]);
-        rows.flatten().copied().collect::<Vec<u8>>().chunks_exact(4).flat_map(|p| [p[0], p[1], p[2]]).collect()
-    }
-
-    #[test]
-    fn a_texture_from_the_card_is_the_picture_that_is_read_back() {
-        let software = Compute::software().expect("a software Vulkan driver, as the README names it");
-        let setup = software.wgpu.as_ref().unwrap();
-        let renderer = Renderer::new(&setup.device, wgpu::TextureFormat::Rgba8Unorm, RendererOptions::default());
-        let atlas = Atlas::new(&RenderState {
+impl Atlas {
+    /// For a window that is never opened, on the device that computes.
+    pub fn unseen(setup: &burn::tensor::wgpu::WgpuSetup) -> Self {
+        let format = wgpu::TextureFormat::Rgba8Unorm;
+        let renderer = Renderer::new(&setup.device, format, egui_wgpu::RendererOptions::default());
+        Self::new(&RenderState {
             adapter: setup.adapter.clone(),
             available_adapters: Vec::new(),
             instance: setup.instance.clone(),
             device: setup.device.clone(),
             queue: setup.queue.clone(),
-            target_format: wgpu::TextureFormat::Rgba8Unorm,
+            target_format: format,
             renderer: Arc::new(RwLock::new(renderer)),
-        });
+        })
+    }
+}
+
+#[cfg(test)]
+impl Painted {
+    /// The texture's pixels as RGB, and how many there are in a row.
+    pub fn pixels(&self, setup: &burn::tensor::wgpu::WgpuSetup) -> (Vec<u8>, usize) {
+        (read(setup, self.view.texture()), self.view.texture().width() as usize)
+    }
+}
+
+/// A texture's pixels as RGB.
+#[cfg(test)]
+fn read(setup: &burn::tensor::wgpu::WgpuSetup, texture: &wgpu::Texture) -> Vec<u8> {
+    let (width, height) = (texture.width(), texture.height());
+    let row = (width * 4).next_multiple_of(wgpu::COPY_BYTES_PER_ROW_ALIGNMENT);
+    let buffer = setup.device.create_buffer(&wgpu::BufferDescriptor {
+        label: None,
+        size: u64::from(row * height),
+        usage: wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ,
+        mapped_at_creation: false,
+    });
+    let mut encoder = setup.device.create_command_encoder(&Default::default());
+    encoder.copy_texture_to_buffer(
+        texture.as_image_copy(),
+        wgpu::TexelCopyBufferInfo {
+            buffer: &buffer,
+            layout: wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(row), rows_per_image: None },
+        },
+        texture.size(),
+    );
+    setup.queue.submit([encoder.finish()]);
+    buffer.map_async(wgpu::MapMode::Read, .., |mapped| mapped.unwrap());
+    setup.device.poll(wgpu::PollType::wait_indefinitely()).unwrap();
+    let bytes = buffer.get_mapped_range(..).unwrap();
+    let rows = bytes.chunks_exact(row as usize).map(|line| &line[..width as usize * 4]);
+    rows.flatten().copied().collect::<Vec<u8>>().chunks_exact(4).flat_map(|p| [p[0], p[1], p[2]]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, TensorData};
+
+    use super::*;
+    use crate::device::Compute;
+    use crate::image::{Picture, grid};
+
+    #[test]
+    fn a_texture_from_the_card_is_the_picture_that_is_read_back() {
+        let software = Compute::shared_software();
+        let setup = software.wgpu.as_ref().unwrap();
+        let atlas = Atlas::unseen(setup);
         for (count, channels) in [(1, 3), (5, 1), (7, 3)] {
             let side = 12;
             let size = count * channels * side * side;
@@ -188,23 +271,38 @@ mod tests {
             // Also where the numbers lie in another order than they are counted.
             let turned = tensor.clone().permute([0, 2, 3, 1]).add_scalar(0.0).permute([0, 3, 1, 2]);
             for tensor in [tensor, turned] {
-                let shown = atlas.show(tensor.clone(), 4).expect("the tensor is on this card");
+                let mut shown = atlas.show(tensor.clone(), 4).expect("the tensor is on this card");
                 assert!(atlas.renderer.read().texture(&shown.id()).is_some());
-                let id = shown.id();
+                assert_eq!(shown.count(), count);
+                let (id, other) = (shown.id(), atlas.show(tensor.clone().narrow(0, 0, 1) + 0.0, 4).unwrap());
+                let freed = other.id();
+                shown.replace(other);
+                assert_eq!((shown.id(), shown.count()), (id, 1), "others show it by the same id");
                 drop(shown);
-                assert!(atlas.renderer.read().texture(&id).is_none(), "what is no longer shown is freed");
-                let texture = atlas.paint(tensor, 4).expect("the tensor is on this card");
-                // Half-way between two bytes a card may round the other way.
-                let found = black(read(setup, &texture));
-                let off: Vec<u8> = found.iter().zip(black(expected.clone())).map(|(a, b)| a.abs_diff(b)).collect();
-                let (most, differing) = (off.iter().max(), off.iter().filter(|&&off| off > 0).count());
-                assert!(
-                    most <= Some(&1) && differing * 100 <= off.len(),
-                    "{count}: {most:?} {differing}/{}",
-                    off.len()
-                );
+                for id in [id, freed] {
+                    assert!(atlas.renderer.read().texture(&id).is_none(), "what is no longer shown is freed");
+                }
+                // All at once, and a few at a time.
+                for step in [count, 3] {
+                    let canvas = atlas.canvas(count, 4, side).unwrap();
+                    for first in (0..count).step_by(step) {
+                        let part = tensor.clone().narrow(0, first, step.min(count - first));
+                        atlas.paint(&canvas, first, part + 0.0).expect("the tensor is on this card");
+                    }
+                    // Half-way between two bytes a card may round the other way.
+                    let found = black(read(setup, &canvas.texture));
+                    let off: Vec<u8> = found.iter().zip(black(expected.clone())).map(|(a, b)| a.abs_diff(b)).collect();
+                    let (most, differing) = (off.iter().max(), off.iter().filter(|&&off| off > 0).count());
+                    assert!(
+                        most <= Some(&1) && differing * 100 <= off.len(),
+                        "{count} by {step}: {most:?} {differing}/{}",
+                        off.len()
+                    );
+                }
             }
-            assert!(atlas.paint(Tensor::from_data(data, &Device::flex()), 4).is_none());
+            let canvas = atlas.canvas(count, 4, side).unwrap();
+            assert!(atlas.paint(&canvas, 0, Tensor::from_data(data, &Device::flex())).is_none());
         }
+        assert!(atlas.canvas(1 << 20, 4, 64).is_none(), "no card has a texture as large as that");
     }
 }

@@ -3,15 +3,41 @@
 use egui::{ColorImage, Context, Image, Rect, TextureHandle, TextureId, TextureOptions, Vec2, pos2};
 
 use super::atlas::Painted;
-use crate::image::Picture;
+use crate::image::{Picture, grid};
 
 /// Enlarged pixels stay pixels: at these sizes that is what was drawn.
 const OPTIONS: TextureOptions = TextureOptions { minification: egui::TextureFilter::Linear, ..TextureOptions::NEAREST };
+
+/// Columns of a texture that holds the pictures of a tool.
+pub(super) const SLOT_COLUMNS: usize = 16;
 
 /// Pictures for the screen: in memory, or on the graphics card already.
 pub(super) enum Sheet {
     Memory(Picture),
     Card(Painted),
+}
+
+/// Pictures of z's, one by one: in memory, or on a texture of the graphics card that was never read back.
+pub(super) enum Pictures {
+    Memory(Vec<Picture>),
+    Card(Painted),
+}
+
+impl Pictures {
+    pub fn count(&self) -> usize {
+        match self {
+            Self::Memory(pictures) => pictures.len(),
+            Self::Card(painted) => painted.count(),
+        }
+    }
+
+    /// For the screen, in rows of `columns`, as those on the card lie already; the pictures themselves, where they are in memory.
+    pub fn into_sheet(self, columns: usize) -> (Sheet, Option<Vec<Picture>>) {
+        match self {
+            Self::Memory(pictures) => (Sheet::Memory(grid(&pictures, columns, 0)), Some(pictures)),
+            Self::Card(painted) => (Sheet::Card(painted), None),
+        }
+    }
 }
 
 /// What is shown, wherever it came from.
@@ -25,6 +51,15 @@ impl Texture {
         match sheet {
             Sheet::Memory(picture) => Self::Uploaded(upload(ctx, name, &picture)),
             Sheet::Card(painted) => Self::Painted(painted),
+        }
+    }
+
+    /// Shows other pictures in the place of these: what still shows these goes on with those.
+    pub fn replace(&mut self, ctx: &Context, name: &str, sheet: Sheet) {
+        match (&mut *self, sheet) {
+            (Self::Uploaded(texture), Sheet::Memory(picture)) => replace(texture, &picture),
+            (Self::Painted(shown), Sheet::Card(painted)) => shown.replace(painted),
+            (_, sheet) => *self = Self::new(ctx, name, sheet),
         }
     }
 

@@ -48,8 +48,8 @@ pub fn mirrors(seed: u64, epoch: u64, index: u64) -> bool {
 /// Pictures for one step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
-    /// `[count, channels, size, size]` in [-1, 1].
-    pub pixels: Vec<f32>,
+    /// `[count, channels, size, size]`: planes of bytes.
+    pub pixels: Vec<u8>,
     /// How many pictures.
     pub count: usize,
     /// Where the next batch starts.
@@ -92,8 +92,8 @@ impl Order {
     }
 }
 
-/// A picture as network values `[channels, size, size]`, or why there is none.
-type Values = Result<Vec<f32>, Problem>;
+/// A picture's planes `[channels, size, size]`, or why there are none.
+type Planes = Result<Vec<u8>, Problem>;
 
 /// A picture that is to be decoded: its number in the order, its index, and whether it is to be mirrored.
 type Job = (u64, u64, bool);
@@ -113,11 +113,11 @@ pub struct Loader {
     used: Order,
     sent: u64,
     taken: u64,
-    early: BTreeMap<u64, Values>,
+    early: BTreeMap<u64, Planes>,
     problems: Vec<Problem>,
     broken: std::collections::HashSet<u64>,
     jobs: Option<Sender<Job>>,
-    decoded: Receiver<(u64, Values)>,
+    decoded: Receiver<(u64, Planes)>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -138,7 +138,7 @@ impl Loader {
         let batch = batch.max(1);
         let PictureFormat { size, channels, .. } = dataset.format();
         let values = size * size * channels;
-        let window = (batch * AHEAD).min(AHEAD_BYTES / (values * size_of::<f32>()).max(1)).max(batch) as u64;
+        let window = (batch * AHEAD).min(AHEAD_BYTES / values.max(1)).max(batch) as u64;
         let (jobs, inbox) = unbounded::<Job>();
         let (outbox, decoded) = unbounded();
         let mut loader = Self {
@@ -163,14 +163,12 @@ impl Loader {
             let (dataset, inbox, outbox) = (loader.dataset.clone(), inbox.clone(), outbox.clone());
             let work = move || {
                 for (number, index, mirrored) in inbox {
-                    // The trainer only copies: turning bytes into planes of values is done here too.
-                    let values = dataset.picture(index).map(|picture| {
-                        let picture = if mirrored { picture.mirrored() } else { picture };
-                        let mut values = vec![0.0; picture.pixels().len()];
-                        picture.write_chw(&mut values);
-                        values
+                    // The trainer only copies: turning pixels into planes is done here too.
+                    let planes = dataset.picture(index).map(|picture| match mirrored {
+                        true => picture.mirrored().planes(),
+                        false => picture.planes(),
                     });
-                    if outbox.send((number, values)).is_err() {
+                    if outbox.send((number, planes)).is_err() {
                         return;
                     }
                 }
@@ -207,8 +205,8 @@ impl Loader {
         let mut count = 0;
         while count < self.batch {
             match self.decoded()? {
-                (_, Ok(values)) => {
-                    pixels.extend_from_slice(&values);
+                (_, Ok(planes)) => {
+                    pixels.extend_from_slice(&planes);
                     count += 1;
                 }
                 (index, Err(problem)) => {
@@ -223,7 +221,7 @@ impl Loader {
     }
 
     /// The next picture of the order with its index.
-    fn decoded(&mut self) -> Result<(u64, Values), DataError> {
+    fn decoded(&mut self) -> Result<(u64, Planes), DataError> {
         let Some(jobs) = &self.jobs else { return Err(DataError::ThreadsGone) };
         while self.sent < self.taken + self.window {
             let index = self.asked.next();
@@ -307,15 +305,7 @@ mod tests {
         let mut loader = Loader::start(dataset, 4, 7, Place::default(), false, 2).unwrap();
         for epoch in 0..3 {
             let mut seen: Vec<u8> = (0..3)
-                .flat_map(|_| {
-                    loader
-                        .next_batch()
-                        .unwrap()
-                        .pixels
-                        .chunks(4)
-                        .map(|p| crate::image::from_signed(p[0]))
-                        .collect::<Vec<_>>()
-                })
+                .flat_map(|_| loader.next_batch().unwrap().pixels.chunks(4).map(|p| p[0]).collect::<Vec<_>>())
                 .collect();
             let order = seen.clone();
             seen.sort_unstable();
@@ -336,9 +326,9 @@ mod tests {
             let mut loader = Loader::start(dataset.clone(), 40, seed, Place::default(), true, 2).unwrap();
             let mut epoch = |number: u64| -> Vec<bool> {
                 let pixels = loader.next_batch().unwrap().pixels;
-                let rows = pixels.chunks(4).map(|values| {
-                    let [left, right] = [values[0], values[1]].map(crate::image::from_signed);
-                    assert_eq!(&values[..2], &values[2..], "both rows are mirrored together");
+                let rows = pixels.chunks(4).map(|planes| {
+                    let [left, right] = [planes[0], planes[1]];
+                    assert_eq!(&planes[..2], &planes[2..], "both rows are mirrored together");
                     let (index, mirrored) = if right == 200 { (left, false) } else { (right, true) };
                     assert_eq!(mirrored, mirrors(seed, number, index.into()));
                     (index, mirrored)

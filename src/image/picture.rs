@@ -75,6 +75,18 @@ impl Picture {
         Self::new(width, height, channels, pixels)
     }
 
+    /// The pixels in planes, `[channels, height, width]`.
+    pub fn planes(&self) -> Vec<u8> {
+        let plane = self.width * self.height;
+        let mut planes = vec![0; self.pixels.len()];
+        for (i, pixel) in self.pixels.chunks_exact(self.channels).enumerate() {
+            for (c, &byte) in pixel.iter().enumerate() {
+                planes[c * plane + i] = byte;
+            }
+        }
+        planes
+    }
+
     /// Writes the network values `[channels, height, width]` in [-1, 1] into `out`.
     pub fn write_chw(&self, out: &mut [f32]) {
         let plane = self.width * self.height;
@@ -211,6 +223,7 @@ mod tests {
         assert_eq!(planes[0], to_signed(0));
         assert_eq!(planes[6], to_signed(13), "the second plane starts with the first pixel's green");
         assert_eq!(Picture::from_chw(&planes, 3, 3, 2), picture);
+        assert_eq!(picture.planes(), planes.into_iter().map(from_signed).collect::<Vec<u8>>());
     }
 
     #[test]

@@ -22,9 +22,20 @@ pub fn in_maps(
     layer: usize,
     device: &Device,
 ) -> Result<Vec<Picture>, DrawError> {
+    match drawn_in_maps(generator, sums, layer, device) {
+        Some(drawn) => Ok(unpacked(&read(drawn)?, generator.config())),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// What [`in_maps`] reads back, `[sums, channels, size, size]`, still on the device; nothing where the sums have no exemplars.
+///
+/// # Panics
+/// If there is no such hidden layer.
+pub fn drawn_in_maps(generator: &Generator, sums: &[&[Term]], layer: usize, device: &Device) -> Option<Tensor<4>> {
     let exemplars: Vec<Vec<f32>> = sums.iter().copied().flatten().flat_map(|term| term.exemplars.clone()).collect();
     if exemplars.is_empty() {
-        return Ok(Vec::new());
+        return None;
     }
     // Each sum is a row of shares of all exemplars, most of them none.
     let mut shares = vec![0.0; sums.len() * exemplars.len()];
@@ -37,12 +48,11 @@ pub fn in_maps(
         }
     }
     let shares = Tensor::<2>::from_data(TensorData::new(shares, [sums.len(), exemplars.len()]), device);
-    let config = generator.config();
     let maps = generator.features(tensor(&exemplars, device), layer);
     let [count, channels, height, width] = maps.dims();
     let added = shares.matmul(maps.reshape([count, channels * height * width]));
     let added = added.reshape([sums.len(), channels, height, width]);
-    Ok(unpacked(&read(generator.finish(added, layer))?, config))
+    Some(generator.finish(added, layer))
 }
 
 #[cfg(test)]

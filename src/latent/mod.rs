@@ -16,4 +16,4 @@ pub mod walk;
 pub(crate) use draw::{BATCH, read, unpacked};
 pub use draw::{DrawError, pictures, tensor, values};
 pub use gallery::{draw, numbered, samples, training};
-pub use maps::in_maps;
+pub use maps::{drawn_in_maps, in_maps};

@@ -7,7 +7,7 @@ use super::alarm::{Alarm, Health, Remedy, Trouble};
 use super::config::{Schedule, TrainConfig};
 use super::messages::Rates;
 use super::metrics::Metrics;
-use crate::image::Picture;
+use crate::image::{Picture, to_signed};
 
 /// A set with fewer pictures is too small: the discriminator learns it by heart, and the generator copies it.
 pub const FEW_PICTURES: usize = 1000;
@@ -94,10 +94,11 @@ impl Monitor {
         self.real.len() < REAL
     }
 
-    /// Takes real pictures of `length` values each.
-    pub fn real(&mut self, pixels: &[f32], length: usize) {
+    /// Takes real pictures of `length` bytes each.
+    pub fn real(&mut self, planes: &[u8], length: usize) {
         let room = REAL.saturating_sub(self.real.len());
-        self.real.extend(pixels.chunks_exact(length.max(1)).take(room).map(<[f32]>::to_vec));
+        let values = |planes: &[u8]| planes.iter().copied().map(to_signed).collect();
+        self.real.extend(planes.chunks_exact(length.max(1)).take(room).map(values));
         self.varieties = (self.real.len() > 1).then(|| {
             let (spread, nearest, distinct) = variety(&self.real, SAME);
             // Samples of few pictures have to be near one another: then only their spread counts.
@@ -438,7 +439,7 @@ mod tests {
 
     fn looked(shares: &[(u64, f32)]) -> Vec<Health> {
         let mut monitor = Monitor::default();
-        let real: Vec<f32> = pictures(1.0, 64, 64).iter().flat_map(values).collect();
+        let real: Vec<u8> = pictures(1.0, 64, 64).iter().flat_map(Picture::planes).collect();
         monitor.real(&real, 64);
         assert!(!monitor.wants_real());
         let look = |&(step, share): &(u64, f32)| monitor.preview(step, &pictures(share, 64, 64), &train(), rates());
@@ -458,7 +459,7 @@ mod tests {
     #[test]
     fn few_modes_are_alike_even_where_they_differ() {
         let mut monitor = Monitor::default();
-        let real: Vec<f32> = pictures(1.0, 64, 64).iter().flat_map(values).collect();
+        let real: Vec<u8> = pictures(1.0, 64, 64).iter().flat_map(Picture::planes).collect();
         monitor.real(&real, 64);
         assert!(monitor.preview(100, &pictures(1.0, 64, 64), &train(), rates()).is_none());
         assert!(monitor.preview(125, &pictures(1.0, 64, 9), &train(), rates()).is_none());

@@ -3,9 +3,9 @@
 
 use std::fs::File;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 use crossbeam_channel::Receiver;
 
 use super::alarm::{Health, in_effect};
@@ -14,31 +14,39 @@ use super::config::{RunConfig, TrainConfig};
 use super::health;
 use super::making::{Made, idle};
 use super::memory;
-use super::messages::{Command, Ending, Event, Preview, Progress};
+use super::messages::{Command, Ending, Event, Preview};
 use super::metrics::{Metrics, MetricsLog};
 use super::pictures::Pictures;
 use super::run::Run;
-use super::scale::LossScale;
 use super::step::Networks;
 use super::trainer::{Options, TrainError, guarded};
+use super::upload;
 use crate::data::{Dataset, Loader, Place, Report, Source, absolute};
-use crate::device::{Compute, Operands};
+use crate::device::{Compute, Kind, Operands};
 use crate::image::{self, Picture};
 use crate::latent;
 use crate::model::{Model, Provenance, TensorFile};
 
+mod reading;
 mod rescue;
 mod start;
 
+use reading::{Speed, Taken, Unread};
 use rescue::fits;
 use start::{moved, resumable};
 
-/// How long a speed is averaged over.
-const SPEED_WINDOW: Duration = Duration::from_secs(20);
 /// Steps from one copy of healthy networks to the next.
 const COPY_EVERY: u64 = 25;
 /// Pictures in a row of the preview grid.
 pub(super) const PREVIEW_COLUMNS: usize = 8;
+
+/// Real pictures on the device.
+struct Batch {
+    real: Tensor<4>,
+    count: usize,
+    /// Where the next batch starts.
+    next: Place,
+}
 
 pub(super) struct Job<'a> {
     options: Options,
@@ -47,9 +55,14 @@ pub(super) struct Job<'a> {
     run: Run,
     dataset: Arc<Dataset>,
     loader: Loader,
+    /// The next batch, uploaded while the device is busy with a step.
+    ahead: Option<Result<Batch, TrainError>>,
     log: MetricsLog,
+    /// The networks and the run after the last step, which may not be read yet.
     networks: Networks,
     state: State,
+    unread: Unread<Checkpoint, Taken>,
+    /// What the last step measured that was read.
     last: Metrics,
     problems: u64,
     speed: Speed,
@@ -208,9 +221,11 @@ impl<'a> Job<'a> {
             run,
             dataset,
             loader,
+            ahead: None,
             log,
             networks,
             state,
+            unread: Unread::default(),
             last,
             problems,
             speed,
@@ -248,6 +263,9 @@ impl<'a> Job<'a> {
             let _ = std::fs::remove_file(unfinished);
             return outcome;
         }
+        // What failed may have done so with steps unread: they are saved only if their numbers are good.
+        let unread = self.read();
+        let outcome = outcome.and_then(|ending| unread.map(|()| ending));
         // A run that failed before its first step is one that could not be started: its folder goes. One whose numbers broke down
         // did start.
         let refused = outcome.as_ref().is_err_and(|error| !matches!(error, TrainError::Diverged { .. }));
@@ -264,8 +282,7 @@ impl<'a> Job<'a> {
     }
 
     fn end(&mut self, outcome: Result<Ending, TrainError>) -> Result<Ending, TrainError> {
-        if matches!(outcome, Err(TrainError::Diverged { .. })) {
-            let step = self.state.step + 1;
+        if let Err(TrainError::Diverged { step }) = outcome {
             self.fails([Health::Failing(health::diverged(step, self.state.rates()))]);
         }
         match (outcome, guarded(|| self.save())) {
@@ -288,9 +305,12 @@ impl<'a> Job<'a> {
         loop {
             let mut single = false;
             while let Some(command) = if waiting && !single { inbox.recv().ok() } else { inbox.try_recv().ok() } {
+                if command == Command::Abandon {
+                    return Ok(Ending::Abandoned);
+                }
+                self.read()?;
                 match command {
                     Command::Stop => return Ok(Ending::Stopped),
-                    Command::Abandon => return Ok(Ending::Abandoned),
                     Command::Pause if !waiting => {
                         waiting = true;
                         (self.emit)(Event::Paused);
@@ -321,7 +341,7 @@ impl<'a> Job<'a> {
                             self.warn(format!("nothing was changed: {error}"));
                         }
                     }
-                    Command::Pause | Command::Resume | Command::Step => {}
+                    Command::Abandon | Command::Pause | Command::Resume | Command::Step => {}
                 }
             }
             if waiting && !single {
@@ -332,94 +352,86 @@ impl<'a> Job<'a> {
             if self.options.steps.is_some_and(|last| self.state.step >= last)
                 || self.options.epochs.is_some_and(|last| passes >= last)
             {
+                self.read()?;
                 return Ok(Ending::Finished);
             }
             self.step()?;
             if single {
+                self.read()?;
                 self.preview(true)?;
             }
         }
     }
 
     fn step(&mut self) -> Result<(), TrainError> {
+        if self.state.step.is_multiple_of(COPY_EVERY) || self.healthy.is_none() {
+            self.read()?;
+            if self.health.suspected().is_empty() || self.healthy.is_none() {
+                self.healthy = Some(self.checkpoint());
+            }
+        }
         let began = Instant::now();
-        let train = &self.options.config.train;
-        let model = &self.options.config.model;
         let step = self.state.step + 1;
+        let Batch { real, count, next } = match self.ahead.take() {
+            Some(batch) => batch?,
+            None => self.batch()?,
+        };
+        // The networks of the last step, in case this one fails half-way. Tensors are shared, not copied.
+        let before = self.checkpoint();
+        let (train, seed, networks) = (&self.options.config.train, self.options.config.seed, &mut self.networks);
+        let rates = self.state.rates();
+        let report = match guarded(|| Ok(networks.step(real, step, seed, train, rates))) {
+            Ok(report) => report,
+            Err(error) => {
+                self.networks = before.networks;
+                return Err(error);
+            }
+        };
+        self.state.step = step;
+        self.state.images += count as u64;
+        let passes = [self.state.place, next].map(|place| place.passes(self.dataset.len()));
+        self.state.place = next;
+        self.state.epoch_end = (passes[1] > passes[0] && self.keeps(passes[1])).then_some(passes[1]);
+        if self.compute.kind != Kind::Cpu {
+            self.ahead = Some(self.batch());
+        }
+        self.state.seconds += began.elapsed().as_secs_f64();
+        self.unread.push(|| before, Taken { state: self.state.clone(), pictures: count, report });
+        self.after(step)
+    }
+
+    /// The next batch, on the device.
+    fn batch(&mut self) -> Result<Batch, TrainError> {
+        let model = &self.options.config.model;
         let batch = self.loader.next_batch()?;
-        let shape = [batch.count, model.channels, model.size, model.size];
         if self.health.wants_real() {
             self.health.real(&batch.pixels, model.values());
         }
-        if self.health.suspected().is_empty() && self.state.step.is_multiple_of(COPY_EVERY) || self.healthy.is_none() {
-            self.healthy = Some(Checkpoint { networks: self.networks.clone(), state: self.state.clone() });
+        let shape = [batch.count, model.channels, model.size, model.size];
+        let real = upload::pictures(&batch.pixels, shape, &self.compute.device);
+        Ok(Batch { real, count: batch.count, next: batch.next })
+    }
+
+    /// What is due after a step: it sees the run only once the step's numbers are read and good.
+    fn after(&mut self, step: u64) -> Result<(), TrainError> {
+        let epoch_end = self.state.epoch_end;
+        let preview = step.is_multiple_of(self.options.preview_every.max(1)) || epoch_end.is_some();
+        let look = step.is_multiple_of(health::LOOK_EVERY);
+        let tell = self.told_every > 0 && step.is_multiple_of(self.told_every);
+        let save = step.is_multiple_of(self.options.save_every.max(1)) || epoch_end.is_some();
+        if preview || look || tell || save || self.unread.len() > self.lag() {
+            self.read()?;
         }
-        let real = Tensor::from_data(TensorData::new(batch.pixels, shape), &self.compute.device);
-        let rates = self.state.rates();
-        // The networks of the last good step, in case this one fails half-way. Tensors are shared, not copied.
-        let before = self.networks.clone();
-        let (seed, scale) = (self.options.config.seed, self.state.loss_scale);
-        let networks = &mut self.networks;
-        let read = guarded(|| {
-            let read = networks.step(real, step, seed, train, rates).read();
-            let read = read.map_err(|cause| TrainError::Device { step, cause })?;
-            let finite = read.iter().flatten().all(|value| value.is_finite());
-            if finite || scale.is_some() { Ok((read, finite)) } else { Err(TrainError::Diverged { step }) }
-        });
-        let (read, finite) = read.inspect_err(|_| self.networks = before.clone())?;
-        if let Some(scale) = &mut self.state.loss_scale {
-            if !finite {
-                self.networks = before;
-            }
-            if !scale.step(!finite) {
-                return Err(TrainError::Diverged { step });
-            }
-            self.networks.loss_scale = scale.scale;
-        }
-        if !finite {
-            self.overflowed(step);
-        }
-        self.made.take().into_iter().for_each(Made::keep);
-        self.state.step = step;
-        self.state.images += batch.count as u64;
-        let [before, after] = [self.state.place, batch.next].map(|place| place.passes(self.dataset.len()));
-        self.state.place = batch.next;
-        self.state.epoch_end = (after > before && self.keeps(after)).then_some(after);
-        self.state.seconds += began.elapsed().as_secs_f64();
-        // What an alternating step did not measure is shown as it last was.
-        let [loss_d, loss_g, d_real, d_fake, norm_d, norm_g] =
-            read.map(|value| value.filter(|value| value.is_finite()));
-        self.last = Metrics {
-            step,
-            loss_d: loss_d.unwrap_or(self.last.loss_d),
-            loss_g: loss_g.unwrap_or(self.last.loss_g),
-            d_real: d_real.unwrap_or(self.last.d_real),
-            d_fake: d_fake.unwrap_or(self.last.d_fake),
-            norm_d: norm_d.unwrap_or(self.last.norm_d),
-            norm_g: norm_g.unwrap_or(self.last.norm_g),
-            seconds: self.state.seconds,
-        };
-        if let Err(cause) = self.log.write(&self.last) {
-            self.warn(format!("{} lacks steps: {cause}", self.run.metrics().display()));
-        }
-        if let Some(health) = self.unlogged.take() {
-            self.write_down(&health);
-        }
-        self.speed.step(batch.count);
-        self.report();
-        let found = self.health.step(&self.last, &self.options.config.train, rates);
-        self.fails(found);
-        if step.is_multiple_of(self.options.preview_every.max(1)) || self.state.epoch_end.is_some() {
+        if preview {
             self.preview(false)?;
-        } else if step.is_multiple_of(health::LOOK_EVERY) {
+        } else if look {
             let pictures = self.draw(health::REAL)?;
             self.look(&pictures);
         }
-        if step.is_multiple_of(self.told_every.max(1)) {
+        if tell {
             self.tell_networks();
         }
-        let epoch_end = self.state.epoch_end;
-        if (step.is_multiple_of(self.options.save_every.max(1)) || epoch_end.is_some())
+        if save
             && self.save_on_the_way()
             && let Some(epoch) = epoch_end
         {
@@ -428,39 +440,14 @@ impl<'a> Job<'a> {
         Ok(())
     }
 
-    /// Says that a step changed nothing.
-    fn overflowed(&self, step: u64) {
-        if let Some(LossScale { scale, skipped, .. }) = self.state.loss_scale {
-            (self.emit)(Event::Note(format!(
-                "step {step} overflowed in half precision and was skipped ({skipped} so far); the loss is multiplied by {scale} now"
-            )));
-        }
+    fn checkpoint(&self) -> Checkpoint {
+        Checkpoint { networks: self.networks.clone(), state: self.state.clone() }
     }
 
     /// Whether the end of an epoch is kept.
     fn keeps(&self, epoch: u64) -> bool {
         let every = self.options.keep_epochs;
         self.options.epochs.is_some_and(|last| every > 0 && (epoch.is_multiple_of(every) || epoch >= last))
-    }
-
-    fn report(&mut self) {
-        let rate = self.speed.images_per_second();
-        let left = self.options.steps.map(|last| last.saturating_sub(self.state.step));
-        let batch = self.options.config.train.batch as f64;
-        let images = self.state.images;
-        (self.emit)(Event::Stepped(Progress {
-            metrics: self.last,
-            images,
-            epoch: self.dataset.len().map(|pictures| images as f64 / pictures as f64),
-            images_per_second: rate,
-            seconds_left: left.filter(|_| rate > 0.0).map(|left| left as f64 * batch / rate),
-        }));
-        let problems = self.loader.problems();
-        if problems.len() as u64 > self.problems {
-            let new = problems[self.problems as usize..].to_vec();
-            self.problems = problems.len() as u64;
-            (self.emit)(Event::Problems { new, total: self.problems });
-        }
     }
 
     /// Draws the fixed z's; `extra` ones, shown for a single step, are not kept.
@@ -533,9 +520,8 @@ impl<'a> Job<'a> {
     }
 
     fn save(&mut self) -> Result<(), TrainError> {
-        let checkpoint = Checkpoint { networks: self.networks.clone(), state: self.state.clone() };
         let place = self.run.checkpoints();
-        let folder = checkpoint.write(&place, self.provenance(&self.state), &self.run.text())?;
+        let folder = self.checkpoint().write(&place, self.provenance(&self.state), &self.run.text())?;
         let Options { keep_last, keep_every, .. } = self.options;
         if let Err(cause) = checkpoint::tidy(&place, keep_last, keep_every, &self.health.suspected()) {
             self.warn(format!("old checkpoints in {} stay: {cause}", place.display()));
@@ -563,29 +549,6 @@ fn load(dataset: &Arc<Dataset>, config: &RunConfig, state: &State) -> Result<Loa
 fn in_filmstrip(step: u64, every: u64) -> bool {
     let octave = (step / (every * 20)).checked_ilog2().map_or(0, |doublings| doublings + 1);
     step.is_multiple_of(every << octave)
-}
-
-/// Pictures a second over the last seconds.
-#[derive(Default)]
-struct Speed {
-    steps: std::collections::VecDeque<(Instant, usize)>,
-}
-
-impl Speed {
-    fn step(&mut self, pictures: usize) {
-        let now = Instant::now();
-        self.steps.push_back((now, pictures));
-        while self.steps.len() > 2 && now.duration_since(self.steps[0].0) > SPEED_WINDOW {
-            self.steps.pop_front();
-        }
-    }
-
-    fn images_per_second(&self) -> f64 {
-        let (Some(first), Some(last)) = (self.steps.front(), self.steps.back()) else { return 0.0 };
-        let seconds = last.0.duration_since(first.0).as_secs_f64();
-        let pictures: usize = self.steps.iter().skip(1).map(|(_, pictures)| pictures).sum();
-        if seconds > 0.0 { pictures as f64 / seconds } else { 0.0 }
-    }
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod scale;
 mod step;
 mod trainer;
 mod trial;
+mod upload;
 
 pub use alarm::{Alarm, Change, Health, Remedy, Trouble};
 pub use checkpoint::{Checkpoint, CheckpointError, EpochEnd, epoch_ends};

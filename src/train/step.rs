@@ -34,10 +34,20 @@ impl StepReport {
     /// # Errors
     /// What the device says, if it failed.
     pub fn read(self) -> Result<[Option<f32>; 6], String> {
-        let known: Vec<_> = self.values.iter().flatten().cloned().collect();
-        let read: Vec<f32> = Tensor::cat(known, 0).try_into_data().map_err(|e| e.to_string())?.iter::<f32>().collect();
+        Self::read_all(&[self]).map(|read| read[0])
+    }
+
+    /// Reads what several steps measured in one transfer.
+    ///
+    /// # Errors
+    /// What the device says, if it failed.
+    pub(super) fn read_all(reports: &[Self]) -> Result<Vec<[Option<f32>; 6]>, String> {
+        let known = |report: &Self| Tensor::cat(report.values.iter().flatten().cloned().collect(), 0);
+        let known: Tensor<1> = Tensor::cat(reports.iter().map(known).collect(), 0);
+        let read: Vec<f32> = known.try_into_data().map_err(|e| e.to_string())?.iter::<f32>().collect();
         let mut read = read.into_iter();
-        Ok(self.values.each_ref().map(|value| value.as_ref().and_then(|_| read.next())))
+        let mut next = |value: &Option<Tensor<1>>| value.as_ref().and_then(|_| read.next());
+        Ok(reports.iter().map(|report| report.values.each_ref().map(&mut next)).collect())
     }
 }
 

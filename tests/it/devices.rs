@@ -6,7 +6,7 @@ use burn::tensor::{Tensor, TensorData};
 use zscape::data::synth::Scene;
 use zscape::device::{Compute, Operands, Precision};
 use zscape::model::{Activation, Layer, ModelConfig, Norms, Padding, Preset, Resampling};
-use zscape::train::{Networks, Rates, TrainConfig};
+use zscape::train::{Checkpoint, Command, Ending, Event, MetricsLog, Networks, Options, Rates, TrainConfig, Trainer};
 
 /// The software adapter, which a program can open once.
 fn software() -> &'static Compute {
@@ -130,4 +130,91 @@ fn the_cpu_says_that_it_has_no_mixed_precision() {
     assert_eq!(operands, Operands::F32);
     assert!(why.unwrap().contains("single precision"));
     assert_eq!(Compute::cpu().operands(Precision::F32), (Operands::F32, None));
+}
+
+fn finish(options: Options, compute: &Compute) -> (Ending, Vec<Event>) {
+    let trainer = Trainer::start(options, compute.clone(), || ());
+    let mut events = Vec::new();
+    loop {
+        match trainer.events().recv_timeout(std::time::Duration::from_secs(300)).expect("the trainer says how it ended")
+        {
+            Event::Ended(ending) => return (ending, events),
+            event => events.push(event),
+        }
+    }
+}
+
+#[test]
+fn a_run_on_the_graphics_path_logs_every_step_as_one_on_the_cpu() {
+    let folder = tempfile::tempdir().unwrap();
+    let [cpu, gpu] = ["cpu", "gpu"].map(|name| folder.path().join(name));
+    for (run, compute) in [(&cpu, &Compute::cpu()), (&gpu, software())] {
+        let mut options = Options { steps: Some(31), ..crate::tiny(run, 3) };
+        options.config.train.noise = 0.1;
+        let (ending, events) = finish(options, compute);
+        assert_eq!(ending, Ending::Finished);
+        let told = events.iter().filter_map(|event| match event {
+            Event::Stepped(progress) => Some((progress.metrics.step, progress.images)),
+            _ => None,
+        });
+        assert_eq!(told.collect::<Vec<_>>(), (1..=31).map(|step| (step, step * 4)).collect::<Vec<_>>());
+        // What is shown of step 25 comes after its numbers.
+        let place = |wanted: &dyn Fn(&Event) -> bool| events.iter().position(wanted).unwrap();
+        let shown = place(&|event| matches!(event, Event::Previewed(preview) if preview.step == 25));
+        assert!(place(&|event| matches!(event, Event::Stepped(progress) if progress.metrics.step == 25)) < shown);
+        assert!(place(&|event| matches!(event, Event::Stepped(progress) if progress.metrics.step == 26)) > shown);
+    }
+    let [cpu, gpu] = [cpu, gpu].map(|run| MetricsLog::read(&run.join("metrics.csv")).unwrap());
+    assert_eq!((cpu.len(), gpu.len()), (31, 31));
+    for (step, (cpu, gpu)) in (1..).zip(cpu.iter().zip(&gpu)) {
+        assert_eq!((cpu.step, gpu.step), (step, step));
+        for (a, b) in [(cpu.loss_d, gpu.loss_d), (cpu.loss_g, gpu.loss_g), (cpu.d_real, gpu.d_real)] {
+            assert!((a - b).abs() < 1e-3, "{cpu:?} {gpu:?}");
+        }
+    }
+    assert!(gpu.windows(2).all(|pair| pair[0].seconds < pair[1].seconds), "time goes on from step to step");
+}
+
+#[test]
+fn a_run_that_breaks_down_on_the_graphics_path_is_saved_as_its_last_good_numbers_were() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut options = Options { steps: Some(2000), ..crate::tiny(folder.path(), 1) };
+    (options.config.train.generator_rate, options.config.train.discriminator_rate) = (1e38, 1e38);
+    let train = options.config.train.clone();
+    let (ending, events) = finish(options, software());
+    let Ending::Failed(message) = ending else { panic!("it should fail, not {ending:?}") };
+    assert!(message.contains("no longer numbers") && message.contains("saved"), "{message}");
+    let saved = events.iter().rev().find_map(|event| match event {
+        Event::Saved { step, folder } => Some((*step, folder.clone())),
+        _ => None,
+    });
+    let (step, folder) = saved.expect("the run is saved");
+    assert!(message.contains(&format!("after step {step})")), "{message}");
+    let checkpoint = Checkpoint::read(&folder, &train, &software().device).unwrap();
+    let layers = checkpoint.networks.generator.layers().iter().flat_map(Layer::kept);
+    let values = layers.flat_map(|p| p.value.to_data().try_to_vec::<f32>().unwrap()).collect::<Vec<_>>();
+    assert!(values.iter().all(|value| value.is_finite()));
+}
+
+#[test]
+fn the_graphics_path_obeys_between_steps() {
+    let folder = tempfile::tempdir().unwrap();
+    let trainer = Trainer::start(Options { paused: true, ..crate::tiny(folder.path(), 1) }, software().clone(), || ());
+    let until = |wanted: &dyn Fn(&Event) -> bool| {
+        while !wanted(&trainer.events().recv_timeout(std::time::Duration::from_secs(120)).unwrap()) {}
+    };
+    until(&|event| matches!(event, Event::Paused));
+    trainer.send(Command::Step);
+    until(&|event| matches!(event, Event::Stepped(progress) if progress.metrics.step == 1));
+    until(&|event| matches!(event, Event::Previewed(preview) if preview.step == 1));
+    trainer.send(Command::Save);
+    until(&|event| matches!(event, Event::Saved { step: 1, .. }));
+    trainer.send(Command::Resume);
+    until(&|event| matches!(event, Event::Stepped(progress) if progress.metrics.step == 2));
+    // Whatever is on its way by then is read before the run is saved.
+    trainer.send(Command::Stop);
+    until(&|event| matches!(event, Event::Saved { .. }));
+    let log = MetricsLog::read(&folder.path().join("metrics.csv")).unwrap();
+    let saved = zscape::model::checkpoints(&folder.path().join("checkpoints")).last().unwrap().0;
+    assert_eq!(log.iter().map(|line| line.step).collect::<Vec<_>>(), (1..=saved).collect::<Vec<_>>());
 }

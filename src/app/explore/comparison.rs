@@ -8,8 +8,8 @@ use egui::{Context, Sense, TextureHandle, Ui, Vec2};
 use super::Explorer;
 use super::views::place;
 use super::worker::{Request, Slot};
-use crate::app::texture::{tile, upload};
-use crate::image::{Picture, grid};
+use crate::app::texture::{Pictures, SLOT_COLUMNS, Texture, tile, upload};
+use crate::image::Picture;
 use crate::latent::arithmetic::Term;
 use crate::model::ModelConfig;
 
@@ -22,14 +22,16 @@ pub(super) struct Comparison {
     /// The sum that was asked for in feature maps.
     asked: Vec<Term>,
     /// A picture for each hidden layer, and how many these are.
-    maps: Option<(TextureHandle, usize)>,
+    maps: Option<(Texture, usize)>,
 }
 
 impl Comparison {
     /// Takes in what the worker added up.
-    pub fn take(&mut self, ctx: &Context, terms: &[Term], pictures: &[Picture]) {
+    pub fn take(&mut self, ctx: &Context, terms: &[Term], pictures: Pictures) {
         if *terms == *self.asked {
-            self.maps = Some((upload(ctx, "maps", &grid(pictures, pictures.len(), 0)), pictures.len()));
+            let count = pictures.count();
+            let texture = || Texture::new(ctx, "maps", pictures.into_sheet(SLOT_COLUMNS).0);
+            self.maps = (count > 0).then(|| (texture(), count));
         }
     }
 
@@ -64,7 +66,7 @@ impl Explorer {
 
     fn in_pixels(&mut self, ui: &mut Ui, side: f32) {
         ui.strong("The same with pixels").on_hover_text("What averaging pictures gives without a latent space");
-        let exemplars = self.views.settled(Slot::Exemplars).map(|shown| shown.pictures.clone());
+        let exemplars = self.views.pictures(&self.worker, Slot::Exemplars);
         if let (Some(sum), Some(exemplars)) = (&self.plans.sum, exemplars) {
             let same = self.comparison.pixels.as_ref();
             let same = same.is_some_and(|(of, terms, _)| Arc::ptr_eq(of, &exemplars) && *terms == sum.terms);
@@ -98,7 +100,7 @@ impl Explorer {
                 ui.vertical(|ui| {
                     ui.set_width(side);
                     let maps = self.comparison.maps.as_ref().filter(|(_, count)| layer < *count);
-                    let image = maps.map(|(texture, count)| tile(texture.id(), layer, *count, *count, side));
+                    let image = maps.map(|(texture, count)| tile(texture.id(), layer, *count, SLOT_COLUMNS, side));
                     let wide = config.side(layer);
                     let name = image.as_ref().map_or(String::new(), |_| format!("sum of layer {layer}"));
                     place(ui, image, side, &name, Sense::hover()).on_hover_text(format!(

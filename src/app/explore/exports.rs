@@ -19,10 +19,17 @@ impl Default for Film {
     }
 }
 
+/// A figure that was asked for. Its pictures may be on the graphics card: it is laid out once they are read back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Figure {
+    Sum,
+    Turn,
+}
+
 impl Explorer {
     /// Buttons that write the walk, once all of it is drawn.
     pub(super) fn export_walk(&mut self, ui: &mut Ui) {
-        let Some(pictures) = self.views.settled(Slot::Film).map(|shown| shown.pictures.clone()) else {
+        let Some(pictures) = self.views.pictures(&self.worker, Slot::Film) else {
             ui.horizontal(|ui| {
                 ui.spinner();
                 ui.weak("drawing the walk");
@@ -74,28 +81,41 @@ impl Explorer {
 
     /// The arithmetic's figure, once all of it is drawn.
     pub(super) fn export_sum(&mut self, ui: &mut Ui) {
-        let pictures = [Slot::Exemplars, Slot::Averages, Slot::Result]
-            .map(|slot| self.views.settled(slot).map(|shown| shown.pictures.clone()));
-        let figure = match (&self.plans.sum, pictures) {
-            (Some(sum), [Some(exemplars), Some(averages), Some(around)]) => Some((sum, exemplars, averages, around)),
-            _ => None,
-        };
-        let save = ui.add_enabled(figure.is_some(), egui::Button::new("Save figure..."));
-        let save = save.on_hover_text("A PNG laid out as the paper's figure 7");
-        if let Some((sum, exemplars, averages, around)) = figure.filter(|_| save.clicked())
-            && let Some(figure) = sum.figure(&exemplars, &averages, &around)
-        {
-            self.files.save_png("arithmetic.png", move || figure.sheet());
+        const SLOTS: [Slot; 3] = [Slot::Exemplars, Slot::Averages, Slot::Result];
+        let drawn = self.plans.sum.is_some() && SLOTS.iter().all(|&slot| self.views.settled(slot));
+        let about = "A PNG laid out as the paper's figure 7";
+        if !self.wants(ui, Figure::Sum, drawn, "Save figure...", about) {
+            return;
+        }
+        let pictures = SLOTS.map(|slot| self.views.pictures(&self.worker, slot));
+        if let (Some(sum), [Some(exemplars), Some(averages), Some(around)]) = (&self.plans.sum, pictures) {
+            self.figure = None;
+            if let Some(figure) = sum.figure(&exemplars, &averages, &around) {
+                self.files.save_png("arithmetic.png", move || figure.sheet());
+            }
         }
     }
 
     /// The turn's figure, once all of it is drawn.
     pub(super) fn export_turn(&mut self, ui: &mut Ui) {
-        let pictures = self.views.settled(Slot::Turn).map(|shown| shown.pictures.clone());
-        let save = ui.add_enabled(pictures.is_some(), egui::Button::new("Save the turn..."));
-        let save = save.on_hover_text("A PNG as the paper's figure 8");
-        if let Some(pictures) = pictures.filter(|_| save.clicked()) {
+        let drawn = self.views.settled(Slot::Turn);
+        if !self.wants(ui, Figure::Turn, drawn, "Save the turn...", "A PNG as the paper's figure 8") {
+            return;
+        }
+        if let Some(pictures) = self.views.pictures(&self.worker, Slot::Turn) {
+            self.figure = None;
             self.files.save_png("turn.png", move || grid(&pictures, TURN_STEPS, 2));
         }
+    }
+
+    /// A figure's button; whether the figure is asked for, now or some frames ago. It no longer is once its pictures change.
+    fn wants(&mut self, ui: &mut Ui, figure: Figure, drawn: bool, button: &str, about: &str) -> bool {
+        if ui.add_enabled(drawn, egui::Button::new(button)).on_hover_text(about).clicked() {
+            self.figure = Some(figure);
+        }
+        if self.figure == Some(figure) && !drawn {
+            self.figure = None;
+        }
+        self.figure == Some(figure)
     }
 }

@@ -78,6 +78,8 @@ pub(super) struct Explorer {
     gallery: Gallery,
     tool: Tool,
     files: Files,
+    /// A figure that waits for its pictures.
+    figure: Option<exports::Figure>,
     arithmetic: arithmetic::Arithmetic,
     comparison: comparison::Comparison,
     walk: walk::Walker,
@@ -124,6 +126,7 @@ impl Explorer {
             gallery: Gallery::default(),
             tool: Tool::Gallery,
             files,
+            figure: None,
             arithmetic: arithmetic::Arithmetic::default(),
             comparison: comparison::Comparison::default(),
             walk: walk::Walker::default(),
@@ -211,7 +214,8 @@ impl Explorer {
                 Reply::Followed { path, config, provenance } => self.followed(path, config, provenance),
                 Reply::Drawn { seed, chunk, sheet } => self.gallery.take(ctx, seed, chunk, sheet),
                 Reply::Rendered { slot, z, pictures } => self.views.take(ctx, slot, z, pictures),
-                Reply::Added { terms, pictures } => self.comparison.take(ctx, &terms, &pictures),
+                Reply::Read { slot, z, pictures } => self.views.read(slot, &z, pictures),
+                Reply::Added { terms, pictures } => self.comparison.take(ctx, &terms, pictures),
                 Reply::Found { method, directions } => self.directions.take(method, directions),
                 Reply::Projecting(search) => self.photo.take(ctx, search),
                 Reply::NotProjected(error) => {

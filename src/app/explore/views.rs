@@ -3,29 +3,30 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use egui::{Response, Sense, TextureHandle, Ui, Vec2};
+use egui::{Response, Sense, Ui, Vec2};
 
 use super::drag::{Carried, Home};
 use super::worker::{Request, Slot, Worker, Zs};
-use crate::app::texture::{replace, tile, upload};
-use crate::image::{Picture, grid};
+use crate::app::texture::{Pictures, SLOT_COLUMNS, Texture, tile};
+use crate::image::Picture;
 use crate::latent::session::Point;
 
-/// Columns of a texture that holds many pictures.
-const COLUMNS: usize = 16;
-
 /// The pictures of a slot, on one texture.
-pub(super) struct Shown {
-    texture: TextureHandle,
+struct Shown {
+    texture: Texture,
     /// What they were drawn of.
     z: Zs,
-    pub pictures: Arc<[Picture]>,
+    count: usize,
+    /// The pictures themselves, where they are in memory.
+    pictures: Option<Arc<[Picture]>>,
+    /// Whether they are asked for, where they are on the graphics card.
+    reading: bool,
 }
 
 impl Shown {
     /// Picture `i` at `side` points, if there is one.
     fn image(&self, i: usize, side: f32) -> egui::Image<'static> {
-        tile(self.texture.id(), i, self.pictures.len(), COLUMNS, side)
+        tile(self.texture.id(), i, self.count, SLOT_COLUMNS, side)
     }
 }
 
@@ -53,10 +54,24 @@ impl Views {
         }
     }
 
-    /// The pictures of exactly what the slot was asked to show, once they are drawn.
-    pub fn settled(&self, slot: Slot) -> Option<&Shown> {
-        let shown = self.shown.get(&slot)?;
-        self.asked.get(&slot).filter(|asked| Arc::ptr_eq(asked, &shown.z)).map(|_| shown)
+    /// Whether the slot shows exactly what it was asked to show.
+    pub fn settled(&self, slot: Slot) -> bool {
+        let shown = self.shown.get(&slot);
+        shown.is_some_and(|shown| self.asked.get(&slot).is_some_and(|asked| Arc::ptr_eq(asked, &shown.z)))
+    }
+
+    /// The pictures of exactly what the slot was asked to show, in memory, once they are drawn. Those on the graphics card are read
+    /// back when this is called for the first time, and are here some frames later.
+    pub fn pictures(&mut self, worker: &Worker, slot: Slot) -> Option<Arc<[Picture]>> {
+        if !self.settled(slot) {
+            return None;
+        }
+        let shown = self.shown.get_mut(&slot)?;
+        if shown.pictures.is_none() && !shown.reading {
+            shown.reading = true;
+            worker.send(Request::Read { slot, z: shown.z.clone() });
+        }
+        shown.pictures.clone()
     }
 
     /// Picture `i` of what the slot shows. While its pictures are on their way the same z's picture of before is used
@@ -70,21 +85,29 @@ impl Views {
             let moving = asked.len() == shown.z.len();
             shown.z.iter().position(|z| z == wanted).or(moving.then_some(i))
         };
-        at.filter(|&at| at < shown.pictures.len()).map(|at| shown.image(at, side))
+        at.filter(|&at| at < shown.count).map(|at| shown.image(at, side))
     }
 
-    pub fn take(&mut self, ctx: &egui::Context, slot: Slot, z: Zs, pictures: Vec<Picture>) {
-        let sheet = grid(&pictures, COLUMNS, 0);
-        let pictures: Arc<[Picture]> = pictures.into();
+    pub fn take(&mut self, ctx: &egui::Context, slot: Slot, z: Zs, pictures: Pictures) {
+        let count = pictures.count();
+        let (sheet, pictures) = pictures.into_sheet(SLOT_COLUMNS);
+        let (name, pictures) = (format!("{slot:?}"), pictures.map(Arc::from));
         match self.shown.get_mut(&slot) {
             Some(shown) => {
-                replace(&mut shown.texture, &sheet);
-                (shown.z, shown.pictures) = (z, pictures);
+                shown.texture.replace(ctx, &name, sheet);
+                (shown.z, shown.count, shown.pictures, shown.reading) = (z, count, pictures, false);
             }
             None => {
-                let texture = upload(ctx, &format!("{slot:?}"), &sheet);
-                self.shown.insert(slot, Shown { texture, z, pictures });
+                let texture = Texture::new(ctx, &name, sheet);
+                self.shown.insert(slot, Shown { texture, z, count, pictures, reading: false });
             }
+        }
+    }
+
+    /// Takes in what was read back from the graphics card, if it is still shown.
+    pub fn read(&mut self, slot: Slot, z: &Zs, pictures: Vec<Picture>) {
+        if let Some(shown) = self.shown.get_mut(&slot).filter(|shown| Arc::ptr_eq(&shown.z, z)) {
+            shown.pictures = Some(pictures.into());
         }
     }
 

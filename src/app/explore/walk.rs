@@ -218,7 +218,7 @@ impl Explorer {
     }
 
     fn meter(&mut self, ui: &mut Ui) {
-        let Some(pictures) = self.views.settled(Slot::Film).map(|shown| shown.pictures.clone()) else { return };
+        let Some(pictures) = self.views.pictures(&self.worker, Slot::Film) else { return };
         if self.walk.meter.as_ref().is_none_or(|(of, _)| !Arc::ptr_eq(of, &pictures)) {
             self.walk.meter = Some((pictures.clone(), changes(&pictures)));
         }

@@ -102,7 +102,7 @@ impl Job<'_> {
         change.apply(&mut self.state);
         in_effect(&mut config.train, &self.run.config().train, &self.state);
         if change.back_to.is_some() || change.mirror.is_some() {
-            self.loader = load(&self.dataset, config, &self.state)?;
+            (self.loader, self.ahead) = (load(&self.dataset, config, &self.state)?, None);
             self.problems = 0;
         }
         (self.emit)(Event::Rates(self.state.rates()));

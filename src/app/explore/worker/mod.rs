@@ -14,7 +14,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use queue::Queue;
 
 use crate::app::atlas::Atlas;
-use crate::app::texture::Sheet;
+use crate::app::texture::{Pictures, Sheet};
 use crate::data;
 use crate::image::{DecodeOptions, Decoded, Picture};
 use crate::latent;
@@ -84,6 +84,8 @@ pub(super) enum Request {
     Forget,
     /// Pictures of these z's.
     Render { slot: Slot, z: Zs },
+    /// The pictures of a slot's z's in memory, to save or compare them.
+    Read { slot: Slot, z: Zs },
     /// A sum made of each hidden layer's feature maps; only the newest counts.
     Add(Vec<Term>),
     /// The strongest directions.
@@ -128,12 +130,18 @@ pub(super) enum Reply {
     Rendered {
         slot: Slot,
         z: Zs,
+        pictures: Pictures,
+    },
+    /// A slot's pictures in memory.
+    Read {
+        slot: Slot,
+        z: Zs,
         pictures: Vec<Picture>,
     },
     /// A sum's picture, made of each hidden layer's feature maps.
     Added {
         terms: Vec<Term>,
-        pictures: Vec<Picture>,
+        pictures: Pictures,
     },
     Found {
         method: Method,
@@ -288,6 +296,7 @@ impl Desk {
             }
             Request::Forget => self.queue.forget(),
             Request::Render { slot, z } => self.queue.render(slot, z),
+            Request::Read { slot, z } => self.queue.read(slot, z),
             Request::Add(terms) => self.queue.add(terms),
             Request::Find(Method::Raw) => {
                 self.effects = self.model.as_ref().map(|model| Effects::new(model.config(), SEED));

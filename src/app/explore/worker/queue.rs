@@ -1,11 +1,11 @@
 //! What the explorer's thread has to draw, in the order in which it is waited for.
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 
 use super::{COLUMNS, Reply, Slot, Zs};
-use crate::app::atlas::Atlas;
-use crate::app::texture::Sheet;
-use crate::image::{Picture, grid};
+use crate::app::atlas::{Atlas, Canvas};
+use crate::app::texture::{Pictures, SLOT_COLUMNS, Sheet};
+use crate::image::Picture;
 use crate::latent;
 use crate::latent::arithmetic::Term;
 use crate::model::Model;
@@ -13,53 +13,128 @@ use crate::model::Model;
 /// Pictures drawn between two looks at the inbox: what the pointer waits for is never far behind.
 const BREATH: usize = 8;
 
+/// What is drawn of a job's pictures.
+#[derive(Default)]
+enum Drawn {
+    #[default]
+    Nothing,
+    Memory(Vec<Picture>),
+    /// So many on a texture.
+    Card(Canvas, usize),
+}
+
+impl Drawn {
+    fn count(&self) -> usize {
+        match self {
+            Self::Nothing => 0,
+            Self::Memory(pictures) => pictures.len(),
+            Self::Card(_, count) => *count,
+        }
+    }
+
+    /// Paints the next pictures of `total`, where they lie on the card that draws the window.
+    fn paint(self, atlas: &Atlas, total: usize, pictures: Tensor<4>) -> Option<Self> {
+        let [more, _, side, _] = pictures.dims();
+        let (canvas, count) = match self {
+            Self::Nothing => (atlas.canvas(total, SLOT_COLUMNS, side)?, 0),
+            Self::Card(canvas, count) => (canvas, count),
+            Self::Memory(_) => return None,
+        };
+        atlas.paint(&canvas, count, pictures)?;
+        Some(Self::Card(canvas, count + more))
+    }
+
+    fn finish(self, atlas: Option<&Atlas>) -> Pictures {
+        match (self, atlas) {
+            (Self::Card(canvas, _), Some(atlas)) => Pictures::Card(atlas.finish(canvas)),
+            (Self::Memory(pictures), _) => Pictures::Memory(pictures),
+            _ => Pictures::Memory(Vec::new()),
+        }
+    }
+}
+
 /// Pictures on their way.
 struct Job<T> {
     what: T,
     z: Zs,
-    drawn: Vec<Picture>,
+    drawn: Drawn,
 }
 
 impl<T> Job<T> {
     fn new(what: T, z: Zs) -> Self {
-        Self { what, z, drawn: Vec::new() }
+        Self { what, z, drawn: Drawn::Nothing }
     }
 
-    /// Draws the next few pictures; true when all are drawn.
-    fn go_on(&mut self, model: &Model, device: &Device) -> anyhow::Result<bool> {
-        let left = &self.z[self.drawn.len()..];
-        self.drawn.extend(latent::pictures(&model.generator, &left[..BREATH.min(left.len())], device)?);
-        Ok(self.drawn.len() >= self.z.len())
+    /// Draws the next few pictures, onto a texture where there is an atlas; true when all are drawn.
+    fn go_on(&mut self, model: &Model, atlas: Option<&Atlas>, device: &Device) -> anyhow::Result<bool> {
+        let left = &self.z[self.drawn.count()..];
+        let part = &left[..BREATH.min(left.len())];
+        let drawn = std::mem::take(&mut self.drawn);
+        self.drawn = match (drawn, atlas) {
+            (Drawn::Memory(mut pictures), _) => {
+                pictures.extend(latent::pictures(&model.generator, part, device)?);
+                Drawn::Memory(pictures)
+            }
+            (drawn, Some(atlas)) => {
+                let pictures = model.generator.sample(latent::tensor(part, device));
+                // What cannot be painted is read back from the first picture on.
+                drawn.paint(atlas, self.z.len(), pictures).unwrap_or(Drawn::Memory(Vec::new()))
+            }
+            (_, None) => Drawn::Memory(latent::pictures(&model.generator, part, device)?),
+        };
+        Ok(self.drawn.count() >= self.z.len())
     }
 }
 
 /// A sum on its way, layer by layer.
 struct Addition {
     terms: Vec<Term>,
-    pictures: Vec<Picture>,
+    drawn: Drawn,
 }
 
 impl Addition {
     /// Adds up the next layer's maps; true when it was the last.
-    fn go_on(&mut self, model: &Model, device: &Device) -> anyhow::Result<bool> {
-        let layer = self.pictures.len();
-        self.pictures.extend(latent::in_maps(&model.generator, &[&self.terms], layer, device)?);
-        Ok(self.pictures.len() <= layer || self.pictures.len() >= model.config().stages())
+    fn go_on(&mut self, model: &Model, atlas: Option<&Atlas>, device: &Device) -> anyhow::Result<bool> {
+        let (layer, layers) = (self.drawn.count(), model.config().stages());
+        let drawn = std::mem::take(&mut self.drawn);
+        self.drawn = match (drawn, atlas) {
+            (Drawn::Memory(mut pictures), _) => {
+                pictures.extend(latent::in_maps(&model.generator, &[&self.terms], layer, device)?);
+                Drawn::Memory(pictures)
+            }
+            (drawn, Some(atlas)) => {
+                let Some(added) = latent::drawn_in_maps(&model.generator, &[&self.terms], layer, device) else {
+                    return Ok(true);
+                };
+                match drawn.paint(atlas, layers, added) {
+                    Some(drawn) => drawn,
+                    // What cannot be painted is read back from the first layer on.
+                    None => {
+                        self.drawn = Drawn::Memory(Vec::new());
+                        return Ok(false);
+                    }
+                }
+            }
+            (_, None) => Drawn::Memory(latent::in_maps(&model.generator, &[&self.terms], layer, device)?),
+        };
+        Ok(self.drawn.count() <= layer || self.drawn.count() >= layers)
     }
 }
 
 /// What is to be drawn: the slots, of which what the pointer waits for comes first; then the sum; then the gallery, of
-/// which what was asked for last is on the screen.
+/// which what was asked for last is on the screen; then what is read back of the slots.
 #[derive(Default)]
 pub(super) struct Queue {
     slots: Vec<Job<Slot>>,
+    /// Slots whose pictures are wanted in memory.
+    read: Vec<Job<Slot>>,
     addition: Option<Addition>,
     gallery: Vec<Job<(u64, u64)>>,
 }
 
 impl Queue {
     pub fn is_empty(&self) -> bool {
-        self.slots.is_empty() && self.addition.is_none() && self.gallery.is_empty()
+        self.slots.is_empty() && self.read.is_empty() && self.addition.is_none() && self.gallery.is_empty()
     }
 
     pub fn clear(&mut self) {
@@ -68,20 +143,27 @@ impl Queue {
 
     /// What is half drawn is drawn from its beginning, by a generator that has changed.
     pub fn begin_anew(&mut self) {
-        self.slots.iter_mut().for_each(|job| job.drawn.clear());
-        self.addition.iter_mut().for_each(|addition| addition.pictures.clear());
-        self.gallery.iter_mut().for_each(|job| job.drawn.clear());
+        self.slots.iter_mut().chain(&mut self.read).for_each(|job| job.drawn = Drawn::Nothing);
+        self.addition.iter_mut().for_each(|addition| addition.drawn = Drawn::Nothing);
+        self.gallery.iter_mut().for_each(|job| job.drawn = Drawn::Nothing);
     }
 
     /// Asks for a slot's pictures; what was asked of it before counts no more.
     pub fn render(&mut self, slot: Slot, z: Zs) {
         self.slots.retain(|job| job.what != slot);
+        self.read.retain(|job| job.what != slot);
         self.slots.push(Job::new(slot, z));
+    }
+
+    /// Asks for a slot's pictures in memory: what is saved or compared cannot stay on the card.
+    pub fn read(&mut self, slot: Slot, z: Zs) {
+        self.read.retain(|job| job.what != slot);
+        self.read.push(Job::new(slot, z));
     }
 
     /// Asks for a sum made of each hidden layer's feature maps; an earlier one counts no more.
     pub fn add(&mut self, terms: Vec<Term>) {
-        self.addition = Some(Addition { terms, pictures: Vec::new() });
+        self.addition = Some(Addition { terms, drawn: Drawn::Nothing });
     }
 
     /// Asks for a part of the gallery.
@@ -98,13 +180,15 @@ impl Queue {
     pub fn work(&mut self, model: &Model, atlas: Option<&Atlas>, device: &Device) -> anyhow::Result<Option<Reply>> {
         let urgent = (0..self.slots.len()).min_by_key(|&i| self.slots[i].what);
         if let Some(mut job) = urgent.map(|i| self.slots.swap_remove(i)) {
-            if job.go_on(model, device)? {
-                return Ok(Some(Reply::Rendered { slot: job.what, z: job.z, pictures: job.drawn }));
+            if job.go_on(model, atlas, device)? {
+                let pictures = job.drawn.finish(atlas);
+                return Ok(Some(Reply::Rendered { slot: job.what, z: job.z, pictures }));
             }
             self.slots.push(job);
         } else if let Some(mut addition) = self.addition.take() {
-            if addition.go_on(model, device)? {
-                return Ok(Some(Reply::Added { terms: addition.terms, pictures: addition.pictures }));
+            if addition.go_on(model, atlas, device)? {
+                let pictures = addition.drawn.finish(atlas);
+                return Ok(Some(Reply::Added { terms: addition.terms, pictures }));
             }
             self.addition = Some(addition);
         } else if let Some(mut job) = self.gallery.pop() {
@@ -116,11 +200,17 @@ impl Queue {
             if let Some(painted) = shown {
                 return Ok(Some(Reply::Drawn { seed, chunk, sheet: Sheet::Card(painted) }));
             }
-            if job.go_on(model, device)? {
-                let sheet = Sheet::Memory(grid(&job.drawn, COLUMNS, 0));
+            if job.go_on(model, None, device)? {
+                let sheet = job.drawn.finish(None).into_sheet(COLUMNS).0;
                 return Ok(Some(Reply::Drawn { seed, chunk, sheet }));
             }
             self.gallery.push(job);
+        } else if let Some(mut job) = self.read.pop() {
+            if job.go_on(model, None, device)? {
+                let Pictures::Memory(pictures) = job.drawn.finish(None) else { return Ok(None) };
+                return Ok(Some(Reply::Read { slot: job.what, z: job.z, pictures }));
+            }
+            self.read.push(job);
         }
         Ok(None)
     }

@@ -1,4 +1,6 @@
 use super::*;
+use crate::app::explore::views::Views;
+use crate::device::Compute;
 use crate::latent::arithmetic::Term;
 use crate::model::{Generator, Preset, Statistics};
 
@@ -50,7 +52,7 @@ fn until<T>(worker: &Worker, mut wanted: impl FnMut(Reply) -> Option<T>) -> T {
 fn render(worker: &Worker, slot: Slot, z: &[Vec<f32>]) -> Vec<Picture> {
     worker.send(Request::Render { slot, z: z.into() });
     until(worker, |reply| match reply {
-        Reply::Rendered { slot: of, pictures, .. } if of == slot => Some(pictures),
+        Reply::Rendered { slot: of, pictures: Pictures::Memory(pictures), .. } if of == slot => Some(pictures),
         _ => None,
     })
 }
@@ -86,7 +88,7 @@ fn every_tool_of_the_window_draws_a_z_as_the_picture_that_it_is_alone() {
     // The sum of one exemplar's maps is that exemplar, in every layer.
     worker.send(Request::Add(vec![Term { minus: false, exemplars: vec![z[2].clone()] }]));
     let sums = until(&worker, |reply| match reply {
-        Reply::Added { pictures, .. } => Some(pictures),
+        Reply::Added { pictures: Pictures::Memory(pictures), .. } => Some(pictures),
         _ => None,
     });
     for sum in sums {
@@ -100,4 +102,62 @@ fn every_tool_of_the_window_draws_a_z_as_the_picture_that_it_is_alone() {
     });
     worker.send(Request::Cancel);
     assert_eq!(render(&worker, Slot::Pointer, &[z]), [drawn], "the photograph's reconstruction");
+}
+
+/// Picture `i` of a texture that is `width` wide, as it was read back.
+fn picture(pixels: &[u8], width: usize, i: usize) -> Vec<u8> {
+    let (left, top) = (i * 16 % width, i * 16 / width * 16);
+    (top..top + 16).flat_map(|y| &pixels[(y * width + left) * 3..][..16 * 3]).copied().collect()
+}
+
+#[test]
+fn where_the_card_draws_the_window_tools_show_textures_and_read_pictures_back_on_request() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, config) = model(folder.path());
+    let software = Compute::shared_software();
+    let setup = software.wgpu.as_ref().unwrap();
+    let ctx = egui::Context::default();
+    let worker = Worker::start(software.device.clone(), Some(Atlas::unseen(setup)), &ctx);
+    worker.send(Request::Open(path, None));
+    until(&worker, |reply| matches!(reply, Reply::Opened { .. }).then_some(()));
+    let mut views = Views::default();
+    let z: Zs = latent::samples(&config, 1, 0..19).into();
+    for slot in SLOTS {
+        // More than one row of the texture, and more than are drawn at a time.
+        views.ask(&worker, slot, &z);
+        let (of, painted) = until(&worker, |reply| match reply {
+            Reply::Rendered { slot: found, z, pictures: Pictures::Card(painted) } if found == slot => {
+                Some((z, painted))
+            }
+            Reply::Read { .. } => panic!("nothing is read back that nobody asked for"),
+            _ => None,
+        });
+        let (pixels, width) = painted.pixels(setup);
+        views.take(&ctx, slot, of, Pictures::Card(painted));
+        assert!(views.settled(slot) && views.image(slot, 18, 16.0).is_some());
+        assert!(views.pictures(&worker, slot).is_none(), "they are on the card, and are asked for");
+        let (of, pictures) = until(&worker, |reply| match reply {
+            Reply::Read { slot: found, z, pictures } if found == slot => Some((z, pictures)),
+            _ => None,
+        });
+        for (i, read) in pictures.iter().enumerate() {
+            let off = picture(&pixels, width, i).iter().zip(read.to_rgb()).map(|(a, b)| a.abs_diff(b)).max();
+            assert!(off <= Some(1), "{slot:?}, picture {i}: {off:?}");
+        }
+        views.read(slot, &of, pictures.clone());
+        assert_eq!(views.pictures(&worker, slot).as_deref(), Some(&*pictures));
+    }
+    // The sum of one exemplar's maps is that exemplar, in every layer.
+    worker.send(Request::Add(vec![Term { minus: false, exemplars: vec![z[2].clone()] }]));
+    let sums = until(&worker, |reply| match reply {
+        Reply::Added { pictures: Pictures::Card(painted), .. } => Some(painted),
+        _ => None,
+    });
+    assert_eq!(sums.count(), config.stages());
+    let exemplar = views.pictures(&worker, Slot::Film).unwrap()[2].to_rgb();
+    let (pixels, width) = sums.pixels(setup);
+    for layer in 0..sums.count() {
+        let off = picture(&pixels, width, layer).iter().zip(&exemplar).map(|(a, b)| a.abs_diff(*b)).max();
+        assert!(off <= Some(1), "layer {layer}: {off:?}");
+    }
 }
