@@ -36,8 +36,11 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Args, Parser, Subcommand};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::device::{Choice, Compute};
+use crate::device::{Choice, Compute, tuning};
 use crate::image::Picture;
 use crate::latent::{self, session::Session};
 use crate::model::Model;
@@ -109,17 +112,23 @@ enum Command {
 /// What every command understands.
 #[derive(Args, Debug, Clone)]
 struct Common {
-    /// Where to compute
-    #[arg(long, value_enum, default_value_t)]
-    device: Choice,
+    /// Where to compute: auto (the best graphics card, or the CPU where there is none), cpu, gpu, gpu:1 for a card by its
+    /// number in `zscape doctor`, or part of a card's name [default: auto; the window remembers what was chosen in it]
+    #[arg(long, value_name = "auto|cpu|gpu|gpu:N|NAME")]
+    device: Option<Choice>,
     /// Print one JSON object on standard output
     #[arg(long)]
     json: bool,
 }
 
 impl Common {
+    /// What `--device` asks for.
+    fn device(&self) -> Choice {
+        self.device.clone().unwrap_or_default()
+    }
+
     fn compute(&self) -> anyhow::Result<Compute> {
-        let compute = Compute::choose(self.device)?;
+        let compute = Compute::choose(&self.device())?;
         tracing::info!("computing on {}", compute.name);
         Ok(compute)
     }
@@ -133,6 +142,11 @@ impl Common {
             _ => Ok(()),
         }
     }
+}
+
+/// What to add to a number of tuned kernels.
+fn kept_tuning() -> &'static str {
+    if tuning::folder().is_some() { "; the next start finds them" } else { "" }
 }
 
 /// What every command that explores a model understands.
@@ -213,11 +227,14 @@ pub fn main() -> ExitCode {
     let began = Instant::now();
     panics::install();
     let filter = tracing_subscriber::EnvFilter::try_from_env("ZSCAPE_LOG").unwrap_or_else(|_| {
-        tracing_subscriber::EnvFilter::new("warn,wgpu_hal=error,tiny_skia=error,egui_wgpu=error,winit=error,eframe=off")
+        tracing_subscriber::EnvFilter::new(
+            "warn,wgpu_hal=error,tiny_skia=error,egui_wgpu=error,winit=error,eframe=off,cubecl_environment=error",
+        )
     });
     // A warning is for the person at the terminal: no module's name in it, and no colors in a file.
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    log.without_time().with_target(false).with_ansi(std::io::stderr().is_terminal()).init();
+    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).without_time().with_target(false);
+    let log = log.with_ansi(std::io::stderr().is_terminal()).with_filter(filter);
+    tracing_subscriber::registry().with(log).with(tuning::listener()).init();
     let cli = Cli::parse();
     let outcome = panics::caught(|| match cli.command {
         None => cli.gui.run(&cli.common),

@@ -1,6 +1,7 @@
 //! A training run on its own thread, as others see it: what to run, commands in, events out.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
@@ -169,10 +170,18 @@ pub struct Trainer {
 
 impl Trainer {
     /// Starts the thread. Everything that goes wrong arrives as [`Event::Ended`]; `notify` is called after every event.
-    pub fn start(options: Options, compute: Compute, notify: impl Fn() + Send + 'static) -> Self {
+    pub fn start(options: Options, compute: Compute, notify: impl Fn() + Send + Sync + 'static) -> Self {
         let (commands, inbox) = unbounded();
         let (outbox, events) = unbounded();
         let failed = outbox.clone();
+        let notify = Arc::new(notify);
+        let tuning = compute.wgpu.is_some().then(|| {
+            let (outbox, notify) = (outbox.clone(), notify.clone());
+            device::tuning::watch(move |kernels| {
+                let _ = outbox.send(Event::Tuning(kernels));
+                notify();
+            })
+        });
         let work = move || {
             if options.background {
                 device::give_way();
@@ -183,6 +192,7 @@ impl Trainer {
                 notify();
             };
             let ending = guarded(|| Job::open(options, compute, &emit)?.work(&inbox));
+            drop(tuning);
             emit(Event::Ended(ending.unwrap_or_else(|error| Ending::Failed(error.to_string()))));
         };
         let thread = match std::thread::Builder::new().name("trainer".into()).spawn(work) {
