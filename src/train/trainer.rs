@@ -112,10 +112,7 @@ pub enum TrainError {
         "this training needs about {} of memory, and {} are free; {}",
         memory::gib(*needed),
         memory::gib(*available),
-        match batch {
-            Some(batch) => format!("use --batch {batch} or less (now {now}), or a smaller --base (now {base})"),
-            None => format!("use a smaller --base (now {base}) or --size, and a smaller --batch (now {now})"),
-        }
+        memory::smaller(*batch, *now, *base)
     )]
     Memory {
         /// Bytes, about.
@@ -127,6 +124,48 @@ pub enum TrainError {
         /// The batch that was asked for.
         now: usize,
         /// The base filters that were asked for.
+        base: usize,
+    },
+    /// More memory is needed than a graphics card has.
+    #[error(
+        "this training needs about {} on the card, {name} has {}: {}",
+        memory::gib(*needed),
+        memory::gib(*has),
+        memory::smaller(*batch, *now, *base)
+    )]
+    CardMemory {
+        /// The card.
+        name: String,
+        /// Bytes, about.
+        needed: u64,
+        /// Bytes of its memory.
+        has: u64,
+        /// A batch that would do, if any does.
+        batch: Option<usize>,
+        /// The batch that was asked for.
+        now: usize,
+        /// The base filters that were asked for.
+        base: usize,
+    },
+    /// The graphics card ran out of memory.
+    #[error(
+        "{name} ran out of memory in step {step}: this training needs about {}{}. Use a smaller --batch (now {now}) or --base (now \
+         {base}), or close what else uses the card",
+        memory::gib(*needed),
+        has.map(|has| format!(", and the card has {}", memory::gib(has))).unwrap_or_default()
+    )]
+    CardFull {
+        /// The card.
+        name: String,
+        /// The step that was not finished.
+        step: u64,
+        /// Bytes that the training needs, about.
+        needed: u64,
+        /// Bytes of the card's memory, where its driver says so.
+        has: Option<u64>,
+        /// The batch.
+        now: usize,
+        /// The base filters.
         base: usize,
     },
     /// `metrics.csv` could not be written.
