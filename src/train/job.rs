@@ -29,7 +29,8 @@ use crate::model::{Model, Provenance, TensorFile};
 mod rescue;
 mod start;
 
-use rescue::{explained, fits};
+pub(super) use rescue::explained;
+use rescue::fits;
 use start::{moved, resumable};
 
 /// How long a speed is averaged over.
@@ -232,8 +233,7 @@ impl<'a> Job<'a> {
     /// Trains to the end; whatever ends it, the last good step is saved first, unless nobody wants it.
     pub fn work(mut self, inbox: &Receiver<Command>) -> Result<Ending, TrainError> {
         let outcome = guarded(|| self.steps(inbox));
-        let outcome =
-            outcome.map_err(|error| explained(error, &self.options.config, &self.compute, self.state.step + 1));
+        let outcome = outcome.map_err(|error| explained(error, &self.options.config, &self.compute));
         let unfinished = self.run.unfinished();
         if let Ok(Ending::Abandoned) = outcome {
             let _ = std::fs::remove_file(unfinished);

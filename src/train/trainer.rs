@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use super::alarm::Change;
 use super::checkpoint::CheckpointError;
 use super::config::{RunConfig, TrainConfigError};
-use super::job::Job;
+use super::job::{Job, explained};
 use super::memory;
 use super::messages::{Command, Ending, Event};
 use super::run::RunError;
@@ -149,7 +149,7 @@ pub enum TrainError {
     },
     /// The graphics card ran out of memory.
     #[error(
-        "{name} ran out of memory in step {step}: this training needs about {}{}. Use a smaller --batch (now {now}) or --base (now \
+        "{name} ran out of memory: this training needs about {}{}. Use a smaller --batch (now {now}) or --base (now \
          {base}), or close what else uses the card",
         memory::gib(*needed),
         has.map(|has| format!(", and the card has {}", memory::gib(has))).unwrap_or_default()
@@ -157,8 +157,6 @@ pub enum TrainError {
     CardFull {
         /// The card.
         name: String,
-        /// The step that was not finished.
-        step: u64,
         /// Bytes that the training needs, about.
         needed: u64,
         /// Bytes of the card's memory, where its driver says so.
@@ -230,7 +228,9 @@ impl Trainer {
                 let _ = outbox.send(event);
                 notify();
             };
-            let ending = guarded(|| Job::open(options, compute, &emit)?.work(&inbox));
+            let (config, card) = (options.config.clone(), compute.clone());
+            let ending = guarded(|| Job::open(options, compute, &emit)?.work(&inbox))
+                .map_err(|error| explained(error, &config, &card));
             drop(tuning);
             emit(Event::Ended(ending.unwrap_or_else(|error| Ending::Failed(error.to_string()))));
         };

@@ -36,14 +36,13 @@ pub(super) fn fits(config: &RunConfig, compute: &Compute) -> Result<Option<Strin
 }
 
 /// An error of a device as what a person can do about it, where its memory is full.
-pub(super) fn explained(error: TrainError, config: &RunConfig, compute: &Compute, step: u64) -> TrainError {
+pub(in crate::train) fn explained(error: TrainError, config: &RunConfig, compute: &Compute) -> TrainError {
     match &error {
         TrainError::Device { cause, .. } | TrainError::Broke { cause }
             if compute.kind != Kind::Cpu && out_of_memory(cause) =>
         {
             TrainError::CardFull {
                 name: compute.name.clone(),
-                step,
                 needed: memory::needed_on_card(&config.model, &config.train),
                 has: compute.memory,
                 now: config.train.batch,
@@ -150,15 +149,12 @@ mod tests {
         assert!(fits(&config, &card(None)).unwrap().is_none(), "nobody knows");
 
         let full = || TrainError::Device { step: 7, cause: "out of device memory allocating 9 bytes".to_owned() };
-        let said = explained(full(), &config, &card(Some(8 << 30)), 7).to_string();
-        assert!(
-            said.starts_with("RTX 3050 ran out of memory in step 7") && said.contains("the card has 8.0 GiB"),
-            "{said}"
-        );
+        let said = explained(full(), &config, &card(Some(8 << 30))).to_string();
+        assert!(said.starts_with("RTX 3050 ran out of memory:") && said.contains("the card has 8.0 GiB"), "{said}");
         let panicked = TrainError::Broke { cause: "wgpu error: Out of Memory".to_owned() };
-        assert!(explained(panicked, &config, &card(None), 7).to_string().contains("smaller --batch (now 128)"));
-        assert!(matches!(explained(full(), &config, &Compute::cpu(), 7), TrainError::Device { .. }));
+        assert!(explained(panicked, &config, &card(None)).to_string().contains("smaller --batch (now 128)"));
+        assert!(matches!(explained(full(), &config, &Compute::cpu()), TrainError::Device { .. }));
         let lost = TrainError::Device { step: 7, cause: "Parent device is lost".to_owned() };
-        assert!(matches!(explained(lost, &config, &card(None), 7), TrainError::Device { .. }));
+        assert!(matches!(explained(lost, &config, &card(None)), TrainError::Device { .. }));
     }
 }
