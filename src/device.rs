@@ -239,22 +239,33 @@ impl Compute {
     }
 }
 
-/// Whether a device's error says that its memory is full: as a reservation of CubeCL's, an error of wgpu's, or a panic about either.
-pub fn out_of_memory(text: &str) -> bool {
-    const SAYS: [&str; 8] = [
+/// How a graphics card's memory does not do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shortage {
+    /// There is none left.
+    Memory,
+    /// What was asked for is larger than the card's driver gives in one piece, however much is free.
+    Piece,
+}
+
+/// Whether an error of a device is about its memory, by what CubeCL, wgpu and Vulkan say; a panic repeats it.
+pub fn shortage(error: &str) -> Option<Shortage> {
+    const SAYS: [(&str, Shortage); 8] = [
         // cubecl-runtime's IoError and LaunchError.
-        "out of device memory allocating",
-        "can't allocate buffer of size",
-        "couldn't map storage for a deferred allocation",
-        "an out-of-memory error happened during launch",
-        // wgpu's Error, wgpu-core's DeviceError and CreateBufferError, Vulkan's result.
-        "wgpu error: out of memory",
-        "not enough memory left",
-        "is greater than the maximum buffer size",
-        "a device memory allocation has failed",
+        ("out of device memory allocating", Shortage::Memory),
+        ("couldn't map storage for a deferred allocation", Shortage::Memory),
+        ("an out-of-memory error happened during launch", Shortage::Memory),
+        ("can't allocate buffer of size", Shortage::Piece),
+        // wgpu's Error as cubecl-wgpu panics with it, wgpu-core's DeviceError, Vulkan's result.
+        ("wgpu error: out of memory", Shortage::Memory),
+        ("not enough memory left", Shortage::Memory),
+        ("a device memory allocation has failed", Shortage::Memory),
+        // wgpu-core's CreateBufferError.
+        ("is greater than the maximum buffer size", Shortage::Piece),
     ];
-    let text = text.to_lowercase();
-    SAYS.iter().any(|says| text.contains(says)) || text.trim() == "out of memory"
+    let text = error.to_lowercase();
+    let said = SAYS.into_iter().find(|(says, _)| text.contains(says)).map(|(_, shortage)| shortage);
+    said.or((text.trim() == "out of memory").then_some(Shortage::Memory))
 }
 
 /// How much of its priority a thread keeps that gives way, of 0 to 99: on Linux it is five steps nicer than others and keeps a
@@ -273,27 +284,30 @@ pub fn give_way() {
 
 #[cfg(test)]
 mod tests {
+    use cubecl::server::{IoError, LaunchError};
+
     use super::*;
 
     #[test]
-    fn a_full_card_is_told_by_what_the_libraries_say() {
-        let cubecl = cubecl::server::IoError::OutOfMemory { size: 1 << 30, backtrace: Default::default() };
-        let too_big = cubecl::server::IoError::BufferTooBig { size: 1 << 40, backtrace: Default::default() };
-        let launch = cubecl::server::LaunchError::OutOfMemory { reason: "x".to_owned(), backtrace: Default::default() };
+    fn a_full_card_is_known_by_what_the_libraries_say() {
         let wgpu = wgpu::Error::OutOfMemory { source: Box::new(std::io::Error::other("Not enough memory left.")) };
         for text in [
-            cubecl.to_string(),
-            too_big.to_string(),
-            launch.to_string(),
+            IoError::OutOfMemory { size: 1 << 30, backtrace: Default::default() }.to_string(),
+            LaunchError::OutOfMemory { reason: "x".to_owned(), backtrace: Default::default() }.to_string(),
             wgpu.to_string(),
             // As cubecl-wgpu panics of an error that nobody awaits.
             format!("wgpu error: {wgpu}"),
             "training broke: Not enough memory left.".to_owned(),
-            "In Device::create_buffer: Buffer size 5368709120 is greater than the maximum buffer size (4294967296)"
-                .to_owned(),
             "Unknown error happened during execution: A device memory allocation has failed".to_owned(),
         ] {
-            assert!(out_of_memory(&text), "{text}");
+            assert_eq!(shortage(&text), Some(Shortage::Memory), "{text}");
+        }
+        for text in [
+            IoError::BufferTooBig { size: 1 << 40, backtrace: Default::default() }.to_string(),
+            "In Device::create_buffer: Buffer size 5368709120 is greater than the maximum buffer size (4294967296)"
+                .to_owned(),
+        ] {
+            assert_eq!(shortage(&text), Some(Shortage::Piece), "{text}");
         }
         for text in [
             "The device is poisoned: Unknown: Device lost",
@@ -301,7 +315,7 @@ mod tests {
             "Too much shared memory requested.\nRequested 70000 bytes, maximum 49152 bytes available.",
             "couldn't find resource for that handle: it is gone",
         ] {
-            assert!(!out_of_memory(text), "{text}");
+            assert_eq!(shortage(text), None, "{text}");
         }
     }
 }

@@ -10,7 +10,7 @@ use super::Common;
 use crate::app;
 use crate::data::read_fitted;
 use crate::data::synth::Scene;
-use crate::device::{Compute, tuning};
+use crate::device::Compute;
 use crate::image::PictureFormat;
 use crate::latent;
 use crate::model::{Generator, Model, ModelConfig, Preset, Provenance};
@@ -55,15 +55,6 @@ impl Bench {
     /// same whatever the numbers are.
     pub(super) fn run(&self, began: Instant) -> anyhow::Result<()> {
         let compute = self.common.compute()?;
-        let (tell, told) = crossbeam_channel::unbounded();
-        let _watch = compute.wgpu.is_some().then(|| {
-            tuning::watch(move |kernels| {
-                if kernels == 1 {
-                    eprintln!("Tuning kernels for this GPU");
-                }
-                let _ = tell.send(kernels);
-            })
-        });
         if let Some(seconds) = self.window {
             return self.window(compute, began, Duration::from_secs(seconds.into()));
         }
@@ -95,9 +86,6 @@ impl Bench {
         let latency = app::latency(&model, &compute.device, LATENCIES, GALLERIES)?;
         let (replies, galleries) = (sorted(&latency.one), sorted(&latency.gallery));
         let rate = batch as f64 / step_ms * 1e3;
-        if let Some(kernels) = told.try_iter().last() {
-            eprintln!("{kernels} kernels were tuned for this GPU{}", super::kept_tuning());
-        }
         let [small, large] = reading()?;
         let summary = serde_json::json!({
             "device": compute.name, "preset": self.preset, "base": config.base, "kernel": config.kernel, "batch": batch,

@@ -208,7 +208,9 @@ impl Doctor {
             let (tried, _) = Attempt::Step.apart::<OnCard>(&card.choice(all));
             if let (Ok(found), Some(number)) = (&tried, all.iter().position(|other| std::ptr::eq(other, *card))) {
                 // The cards come first in the list of adapters.
-                adapters.iter_mut().nth(number).into_iter().for_each(|card| card.memory_bytes = found.memory);
+                if let Some(card) = adapters.get_mut(number) {
+                    card.memory_bytes = found.memory;
+                }
             }
             let tried = tried.and_then(|OnCard { trial, .. }| {
                 on_cpu.as_ref().map_or(Ok(()), |right| trial.agrees(right))?;

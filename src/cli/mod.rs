@@ -46,6 +46,9 @@ use crate::latent::{self, session::Session};
 use crate::model::Model;
 use crate::panics;
 
+/// What is said while kernels are tuned.
+const TUNING: &str = "Tuning kernels for this GPU";
+
 /// Explore the latent space of a DCGAN, and watch it learn.
 #[derive(Parser, Debug)]
 #[command(name = "zscape", version, about, max_term_width = 100, args_conflicts_with_subcommands = true)]
@@ -144,9 +147,37 @@ impl Common {
     }
 }
 
-/// What to add to a number of tuned kernels.
-fn kept_tuning() -> &'static str {
-    if tuning::folder().is_some() { "; the next start finds them" } else { "" }
+/// What to say of tuned kernels.
+fn tuned(kernels: u64) -> String {
+    let kept = if tuning::folder().is_some() { "; the next start finds them" } else { "" };
+    format!("{kernels} kernels are tuned for this GPU{kept}")
+}
+
+/// Says on standard error when kernels are tuned, and at its end how many were.
+struct Announced {
+    told: crossbeam_channel::Receiver<u64>,
+    _watch: tuning::Watch,
+}
+
+impl Announced {
+    fn new() -> Self {
+        let (tell, told) = crossbeam_channel::unbounded();
+        let watch = tuning::watch(move |kernels| {
+            if kernels == 1 {
+                eprintln!("{TUNING}");
+            }
+            let _ = tell.send(kernels);
+        });
+        Self { told, _watch: watch }
+    }
+}
+
+impl Drop for Announced {
+    fn drop(&mut self) {
+        if let Some(kernels) = self.told.try_iter().last() {
+            eprintln!("{}", tuned(kernels));
+        }
+    }
 }
 
 /// What every command that explores a model understands.
@@ -228,7 +259,7 @@ pub fn main() -> ExitCode {
     panics::install();
     let filter = tracing_subscriber::EnvFilter::try_from_env("ZSCAPE_LOG").unwrap_or_else(|_| {
         tracing_subscriber::EnvFilter::new(
-            "warn,wgpu_hal=error,tiny_skia=error,egui_wgpu=error,winit=error,eframe=off,cubecl_environment=error",
+            "warn,wgpu_hal=error,tiny_skia=error,egui_wgpu=error,winit=error,eframe=off,cubecl_environment=error,cubecl_runtime=error",
         )
     });
     // A warning is for the person at the terminal: no module's name in it, and no colors in a file.
@@ -251,6 +282,9 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(command: Command, began: Instant) -> anyhow::Result<()> {
+    // A training and the window say it among what else they say, and a doctor tries in other processes.
+    let own = matches!(command, Command::Gui { .. } | Command::Train(_) | Command::Doctor(_));
+    let _announced = (!own).then(Announced::new);
     match command {
         Command::Gui { common, gui } => gui.run(&common),
         Command::Train(command) => command.run(),

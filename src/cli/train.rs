@@ -244,16 +244,16 @@ impl Train {
                 }
                 Event::Tuning(kernels) => {
                     if tuned == 0 {
-                        say(&bar, "Tuning kernels for this GPU");
+                        say(&bar, super::TUNING);
                     }
                     (tuned, settled) = (kernels, false);
-                    bar.set_message(format!("tuning kernels for this GPU: {kernels} so far"));
+                    bar.set_message(format!("{}: {kernels} so far", super::TUNING));
                 }
                 Event::Stepped(progress) => {
                     // A step that tuned nothing more has found all that it needs.
                     if tuned > said && settled {
                         said = tuned;
-                        say(&bar, &format!("{tuned} kernels are tuned for this GPU{}", super::kept_tuning()));
+                        say(&bar, &super::tuned(tuned));
                     }
                     settled = true;
                     bar.set_position(progress.metrics.step);

@@ -166,6 +166,18 @@ pub enum TrainError {
         /// The base filters.
         base: usize,
     },
+    /// A layer's maps are larger than the graphics card's driver gives in one piece.
+    #[error(
+        "the maps of a layer are larger than {name} can hold in one piece: use a smaller --batch (now {now}) or --base (now {base})"
+    )]
+    TooLarge {
+        /// The card.
+        name: String,
+        /// The batch.
+        now: usize,
+        /// The base filters.
+        base: usize,
+    },
     /// `metrics.csv` could not be written.
     #[error("{path}: {cause}")]
     Metrics {

@@ -4,18 +4,6 @@ use std::path::Path;
 
 use super::command_line::{json, stderr, text, zscape};
 
-/// A command with folders of its own for whatever it keeps.
-fn at_home(home: &Path, arguments: &[&str]) -> assert_cmd::Command {
-    let mut command = zscape(arguments);
-    command.env_remove("ZSCAPE_CACHE").env_remove("XDG_DATA_HOME").env("HOME", home.join("home"));
-    command.env("XDG_CACHE_HOME", home.join("cache")).current_dir(home.join("here"));
-    command
-}
-
-fn homes(home: &Path) {
-    ["home", "cache", "here"].iter().for_each(|name| std::fs::create_dir(home.join(name)).unwrap());
-}
-
 fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> =
         std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -43,43 +31,44 @@ fn a_card_that_is_not_there_is_refused_before_anything_is_written() {
     assert!(error.contains("gpu:1 for a card by its number"), "{error}");
 }
 
-#[cfg(unix)]
+/// A picture drawn on the software adapter, which keeps what it tunes in `cache`; what was said.
+fn drawn(folder: &Path, cache: &str) -> String {
+    let (run, out) = (folder.join("run"), folder.join("out.png"));
+    let draw = ["sample", "--device", "llvmpipe", "--count", "1", "--model", text(&run), "--out", text(&out)];
+    stderr(zscape(&draw).env("ZSCAPE_CACHE", folder.join(cache)).current_dir(folder.join("here")), 0)
+}
+
 #[test]
 fn a_second_start_takes_the_first_ones_tuning_results() {
     let folder = tempfile::tempdir().unwrap();
-    homes(folder.path());
-    let train = |device: &str, run: &str| {
-        let run = folder.path().join(run);
-        let arguments = [&["train", "--device", device, "--run", text(&run)][..], &SMALL, &["2"]].concat();
-        stderr(&mut at_home(folder.path(), &arguments), 0)
-    };
-    train("cpu", "cpu");
-    assert_eq!(names(&folder.path().join("cache")), [""; 0], "the CPU has nothing to keep");
-    let first = train("llvmpipe", "first");
+    let (run, here, cache) = (folder.path().join("run"), folder.path().join("here"), folder.path().join("cache"));
+    [&here, &cache].into_iter().for_each(|folder| std::fs::create_dir(folder).unwrap());
+    let train = [&["train", "--device", "cpu", "--run", text(&run)][..], &SMALL, &["1"]].concat();
+    zscape(&train).env("ZSCAPE_CACHE", &cache).current_dir(&here).assert().success();
+    assert_eq!(names(&cache), [""; 0], "the CPU has nothing to keep");
+
+    let first = drawn(folder.path(), "cache");
     assert!(first.contains("Tuning kernels for this GPU"), "{first}");
     assert!(first.contains("kernels are tuned for this GPU; the next start finds them"), "{first}");
-    let second = train("llvmpipe", "second");
-    assert!(!second.contains("uning kernels"), "{second}");
-    assert!(second.contains("training on llvmpipe"), "{second}");
-    let doctor = json(&mut at_home(folder.path(), &["doctor", "--json", "--device", "cpu"]));
-    let file = doctor["tuning"]["file"].as_str().unwrap();
-    assert!(Path::new(file).starts_with(folder.path().join("cache/zscape")) && Path::new(file).exists(), "{file}");
+    let second = drawn(folder.path(), "cache");
+    assert!(!second.contains("for this GPU"), "{second}");
+    let doctor = json(zscape(&["doctor", "--json", "--device", "cpu"]).env("ZSCAPE_CACHE", &cache));
+    assert_eq!(doctor["tuning"]["file"].as_str(), cache.join("tuning/kernels.db").to_str());
     assert!(doctor["tuning"]["bytes"].as_u64().unwrap() > 0);
-    for folder in ["here", "home"].map(|name| folder.path().join(name)) {
-        assert_eq!(names(&folder), [""; 0], "{}", folder.display());
-    }
+
+    // A folder that cannot be made stops nobody.
+    std::fs::write(folder.path().join("file"), "no folder").unwrap();
+    let unkept = drawn(folder.path(), "file");
+    assert!(unkept.contains("for this GPU") && !unkept.contains("WARN") && !unkept.contains("ERROR"), "{unkept}");
+    assert_eq!(names(&here), [""; 0], "nothing is left in the current folder");
 }
 
-#[cfg(unix)]
 #[test]
-fn a_cache_folder_that_cannot_be_written_stops_nobody() {
-    let folder = tempfile::tempdir().unwrap();
-    homes(folder.path());
-    let (file, run) = (folder.path().join("file"), folder.path().join("run"));
-    std::fs::write(&file, "no folder").unwrap();
-    let arguments = [&["train", "--device", "llvmpipe", "--run", text(&run)][..], &SMALL, &["1"]].concat();
-    let said = stderr(at_home(folder.path(), &arguments).env("ZSCAPE_CACHE", &file), 0);
-    assert!(!said.contains("WARN") && !said.contains("ERROR"), "{said}");
-    let doctor = json(at_home(folder.path(), &["doctor", "--json", "--device", "cpu"]).env("ZSCAPE_CACHE", "off"));
-    assert_eq!(doctor["tuning"]["file"], serde_json::Value::Null);
+fn the_doctor_says_where_tuning_results_would_be() {
+    let tuning = |cache: &str| {
+        let doctor = json(zscape(&["doctor", "--json", "--device", "cpu"]).env("ZSCAPE_CACHE", cache));
+        doctor["tuning"]["file"].as_str().map(str::to_owned)
+    };
+    assert_eq!(tuning("off"), None);
+    assert_eq!(tuning("elsewhere"), Path::new("elsewhere/tuning/kernels.db").to_str().map(str::to_owned));
 }

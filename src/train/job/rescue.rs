@@ -2,7 +2,7 @@
 //! no memory holds.
 
 use super::{Job, load};
-use crate::device::{Compute, Kind, out_of_memory};
+use crate::device::{Compute, Kind, Shortage, shortage};
 use crate::image::Picture;
 use crate::train::alarm::{Alarm, Change, Health, in_effect};
 use crate::train::checkpoint::{self, Checkpoint, CheckpointError};
@@ -37,19 +37,18 @@ pub(super) fn fits(config: &RunConfig, compute: &Compute) -> Result<Option<Strin
 
 /// An error of a device as what a person can do about it, where its memory is full.
 pub(in crate::train) fn explained(error: TrainError, config: &RunConfig, compute: &Compute) -> TrainError {
-    match &error {
-        TrainError::Device { cause, .. } | TrainError::Broke { cause }
-            if compute.kind != Kind::Cpu && out_of_memory(cause) =>
-        {
-            TrainError::CardFull {
-                name: compute.name.clone(),
-                needed: memory::needed_on_card(&config.model, &config.train),
-                has: compute.memory,
-                now: config.train.batch,
-                base: config.model.base,
-            }
-        }
-        _ => error,
+    let (TrainError::Device { cause, .. } | TrainError::Broke { cause }) = &error else { return error };
+    let (now, base) = (config.train.batch, config.model.base);
+    match shortage(cause).filter(|_| compute.kind != Kind::Cpu) {
+        None => error,
+        Some(Shortage::Piece) => TrainError::TooLarge { name: compute.name.clone(), now, base },
+        Some(Shortage::Memory) => TrainError::CardFull {
+            name: compute.name.clone(),
+            needed: memory::needed_on_card(&config.model, &config.train),
+            has: compute.memory,
+            now,
+            base,
+        },
     }
 }
 
@@ -153,6 +152,8 @@ mod tests {
         assert!(said.starts_with("RTX 3050 ran out of memory:") && said.contains("the card has 8.0 GiB"), "{said}");
         let panicked = TrainError::Broke { cause: "wgpu error: Out of Memory".to_owned() };
         assert!(explained(panicked, &config, &card(None)).to_string().contains("smaller --batch (now 128)"));
+        let large = TrainError::Broke { cause: "can't allocate buffer of size: 268435456".to_owned() };
+        assert!(explained(large, &config, &card(None)).to_string().contains("in one piece"));
         assert!(matches!(explained(full(), &config, &Compute::cpu()), TrainError::Device { .. }));
         let lost = TrainError::Device { step: 7, cause: "Parent device is lost".to_owned() };
         assert!(matches!(explained(lost, &config, &card(None)), TrainError::Device { .. }));
