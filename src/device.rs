@@ -3,29 +3,26 @@
 //! Software Vulkan adapters draw windows well enough, but computing on them is far slower than Burn's `flex` backend, so
 //! `auto` passes them over. A CUDA device would be one more [`Kind`] behind a cargo feature of Burn's.
 
+mod cards;
+mod choice;
+pub mod tuning;
+
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use burn::backend::DispatchDevice;
-use burn::tensor::{DType, Device, DeviceKind, wgpu::WgpuSetup};
+use burn::tensor::wgpu::{WgpuOptions, WgpuSetup};
+use burn::tensor::{DType, Device, DeviceKind};
 use cubecl::client::Client;
 use cubecl::ir::{ElemType, FloatKind};
 
+#[cfg(test)]
+pub(crate) use cards::two_equal_cards;
+pub use cards::{Adapter, Card, adapters, cards};
+pub use choice::{Choice, ChoiceError};
+
 /// The environment variable that asks for a compiler of kernels, `wgsl` or `spirv`, whatever the adapter.
 const COMPILER: &str = "CUBECL_WGPU_COMPILER";
-
-/// What the person asked for with `--device`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Choice {
-    /// The best graphics card, or the CPU where there is none.
-    #[default]
-    Auto,
-    /// A graphics card, or an error that says what is missing.
-    Gpu,
-    /// The CPU, whatever the machine has.
-    Cpu,
-}
 
 /// How precisely a training multiplies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
@@ -102,6 +99,24 @@ pub enum DeviceError {
         /// What there is instead.
         found: String,
     },
+    /// A card that this machine does not have.
+    #[error(
+        "there is no graphics card {asked}; this machine has {list}. Use one of these, --device auto or --device cpu"
+    )]
+    NoSuchCard {
+        /// The number or the part of a name.
+        asked: String,
+        /// The cards.
+        list: String,
+    },
+    /// A name that several cards have.
+    #[error("several graphics cards match {asked}: {list}. Use the number")]
+    Ambiguous {
+        /// The part of a name.
+        asked: String,
+        /// The cards that match.
+        list: String,
+    },
     /// The card is there but could not be opened.
     #[error("the graphics card {name} could not be opened: {cause}; use --device cpu to go on without it")]
     Open {
@@ -110,54 +125,17 @@ pub enum DeviceError {
         /// What wgpu said.
         cause: String,
     },
-}
-
-/// A graphics adapter as the driver describes it.
-#[derive(Debug, Clone, serde::Serialize)]
-pub struct Adapter {
-    /// The card's name.
-    pub name: String,
-    /// Vulkan, Metal, Dx12 or Gl.
-    pub backend: String,
-    /// Discrete, integrated, virtual, or software.
-    pub kind: String,
-    /// Driver and version.
-    pub driver: String,
-    /// Whether it is hardware, and so fit for computing.
-    pub hardware: bool,
-}
-
-/// Every graphics adapter of this machine.
-pub fn adapters() -> Vec<Adapter> {
-    enumerate(wgpu::Backends::all())
-}
-
-fn enumerate(backends: wgpu::Backends) -> Vec<Adapter> {
-    let descriptor = wgpu::InstanceDescriptor { backends, ..wgpu::InstanceDescriptor::new_without_display_handle() };
-    let list = pollster::block_on(wgpu::Instance::new(descriptor).enumerate_adapters(backends));
-    list.iter()
-        .map(|adapter| {
-            let info = adapter.get_info();
-            Adapter {
-                name: info.name.clone(),
-                backend: info.backend.to_string(),
-                kind: match info.device_type {
-                    wgpu::DeviceType::DiscreteGpu => "discrete graphics card",
-                    wgpu::DeviceType::IntegratedGpu => "integrated graphics",
-                    wgpu::DeviceType::VirtualGpu => "virtual graphics card",
-                    wgpu::DeviceType::Cpu => "software on the CPU",
-                    wgpu::DeviceType::Other => "unknown kind",
-                }
-                .to_owned(),
-                driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
-                hardware: is_hardware(info.device_type),
-            }
-        })
-        .collect()
-}
-
-fn is_hardware(kind: wgpu::DeviceType) -> bool {
-    matches!(kind, wgpu::DeviceType::DiscreteGpu | wgpu::DeviceType::IntegratedGpu | wgpu::DeviceType::VirtualGpu)
+    /// The driver opened another card than the one asked for.
+    #[error(
+        "the driver opened {opened} instead of {asked}: its list of cards changed meanwhile. Try again, or name the card instead of \
+         its number"
+    )]
+    AnotherCard {
+        /// The card asked for.
+        asked: String,
+        /// The card that was opened.
+        opened: String,
+    },
 }
 
 /// The device that everything computes on.
@@ -169,6 +147,8 @@ pub struct Compute {
     pub kind: Kind,
     /// Its name, for people.
     pub name: String,
+    /// Bytes of the graphics card's memory, where its driver says so.
+    pub memory: Option<u64>,
     /// The wgpu handles that Burn computes on, for the window to draw with: one device for both.
     pub wgpu: Option<WgpuSetup>,
 }
@@ -183,7 +163,8 @@ impl Compute {
     /// The CPU.
     pub fn cpu() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { device: Device::flex(), kind: Kind::Cpu, name: format!("CPU, {cores} threads"), wgpu: None }
+        let name = format!("CPU, {cores} threads");
+        Self { device: Device::flex(), kind: Kind::Cpu, name, memory: None, wgpu: None }
     }
 
     /// The software graphics driver: slow, for tests that compare the GPU's arithmetic with the CPU's.
@@ -197,7 +178,7 @@ impl Compute {
         if let Some(compute) = &*opened {
             return Ok(compute.clone());
         }
-        let compute = Self::open(DeviceKind::Cpu, Kind::Software, "software adapter")?;
+        let compute = Self::open(Device::wgpu_options().device_kind(DeviceKind::Cpu), Kind::Software, "software adapter")?;
         if compute.compiler().as_deref() == Some("spirv") && std::env::var_os(COMPILER).is_none() {
             let cause = "this build compiles kernels to SPIR-V even for software adapters, whose drivers crash on it"
                 .to_owned();
@@ -210,28 +191,19 @@ impl Compute {
     /// Opens what `choice` asks for.
     ///
     /// # Errors
-    /// [`DeviceError`] when a graphics card was demanded and there is none, or it cannot be opened.
-    pub fn choose(choice: Choice) -> Result<Self, DeviceError> {
-        if choice == Choice::Cpu {
+    /// [`DeviceError`] when a graphics card was demanded and there is none, or it cannot be opened, or it is another one than the
+    /// one named.
+    pub fn choose(choice: &Choice) -> Result<Self, DeviceError> {
+        if *choice == Choice::Cpu {
             return Ok(Self::cpu());
         }
-        // OpenGL draws windows on old machines, but does not compute well enough to train.
-        let adapters = enumerate(wgpu::Backends::PRIMARY);
-        match (adapters.iter().find(|adapter| adapter.hardware), choice) {
-            (Some(card), _) => match Self::open(DeviceKind::DefaultDevice, Kind::Gpu, &card.name) {
-                Err(error) if choice == Choice::Auto => {
-                    tracing::warn!("{error}");
-                    Ok(Self::cpu())
-                }
-                opened => opened,
-            },
-            (None, Choice::Gpu) => Err(DeviceError::NoGpu {
-                found: match adapters.first() {
-                    Some(adapter) => format!("only {}, {}", adapter.name, adapter.kind),
-                    None => "no graphics driver at all".to_owned(),
-                },
-            }),
-            (None, _) => Ok(Self::cpu()),
+        let Some(card) = Card::find(choice)? else { return Ok(Self::cpu()) };
+        match Self::of_card(card) {
+            Err(error) if *choice == Choice::Auto => {
+                tracing::warn!("{error}");
+                Ok(Self::cpu())
+            }
+            opened => opened,
         }
     }
 
@@ -252,6 +224,23 @@ impl Compute {
     /// Bytes of a card's memory that this program has taken; none for the CPU, or where nobody knows.
     pub fn memory_in_use(&self) -> Option<u64> {
         Some(self.device.memory_pool_usage()?.bytes_reserved)
+    }
+
+    /// Opens one card, and checks that it is the one.
+    fn of_card(card: &Card) -> Result<Self, DeviceError> {
+        tuning::keep();
+        let opened = Self::open(card.options(), card.kind(), card.name())?;
+        if let Some(info) = opened.wgpu.as_ref().map(|setup| setup.adapter.get_info())
+            && !card.is(&info)
+        {
+            let name =
+                |name: &str, bus: &str| if bus.is_empty() { name.to_owned() } else { format!("{name} at {bus}") };
+            return Err(DeviceError::AnotherCard {
+                asked: name(card.name(), card.bus()),
+                opened: name(&info.name, &info.device_pci_bus_id),
+            });
+        }
+        Ok(opened)
     }
 
     /// What convolutions multiply in this precision; and, where that is not what was asked for, why.
@@ -282,13 +271,16 @@ impl Compute {
         }
     }
 
-    fn open(which: DeviceKind, kind: Kind, name: &str) -> Result<Self, DeviceError> {
-        let (device, setup) = Device::wgpu_options()
-            .device_kind(which)
+    fn open(options: WgpuOptions, kind: Kind, name: &str) -> Result<Self, DeviceError> {
+        let (device, setup) = options
             .init_with_setup()
             .map_err(|cause| DeviceError::Open { name: name.to_owned(), cause: cause.to_string() })?;
         let name = setup.adapter.get_info().name;
-        Ok(Self { device, kind, name, wgpu: Some(setup) })
+        let memory = match device.as_dispatch() {
+            DispatchDevice::Cube(device) => device.client().properties().memory.max_memory(),
+            _ => None,
+        };
+        Ok(Self { device, kind, name, memory, wgpu: Some(setup) })
     }
 }
 #[cfg(test)]
@@ -306,6 +298,35 @@ pub fn on_card(device: &Device) -> bool {
     matches!(device.clone().inner().as_dispatch(), DispatchDevice::Cube(_))
 }
 
+/// How a graphics card's memory does not do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shortage {
+    /// There is none left.
+    Memory,
+    /// What was asked for is larger than the card's driver gives in one piece, however much is free.
+    Piece,
+}
+
+/// Whether an error of a device is about its memory, by what CubeCL, wgpu and Vulkan say; a panic repeats it.
+pub fn shortage(error: &str) -> Option<Shortage> {
+    const SAYS: [(&str, Shortage); 8] = [
+        // cubecl-runtime's IoError and LaunchError.
+        ("out of device memory allocating", Shortage::Memory),
+        ("couldn't map storage for a deferred allocation", Shortage::Memory),
+        ("an out-of-memory error happened during launch", Shortage::Memory),
+        ("can't allocate buffer of size", Shortage::Piece),
+        // wgpu's Error as cubecl-wgpu panics with it, wgpu-core's DeviceError, Vulkan's result.
+        ("wgpu error: out of memory", Shortage::Memory),
+        ("not enough memory left", Shortage::Memory),
+        ("a device memory allocation has failed", Shortage::Memory),
+        // wgpu-core's CreateBufferError.
+        ("is greater than the maximum buffer size", Shortage::Piece),
+    ];
+    let text = error.to_lowercase();
+    let said = SAYS.into_iter().find(|(says, _)| text.contains(says)).map(|(_, shortage)| shortage);
+    said.or((text.trim() == "out of memory").then_some(Shortage::Memory))
+}
+
 /// How much of its priority a thread keeps that gives way, of 0 to 99: on Linux it is five steps nicer than others and keeps a
 /// quarter of a core that somebody else wants too, so that a window that is painted without a pause does not stop training.
 const GIVING_WAY: u8 = 36;
@@ -317,5 +338,43 @@ pub fn give_way() {
     let value = ThreadPriorityValue::try_from(GIVING_WAY).expect("it is below 100");
     if let Err(cause) = set_current_thread_priority(ThreadPriority::Crossplatform(value)) {
         tracing::debug!("a computing thread keeps its priority: {cause:?}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cubecl::server::{IoError, LaunchError};
+
+    use super::*;
+
+    #[test]
+    fn a_full_card_is_known_by_what_the_libraries_say() {
+        let wgpu = wgpu::Error::OutOfMemory { source: Box::new(std::io::Error::other("Not enough memory left.")) };
+        for text in [
+            IoError::OutOfMemory { size: 1 << 30, backtrace: Default::default() }.to_string(),
+            LaunchError::OutOfMemory { reason: "x".to_owned(), backtrace: Default::default() }.to_string(),
+            wgpu.to_string(),
+            // As cubecl-wgpu panics of an error that nobody awaits.
+            format!("wgpu error: {wgpu}"),
+            "training broke: Not enough memory left.".to_owned(),
+            "Unknown error happened during execution: A device memory allocation has failed".to_owned(),
+        ] {
+            assert_eq!(shortage(&text), Some(Shortage::Memory), "{text}");
+        }
+        for text in [
+            IoError::BufferTooBig { size: 1 << 40, backtrace: Default::default() }.to_string(),
+            "In Device::create_buffer: Buffer size 5368709120 is greater than the maximum buffer size (4294967296)"
+                .to_owned(),
+        ] {
+            assert_eq!(shortage(&text), Some(Shortage::Piece), "{text}");
+        }
+        for text in [
+            "The device is poisoned: Unknown: Device lost",
+            "Parent device is lost",
+            "Too much shared memory requested.\nRequested 70000 bytes, maximum 49152 bytes available.",
+            "couldn't find resource for that handle: it is gone",
+        ] {
+            assert_eq!(shortage(text), None, "{text}");
+        }
     }
 }

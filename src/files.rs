@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Writes the file at `path` by `fill`, making its folder if need be. What must outlive a power cut, `fill` ends with
 /// [`File::sync_all`].
@@ -22,6 +22,16 @@ pub fn write(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io:
     fill(file.as_file_mut())?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())
+}
+
+/// Where the program keeps what it can make again: the user's cache folder, or the one that `ZSCAPE_CACHE` names. Nothing where that is
+/// `off`, or where the system has no such folder.
+pub(crate) fn cache_folder() -> Option<PathBuf> {
+    match std::env::var_os("ZSCAPE_CACHE") {
+        Some(text) if text.is_empty() || text == "off" => None,
+        Some(folder) => Some(PathBuf::from(folder)),
+        None => dirs::cache_dir().map(|folder| folder.join("zscape")),
+    }
 }
 
 /// Whether a value need not be written to a file, since reading gives it anyway.

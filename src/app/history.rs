@@ -10,6 +10,7 @@ use crate::image::{Picture, grid};
 use crate::train::{Ending, EpochEnd, Event, Health, Metrics, Progress, Trouble};
 
 const COLUMNS: usize = 8;
+const TUNING: &str = "tuning kernels for this GPU";
 /// Problems listed; all are counted.
 const LISTED: usize = 500;
 
@@ -85,6 +86,11 @@ impl History {
                 self.problem_count = total;
             }
             Event::Report(report) => self.log.extend(report.to_string().lines().map(str::to_owned)),
+            Event::Tuning(_) => {
+                if self.log.last().is_none_or(|line| line != TUNING) {
+                    self.log.push(TUNING.to_owned());
+                }
+            }
             Event::Note(text) => self.log.push(text),
             Event::Warning(text) => self.log.push(format!("warning: {text}")),
             Event::Health(health) => {

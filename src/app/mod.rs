@@ -4,6 +4,7 @@
 mod advanced;
 mod atlas;
 mod closing;
+mod devices;
 mod dialogs;
 mod drops;
 mod errands;
@@ -25,10 +26,12 @@ use std::path::PathBuf;
 
 use egui::{Key, KeyboardShortcut, Modifiers};
 
-use crate::device::{Compute, Kind};
+use crate::device::{Choice, Compute};
 use crate::train::{Change, Command, Ending, Event, Options, Trainer};
 use atlas::Atlas;
 use closing::Closing;
+use devices::Devices;
+pub use devices::remembered;
 use dialogs::Dialogs;
 use explore::Explorer;
 pub use explore::{GALLERY, Latency, LatencyError, latency};
@@ -57,6 +60,10 @@ pub struct Start {
     pub kept: Option<PathBuf>,
     /// Where figures and films are written without asking.
     pub exports: Option<PathBuf>,
+    /// The device that the command line named.
+    pub device: Option<Choice>,
+    /// The file that keeps the device that was chosen in the window, if any does.
+    pub device_file: Option<PathBuf>,
     /// Whether the desktop's dialogs ask for files; otherwise, and where there are none, the window's own do.
     pub desktop: bool,
 }
@@ -75,6 +82,7 @@ const OPEN_DATA: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Ke
 /// The whole window.
 pub struct App {
     compute: Compute,
+    devices: Devices,
     view: View,
     explorer: Explorer,
     looker: Looker,
@@ -116,8 +124,10 @@ impl App {
             measures.opened_run(run);
         }
         let settings = Settings::new(start.data.unwrap_or_else(|| "synth:rooms".to_owned()), start.run);
+        let devices = Devices::new(&compute, start.device, start.device_file, ctx);
         Self {
             compute,
+            devices,
             view,
             explorer,
             looker,
@@ -287,11 +297,9 @@ impl App {
 
     fn status(&mut self, ui: &mut egui::Ui) {
         ui.horizontal(|ui| {
-            let device = match self.compute.kind {
-                Kind::Cpu => format!("{} (no graphics card in use)", self.compute.name),
-                Kind::Gpu | Kind::Software => self.compute.name.clone(),
-            };
-            ui.label(device).on_hover_text("What the networks compute on; `zscape doctor` tells more");
+            if let Some(failed) = self.devices.ui(ui, &self.compute) {
+                self.notice = Some(failed);
+            }
             ui.separator();
             ui.label(self.history.status());
         });

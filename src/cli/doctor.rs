@@ -10,7 +10,7 @@ use clap::Args;
 use super::Common;
 use crate::app::{Tried, try_window};
 use crate::desktop::Distribution;
-use crate::device::{Choice, Compute, Kind, adapters};
+use crate::device::{Adapter, Card, Choice, Compute, Kind, adapters, cards, tuning};
 use crate::panics;
 use crate::train::Trial;
 
@@ -40,29 +40,27 @@ impl Attempt {
     fn run(self, common: &Common) -> anyhow::Result<serde_json::Value> {
         let compute = common.compute()?;
         let value = match self {
-            Self::Step => serde_json::to_value(Trial::run(&compute.device).map_err(|error| anyhow!(error))?)?,
+            Self::Step => {
+                let trial = Trial::run(&compute.device).map_err(|error| anyhow!(error))?;
+                serde_json::to_value(OnCard { trial, memory: compute.memory })?
+            }
             Self::Window => serde_json::to_value(try_window(compute)?)?,
         };
         Ok(value)
     }
 
     /// Tries it in a child process. Returns what it found, and what else it printed.
-    fn apart<T: serde::de::DeserializeOwned>(self, device: Choice) -> (Result<T, String>, Vec<String>) {
+    fn apart<T: serde::de::DeserializeOwned>(self, device: &Choice) -> (Result<T, String>, Vec<String>) {
         let name = match self {
             Self::Step => "step",
             Self::Window => "window",
-        };
-        let device = match device {
-            Choice::Auto => "auto",
-            Choice::Gpu => "gpu",
-            Choice::Cpu => "cpu",
         };
         let program = match std::env::current_exe() {
             Ok(program) => program,
             Err(cause) => return (Err(format!("the program does not find itself: {cause}")), Vec::new()),
         };
         let mut command = Command::new(program);
-        command.args(["doctor", "--json", "--device", device, "--attempt", name]);
+        command.args(["doctor", "--json", "--device", &device.to_string(), "--attempt", name]);
         command.env("ZSCAPE_LOG", "error,eframe=off,winit=error").env_remove("RUST_BACKTRACE");
         match finished(command) {
             Err(error) => (Err(error), Vec::new()),
@@ -123,6 +121,39 @@ fn finished(mut command: Command) -> Result<Finished, String> {
     Ok(Finished { how, stdout: text(output.stdout), stderr: text(output.stderr) })
 }
 
+/// What a process finds out about a card.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+struct OnCard {
+    trial: Trial,
+    memory: Option<u64>,
+}
+
+/// A graphics adapter, and its memory where it is known.
+#[derive(Debug, serde::Serialize)]
+struct Listed {
+    #[serde(flatten)]
+    adapter: Adapter,
+    memory_bytes: Option<u64>,
+}
+
+impl Listed {
+    fn line(&self) -> String {
+        let Adapter { id, name, backend, kind, driver, .. } = &self.adapter;
+        let id = id.as_ref().map(|id| format!("{id}: ")).unwrap_or_default();
+        let memory = self.memory_bytes.map(|bytes| format!(", {}", size(bytes))).unwrap_or_default();
+        format!("  {id}{name} ({kind}, {backend}, {driver}{memory})\n")
+    }
+}
+
+/// Bytes for people.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..0x10_0000 => format!("{} KiB", bytes.div_ceil(1 << 10)),
+        0x10_0000..0x4000_0000 => format!("{} MiB", bytes >> 20),
+        _ => format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30)),
+    }
+}
+
 /// A training step on one device.
 #[derive(Debug, serde::Serialize)]
 struct Step {
@@ -155,29 +186,45 @@ impl Doctor {
                 panics::caught(|| attempt.run(&self.common)).map_err(|panic| anyhow!("it broke: {panic}"))??;
             return self.common.print(&value, || value.to_string());
         }
-        let adapters = panics::caught(adapters).unwrap_or_default();
+        let device = self.common.device();
+        let mut adapters: Vec<Listed> = panics::caught(adapters)
+            .unwrap_or_default()
+            .into_iter()
+            .map(|adapter| Listed { adapter, memory_bytes: None })
+            .collect();
+        let all = panics::caught(cards).unwrap_or_default();
+        let found = panics::caught(|| Card::find(&device)).unwrap_or(Ok(None));
         let cpu = Compute::cpu();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let on_cpu = panics::caught(|| Trial::run(&cpu.device)).and_then(|tried| tried);
         let mut steps = vec![Step::new(cpu.name.clone(), Kind::Cpu, on_cpu.clone())];
-        let card = adapters.iter().find(|adapter| adapter.hardware).filter(|_| self.common.device != Choice::Cpu);
-        if let Some(card) = card {
-            let (tried, _) = Attempt::Step.apart::<Trial>(Choice::Gpu);
-            let tried = tried.and_then(|trial| {
+        // All of them, or the one that was named.
+        let to_try: Vec<&Card> = match (&device, &found) {
+            (Choice::Cpu, _) | (_, Err(_)) => Vec::new(),
+            (Choice::Auto | Choice::Gpu, _) => all.iter().filter(|card| card.kind() == Kind::Gpu).collect(),
+            (Choice::Card(_) | Choice::Named(_), Ok(card)) => card.iter().copied().collect(),
+        };
+        for card in &to_try {
+            let (tried, _) = Attempt::Step.apart::<OnCard>(&card.choice(all));
+            if let (Ok(found), Some(number)) = (&tried, all.iter().position(|other| std::ptr::eq(other, *card))) {
+                // The cards come first in the list of adapters.
+                if let Some(card) = adapters.get_mut(number) {
+                    card.memory_bytes = found.memory;
+                }
+            }
+            let tried = tried.and_then(|OnCard { trial, .. }| {
                 on_cpu.as_ref().map_or(Ok(()), |right| trial.agrees(right))?;
                 Ok(trial)
             });
-            steps.push(Step::new(card.name.clone(), Kind::Gpu, tried));
+            steps.push(Step::new(card.name().to_owned(), card.kind(), tried));
         }
-        let broken = steps.iter().any(|step| step.kind == Kind::Gpu && step.error.is_some());
-        let chosen = match (self.common.device, card) {
-            (Choice::Gpu, None) | (Choice::Cpu, _) | (Choice::Auto, None) => {
-                Compute::choose(self.common.device).map(|compute| compute.name).map_err(|error| error.to_string())
-            }
-            (_, Some(card)) => Ok(card.name.clone()),
-        };
-        let kind = if card.is_some() { Kind::Gpu } else { Kind::Cpu };
-        let (tried, notes) = Attempt::Window.apart::<Tried>(self.common.device);
+        let broken = steps.iter().any(|step| step.kind != Kind::Cpu && step.error.is_some());
+        let chosen = found.map(|card| card.map_or_else(|| cpu.name.clone(), |card| card.name().to_owned()));
+        let chosen = chosen.map_err(|error| error.to_string());
+        let card = to_try.first();
+        let kind = card.map_or(Kind::Cpu, |card| card.kind());
+        let tuning = tuning::kept();
+        let (tried, notes) = Attempt::Window.apart::<Tried>(&device);
         let window =
             tried.as_ref().map(|tried| format!("on {}, by {}", tried.on, tried.drawn_by)).map_err(Clone::clone);
         let value = serde_json::json!({
@@ -186,6 +233,7 @@ impl Doctor {
             "compute": chosen.as_ref().ok().map(|name| serde_json::json!({ "kind": kind, "name": name })),
             "compute_error": chosen.as_ref().err(),
             "steps": steps,
+            "tuning": tuning,
             "window": window.as_ref().ok(),
             "window_error": window.as_ref().err(),
             "window_tried": tried.as_ref().ok(),
@@ -195,7 +243,7 @@ impl Doctor {
         self.common.print(&value, || {
             let mut text = String::from("Graphics adapters:\n");
             for adapter in &adapters {
-                text += &format!("  {} ({}, {}, {})\n", adapter.name, adapter.kind, adapter.backend, adapter.driver);
+                text += &adapter.line();
             }
             if adapters.is_empty() {
                 text += "  none\n";
@@ -210,10 +258,19 @@ impl Doctor {
             if broken {
                 text += "  Use --device cpu until the graphics driver is right.\n";
             }
-            if self.common.device != Choice::Cpu && card.is_none() {
+            if device != Choice::Cpu && card.is_none() && chosen.is_ok() {
                 text += "  No graphics card was found, so training runs on the CPU: it works, but far \
                          slower.\n  If this machine has one, install its Vulkan driver and run this again.\n";
             }
+            text += &match &tuning.file {
+                None => "Tuning results of graphics cards: not kept, since ZSCAPE_CACHE says so\n".to_owned(),
+                Some(file) if tuning.bytes == 0 => {
+                    format!("Tuning results of graphics cards: none yet; they will be in {}\n", file.display())
+                }
+                Some(file) => {
+                    format!("Tuning results of graphics cards: {} in {}\n", size(tuning.bytes), file.display())
+                }
+            };
             for note in &notes {
                 text += &format!("Window: {note}\n");
             }

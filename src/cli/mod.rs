@@ -36,12 +36,18 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Args, Parser, Subcommand};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::device::{Choice, Compute, Precision};
+use crate::device::{Choice, Compute, Precision, tuning};
 use crate::image::Picture;
 use crate::latent::{self, session::Session};
 use crate::model::Model;
 use crate::panics;
+
+/// What is said while kernels are tuned.
+const TUNING: &str = "Tuning kernels for this GPU";
 
 /// Explore the latent space of a DCGAN, and watch it learn.
 #[derive(Parser, Debug)]
@@ -129,17 +135,23 @@ impl PrecisionChoice {
 
 #[derive(Args, Debug, Clone)]
 struct Common {
-    /// Where to compute
-    #[arg(long, value_enum, default_value_t)]
-    device: Choice,
+    /// Where to compute: auto (the best graphics card, or the CPU where there is none), cpu, gpu, gpu:1 for a card by its
+    /// number in `zscape doctor`, or part of a card's name [default: auto; the window remembers what was chosen in it]
+    #[arg(long, value_name = "auto|cpu|gpu|gpu:N|NAME")]
+    device: Option<Choice>,
     /// Print one JSON object on standard output
     #[arg(long)]
     json: bool,
 }
 
 impl Common {
+    /// What `--device` asks for.
+    fn device(&self) -> Choice {
+        self.device.clone().unwrap_or_default()
+    }
+
     fn compute(&self) -> anyhow::Result<Compute> {
-        let compute = Compute::choose(self.device)?;
+        let compute = Compute::choose(&self.device())?;
         tracing::info!("computing on {}", compute.name);
         Ok(compute)
     }
@@ -151,6 +163,39 @@ impl Common {
         match std::io::Write::write_all(&mut std::io::stdout(), format!("{}\n", line.trim_end()).as_bytes()) {
             Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
             _ => Ok(()),
+        }
+    }
+}
+
+/// What to say of tuned kernels.
+fn tuned(kernels: u64) -> String {
+    let kept = if tuning::folder().is_some() { "; the next start finds them" } else { "" };
+    format!("{kernels} kernels are tuned for this GPU{kept}")
+}
+
+/// Says on standard error when kernels are tuned, and at its end how many were.
+struct Announced {
+    told: crossbeam_channel::Receiver<u64>,
+    _watch: tuning::Watch,
+}
+
+impl Announced {
+    fn new() -> Self {
+        let (tell, told) = crossbeam_channel::unbounded();
+        let watch = tuning::watch(move |kernels| {
+            if kernels == 1 {
+                eprintln!("{TUNING}");
+            }
+            let _ = tell.send(kernels);
+        });
+        Self { told, _watch: watch }
+    }
+}
+
+impl Drop for Announced {
+    fn drop(&mut self) {
+        if let Some(kernels) = self.told.try_iter().last() {
+            eprintln!("{}", tuned(kernels));
         }
     }
 }
@@ -233,11 +278,14 @@ pub fn main() -> ExitCode {
     let began = Instant::now();
     panics::install();
     let filter = tracing_subscriber::EnvFilter::try_from_env("ZSCAPE_LOG").unwrap_or_else(|_| {
-        tracing_subscriber::EnvFilter::new("warn,wgpu_hal=error,tiny_skia=error,egui_wgpu=error,winit=error,eframe=off")
+        tracing_subscriber::EnvFilter::new(
+            "warn,wgpu_hal=error,tiny_skia=error,egui_wgpu=error,winit=error,eframe=off,cubecl_environment=error,cubecl_runtime=error",
+        )
     });
     // A warning is for the person at the terminal: no module's name in it, and no colors in a file.
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    log.without_time().with_target(false).with_ansi(std::io::stderr().is_terminal()).init();
+    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).without_time().with_target(false);
+    let log = log.with_ansi(std::io::stderr().is_terminal()).with_filter(filter);
+    tracing_subscriber::registry().with(log).with(tuning::listener()).init();
     let cli = Cli::parse();
     let outcome = panics::caught(|| match cli.command {
         None => cli.gui.run(&cli.common),
@@ -254,6 +302,9 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(command: Command, began: Instant) -> anyhow::Result<()> {
+    // A training and the window say it among what else they say, and a doctor tries in other processes.
+    let own = matches!(command, Command::Gui { .. } | Command::Train(_) | Command::Doctor(_));
+    let _announced = (!own).then(Announced::new);
     match command {
         Command::Gui { common, gui } => gui.run(&common),
         Command::Train(command) => command.run(),

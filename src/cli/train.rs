@@ -227,6 +227,8 @@ impl Train {
         .context("Ctrl-C cannot be watched")?;
         let bar = ProgressBar::hidden();
         let (mut last, mut report, mut health) = (None, None, Vec::new());
+        // Kernels that are tuned, and those that were said to be; and whether a step was taken since.
+        let (mut tuned, mut said, mut settled) = (0, 0, false);
         for event in events {
             match event {
                 Event::Started { step, last, folder, device } => {
@@ -245,7 +247,20 @@ impl Train {
                     let (generator, discriminator) = (rates.generator, rates.discriminator);
                     say(&bar, &format!("learning rates: generator {generator}, discriminator {discriminator}"));
                 }
+                Event::Tuning(kernels) => {
+                    if tuned == 0 {
+                        say(&bar, super::TUNING);
+                    }
+                    (tuned, settled) = (kernels, false);
+                    bar.set_message(format!("{}: {kernels} so far", super::TUNING));
+                }
                 Event::Stepped(progress) => {
+                    // A step that tuned nothing more has found all that it needs.
+                    if tuned > said && settled {
+                        said = tuned;
+                        say(&bar, &super::tuned(tuned));
+                    }
+                    settled = true;
                     bar.set_position(progress.metrics.step);
                     bar.set_message(line(&progress));
                     last = Some(progress);

@@ -32,6 +32,7 @@ mod rescue;
 mod start;
 
 use reading::{Speed, Taken, Unread};
+pub(super) use rescue::explained;
 use rescue::fits;
 use start::{moved, resumable};
 
@@ -258,6 +259,7 @@ impl<'a> Job<'a> {
     /// Trains to the end; whatever ends it, the last good step is saved first, unless nobody wants it.
     pub fn work(mut self, inbox: &Receiver<Command>) -> Result<Ending, TrainError> {
         let outcome = guarded(|| self.steps(inbox));
+        let outcome = outcome.map_err(|error| explained(error, &self.options.config, &self.compute));
         let unfinished = self.run.unfinished();
         if let Ok(Ending::Abandoned) = outcome {
             let _ = std::fs::remove_file(unfinished);

@@ -1,5 +1,5 @@
-//! How much memory a training on the CPU needs, and how much there is: said before the start, since a program that runs out of it
-//! is ended by the system without a word.
+//! How much memory a training needs, and how much there is: said before the start, since the system ends a program that runs out of
+//! memory without a word, and a driver may do the same to one that fills a graphics card.
 
 use super::config::TrainConfig;
 use crate::model::ModelConfig;
@@ -14,12 +14,23 @@ const OF_WEIGHTS: u64 = 8;
 /// Values that a step holds at once for each value of the generator's maps: both networks see the batch, three times in all, and
 /// every operation keeps what its gradient needs. Measured between 16x16 and 64x64: 8 to 13.
 const OF_MAPS: u64 = 11;
+/// Bytes of pages that a card's allocator holds for each byte of a step, as a fraction: what is freed is not of the right size for what comes
+/// next, and a first start copies what it tunes with.
+const PAGES: (u64, u64) = (4, 3);
 /// Batches that are decoded ahead.
 const BATCHES: u64 = 4;
 const AHEAD: u64 = 256 << 20;
 
 /// About how many bytes a training on the CPU needs.
 pub(super) fn needed(model: &ModelConfig, train: &TrainConfig) -> u64 {
+    let (step, weights) = in_use(model, train);
+    let (batch, picture) = (train.batch as u64, model.values() as u64);
+    let ahead = (BATCHES * batch * picture * VALUE).min(AHEAD.max(batch * picture * VALUE));
+    PROGRAM.saturating_add(weights).saturating_add(ahead).saturating_add(step)
+}
+
+/// Bytes of what a step holds at once, and of all copies of the weights.
+fn in_use(model: &ModelConfig, train: &TrainConfig) -> (u64, u64) {
     let (mut weights, mut maps) = (0u64, 0u64);
     let layers = model.layers();
     let (mut before, mut side) = (model.z_dim as u64, model.start() as u64);
@@ -36,11 +47,8 @@ pub(super) fn needed(model: &ModelConfig, train: &TrainConfig) -> u64 {
         weights += before * plan.maps as u64 * (plan.kernel * plan.kernel) as u64;
         before = plan.maps as u64;
     }
-    let picture = model.values() as u64;
-    let batch = train.batch as u64;
-    let ahead = (BATCHES * batch * picture * VALUE).min(AHEAD.max(batch * picture * VALUE));
-    let step = batch.saturating_mul(maps).saturating_mul(OF_MAPS * VALUE);
-    PROGRAM.saturating_add(weights * OF_WEIGHTS * VALUE).saturating_add(ahead).saturating_add(step)
+    let step = (train.batch as u64).saturating_mul(maps).saturating_mul(OF_MAPS * VALUE);
+    (step, weights * OF_WEIGHTS * VALUE)
 }
 
 /// How many bytes this process may still take, as far as the system says: the machine's, its control group's, and its own limit.
@@ -72,6 +80,13 @@ fn in_limits(text: &str) -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
+/// About how many bytes a training needs on a graphics card: as on the CPU, without what never leaves the computer's own memory.
+/// Its allocator keeps freed pages, so that the card must have more than a step holds at once.
+pub(super) fn needed_on_card(model: &ModelConfig, train: &TrainConfig) -> u64 {
+    let (step, weights) = in_use(model, train);
+    weights.saturating_add(step.saturating_mul(PAGES.0) / PAGES.1)
+}
+
 /// What to say of a need.
 #[derive(Debug, PartialEq)]
 pub(super) enum Verdict {
@@ -90,13 +105,46 @@ pub(super) enum Verdict {
     },
 }
 
+/// The largest batch that fits into `available` bytes where this one does not, by powers of two.
+fn fitting(train: &TrainConfig, available: u64, needed: impl Fn(&TrainConfig) -> u64) -> Option<usize> {
+    let fits = |batch: usize| needed(&TrainConfig { batch, ..train.clone() }) <= available;
+    (0..usize::BITS).map(|bit| 1usize << bit).take_while(|&batch| batch < train.batch && fits(batch)).last()
+}
+
+/// What helps where the memory does not do.
+pub(super) fn smaller(batch: Option<usize>, now: usize, base: usize) -> String {
+    match batch {
+        Some(batch) => format!("use --batch {batch} or less (now {now}), or a smaller --base (now {base})"),
+        None => format!("use a smaller --base (now {base}) or --size, and a smaller --batch (now {now})"),
+    }
+}
+
+/// Compares what is needed on a graphics card with the memory of it, where its driver says how much that is.
+pub(super) fn on_card(model: &ModelConfig, train: &TrainConfig, name: &str, memory: Option<u64>) -> Verdict {
+    let (needed, Some(available)) = (needed_on_card(model, train), memory) else { return Verdict::Enough };
+    if needed > available {
+        let batch = fitting(train, available, |train| needed_on_card(model, train));
+        return Verdict::TooMuch { needed, available, batch };
+    }
+    if needed > available / 10 * 7 {
+        return Verdict::Tight(format!(
+            "this training needs about {} on the card, and {name} has {}: it may run out of memory. A smaller --batch (now {}) or \
+             --base (now {}) needs less",
+            gib(needed),
+            gib(available),
+            train.batch,
+            model.base
+        ));
+    }
+    Verdict::Enough
+}
+
 /// Compares what is needed with what is there.
 pub(super) fn verdict(model: &ModelConfig, train: &TrainConfig, available: Option<u64>) -> Verdict {
     let (needed, Some(available)) = (needed(model, train), available) else { return Verdict::Enough };
     if needed > available {
-        let fits = |batch: usize| self::needed(model, &TrainConfig { batch, ..train.clone() }) <= available;
-        let batch = (0..usize::BITS).map(|bit| 1usize << bit).take_while(|&batch| batch < train.batch && fits(batch));
-        return Verdict::TooMuch { needed, available, batch: batch.last() };
+        let batch = fitting(train, available, |train| self::needed(model, train));
+        return Verdict::TooMuch { needed, available, batch };
     }
     if needed > available / 10 * 7 {
         return Verdict::Tight(format!(
@@ -155,6 +203,24 @@ mod tests {
         assert_eq!(batch, Some(8));
         let (model, train) = sized(64, 64, 100_000);
         assert!(needed(&model, &train) > 300 << 30);
+    }
+
+    #[test]
+    fn a_card_is_measured_by_its_own_memory() {
+        let (model, train) = sized(64, 64, 128);
+        let needs = needed_on_card(&model, &train);
+        assert_eq!(on_card(&model, &train, "RTX", None), Verdict::Enough, "nobody knows");
+        assert_eq!(on_card(&model, &train, "RTX", Some(needs * 2)), Verdict::Enough);
+        let tight = on_card(&model, &train, "RTX", Some(needs));
+        assert!(matches!(tight, Verdict::Tight(text) if text.contains("RTX") && text.contains("--batch")));
+        // What two steps on the software adapter took beyond a tiny training there, in MiB.
+        for (size, base, batch, measured) in [(32, 16, 64, 54), (64, 32, 64, 257)] {
+            let (model, train) = sized(size, base, batch);
+            let share = needed_on_card(&model, &train) as f64 / f64::from(measured << 20);
+            assert!((0.7..1.5).contains(&share), "{size} {base} {batch}: {share:.2} of {measured} MiB");
+        }
+        let verdict = on_card(&model, &train, "RTX", Some(needs / 2));
+        assert!(matches!(verdict, Verdict::TooMuch { batch: Some(32), .. }), "{verdict:?}");
     }
 
     #[test]

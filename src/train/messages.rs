@@ -135,6 +135,9 @@ pub enum Event {
     },
     /// What is done to the pictures.
     Report(Arc<Report>),
+    /// The card's kernels are being tuned, as when a training of this size is started on it for the first time: how many this program has
+    /// tuned so far.
+    Tuning(u64),
     /// What the pictures are that it learns from, or what was guessed of them.
     Note(String),
     /// Something went wrong that the run survives.

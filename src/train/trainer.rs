@@ -1,6 +1,7 @@
 //! A training run on its own thread, as others see it: what to run, commands in, events out.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
@@ -8,7 +9,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use super::alarm::Change;
 use super::checkpoint::CheckpointError;
 use super::config::{RunConfig, TrainConfigError};
-use super::job::Job;
+use super::job::{Job, explained};
 use super::memory;
 use super::messages::{Command, Ending, Event};
 use super::run::RunError;
@@ -111,10 +112,7 @@ pub enum TrainError {
         "this training needs about {} of memory, and {} are free; {}",
         memory::gib(*needed),
         memory::gib(*available),
-        match batch {
-            Some(batch) => format!("use --batch {batch} or less (now {now}), or a smaller --base (now {base})"),
-            None => format!("use a smaller --base (now {base}) or --size, and a smaller --batch (now {now})"),
-        }
+        memory::smaller(*batch, *now, *base)
     )]
     Memory {
         /// Bytes, about.
@@ -126,6 +124,58 @@ pub enum TrainError {
         /// The batch that was asked for.
         now: usize,
         /// The base filters that were asked for.
+        base: usize,
+    },
+    /// More memory is needed than a graphics card has.
+    #[error(
+        "this training needs about {} on the card, {name} has {}: {}",
+        memory::gib(*needed),
+        memory::gib(*has),
+        memory::smaller(*batch, *now, *base)
+    )]
+    CardMemory {
+        /// The card.
+        name: String,
+        /// Bytes, about.
+        needed: u64,
+        /// Bytes of its memory.
+        has: u64,
+        /// A batch that would do, if any does.
+        batch: Option<usize>,
+        /// The batch that was asked for.
+        now: usize,
+        /// The base filters that were asked for.
+        base: usize,
+    },
+    /// The graphics card ran out of memory.
+    #[error(
+        "{name} ran out of memory: this training needs about {}{}. Use a smaller --batch (now {now}) or --base (now \
+         {base}), or close what else uses the card",
+        memory::gib(*needed),
+        has.map(|has| format!(", and the card has {}", memory::gib(has))).unwrap_or_default()
+    )]
+    CardFull {
+        /// The card.
+        name: String,
+        /// Bytes that the training needs, about.
+        needed: u64,
+        /// Bytes of the card's memory, where its driver says so.
+        has: Option<u64>,
+        /// The batch.
+        now: usize,
+        /// The base filters.
+        base: usize,
+    },
+    /// A layer's maps are larger than the graphics card's driver gives in one piece.
+    #[error(
+        "the maps of a layer are larger than {name} can hold in one piece: use a smaller --batch (now {now}) or --base (now {base})"
+    )]
+    TooLarge {
+        /// The card.
+        name: String,
+        /// The batch.
+        now: usize,
+        /// The base filters.
         base: usize,
     },
     /// `metrics.csv` could not be written.
@@ -169,10 +219,18 @@ pub struct Trainer {
 
 impl Trainer {
     /// Starts the thread. Everything that goes wrong arrives as [`Event::Ended`]; `notify` is called after every event.
-    pub fn start(options: Options, compute: Compute, notify: impl Fn() + Send + 'static) -> Self {
+    pub fn start(options: Options, compute: Compute, notify: impl Fn() + Send + Sync + 'static) -> Self {
         let (commands, inbox) = unbounded();
         let (outbox, events) = unbounded();
         let failed = outbox.clone();
+        let notify = Arc::new(notify);
+        let tuning = compute.wgpu.is_some().then(|| {
+            let (outbox, notify) = (outbox.clone(), notify.clone());
+            device::tuning::watch(move |kernels| {
+                let _ = outbox.send(Event::Tuning(kernels));
+                notify();
+            })
+        });
         let work = move || {
             if options.background {
                 device::give_way();
@@ -182,7 +240,10 @@ impl Trainer {
                 let _ = outbox.send(event);
                 notify();
             };
-            let ending = guarded(|| Job::open(options, compute, &emit)?.work(&inbox));
+            let (config, card) = (options.config.clone(), compute.clone());
+            let ending = guarded(|| Job::open(options, compute, &emit)?.work(&inbox))
+                .map_err(|error| explained(error, &config, &card));
+            drop(tuning);
             emit(Event::Ended(ending.unwrap_or_else(|error| Ending::Failed(error.to_string()))));
         };
         let thread = match std::thread::Builder::new().name("trainer".into()).spawn(work) {

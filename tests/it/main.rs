@@ -1,5 +1,6 @@
 //! What a user does, end to end. One binary: each would link the whole program again.
 
+mod cards;
 #[cfg(unix)]
 mod child;
 mod command_line;

@@ -73,12 +73,7 @@ pub(super) struct Cache {
 impl Cache {
     /// The user's.
     pub fn of_user() -> Self {
-        let folder = match std::env::var_os("ZSCAPE_CACHE") {
-            Some(text) if text.is_empty() || text == "off" => None,
-            Some(folder) => Some(PathBuf::from(folder)),
-            None => dirs::cache_dir().map(|folder| folder.join("zscape")),
-        };
-        Self { folder, least: LEAST, most_bytes: MOST_BYTES }
+        Self { folder: files::cache_folder(), least: LEAST, most_bytes: MOST_BYTES }
     }
 
     /// One for tests, that keeps everything.

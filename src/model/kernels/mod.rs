@@ -23,10 +23,10 @@ mod winograd;
 
 use burn::backend::fusion::custom::TensorSpec;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, Dispatch, DispatchDevice, TensorMetadata, backend_extension};
-use burn::tensor::{Device, Shape, Tensor};
+use burn::backend::{Backend, Dispatch, TensorMetadata, backend_extension};
+use burn::tensor::{Shape, Tensor};
 
-use crate::device::Operands;
+use crate::device::{Operands, on_card};
 
 /// How a convolution's kernel lies over its large map, whose sides are `stride` times the small map's. Zeros are added before the
 /// large map and, as many as are needed, behind it.
@@ -396,11 +396,6 @@ pub fn gather(x: Tensor<4>, weights: Tensor<4>, operands: Operands) -> Tensor<2>
     }
     let inputs = maps * side * side;
     x.reshape([batch, inputs]).matmul(weights.reshape([outputs, inputs]).transpose())
-}
-
-/// Whether kernels of this device run on a graphics card.
-fn on_card(device: &Device) -> bool {
-    matches!(device.clone().inner().as_dispatch(), DispatchDevice::Cube(_))
 }
 
 #[cfg(test)]

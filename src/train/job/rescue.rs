@@ -2,7 +2,7 @@
 //! no memory holds.
 
 use super::{Job, load, multiply};
-use crate::device::{Compute, Kind};
+use crate::device::{Compute, Kind, Shortage, shortage};
 use crate::image::Picture;
 use crate::train::alarm::{Alarm, Change, Health, in_effect};
 use crate::train::checkpoint::{self, Checkpoint, CheckpointError};
@@ -13,18 +13,42 @@ use crate::train::messages::Event;
 use crate::train::metrics::MetricsLog;
 use crate::train::trainer::TrainError;
 
-/// Checks that the memory does, where the CPU computes; what to say where it hardly does.
+/// Checks that the memory does, of the computer or of the card; what to say where it hardly does.
 pub(super) fn fits(config: &RunConfig, compute: &Compute) -> Result<Option<String>, TrainError> {
-    if compute.kind != Kind::Cpu {
-        return Ok(None);
-    }
     let (now, base) = (config.train.batch, config.model.base);
+    if compute.kind == Kind::Gpu {
+        let name = compute.name.clone();
+        return match memory::on_card(&config.model, &config.train, &name, compute.memory) {
+            Verdict::Enough => Ok(None),
+            Verdict::Tight(text) => Ok(Some(text)),
+            Verdict::TooMuch { needed, available, batch } => {
+                Err(TrainError::CardMemory { name, needed, has: available, batch, now, base })
+            }
+        };
+    }
     match memory::verdict(&config.model, &config.train, memory::available()) {
         Verdict::Enough => Ok(None),
         Verdict::Tight(text) => Ok(Some(text)),
         Verdict::TooMuch { needed, available, batch } => {
             Err(TrainError::Memory { needed, available, batch, now, base })
         }
+    }
+}
+
+/// An error of a device as what a person can do about it, where its memory is full.
+pub(in crate::train) fn explained(error: TrainError, config: &RunConfig, compute: &Compute) -> TrainError {
+    let (TrainError::Device { cause, .. } | TrainError::Broke { cause }) = &error else { return error };
+    let (now, base) = (config.train.batch, config.model.base);
+    match shortage(cause).filter(|_| compute.kind != Kind::Cpu) {
+        None => error,
+        Some(Shortage::Piece) => TrainError::TooLarge { name: compute.name.clone(), now, base },
+        Some(Shortage::Memory) => TrainError::CardFull {
+            name: compute.name.clone(),
+            needed: memory::needed_on_card(&config.model, &config.train),
+            has: compute.memory,
+            now,
+            base,
+        },
     }
 }
 
@@ -108,5 +132,32 @@ impl Job<'_> {
         (self.emit)(Event::Rates(self.state.rates()));
         (self.emit)(Event::Note(format!("from step {} on: {}", self.state.step, change)));
         if change.back_to.is_some() { self.preview(true) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Preset;
+
+    #[test]
+    fn a_card_is_refused_what_it_cannot_hold_and_explains_what_it_could_not() {
+        let mut config = RunConfig::preset(Preset::Pytorch, "synth:rooms");
+        config.train.batch = 128;
+        let card = |memory| Compute { kind: Kind::Gpu, name: "RTX 3050".to_owned(), memory, ..Compute::cpu() };
+        let refused = fits(&config, &card(Some(1 << 30))).unwrap_err().to_string();
+        assert!(refused.contains("on the card, RTX 3050 has 1.0 GiB: use --batch 64 or less (now 128)"), "{refused}");
+        assert!(fits(&config, &card(None)).unwrap().is_none(), "nobody knows");
+
+        let full = || TrainError::Device { step: 7, cause: "out of device memory allocating 9 bytes".to_owned() };
+        let said = explained(full(), &config, &card(Some(8 << 30))).to_string();
+        assert!(said.starts_with("RTX 3050 ran out of memory:") && said.contains("the card has 8.0 GiB"), "{said}");
+        let panicked = TrainError::Broke { cause: "wgpu error: Out of Memory".to_owned() };
+        assert!(explained(panicked, &config, &card(None)).to_string().contains("smaller --batch (now 128)"));
+        let large = TrainError::Broke { cause: "can't allocate buffer of size: 268435456".to_owned() };
+        assert!(explained(large, &config, &card(None)).to_string().contains("in one piece"));
+        assert!(matches!(explained(full(), &config, &Compute::cpu()), TrainError::Device { .. }));
+        let lost = TrainError::Device { step: 7, cause: "Parent device is lost".to_owned() };
+        assert!(matches!(explained(lost, &config, &card(None)), TrainError::Device { .. }));
     }
 }

@@ -1,0 +1,74 @@
+//! Graphics cards by their names and numbers, and what is kept of their tuning.
+
+use std::path::Path;
+
+use super::command_line::{json, stderr, text, zscape};
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+const SMALL: [&str; 9] = ["--data", "synth:rooms", "--size", "16", "--base", "4", "--batch", "4", "--steps"];
+
+#[test]
+fn a_card_that_is_not_there_is_refused_before_anything_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    for asked in ["gpu:77", "Voodoo 9"] {
+        let train = ["train", "--device", asked, "--run", text(&run)];
+        let error = stderr(&mut zscape(&[&train[..], &SMALL, &["1"]].concat()), 1);
+        assert!(
+            error.contains(&format!("no graphics card {asked}")) || error.contains(&format!("{asked:?}")),
+            "{error}"
+        );
+        assert!(error.contains("this machine has") && error.contains("--device cpu"), "{error}");
+        assert!(!run.exists());
+    }
+    let error = stderr(&mut zscape(&["bench", "--device", "gpu:one"]), 2);
+    assert!(error.contains("gpu:1 for a card by its number"), "{error}");
+}
+
+/// A picture drawn on the software adapter, which keeps what it tunes in `cache`; what was said.
+fn drawn(folder: &Path, cache: &str) -> String {
+    let (run, out) = (folder.join("run"), folder.join("out.png"));
+    let draw = ["sample", "--device", "llvmpipe", "--count", "1", "--model", text(&run), "--out", text(&out)];
+    stderr(zscape(&draw).env("ZSCAPE_CACHE", folder.join(cache)).current_dir(folder.join("here")), 0)
+}
+
+#[test]
+fn a_second_start_takes_the_first_ones_tuning_results() {
+    let folder = tempfile::tempdir().unwrap();
+    let (run, here, cache) = (folder.path().join("run"), folder.path().join("here"), folder.path().join("cache"));
+    [&here, &cache].into_iter().for_each(|folder| std::fs::create_dir(folder).unwrap());
+    let train = [&["train", "--device", "cpu", "--run", text(&run)][..], &SMALL, &["1"]].concat();
+    zscape(&train).env("ZSCAPE_CACHE", &cache).current_dir(&here).assert().success();
+    assert_eq!(names(&cache), [""; 0], "the CPU has nothing to keep");
+
+    let first = drawn(folder.path(), "cache");
+    assert!(first.contains("Tuning kernels for this GPU"), "{first}");
+    assert!(first.contains("kernels are tuned for this GPU; the next start finds them"), "{first}");
+    let second = drawn(folder.path(), "cache");
+    assert!(!second.contains("for this GPU"), "{second}");
+    let doctor = json(zscape(&["doctor", "--json", "--device", "cpu"]).env("ZSCAPE_CACHE", &cache));
+    assert_eq!(doctor["tuning"]["file"].as_str(), cache.join("tuning/kernels.db").to_str());
+    assert!(doctor["tuning"]["bytes"].as_u64().unwrap() > 0);
+
+    // A folder that cannot be made stops nobody.
+    std::fs::write(folder.path().join("file"), "no folder").unwrap();
+    let unkept = drawn(folder.path(), "file");
+    assert!(unkept.contains("for this GPU") && !unkept.contains("WARN") && !unkept.contains("ERROR"), "{unkept}");
+    assert_eq!(names(&here), [""; 0], "nothing is left in the current folder");
+}
+
+#[test]
+fn the_doctor_says_where_tuning_results_would_be() {
+    let tuning = |cache: &str| {
+        let doctor = json(zscape(&["doctor", "--json", "--device", "cpu"]).env("ZSCAPE_CACHE", cache));
+        doctor["tuning"]["file"].as_str().map(str::to_owned)
+    };
+    assert_eq!(tuning("off"), None);
+    assert_eq!(tuning("elsewhere"), Path::new("elsewhere/tuning/kernels.db").to_str().map(str::to_owned));
+}
