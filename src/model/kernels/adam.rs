@@ -4,14 +4,14 @@ use pulp::Arch;
 use rayon::prelude::*;
 
 use super::AdamStep;
-use super::memory::leftover;
+use super::memory::zeros;
 
 /// Values of one task.
 const CHUNK: usize = 1 << 14;
 
 /// The new value, all of one length; the moments are brought up to date.
 pub fn adam(value: &[f32], gradient: &[f32], [first, second]: [&mut [f32]; 2], step: AdamStep) -> Vec<f32> {
-    let mut new = leftover(value.len());
+    let mut new = zeros(value.len());
     let moments = first.par_chunks_mut(CHUNK).zip(second.par_chunks_mut(CHUNK));
     let old = value.par_chunks(CHUNK).zip(gradient.par_chunks(CHUNK));
     let [keep1, keep2, rate, floor, decay] =

@@ -10,7 +10,7 @@
 
 use std::borrow::Cow;
 
-use super::memory::{give_back, leftover};
+use super::memory::zeros;
 pub use super::shape::Shape;
 use super::{direct, picture, winograd};
 
@@ -133,12 +133,11 @@ fn few_products(shape: Shape, side: usize, small: &[f32], large: &[f32], gradien
     if whole == shape {
         return winograd::weight_gradient(shape, side, small, large, gradient);
     }
-    let mut wide = leftover(whole.weights_len());
+    let mut wide = zeros(whole.weights_len());
     winograd::weight_gradient(whole, side, small, large, &mut wide);
     for (wide, gradient) in wide.chunks_exact(whole.taps()).zip(gradient.chunks_exact_mut(shape.taps())) {
         shape.taps_in_whole(|tap, from| gradient[tap] = wide[from]);
     }
-    give_back(wide);
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::{Bytes, DType, Shape as Dims};
 
 use super::convolution::{self, Algorithm, Shape, Way};
-use super::memory::{give_back, leftover};
+use super::memory::zeros;
 use super::packed::packed;
 use super::{AdamStep, Convolving, Geometry, Kernels, adam, rectify, tanh};
 use crate::device::Operands;
@@ -35,17 +35,6 @@ fn numbers(x: &FlexTensor) -> &[f32] {
     x.as_slice().expect("the tensor was made contiguous")
 }
 
-/// Keeps the memory of a tensor for a later one if nobody else has it.
-fn done_with(x: FlexTensor) {
-    let length = x.bytes().len() / size_of::<f32>();
-    if x.is_unique() && x.dtype() == DType::F32 {
-        let all = x.with_layout(Layout::contiguous(Dims::new([length])));
-        if let Ok(values) = all.into_data().try_into_vec() {
-            give_back(values);
-        }
-    }
-}
-
 fn dims(x: &FlexTensor) -> [usize; 4] {
     let shape = x.shape();
     [shape[0], shape[1], shape[2], shape[3]]
@@ -63,11 +52,9 @@ impl Kernels for Flex {
         let small = weights.shape()[0];
         let (height, width) = (height / stride, width / stride);
         let shape = Shape { batch, height, width, small, large: maps, kernel, stride, before };
-        let mut out = leftover(shape.small_len());
+        let mut out = zeros(shape.small_len());
         let weights = packed(shape, Way::Down, Algorithm::of(shape, together), &weights.to_contiguous());
-        let large = channels_last(large);
-        convolution::down(shape, numbers(&large), &weights, &mut out);
-        done_with(large);
+        convolution::down(shape, numbers(&channels_last(large)), &weights, &mut out);
         channels_first(out, [batch, shape.height, shape.width, small])
     }
 
@@ -76,11 +63,9 @@ impl Kernels for Flex {
         let [batch, maps, height, width] = dims(&small);
         let large = weights.shape()[1];
         let shape = Shape { batch, height, width, small: maps, large, kernel, stride, before };
-        let mut out = leftover(shape.large_len());
+        let mut out = zeros(shape.large_len());
         let weights = packed(shape, Way::Up, Algorithm::of(shape, together), &weights.to_contiguous());
-        let small = channels_last(small);
-        convolution::up(shape, numbers(&small), &weights, &mut out);
-        done_with(small);
+        convolution::up(shape, numbers(&channels_last(small)), &weights, &mut out);
         channels_first(out, [batch, stride * height, stride * width, large])
     }
 
@@ -89,11 +74,14 @@ impl Kernels for Flex {
         let [batch, maps, height, width] = dims(&small);
         let large_maps = large.shape()[1];
         let shape = Shape { batch, height, width, small: maps, large: large_maps, kernel, stride, before };
-        let mut out = leftover(shape.weights_len());
-        let (small, large) = (channels_last(small), channels_last(large));
-        convolution::weight_gradient(shape, Algorithm::of(shape, true), numbers(&small), numbers(&large), &mut out);
-        done_with(small);
-        done_with(large);
+        let mut out = zeros(shape.weights_len());
+        convolution::weight_gradient(
+            shape,
+            Algorithm::of(shape, true),
+            numbers(&channels_last(small)),
+            numbers(&channels_last(large)),
+            &mut out,
+        );
         flat(out, &[maps, large_maps, kernel, kernel])
     }
 
@@ -122,8 +110,6 @@ impl Kernels for Flex {
         let (plain, along) = rectify::sums(numbers(&x), numbers(&y), numbers(&gradient), &zero, slope);
         let factors = [numbers(&scale), &zero, &zero];
         rectify::back(numbers(&x), numbers(&y), numbers_mut(&mut gradient), slope, factors);
-        done_with(x);
-        done_with(y);
         (gradient.permute(&[0, 3, 1, 2]), flat(along, &[maps]), flat(plain, &[maps]))
     }
 
@@ -138,7 +124,6 @@ impl Kernels for Flex {
         let (one, zero) = (vec![1.0; maps], vec![0.0; maps]);
         // No share of `x`, so that any numbers do for it.
         rectify::back(numbers(&y), numbers(&y), numbers_mut(&mut gradient), slope as f32, [&one, &zero, &zero]);
-        done_with(y);
         gradient.permute(&[0, 3, 1, 2])
     }
 
@@ -158,7 +143,6 @@ impl Kernels for Flex {
         let moved: Vec<f32> =
             numbers(&shift).iter().zip(mean.iter().zip(&scale)).map(|(shift, (m, s))| shift - m * s).collect();
         let y = rectify::rectify(numbers(&x), &scale, &moved, slope as f32);
-        done_with(x);
         (channels_first(y, [batch, height, width, maps]), flat(mean, &[maps]), flat(variance, &[maps]))
     }
 
@@ -184,8 +168,6 @@ impl Kernels for Flex {
         let along: Vec<f32> = (0..maps).map(|i| -by[i] * inverse[i] * inverse[i] * centred[i] / count).collect();
         let plus: Vec<f32> = (0..maps).map(|i| -by[i] * plain[i] / count - along[i] * mean[i]).collect();
         rectify::back(numbers(&x), numbers(&y), numbers_mut(&mut gradient), slope, [&by, &along, &plus]);
-        done_with(x);
-        done_with(y);
         let gain_gradient = centred.iter().zip(&inverse).map(|(sum, inverse)| sum * inverse).collect();
         (gradient.permute(&[0, 3, 1, 2]), flat(gain_gradient, &[maps]), flat(plain, &[maps]))
     }
@@ -195,9 +177,7 @@ impl Kernels for Flex {
         if !x.is_contiguous() {
             let dims = dims(&x);
             let x = channels_last(x);
-            let y = tanh::tanh(numbers(&x));
-            done_with(x);
-            return channels_first(y, [dims[0], dims[2], dims[3], dims[1]]);
+            return channels_first(tanh::tanh(numbers(&x)), [dims[0], dims[2], dims[3], dims[1]]);
         }
         let dims = dims(&x);
         flat(tanh::tanh(numbers(&x)), &dims)
@@ -206,7 +186,6 @@ impl Kernels for Flex {
     fn tanh_backward(y: FlexTensor, gradient: FlexTensor) -> FlexTensor {
         let (y, mut gradient) = (channels_last(y), channels_last(gradient));
         tanh::back(numbers(&y), numbers_mut(&mut gradient));
-        done_with(y);
         gradient.permute(&[0, 3, 1, 2])
     }
 
@@ -218,16 +197,14 @@ impl Kernels for Flex {
         squares: FlexTensor,
         step: AdamStep,
     ) -> (FlexTensor, FlexTensor, FlexTensor, FlexTensor) {
-        let [old, mut gradient, mut first, mut second, mut squares] =
+        let [value, mut gradient, mut first, mut second, mut squares] =
             [value, gradient, first, second, squares].map(|x| x.to_contiguous());
         if step.unscale != 1.0 {
             numbers_mut(&mut gradient).iter_mut().for_each(|number| *number *= step.unscale as f32);
         }
         numbers_mut(&mut squares)[0] += adam::squares(numbers(&gradient));
         let moments = [numbers_mut(&mut first), numbers_mut(&mut second)];
-        let value = adam::adam(numbers(&old), numbers(&gradient), moments, step);
-        done_with(old);
-        done_with(gradient);
+        let value = adam::adam(numbers(&value), numbers(&gradient), moments, step);
         let length = [value.len()];
         (flat(value, &length), first, second, squares)
     }

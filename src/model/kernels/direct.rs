@@ -86,7 +86,7 @@ impl Product<'_> {
             let panels = self.parts.iter().flat_map(|part| (0..part.weights.panels()).map(move |panel| (part, panel)));
             let panels: Vec<_> = panels.collect();
             let all = Task { product: self, first: 0, count: self.grid.len() };
-            let sums = panels.par_iter().with_max_len(1).map(|&(part, panel)| {
+            let sums = panels.par_iter().map(|&(part, panel)| {
                 let mut found = Vec::new();
                 let put = |_, sums: &[f32]| found.extend_from_slice(sums);
                 arch.dispatch(Sums { task: all, part, panels: panel..panel + 1, put });
@@ -101,7 +101,7 @@ impl Product<'_> {
         // Tasks of even length, as many for each thread.
         let tasks = self.grid.len().div_ceil(ROWS).next_multiple_of(rayon::current_num_threads());
         let rows = rows.div_ceil(tasks);
-        output.par_chunks_mut(rows * row).enumerate().with_max_len(1).for_each(|(i, output)| {
+        output.par_chunks_mut(rows * row).enumerate().for_each(|(i, output)| {
             let count = output.len() / (self.maps * self.scale * self.scale);
             let task = Task { product: self, first: i * rows * self.grid.width, count };
             for part in self.parts {
@@ -252,7 +252,6 @@ pub fn weight_gradient(shape: Shape, small: &[f32], large: &[f32], gradient: &mu
     let taps = shape.taps();
     let sums: Vec<Gradient> = (0..taps)
         .into_par_iter()
-        .with_max_len(1)
         .map(|tap| {
             let tap =
                 ((tap / shape.kernel) as isize - shape.padding(), (tap % shape.kernel) as isize - shape.padding());

@@ -1,86 +1,17 @@
-//! Memory for what the kernels compute, used again and again.
-//!
-//! A training step asks for hundreds of megabytes and frees them. The system clears memory before it hands it out, which takes a tenth
-//! of a step, and clearing it here for kernels that overwrite it takes half as long again. So large memory is kept for a while.
+//! Memory for what the kernels give.
 
 use std::cell::Cell;
-use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
 /// Numbers of one part, which is cleared by one thread; and parts from which on it pays to share them out.
 const PART: usize = 1024;
 const PARTS: usize = 32;
-/// Requests after which memory that fitted none of them is freed: a few training steps' worth.
-const REQUESTS: u64 = 512;
 
-/// Large memory that is free, the longest unused first.
-static FREE: Mutex<Free> = Mutex::new(Free { requests: 0, rows: VecDeque::new() });
-
-struct Free {
-    requests: u64,
-    /// Each with the number of requests when it became free.
-    rows: VecDeque<(u64, Vec<f32>)>,
-}
-
-impl Free {
-    /// The smallest row that holds `length` numbers and wastes little.
-    fn take(&mut self, length: usize) -> Option<Vec<f32>> {
-        self.requests += 1;
-        while self.rows.front().is_some_and(|(since, _)| since + REQUESTS < self.requests) {
-            self.rows.pop_front();
-        }
-        let fits = |row: &Vec<f32>| (length..=length + length / 4).contains(&row.capacity());
-        let rows = self.rows.iter().enumerate().filter(|(_, (_, row))| fits(row));
-        let (best, _) = rows.min_by_key(|(_, (_, row))| row.capacity())?;
-        self.rows.remove(best).map(|(_, row)| row)
-    }
-}
-
-fn is_large(length: usize) -> bool {
-    length >= PARTS * PART
-}
-
-fn free() -> std::sync::MutexGuard<'static, Free> {
-    FREE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Keeps memory that is not needed any more for a later request.
-pub fn give_back(row: Vec<f32>) {
-    if is_large(row.capacity()) {
-        let mut free = free();
-        let requests = free.requests;
-        free.rows.push_back((requests, row));
-    }
-}
-
-/// So many numbers to be overwritten: they may be left over from anything.
-pub fn leftover(length: usize) -> Vec<f32> {
-    match is_large(length).then(|| free().take(length)).flatten() {
-        Some(mut row) => {
-            row.resize(length, 0.0);
-            row
-        }
-        None => zeros(length),
-    }
-}
-
-/// An empty row with room for so many numbers.
-pub fn room(length: usize) -> Vec<f32> {
-    match is_large(length).then(|| free().take(length)).flatten() {
-        Some(mut row) => {
-            row.clear();
-            row
-        }
-        None => Vec::with_capacity(length),
-    }
-}
-
-/// So many zeros. Large memory is new to the program, and clearing it takes the system longer than filling it takes
+/// So many zeros. Large memory is new to the program each time, and clearing it takes the system longer than filling it takes
 /// a kernel: all cores do it.
-fn zeros(length: usize) -> Vec<f32> {
-    if !is_large(length) {
+pub fn zeros(length: usize) -> Vec<f32> {
+    if length < PARTS * PART {
         return vec![0.0; length];
     }
     let parts = (0..length.div_ceil(PART)).into_par_iter().with_min_len(PARTS / 2).map(|_| [0.0f32; PART]);
@@ -123,30 +54,6 @@ mod tests {
             assert_eq!(zeros.len(), length);
             assert!(zeros.iter().all(|&zero| zero == 0.0));
         }
-    }
-
-    #[test]
-    fn memory_is_used_again_where_it_fits() {
-        let length = PARTS * PART + 12_345;
-        let mut free = Free { requests: 0, rows: VecDeque::new() };
-        for capacity in [2 * length, length + 7, length + 3, length - 1] {
-            free.rows.push_back((0, Vec::with_capacity(capacity)));
-        }
-        assert_eq!(free.take(length).map(|row| row.capacity()), Some(length + 3));
-        assert_eq!(free.take(length).map(|row| row.capacity()), Some(length + 7));
-        assert!(free.take(length).is_none(), "one is too small and one wastes half");
-        assert_eq!(free.rows.len(), 2);
-        for _ in 0..REQUESTS {
-            free.take(1);
-        }
-        assert!(free.rows.is_empty(), "nobody asked for it in so many requests");
-    }
-
-    #[test]
-    fn small_memory_is_not_kept() {
-        give_back(vec![7.0; 10]);
-        assert_eq!(leftover(10), [0.0; 10]);
-        assert!(room(10).is_empty());
     }
 
     #[test]

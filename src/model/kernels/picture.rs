@@ -6,7 +6,6 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::memory::{at_least, with_scratch};
 use super::shape::Shape;
 use super::tile::{Rows, multiply, outer, panel_lanes, with_tile};
 
@@ -88,15 +87,13 @@ fn gather(shape: Shape, large: &[f32], first: usize, length: usize, patches: &mu
 /// Strided convolution: the large map to the small one. `weights` are [`pack_down`]'s.
 pub fn down(shape: Shape, large: &[f32], weights: &Weights, small: &mut [f32]) {
     assert_eq!((large.len(), small.len()), (shape.large_len(), shape.small_len()));
-    small.par_chunks_mut(POSITIONS * shape.small).enumerate().with_max_len(1).for_each(|(i, small)| {
+    small.par_chunks_mut(POSITIONS * shape.small).enumerate().for_each(|(i, small)| {
         let first = i * POSITIONS;
         let count = small.len() / shape.small;
         let depth = patch_len(shape);
-        with_scratch(|[patches, _]| {
-            let patches = at_least(patches, count * depth);
-            Arch::new().dispatch(|| gather(shape, large, first, depth, patches));
-            Arch::new().dispatch(Product { rows: patches, weights, output: small });
-        });
+        let mut patches = vec![0.0; count * depth];
+        Arch::new().dispatch(|| gather(shape, large, first, depth, &mut patches));
+        Arch::new().dispatch(Product { rows: &patches, weights, output: small });
     });
 }
 

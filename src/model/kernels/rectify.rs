@@ -6,18 +6,12 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::memory::leftover;
+use super::memory::zeros;
 
-/// Positions of one chunk, at most, and numbers.
+/// Positions of one chunk.
 const ROWS: usize = 512;
-const NUMBERS: usize = 1 << 15;
 /// Positions whose values stay in the first-level cache.
 const BAND: usize = 16;
-
-/// Numbers of one chunk of so many maps: whole bands. The number of threads does not matter, so that results do not depend on it.
-fn chunk_of(maps: usize) -> usize {
-    (NUMBERS / maps).clamp(4 * BAND, ROWS) / BAND * BAND * maps
-}
 
 /// Work on `B` vectors of neighbouring maps, of which the last is cut off if it is not `WHOLE`.
 trait Work {
@@ -119,8 +113,7 @@ impl Work for Squares<'_> {
 pub fn moments(x: &[f32], maps: usize) -> (Vec<f32>, Vec<f32>) {
     let arch = Arch::new();
     let parts: Vec<(usize, Vec<f32>, Vec<f32>)> = x
-        .par_chunks(chunk_of(maps))
-        .with_max_len(1)
+        .par_chunks(ROWS * maps)
         .map(|chunk| {
             let count = chunk.len() / maps;
             let (mut mean, mut spread) = (vec![0.0f32; maps], vec![0.0f32; maps]);
@@ -202,9 +195,8 @@ impl Work for Rectify<'_> {
 /// `scale * x + shift`, then times `slope` where negative; `x` is `[positions, maps]`.
 pub fn rectify(x: &[f32], scale: &[f32], shift: &[f32], slope: f32) -> Vec<f32> {
     let maps = scale.len();
-    let mut y = leftover(x.len());
-    let size = chunk_of(maps);
-    y.par_chunks_mut(size).zip(x.par_chunks(size)).with_max_len(1).for_each(|(y, x)| {
+    let mut y = zeros(x.len());
+    y.par_chunks_mut(ROWS * maps).zip(x.par_chunks(ROWS * maps)).for_each(|(y, x)| {
         for (y, x) in y.chunks_mut(BAND * maps).zip(x.chunks(BAND * maps)) {
             Arch::new().dispatch(All(maps, Rectify { x, scale, shift, slope, y }));
         }
@@ -236,7 +228,7 @@ impl Work for InPlace<'_> {
 /// [`rectify`] of values that nobody needs any more.
 pub fn in_place(x: &mut [f32], scale: &[f32], shift: &[f32], slope: f32) {
     let maps = scale.len();
-    x.par_chunks_mut(chunk_of(maps)).with_max_len(1).for_each(|x| {
+    x.par_chunks_mut(ROWS * maps).for_each(|x| {
         for x in x.chunks_mut(BAND * maps) {
             Arch::new().dispatch(All(maps, InPlace { x, scale, shift, slope }));
         }
@@ -316,8 +308,7 @@ impl Work for Sums<'_> {
 pub fn sums(x: &[f32], y: &[f32], gradient: &[f32], centre: &[f32], slope: f32) -> (Vec<f32>, Vec<f32>) {
     let maps = centre.len();
     let (plain, centred): (Vec<_>, Vec<_>) = Backward { x, y, gradient, slope }
-        .par_chunks(chunk_of(maps))
-        .with_max_len(1)
+        .par_chunks(ROWS * maps)
         .map(|chunk| {
             let (mut plain, mut centred) = (vec![0.0f32; maps], vec![0.0f32; maps]);
             for of in chunk.bands(BAND * maps) {
@@ -377,9 +368,8 @@ impl Work for Back<'_> {
 /// map; `factors` are these three.
 pub fn back(x: &[f32], y: &[f32], gradient: &mut [f32], slope: f32, factors: [&[f32]; 3]) {
     let maps = factors[0].len();
-    let size = chunk_of(maps);
-    let rest = x.par_chunks(size).zip(y.par_chunks(size));
-    gradient.par_chunks_mut(size).zip(rest).with_max_len(1).for_each(|(gradient, (x, y))| {
+    let size = ROWS * maps;
+    gradient.par_chunks_mut(size).zip(x.par_chunks(size).zip(y.par_chunks(size))).for_each(|(gradient, (x, y))| {
         let bands = x.chunks(BAND * maps).zip(y.chunks(BAND * maps));
         for (gradient, (x, y)) in gradient.chunks_mut(BAND * maps).zip(bands) {
             Arch::new().dispatch(All(maps, Back { x, y, slope, factors, gradient }));

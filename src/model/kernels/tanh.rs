@@ -4,7 +4,7 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::memory::leftover;
+use super::memory::zeros;
 
 /// Values of one task.
 const CHUNK: usize = 1 << 13;
@@ -18,7 +18,7 @@ const BELOW: [f32; 4] = [1.198_258_4e-6, 1.185_347_1e-4, 2.268_434_6e-3, 4.893_5
 
 /// Of every value.
 pub fn tanh(x: &[f32]) -> Vec<f32> {
-    let mut y = leftover(x.len());
+    let mut y = zeros(x.len());
     y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| Arch::new().dispatch(Tanh { x, y }));
     y
 }

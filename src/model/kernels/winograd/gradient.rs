@@ -6,7 +6,7 @@ use std::ops::Range;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::super::memory::{Scratch, at_least, give_back, leftover, with_scratch};
+use super::super::memory::{Scratch, at_least, with_scratch};
 use super::super::shape::Shape;
 use super::super::tile::{Rows, outer};
 use super::gather::{Gathered, Inputs, Map, Outputs, Tiles};
@@ -17,8 +17,6 @@ use super::scheme::Half;
 const TILES: [usize; 2] = [64, 24];
 /// Small maps one task takes, at most.
 const MAPS: usize = 128;
-/// Tasks for each thread, at least, where there are maps for them.
-const TASKS: usize = 4;
 /// Twelve and six, the rows of a tile, fit into ranges of so many maps.
 const STRIP: usize = 12;
 
@@ -27,17 +25,14 @@ pub fn weight_gradient(shape: Shape, side: usize, small: &[f32], large: &[f32], 
     assert_eq!((large.len(), gradient.len(), small.len()), (shape.large_len(), shape.weights_len(), shape.small_len()));
     let halves = Half::of_inputs(shape);
     let pairs: Vec<_> = halves.iter().flat_map(|y| halves.iter().map(move |x| [y, x])).collect();
-    // Which maps go together changes no sum, so it may depend on the number of threads. A few tasks for each of them, so that one that is
-    // held up leaves some to the others.
-    let tasks = TASKS * rayon::current_num_threads();
-    let ranges = shape.small.div_ceil(MAPS).max(tasks.div_ceil(pairs.len()).min(shape.small / (2 * STRIP)));
+    // Which maps go together changes no sum, so it may depend on the number of threads.
+    let ranges = shape.small.div_ceil(MAPS).max(rayon::current_num_threads().div_ceil(pairs.len()));
     let maps = shape.small.div_ceil(ranges).next_multiple_of(STRIP);
     let arch = Arch::new();
     let firsts: Vec<usize> = (0..shape.small).step_by(maps).collect();
     let tasks: Vec<_> = firsts.iter().flat_map(|&first| pairs.iter().map(move |&pair| (first, pair))).collect();
     let sums: Vec<Sums> = tasks
         .par_iter()
-        .with_max_len(1)
         .map(|&(first, halves)| {
             let maps = first..(first + maps).min(shape.small);
             with_scratch(|scratch| arch.dispatch(Task { shape, side, small, large, halves, maps, scratch }))
@@ -68,7 +63,6 @@ pub fn weight_gradient(shape: Shape, side: usize, small: &[f32], large: &[f32], 
             }
         });
     });
-    sums.into_iter().for_each(|sums| give_back(sums.values));
 }
 
 /// Sums over tiles of small times large: `[products][small][large]`, both filled up.
@@ -128,8 +122,7 @@ impl Task<'_> {
         let to = widths.map(|width| (0..products).map(|product| product * width).collect::<Vec<_>>());
         let [smalls, larges] = self.scratch;
         let (smalls, larges) = (at_least(smalls, together * lengths[0]), at_least(larges, together * lengths[1]));
-        let mut values = leftover(products * widths[0] * widths[1]);
-        values.fill(0.0);
+        let mut values = vec![0.0f32; products * widths[0] * widths[1]];
         let total = shape.batch * tiles.of_picture();
         for from in (0..total).step_by(together) {
             let count = together.min(total - from);

@@ -15,11 +15,6 @@ const POSITIONS: usize = 512;
 /// Numbers that a task gathers at a time, at most, unless a picture has more.
 const GATHERED: usize = 1 << 19;
 
-/// Tasks for each thread, at least, unless they have fewer tiles than that: weights are read once for each task. One that another
-/// process holds up leaves some to the others.
-const TASKS: usize = 4;
-const LEAST: usize = 24;
-
 /// Strided convolution: the large map to the small one. `weights` are [`super::pack_down`]'s.
 pub fn down(shape: Shape, large: &[f32], weights: &Weights, small: &mut [f32]) {
     assert_eq!((large.len(), small.len()), (shape.large_len(), shape.small_len()));
@@ -44,13 +39,11 @@ fn run(grid: Grid, input: &[f32], weights: &Weights, scale: usize, output: &mut 
     let widest = weights.groups.iter().map(Group::row).max().unwrap_or(1);
     let most = ((POSITIONS / weights.side.pow(2)).min(GATHERED / widest) / unit).max(1);
     // Tasks of even length, as many for each thread.
-    let threads = rayon::current_num_threads();
-    let tasks = units.div_ceil(most).max(TASKS * threads).min(units.div_ceil(LEAST.div_ceil(unit)));
-    let tasks = tasks.next_multiple_of(threads);
+    let tasks = units.div_ceil(most).next_multiple_of(rayon::current_num_threads());
     let together = units.div_ceil(tasks);
     let size = output.len() / units;
     let arch = Arch::new();
-    output.par_chunks_mut(together * size).enumerate().with_max_len(1).for_each(|(i, output)| {
+    output.par_chunks_mut(together * size).enumerate().for_each(|(i, output)| {
         let (first, count) = (i * together * unit, output.len() / size * unit);
         let start = i * together * size;
         with_scratch(|scratch| {

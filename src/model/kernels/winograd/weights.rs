@@ -3,7 +3,6 @@
 use pulp::Arch;
 use rayon::prelude::*;
 
-use super::super::memory::{at_least, give_back, room, with_scratch};
 use super::super::shape::Shape;
 use super::super::tile::panel_lanes;
 use super::scheme::Half;
@@ -108,25 +107,20 @@ impl Weights {
             depth += group.row();
         }
         let taps = shape.taps();
-        let panel = |panel: usize, planes: &mut Vec<f32>| {
+        let panel = |panel: usize| {
             let (first, plane) = (panel * lanes, maps * lanes);
             let used = lanes.min(outputs - first);
-            // Tap by tap, since that is how they are mixed. All taps of a weight lie together: the block between stays in the first-level
-            // cache.
-            let planes = at_least(planes, taps * plane);
-            let mut block = vec![0.0f32; taps * lanes];
+            // Tap by tap, since that is how they are mixed; what is written once and in order is not cleared before.
+            let mut planes = vec![0.0f32; taps * plane];
             for map in 0..maps {
-                for lane in 0..used {
-                    let from = &weights[at(map, first + lane)..][..taps];
-                    for (row, weight) in block.chunks_exact_mut(lanes).zip(from) {
-                        row[lane] = *weight;
+                for tap in 0..taps {
+                    let to = &mut planes[tap * plane + map * lanes..][..used];
+                    for (lane, to) in to.iter_mut().enumerate() {
+                        *to = weights[at(map, first + lane) + tap];
                     }
                 }
-                for (row, to) in block.chunks_exact(lanes).zip(planes.chunks_exact_mut(plane)) {
-                    to[map * lanes..][..lanes].copy_from_slice(row);
-                }
             }
-            let mut values = room(depth * lanes);
+            let mut values = Vec::with_capacity(depth * lanes);
             let mut mixed = [0.0f32; MIXED];
             for mix in groups.iter().flat_map(Group::mixes) {
                 for from in (0..plane).step_by(MIXED) {
@@ -144,8 +138,7 @@ impl Weights {
             values
         };
         let panels = 0..outputs.div_ceil(lanes);
-        let packed = |number| with_scratch(|[planes, _]| Arch::new().dispatch(|| panel(number, planes)));
-        let values = panels.into_par_iter().with_max_len(1).map(packed).collect();
+        let values = panels.into_par_iter().map(|number| Arch::new().dispatch(|| panel(number))).collect();
         Self { groups, side, values, outputs, lanes }
     }
 
@@ -156,12 +149,6 @@ impl Weights {
     /// A group's weights in a panel: `[depth of all products][lanes]`.
     pub fn of(&self, panel: usize, group: &Group) -> &[f32] {
         &self.values[panel][group.first * self.lanes..][..group.row() * self.lanes]
-    }
-}
-
-impl Drop for Weights {
-    fn drop(&mut self) {
-        self.values.drain(..).for_each(give_back);
     }
 }
 
