@@ -45,7 +45,7 @@ impl Devices {
             Kind::Cpu => format!("{} (no graphics card in use)", compute.name),
             Kind::Gpu | Kind::Software => compute.name.clone(),
         };
-        let button = egui::Button::new(name).frame_when_inactive(false);
+        let button = egui::Button::new(name).small();
         let stays = MenuConfig::new().close_behavior(PopupCloseBehavior::CloseOnClickOutside);
         let (button, menu) = MenuButton::from_button(button).config(stays).ui(ui, |ui| self.menu(ui, cards()));
         button
