@@ -178,7 +178,8 @@ impl Compute {
         if let Some(compute) = &*opened {
             return Ok(compute.clone());
         }
-        let compute = Self::open(Device::wgpu_options().device_kind(DeviceKind::Cpu), Kind::Software, "software adapter")?;
+        let compute =
+            Self::open(Device::wgpu_options().device_kind(DeviceKind::Cpu), Kind::Software, "software adapter")?;
         if compute.compiler().as_deref() == Some("spirv") && std::env::var_os(COMPILER).is_none() {
             let cause = "this build compiles kernels to SPIR-V even for software adapters, whose drivers crash on it"
                 .to_owned();

@@ -110,24 +110,24 @@ impl Devices {
 
 /// What the status bar says while a card's kernels are tuned.
 struct Tuning {
-    told: Receiver<u64>,
+    counts: Receiver<u64>,
     newest: Option<(u64, Instant)>,
     _watch: Watch,
 }
 
 impl Tuning {
     fn watch(ctx: &egui::Context) -> Self {
-        let (tell, told) = unbounded();
+        let (sender, counts) = unbounded();
         let ctx = ctx.clone();
         let watch = tuning::watch(move |count| {
-            let _ = tell.send(count);
+            let _ = sender.send(count);
             ctx.request_repaint();
         });
-        Self { told, newest: None, _watch: watch }
+        Self { counts, newest: None, _watch: watch }
     }
 
     fn status(&mut self, ctx: &egui::Context) -> Option<String> {
-        if let Some(count) = self.told.try_iter().last() {
+        if let Some(count) = self.counts.try_iter().last() {
             self.newest = Some((count, Instant::now()));
         }
         let (count, at) = self.newest?;

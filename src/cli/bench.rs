@@ -24,7 +24,7 @@ const WARM: usize = 3;
 const LATENCIES: usize = 300;
 const GALLERIES: usize = 5;
 /// Megabytes that are copied and sides of matrices that are multiplied, to see what a device can do.
-const CARD: (usize, usize) = (1024, 4096);
+const CARD: (usize, usize) = (256, 4096);
 const PROCESSOR: (usize, usize) = (64, 512);
 /// Sides of the photographs that are read, and of what they are read as; and how often.
 const PHOTOGRAPHS: [usize; 2] = [250, 1000];

@@ -175,26 +175,26 @@ fn tuned(kernels: u64) -> String {
 
 /// Says on standard error when kernels are tuned, and at its end how many were.
 struct Announced {
-    told: crossbeam_channel::Receiver<u64>,
+    counts: crossbeam_channel::Receiver<u64>,
     _watch: tuning::Watch,
 }
 
 impl Announced {
     fn new() -> Self {
-        let (tell, told) = crossbeam_channel::unbounded();
+        let (sender, counts) = crossbeam_channel::unbounded();
         let watch = tuning::watch(move |kernels| {
             if kernels == 1 {
                 eprintln!("{TUNING}");
             }
-            let _ = tell.send(kernels);
+            let _ = sender.send(kernels);
         });
-        Self { told, _watch: watch }
+        Self { counts, _watch: watch }
     }
 }
 
 impl Drop for Announced {
     fn drop(&mut self) {
-        if let Some(kernels) = self.told.try_iter().last() {
+        if let Some(kernels) = self.counts.try_iter().last() {
             eprintln!("{}", tuned(kernels));
         }
     }

@@ -68,31 +68,31 @@ pub fn kept() -> Kept {
     Kept { file, bytes }
 }
 
-type Told = dyn Fn(u64) + Send + Sync;
+type Listening = dyn Fn(u64) + Send + Sync;
 
 static COUNT: AtomicU64 = AtomicU64::new(0);
-static WATCHES: Mutex<Vec<Weak<Told>>> = Mutex::new(Vec::new());
+static WATCHES: Mutex<Vec<Weak<Listening>>> = Mutex::new(Vec::new());
 
-/// Tells of tuned operations until it is dropped.
+/// Hears of tuned operations until it is dropped.
 pub struct Watch {
-    _told: Arc<Told>,
+    _listener: Arc<Listening>,
 }
 
-/// Calls `told` with the number of operations that this process has tuned, as often as one more is. It is called on the thread that
+/// Calls `listener` with the number of operations that this process has tuned, as often as one more is. It is called on the thread that
 /// tunes, so it must be quick and must not compute.
-pub fn watch(told: impl Fn(u64) + Send + Sync + 'static) -> Watch {
-    let told: Arc<Told> = Arc::new(told);
+pub fn watch(listener: impl Fn(u64) + Send + Sync + 'static) -> Watch {
+    let listener: Arc<Listening> = Arc::new(listener);
     let mut watches = WATCHES.lock().unwrap_or_else(PoisonError::into_inner);
     watches.retain(|watch| watch.strong_count() > 0);
-    watches.push(Arc::downgrade(&told));
-    Watch { _told: told }
+    watches.push(Arc::downgrade(&listener));
+    Watch { _listener: listener }
 }
 
 fn tuned() {
     let count = COUNT.fetch_add(1, Ordering::Relaxed) + 1;
-    let watches: Vec<Arc<Told>> =
+    let watches: Vec<Arc<Listening>> =
         WATCHES.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade).collect();
-    watches.iter().for_each(|told| told(count));
+    watches.iter().for_each(|listener| listener(count));
 }
 
 /// Listens to CubeCL's log for [`watch`]; part of the program's subscriber.

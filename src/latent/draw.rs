@@ -50,5 +50,6 @@ pub(crate) fn unpacked(values: &[f32], config: &ModelConfig) -> Vec<Picture> {
 /// # Errors
 /// [`DrawError`] when the device fails.
 pub(crate) fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, DrawError> {
-    Ok(tensor.try_into_data().map_err(|cause| DrawError(cause.to_string()))?.iter::<f32>().collect())
+    let data = tensor.try_into_data().map_err(|cause| DrawError(cause.to_string()))?;
+    data.try_into_vec::<f32>().map_err(|cause| DrawError(cause.to_string()))
 }

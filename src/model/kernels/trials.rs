@@ -1,6 +1,6 @@
 //! The kernels of a device on trial: beside the CPU's, and timed.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use burn::backend::Dispatch;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -9,9 +9,9 @@ use super::{Convolving, Geometry, Kernels};
 use crate::device::Operands;
 use crate::model::ModelConfig;
 
-/// Runs of a kernel that are not counted, and those that are: one measurement goes through all of them, and the median of several
-/// counts.
-const WARM: usize = 3;
+/// How long a kernel runs before it is timed: an idle card raises its clock only after a while.
+const WARM: Duration = Duration::from_millis(300);
+/// Runs of a measurement, and measurements, whose median counts.
 const RUNS: usize = 10;
 const MEASUREMENTS: usize = 5;
 
@@ -209,7 +209,7 @@ impl Shape {
     /// What the device says, if it fails.
     pub fn time(self, operation: Operation, operands: Operands, device: &Device) -> Result<Timing, String> {
         let run = self.prepare(operation, operands, device);
-        let ms = median(device, || drop(run()))?;
+        let ms = median(device, run)?;
         let count = |sides: [usize; 4]| sides.iter().product::<usize>() as f64;
         let (small, large, weights) = (count(self.small_map()), count(self.large_map()), count(self.weights()));
         let positions = (self.batch * self.side * self.side) as f64;
@@ -241,12 +241,12 @@ pub struct Ceilings {
 pub fn ceilings(device: &Device, megabytes: usize, side: usize) -> Result<Ceilings, String> {
     let count = megabytes << 18;
     let source = Tensor::<1>::ones([count], device);
-    let copied = median(device, || drop(source.clone() + 1.0))?;
+    let copied = median(device, || source.clone() + 1.0)?;
     let matrix = numbers([1, 1, side, side], 1, device).reshape([side, side]);
     let flop = 2.0 * (side as f64).powi(3);
-    let product = median(device, || drop(matrix.clone().matmul(matrix.clone())))?;
+    let product = median(device, || matrix.clone().matmul(matrix.clone()))?;
     let halves = device.supports_dtype(burn::tensor::DType::F16).then(|| matrix.cast(burn::tensor::DType::F16));
-    let half = halves.map(|half| median(device, || drop(half.clone().matmul(half.clone())))).transpose()?;
+    let half = halves.map(|half| median(device, || half.clone().matmul(half.clone()))).transpose()?;
     Ok(Ceilings {
         copy: (8 * count) as f64 / copied / 1e6,
         product_f32: flop / product / 1e9,
@@ -254,17 +254,22 @@ pub fn ceilings(device: &Device, megabytes: usize, side: usize) -> Result<Ceilin
     })
 }
 
-/// The median time of `run`, in milliseconds.
-fn median(device: &Device, run: impl Fn()) -> Result<f64, String> {
+/// The median time of `run`, in milliseconds. Results live until the device is done: what nobody holds may never be computed.
+fn median<R>(device: &Device, run: impl Fn() -> R) -> Result<f64, String> {
     let wait = || device.sync().map_err(|error| error.to_string());
-    (0..WARM).for_each(|_| run());
-    wait()?;
+    let began = Instant::now();
+    while began.elapsed() < WARM {
+        let results: Vec<R> = (0..RUNS).map(|_| run()).collect();
+        wait()?;
+        drop(results);
+    }
     let mut times = Vec::with_capacity(MEASUREMENTS);
     for _ in 0..MEASUREMENTS {
         let began = Instant::now();
-        (0..RUNS).for_each(|_| run());
+        let results: Vec<R> = (0..RUNS).map(|_| run()).collect();
         wait()?;
         times.push(began.elapsed().as_secs_f64() * 1e3 / RUNS as f64);
+        drop(results);
     }
     times.sort_by(f64::total_cmp);
     Ok(times[MEASUREMENTS / 2])

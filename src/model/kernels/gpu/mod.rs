@@ -8,6 +8,7 @@ mod pack;
 mod plan;
 mod product;
 mod small;
+mod tiling;
 
 use burn::backend::TensorMetadata;
 use burn::tensor::{DType, Shape};
@@ -22,8 +23,8 @@ use half::{bf16, f16};
 pub use plan::Shapes;
 
 use crate::device::Operands;
-use product::{Direction, Plan};
 use small::UpdateLaunch;
+use tiling::{Direction, Plan};
 
 use super::AdamStep;
 

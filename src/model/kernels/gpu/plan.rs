@@ -3,7 +3,7 @@
 use burn_cubecl::cubecl::client::Client;
 use burn_cubecl::cubecl::ir::{ElemType, FloatKind};
 
-use super::product::{Direction, Method, Plan, Tile};
+use super::tiling::{Direction, Method, Plan, Tile};
 use crate::device::Operands;
 
 /// The type of the operands.
