@@ -23,11 +23,11 @@ esac
 run() {
     local limit=$1 name=$2 began=$SECONDS
     shift 2
-    if timeout "$limit" "$@" >"$out/$name.json" 2>"$out/$name.err"; then
+    if timeout "$limit" "$@" >"$out/$name.part" 2>"$out/$name.err"; then
+        mv "$out/$name.part" "$out/$name.json"
         printf '%4d s  %-24s %3d s\n' "$SECONDS" "$name" $((SECONDS - began))
     else
         printf '%4d s  %-24s failed after %d s: %s\n' "$SECONDS" "$name" $((SECONDS - began)) "$(tail -n 1 "$out/$name.err")"
-        rm -f "$out/$name.json"
         return 1
     fi
 }
@@ -38,7 +38,7 @@ export XDG_RUNTIME_DIR=${XDG_RUNTIME_DIR:-/tmp} XDG_CACHE_HOME=${XDG_CACHE_HOME:
 run 20 doctor "$zscape" doctor --json
 correct=yes
 for precision in mixed f32; do
-    run 60 "check-$precision" "$zscape" bench --device "$device" --json --check --precision $precision || correct=no
+    run 90 "check-$precision" "$zscape" bench --device "$device" --json --check --precision $precision || correct=no
 done
 if [ $correct = no ]; then
     echo "the kernels differ from the CPU's on this card, or could not run: see $out" >&2
@@ -65,14 +65,15 @@ done
 if [ -n "${PEER_DEVICE:=$("$python" -c 'import torch; print("cuda" if torch.cuda.is_available() else "")' 2>/dev/null)}" ]; then
     peer() { local limit=$1 name=$2; shift 2; run "$limit" "$name" "$python" "$here/peer.py" "$@" --device "$PEER_DEVICE"; }
     peer 40 ceilings ceilings
-    for compile in "" --compile; do
-        for precision in --bf16 ""; do
-            name=peer${compile:+-compiled}${precision:+-bf16}
-            peer 60 "$name-64" step --channels-last --batch 64 --steps 30 $precision $compile
-            peer 60 "$name-128" step --channels-last --batch 128 --steps 30 $precision $compile
-            peer 60 "$name-paper" step --channels-last --batch 128 --base 128 --kernel 5 --steps 20 $precision $compile
-        done
+    for precision in --bf16 ""; do
+        name=peer${precision:+-bf16}
+        peer 30 "$name-64" step --channels-last --batch 64 --steps 30 $precision
+        peer 30 "$name-128" step --channels-last --batch 128 --steps 30 $precision
+        peer 30 "$name-paper" step --channels-last --batch 128 --base 128 --kernel 5 --steps 20 $precision
     done
+    # Compiling takes a minute or two each, which is why these come last.
+    peer 120 peer-compiled-bf16-128 step --channels-last --batch 128 --steps 30 --bf16 --compile
+    peer 120 peer-compiled-bf16-paper step --channels-last --batch 128 --base 128 --kernel 5 --steps 20 --bf16 --compile
 else
     echo "no PyTorch with CUDA here: the table has no peer" >&2
 fi
