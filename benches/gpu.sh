@@ -10,7 +10,7 @@
 # The kernels are compared with the CPU's first: a card whose results differ gets no numbers.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-[ $# -ge 1 ] || { sed -n '2,11p' "$0"; exit 2; }
+[ $# -ge 1 ] || { sed -n '2,10p' "$0"; exit 2; }
 out=$(mkdir -p "${2:-results}" && cd "${2:-results}" && pwd)
 device=${3:-gpu}
 python=${PYTHON:-python3}
