@@ -60,7 +60,7 @@ impl Card {
         &self.info.name
     }
 
-    /// Its place in the machine, such as `0000:01:00.0`; empty where the driver does not tell.
+    /// Its place in the machine, such as `0000:01:00.0`; empty where the driver does not report it.
     pub(super) fn bus(&self) -> &str {
         &self.info.device_pci_bus_id
     }
@@ -186,11 +186,11 @@ fn sorted(listed: &[AdapterInfo]) -> Vec<Card> {
                 DeviceType::Cpu if count(3) == 0 => DeviceKind::Cpu,
                 DeviceType::Cpu | DeviceType::Other => continue,
             };
-            // Two drivers of one API list a card twice; they tell where it is.
+            // Two drivers of one API list a card twice, with the same address.
             let bus = &info.device_pci_bus_id;
             let by_another_driver =
                 |card: &Card| !bus.is_empty() && same_model(&card.info, info) && card.info.device_pci_bus_id == *bus;
-            // Another API lists the same cards. It does not always tell where they are, so the second of a model here is the second there.
+            // Another API lists the same cards. It does not always report their addresses, so the second of a model here is the second there.
             let earlier = cards[..before].iter().filter(|card| same_model(&card.info, info)).count();
             let here = of_api(api).take(place).filter(|other| same_model(other, info)).count();
             if cards[before..].iter().any(by_another_driver) || here < earlier {
@@ -330,7 +330,7 @@ mod tests {
         assert!(error.contains("several") && error.contains("gpu:0 RTX 4090") && error.contains("gpu:1"), "{error}");
         assert_eq!(cards[1].choice(&cards), Choice::Card(1), "the window keeps a number for one of two");
         assert_eq!(cards[2].choice(&cards), Choice::Named("llvmpipe (LLVM 19)".to_owned()));
-        // Each is told from the other after it was opened.
+        // Each differs from the other in its address after it was opened.
         assert!(cards[0].is(&card(Backend::Vulkan, "RTX 4090", 7, "0000:01:00.0")));
         assert!(!cards[0].is(&card(Backend::Vulkan, "RTX 4090", 7, "0000:02:00.0")));
     }

@@ -419,9 +419,9 @@ impl<'a> Job<'a> {
         let epoch_end = self.state.epoch_end;
         let preview = step.is_multiple_of(self.options.preview_every.max(1)) || epoch_end.is_some();
         let look = step.is_multiple_of(health::LOOK_EVERY);
-        let tell = self.told_every > 0 && step.is_multiple_of(self.told_every);
+        let publish = self.told_every > 0 && step.is_multiple_of(self.told_every);
         let save = step.is_multiple_of(self.options.save_every.max(1)) || epoch_end.is_some();
-        if preview || look || tell || save || self.unread.len() > self.lag() {
+        if preview || look || publish || save || self.unread.len() > self.lag() {
             self.read()?;
         }
         if preview {
@@ -430,7 +430,7 @@ impl<'a> Job<'a> {
             let pictures = self.draw(health::REAL)?;
             self.look(&pictures);
         }
-        if tell {
+        if publish {
             self.tell_networks();
         }
         if save

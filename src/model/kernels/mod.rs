@@ -1,7 +1,7 @@
 //! What the networks spend their time on: strided convolutions in both directions, and batch norm with its rectifier.
 //!
-//! Each is one operation with a backward pass of its own. The CPU and graphics cards have kernels of their own for what takes
-//! the time; the default bodies below, of Burn's operations, do the rest.
+//! Each is one operation with its own backward pass. The CPU and graphics cards have their own kernels for what takes the time; the
+//! default bodies below, of Burn's operations, do the rest.
 
 mod adam;
 mod autodiff;

@@ -1,4 +1,4 @@
-//! What steps measured, from the device to the log and to whoever listens. A graphics card works ahead: it is handed the next steps
+//! What steps measured, from the device to the log and to the trainer's events. A graphics card works ahead: it is handed the next steps
 //! before the numbers of the last ones are read, so that it never waits for them.
 
 use std::collections::VecDeque;
@@ -90,7 +90,7 @@ impl Job<'_> {
         let share = began.elapsed().as_secs_f64() / states.len() as f64;
         self.speed.step(states.iter().map(|(_, pictures)| pictures).sum());
         if self.state.loss_scale.is_some() {
-            return self.scaled(before, &states, &read);
+            return self.scaled(before, states, &read, share);
         }
         let good = broken(&read).unwrap_or(read.len());
         for (i, ((mut state, _), read)) in states.iter().cloned().zip(&read).take(good).enumerate() {
@@ -114,8 +114,9 @@ impl Job<'_> {
     fn scaled(
         &mut self,
         before: Checkpoint,
-        states: &[(State, usize)],
+        states: Vec<(State, usize)>,
         read: &[[Option<f32>; 6]],
+        share: f64,
     ) -> Result<(), TrainError> {
         let (step, overflowed) = (self.state.step, broken(read).is_some());
         let mut scale = self.state.loss_scale.unwrap_or_default();
@@ -132,8 +133,10 @@ impl Job<'_> {
         }
         self.networks.loss_scale = scale.scale;
         self.state.loss_scale = Some(scale);
-        for ((state, _), read) in states.iter().zip(read) {
-            self.measured(state, read.map(|value| value.filter(|value| value.is_finite())));
+        for ((mut state, _), read) in states.into_iter().zip(read) {
+            state.seconds += share;
+            self.state.seconds += share;
+            self.measured(&state, read.map(|value| value.filter(|value| value.is_finite())));
         }
         Ok(())
     }
