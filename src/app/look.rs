@@ -8,7 +8,7 @@ use egui::TextureHandle;
 
 use super::dialogs::Dialog;
 use super::errands::Errands;
-use super::measures::held_out;
+use super::evaluate::held_out;
 use super::settings::Settings;
 use super::texture::upload;
 use crate::data::{Dataset, FILE_ENDINGS, Problem, Report, Source, compare, figure, mirrors, peek};

@@ -2,25 +2,25 @@
 //! [`look`], training happens in [`crate::train::Trainer`]; all of them answer over channels and wake it.
 
 mod advanced;
-mod atlas;
 mod closing;
 mod devices;
 mod dialogs;
+mod dissect;
 mod drops;
 mod errands;
+mod evaluate;
 mod explore;
 mod history;
-mod inside;
 mod look;
-mod measure;
-mod measures;
 mod monitor;
 mod opening;
 mod pending;
 mod preparation;
 mod rules;
 mod settings;
+mod tensor_texture;
 mod texture;
+mod timing;
 
 use std::path::PathBuf;
 
@@ -28,22 +28,22 @@ use egui::{Key, KeyboardShortcut, Modifiers};
 
 use crate::device::{Choice, Compute};
 use crate::train::{Change, Command, Ending, Event, Options, Trainer};
-use atlas::Atlas;
 use closing::Closing;
 use devices::Devices;
 pub use devices::remembered;
 use dialogs::Dialogs;
+use evaluate::{LeaveOut, Measures};
 use explore::Explorer;
 pub use explore::{GALLERY, Latency, LatencyError, latency};
 use history::History;
 use look::Looker;
-pub use measure::{Frames, measure};
-use measures::{LeaveOut, Measures};
 use monitor::Monitor;
 use opening::{Fitting, open};
 pub use opening::{Tried, WindowError, try_window};
 use pending::Pending;
 use settings::{Settings, Wish};
+use tensor_texture::TexturePainter;
+pub use timing::{Frames, measure};
 
 /// What the command line asked the window to open.
 #[derive(Debug, Default, Clone)]
@@ -111,12 +111,12 @@ impl App {
         Self::drawing(compute, start, None, ctx)
     }
 
-    /// As [`Self::new`], with an `atlas` where the window draws with the device that computes.
-    fn drawing(compute: Compute, start: Start, atlas: Option<Atlas>, ctx: &egui::Context) -> Self {
+    /// As [`Self::new`], with a `painter` where the window draws with the device that computes.
+    fn drawing(compute: Compute, start: Start, painter: Option<TexturePainter>, ctx: &egui::Context) -> Self {
         let training = start.data.is_some() || start.run.is_some();
         let view = if training && start.model.is_none() { View::Train } else { View::Explore };
         let dialogs = Dialogs::new(ctx, start.desktop);
-        let explorer = Explorer::new(&compute, &start, atlas, ctx);
+        let explorer = Explorer::new(&compute, &start, painter, ctx);
         let looker = Looker::new(ctx);
         let mut measures = Measures::new(&compute.device, start.exports.clone(), ctx);
         if let Some(run) = &start.run {
@@ -360,5 +360,5 @@ impl eframe::App for App {
 /// # Errors
 /// When no window can be opened; the message says what is missing.
 pub fn run(compute: Compute, start: Start) -> anyhow::Result<()> {
-    open(compute, |compute, atlas, ctx| Box::new(App::drawing(compute, start, atlas, ctx)))
+    open(compute, |compute, painter, ctx| Box::new(App::drawing(compute, start, painter, ctx)))
 }

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use egui::{Vec2, ViewportCommand};
 
-use super::atlas::Atlas;
 use super::drops;
+use super::tensor_texture::TexturePainter;
 use crate::desktop::{self, Backend, NoDisplay};
 use crate::device::{self, Compute, Kind};
 use crate::panics;
@@ -103,7 +103,7 @@ impl eframe::App for Trying {
 /// What an opened window draws with.
 struct Opened {
     compute: Compute,
-    atlas: Option<Atlas>,
+    painter: Option<TexturePainter>,
     ctx: egui::Context,
     backend: Backend,
     drawn_by: String,
@@ -112,13 +112,13 @@ struct Opened {
 /// Opens a window on what `create` makes, and stays until it is closed.
 pub(super) fn open(
     compute: Compute,
-    create: impl FnOnce(Compute, Option<Atlas>, &egui::Context) -> Box<dyn eframe::App> + 'static,
+    create: impl FnOnce(Compute, Option<TexturePainter>, &egui::Context) -> Box<dyn eframe::App> + 'static,
 ) -> anyhow::Result<()> {
     if compute.kind == Kind::Cpu {
         // Every core computes while nobody looks, and whatever draws the window goes first.
         rayon::ThreadPoolBuilder::new().start_handler(|_| device::give_way()).build_global()?;
     }
-    open_sized(compute, SIZE, true, |Opened { compute, atlas, ctx, .. }| create(compute, atlas, &ctx)).map_err(
+    open_sized(compute, SIZE, true, |Opened { compute, painter, ctx, .. }| create(compute, painter, &ctx)).map_err(
         |error| match error {
             WindowError::NotOpened { .. } => anyhow::anyhow!("{error}. `zscape doctor` tries all that a window needs"),
             error => error.into(),
@@ -161,8 +161,8 @@ fn open_sized(
         drops::offer(&cc.egui_ctx, backend.takes_drops());
         let state = cc.wgpu_render_state.as_ref();
         let drawn_by = state.map(|state| state.adapter.get_info().name).unwrap_or_default();
-        let atlas = state.filter(|_| compute.wgpu.is_some()).map(Atlas::new);
-        Ok(create(Opened { compute, atlas, ctx: cc.egui_ctx.clone(), backend, drawn_by }))
+        let painter = state.filter(|_| compute.wgpu.is_some()).map(TexturePainter::new);
+        Ok(create(Opened { compute, painter, ctx: cc.egui_ctx.clone(), backend, drawn_by }))
     };
     let ended = panics::caught(|| eframe::run_native("zscape", options, Box::new(create)));
     let cause = match ended {

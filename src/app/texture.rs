@@ -2,7 +2,7 @@
 
 use egui::{ColorImage, Context, Image, Rect, TextureHandle, TextureId, TextureOptions, Vec2, pos2};
 
-use super::atlas::Painted;
+use super::tensor_texture::PaintedTexture;
 use crate::image::{Picture, grid};
 
 /// Enlarged pixels stay pixels: at these sizes that is what was drawn.
@@ -14,13 +14,13 @@ pub(super) const SLOT_COLUMNS: usize = 16;
 /// Pictures for the screen: in memory, or on the graphics card already.
 pub(super) enum Sheet {
     Memory(Picture),
-    Card(Painted),
+    Card(PaintedTexture),
 }
 
 /// Pictures of z's, one by one: in memory, or on a texture of the graphics card that was never read back.
 pub(super) enum Pictures {
     Memory(Vec<Picture>),
-    Card(Painted),
+    Card(PaintedTexture),
 }
 
 impl Pictures {
@@ -43,7 +43,7 @@ impl Pictures {
 /// What is shown, wherever it came from.
 pub(super) enum Texture {
     Uploaded(TextureHandle),
-    Painted(Painted),
+    Painted(PaintedTexture),
 }
 
 impl Texture {

@@ -6,7 +6,7 @@ use std::time::Instant;
 use clap::Args;
 
 use super::Common;
-use super::inside::bar;
+use super::dissect::bar;
 use crate::dissect::segment::Finder;
 
 /// Rooms that the finder is judged on, of a seed it never saw.

@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use clap::Args;
 
-use super::inside::{LayerName, bar, write_ablations};
+use super::dissect::{LayerName, bar, write_ablations};
 use super::{Exploration, Explored, outputs};
 use crate::dissect::effect::{Dose, Effect, Trial, dose, doses};
 use crate::dissect::figure::{Parts, ROWS, figure};

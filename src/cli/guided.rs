@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use burn::tensor::Device;
 use clap::Args;
 
-use super::inside::{Normed, bar};
+use super::dissect::{Normed, bar};
 use super::prepared::Prepared;
 use super::{Common, Numbers, outputs};
 use crate::data::{Dataset, Source, read_fitted};

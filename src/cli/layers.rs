@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::inside::Normed;
+use super::dissect::Normed;
 use super::{Explored, outputs};
 use crate::dissect::layers::{LayerMaps, of_discriminator, of_generator, sheet};
 

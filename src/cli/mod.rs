@@ -6,6 +6,7 @@ mod classify;
 mod convert;
 mod dedup;
 mod directions;
+mod dissect;
 mod distances;
 mod doctor;
 mod finder;
@@ -14,7 +15,6 @@ mod gui;
 mod guided;
 mod hyperparameters;
 mod info;
-mod inside;
 mod layers;
 mod neighbours;
 mod numpy;
@@ -216,7 +216,7 @@ struct Explored {
     #[arg(long)]
     seed: Option<u64>,
     #[command(flatten)]
-    ablated: inside::Ablated,
+    ablated: dissect::Ablated,
 }
 
 /// An open model, and what of a session goes with it.

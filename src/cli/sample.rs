@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Common, inside, numpy, outputs};
+use super::{Common, dissect, numpy, outputs};
 use crate::image::{grid, names_folder, write_numbered};
 use crate::latent;
 use crate::model::{Model, Statistics};
@@ -47,7 +47,7 @@ pub(super) struct Sample {
     #[arg(long)]
     running_stats: bool,
     #[command(flatten)]
-    ablated: inside::Ablated,
+    ablated: dissect::Ablated,
 }
 
 /// What the pictures were normalized by.

@@ -1,6 +1,7 @@
 //! The networks: one config describes generator and discriminator, one file holds them.
 
 mod ablation;
+mod activations;
 mod autoencoder;
 mod average;
 mod bundled;
@@ -13,7 +14,6 @@ mod file;
 mod generator;
 mod import;
 mod inception;
-mod inside;
 mod kernels;
 mod layer;
 mod layout;
@@ -25,6 +25,7 @@ mod segmenter;
 mod tensors;
 
 pub use ablation::{Ablation, AblationError};
+pub use activations::{Rule, Unit};
 pub use autoencoder::Autoencoder;
 pub use bundled::bundled;
 pub use choices::{Activation, InitialWeights, Norms, Output, Padding, Prior, Resampling, Statistics};
@@ -36,7 +37,6 @@ pub use file::{Model, ModelError, Provenance, checkpoints, is_model, siblings};
 pub use generator::{Generator, REFERENCE_BATCH};
 pub use import::{Classes, Guess, ImportError, Join, Origin, Remark};
 pub use inception::{FEATURES, Inception, InceptionError};
-pub use inside::{Rule, Unit};
 pub use kernels::{logistic, trials};
 pub use layer::{Layer, Norm, Parameter};
 pub use layout::{LayerPlan, Layout, Per, Placed};

@@ -8,8 +8,8 @@ use egui::{Key, Modifiers, PopupCloseBehavior, Ui};
 
 use super::Explorer;
 use super::tool::{KEYS, OPEN, REDO, REDO_TOO, SAVE, SAVE_AS, Tool, UNDO};
+use crate::app::dissect::ablation_sets;
 use crate::app::drops::offered;
-use crate::app::inside::ablation_sets;
 use crate::app::preparation;
 use crate::model::{
     Guess, Output, Prior, Reading, Statistics, average_of, averaging, bundled, choosing_class, file_of,

@@ -9,12 +9,12 @@ mod drag;
 mod exports;
 mod files;
 mod gallery;
-mod measure;
 mod pad;
 mod photo;
 mod plans;
 mod sessions;
 mod shelf;
+mod timing;
 mod tool;
 mod turn;
 mod undo;
@@ -29,9 +29,9 @@ use std::time::Instant;
 use egui::Ui;
 
 use super::Start;
-use super::atlas::Atlas;
+use super::dissect::{Inside, Part};
 use super::drops::What;
-use super::inside::{Inside, Part};
+use super::tensor_texture::TexturePainter;
 use crate::device::Compute;
 use crate::latent::session::{Point, Session};
 use crate::model::{Ablation, ModelConfig, Provenance, TensorFile, bundled};
@@ -44,7 +44,7 @@ use undo::Undo;
 use views::Views;
 use worker::{Reply, Request, Slot, Worker};
 
-pub use measure::{GALLERY, Latency, LatencyError, latency};
+pub use timing::{GALLERY, Latency, LatencyError, latency};
 
 /// What a tool does with a picture that is dropped on the window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,9 +98,9 @@ pub(super) struct Explorer {
 }
 
 impl Explorer {
-    /// `atlas` is there where the window draws with the device that computes.
-    pub fn new(compute: &Compute, start: &Start, atlas: Option<Atlas>, ctx: &egui::Context) -> Self {
-        let worker = Worker::start(compute.device.clone(), atlas, ctx);
+    /// `painter` is there where the window draws with the device that computes.
+    pub fn new(compute: &Compute, start: &Start, painter: Option<TexturePainter>, ctx: &egui::Context) -> Self {
+        let worker = Worker::start(compute.device.clone(), painter, ctx);
         let model = start.model.clone().or_else(|| bundled().next().map(PathBuf::from)).unwrap_or_default();
         worker.send(Request::Open(model.clone(), None));
         let files = Files::new(ctx, start.kept.clone(), start.exports.clone());

@@ -13,7 +13,7 @@ use burn::tensor::Device;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use queue::Queue;
 
-use crate::app::atlas::Atlas;
+use crate::app::tensor_texture::TexturePainter;
 use crate::app::texture::{Pictures, Sheet};
 use crate::data;
 use crate::image::{DecodeOptions, Decoded, Picture};
@@ -171,7 +171,7 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub fn start(device: Device, atlas: Option<Atlas>, ctx: &egui::Context) -> Self {
+    pub fn start(device: Device, painter: Option<TexturePainter>, ctx: &egui::Context) -> Self {
         let (requests, inbox) = unbounded();
         let (outbox, replies) = unbounded();
         let ctx = ctx.clone();
@@ -183,7 +183,7 @@ impl Worker {
             };
             Desk {
                 device,
-                atlas,
+                painter,
                 model: None,
                 encoder: None,
                 queue: Queue::default(),
@@ -215,7 +215,7 @@ enum Photo {
 struct Desk {
     device: Device,
     /// Where the window draws with the device that computes.
-    atlas: Option<Atlas>,
+    painter: Option<TexturePainter>,
     model: Option<Model>,
     encoder: Option<Encoder>,
     queue: Queue,
@@ -362,7 +362,7 @@ impl Desk {
             return Ok(());
         };
         if !self.queue.is_empty() {
-            if let Some(done) = self.queue.work(model, self.atlas.as_ref(), &self.device)? {
+            if let Some(done) = self.queue.work(model, self.painter.as_ref(), &self.device)? {
                 reply(done);
             }
         } else if let Some(mut effects) = self.effects.take() {

@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor};
 
 use super::{COLUMNS, Reply, Slot, Zs};
-use crate::app::atlas::{Atlas, Canvas};
+use crate::app::tensor_texture::{TargetTexture, TexturePainter};
 use crate::app::texture::{Pictures, SLOT_COLUMNS, Sheet};
 use crate::image::Picture;
 use crate::latent;
@@ -20,7 +20,7 @@ enum Drawn {
     Nothing,
     Memory(Vec<Picture>),
     /// So many on a texture.
-    Card(Canvas, usize),
+    Card(TargetTexture, usize),
 }
 
 impl Drawn {
@@ -33,20 +33,20 @@ impl Drawn {
     }
 
     /// Paints the next pictures of `total`, where they lie on the card that draws the window.
-    fn paint(self, atlas: &Atlas, total: usize, pictures: Tensor<4>) -> Option<Self> {
+    fn paint(self, painter: &TexturePainter, total: usize, pictures: Tensor<4>) -> Option<Self> {
         let [more, _, side, _] = pictures.dims();
         let (canvas, count) = match self {
-            Self::Nothing => (atlas.canvas(total, SLOT_COLUMNS, side)?, 0),
+            Self::Nothing => (painter.canvas(total, SLOT_COLUMNS, side)?, 0),
             Self::Card(canvas, count) => (canvas, count),
             Self::Memory(_) => return None,
         };
-        atlas.paint(&canvas, count, pictures)?;
+        painter.paint(&canvas, count, pictures)?;
         Some(Self::Card(canvas, count + more))
     }
 
-    fn finish(self, atlas: Option<&Atlas>) -> Pictures {
-        match (self, atlas) {
-            (Self::Card(canvas, _), Some(atlas)) => Pictures::Card(atlas.finish(canvas)),
+    fn finish(self, painter: Option<&TexturePainter>) -> Pictures {
+        match (self, painter) {
+            (Self::Card(canvas, _), Some(painter)) => Pictures::Card(painter.finish(canvas)),
             (Self::Memory(pictures), _) => Pictures::Memory(pictures),
             _ => Pictures::Memory(Vec::new()),
         }
@@ -65,20 +65,20 @@ impl<T> Job<T> {
         Self { what, z, drawn: Drawn::Nothing }
     }
 
-    /// Draws the next few pictures, onto a texture where there is an atlas; true when all are drawn.
-    fn go_on(&mut self, model: &Model, atlas: Option<&Atlas>, device: &Device) -> anyhow::Result<bool> {
+    /// Draws the next few pictures, onto a texture where there is a painter; true when all are drawn.
+    fn go_on(&mut self, model: &Model, painter: Option<&TexturePainter>, device: &Device) -> anyhow::Result<bool> {
         let left = &self.z[self.drawn.count()..];
         let part = &left[..BREATH.min(left.len())];
         let drawn = std::mem::take(&mut self.drawn);
-        self.drawn = match (drawn, atlas) {
+        self.drawn = match (drawn, painter) {
             (Drawn::Memory(mut pictures), _) => {
                 pictures.extend(latent::pictures(&model.generator, part, device)?);
                 Drawn::Memory(pictures)
             }
-            (drawn, Some(atlas)) => {
+            (drawn, Some(painter)) => {
                 let pictures = model.generator.sample(latent::tensor(part, device));
                 // What cannot be painted is read back from the first picture on.
-                drawn.paint(atlas, self.z.len(), pictures).unwrap_or(Drawn::Memory(Vec::new()))
+                drawn.paint(painter, self.z.len(), pictures).unwrap_or(Drawn::Memory(Vec::new()))
             }
             (_, None) => Drawn::Memory(latent::pictures(&model.generator, part, device)?),
         };
@@ -94,19 +94,19 @@ struct Addition {
 
 impl Addition {
     /// Adds up the next layer's maps; true when it was the last.
-    fn go_on(&mut self, model: &Model, atlas: Option<&Atlas>, device: &Device) -> anyhow::Result<bool> {
+    fn go_on(&mut self, model: &Model, painter: Option<&TexturePainter>, device: &Device) -> anyhow::Result<bool> {
         let (layer, layers) = (self.drawn.count(), model.config().stages());
         let drawn = std::mem::take(&mut self.drawn);
-        self.drawn = match (drawn, atlas) {
+        self.drawn = match (drawn, painter) {
             (Drawn::Memory(mut pictures), _) => {
                 pictures.extend(latent::in_maps(&model.generator, &[&self.terms], layer, device)?);
                 Drawn::Memory(pictures)
             }
-            (drawn, Some(atlas)) => {
+            (drawn, Some(painter)) => {
                 let Some(added) = latent::drawn_in_maps(&model.generator, &[&self.terms], layer, device) else {
                     return Ok(true);
                 };
-                match drawn.paint(atlas, layers, added) {
+                match drawn.paint(painter, layers, added) {
                     Some(drawn) => drawn,
                     // What cannot be painted is read back from the first layer on.
                     None => {
@@ -177,25 +177,30 @@ impl Queue {
     }
 
     /// Goes on with what is most urgent, for a few pictures; gives what is done. What fails is not tried again.
-    pub fn work(&mut self, model: &Model, atlas: Option<&Atlas>, device: &Device) -> anyhow::Result<Option<Reply>> {
+    pub fn work(
+        &mut self,
+        model: &Model,
+        painter: Option<&TexturePainter>,
+        device: &Device,
+    ) -> anyhow::Result<Option<Reply>> {
         let urgent = (0..self.slots.len()).min_by_key(|&i| self.slots[i].what);
         if let Some(mut job) = urgent.map(|i| self.slots.swap_remove(i)) {
-            if job.go_on(model, atlas, device)? {
-                let pictures = job.drawn.finish(atlas);
+            if job.go_on(model, painter, device)? {
+                let pictures = job.drawn.finish(painter);
                 return Ok(Some(Reply::Rendered { slot: job.what, z: job.z, pictures }));
             }
             self.slots.push(job);
         } else if let Some(mut addition) = self.addition.take() {
-            if addition.go_on(model, atlas, device)? {
-                let pictures = addition.drawn.finish(atlas);
+            if addition.go_on(model, painter, device)? {
+                let pictures = addition.drawn.finish(painter);
                 return Ok(Some(Reply::Added { terms: addition.terms, pictures }));
             }
             self.addition = Some(addition);
         } else if let Some(mut job) = self.gallery.pop() {
             let (seed, chunk) = job.what;
-            let shown = atlas.and_then(|atlas| {
+            let shown = painter.and_then(|painter| {
                 let z = latent::tensor(&job.z, device);
-                atlas.show(model.generator.sample(z), COLUMNS)
+                painter.show(model.generator.sample(z), COLUMNS)
             });
             if let Some(painted) = shown {
                 return Ok(Some(Reply::Drawn { seed, chunk, sheet: Sheet::Card(painted) }));

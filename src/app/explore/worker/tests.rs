@@ -117,7 +117,7 @@ fn where_the_card_draws_the_window_tools_show_textures_and_read_pictures_back_on
     let software = Compute::shared_software();
     let setup = software.wgpu.as_ref().unwrap();
     let ctx = egui::Context::default();
-    let worker = Worker::start(software.device.clone(), Some(Atlas::unseen(setup)), &ctx);
+    let worker = Worker::start(software.device.clone(), Some(TexturePainter::unseen(setup)), &ctx);
     worker.send(Request::Open(path, None));
     until(&worker, |reply| matches!(reply, Reply::Opened { .. }).then_some(()));
     let mut views = Views::default();

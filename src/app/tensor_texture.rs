@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Draws what a generator drew into textures. The device and queue are those that computed it, so that the card does one
 /// after the other.
-pub(super) struct Atlas {
+pub(super) struct TexturePainter {
     device: wgpu::Device,
     queue: wgpu::Queue,
     pipeline: wgpu::ComputePipeline,
@@ -29,14 +29,14 @@ pub(super) struct Atlas {
 }
 
 /// A texture for pictures of one size in rows, painted a few at a time.
-pub(super) struct Canvas {
+pub(super) struct TargetTexture {
     texture: wgpu::Texture,
     count: usize,
     columns: usize,
 }
 
 /// A texture that the window shows and that was never in memory.
-pub(super) struct Painted {
+pub(super) struct PaintedTexture {
     id: TextureId,
     count: usize,
     view: wgpu::TextureView,
@@ -49,7 +49,7 @@ fn sampler() -> wgpu::SamplerDescriptor<'static> {
     wgpu::SamplerDescriptor { min_filter: wgpu::FilterMode::Linear, ..Default::default() }
 }
 
-impl Painted {
+impl PaintedTexture {
     pub fn id(&self) -> TextureId {
         self.id
     }
@@ -73,19 +73,19 @@ impl Painted {
     }
 }
 
-impl Drop for Painted {
+impl Drop for PaintedTexture {
     fn drop(&mut self) {
         self.renderer.write().free_texture(&self.id);
     }
 }
 
-impl Atlas {
+impl TexturePainter {
     /// For a window that draws with the device that computes.
     pub fn new(window: &RenderState) -> Self {
         let (device, queue) = (window.device.clone(), window.queue.clone());
-        let module = device.create_shader_module(wgpu::include_wgsl!("../../shaders/atlas.wgsl"));
+        let module = device.create_shader_module(wgpu::include_wgsl!("../../shaders/tensor_texture.wgsl"));
         let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some("atlas"),
+            label: Some("tensor texture"),
             layout: None,
             module: &module,
             entry_point: Some("paint"),
@@ -97,7 +97,7 @@ impl Atlas {
 
     /// Pictures `[count, channels, side, side]` in [-1, 1] as a texture, in rows of `columns`; nothing where they do not
     /// live on this card.
-    pub fn show(&self, pictures: Tensor<4>, columns: usize) -> Option<Painted> {
+    pub fn show(&self, pictures: Tensor<4>, columns: usize) -> Option<PaintedTexture> {
         let [count, _, side, _] = pictures.dims();
         let canvas = self.canvas(count, columns, side)?;
         self.paint(&canvas, 0, pictures)?;
@@ -105,14 +105,14 @@ impl Atlas {
     }
 
     /// Room for `count` pictures in rows of `columns`; nothing where the card has no texture as large as that.
-    pub fn canvas(&self, count: usize, columns: usize, side: usize) -> Option<Canvas> {
+    pub fn canvas(&self, count: usize, columns: usize, side: usize) -> Option<TargetTexture> {
         let columns = columns.min(count).max(1);
         let (width, height) = ((columns * side) as u32, (count.div_ceil(columns) * side) as u32);
         if width.max(height) > self.device.limits().max_texture_dimension_2d {
             return None;
         }
         let texture = self.device.create_texture(&wgpu::TextureDescriptor {
-            label: Some("atlas"),
+            label: Some("tensor texture"),
             size: wgpu::Extent3d { width, height, depth_or_array_layers: 1 },
             mip_level_count: 1,
             sample_count: 1,
@@ -123,20 +123,20 @@ impl Atlas {
                 | wgpu::TextureUsages::COPY_SRC,
             view_formats: &[],
         });
-        Some(Canvas { texture, count, columns })
+        Some(TargetTexture { texture, count, columns })
     }
 
     /// Hands a painted texture to the window.
-    pub fn finish(&self, canvas: Canvas) -> Painted {
+    pub fn finish(&self, canvas: TargetTexture) -> PaintedTexture {
         let view = canvas.texture.create_view(&Default::default());
         let mut renderer = self.renderer.write();
         let id = renderer.register_native_texture_with_sampler_options(&self.device, &view, sampler());
         drop(renderer);
-        Painted { id, count: canvas.count, view, device: self.device.clone(), renderer: self.renderer.clone() }
+        PaintedTexture { id, count: canvas.count, view, device: self.device.clone(), renderer: self.renderer.clone() }
     }
 
     /// Paints pictures from place `first` on; nothing where they do not live on this card.
-    pub fn paint(&self, canvas: &Canvas, first: usize, pictures: Tensor<4>) -> Option<()> {
+    pub fn paint(&self, canvas: &TargetTexture, first: usize, pictures: Tensor<4>) -> Option<()> {
         let [count, channels, side, _] = pictures.dims();
         let fused = pictures.try_into_primitive::<Wgpu>().ok()?;
         let CubeTensor { client, handle, meta, .. } = fused.client.clone().resolve_tensor_float::<CubeBackend>(fused);
@@ -155,13 +155,13 @@ impl Atlas {
         let numbers = numbers.chain([first, 0, 0, 0]);
         let sheet: Vec<u8> = numbers.flat_map(|number| (number as u32).to_le_bytes()).collect();
         let sheet = self.device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
-            label: Some("atlas"),
+            label: Some("tensor texture"),
             contents: &sheet,
             usage: wgpu::BufferUsages::UNIFORM,
         });
         let view = canvas.texture.create_view(&Default::default());
         let bindings = self.device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some("atlas"),
+            label: Some("tensor texture"),
             layout: &self.pipeline.get_bind_group_layout(0),
             entries: &[
                 wgpu::BindGroupEntry { binding: 0, resource: resource.resource().as_wgpu_bind_resource() },
@@ -186,7 +186,7 @@ impl Atlas {
 }
 
 #[cfg(test)]
-impl Atlas {
+impl TexturePainter {
     /// For a window that is never opened, on the device that computes.
     pub fn unseen(setup: &burn::tensor::wgpu::WgpuSetup) -> Self {
         let format = wgpu::TextureFormat::Rgba8Unorm;
@@ -204,7 +204,7 @@ impl Atlas {
 }
 
 #[cfg(test)]
-impl Painted {
+impl PaintedTexture {
     /// The texture's pixels as RGB, and how many there are in a row.
     pub fn pixels(&self, setup: &burn::tensor::wgpu::WgpuSetup) -> (Vec<u8>, usize) {
         (read(setup, self.view.texture()), self.view.texture().width() as usize)
@@ -251,7 +251,7 @@ mod tests {
     fn a_texture_from_the_card_is_the_picture_that_is_read_back() {
         let software = Compute::shared_software();
         let setup = software.wgpu.as_ref().unwrap();
-        let atlas = Atlas::unseen(setup);
+        let painter = TexturePainter::unseen(setup);
         for (count, channels) in [(1, 3), (5, 1), (7, 3)] {
             let side = 12;
             let size = count * channels * side * side;
@@ -271,23 +271,23 @@ mod tests {
             // Also where the numbers lie in another order than they are counted.
             let turned = tensor.clone().permute([0, 2, 3, 1]).add_scalar(0.0).permute([0, 3, 1, 2]);
             for tensor in [tensor, turned] {
-                let mut shown = atlas.show(tensor.clone(), 4).expect("the tensor is on this card");
-                assert!(atlas.renderer.read().texture(&shown.id()).is_some());
+                let mut shown = painter.show(tensor.clone(), 4).expect("the tensor is on this card");
+                assert!(painter.renderer.read().texture(&shown.id()).is_some());
                 assert_eq!(shown.count(), count);
-                let (id, other) = (shown.id(), atlas.show(tensor.clone().narrow(0, 0, 1) + 0.0, 4).unwrap());
+                let (id, other) = (shown.id(), painter.show(tensor.clone().narrow(0, 0, 1) + 0.0, 4).unwrap());
                 let freed = other.id();
                 shown.replace(other);
                 assert_eq!((shown.id(), shown.count()), (id, 1), "others show it by the same id");
                 drop(shown);
                 for id in [id, freed] {
-                    assert!(atlas.renderer.read().texture(&id).is_none(), "what is no longer shown is freed");
+                    assert!(painter.renderer.read().texture(&id).is_none(), "what is no longer shown is freed");
                 }
                 // All at once, and a few at a time.
                 for step in [count, 3] {
-                    let canvas = atlas.canvas(count, 4, side).unwrap();
+                    let canvas = painter.canvas(count, 4, side).unwrap();
                     for first in (0..count).step_by(step) {
                         let part = tensor.clone().narrow(0, first, step.min(count - first));
-                        atlas.paint(&canvas, first, part + 0.0).expect("the tensor is on this card");
+                        painter.paint(&canvas, first, part + 0.0).expect("the tensor is on this card");
                     }
                     // Half-way between two bytes a card may round the other way.
                     let found = black(read(setup, &canvas.texture));
@@ -300,9 +300,9 @@ mod tests {
                     );
                 }
             }
-            let canvas = atlas.canvas(count, 4, side).unwrap();
-            assert!(atlas.paint(&canvas, 0, Tensor::from_data(data, &Device::flex())).is_none());
+            let canvas = painter.canvas(count, 4, side).unwrap();
+            assert!(painter.paint(&canvas, 0, Tensor::from_data(data, &Device::flex())).is_none());
         }
-        assert!(atlas.canvas(1 << 20, 4, 64).is_none(), "no card has a texture as large as that");
+        assert!(painter.canvas(1 << 20, 4, 64).is_none(), "no card has a texture as large as that");
     }
 }

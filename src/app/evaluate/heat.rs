@@ -5,7 +5,7 @@ use std::sync::Arc;
 use egui::epaint::TextShape;
 use egui::{Align2, Color32, FontId, Rect, Sense, Stroke, Ui, Vec2, pos2, vec2};
 
-use crate::app::inside::Atlas;
+use crate::app::dissect::Atlas;
 use crate::evaluate::{Confusion, Labelled};
 
 /// Least and most side of a cell, in points, and the least one with its count on it.

@@ -102,8 +102,8 @@ pub fn measure(compute: Compute, began: Instant, train_for: Duration, folder: &P
     config.model.base = super::settings::BASE;
     let options = Some(Options { preview_every: PREVIEWED, ..Options::new(config, folder) });
     let shared = frames.clone();
-    open(compute, move |compute, atlas, ctx| {
-        let app = App::drawing(compute, Start::default(), atlas, ctx);
+    open(compute, move |compute, painter, ctx| {
+        let app = App::drawing(compute, Start::default(), painter, ctx);
         Box::new(Measured {
             app,
             began,

@@ -8,7 +8,7 @@ use egui::{DragValue, Ui};
 use super::classes::error;
 use super::sources::Sources;
 use super::work::{Teller, Work, controls, receive, until};
-use crate::app::inside::{Atlas, cell};
+use crate::app::dissect::{Atlas, cell};
 use crate::data::{Dataset, Source};
 use crate::evaluate::features::By;
 use crate::evaluate::judging;
