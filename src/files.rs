@@ -1,21 +1,27 @@
-//! The one way files are written: beside their place, then renamed into it. Nobody ever reads half a file, and a full
-//! disk or a kill leaves what was there before.
+//! Atomic file writes, errors that name their file, and the cache folder.
+//!
+//! [`write`] writes a temporary file beside the target and renames it, so that nobody reads half a file, and a full disk or a
+//! killed process leaves the old file intact.
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Writes the file at `path` by `fill`, making its folder if need be. What must outlive a power cut, `fill` ends with
-/// [`File::sync_all`].
+/// Writes the file at `path` through `fill`, creating its folder if it is missing. Call [`File::sync_all`] at the end of `fill` if the file
+/// must survive a power failure.
 ///
 /// # Errors
-/// What `fill` or the file system says; the file at `path` is then as it was.
+/// Any error of `fill` or the file system, with the path in its message. The file at `path` is then unchanged.
 pub fn write(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    write_beside(path, fill).map_err(|error| with_path(path, error))
+}
+
+fn write_beside(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
     let mut builder = tempfile::Builder::new();
     builder.prefix(".writing-");
-    // Temporary files are private by default; what is kept should be as readable as any other file of its owner's.
+    // Temporary files are private by default; the result should be as readable as any other file of its owner's.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut file = builder.tempfile_in(folder)?;
@@ -24,8 +30,13 @@ pub fn write(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io:
     Ok(())
 }
 
-/// Where the program keeps what it can make again: the user's cache folder, or the one that `ZSCAPE_CACHE` names. Nothing where that is
-/// `off`, or where the system has no such folder.
+/// Adds a path to the message of an I/O error that does not name its file. Errors from `fs_err` already do.
+pub(crate) fn with_path(path: &Path, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+/// The folder for cached data: `ZSCAPE_CACHE` if it names one, else `zscape` in the user's cache folder. `None` if `ZSCAPE_CACHE` is `off` or
+/// empty, or if the system has no cache folder.
 pub(crate) fn cache_folder() -> Option<PathBuf> {
     match std::env::var_os("ZSCAPE_CACHE") {
         Some(text) if text.is_empty() || text == "off" => None,
@@ -34,7 +45,7 @@ pub(crate) fn cache_folder() -> Option<PathBuf> {
     }
 }
 
-/// Whether a value need not be written to a file, since reading gives it anyway.
+/// For `#[serde(skip_serializing_if)]`: whether a value is its type's default, which reading restores.
 pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
