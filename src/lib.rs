@@ -13,5 +13,6 @@ pub mod image;
 pub mod latent;
 pub mod model;
 pub mod panics;
+pub mod progress;
 mod sniff;
 pub mod train;

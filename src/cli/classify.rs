@@ -92,7 +92,7 @@ impl Classify {
         let features = width(Kind::Discriminator, model.config());
         let gib = (pictures * features * size_of::<f32>()) as f64 / f64::from(1u32 << 30);
         telling.say(&format!("{pictures} pictures of {features} features: {gib:.2} GiB of memory"));
-        let mut progress = |what, done, of| telling.tell(what, done, of);
+        let mut progress = telling.callback();
         let report = classify(judge, [&training, &test], &set, settings, &compute.device, &mut progress)?;
         drop(telling);
         if let Some(out) = &self.out {
@@ -106,7 +106,7 @@ impl Classify {
     }
 
     fn read(&self, set: &Dataset, count: u32, telling: &Telling) -> anyhow::Result<Labelled> {
-        let read = Labelled::read(set, count as usize, self.seed, &mut |what, done, of| telling.tell(what, done, of))?;
+        let read = Labelled::read(set, count as usize, self.seed, &mut telling.callback())?;
         telling.skipped(&read.skipped);
         Ok(read)
     }

@@ -73,7 +73,7 @@ impl Dedup {
             bail!("{} is not empty; name a folder that is, or a new one", folder.display());
         }
         let telling = Telling::new();
-        let mut progress = |what, done, of| telling.tell(what, done, of);
+        let mut progress = telling.callback();
         let settings = Settings { steps: self.steps as usize, seed: self.seed };
         let wanted = Alike { radius: self.radius, confirm: !self.hash_only };
         let hashed = Hashed::new(&data, settings, &compute.device, &mut progress)?;
@@ -100,7 +100,7 @@ impl Dedup {
             let left: Vec<u64> = hashed.numbers.iter().copied().filter(|number| !removed.contains(number)).collect();
             for (done, &number) in left.iter().enumerate() {
                 copy(&data, number, folder)?;
-                progress("copying", done + 1, left.len());
+                progress("copying", done + 1, left.len())?;
             }
         }
         drop(telling);

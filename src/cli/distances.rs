@@ -91,7 +91,7 @@ impl Distances {
         let by = By::open(space, &model, newest, inception, device)?;
         let data = Dataset::open(&Source::parse(&self.data)?, self.prepared.on(config.pictures())?, self.seed)?;
         let telling = Telling::new();
-        let mut progress = |what, done, of| telling.tell(what, done, of);
+        let mut progress = telling.callback();
         let settings = Settings { count: self.count.into(), seed: self.seed };
         let yardstick = Yardstick::new(by, &data, settings, device, &mut progress)?;
         telling.skipped(&yardstick.skipped);

@@ -67,7 +67,7 @@ impl Neighbours {
         let samples = usize::from(self.samples);
         let settings = Settings { samples, count: self.count as usize, held: samples, seed: self.seed };
         let telling = Telling::new();
-        let mut progress = |what, done, of| telling.tell(what, done, of);
+        let mut progress = telling.callback();
         let report = neighbours(&model, by, &data, held.as_ref(), settings, &compute.device, &mut progress)?;
         telling.skipped(&report.skipped);
         drop(telling);

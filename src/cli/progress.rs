@@ -3,6 +3,7 @@
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::data::Problem;
+use crate::progress::Cancelled;
 
 /// Pictures that could not be read of which each is named; of more, only how many.
 const NAMED: usize = 5;
@@ -15,17 +16,22 @@ impl Telling {
         Self(ProgressBar::new(0))
     }
 
-    /// `done` of `of` parts of `what` are done; 0 of 0 for what has no parts.
-    pub fn tell(&self, what: &'static str, done: usize, of: usize) {
-        if self.0.message() != what {
-            let template = if of == 0 { "{msg:>40} {spinner}" } else { "{msg:>40} {bar:30} {pos}/{len} {eta} left" };
-            let style = ProgressStyle::with_template(template);
-            self.0.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-            self.0.reset();
-            self.0.set_message(what);
+    /// A progress callback that draws the bar. It never cancels: a command is interrupted by its signal.
+    pub fn callback(&self) -> impl FnMut(&'static str, usize, usize) -> Result<(), Cancelled> + use<> {
+        let bar = self.0.clone();
+        move |what, done, of| {
+            if bar.message() != what {
+                let template =
+                    if of == 0 { "{msg:>40} {spinner}" } else { "{msg:>40} {bar:30} {pos}/{len} {eta} left" };
+                let style = ProgressStyle::with_template(template);
+                bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+                bar.reset();
+                bar.set_message(what);
+            }
+            bar.set_length(of as u64);
+            bar.set_position(done as u64);
+            Ok(())
         }
-        self.0.set_length(of as u64);
-        self.0.set_position(done as u64);
     }
 
     /// Says which pictures were passed over.

@@ -8,6 +8,7 @@ use burn::tensor::Device;
 use rayon::prelude::*;
 use serde::Serialize;
 
+use super::Whole;
 use super::confusion::Confusion;
 use super::error::MeasureError;
 use super::features::{By, Kind, Space, fits, width};
@@ -16,9 +17,9 @@ use super::split::Split;
 use super::statistics::{self, Estimate, Share};
 use super::supervised::Supervised;
 use super::svm::{Learner, Svm, Table};
-use super::{Progress, Whole};
 use crate::data::Dataset;
 use crate::model::{Discriminator, ModelConfig};
+use crate::progress::{Cancelled, Progress};
 
 /// The first C on the ladder of 1, 2, 5, 10 ...: 1e-4, the authors' least.
 const FIRST: i32 = -12;
@@ -164,16 +165,16 @@ impl<'a> Trial<'a> {
     pub fn by(&self, by: By, device: &Device, progress: &mut Progress) -> Result<(Scored, Confusion), MeasureError> {
         let Self { training, test, whole, settings, split } = self;
         let began = Instant::now();
-        let space = Space::over(by, whole, settings.seed, device, progress);
+        let space = Space::over(by, whole, settings.seed, device, progress)?;
         let all = training.pictures.len();
         let table = space.features(&training.pictures, &mut |done| progress("taking features", done, all))?;
-        let (c, validation) = choose(&table, training, split, settings.seed, progress);
+        let (c, validation) = choose(&table, training, split, settings.seed, progress)?;
         let machines: Vec<Svm> = (split.draws.iter().enumerate())
             .map(|(number, rows)| {
-                progress("learning machines", number, split.draws.len());
-                Learner::new(&table, rows, &training.labels, training.classes.len()).learn(c, settings.seed)
+                progress("learning machines", number, split.draws.len())?;
+                Ok(Learner::new(&table, rows, &training.labels, training.classes.len()).learn(c, settings.seed))
             })
-            .collect();
+            .collect::<Result<_, Cancelled>>()?;
         drop(table);
         let told = tell(&space, &machines, test, progress)?;
         let confusion = Confusion::new(test.classes.len(), &test.labels, told.first().map_or(&[], Vec::as_slice));
@@ -282,7 +283,13 @@ fn right(told: &[(usize, f32)], labels: &[usize]) -> Share {
 
 /// The C that does best on the validation pictures, and how well: from the authors' least upwards, while that helps, and
 /// downwards from there if the least was the best.
-fn choose(table: &Table, set: &Labelled, split: &Split, seed: u64, progress: &mut Progress) -> (f64, f64) {
+fn choose(
+    table: &Table,
+    set: &Labelled,
+    split: &Split,
+    seed: u64,
+    progress: &mut Progress,
+) -> Result<(f64, f64), Cancelled> {
     let learner = |rows| Learner::new(table, rows, &set.labels, set.classes.len());
     let mut learners: Vec<Learner> = split.choosing.iter().map(|rows| learner(rows)).collect();
     let mut found = BTreeMap::new();
@@ -290,7 +297,7 @@ fn choose(table: &Table, set: &Labelled, split: &Split, seed: u64, progress: &mu
     for direction in [1, -1] {
         let (mut rung, mut worse) = (if direction == 1 { FIRST } else { FIRST - 1 }, 0);
         while worse < PATIENCE && (ENDS[0]..=ENDS[1]).contains(&rung) && (direction == 1 || best.0 < FIRST + 1) {
-            progress("choosing C", found.len(), found.len() + PATIENCE);
+            progress("choosing C", found.len(), found.len() + PATIENCE)?;
             let tried = learners.iter_mut().map(|learner| {
                 let machine = learner.learn(ladder(rung), seed);
                 let hit = |&&row: &&usize| machine.tell(table.row(row)).0 == set.labels[row];
@@ -305,7 +312,7 @@ fn choose(table: &Table, set: &Labelled, split: &Split, seed: u64, progress: &mu
             rung += direction;
         }
     }
-    (ladder(best.0), best.1)
+    Ok((ladder(best.0), best.1))
 }
 
 /// 1, 2, 5, 10, 20 ... and downwards: rung 0 is 1, rung -12 is 1e-4.
@@ -323,12 +330,12 @@ fn tell(
 ) -> Result<Vec<Vec<(usize, f32)>>, MeasureError> {
     let mut told = vec![Vec::with_capacity(test.pictures.len()); machines.len()];
     for (number, pictures) in test.pictures.chunks(TESTED).enumerate() {
-        let table = space.features(pictures, &mut |_| ())?;
+        let table = space.features(pictures, &mut |_| Ok(()))?;
         for (told, machine) in told.iter_mut().zip(machines) {
             let rows: Vec<_> = (0..table.len()).into_par_iter().map(|row| machine.tell(table.row(row))).collect();
             told.extend(rows);
         }
-        progress("telling test pictures", number * TESTED + pictures.len(), test.pictures.len());
+        progress("telling test pictures", number * TESTED + pictures.len(), test.pictures.len())?;
     }
     Ok(told)
 }
@@ -383,7 +390,7 @@ mod tests {
 
     fn run(settings: Settings, training: &Labelled, test: &Labelled) -> Result<Report, MeasureError> {
         let (_folder, set) = set(training);
-        classify(&judge(), [training, test], &set, settings, &Device::flex(), &mut |_, _, _| ())
+        classify(&judge(), [training, test], &set, settings, &Device::flex(), &mut |_, _, _| Ok(()))
     }
 
     #[test]
@@ -419,8 +426,8 @@ mod tests {
             let settings = Settings { labels: Some(16), draws: 2, supervised: 0, statistics, ..settings() };
             let trial = Trial::new(judge().config(), [&labelled, &test], &set, settings).unwrap();
             let by = By::Discriminator(&judge());
-            let space = Space::over(by, &trial.whole, settings.seed, &device, &mut |_, _, _| ());
-            (trial.statistics(), space.features(&test.pictures, &mut |_| ()).unwrap())
+            let space = Space::over(by, &trial.whole, settings.seed, &device, &mut |_, _, _| Ok(())).unwrap();
+            (trial.statistics(), space.features(&test.pictures, &mut |_| Ok(())).unwrap())
         };
         let (count, by_all) = measured(None);
         let (fewer, by_few) = measured(Some(60));
@@ -428,7 +435,7 @@ mod tests {
         // The order decides which pictures the last batch lacks, and nothing else.
         let shuffled: Vec<Picture> = Whole::new(&set, None, 1).batches(400).flatten().collect();
         let expected = Space::new(By::Discriminator(&judge()), &shuffled, 1, &device);
-        let expected = expected.features(&test.pictures, &mut |_| ()).unwrap();
+        let expected = expected.features(&test.pictures, &mut |_| Ok(())).unwrap();
         let apart = |a: &Table, b: &Table| {
             a.rows().flatten().zip(b.rows().flatten()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
         };

@@ -7,15 +7,15 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::Progress;
 use super::alike::alike;
 use super::error::MeasureError;
 use super::hash::{BITS, Hasher, Link, groups, links};
-use super::labelled::read;
+use super::labelled::{decode, read};
 use super::neighbours::pick;
 use super::statistics::Share;
 use crate::data::{Dataset, Problem, fit};
 use crate::image::Picture;
+use crate::progress::Progress;
 
 /// Pictures that the autoencoder learns from at most, which are in memory.
 const LEARNT_FROM: usize = 50_000;
@@ -73,7 +73,7 @@ impl Hashed {
         device: &Device,
         progress: &mut Progress,
     ) -> Result<Self, MeasureError> {
-        let (learnt, _) = read(data, &pick(data, LEARNT_FROM, settings.seed), progress);
+        let (learnt, _) = read(data, &pick(data, LEARNT_FROM, settings.seed), progress)?;
         let pictures: Vec<Picture> = learnt.into_iter().map(|(_, picture)| picture).collect();
         if pictures.len() < 2 {
             let hint = "duplicates need two at least";
@@ -82,18 +82,18 @@ impl Hashed {
         }
         let steps = settings.steps;
         let hasher = Hasher::learn(&pictures, steps, settings.seed, device, &mut |done| {
-            progress("learning to hash", done, steps);
+            progress("learning to hash", done, steps)
         })?;
         drop(pictures);
         let all = pick(data, usize::MAX, settings.seed);
         let mut hashed = Self { numbers: Vec::new(), hashes: Vec::new(), skipped: Vec::new(), hasher };
         for part in all.chunks(AT_ONCE) {
-            let (read, problems) = read(data, part, &mut |_, _, _| ());
+            let (read, problems) = decode(data, part);
             let (numbers, pictures): (Vec<u64>, Vec<Picture>) = read.into_iter().unzip();
             hashed.hashes.extend(hashed.hasher.hashes(&pictures)?);
             hashed.numbers.extend(numbers);
             hashed.skipped.extend(problems);
-            progress("hashing", hashed.numbers.len() + hashed.skipped.len(), all.len());
+            progress("hashing", hashed.numbers.len() + hashed.skipped.len(), all.len())?;
         }
         Ok(hashed)
     }
@@ -286,7 +286,7 @@ mod tests {
         let data = Dataset::open(&source, PictureFormat::new(SIDE, CHANNELS), 1).unwrap();
         let settings = Settings { steps: 60, seed: 1 };
         let device = Device::flex();
-        let hashed = Hashed::new(&data, settings, &device, &mut |_, _, _| ()).unwrap();
+        let hashed = Hashed::new(&data, settings, &device, &mut |_, _, _| Ok(())).unwrap();
         assert!(hashed.used_bits() > 60, "{}", hashed.used_bits());
         let groups = |radius: u32, confirm: bool| hashed.groups(&data, Alike { radius, confirm });
         let names: Vec<Vec<String>> = groups(8, true)

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::data::DataError;
 use crate::latent::DrawError;
 use crate::model::{Discriminator, InceptionError, Model, ModelError};
+use crate::progress::Cancelled;
 
 /// Why something could not be measured.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +22,9 @@ pub enum MeasureError {
     /// The device failed.
     #[error(transparent)]
     Draw(#[from] DrawError),
+    /// The caller cancelled it.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
     /// The features are the discriminator's, and there is none.
     #[error(
         "{path} holds a generator only (as bundled models do, and files made with --generator-only), and these features are \

@@ -1,5 +1,6 @@
 //! What pictures are compared by: the discriminator's features (section 5), the same with random weights, or raw pixels.
 
+use std::convert::Infallible;
 use std::path::Path;
 
 use burn::tensor::module::max_pool2d;
@@ -10,10 +11,11 @@ use serde::Serialize;
 
 use super::error::{MeasureError, judging};
 use super::svm::{Table, dot};
-use super::{Progress, Whole, fid};
+use super::{Whole, fid};
 use crate::image::Picture;
 use crate::latent::{DrawError, read};
 use crate::model::{Discriminator, FEATURES, Inception, Model, ModelConfig};
+use crate::progress::{Cancelled, Progress};
 
 /// Pictures that go through the network at a time, as in the authors' code.
 const BATCH: usize = 128;
@@ -120,39 +122,49 @@ impl Space {
     /// the training are of drawn ones too; `seed` draws random weights.
     pub fn new(by: By, pictures: &[Picture], seed: u64, device: &Device) -> Self {
         let batches = pictures[..pictures.len().min(MEASURED)].chunks(BATCH).map(<[Picture]>::to_vec);
-        Self::taking(by, batches, seed, device)
+        let Ok(space) = Self::taking(by, batches.map(Ok::<_, Infallible>), seed, device);
+        space
     }
 
     /// As [`Self::new`], with the statistics of a whole training set, whether its pictures have labels or not (section 5.2).
-    /// `progress` hears how many are done.
-    pub fn over(by: By, whole: &Whole, seed: u64, device: &Device, progress: &mut Progress) -> Self {
+    ///
+    /// # Errors
+    /// [`Cancelled`] when `progress` cancels.
+    pub fn over(by: By, whole: &Whole, seed: u64, device: &Device, progress: &mut Progress) -> Result<Self, Cancelled> {
         let (mut done, all) = (0, whole.len());
-        let batches = whole.batches(BATCH).inspect(|batch| {
+        let batches = whole.batches(BATCH).map(|batch| {
             done += batch.len();
-            progress("taking batch norm's statistics", done, all);
+            progress("taking batch norm's statistics", done, all)?;
+            Ok(batch)
         });
         Self::taking(by, batches, seed, device)
     }
 
-    fn taking(by: By, batches: impl Iterator<Item = Vec<Picture>>, seed: u64, device: &Device) -> Self {
+    fn taking<E>(
+        by: By,
+        batches: impl Iterator<Item = Result<Vec<Picture>, E>>,
+        seed: u64,
+        device: &Device,
+    ) -> Result<Self, E> {
         let kind = by.kind();
         let measured = |mut network: Discriminator| {
             let config = network.config().clone();
             for (number, pictures) in batches.enumerate() {
+                let pictures = pictures?;
                 // A short last batch would count as much as a whole one.
                 if number == 0 || pictures.len() == BATCH {
                     network.measure(tensor(&pictures, &config, device), number);
                 }
             }
-            (width(kind, &config), Network::Discriminator(Box::new(network)))
+            Ok((width(kind, &config), Network::Discriminator(Box::new(network))))
         };
         let (width, network) = match by {
-            By::Discriminator(discriminator) => measured(discriminator.clone()),
-            By::Random(config) => measured(Discriminator::new(config, seed, device)),
+            By::Discriminator(discriminator) => measured(discriminator.clone())?,
+            By::Random(config) => measured(Discriminator::new(config, seed, device))?,
             By::Pixels(config) => (width(kind, config), Network::Pixels),
             By::Inception(network) => (FEATURES, Network::Inception(Box::new(network))),
         };
-        Self { kind, width, network, device: device.clone() }
+        Ok(Self { kind, width, network, device: device.clone() })
     }
 
     /// Features of a picture.
@@ -160,11 +172,15 @@ impl Space {
         self.width
     }
 
-    /// The features of pictures of the model's size and channels, `[pictures, width]`. `progress` hears how many are done.
+    /// The features of pictures of the model's size and channels, `[pictures, width]`. `progress` is called with the number done.
     ///
     /// # Errors
-    /// [`DrawError`] when the device fails.
-    pub fn features(&self, pictures: &[Picture], progress: &mut dyn FnMut(usize)) -> Result<Table, DrawError> {
+    /// [`MeasureError`]: the device fails, or `progress` cancels.
+    pub fn features(
+        &self,
+        pictures: &[Picture],
+        progress: &mut dyn FnMut(usize) -> Result<(), Cancelled>,
+    ) -> Result<Table, MeasureError> {
         let network = match &self.network {
             Network::Inception(network) => return fid::features(network, pictures, &self.device, progress),
             Network::Pixels => None,
@@ -179,7 +195,7 @@ impl Space {
                     features.extend(read(pooled(network, pictures))?);
                 }
             }
-            progress(number * BATCH + pictures.len());
+            progress(number * BATCH + pictures.len())?;
         }
         Ok(Table::new(features, self.width()))
     }
@@ -292,7 +308,7 @@ mod tests {
         let config = ModelConfig { base: 2, ..ModelConfig::preset(Preset::PaperImagenet) };
         let judge = Discriminator::new(&config, 4, &device);
         let space = Space::new(By::Discriminator(&judge), &[], 1, &device);
-        let features = space.features(&pictures(2, &config), &mut |_| ()).unwrap();
+        let features = space.features(&pictures(2, &config), &mut |_| Ok(())).unwrap();
         assert_eq!((features.len(), features.width()), (2, (2 + 2 + 4 + 4 + 8 + 8) * 16));
     }
 
@@ -303,7 +319,7 @@ mod tests {
         let judge = Discriminator::new(&config, 4, &device);
         let pictures = pictures(3, &config);
         let space = Space::new(By::Discriminator(&judge), &[], 1, &device);
-        let features = space.features(&pictures, &mut |_| ()).unwrap();
+        let features = space.features(&pictures, &mut |_| Ok(())).unwrap();
         assert_eq!((features.len(), features.width(), space.width()), (3, (3 + 6 + 12) * 16, (3 + 6 + 12) * 16));
         let (layers, _) = judge.inside(tensor(&pictures, &config, &device));
         let mut first = 0;
@@ -328,8 +344,8 @@ mod tests {
         let judge = Discriminator::new(&config, 4, &device);
         let pictures = pictures(40, &config);
         let space = Space::new(By::Discriminator(&judge), &pictures, 1, &device);
-        let together = space.features(&pictures, &mut |_| ()).unwrap();
-        let alone = space.features(&pictures[7..8], &mut |_| ()).unwrap();
+        let together = space.features(&pictures, &mut |_| Ok(())).unwrap();
+        let alone = space.features(&pictures[7..8], &mut |_| Ok(())).unwrap();
         for (a, b) in together.row(7).iter().zip(alone.row(0)) {
             assert!((a - b).abs() < 1e-5, "{a} {b}");
         }

@@ -8,11 +8,13 @@ use rand::seq::index;
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
+use super::error::MeasureError;
 use super::features::products;
 use super::svm::Table;
 use crate::image::Picture;
 use crate::latent::{DrawError, read};
 use crate::model::{FEATURES, Inception};
+use crate::progress::Cancelled;
 
 /// Pictures that go through the network at a time: at 299x299 its first maps are a gigabyte for 160 of them.
 const BATCH: usize = 16;
@@ -26,22 +28,22 @@ pub const FEWEST: usize = FEATURES;
 /// As many as published numbers are of at the least.
 pub const USUAL: usize = 10_000;
 
-/// Inception's features `[pictures, 2048]` of pictures of one size. `progress` hears how many are done.
+/// Inception's features `[pictures, 2048]` of pictures of one size. `progress` is called with the number done.
 ///
 /// # Errors
-/// [`DrawError`] when the device fails.
+/// [`MeasureError`]: the device fails, or `progress` cancels.
 pub fn features(
     network: &Inception,
     pictures: &[Picture],
     device: &Device,
-    progress: &mut dyn FnMut(usize),
-) -> Result<Table, DrawError> {
+    progress: &mut dyn FnMut(usize) -> Result<(), Cancelled>,
+) -> Result<Table, MeasureError> {
     let mut features = Vec::with_capacity(pictures.len() * FEATURES);
     let mut done = 0;
     for part in pictures.chunks(BATCH) {
         features.extend(read(network.features(tensor(part, device)))?);
         done += part.len();
-        progress(done);
+        progress(done)?;
     }
     Ok(Table::new(features, FEATURES))
 }

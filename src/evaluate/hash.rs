@@ -9,9 +9,11 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
+use super::error::MeasureError;
 use crate::image::Picture;
 use crate::latent::{DrawError, read};
 use crate::model::{Adam, Autoencoder, Optimiser, track};
+use crate::progress::Cancelled;
 
 /// Side of the crops, and their colours.
 pub const SIDE: usize = 32;
@@ -40,7 +42,7 @@ impl Hasher {
     /// many steps are done.
     ///
     /// # Errors
-    /// [`DrawError`] when the device fails.
+    /// [`MeasureError`]: the device fails, or `progress` cancels.
     ///
     /// # Panics
     /// If there are no pictures.
@@ -49,8 +51,8 @@ impl Hasher {
         steps: usize,
         seed: u64,
         device: &Device,
-        progress: &mut dyn FnMut(usize),
-    ) -> Result<Self, DrawError> {
+        progress: &mut dyn FnMut(usize) -> Result<(), Cancelled>,
+    ) -> Result<Self, MeasureError> {
         let mut hasher =
             Self { network: Autoencoder::new(VALUES, BITS, seed, device), mean: Vec::new(), device: device.clone() };
         hasher.mean = mean(pictures);
@@ -72,7 +74,7 @@ impl Hasher {
             let mut grads = (made - on_tape(whole, VALUES)).square().sum().div_scalar(BATCH as f64).backward();
             let rate = RATE * 0.5 * (1.0 + (std::f64::consts::PI * step as f64 / steps as f64).cos());
             optimiser.update(&mut hasher.network.layers, &tracked.layers, &mut grads, rate);
-            progress(step + 1);
+            progress(step + 1)?;
         }
         Ok(hasher)
     }

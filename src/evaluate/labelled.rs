@@ -5,10 +5,10 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::Progress;
 use super::error::MeasureError;
 use crate::data::{Dataset, Problem};
 use crate::image::Picture;
+use crate::progress::{Cancelled, Progress};
 
 /// Pictures that are decoded between two words of progress.
 pub(super) const AT_ONCE: usize = 512;
@@ -44,7 +44,7 @@ impl Labelled {
             }
         }
         let chosen = balanced(&by_class, count, &mut ChaCha8Rng::seed_from_u64(seed));
-        let (read, skipped) = read(dataset, &chosen, progress);
+        let (read, skipped) = read(dataset, &chosen, progress)?;
         let (labels, pictures): (Vec<_>, Vec<_>) =
             read.into_iter().filter_map(|(index, picture)| Some((dataset.class(index)?, picture))).unzip();
         if pictures.is_empty() {
@@ -113,18 +113,33 @@ pub(super) fn balanced<T: Copy>(by_class: &[Vec<T>], count: usize, rng: &mut Cha
     chosen
 }
 
-/// The pictures `chosen` of a set with their numbers, decoded by all threads, and those that cannot be read.
-pub(crate) fn read(dataset: &Dataset, chosen: &[u64], progress: &mut Progress) -> (Vec<(u64, Picture)>, Vec<Problem>) {
+/// Decodes the images `chosen` of a data set [`AT_ONCE`] at a time; returns what [`decode`] does.
+///
+/// # Errors
+/// [`Cancelled`] when `progress` cancels.
+pub(crate) fn read(dataset: &Dataset, chosen: &[u64], progress: &mut Progress) -> Result<Decoded, Cancelled> {
     let (mut pictures, mut skipped) = (Vec::with_capacity(chosen.len()), Vec::new());
     for part in chosen.chunks(AT_ONCE) {
-        let decoded: Vec<_> = part.par_iter().map(|&index| (index, dataset.picture(index))).collect();
-        for (index, decoded) in decoded {
-            match decoded {
-                Ok(picture) => pictures.push((index, picture)),
-                Err(problem) => skipped.push(problem),
-            }
+        let (more, problems) = decode(dataset, part);
+        pictures.extend(more);
+        skipped.extend(problems);
+        progress("reading pictures", pictures.len() + skipped.len(), chosen.len())?;
+    }
+    Ok((pictures, skipped))
+}
+
+/// Decoded images with their indices, and the files that cannot be read.
+type Decoded = (Vec<(u64, Picture)>, Vec<Problem>);
+
+/// Decodes images of a data set on all threads.
+pub(crate) fn decode(dataset: &Dataset, indices: &[u64]) -> Decoded {
+    let decoded: Vec<_> = indices.par_iter().map(|&index| (index, dataset.picture(index))).collect();
+    let (mut pictures, mut skipped) = (Vec::with_capacity(indices.len()), Vec::new());
+    for (index, decoded) in decoded {
+        match decoded {
+            Ok(picture) => pictures.push((index, picture)),
+            Err(problem) => skipped.push(problem),
         }
-        progress("reading pictures", pictures.len() + skipped.len(), chosen.len());
     }
     (pictures, skipped)
 }
@@ -162,7 +177,7 @@ mod tests {
         std::fs::write(folder.path().join("b/broken.png"), "no picture").unwrap();
         let source = Source::parse(&folder.path().to_string_lossy()).unwrap();
         let dataset = Dataset::open(&source, PictureFormat::new(8, 1), 1).unwrap();
-        let read = Labelled::read(&dataset, 100, 1, &mut |_, _, _| ()).unwrap();
+        let read = Labelled::read(&dataset, 100, 1, &mut |_, _, _| Ok(())).unwrap();
         assert_eq!((read.pictures.len(), read.skipped.len()), (12, 1));
         for (picture, label) in read.pictures.iter().zip(&read.labels) {
             assert_eq!(usize::from(picture.pixels()[0]), 10 + 10 * label);

@@ -50,6 +50,3 @@ pub use labelled::Labelled;
 pub use score::{Doing, Report, ScoreError, Scored, Seen, Settings, Way, score};
 pub use svm::{Svm, Table};
 pub use whole::Whole;
-
-/// Hears what is being done, how much of it is done, and how much there is.
-pub type Progress<'a> = dyn FnMut(&'static str, usize, usize) + 'a;

@@ -10,17 +10,17 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::Progress;
 use super::birthday::Birthday;
 use super::error::MeasureError;
 use super::features::{By, Kind, Space, distances};
-use super::labelled::read;
+use super::labelled::{decode, read};
 use super::statistics::{self, Estimate, Share};
 use super::svm::Table;
 use crate::data::{Dataset, Problem};
 use crate::image::{Picture, grid};
 use crate::latent::{self, DrawError};
 use crate::model::Model;
+use crate::progress::Progress;
 
 /// Training pictures that are looked at together.
 const AT_ONCE: usize = 1024;
@@ -174,7 +174,7 @@ pub fn neighbours(
     let mut skipped = Vec::new();
     let (queries, own) = match held {
         Some(held) => {
-            let (read, problems) = read(held, &pick(held, settings.held, settings.seed), progress);
+            let (read, problems) = read(held, &pick(held, settings.held, settings.seed), progress)?;
             skipped.extend(problems);
             let pictures: Vec<Picture> = read.into_iter().map(|(_, picture)| picture).collect();
             let own = vec![None; pictures.len()];
@@ -187,7 +187,7 @@ pub fn neighbours(
                 settings.held.min(chosen.len()),
             );
             let numbers: Vec<u64> = among.iter().map(|i| chosen[i]).collect();
-            let (read, _) = read(data, &numbers, progress);
+            let (read, _) = read(data, &numbers, progress)?;
             read.into_iter().map(|(number, picture)| (picture, Some(number))).unzip()
         }
     };
@@ -205,23 +205,23 @@ pub fn neighbours(
     let spaces = [By::Pixels(model.config()), by].map(|by| Space::new(by, &queries, settings.seed, device));
     let mut searches = Vec::new();
     for space in &spaces {
-        let of_samples = Search::new(space.features(&samples, &mut |_| ())?, vec![None; samples.len()]);
-        let of_held = Search::new(space.features(&queries, &mut |_| ())?, own.clone());
+        let of_samples = Search::new(space.features(&samples, &mut |_| Ok(()))?, vec![None; samples.len()]);
+        let of_held = Search::new(space.features(&queries, &mut |_| Ok(()))?, own.clone());
         searches.push([of_samples, of_held]);
     }
     let mut training = 0;
     for part in chosen.chunks(AT_ONCE) {
-        let (read, problems) = read(data, part, &mut |_, _, _| ());
+        let (read, problems) = decode(data, part);
         skipped.extend(problems);
         training += read.len();
         let (numbers, pictures): (Vec<u64>, Vec<Picture>) = read.into_iter().unzip();
         for (space, searches) in spaces.iter().zip(&mut searches) {
-            let table = space.features(&pictures, &mut |_| ())?;
+            let table = space.features(&pictures, &mut |_| Ok(()))?;
             for search in searches.iter_mut().filter(|_| !numbers.is_empty()) {
                 search.look(&numbers, &table, device)?;
             }
         }
-        progress("looking for neighbours", training, chosen.len());
+        progress("looking for neighbours", training, chosen.len())?;
     }
     if training <= KEPT {
         return Err(few(data, training, "give more pictures to look in"));
@@ -266,12 +266,11 @@ fn sides(
     let mut searches: Vec<[Search; 2]> = samples.iter().map(|table| [search(table), search(table)]).collect();
     for (side, (data, numbers)) in sets.iter().enumerate() {
         for (number, part) in numbers.chunks(AT_ONCE).enumerate() {
-            let (numbers_read, pictures): (Vec<u64>, Vec<Picture>) =
-                read(data, part, &mut |_, _, _| ()).0.into_iter().unzip();
+            let (numbers_read, pictures): (Vec<u64>, Vec<Picture>) = decode(data, part).0.into_iter().unzip();
             for (space, searches) in spaces.iter().zip(&mut searches).filter(|_| !pictures.is_empty()) {
-                searches[side].look(&numbers_read, &space.features(&pictures, &mut |_| ())?, device)?;
+                searches[side].look(&numbers_read, &space.features(&pictures, &mut |_| Ok(()))?, device)?;
             }
-            progress("comparing with held-out pictures", number * AT_ONCE + part.len(), numbers.len());
+            progress("comparing with held-out pictures", number * AT_ONCE + part.len(), numbers.len())?;
         }
     }
     let count = |[first, second]: &[Search; 2]| {
@@ -284,20 +283,20 @@ fn sides(
 /// Samples 0 to `count` of `seed`.
 ///
 /// # Errors
-/// [`DrawError`] when the device fails.
+/// [`MeasureError`]: the device fails, or `progress` cancels.
 pub(crate) fn draw(
     model: &Model,
     count: usize,
     seed: u64,
     device: &Device,
     progress: &mut Progress,
-) -> Result<Vec<Picture>, DrawError> {
+) -> Result<Vec<Picture>, MeasureError> {
     let mut samples = Vec::with_capacity(count);
     while samples.len() < count {
         let numbers = samples.len() as u64..(samples.len() + DRAWN).min(count) as u64;
         let z = latent::samples(model.config(), seed, numbers);
         samples.extend(latent::pictures(&model.generator, &z, device)?);
-        progress("drawing samples", samples.len(), count);
+        progress("drawing samples", samples.len(), count)?;
     }
     Ok(samples)
 }

@@ -6,7 +6,7 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::Progress;
+use super::error::MeasureError;
 use super::features::tensor;
 use super::labelled::Labelled;
 use super::statistics::Share;
@@ -14,6 +14,7 @@ use super::svm::highest;
 use crate::image::Picture;
 use crate::latent::{DrawError, read};
 use crate::model::{Adam, Classifier, ModelConfig, Optimiser, keep_statistics, track};
+use crate::progress::Progress;
 
 /// Pictures in a step.
 const BATCH: usize = 64;
@@ -42,7 +43,7 @@ impl Supervised {
     /// `validation` is kept. Cross entropy, Adam, no augmentation.
     ///
     /// # Errors
-    /// [`DrawError`] when the device fails.
+    /// [`MeasureError`]: the device fails, or `progress` cancels.
     pub fn fit(
         config: &ModelConfig,
         set: &Labelled,
@@ -50,7 +51,7 @@ impl Supervised {
         (epochs, seed): (usize, u64),
         device: &Device,
         progress: &mut Progress,
-    ) -> Result<Self, DrawError> {
+    ) -> Result<Self, MeasureError> {
         let classes = set.classes.len();
         let network = Classifier::new(config, classes, seed, device);
         let mut newest = Self { network, config: config.clone(), device: device.clone(), validation: Share::default() };
@@ -81,7 +82,7 @@ impl Supervised {
             keep_statistics(&mut newest.network.layers, &tracked.layers);
             let rate = RATE * 0.5 * (1.0 + (std::f64::consts::PI * step as f64 / steps as f64).cos());
             optimiser.update(&mut newest.network.layers, &tracked.layers, &mut grads, rate);
-            progress("training a supervised network", step + 1, steps);
+            progress("training a supervised network", step + 1, steps)?;
             if (step + 1) % every == 0 || step + 1 == steps {
                 newest.validation = newest.right(set, &tried_on)?;
                 if best.as_ref().is_none_or(|best| best.validation.hits < newest.validation.hits) {

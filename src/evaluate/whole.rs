@@ -4,7 +4,7 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::labelled::{AT_ONCE, read};
+use super::labelled::{AT_ONCE, decode};
 use crate::data::Dataset;
 use crate::image::Picture;
 
@@ -51,7 +51,7 @@ impl<'a> Whole<'a> {
         std::iter::from_fn(move || {
             while ready.len() < size {
                 let Some(part) = parts.next() else { break };
-                ready.extend(read(self.set, part, &mut |_, _, _| ()).0.into_iter().map(|(_, picture)| picture));
+                ready.extend(decode(self.set, part).0.into_iter().map(|(_, picture)| picture));
             }
             let rest = ready.split_off(ready.len().min(size));
             Some(std::mem::replace(&mut ready, rest)).filter(|batch| !batch.is_empty())

@@ -3,17 +3,18 @@
 use burn::tensor::Device;
 use serde::Serialize;
 
+use super::Table;
 use super::distances::{Measures, NEIGHBOUR, compare};
 use super::error::MeasureError;
 use super::features::{By, Kind, Space};
 use super::fid::{self, Gaussian, Kid, Reference};
 use super::labelled::read;
 use super::neighbours::{draw, pick};
-use super::{Progress, Table};
 use crate::data::{Dataset, Problem};
 use crate::image::Picture;
 use crate::latent::DrawError;
 use crate::model::Model;
+use crate::progress::Progress;
 
 /// Pictures of each set that all but FID and KID are taken of at most: they keep the products of all pairs.
 pub const MOST_COMPARED: usize = 5000;
@@ -77,7 +78,7 @@ impl Yardstick {
         progress: &mut Progress,
     ) -> Result<Self, MeasureError> {
         let count = data.len().map_or(count, |length| count.min(length / 2));
-        let (read, skipped) = read(data, &pick(data, 2 * count, seed), progress);
+        let (read, skipped) = read(data, &pick(data, 2 * count, seed), progress)?;
         let pictures: Vec<Picture> = read.into_iter().map(|(_, picture)| picture).collect();
         let count = pictures.len() / 2;
         if count <= NEIGHBOUR {
@@ -87,16 +88,18 @@ impl Yardstick {
         }
         let space = Space::new(by, &pictures, seed, device);
         // Every other one, so that an order in the set does not part them.
-        let mut half = |odd: usize| -> Result<Table, DrawError> {
+        let mut half = |odd: usize| -> Result<Table, MeasureError> {
             let half: Vec<Picture> = pictures.iter().skip(odd).step_by(2).take(count).cloned().collect();
             space.features(&half, &mut |done| progress("taking features", done, count))
         };
         let (real, other) = (half(0)?, half(1)?);
-        let reference = (space.kind == Kind::Inception).then(|| {
-            progress("taking the covariance's root", 0, 0);
-            Reference::new(Gaussian::of(&real))
-        });
-        progress("comparing real with real pictures", 0, 0);
+        let reference = if space.kind == Kind::Inception {
+            progress("taking the covariance's root", 0, 0)?;
+            Some(Reference::new(Gaussian::of(&real)))
+        } else {
+            None
+        };
+        progress("comparing real with real pictures", 0, 0)?;
         let floor = beside(&other, &real, reference.as_ref(), seed, device)?;
         Ok(Self { space, real, reference, count, floor, skipped, seed, device: device.clone() })
     }
@@ -108,7 +111,7 @@ impl Yardstick {
     pub fn measure(&self, model: &Model, progress: &mut Progress) -> Result<Measured, MeasureError> {
         let samples = draw(model, self.count, self.seed, &self.device, progress)?;
         let features = self.space.features(&samples, &mut |done| progress("taking features", done, self.count))?;
-        progress("comparing samples with real pictures", 0, 0);
+        progress("comparing samples with real pictures", 0, 0)?;
         Ok(beside(&features, &self.real, self.reference.as_ref(), self.seed, &self.device)?)
     }
 }
@@ -153,8 +156,8 @@ mod tests {
         let data = Dataset::open(&Source::parse("synth:rooms").unwrap(), PictureFormat::new(16, 3), 1).unwrap();
         for by in [By::Discriminator(&judge), By::Pixels(&config)] {
             let (space, settings) = (by.kind(), Settings { count: 60, seed: 1 });
-            let yardstick = Yardstick::new(by, &data, settings, &device, &mut |_, _, _| ()).unwrap();
-            let told = yardstick.measure(&model, &mut |_, _, _| ()).unwrap();
+            let yardstick = Yardstick::new(by, &data, settings, &device, &mut |_, _, _| Ok(())).unwrap();
+            let told = yardstick.measure(&model, &mut |_, _, _| Ok(())).unwrap();
             assert_eq!(yardstick.count, 60);
             assert!(told.published.is_none() && yardstick.floor.published.is_none());
             let (told, floor) = (told.measures, yardstick.floor.measures);
@@ -162,7 +165,7 @@ mod tests {
             assert!(told.coverage.value < floor.coverage.value, "{space:?}: {told:?}");
         }
         let (by, none) = (By::Pixels(&config), Settings { count: 3, seed: 1 });
-        let error = Yardstick::new(by, &data, none, &device, &mut |_, _, _| ()).err().unwrap();
+        let error = Yardstick::new(by, &data, none, &device, &mut |_, _, _| Ok(())).err().unwrap();
         assert!(error.to_string().contains("synth:rooms has 6 usable pictures"), "{error}");
     }
 }

@@ -140,7 +140,7 @@ fn next(
         if over {
             return Ok(None);
         }
-        teller.wait("waiting for the next step to measure");
+        teller.wait("waiting for the next step to measure")?;
         match inbox.map(|inbox| inbox.recv_timeout(PATIENCE)) {
             Some(Ok(file)) => return Ok(Some(Model::from_file(TensorFile::clone(&file), run, device)?)),
             // What it saved last is measured as well.

@@ -1,6 +1,6 @@
 //! Measuring takes long: each measure is taken on a thread of its own, tells how far it is, and can be stopped.
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -8,6 +8,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use egui::Ui;
 
 use crate::device;
+use crate::progress::Cancelled;
 
 /// What a thread does.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -39,9 +40,6 @@ pub(super) struct Teller<T> {
     stopped: Arc<AtomicBool>,
 }
 
-/// What a stopped thread unwinds with.
-struct Stopped;
-
 impl<T> Teller<T> {
     /// Hands over something that was found.
     pub fn tell(&self, told: T) {
@@ -50,23 +48,23 @@ impl<T> Teller<T> {
 
     /// Says that `done` of `of` parts of `what` are done; 0 of 0 for what has no parts.
     ///
-    /// Ends the thread if it was stopped: it unwinds from here. Every measure calls this often and from its own thread, and
-    /// so none of them needs to know that it can be stopped.
-    pub fn progress(&self, what: &'static str, done: usize, of: usize) {
-        self.doing(Doing::Part { what, done, of });
+    /// # Errors
+    /// [`Cancelled`] when the work was stopped.
+    pub fn progress(&self, what: &'static str, done: usize, of: usize) -> Result<(), Cancelled> {
+        self.doing(Doing::Part { what, done, of })
     }
 
     /// Says that there is nothing to do until something comes, which `what` names; as [`Self::progress`] otherwise.
-    pub fn wait(&self, what: &'static str) {
-        self.doing(Doing::Waiting(what));
+    pub fn wait(&self, what: &'static str) -> Result<(), Cancelled> {
+        self.doing(Doing::Waiting(what))
     }
 
-    fn doing(&self, doing: Doing) {
+    fn doing(&self, doing: Doing) -> Result<(), Cancelled> {
         if self.stopped.load(Ordering::Relaxed) {
-            // No panic: nothing is printed.
-            resume_unwind(Box::new(Stopped));
+            return Err(Cancelled);
         }
         self.word(Word::Doing(doing));
+        Ok(())
     }
 
     fn word(&self, word: Word<T>) {
@@ -93,7 +91,6 @@ impl<T: Send + 'static> Work<T> {
             device::give_way();
             let ended = match catch_unwind(AssertUnwindSafe(|| work(&teller))) {
                 Ok(done) => done.map_err(|error| format!("{error:#}")),
-                Err(cause) if cause.is::<Stopped>() => Ok(()),
                 Err(_) => {
                     Err("the device failed while measuring; try again, with fewer pictures if it does so again".into())
                 }
@@ -203,7 +200,7 @@ mod tests {
     fn a_thread_tells_and_ends_with_its_error() {
         let ctx = egui::Context::default();
         let mut work = Some(Work::start(&ctx, |teller| {
-            teller.progress("counting", 1, 2);
+            teller.progress("counting", 1, 2)?;
             teller.tell(7);
             anyhow::bail!("set.zip is damaged")
         }));
@@ -226,9 +223,9 @@ mod tests {
         let ctx = egui::Context::default();
         let (go, hold) = unbounded::<()>();
         let mut work: Option<Work<u8>> = Some(Work::start(&ctx, move |teller| {
-            teller.progress("waiting for a disk", 0, 0);
+            teller.progress("waiting for a disk", 0, 0)?;
             hold.recv()?;
-            teller.wait("waiting for more");
+            teller.wait("waiting for more")?;
             hold.recv()?;
             Ok(())
         }));
@@ -258,7 +255,7 @@ mod tests {
         let work: Work<u8> = Work::start(&egui::Context::default(), move |teller| {
             let _held = held;
             loop {
-                teller.progress("going on", 0, 0);
+                teller.progress("going on", 0, 0)?;
                 std::thread::sleep(Duration::from_millis(1));
             }
         });
