@@ -9,7 +9,7 @@ use zscape::device::Compute;
 use zscape::image::PictureFormat;
 use zscape::latent;
 use zscape::model::{Generator, ModelConfig, Preset};
-use zscape::train::{Networks, Rates, TrainConfig};
+use zscape::train::{LearningRates, Networks, TrainConfig};
 
 fn main() {
     divan::main();
@@ -24,7 +24,7 @@ fn config(base: usize, kernel: usize) -> ModelConfig {
 fn training_step(bencher: Bencher, (base, kernel, batch): (usize, usize, usize)) {
     let (compute, config) = (Compute::cpu(), config(base, kernel));
     let train = TrainConfig { batch, ..TrainConfig::preset(Preset::Pytorch) };
-    let rates = Rates { generator: train.generator_rate, discriminator: train.discriminator_rate };
+    let rates = LearningRates { generator: train.generator_rate, discriminator: train.discriminator_rate };
     let mut networks = Networks::new(&config, &train, 1, &compute.device);
     let z = latent::samples(&config, 1, 0..batch as u64);
     let z = burn::tensor::Tensor::from_data(

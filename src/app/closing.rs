@@ -5,7 +5,7 @@ use std::time::Duration;
 use egui::{Id, Modal, ViewportCommand};
 
 use super::App;
-use crate::train::{Command, Ending, Event, Trainer};
+use crate::train::{Ending, Event, Trainer, TrainerCommand};
 
 /// Longest wait for files once the window is gone. What is left then stays beside its place under another name, since files are
 /// renamed when they are whole.
@@ -72,7 +72,7 @@ impl App {
             ui.add_space(8.0);
             ui.horizontal(|ui| {
                 if ui.button("Save and quit").clicked() {
-                    self.tell(Command::Stop);
+                    self.tell(TrainerCommand::Stop);
                     self.closing = Closing::Saving;
                 }
                 if ui.button("Keep training").clicked() {

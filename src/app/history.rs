@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::look::Past;
 use crate::data::Problem;
 use crate::image::{Picture, grid};
-use crate::train::{Ending, EpochEnd, Event, Health, Metrics, Progress, Trouble};
+use crate::train::{Ending, EpochEnd, Event, FailureMode, HealthEvent, Metrics, TrainingProgress};
 
 const COLUMNS: usize = 8;
 const TUNING: &str = "tuning kernels for this GPU";
@@ -28,8 +28,8 @@ pub(super) struct History {
     pub problems: Vec<Problem>,
     pub problem_count: u64,
     /// What was wrong with the training and what no longer is.
-    pub health: Vec<Health>,
-    progress: Option<Progress>,
+    pub health: Vec<HealthEvent>,
+    progress: Option<TrainingProgress>,
     folder: Option<PathBuf>,
     /// Steps that were taken when it started.
     first: Option<u64>,
@@ -60,14 +60,14 @@ impl History {
             Event::Previewed(preview) => {
                 self.epochs.extend(preview.epoch_end.map(|epoch| (preview.step, epoch)));
                 let sheet = grid(&preview.pictures, COLUMNS, 2);
-                if preview.kept {
+                if preview.in_filmstrip {
                     self.frames.insert(preview.step, sheet.clone());
                 }
                 self.newest = Some((preview.step, sheet));
-                self.taken = Some(preview.taken);
+                self.taken = Some(preview.step_ended);
             }
             // The explorer's, the measures', and the settings'.
-            Event::Generator(_) | Event::Networks(_) | Event::Rates(_) => {}
+            Event::GeneratorSnapshot(_) | Event::NetworksSnapshot(_) | Event::LearningRates(_) => {}
             Event::Paused => {
                 self.paused = true;
                 self.log.push("paused".to_owned());
@@ -85,7 +85,7 @@ impl History {
                 self.problems.extend(new.into_iter().take(room));
                 self.problem_count = total;
             }
-            Event::Report(report) => self.log.extend(report.to_string().lines().map(str::to_owned)),
+            Event::DatasetReport(report) => self.log.extend(report.to_string().lines().map(str::to_owned)),
             Event::Tuning(_) => {
                 if self.log.last().is_none_or(|line| line != TUNING) {
                     self.log.push(TUNING.to_owned());
@@ -97,7 +97,7 @@ impl History {
                 self.log.push(format!("warning: {health}"));
                 self.health.push(health);
             }
-            Event::WentBack(step) => {
+            Event::RolledBack(step) => {
                 self.log.push(format!("went back to step {step}"));
                 self.metrics.retain(|metrics| metrics.step <= step);
                 self.frames.retain(|&at, _| at <= step);
@@ -105,8 +105,8 @@ impl History {
                 self.newest = None;
                 // A set is as small as it was.
                 self.health.retain(|health| match health {
-                    Health::Failing(alarm) => matches!(alarm.trouble, Trouble::SetTooSmall { .. }),
-                    Health::Recovered { .. } => false,
+                    HealthEvent::Failing(alarm) => matches!(alarm.failure, FailureMode::DatasetTooSmall { .. }),
+                    HealthEvent::Recovered { .. } => false,
                 });
             }
             Event::Ended(ending) => {

@@ -27,7 +27,7 @@ use std::path::PathBuf;
 use egui::{Key, KeyboardShortcut, Modifiers};
 
 use crate::device::{Choice, Compute};
-use crate::train::{Change, Command, Ending, Event, Options, Trainer};
+use crate::train::{Ending, Event, SettingsChange, Trainer, TrainerCommand, TrainerOptions};
 use closing::Closing;
 use devices::Devices;
 pub use devices::remembered;
@@ -94,7 +94,7 @@ pub struct App {
     told_every: u64,
     trainer: Option<Trainer>,
     /// What the trainer was started with.
-    options: Option<Options>,
+    options: Option<TrainerOptions>,
     closing: Closing,
     pending: Pending,
     dialogs: Dialogs,
@@ -157,7 +157,7 @@ impl App {
             let found = self.settings.look().and_then(|look| look.found.as_ref().ok());
             self.measures.training_began(ctx, folder, found.is_some_and(|found| found.classes > 0));
         }
-        if let Event::Rates(rates) = &event {
+        if let Event::LearningRates(rates) = &event {
             self.settings.use_rates(*rates);
         }
         if let Event::Ended(ending) = &event {
@@ -168,8 +168,8 @@ impl App {
             self.close_after(ending);
         }
         match (event, self.history.folder()) {
-            (Event::Networks(file), _) => self.measures.take_networks(file),
-            (Event::Generator(file), Some(run)) => self.explorer.follow(run.to_owned(), file),
+            (Event::NetworksSnapshot(file), _) => self.measures.take_networks(file),
+            (Event::GeneratorSnapshot(file), Some(run)) => self.explorer.follow(run.to_owned(), file),
             (event, _) => self.history.take(event),
         }
     }
@@ -200,7 +200,7 @@ impl App {
                 let follows = self.explorer.follows();
                 let train = self.explorer.ui(ui, self.running());
                 if follows != self.explorer.follows() {
-                    self.tell(Command::Follow(!follows));
+                    self.tell(TrainerCommand::PublishGenerator(!follows));
                 }
                 if train {
                     if !self.running() {
@@ -220,7 +220,7 @@ impl App {
     fn tell_networks(&mut self) {
         let every = if self.running() { self.measures.wants_every() } else { 0 };
         if every != self.told_every {
-            self.tell(Command::Networks(every));
+            self.tell(TrainerCommand::PublishNetworks(every));
             self.told_every = every;
         }
     }
@@ -255,15 +255,15 @@ impl App {
     }
 
     /// Changes the run's settings: of one that has ended by resuming it with them.
-    fn change(&mut self, change: Change, running: bool, ctx: &egui::Context) {
+    fn change(&mut self, change: SettingsChange, running: bool, ctx: &egui::Context) {
         if running {
-            self.tell(Command::Change(change));
+            self.tell(TrainerCommand::ChangeSettings(change));
         } else if let Some(options) = self.options.clone() {
-            self.begin(Options { resume: true, change, ..options }, ctx);
+            self.begin(TrainerOptions { resume: true, change, ..options }, ctx);
         }
     }
 
-    fn begin(&mut self, mut options: Options, ctx: &egui::Context) {
+    fn begin(&mut self, mut options: TrainerOptions, ctx: &egui::Context) {
         options.background = true;
         self.history = History::default();
         self.told_every = 0;
@@ -309,7 +309,7 @@ impl App {
         self.trainer.as_ref().is_some_and(Trainer::running) && !self.history.ended()
     }
 
-    fn tell(&self, command: Command) {
+    fn tell(&self, command: TrainerCommand) {
         if let Some(trainer) = &self.trainer {
             trainer.send(command);
         }
@@ -329,10 +329,10 @@ impl App {
         }
         if self.running() {
             if ctx.input_mut(|input| input.consume_shortcut(&SAVE)) {
-                self.tell(Command::Save);
+                self.tell(TrainerCommand::Save);
             }
             if !typing && ctx.input_mut(|input| input.consume_key(Modifiers::NONE, Key::Space)) {
-                self.tell(if self.history.paused() { Command::Resume } else { Command::Pause });
+                self.tell(if self.history.paused() { TrainerCommand::Resume } else { TrainerCommand::Pause });
             }
         }
     }

@@ -10,7 +10,7 @@ use super::history::History;
 use super::look::{Found, Look};
 use super::texture::upload;
 use crate::image::Picture;
-use crate::train::{Alarm, Change, Health, Metrics, Remedy, Trouble};
+use crate::train::{Alarm, FailureMode, HealthEvent, Metrics, Remedy, SettingsChange};
 
 /// Points a plot draws at most, however long the run.
 const POINTS: usize = 1000;
@@ -75,7 +75,7 @@ impl Monitor {
         history: &History,
         look: Option<&Look>,
         accuracy: &dyn Fn(&mut Ui),
-    ) -> Option<Change> {
+    ) -> Option<SettingsChange> {
         let change = banner(ui, history);
         let mut panes = Panes { history, look, accuracy, film: &mut self.film };
         self.tree.ui(&mut panes, ui);
@@ -84,21 +84,21 @@ impl Monitor {
 }
 
 /// What is wrong with the training, each with buttons for what helps.
-fn banner(ui: &mut Ui, history: &History) -> Option<Change> {
+fn banner(ui: &mut Ui, history: &History) -> Option<SettingsChange> {
     let mut change = None;
     for health in &history.health {
-        if let Health::Failing(Alarm { trouble: trouble @ Trouble::SetTooSmall { .. }, .. }) = health {
-            ui.colored_label(ui.visuals().warn_fg_color, trouble.to_string());
+        if let HealthEvent::Failing(Alarm { failure: failure @ FailureMode::DatasetTooSmall { .. }, .. }) = health {
+            ui.colored_label(ui.visuals().warn_fg_color, failure.to_string());
         }
     }
-    for alarm in Health::failing(&history.health) {
+    for alarm in HealthEvent::failing(&history.health) {
         let color = ui.visuals().warn_fg_color;
         egui::Frame::new().stroke(egui::Stroke::new(1.0, color)).corner_radius(4.0).inner_margin(8.0).show(ui, |ui| {
             ui.set_width(ui.available_width());
-            ui.colored_label(color, format!("Since step {}: {}", alarm.since, alarm.trouble));
+            ui.colored_label(color, format!("Since step {}: {}", alarm.since, alarm.failure));
             ui.horizontal_wrapped(|ui| {
                 for remedy in &alarm.remedies {
-                    change = button(ui, remedy, alarm.kept).or(change);
+                    change = button(ui, remedy, alarm.checkpoint).or(change);
                 }
             });
         });
@@ -108,7 +108,7 @@ fn banner(ui: &mut Ui, history: &History) -> Option<Change> {
 }
 
 /// A button for a remedy: with it, the run goes back to a checkpoint from before the trouble, where there is one.
-fn button(ui: &mut Ui, remedy: &Remedy, kept: Option<u64>) -> Option<Change> {
+fn button(ui: &mut Ui, remedy: &Remedy, kept: Option<u64>) -> Option<SettingsChange> {
     let (text, tip) = match kept {
         Some(step) => (
             format!("{} from step {step}", remedy.label()),
@@ -419,7 +419,13 @@ mod tests {
         for step in steps {
             let pictures = vec![Picture::new(16, 16, 1, vec![grey; 256]); 64];
             let epoch_end = (step > 0).then_some(step);
-            history.take(Event::Previewed(Preview { step, taken: Instant::now(), pictures, kept: true, epoch_end }));
+            history.take(Event::Previewed(Preview {
+                step,
+                step_ended: Instant::now(),
+                pictures,
+                in_filmstrip: true,
+                epoch_end,
+            }));
         }
         history
     }
@@ -474,24 +480,25 @@ mod tests {
     fn a_failing_training_has_a_banner_with_a_button_for_each_remedy() {
         let mut history = previewed([0, 1], 40);
         let remedies = vec![Remedy::Noise { deviation: 0.2, steps: 3000 }, Remedy::Mirror];
-        let alarm = |trouble, kept| Alarm { trouble, since: 50, step: 90, remedies: remedies.clone(), kept };
-        history.take(Event::Health(Health::Failing(alarm(Trouble::SetTooSmall { pictures: 16 }, None))));
-        history.take(Event::Health(Health::Failing(alarm(Trouble::SamplesAlike { variety: 0.1 }, Some(25)))));
-        let draw = |ui: &mut Ui, (monitor, history, changes): &mut (Monitor, History, Vec<Change>)| {
+        let alarm =
+            |failure, checkpoint| Alarm { failure, since: 50, step: 90, remedies: remedies.clone(), checkpoint };
+        history.take(Event::Health(HealthEvent::Failing(alarm(FailureMode::DatasetTooSmall { pictures: 16 }, None))));
+        history.take(Event::Health(HealthEvent::Failing(alarm(FailureMode::ModeCollapse { variety: 0.1 }, Some(25)))));
+        let draw = |ui: &mut Ui, (monitor, history, changes): &mut (Monitor, History, Vec<SettingsChange>)| {
             changes.extend(monitor.ui(ui, history, None, &|_| ()));
         };
         let mut harness = Harness::builder()
             .with_size([1280.0, 800.0])
             .build_ui_state(draw, (Monitor::default(), history, Vec::new()));
         harness.run_steps(2);
-        assert!(harness.query_by_label_contains("Since step 50: the samples are all alike").is_some());
+        assert!(harness.query_by_label_contains("Since step 50: mode collapse").is_some());
         assert_eq!(harness.query_all_by_label_contains("Since step").count(), 1, "a small set is no failure");
-        assert!(harness.query_all_by_label_contains("the set is small, 16 pictures").count() > 0);
+        assert!(harness.query_all_by_label_contains("the data set is small, 16 pictures").count() > 0);
         harness.get_by_label("Add noise of 0.2 from step 25").click();
         harness.run_steps(2);
-        let wanted = Change { back_to: Some(25), noise: Some((0.2, 3000)), ..Change::default() };
+        let wanted = SettingsChange { back_to: Some(25), noise: Some((0.2, 3000)), ..SettingsChange::default() };
         assert_eq!(harness.state().2, [wanted]);
-        harness.state_mut().1.take(Event::WentBack(25));
+        harness.state_mut().1.take(Event::RolledBack(25));
         harness.run_steps(2);
         assert!(harness.query_by_label_contains("Since step").is_none(), "it begins anew");
     }

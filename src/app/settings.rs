@@ -10,7 +10,7 @@ use crate::app::drops::with_drops;
 use crate::data::Report;
 use crate::device::Precision;
 use crate::model::{ModelConfig, Preset, Prior, Statistics};
-use crate::train::{Command, Options, Rates, RunConfig, TrainConfig};
+use crate::train::{LearningRates, RunConfig, TrainConfig, TrainerCommand, TrainerOptions};
 
 /// Base filters that are proposed: a CPU learns a 64x64 set of this width in an hour; cards can take the preset's 64.
 pub(super) const BASE: usize = 32;
@@ -19,8 +19,8 @@ const SCENES: [&str; 2] = ["synth:rooms", "synth:faces"];
 
 /// What a person asked for with the panel's buttons.
 pub(super) enum Wish {
-    Start(Box<Options>),
-    Tell(Command),
+    Start(Box<TrainerOptions>),
+    Tell(TrainerCommand),
 }
 
 pub(super) struct Settings {
@@ -101,7 +101,7 @@ impl Settings {
     }
 
     /// Shows the learning rates in force.
-    pub fn use_rates(&mut self, rates: Rates) {
+    pub fn use_rates(&mut self, rates: LearningRates) {
         self.config.train.generator_rate = rates.generator;
         self.config.train.discriminator_rate = rates.discriminator;
     }
@@ -249,11 +249,11 @@ impl Settings {
         let now = obstacle.is_none() && (clicked || std::mem::take(&mut self.start_when_ready));
         now.then(|| {
             let folder = Path::new(self.folder.trim());
-            Wish::Start(Box::new(Options {
+            Wish::Start(Box::new(TrainerOptions {
                 resume: self.resume,
                 steps: (self.steps > 0).then_some(self.steps),
                 epochs: (self.epochs > 0 && self.ends()).then_some(self.epochs),
-                ..Options::new(self.config.clone(), folder)
+                ..TrainerOptions::new(self.config.clone(), folder)
             }))
         })
     }
@@ -267,13 +267,13 @@ impl Settings {
                 }
             };
             if paused {
-                button("Go on", "Space", Command::Resume, true);
+                button("Go on", "Space", TrainerCommand::Resume, true);
             } else {
-                button("Pause", "Space; after the step at hand", Command::Pause, true);
+                button("Pause", "Space; after the step at hand", TrainerCommand::Pause, true);
             }
-            button("Step", "One step, then wait (while paused)", Command::Step, paused);
-            button("Save now", "Ctrl+S; writes a checkpoint", Command::Save, true);
-            button("Stop", "Saves and ends; it can be resumed", Command::Stop, true);
+            button("Step", "One step, then wait (while paused)", TrainerCommand::Step, paused);
+            button("Save now", "Ctrl+S; writes a checkpoint", TrainerCommand::Save, true);
+            button("Stop", "Saves and ends; it can be resumed", TrainerCommand::Stop, true);
         });
         wish
     }
@@ -422,8 +422,8 @@ impl Settings {
             }
         });
         ui.add_space(8.0);
-        let rates = Rates { generator: train.generator_rate, discriminator: train.discriminator_rate };
-        (changed && running).then_some(Wish::Tell(Command::Rates(rates)))
+        let rates = LearningRates { generator: train.generator_rate, discriminator: train.discriminator_rate };
+        (changed && running).then_some(Wish::Tell(TrainerCommand::SetLearningRates(rates)))
     }
 
     /// What keeps the discriminator from winning too early.

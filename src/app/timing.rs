@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::{App, Start, View, open};
 use crate::device::Compute;
 use crate::model::Preset;
-use crate::train::{Options, RunConfig};
+use crate::train::{RunConfig, TrainerOptions};
 
 /// Steps that warm the trainer up before its frames are counted.
 const WARM: usize = 2;
@@ -35,7 +35,7 @@ struct Measured {
     app: App,
     began: Instant,
     train_for: Duration,
-    options: Option<Options>,
+    options: Option<TrainerOptions>,
     training_since: Option<Instant>,
     last: Option<Instant>,
     /// The step's end of the preview that was seen last.
@@ -100,7 +100,7 @@ pub fn measure(compute: Compute, began: Instant, train_for: Duration, folder: &P
     let mut config = RunConfig::preset(Preset::Pytorch, "synth:rooms");
     // What the window proposes.
     config.model.base = super::settings::BASE;
-    let options = Some(Options { preview_every: PREVIEWED, ..Options::new(config, folder) });
+    let options = Some(TrainerOptions { preview_every: PREVIEWED, ..TrainerOptions::new(config, folder) });
     let shared = frames.clone();
     open(compute, move |compute, painter, ctx| {
         let app = App::drawing(compute, Start::default(), painter, ctx);

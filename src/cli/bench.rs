@@ -16,7 +16,7 @@ use crate::image::PictureFormat;
 use crate::latent;
 use crate::model::trials::{self, Operation, Shape, Timing};
 use crate::model::{Generator, Model, ModelConfig, Preset, Provenance};
-use crate::train::{Networks, Rates, TrainConfig};
+use crate::train::{LearningRates, Networks, TrainConfig};
 
 /// Steps and drawings that warm caches up and are not counted.
 const WARM: usize = 3;
@@ -91,7 +91,7 @@ impl Bench {
             return self.operations(&compute, operands, &Shape::of(&config, batch));
         }
         let train = TrainConfig { batch, ..TrainConfig::preset(self.preset) };
-        let rates = Rates { generator: train.generator_rate, discriminator: train.discriminator_rate };
+        let rates = LearningRates { generator: train.generator_rate, discriminator: train.discriminator_rate };
         let mut networks = Networks::new(&config, &train, 1, &compute.device);
         networks.multiply(operands);
         let shape = [batch, config.channels, config.size, config.size];

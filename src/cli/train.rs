@@ -17,7 +17,8 @@ use super::{Common, PrecisionChoice};
 use crate::data::{Report, read_skipped};
 use crate::model::{Preset, Prior, Statistics};
 use crate::train::{
-    Alarm, Change, Command, Ending, EpochEnd, Event, Health, Options, Progress, Run, RunConfig, RunError, Trainer,
+    Alarm, Ending, EpochEnd, Event, HealthEvent, Run, RunConfig, RunError, SettingsChange, Trainer, TrainerCommand,
+    TrainerOptions, TrainingProgress,
 };
 
 #[derive(Args, Debug)]
@@ -200,7 +201,7 @@ impl Train {
 
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let config = self.config()?;
-        let options = Options {
+        let options = TrainerOptions {
             resume: self.resume,
             steps: self.steps,
             epochs: self.epochs,
@@ -209,8 +210,8 @@ impl Train {
             preview_every: self.preview_every,
             keep_last: self.keep_last,
             keep_every: self.keep_every,
-            change: Change { back_to: self.back_to, ..Change::default() },
-            ..Options::new(config, &self.run)
+            change: SettingsChange { back_to: self.back_to, ..SettingsChange::default() },
+            ..TrainerOptions::new(config, &self.run)
         };
         let trainer = Arc::new(Mutex::new(Trainer::start(options, self.common.compute()?, || ())));
         let events = lock(&trainer).events().clone();
@@ -222,7 +223,7 @@ impl Train {
                 std::process::exit(130);
             }
             eprintln!("\nsaving and stopping; press Ctrl-C again to stop without saving");
-            lock(&hand).send(Command::Stop);
+            lock(&hand).send(TrainerCommand::Stop);
         })
         .context("Ctrl-C cannot be watched")?;
         let bar = ProgressBar::hidden();
@@ -243,7 +244,7 @@ impl Train {
                         say(&bar, &format!("resumed after step {step}"));
                     }
                 }
-                Event::Rates(rates) => {
+                Event::LearningRates(rates) => {
                     let (generator, discriminator) = (rates.generator, rates.discriminator);
                     say(&bar, &format!("learning rates: generator {generator}, discriminator {discriminator}"));
                 }
@@ -274,7 +275,7 @@ impl Train {
                 Event::EpochEnded(EpochEnd { epoch, step }) => {
                     say(&bar, &format!("epoch {epoch} ended with step {step}; its samples and checkpoint are kept"));
                 }
-                Event::Report(told) => {
+                Event::DatasetReport(told) => {
                     told.to_string().lines().for_each(|line| say(&bar, line));
                     report = Some(told);
                 }
@@ -289,10 +290,10 @@ impl Train {
                     return self.finish(ending, last.as_ref(), report.as_deref(), &health);
                 }
                 Event::Previewed(_)
-                | Event::Generator(_)
-                | Event::Networks(_)
+                | Event::GeneratorSnapshot(_)
+                | Event::NetworksSnapshot(_)
                 | Event::Saved { .. }
-                | Event::WentBack(_)
+                | Event::RolledBack(_)
                 | Event::Paused
                 | Event::Resumed => {}
             }
@@ -303,9 +304,9 @@ impl Train {
     fn finish(
         &self,
         ending: Ending,
-        last: Option<&Progress>,
+        last: Option<&TrainingProgress>,
         report: Option<&Report>,
-        health: &[Health],
+        health: &[HealthEvent],
     ) -> anyhow::Result<()> {
         if let Ending::Failed(cause) = ending {
             bail!("{cause}");
@@ -320,7 +321,7 @@ impl Train {
             loss_g: Option<f32>,
             report: Option<&'a Report>,
             /// What was wrong and what no longer is, in the order it was found.
-            health: &'a [Health],
+            health: &'a [HealthEvent],
             /// What still is.
             failing: Vec<String>,
         }
@@ -334,12 +335,12 @@ impl Train {
             loss_g: last.map(|last| last.metrics.loss_g),
             report,
             health,
-            failing: Health::failing(health).map(Alarm::to_string).collect(),
+            failing: HealthEvent::failing(health).map(Alarm::to_string).collect(),
         };
         self.common.print(&summary, || {
             let how = if finished { "finished" } else { "stopped" };
             let at = last.map(|last| format!(" after step {}; {}", last.metrics.step, line(last))).unwrap_or_default();
-            let failing: Vec<_> = Health::failing(health).collect();
+            let failing: Vec<_> = HealthEvent::failing(health).collect();
             let but: String = failing.iter().map(|alarm| format!("\n  {alarm}")).collect();
             let but = if failing.is_empty() { but } else { format!("\nbut the training fails:{but}") };
             format!("{how}{at}{but}\nsaved in {}", self.run.display())
@@ -361,7 +362,7 @@ fn style(ends: bool) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
-fn line(progress: &Progress) -> String {
+fn line(progress: &TrainingProgress) -> String {
     let m = &progress.metrics;
     let mut line = format!("loss D {:.3} G {:.3}  D(x) {:.2} D(G(z)) {:.2}", m.loss_d, m.loss_g, m.d_real, m.d_fake);
     if progress.images_per_second > 0.0 {

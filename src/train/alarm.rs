@@ -1,19 +1,19 @@
-//! What is said of a training that fails: the trouble, its numbers, what helps, and the change of settings that this is.
+//! Training failures as data: [`Alarm`] is what went wrong ([`FailureMode`]), since when, and what helps ([`Remedy`]).
+//! [`super::health`] detects them.
 
 use std::fmt;
 
 use serde::Serialize;
 
-use super::checkpoint::State;
-use super::config::TrainConfig;
+use super::change::SettingsChange;
 use super::health::FEW_PICTURES;
-use super::messages::Rates;
+use super::messages::LearningRates;
 
-/// What is wrong, with the numbers that show it.
+/// A way in which GAN training fails, with the numbers that show it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(tag = "trouble", rename_all = "kebab-case")]
-pub enum Trouble {
-    /// The discriminator tells real and generated pictures apart without effort, so the generator learns nothing from it.
+pub enum FailureMode {
+    /// The discriminator separates real and generated pictures almost perfectly, so its gradients teach the generator nothing.
     DiscriminatorWon {
         /// Mean D(x) over about 25 steps.
         d_real: f32,
@@ -22,95 +22,95 @@ pub enum Trouble {
         /// The discriminator's mean loss over them.
         loss_d: f32,
     },
-    /// The samples of different z are alike.
-    SamplesAlike {
-        /// How much they differ, as a share of how much real pictures do.
+    /// The generator draws nearly the same picture for every z.
+    #[serde(rename = "samples-alike")]
+    ModeCollapse {
+        /// Variety of the samples as a share of the variety of real pictures.
         variety: f32,
     },
-    /// Losses or gradients are beyond all measure.
-    ValuesExploded {
-        /// The largest loss since it began.
+    /// Losses or gradients grow without bound.
+    #[serde(rename = "values-exploded")]
+    Divergence {
+        /// The largest loss since the failure began.
         loss: f32,
-        /// The largest gradient norm since it began.
+        /// The largest gradient norm since then.
         norm: f32,
     },
-    /// There are few pictures to learn from.
-    SetTooSmall {
-        /// So many.
+    /// The data set is small enough to be memorized.
+    #[serde(rename = "set-too-small")]
+    DatasetTooSmall {
+        /// Number of pictures.
         pictures: usize,
     },
 }
 
-impl Trouble {
-    /// A few words for it.
+impl FailureMode {
+    /// A short name.
     pub fn name(&self) -> &'static str {
         match self {
             Self::DiscriminatorWon { .. } => "the discriminator has won",
-            Self::SamplesAlike { .. } => "the samples are all alike",
-            Self::ValuesExploded { .. } => "the values exploded",
-            Self::SetTooSmall { .. } => "the set is small",
+            Self::ModeCollapse { .. } => "mode collapse",
+            Self::Divergence { .. } => "the training diverges",
+            Self::DatasetTooSmall { .. } => "the data set is small",
         }
     }
 
-    /// Whether it is the same trouble, whatever the numbers.
-    pub fn same(&self, other: &Self) -> bool {
+    /// Whether `other` is the same failure, whatever the numbers.
+    pub fn same_kind(&self, other: &Self) -> bool {
         std::mem::discriminant(self) == std::mem::discriminant(other)
     }
 }
 
-/// What is wrong and what shows it, in words.
-impl fmt::Display for Trouble {
+impl fmt::Display for FailureMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::DiscriminatorWon { d_real, d_fake, loss_d } => write!(
                 f,
-                "the discriminator has won: D(x) {d_real:.2}, D(G(z)) {d_fake:.2}, loss {loss_d:.3}; the generator learns \
-                 nothing more from it"
+                "the discriminator has won: D(x) {d_real:.2}, D(G(z)) {d_fake:.2}, loss {loss_d:.3}; its gradients no longer \
+                 teach the generator anything"
             ),
-            Self::SamplesAlike { variety } => write!(
-                f,
-                "the samples are all alike: they differ by {:.0} % of what real pictures differ by",
-                variety * 100.0
-            ),
-            Self::ValuesExploded { loss, norm } => {
+            Self::ModeCollapse { variety } => {
+                write!(f, "mode collapse: samples show only {:.0} % of the variety of real pictures", variety * 100.0)
+            }
+            Self::Divergence { loss, norm } => {
                 write!(
                     f,
-                    "the values exploded: losses up to {loss:.0}, gradients up to {norm:.0}; the rate is too high"
+                    "the training diverges: losses up to {loss:.0}, gradient norms up to {norm:.0}; the learning rate is too high"
                 )
             }
-            Self::SetTooSmall { pictures } => write!(
+            Self::DatasetTooSmall { pictures } => write!(
                 f,
-                "the set is small, {pictures} pictures: the discriminator learns them by heart, and samples become copies \
-                 of them. {FEW_PICTURES} are a minimum, several thousand are better"
+                "the data set is small, {pictures} pictures: the discriminator memorizes them, and samples become copies of \
+                 them. Use at least {FEW_PICTURES}, better several thousand"
             ),
         }
     }
 }
 
-/// A setting that helps.
+/// A change of settings that helps against a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(tag = "remedy", rename_all = "kebab-case")]
 pub enum Remedy {
-    /// Noise on what the discriminator sees.
+    /// Instance noise on the discriminator's input.
     Noise {
-        /// Its deviation.
+        /// Its standard deviation.
         deviation: f32,
-        /// Steps over which it fades.
+        /// Steps over which it fades to 0.
         steps: u64,
     },
-    /// Other learning rates.
+    /// Lower learning rates.
     LowerRates {
-        /// The generator's.
+        /// New rate of the generator.
         generator: f64,
-        /// The discriminator's.
+        /// New rate of the discriminator.
         discriminator: f64,
     },
-    /// Every picture is also shown mirrored.
+    /// Mirrored pictures as data augmentation.
     Mirror,
 }
 
 impl Remedy {
-    /// The command line's flags for it.
+    /// The flags of `zscape train` that apply it.
     pub fn flags(&self) -> String {
         match *self {
             Self::Noise { deviation, steps } => format!("--noise {deviation} --noise-steps {steps}"),
@@ -122,7 +122,7 @@ impl Remedy {
         }
     }
 
-    /// A button's text.
+    /// The text of the button that applies it.
     pub fn label(&self) -> String {
         match *self {
             Self::Noise { deviation, .. } => format!("Add noise of {deviation}"),
@@ -134,79 +134,37 @@ impl Remedy {
         }
     }
 
-    /// The change of a run that it is.
-    pub fn change(&self, back_to: Option<u64>) -> Change {
-        let change = Change { back_to, ..Change::default() };
+    /// The change that applies it to a run, after rolling back to the checkpoint of step `back_to` if given.
+    pub fn change(&self, back_to: Option<u64>) -> SettingsChange {
+        let change = SettingsChange { back_to, ..SettingsChange::default() };
         match *self {
-            Self::Noise { deviation, steps } => Change { noise: Some((deviation, steps)), ..change },
+            Self::Noise { deviation, steps } => SettingsChange { noise: Some((deviation, steps)), ..change },
             Self::LowerRates { generator, discriminator } => {
-                Change { rates: Some(Rates { generator, discriminator }), ..change }
+                SettingsChange { rates: Some(LearningRates { generator, discriminator }), ..change }
             }
-            Self::Mirror => Change { mirror: Some(true), ..change },
+            Self::Mirror => SettingsChange { mirror: Some(true), ..change },
         }
     }
 }
 
-/// A change of settings in the middle of a run.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Change {
-    /// First go back to the checkpoint of this step.
-    pub back_to: Option<u64>,
-    /// Learning rates.
-    pub rates: Option<Rates>,
-    /// Deviation of the noise, and the steps over which it fades from now on; 0 for never.
-    pub noise: Option<(f32, u64)>,
-    /// Whether pictures are mirrored.
-    pub mirror: Option<bool>,
-}
-
-impl Change {
-    /// Puts it into the state that later sessions go on with.
-    pub(super) fn apply(&self, state: &mut State) {
-        if let Some(rates) = self.rates {
-            (state.generator_rate, state.discriminator_rate) = (rates.generator, rates.discriminator);
-        }
-        if let Some((deviation, steps)) = self.noise {
-            state.noise = Some((deviation, steps, state.step));
-        }
-        state.mirror = self.mirror.or(state.mirror);
-    }
-}
-
-impl fmt::Display for Change {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut words = Vec::new();
-        if let Some(Rates { generator, discriminator }) = self.rates {
-            words.push(format!("learning rates of {generator} (generator) and {discriminator} (discriminator)"));
-        }
-        if let Some((deviation, steps)) = self.noise {
-            words.push(format!("noise of {deviation} that fades over {steps} steps"));
-        }
-        if let Some(mirror) = self.mirror {
-            words.push(if mirror { "mirrored pictures too" } else { "no mirrored pictures" }.to_owned());
-        }
-        if words.is_empty() { f.write_str("the settings as they were") } else { f.write_str(&words.join(", ")) }
-    }
-}
-
-/// Something is wrong with a run.
+/// A failure of a run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Alarm {
-    /// What.
+    /// What went wrong.
     #[serde(flatten)]
-    pub trouble: Trouble,
+    pub failure: FailureMode,
     /// The first step that showed it.
     pub since: u64,
-    /// The step that made it certain.
+    /// The step at which it became certain.
     pub step: u64,
-    /// What helps.
+    /// What helps, the best first.
     pub remedies: Vec<Remedy>,
-    /// The step of a checkpoint from before it began, which is kept.
-    pub kept: Option<u64>,
+    /// Step of the newest checkpoint from before the failure, which is never removed.
+    #[serde(rename = "kept")]
+    pub checkpoint: Option<u64>,
 }
 
 impl Alarm {
-    /// The flags of everything that helps, for people.
     fn help(&self) -> String {
         let flags: Vec<String> = self.remedies.iter().map(Remedy::flags).collect();
         flags.join(", or ")
@@ -215,63 +173,56 @@ impl Alarm {
 
 impl fmt::Display for Alarm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { trouble, since, step, kept, .. } = self;
-        if matches!(trouble, Trouble::SetTooSmall { .. }) {
-            write!(f, "{trouble}")?;
+        let Self { failure, since, step, checkpoint, .. } = self;
+        if matches!(failure, FailureMode::DatasetTooSmall { .. }) {
+            write!(f, "{failure}")?;
             let help = self.help();
             return if help.is_empty() { Ok(()) } else { write!(f, ". What helps a little: {help}") };
         }
-        write!(f, "step {step}: {trouble} (since step {since}). What helps: {}", self.help())?;
-        match kept {
-            Some(kept) => write!(f, ". The checkpoint of step {kept}, from before, is kept: --resume --back-to {kept}"),
+        write!(f, "step {step}: {failure} (since step {since}). What helps: {}", self.help())?;
+        match checkpoint {
+            Some(step) => write!(f, ". To return to step {step}, before the failure: --resume --back-to {step}"),
             None => Ok(()),
         }
     }
 }
 
-/// What is new about the health of a run.
+/// A failure that was detected, or is over.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "health", rename_all = "kebab-case")]
-pub enum Health {
-    /// Something is wrong.
+pub enum HealthEvent {
+    /// A failure was detected.
     Failing(Alarm),
-    /// It is no longer.
+    /// A failure is over.
     Recovered {
-        /// What was wrong, with its numbers now.
+        /// The failure, with its numbers now.
         #[serde(flatten)]
-        trouble: Trouble,
-        /// The step that showed it.
+        failure: FailureMode,
+        /// The step at which it was over.
         step: u64,
     },
 }
 
-impl Health {
-    /// The alarms of a run that were not followed by a recovery. A small set is no failure.
-    pub fn failing(all: &[Self]) -> impl Iterator<Item = &Alarm> {
-        all.iter().enumerate().filter_map(|(i, health)| match health {
-            Self::Failing(alarm) if !matches!(alarm.trouble, Trouble::SetTooSmall { .. }) => {
-                let over =
-                    |later: &Self| matches!(later, Self::Recovered { trouble, .. } if trouble.same(&alarm.trouble));
-                (!all[i..].iter().any(over)).then_some(alarm)
+impl HealthEvent {
+    /// The alarms in `events` that no recovery followed, without the warning of a small data set.
+    pub fn failing(events: &[Self]) -> impl Iterator<Item = &Alarm> {
+        events.iter().enumerate().filter_map(|(i, event)| match event {
+            Self::Failing(alarm) if !matches!(alarm.failure, FailureMode::DatasetTooSmall { .. }) => {
+                let ends = |later: &Self| {
+                    matches!(later, Self::Recovered { failure, .. } if failure.same_kind(&alarm.failure))
+                };
+                (!events[i..].iter().any(ends)).then_some(alarm)
             }
             _ => None,
         })
     }
 }
 
-impl fmt::Display for Health {
+impl fmt::Display for HealthEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Failing(alarm) => write!(f, "{alarm}"),
-            Self::Recovered { trouble, step } => write!(f, "step {step}: no longer: {}", trouble.name()),
+            Self::Recovered { failure, step } => write!(f, "step {step}: recovered: {}", failure.name()),
         }
     }
-}
-
-/// The settings of a run that began with `begun`, in a state that may have other ones.
-pub(super) fn in_effect(train: &mut TrainConfig, begun: &TrainConfig, state: &State) {
-    (train.noise, train.noise_steps, train.noise_from) =
-        state.noise.unwrap_or((begun.noise, begun.noise_steps, begun.noise_from));
-    train.mirror = state.mirror.unwrap_or(begun.mirror);
-    train.precision = state.precision.unwrap_or(begun.precision);
 }

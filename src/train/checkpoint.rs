@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::config::TrainConfig;
-use super::messages::Rates;
+use super::messages::LearningRates;
 use super::scale::LossScale;
 use super::step::Networks;
 use crate::data::Place;
@@ -60,7 +60,7 @@ pub enum CheckpointError {
 
 /// Where training stood.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct State {
+pub struct TrainingState {
     /// Steps taken.
     pub step: u64,
     /// Real pictures shown.
@@ -101,11 +101,12 @@ pub struct EpochEnd {
 
 /// The ends of epochs that are kept in a run's folder `checkpoints`, the earliest first.
 pub fn epoch_ends(checkpoints: &Path) -> Vec<EpochEnd> {
-    let end = |(step, folder): (u64, PathBuf)| Some(EpochEnd { epoch: State::read(&folder).ok()?.epoch_end?, step });
+    let end =
+        |(step, folder): (u64, PathBuf)| Some(EpochEnd { epoch: TrainingState::read(&folder).ok()?.epoch_end?, step });
     model::checkpoints(checkpoints).into_iter().filter_map(end).collect()
 }
 
-impl State {
+impl TrainingState {
     /// Reads the state in a checkpoint's `folder`.
     pub(super) fn read(folder: &Path) -> Result<Self, CheckpointError> {
         let path = folder.join("state.json");
@@ -114,8 +115,8 @@ impl State {
     }
 
     /// Learning rates in force.
-    pub fn rates(&self) -> Rates {
-        Rates { generator: self.generator_rate, discriminator: self.discriminator_rate }
+    pub fn rates(&self) -> LearningRates {
+        LearningRates { generator: self.generator_rate, discriminator: self.discriminator_rate }
     }
 }
 
@@ -124,7 +125,7 @@ pub struct Checkpoint {
     /// Both networks and their optimisers.
     pub networks: Networks,
     /// Where training stood.
-    pub state: State,
+    pub state: TrainingState,
 }
 
 fn name(step: u64) -> String {
@@ -185,7 +186,7 @@ impl Checkpoint {
     /// # Errors
     /// [`CheckpointError`] naming the file.
     pub fn read(folder: &Path, train: &TrainConfig, device: &Device) -> Result<Self, CheckpointError> {
-        let state = State::read(folder)?;
+        let state = TrainingState::read(folder)?;
         let model = Model::open(folder, device)?;
         let Some(discriminator) = model.discriminator else {
             return Err(CheckpointError::NoDiscriminator { path: folder.to_owned() });
@@ -235,7 +236,7 @@ pub fn tidy(checkpoints: &Path, keep_last: usize, keep_every: u64, suspected: &[
     for (step, folder) in &found[..old] {
         let milestone = keep_every > 0 && step.is_multiple_of(keep_every);
         let marked = healthy.contains(step) || folder.join(MARK).exists();
-        if !milestone && !marked && State::read(folder).map_or(true, |state| state.epoch_end.is_none()) {
+        if !milestone && !marked && TrainingState::read(folder).map_or(true, |state| state.epoch_end.is_none()) {
             // Renamed first, so that a kill in the middle of removing leaves no half checkpoint under a whole one's name.
             let doomed = checkpoints.join(format!(".removing-{}", name(*step)));
             fs::rename(folder, &doomed)?;

@@ -3,9 +3,9 @@
 
 use std::collections::VecDeque;
 
-use super::alarm::{Alarm, Health, Remedy, Trouble};
+use super::alarm::{Alarm, FailureMode, HealthEvent, Remedy};
 use super::config::{Schedule, TrainConfig};
-use super::messages::Rates;
+use super::messages::LearningRates;
 use super::metrics::Metrics;
 use crate::image::{Picture, to_signed};
 
@@ -37,11 +37,11 @@ const YOUTH: u64 = 500;
 const ALIKE_YOUNG: f32 = 0.15;
 
 /// The alarm of a run whose losses are no longer numbers after `step`.
-pub(super) fn diverged(step: u64, rates: Rates) -> Alarm {
+pub(super) fn diverged(step: u64, rates: LearningRates) -> Alarm {
     let (generator, discriminator) = (calmer(rates.generator), calmer(rates.discriminator));
     let remedies = vec![Remedy::LowerRates { generator, discriminator }];
-    let trouble = Trouble::ValuesExploded { loss: f32::INFINITY, norm: f32::INFINITY };
-    Alarm { trouble, since: step, step, remedies, kept: None }
+    let failure = FailureMode::Divergence { loss: f32::INFINITY, norm: f32::INFINITY };
+    Alarm { failure, since: step, step, remedies, checkpoint: None }
 }
 
 /// The paper's learning rate (section 4).
@@ -86,7 +86,13 @@ impl Monitor {
     pub fn start(pictures: Option<usize>, train: &TrainConfig) -> Option<Alarm> {
         let pictures = pictures.filter(|&pictures| pictures < FEW_PICTURES)?;
         let remedies = if train.mirror { Vec::new() } else { vec![Remedy::Mirror] };
-        Some(Alarm { trouble: Trouble::SetTooSmall { pictures }, since: 0, step: 0, remedies, kept: None })
+        Some(Alarm {
+            failure: FailureMode::DatasetTooSmall { pictures },
+            since: 0,
+            step: 0,
+            remedies,
+            checkpoint: None,
+        })
     }
 
     /// Whether more real pictures are wanted to compare samples with.
@@ -113,7 +119,7 @@ impl Monitor {
     }
 
     /// Takes in what a step measured.
-    pub fn step(&mut self, metrics: &Metrics, train: &TrainConfig, rates: Rates) -> Vec<Health> {
+    pub fn step(&mut self, metrics: &Metrics, train: &TrainConfig, rates: LearningRates) -> Vec<HealthEvent> {
         let step = metrics.step;
         let begun = *self.begun.get_or_insert(step);
         let mut found = Vec::new();
@@ -136,12 +142,12 @@ impl Monitor {
         step: u64,
         [d_real, d_fake, loss_d]: [f32; 3],
         train: &TrainConfig,
-        rates: Rates,
-    ) -> Option<Health> {
-        let trouble = Trouble::DiscriminatorWon { d_real, d_fake, loss_d };
+        rates: LearningRates,
+    ) -> Option<HealthEvent> {
+        let failure = FailureMode::DiscriminatorWon { d_real, d_fake, loss_d };
         let apart = d_real - d_fake;
         if apart < 0.8 {
-            return self.won.over(trouble, step);
+            return self.won.over(failure, step);
         }
         if apart > 0.9 {
             let since = *self.won.suspected.get_or_insert(step);
@@ -156,7 +162,7 @@ impl Monitor {
                 let discriminator = rounded(discriminator / 4.0);
                 remedies.push(Remedy::LowerRates { generator, discriminator });
                 remedies.extend(mirror(train));
-                return Some(Health::Failing(Alarm { trouble, since, step, remedies, kept: None }));
+                return Some(HealthEvent::Failing(Alarm { failure, since, step, remedies, checkpoint: None }));
             }
         } else if !self.won.sure {
             self.won.suspected = None;
@@ -164,7 +170,7 @@ impl Monitor {
         None
     }
 
-    fn explosion(&mut self, metrics: &Metrics, train: &TrainConfig, rates: Rates) -> Option<Health> {
+    fn explosion(&mut self, metrics: &Metrics, train: &TrainConfig, rates: LearningRates) -> Option<HealthEvent> {
         let Metrics { step, loss_d, loss_g, norm_d, norm_g, .. } = *metrics;
         let [loss, norm] = [loss_d.max(loss_g), norm_d.max(norm_g)];
         let huge = loss > HUGE;
@@ -178,8 +184,8 @@ impl Monitor {
                 let (generator, discriminator) = (calmer(rates.generator), calmer(rates.discriminator));
                 let mut remedies = vec![Remedy::LowerRates { generator, discriminator }];
                 remedies.extend(noise(train));
-                let trouble = Trouble::ValuesExploded { loss: self.worst[0], norm: self.worst[1] };
-                return Some(Health::Failing(Alarm { trouble, since, step, remedies, kept: None }));
+                let failure = FailureMode::Divergence { loss: self.worst[0], norm: self.worst[1] };
+                return Some(HealthEvent::Failing(Alarm { failure, since, step, remedies, checkpoint: None }));
             }
             return None;
         }
@@ -188,13 +194,19 @@ impl Monitor {
         if self.large.back().is_some_and(|&last| step >= last + calm) {
             self.large.clear();
             self.worst = [0.0; 2];
-            return self.exploded.over(Trouble::ValuesExploded { loss, norm }, step);
+            return self.exploded.over(FailureMode::Divergence { loss, norm }, step);
         }
         None
     }
 
     /// Takes in the fixed z's pictures after `step`.
-    pub fn preview(&mut self, step: u64, pictures: &[Picture], train: &TrainConfig, rates: Rates) -> Option<Health> {
+    pub fn preview(
+        &mut self,
+        step: u64,
+        pictures: &[Picture],
+        train: &TrainConfig,
+        rates: LearningRates,
+    ) -> Option<HealthEvent> {
         let (real, near) = self.varieties?;
         // What hardly differs itself, such as one picture in many copies, is no measure.
         if real < 0.02 || pictures.len() < 8 || self.seen.back().is_some_and(|&(last, _)| last >= step) {
@@ -211,12 +223,12 @@ impl Monitor {
         while self.seen.len() > 2 && self.seen[1].0 + 200 <= step {
             self.seen.pop_front();
         }
-        let trouble = Trouble::SamplesAlike { variety: share };
+        let failure = FailureMode::ModeCollapse { variety: share };
         if share >= ALIKE {
             if !self.alike.sure {
                 self.alike.suspected = None;
             }
-            return if share >= VARIED { self.alike.over(trouble, step) } else { None };
+            return if share >= VARIED { self.alike.over(failure, step) } else { None };
         }
         let since = *self.alike.suspected.get_or_insert(step);
         let sure = if self.varied {
@@ -239,15 +251,15 @@ impl Monitor {
         remedies
             .push(Remedy::LowerRates { generator: lower(rates.generator), discriminator: lower(rates.discriminator) });
         remedies.extend(mirror(train));
-        Some(Health::Failing(Alarm { trouble, since, step, remedies, kept: None }))
+        Some(HealthEvent::Failing(Alarm { failure, since, step, remedies, checkpoint: None }))
     }
 }
 
 impl Watch {
     /// The trouble is over; says so where it was announced.
-    fn over(&mut self, trouble: Trouble, step: u64) -> Option<Health> {
+    fn over(&mut self, failure: FailureMode, step: u64) -> Option<HealthEvent> {
         let sure = std::mem::take(self).sure;
-        sure.then_some(Health::Recovered { trouble, step })
+        sure.then_some(HealthEvent::Recovered { failure, step })
     }
 }
 
@@ -310,12 +322,12 @@ mod tests {
         TrainConfig::preset(Preset::Pytorch)
     }
 
-    fn rates() -> Rates {
-        Rates { generator: 2e-4, discriminator: 2e-4 }
+    fn rates() -> LearningRates {
+        LearningRates { generator: 2e-4, discriminator: 2e-4 }
     }
 
     /// What is found in a recorded run: loss D, loss G, D(x), D(G(z)), and both gradients, of every `every`-th step.
-    fn watched(every: u64, recorded: &[[f32; 6]]) -> Vec<Health> {
+    fn watched(every: u64, recorded: &[[f32; 6]]) -> Vec<HealthEvent> {
         let mut monitor = Monitor::default();
         let steps = recorded.len() as u64 * every;
         (1..=steps)
@@ -327,12 +339,12 @@ mod tests {
             .collect()
     }
 
-    fn alarms(found: &[Health]) -> Vec<(&'static str, u64, u64)> {
+    fn alarms(found: &[HealthEvent]) -> Vec<(&'static str, u64, u64)> {
         found
             .iter()
             .map(|health| match health {
-                Health::Failing(alarm) => (alarm.trouble.name(), alarm.since, alarm.step),
-                Health::Recovered { trouble, step } => (trouble.name(), 0, *step),
+                HealthEvent::Failing(alarm) => (alarm.failure.name(), alarm.since, alarm.step),
+                HealthEvent::Recovered { failure, step } => (failure.name(), 0, *step),
             })
             .collect()
     }
@@ -386,7 +398,7 @@ mod tests {
         let [(name, since, step)] = alarms(&found)[..] else { panic!("{found:?}") };
         assert_eq!(name, "the discriminator has won");
         assert!((800..1000).contains(&since) && (since + 50..since + 300).contains(&step), "{since} {step}");
-        let Health::Failing(alarm) = &found[0] else { panic!("{found:?}") };
+        let HealthEvent::Failing(alarm) = &found[0] else { panic!("{found:?}") };
         let flags: Vec<String> = alarm.remedies.iter().map(Remedy::flags).collect();
         assert_eq!(
             flags,
@@ -401,9 +413,9 @@ mod tests {
     fn a_discriminator_that_no_longer_wins_is_announced_too() {
         let found = watched(100, &calm(&[&FLAT[..], &ROOMS[3..]].concat()));
         assert_eq!(found.len(), 2, "{found:?}");
-        assert!(matches!(found[1], Health::Recovered { step, .. } if (2001..2060).contains(&step)), "{found:?}");
-        assert_eq!(Health::failing(&found).count(), 0);
-        assert_eq!(Health::failing(&found[..1]).count(), 1);
+        assert!(matches!(found[1], HealthEvent::Recovered { step, .. } if (2001..2060).contains(&step)), "{found:?}");
+        assert_eq!(HealthEvent::failing(&found).count(), 0);
+        assert_eq!(HealthEvent::failing(&found[..1]).count(), 1);
     }
 
     #[test]
@@ -419,11 +431,11 @@ mod tests {
             [0.0389, 0.742, 0.971, 0.0006, 0.309, 1.24],
         ];
         let found = watched(1, &recorded);
-        assert_eq!(alarms(&found), [("the values exploded", 2, 6)]);
+        assert_eq!(alarms(&found), [("the training diverges", 2, 6)]);
         assert!(found[0].to_string().contains("--lr 0.00005"), "{}", found[0]);
         let [mut huge, single] = [recorded; 2];
         huge[1][1] = 787.0;
-        assert_eq!(alarms(&watched(1, &huge)), [("the values exploded", 2, 2)]);
+        assert_eq!(alarms(&watched(1, &huge)), [("the training diverges", 2, 2)]);
         assert_eq!(watched(1, &single[..3]), [], "one young step with large losses is none");
     }
 
@@ -437,7 +449,7 @@ mod tests {
         (0..count).map(|i| Picture::new(8, 8, 1, (0..64).map(|p| pixel(i, p)).collect())).collect()
     }
 
-    fn looked(shares: &[(u64, f32)]) -> Vec<Health> {
+    fn looked(shares: &[(u64, f32)]) -> Vec<HealthEvent> {
         let mut monitor = Monitor::default();
         let real: Vec<u8> = pictures(1.0, 64, 64).iter().flat_map(Picture::planes).collect();
         monitor.real(&real, 64);
@@ -449,11 +461,11 @@ mod tests {
     #[test]
     fn samples_that_stay_or_become_alike_are_announced() {
         let young = |last: f32| (0..=20).map(|i| (i * 25, if i < 10 { 0.1 } else { last })).collect::<Vec<_>>();
-        assert_eq!(alarms(&looked(&young(0.08))), [("the samples are all alike", 0, 500)]);
+        assert_eq!(alarms(&looked(&young(0.08))), [("mode collapse", 0, 500)]);
         assert_eq!(looked(&young(0.3)), [], "one that is slow goes on");
         let collapse = [(0, 0.02), (25, 1.2), (50, 0.6), (75, 0.1), (100, 0.05), (125, 0.05), (150, 0.9)];
         let found = looked(&collapse);
-        assert_eq!(alarms(&found), [("the samples are all alike", 75, 100), ("the samples are all alike", 0, 150)]);
+        assert_eq!(alarms(&found), [("mode collapse", 75, 100), ("mode collapse", 0, 150)]);
     }
 
     #[test]
@@ -473,6 +485,9 @@ mod tests {
         assert_eq!(Monitor::start(Some(FEW_PICTURES), &train()), None);
         let alarm = Monitor::start(Some(16), &train()).unwrap().to_string();
         assert!(alarm.contains("16 pictures") && alarm.contains("--mirror"), "{alarm}");
-        assert_eq!(Health::failing(&[Health::Failing(Monitor::start(Some(16), &train()).unwrap())]).count(), 0);
+        assert_eq!(
+            HealthEvent::failing(&[HealthEvent::Failing(Monitor::start(Some(16), &train()).unwrap())]).count(),
+            0
+        );
     }
 }

@@ -8,18 +8,19 @@ use std::time::Instant;
 use burn::tensor::Tensor;
 use crossbeam_channel::Receiver;
 
-use super::alarm::{Health, in_effect};
-use super::checkpoint::{self, Checkpoint, EpochEnd, State};
+use super::alarm::HealthEvent;
+use super::change::set_in_force;
+use super::checkpoint::{self, Checkpoint, EpochEnd, TrainingState};
 use super::config::{RunConfig, TrainConfig};
 use super::health;
 use super::making::{Made, idle};
 use super::memory;
-use super::messages::{Command, Ending, Event, Preview};
+use super::messages::{Ending, Event, Preview, TrainerCommand};
 use super::metrics::{Metrics, MetricsLog};
 use super::pictures::Pictures;
 use super::run::Run;
 use super::step::Networks;
-use super::trainer::{Options, TrainError, guarded};
+use super::trainer::{TrainError, TrainerOptions, guarded};
 use super::upload;
 use crate::data::{Dataset, Loader, Place, Report, Source, absolute};
 use crate::device::{Compute, Kind, Operands};
@@ -50,7 +51,7 @@ struct Batch {
 }
 
 pub(super) struct Job<'a> {
-    options: Options,
+    options: TrainerOptions,
     compute: Compute,
     emit: &'a dyn Fn(Event),
     run: Run,
@@ -61,7 +62,7 @@ pub(super) struct Job<'a> {
     log: MetricsLog,
     /// The networks and the run after the last step, which may not be read yet.
     networks: Networks,
-    state: State,
+    state: TrainingState,
     unread: Unread<Checkpoint, Taken>,
     /// What the last step measured that was read.
     last: Metrics,
@@ -78,14 +79,14 @@ pub(super) struct Job<'a> {
     /// is kept, not copied.
     healthy: Option<Checkpoint>,
     /// What was said at the start and is logged with the first step: a start that fails leaves no log.
-    unlogged: Option<Health>,
+    unlogged: Option<HealthEvent>,
     /// The folder of a new run until its first step: what fails before leaves nothing behind. After the files in it.
     made: Option<Made>,
     _lock: Option<File>,
 }
 
 impl<'a> Job<'a> {
-    pub fn open(mut options: Options, compute: Compute, emit: &'a dyn Fn(Event)) -> Result<Self, TrainError> {
+    pub fn open(mut options: TrainerOptions, compute: Compute, emit: &'a dyn Fn(Event)) -> Result<Self, TrainError> {
         options.config.model.check()?;
         options.config.train.check()?;
         // Whatever can be refused is, before anything is made.
@@ -128,7 +129,7 @@ impl<'a> Job<'a> {
             Some(checkpoint) => checkpoint,
             None => Checkpoint {
                 networks: Networks::new(&config.model, &config.train, config.seed, &compute.device),
-                state: State {
+                state: TrainingState {
                     step: 0,
                     images: 0,
                     seconds: 0.0,
@@ -143,7 +144,7 @@ impl<'a> Job<'a> {
                 },
             },
         };
-        // Rates that were changed since the run began go on; those asked for with the resumption come first.
+        // LearningRates that were changed since the run began go on; those asked for with the resumption come first.
         let settings = config.clone();
         let begun = resumed.as_ref().map_or(&settings, Run::config).train.clone();
         let asked = &config.train;
@@ -165,7 +166,7 @@ impl<'a> Job<'a> {
             state.precision = Some(asked.precision);
         }
         options.change.apply(&mut state);
-        in_effect(&mut config.train, &begun, &state);
+        set_in_force(&mut config.train, &begun, &state);
         let (operands, fallback) = compute.operands(config.train.precision);
         multiply(operands, &mut networks, &mut state);
         notes.extend(fallback);
@@ -192,7 +193,7 @@ impl<'a> Job<'a> {
             folder: options.folder.clone(),
             device: compute.name.clone(),
         });
-        emit(Event::Rates(state.rates()));
+        emit(Event::LearningRates(state.rates()));
         notes.into_iter().for_each(|note| emit(Event::Warning(note)));
         if let Some(estimate) = tight {
             emit(Event::Warning(estimate));
@@ -209,11 +210,11 @@ impl<'a> Job<'a> {
         if let Err(error) = run.write_report(&report) {
             emit(Event::Warning(format!("the report on the pictures is not in run.toml: {error}")));
         }
-        emit(Event::Report(Arc::new(report)));
+        emit(Event::DatasetReport(Arc::new(report)));
         let speed = Speed::default();
         let (problems, warned) = (0, None);
         let (followed, told_every) = (false, 0);
-        let few = health::Monitor::start(dataset.len(), &config.train).map(Health::Failing);
+        let few = health::Monitor::start(dataset.len(), &config.train).map(HealthEvent::Failing);
         few.iter().for_each(|few| emit(Event::Health(few.clone())));
         let job = Self {
             options,
@@ -257,7 +258,7 @@ impl<'a> Job<'a> {
     }
 
     /// Trains to the end; whatever ends it, the last good step is saved first, unless nobody wants it.
-    pub fn work(mut self, inbox: &Receiver<Command>) -> Result<Ending, TrainError> {
+    pub fn work(mut self, inbox: &Receiver<TrainerCommand>) -> Result<Ending, TrainError> {
         let outcome = guarded(|| self.steps(inbox));
         let outcome = outcome.map_err(|error| explained(error, &self.options.config, &self.compute));
         let unfinished = self.run.unfinished();
@@ -285,7 +286,7 @@ impl<'a> Job<'a> {
 
     fn end(&mut self, outcome: Result<Ending, TrainError>) -> Result<Ending, TrainError> {
         if let Err(TrainError::Diverged { step }) = outcome {
-            self.fails([Health::Failing(health::diverged(step, self.state.rates()))]);
+            self.fails([HealthEvent::Failing(health::diverged(step, self.state.rates()))]);
         }
         match (outcome, guarded(|| self.save())) {
             (Ok(ending), Ok(())) => Ok(ending),
@@ -298,7 +299,7 @@ impl<'a> Job<'a> {
         }
     }
 
-    fn steps(&mut self, inbox: &Receiver<Command>) -> Result<Ending, TrainError> {
+    fn steps(&mut self, inbox: &Receiver<TrainerCommand>) -> Result<Ending, TrainError> {
         let mut waiting = self.options.paused;
         self.preview(false)?;
         if waiting {
@@ -307,43 +308,44 @@ impl<'a> Job<'a> {
         loop {
             let mut single = false;
             while let Some(command) = if waiting && !single { inbox.recv().ok() } else { inbox.try_recv().ok() } {
-                if command == Command::Abandon {
+                if command == TrainerCommand::Abandon {
                     return Ok(Ending::Abandoned);
                 }
                 self.read()?;
                 match command {
-                    Command::Stop => return Ok(Ending::Stopped),
-                    Command::Pause if !waiting => {
+                    TrainerCommand::Stop => return Ok(Ending::Stopped),
+                    TrainerCommand::Pause if !waiting => {
                         waiting = true;
                         (self.emit)(Event::Paused);
                     }
-                    Command::Resume if waiting => {
+                    TrainerCommand::Resume if waiting => {
                         waiting = false;
                         self.speed = Speed::default();
                         (self.emit)(Event::Resumed);
                     }
-                    Command::Step if waiting => single = true,
-                    Command::Save => {
+                    TrainerCommand::Step if waiting => single = true,
+                    TrainerCommand::Save => {
                         self.save_on_the_way();
                     }
-                    Command::Follow(follow) => {
+                    TrainerCommand::PublishGenerator(follow) => {
                         self.followed = follow;
                         self.publish();
                     }
-                    Command::Networks(every) => {
+                    TrainerCommand::PublishNetworks(every) => {
                         self.told_every = every;
                         self.tell_networks();
                     }
-                    Command::Rates(rates) => {
+                    TrainerCommand::SetLearningRates(rates) => {
                         self.state.generator_rate = rates.generator;
                         self.state.discriminator_rate = rates.discriminator;
                     }
-                    Command::Change(change) => {
+                    TrainerCommand::ChangeSettings(change) => {
                         if let Err(error) = self.change(change) {
                             self.warn(format!("nothing was changed: {error}"));
                         }
                     }
-                    Command::Abandon | Command::Pause | Command::Resume | Command::Step => {}
+                    TrainerCommand::Abandon | TrainerCommand::Pause | TrainerCommand::Resume | TrainerCommand::Step => {
+                    }
                 }
             }
             if waiting && !single {
@@ -454,13 +456,13 @@ impl<'a> Job<'a> {
 
     /// Draws the fixed z's; `extra` ones, shown for a single step, are not kept.
     fn preview(&mut self, extra: bool) -> Result<(), TrainError> {
-        let (step, taken) = (self.state.step, Instant::now());
+        let (step, step_ended) = (self.state.step, Instant::now());
         let pictures = self.draw(self.options.preview_count)?;
         self.look(&pictures);
         let epoch_end = self.state.epoch_end;
-        let kept = !extra && (epoch_end.is_some() || in_filmstrip(step, self.options.preview_every.max(1)));
-        let sheet = kept.then(|| image::grid(&pictures, PREVIEW_COLUMNS, 2));
-        (self.emit)(Event::Previewed(Preview { step, taken, pictures, kept, epoch_end }));
+        let listed = !extra && (epoch_end.is_some() || in_filmstrip(step, self.options.preview_every.max(1)));
+        let sheet = listed.then(|| image::grid(&pictures, PREVIEW_COLUMNS, 2));
+        (self.emit)(Event::Previewed(Preview { step, step_ended, pictures, in_filmstrip: listed, epoch_end }));
         self.publish();
         if let Some(Err(error)) = sheet.map(|sheet| sheet.write_png(&self.run.sample(step))) {
             self.warn(format!("a preview is not kept: {error}"));
@@ -479,14 +481,14 @@ impl<'a> Job<'a> {
     /// Hands the generator to whoever explores it while it learns.
     fn publish(&mut self) {
         if self.followed {
-            self.tell_weights(false, Event::Generator);
+            self.tell_weights(false, Event::GeneratorSnapshot);
         }
     }
 
     /// Hands both networks to whoever measures them while they learn.
     fn tell_networks(&mut self) {
         if self.told_every > 0 {
-            self.tell_weights(true, Event::Networks);
+            self.tell_weights(true, Event::NetworksSnapshot);
         }
     }
 
@@ -501,7 +503,7 @@ impl<'a> Job<'a> {
         }
     }
 
-    fn provenance(&self, state: &State) -> Provenance {
+    fn provenance(&self, state: &TrainingState) -> Provenance {
         Provenance {
             data: self.options.config.data.clone(),
             steps: state.step,
@@ -524,7 +526,7 @@ impl<'a> Job<'a> {
     fn save(&mut self) -> Result<(), TrainError> {
         let place = self.run.checkpoints();
         let folder = self.checkpoint().write(&place, self.provenance(&self.state), &self.run.text())?;
-        let Options { keep_last, keep_every, .. } = self.options;
+        let TrainerOptions { keep_last, keep_every, .. } = self.options;
         if let Err(cause) = checkpoint::tidy(&place, keep_last, keep_every, &self.health.suspected()) {
             self.warn(format!("old checkpoints in {} stay: {cause}", place.display()));
         }
@@ -534,14 +536,14 @@ impl<'a> Job<'a> {
 }
 
 /// Has networks in training multiply `operands`, with a scaled loss where these need it.
-fn multiply(operands: Operands, networks: &mut Networks, state: &mut State) {
+fn multiply(operands: Operands, networks: &mut Networks, state: &mut TrainingState) {
     networks.multiply(operands);
     let scale = operands.needs_loss_scale().then(|| state.loss_scale.unwrap_or_default());
     networks.loss_scale = scale.map_or(1.0, |scale| scale.scale);
     state.loss_scale = scale;
 }
 
-fn load(dataset: &Arc<Dataset>, config: &RunConfig, state: &State) -> Result<Loader, TrainError> {
+fn load(dataset: &Arc<Dataset>, config: &RunConfig, state: &TrainingState) -> Result<Loader, TrainError> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
     let (batch, mirror) = (config.train.batch, config.train.mirror);
     Ok(Loader::start(dataset.clone(), batch, config.seed, state.place, mirror, threads)?)

@@ -1,10 +1,13 @@
-//! All that can be told to a training run, and all that it tells. The window and the command line read the same stream.
+//! Messages to and from the training thread: [`TrainerCommand`] and [`Event`].
+//!
+//! The window and the command line read the same stream of events.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::alarm::{Change, Health};
+use super::alarm::HealthEvent;
+use super::change::SettingsChange;
 use super::checkpoint::EpochEnd;
 use super::metrics::Metrics;
 use crate::data::{Problem, Report};
@@ -13,139 +16,138 @@ use crate::model::TensorFile;
 
 /// Adam's learning rates.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Rates {
-    /// For the generator.
+pub struct LearningRates {
+    /// Learning rate of the generator.
     pub generator: f64,
-    /// For the discriminator.
+    /// Learning rate of the discriminator.
     pub discriminator: f64,
 }
 
-/// What a person may ask of the trainer; obeyed between steps.
+/// A command to the training thread, which obeys it between two steps.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Command {
-    /// Tell the newest generator with every preview, or no longer.
-    Follow(bool),
-    /// Tell both networks now, and after every so many steps; 0 for no longer.
-    Networks(u64),
-    /// Wait.
+pub enum TrainerCommand {
+    /// Publish the generator with every preview, or stop doing so.
+    PublishGenerator(bool),
+    /// Publish both networks now and every so many steps; 0 stops it.
+    PublishNetworks(u64),
+    /// Pause.
     Pause,
-    /// Go on.
+    /// Resume.
     Resume,
-    /// Take one step, then wait.
+    /// While paused: train one step.
     Step,
     /// Write a checkpoint now.
     Save,
-    /// Write a checkpoint and end.
+    /// Write a checkpoint and end the run.
     Stop,
-    /// End without writing one.
+    /// End the run without writing a checkpoint.
     Abandon,
-    /// Use other learning rates from the next step on.
-    Rates(Rates),
-    /// Use other settings from the next step on, or go back to an earlier step with them.
-    Change(Change),
+    /// Use these learning rates from the next step on.
+    SetLearningRates(LearningRates),
+    /// Change other settings, optionally after rolling back to an earlier checkpoint.
+    ChangeSettings(SettingsChange),
 }
 
-/// How far a run is.
+/// Progress of a run after a step.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Progress {
-    /// This step's numbers.
+pub struct TrainingProgress {
+    /// Metrics of this step.
     pub metrics: Metrics,
     /// Real pictures shown so far, over all sessions of the run.
     pub images: u64,
-    /// Passes through the data; `None` for endless data.
+    /// Epochs so far; `None` for endless data.
     pub epoch: Option<f64>,
-    /// Real pictures a second, over the last seconds; 0 until known.
+    /// Real pictures per second, averaged over the last seconds; 0 until known.
     pub images_per_second: f64,
-    /// Seconds until the last step, if there is one.
+    /// Estimated seconds until the last step, if the run has one.
     pub seconds_left: Option<f64>,
 }
 
-/// The fixed preview z's, drawn by the newest generator.
+/// Samples of the run's fixed preview z's.
 #[derive(Debug, Clone)]
 pub struct Preview {
-    /// The step after which they were drawn.
+    /// The step after which they were generated.
     pub step: u64,
-    /// When that step had ended: from then on they are late.
-    pub taken: Instant,
+    /// When that step ended, to measure how late the preview reaches the screen.
+    pub step_ended: Instant,
     /// Samples 0, 1, 2, ... of the run's seed.
     pub pictures: Vec<Picture>,
-    /// Whether this one belongs to the filmstrip and is kept in the run's `samples/`: denser at the start of a run,
-    /// where much happens, and ever sparser, so that a long run's strip stays short. The ends of epochs belong to it too.
-    pub kept: bool,
-    /// The epoch that ended with this step, where the run keeps those.
+    /// Whether this preview belongs to the filmstrip and is saved in the run's `samples/`. The filmstrip is dense at the start of a run,
+    /// where much changes, and ever sparser later, so that it stays short. Ends of epochs always belong to it.
+    pub in_filmstrip: bool,
+    /// The epoch that ended with this step, if the run keeps the ends of epochs.
     pub epoch_end: Option<u64>,
 }
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ending {
-    /// All steps were taken.
+    /// It reached its last step.
     Finished,
-    /// Somebody asked for it.
+    /// [`TrainerCommand::Stop`]; it was saved.
     Stopped,
-    /// Somebody asked for it, and that nothing more is saved.
+    /// [`TrainerCommand::Abandon`]; it was not saved.
     Abandoned,
-    /// Something went wrong; the message says what, and whether the run could be saved.
+    /// An error. The message says which, and whether the run was saved.
     Failed(String),
 }
 
-/// What the trainer tells.
+/// An event from the training thread.
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// The run is open: its first step will be `step + 1`.
+    /// The run is open; its first step is `step + 1`.
     Started {
-        /// Steps already taken.
+        /// Steps trained before.
         step: u64,
-        /// The last step, if there is one.
+        /// The last step, if the run has one.
         last: Option<u64>,
-        /// Where everything is kept.
+        /// The run folder.
         folder: PathBuf,
-        /// The device that computes.
+        /// Name of the device that computes.
         device: String,
     },
-    /// The learning rates that it begins with: a resumed run's may have been changed since its settings were written.
-    Rates(Rates),
-    /// A step was taken.
-    Stepped(Progress),
-    /// The preview z's were drawn.
+    /// The learning rates in force. Those of a resumed run may differ from its `run.toml`.
+    LearningRates(LearningRates),
+    /// A step was trained.
+    Stepped(TrainingProgress),
+    /// A preview was generated.
     Previewed(Preview),
-    /// The generator as it is now, as the file that would hold it: finished data, which any thread can take up.
-    Generator(Arc<TensorFile>),
-    /// Both networks as they are now, for whoever measures them.
-    Networks(Arc<TensorFile>),
-    /// It waits for [`Command::Resume`] or [`Command::Step`].
+    /// The current generator as a model file in memory, which any thread can load.
+    GeneratorSnapshot(Arc<TensorFile>),
+    /// Both current networks as a model file in memory.
+    NetworksSnapshot(Arc<TensorFile>),
+    /// Training waits for [`TrainerCommand::Resume`] or [`TrainerCommand::Step`].
     Paused,
-    /// It goes on.
+    /// Training continues.
     Resumed,
-    /// A checkpoint is whole on disk.
+    /// A checkpoint was written completely.
     Saved {
-        /// The step it holds.
+        /// Its step.
         step: u64,
         /// Its folder.
         folder: PathBuf,
     },
     /// An epoch ended, and its sample grid and checkpoint were written.
     EpochEnded(EpochEnd),
-    /// Pictures that were skipped since the last such message, and how many in all.
+    /// Pictures that were skipped.
     Problems {
-        /// The newest ones.
+        /// Pictures skipped since the last such event.
         new: Vec<Problem>,
-        /// All of them, counted.
+        /// Number of pictures skipped in all.
         total: u64,
     },
-    /// What is done to the pictures.
-    Report(Arc<Report>),
-    /// The card's kernels are being tuned, as when a training of this size is started on it for the first time: how many this program has
-    /// tuned so far.
+    /// How the pictures of the data set are prepared.
+    DatasetReport(Arc<Report>),
+    /// Kernels are being tuned for this graphics card, as on the first training of a size: the number tuned by this process so far.
     Tuning(u64),
-    /// What the pictures are that it learns from, or what was guessed of them.
+    /// Information, such as what the data set contains and what was inferred about it.
     Note(String),
-    /// Something went wrong that the run survives.
+    /// A problem that the run survives.
     Warning(String),
-    /// The training fails, or no longer does.
-    Health(Health),
-    /// The run went back to an earlier step, which is the last one taken now.
-    WentBack(u64),
-    /// Nothing follows.
+    /// A training failure was detected, or is over.
+    Health(HealthEvent),
+    /// The run was rolled back to this step.
+    RolledBack(u64),
+    /// The run ended; no event follows.
     Ended(Ending),
 }

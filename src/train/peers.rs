@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::messages::Rates;
+use super::messages::LearningRates;
 use super::noise::Noise;
 use super::step::Networks;
 use super::{Schedule, TrainConfig};
@@ -99,7 +99,7 @@ fn the_first_steps_of_every_preset_are_pytorchs() {
         let mut networks = Networks::new(&model, &train, 1, &device);
         fill(networks.generator.layers_mut(), 0, &device);
         fill(&mut networks.discriminator.layers, 100, &device);
-        let rates = Rates { generator: train.generator_rate, discriminator: train.discriminator_rate };
+        let rates = LearningRates { generator: train.generator_rate, discriminator: train.discriminator_rate };
         let turns = matches!(train.schedule, Schedule::Alternate | Schedule::AlternateGeneratorFirst);
         assert_eq!(steps.losses.len(), if turns { 2 } else { 1 }, "{preset}");
         for (step, wanted) in (1..).zip(&steps.losses) {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use burn::tensor::Device;
 
-use super::checkpoint::State;
+use super::checkpoint::TrainingState;
 use super::config::RunConfig;
 use super::pictures::Fingerprint;
 use super::run;
@@ -35,7 +35,7 @@ pub(super) fn settings(checkpoints: &Path) -> Option<Rebuilt> {
 
 /// What a checkpoint of before it had a copy of the settings tells: its model's header and its state.
 fn guessed(step: u64, folder: &Path) -> Option<Rebuilt> {
-    let state = State::read(folder).ok()?;
+    let state = TrainingState::read(folder).ok()?;
     let model = Model::open(folder, &Device::flex()).ok()?;
     let mut config = RunConfig::preset(model.config().preset, model.provenance.data.clone());
     config.model = model.config().clone();

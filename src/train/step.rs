@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Gradients, Tensor};
 
 use super::config::{Schedule, TrainConfig};
-use super::messages::Rates;
+use super::messages::LearningRates;
 use super::noise::Noise;
 use crate::device::Operands;
 use crate::latent;
@@ -89,7 +89,14 @@ impl Networks {
     /// they move a third time, as the generator's update passes the drawn batch through it once more; that pass is made here too,
     /// with the batch's own statistics, but leaves the running ones alone. They decide no update: they are what the discriminator
     /// judges with when it is asked about single pictures, and measures take them anew from the data.
-    pub fn step(&mut self, real: Tensor<4>, step: u64, seed: u64, train: &TrainConfig, rates: Rates) -> StepReport {
+    pub fn step(
+        &mut self,
+        real: Tensor<4>,
+        step: u64,
+        seed: u64,
+        train: &TrainConfig,
+        rates: LearningRates,
+    ) -> StepReport {
         let (device, batch) = (real.device(), real.dims()[0]);
         let (prior, z_dim) = (self.generator.config().prior, self.generator.config().z_dim);
         let noise = Noise::new(train, seed, step);
@@ -105,7 +112,7 @@ impl Networks {
         draw: impl Fn(u64) -> Tensor<2>,
         noise: &Noise,
         train: &TrainConfig,
-        rates: Rates,
+        rates: LearningRates,
     ) -> StepReport {
         let (update_d, updates_g) = match train.schedule {
             Schedule::Generator(times) => (true, times.max(1)),
@@ -145,7 +152,7 @@ impl Networks {
         (generator, fake)
     }
 
-    fn update_discriminator(&mut self, [real, fake]: [Tensor<4>; 2], rates: Rates, report: &mut StepReport) {
+    fn update_discriminator(&mut self, [real, fake]: [Tensor<4>; 2], rates: LearningRates, report: &mut StepReport) {
         let mut discriminator = self.discriminator.clone();
         track(&mut discriminator.layers);
         let on_real = discriminator.train(real.autodiff());
@@ -163,7 +170,13 @@ impl Networks {
         report.values[4] = Some(norm);
     }
 
-    fn update_generator(&mut self, generator: &Generator, fake: Tensor<4>, rates: Rates, report: &mut StepReport) {
+    fn update_generator(
+        &mut self,
+        generator: &Generator,
+        fake: Tensor<4>,
+        rates: LearningRates,
+        report: &mut StepReport,
+    ) {
         let mut judge = self.discriminator.clone();
         freeze(&mut judge.layers);
         let (loss, probability) = logistic(judge.batch_logits(fake), true);
@@ -201,8 +214,8 @@ mod tests {
         (model, TrainConfig { batch: 8, ..TrainConfig::preset(Preset::Pytorch) })
     }
 
-    fn rates(train: &TrainConfig) -> Rates {
-        Rates { generator: train.generator_rate, discriminator: train.discriminator_rate }
+    fn rates(train: &TrainConfig) -> LearningRates {
+        LearningRates { generator: train.generator_rate, discriminator: train.discriminator_rate }
     }
 
     fn real(device: &Device) -> Tensor<4> {

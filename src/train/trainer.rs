@@ -6,12 +6,12 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
-use super::alarm::Change;
+use super::change::SettingsChange;
 use super::checkpoint::CheckpointError;
 use super::config::{RunConfig, TrainConfigError};
 use super::job::{Job, explained};
 use super::memory;
-use super::messages::{Command, Ending, Event};
+use super::messages::{Ending, Event, TrainerCommand};
 use super::run::RunError;
 use crate::data::DataError;
 use crate::device::{self, Compute};
@@ -20,7 +20,7 @@ use crate::panics;
 
 /// What to run, and how it is kept.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct TrainerOptions {
     /// The run's settings.
     pub config: RunConfig,
     /// The run folder.
@@ -45,14 +45,14 @@ pub struct Options {
     /// Checkpoints at multiples of so many steps are kept as well; 0 for none.
     pub keep_every: u64,
     /// With `resume`, what is changed first.
-    pub change: Change,
+    pub change: SettingsChange,
     /// Open the run, show its preview, and wait.
     pub paused: bool,
     /// Give way to whatever else wants the processor: a window is open.
     pub background: bool,
 }
 
-impl Options {
+impl TrainerOptions {
     /// Sensible keeping for a run of `config` in `folder`.
     pub fn new(config: RunConfig, folder: impl Into<PathBuf>) -> Self {
         Self {
@@ -67,7 +67,7 @@ impl Options {
             preview_count: 64,
             keep_last: 3,
             keep_every: 5000,
-            change: Change::default(),
+            change: SettingsChange::default(),
             paused: false,
             background: false,
         }
@@ -212,14 +212,14 @@ pub enum TrainError {
 
 /// A training run on its own thread. Dropping it stops the run, saved, and waits for that.
 pub struct Trainer {
-    commands: Sender<Command>,
+    commands: Sender<TrainerCommand>,
     events: Receiver<Event>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Trainer {
     /// Starts the thread. Everything that goes wrong arrives as [`Event::Ended`]; `notify` is called after every event.
-    pub fn start(options: Options, compute: Compute, notify: impl Fn() + Send + Sync + 'static) -> Self {
+    pub fn start(options: TrainerOptions, compute: Compute, notify: impl Fn() + Send + Sync + 'static) -> Self {
         let (commands, inbox) = unbounded();
         let (outbox, events) = unbounded();
         let failed = outbox.clone();
@@ -258,7 +258,7 @@ impl Trainer {
     }
 
     /// Asks for something; a run that has ended does not hear it.
-    pub fn send(&self, command: Command) {
+    pub fn send(&self, command: TrainerCommand) {
         let _ = self.commands.send(command);
     }
 
@@ -269,7 +269,7 @@ impl Trainer {
 
     /// Ends the run without saving it. The step at hand is not waited for: the thread ends by itself after it, or with the program.
     pub fn abandon(mut self) {
-        self.send(Command::Abandon);
+        self.send(TrainerCommand::Abandon);
         self.thread = None;
     }
 
@@ -281,7 +281,7 @@ impl Trainer {
 
 impl Drop for Trainer {
     fn drop(&mut self) {
-        self.send(Command::Stop);
+        self.send(TrainerCommand::Stop);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::config::TrainConfig;
-use super::messages::Rates;
+use super::messages::LearningRates;
 use super::step::Networks;
 use crate::data::synth::Scene;
 use crate::model::{ModelConfig, Preset};
@@ -40,7 +40,7 @@ impl Trial {
             Scene::Rooms.draw(1, number, model.size).picture.write_chw(values);
         }
         let real = TensorData::new(values, [BATCH, model.channels, model.size, model.size]);
-        let rates = Rates { generator: train.generator_rate, discriminator: train.discriminator_rate };
+        let rates = LearningRates { generator: train.generator_rate, discriminator: train.discriminator_rate };
         let mut networks = Networks::new(&model, &train, 1, device);
         let mut numbers = [0.0; 6];
         for step in 1..=STEPS {

@@ -6,7 +6,10 @@ use burn::tensor::{Tensor, TensorData};
 use zscape::data::synth::Scene;
 use zscape::device::{Compute, Operands, Precision};
 use zscape::model::{Activation, Layer, ModelConfig, Norms, Padding, Preset, Resampling};
-use zscape::train::{Checkpoint, Command, Ending, Event, MetricsLog, Networks, Options, Rates, TrainConfig, Trainer};
+use zscape::train::{
+    Checkpoint, Ending, Event, LearningRates, MetricsLog, Networks, TrainConfig, Trainer, TrainerCommand,
+    TrainerOptions,
+};
 
 /// The software adapter, which a program can open once.
 fn software() -> &'static Compute {
@@ -23,7 +26,7 @@ fn step(compute: &Compute, model: &ModelConfig) -> (Vec<f32>, [f32; 6]) {
     let mut networks = Networks::new(model, &train, 1, &compute.device);
     let values: Vec<f32> = (0..4 * 256).map(|i| ((i * 37 % 101) as f32 / 50.0) - 1.0).collect();
     let real = Tensor::<1>::from_floats(values.as_slice(), &compute.device).reshape([4, 1, 16, 16]);
-    let rates = Rates { generator: train.generator_rate, discriminator: train.discriminator_rate };
+    let rates = LearningRates { generator: train.generator_rate, discriminator: train.discriminator_rate };
     let report = networks.step(real, 1, 1, &train, rates).read().unwrap().map(Option::unwrap);
     let layers = networks.generator.layers().iter().chain(&networks.discriminator.layers);
     let weights = layers.flat_map(Layer::kept).flat_map(|p| p.value.to_data().try_to_vec::<f32>().unwrap()).collect();
@@ -74,7 +77,7 @@ fn training(compute: &Compute, precision: Precision, steps: u64) -> (Vec<[f32; 2
     const BATCH: u64 = 8;
     let model = ModelConfig { size: 16, base: 4, z_dim: 16, ..ModelConfig::preset(Preset::Pytorch) };
     let train = TrainConfig { batch: BATCH as usize, ..TrainConfig::preset(Preset::Pytorch) };
-    let rates = Rates { generator: train.generator_rate, discriminator: train.discriminator_rate };
+    let rates = LearningRates { generator: train.generator_rate, discriminator: train.discriminator_rate };
     let mut networks = Networks::new(&model, &train, 1, &compute.device);
     networks.multiply(compute.operands(precision).0);
     let mut losses = Vec::new();
@@ -132,7 +135,7 @@ fn the_cpu_says_that_it_has_no_mixed_precision() {
     assert_eq!(Compute::cpu().operands(Precision::F32), (Operands::F32, None));
 }
 
-fn finish(options: Options, compute: &Compute) -> (Ending, Vec<Event>) {
+fn finish(options: TrainerOptions, compute: &Compute) -> (Ending, Vec<Event>) {
     let trainer = Trainer::start(options, compute.clone(), || ());
     let mut events = Vec::new();
     loop {
@@ -149,7 +152,7 @@ fn a_run_on_the_graphics_path_logs_every_step_as_one_on_the_cpu() {
     let folder = tempfile::tempdir().unwrap();
     let [cpu, gpu] = ["cpu", "gpu"].map(|name| folder.path().join(name));
     for (run, compute) in [(&cpu, &Compute::cpu()), (&gpu, software())] {
-        let mut options = Options { steps: Some(31), ..crate::tiny(run, 3) };
+        let mut options = TrainerOptions { steps: Some(31), ..crate::tiny(run, 3) };
         options.config.train.noise = 0.1;
         let (ending, events) = finish(options, compute);
         assert_eq!(ending, Ending::Finished);
@@ -178,7 +181,7 @@ fn a_run_on_the_graphics_path_logs_every_step_as_one_on_the_cpu() {
 #[test]
 fn a_run_that_breaks_down_on_the_graphics_path_is_saved_as_its_last_good_numbers_were() {
     let folder = tempfile::tempdir().unwrap();
-    let mut options = Options { steps: Some(2000), ..crate::tiny(folder.path(), 1) };
+    let mut options = TrainerOptions { steps: Some(2000), ..crate::tiny(folder.path(), 1) };
     (options.config.train.generator_rate, options.config.train.discriminator_rate) = (1e38, 1e38);
     let train = options.config.train.clone();
     let (ending, events) = finish(options, software());
@@ -199,20 +202,21 @@ fn a_run_that_breaks_down_on_the_graphics_path_is_saved_as_its_last_good_numbers
 #[test]
 fn the_graphics_path_obeys_between_steps() {
     let folder = tempfile::tempdir().unwrap();
-    let trainer = Trainer::start(Options { paused: true, ..crate::tiny(folder.path(), 1) }, software().clone(), || ());
+    let trainer =
+        Trainer::start(TrainerOptions { paused: true, ..crate::tiny(folder.path(), 1) }, software().clone(), || ());
     let until = |wanted: &dyn Fn(&Event) -> bool| {
         while !wanted(&trainer.events().recv_timeout(std::time::Duration::from_secs(120)).unwrap()) {}
     };
     until(&|event| matches!(event, Event::Paused));
-    trainer.send(Command::Step);
+    trainer.send(TrainerCommand::Step);
     until(&|event| matches!(event, Event::Stepped(progress) if progress.metrics.step == 1));
     until(&|event| matches!(event, Event::Previewed(preview) if preview.step == 1));
-    trainer.send(Command::Save);
+    trainer.send(TrainerCommand::Save);
     until(&|event| matches!(event, Event::Saved { step: 1, .. }));
-    trainer.send(Command::Resume);
+    trainer.send(TrainerCommand::Resume);
     until(&|event| matches!(event, Event::Stepped(progress) if progress.metrics.step == 2));
     // Whatever is on its way by then is read before the run is saved.
-    trainer.send(Command::Stop);
+    trainer.send(TrainerCommand::Stop);
     until(&|event| matches!(event, Event::Saved { .. }));
     let log = MetricsLog::read(&folder.path().join("metrics.csv")).unwrap();
     let saved = zscape::model::checkpoints(&folder.path().join("checkpoints")).last().unwrap().0;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use zscape::device::Compute;
 use zscape::image::Picture;
-use zscape::train::{EpochEnd, Event, Options, Trainer, epoch_ends};
+use zscape::train::{EpochEnd, Event, Trainer, TrainerOptions, epoch_ends};
 
 use super::command_line::{json, stderr, stdout, text, zscape};
 
@@ -17,10 +17,15 @@ fn pictures(folder: &Path) {
 }
 
 /// Trains on the pictures in `data`, a checkpoint and a preview nowhere but at its end and at those of epochs.
-fn train(data: &Path, run: &Path, change: impl FnOnce(&mut Options)) -> Vec<Event> {
+fn train(data: &Path, run: &Path, change: impl FnOnce(&mut TrainerOptions)) -> Vec<Event> {
     let rarely = 1_000_000;
-    let mut options =
-        Options { keep_last: 1, keep_every: 0, save_every: rarely, preview_every: rarely, ..super::tiny(run, 1) };
+    let mut options = TrainerOptions {
+        keep_last: 1,
+        keep_every: 0,
+        save_every: rarely,
+        preview_every: rarely,
+        ..super::tiny(run, 1)
+    };
     options.config.data = text(data).to_owned();
     change(&mut options);
     Trainer::start(options, Compute::cpu(), || ()).events().iter().collect()
@@ -49,7 +54,7 @@ fn every_epochs_end_is_kept_whatever_else_is_removed_also_of_a_resumed_run() {
         events.iter().filter_map(|event| if let Event::EpochEnded(end) = event { Some(*end) } else { None }).collect();
     assert_eq!(told, ENDS);
     let marked = |event: &Event| match event {
-        Event::Previewed(preview) if preview.kept => Some((preview.step, preview.epoch_end)),
+        Event::Previewed(preview) if preview.in_filmstrip => Some((preview.step, preview.epoch_end)),
         _ => None,
     };
     let marks: Vec<_> = events.iter().filter_map(marked).collect();

@@ -11,7 +11,7 @@ use zscape::app::{App, Start};
 use zscape::device::Compute;
 use zscape::image::Picture;
 use zscape::latent::session::{Pin, Point, Session};
-use zscape::train::{Options, Trainer};
+use zscape::train::{Trainer, TrainerOptions};
 
 use super::window::{Dropped, until, window};
 
@@ -371,7 +371,7 @@ fn any_sample_is_gone_to_by_its_number_and_the_wheel_zooms() {
 fn a_run_is_explored_as_the_mean_of_its_checkpoints() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
-    let options = Options { steps: Some(6), save_every: 2, ..super::tiny(&run, 1) };
+    let options = TrainerOptions { steps: Some(6), save_every: 2, ..super::tiny(&run, 1) };
     Trainer::start(options, Compute::cpu(), || ()).events().iter().for_each(drop);
     let kept_at = Some(folder.path().join("last.zscape"));
     let mut harness = window(Start { model: Some(run), kept: kept_at, ..Start::default() });

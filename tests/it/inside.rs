@@ -12,7 +12,7 @@ use zscape::latent::boxes::Boxes;
 use zscape::latent::session::Session;
 use zscape::latent::{pictures, samples};
 use zscape::model::{Ablation, Model};
-use zscape::train::{Options, Trainer};
+use zscape::train::{Trainer, TrainerOptions};
 
 use super::window::{sized, until};
 
@@ -43,7 +43,7 @@ fn trained(folder: &Path) -> std::path::PathBuf {
 /// The same of pictures of another size.
 fn trained_on(folder: &Path, size: usize) -> std::path::PathBuf {
     let run = folder.join("run");
-    let mut options = Options { steps: Some(4), ..super::tiny(&run, 1) };
+    let mut options = TrainerOptions { steps: Some(4), ..super::tiny(&run, 1) };
     options.config.model.size = size;
     let trainer = Trainer::start(options, Compute::cpu(), || ());
     trainer.events().iter().for_each(drop);

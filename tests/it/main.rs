@@ -32,10 +32,10 @@ mod window;
 use std::path::Path;
 
 use zscape::model::{ModelConfig, Preset};
-use zscape::train::{Options, RunConfig, TrainConfig};
+use zscape::train::{RunConfig, TrainConfig, TrainerOptions};
 
 /// A run so small that a step takes milliseconds.
-fn tiny(run: &Path, seed: u64) -> Options {
+fn tiny(run: &Path, seed: u64) -> TrainerOptions {
     let config = RunConfig {
         data: "synth:rooms".into(),
         seed,
@@ -43,5 +43,5 @@ fn tiny(run: &Path, seed: u64) -> Options {
         model: ModelConfig { size: 16, base: 4, z_dim: 8, ..ModelConfig::preset(Preset::Pytorch) },
         train: TrainConfig { batch: 4, ..TrainConfig::preset(Preset::Pytorch) },
     };
-    Options { preview_count: 4, ..Options::new(config, run) }
+    TrainerOptions { preview_count: 4, ..TrainerOptions::new(config, run) }
 }

@@ -7,7 +7,7 @@ use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
 use zscape::app::{App, Start};
 use zscape::device::Compute;
-use zscape::train::{Options, Trainer};
+use zscape::train::{Trainer, TrainerOptions};
 
 use super::inside::json;
 use super::measuring::pictures;
@@ -18,7 +18,7 @@ type Window = Harness<'static, Option<App>>;
 /// A tiny run on the pictures of a folder.
 fn trained(folder: &Path, data: &Path) -> PathBuf {
     let run = folder.join("run");
-    let mut options = Options { steps: Some(4), save_every: 2, ..super::tiny(&run, 1) };
+    let mut options = TrainerOptions { steps: Some(4), save_every: 2, ..super::tiny(&run, 1) };
     options.config.data = data.to_string_lossy().into_owned();
     Trainer::start(options, Compute::cpu(), || ()).events().iter().for_each(drop);
     run

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use zscape::device::Compute;
 use zscape::image::Picture;
-use zscape::train::{Options, Trainer};
+use zscape::train::{Trainer, TrainerOptions};
 
 use super::inside::{error, json, text, zscape};
 
@@ -28,7 +28,7 @@ pub(super) fn pictures(folder: &Path, training: usize, test: usize) -> PathBuf {
 /// A tiny run.
 fn trained(folder: &Path) -> PathBuf {
     let run = folder.join("run");
-    let options = Options { steps: Some(4), save_every: 2, ..super::tiny(&run, 1) };
+    let options = TrainerOptions { steps: Some(4), save_every: 2, ..super::tiny(&run, 1) };
     Trainer::start(options, Compute::cpu(), || ()).events().iter().for_each(drop);
     run
 }

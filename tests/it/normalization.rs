@@ -7,7 +7,7 @@ use zscape::image::Picture;
 use zscape::latent;
 use zscape::latent::boxes::Boxes;
 use zscape::model::{Model, Statistics};
-use zscape::train::{Event, Options, RunConfig, Trainer};
+use zscape::train::{Event, RunConfig, Trainer, TrainerOptions};
 
 use super::inside::{json, text, zscape};
 
@@ -19,7 +19,7 @@ fn trained(folder: &Path) -> (PathBuf, Vec<Picture>) {
     let run = folder.join("run");
     let tiny = super::tiny(&run, 1);
     let config = RunConfig { model: sampling(tiny.config.model.clone()), ..tiny.config.clone() };
-    let options = Options { config, steps: Some(30), preview_count: 12, ..tiny };
+    let options = TrainerOptions { config, steps: Some(30), preview_count: 12, ..tiny };
     let trainer = Trainer::start(options, Compute::cpu(), || ());
     let mut last = Vec::new();
     for event in trainer.events() {

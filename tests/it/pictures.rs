@@ -7,7 +7,7 @@ use egui_kittest::kittest::Queryable;
 use egui_kittest::{Harness, SnapshotOptions, SnapshotResults};
 use zscape::app::{App, Start};
 use zscape::image::Picture;
-use zscape::train::{Ending, Event, Metrics, Preview, Progress};
+use zscape::train::{Ending, Event, Metrics, Preview, TrainingProgress};
 
 use super::window::{sized, tell, until};
 
@@ -51,7 +51,7 @@ fn previewed(step: u64) -> Event {
     let pictures = (0..64).map(picture).collect();
     // Two epochs, whose ends the filmstrip marks.
     let epoch_end = [100, 200].iter().position(|&end| end == step).map(|before| before as u64 + 1);
-    Event::Previewed(Preview { step, taken: Instant::now(), pictures, kept: true, epoch_end })
+    Event::Previewed(Preview { step, step_ended: Instant::now(), pictures, in_filmstrip: true, epoch_end })
 }
 
 fn stepped(step: u64) -> Event {
@@ -68,7 +68,7 @@ fn stepped(step: u64) -> Event {
         seconds: step as f64,
     };
     let progress =
-        Progress { metrics, images: step * 64, epoch: None, images_per_second: 64.0, seconds_left: Some(0.0) };
+        TrainingProgress { metrics, images: step * 64, epoch: None, images_per_second: 64.0, seconds_left: Some(0.0) };
     Event::Stepped(progress)
 }
 

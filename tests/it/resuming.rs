@@ -6,7 +6,7 @@ use std::time::Duration;
 use zscape::device::Compute;
 use zscape::image::Picture;
 use zscape::model::{Model, TensorFile};
-use zscape::train::{Command, Ending, Event, Metrics, MetricsLog, Options, Rates, Trainer};
+use zscape::train::{Ending, Event, LearningRates, Metrics, MetricsLog, Trainer, TrainerCommand, TrainerOptions};
 
 fn finish(trainer: &Trainer) -> (Ending, Vec<Event>) {
     let mut events = Vec::new();
@@ -19,7 +19,7 @@ fn finish(trainer: &Trainer) -> (Ending, Vec<Event>) {
     }
 }
 
-fn train(options: Options) {
+fn train(options: TrainerOptions) {
     let trainer = Trainer::start(options, Compute::cpu(), || ());
     assert_eq!(finish(&trainer).0, Ending::Finished);
 }
@@ -33,9 +33,9 @@ fn losses(run: &Path) -> Vec<Metrics> {
 fn resumed_run_equals_an_uninterrupted_one() {
     let folder = tempfile::tempdir().unwrap();
     let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
-    train(Options { steps: Some(100), ..super::tiny(&whole, 3) });
-    train(Options { steps: Some(50), ..super::tiny(&parts, 3) });
-    train(Options { steps: Some(100), resume: true, ..super::tiny(&parts, 3) });
+    train(TrainerOptions { steps: Some(100), ..super::tiny(&whole, 3) });
+    train(TrainerOptions { steps: Some(50), ..super::tiny(&parts, 3) });
+    train(TrainerOptions { steps: Some(100), resume: true, ..super::tiny(&parts, 3) });
     let (whole_losses, parts_losses) = (losses(&whole), losses(&parts));
     assert_eq!(whole_losses.len(), 100);
     assert_eq!(whole_losses, parts_losses);
@@ -55,7 +55,7 @@ fn a_resumed_run_with_mirrored_pictures_equals_an_uninterrupted_one() {
         Picture::new(16, 16, 1, pixels).write_png(&folder.path().join(format!("set/{i}.png"))).unwrap();
     }
     let options = |run: &str, mirror, steps, resume| {
-        let mut options = Options { steps: Some(steps), resume, ..super::tiny(&folder.path().join(run), 5) };
+        let mut options = TrainerOptions { steps: Some(steps), resume, ..super::tiny(&folder.path().join(run), 5) };
         options.config.data = folder.path().join("set").to_string_lossy().into_owned();
         options.config.train.mirror = mirror;
         options
@@ -76,8 +76,8 @@ fn a_resumed_run_with_mirrored_pictures_equals_an_uninterrupted_one() {
 #[test]
 fn a_resumed_run_must_have_the_runs_own_settings() {
     let folder = tempfile::tempdir().unwrap();
-    train(Options { steps: Some(2), ..super::tiny(folder.path(), 1) });
-    let mut other = Options { steps: Some(3), resume: true, ..super::tiny(folder.path(), 1) };
+    train(TrainerOptions { steps: Some(2), ..super::tiny(folder.path(), 1) });
+    let mut other = TrainerOptions { steps: Some(3), resume: true, ..super::tiny(folder.path(), 1) };
     other.config.model.base = 8;
     other.config.train.batch = 6;
     let (ending, _) = finish(&Trainer::start(other, Compute::cpu(), || ()));
@@ -90,7 +90,8 @@ fn a_resumed_run_must_have_the_runs_own_settings() {
 #[test]
 fn a_trainer_obeys_pause_step_rates_save_and_stop() {
     let folder = tempfile::tempdir().unwrap();
-    let trainer = Trainer::start(Options { paused: true, ..super::tiny(folder.path(), 1) }, Compute::cpu(), || ());
+    let trainer =
+        Trainer::start(TrainerOptions { paused: true, ..super::tiny(folder.path(), 1) }, Compute::cpu(), || ());
     let next = |wanted: fn(&Event) -> bool| loop {
         let event = trainer.events().recv_timeout(Duration::from_secs(60)).unwrap();
         if wanted(&event) {
@@ -98,28 +99,28 @@ fn a_trainer_obeys_pause_step_rates_save_and_stop() {
         }
     };
     next(|event| matches!(event, Event::Paused));
-    trainer.send(Command::Step);
+    trainer.send(TrainerCommand::Step);
     assert!(matches!(next(|e| matches!(e, Event::Stepped(_))), Event::Stepped(p) if p.metrics.step == 1));
-    trainer.send(Command::Networks(2));
+    trainer.send(TrainerCommand::PublishNetworks(2));
     let told = |event: Event| match event {
-        Event::Networks(file) => {
+        Event::NetworksSnapshot(file) => {
             Model::from_file(TensorFile::clone(&file), folder.path(), &Compute::cpu().device).unwrap()
         }
         event => panic!("{event:?}"),
     };
-    let now = told(next(|event| matches!(event, Event::Networks(_))));
+    let now = told(next(|event| matches!(event, Event::NetworksSnapshot(_))));
     assert!(now.provenance.steps == 1 && now.discriminator.is_some(), "both networks, at once");
-    trainer.send(Command::Step);
-    assert_eq!(told(next(|event| matches!(event, Event::Networks(_)))).provenance.steps, 2);
-    trainer.send(Command::Networks(0));
-    trainer.send(Command::Save);
+    trainer.send(TrainerCommand::Step);
+    assert_eq!(told(next(|event| matches!(event, Event::NetworksSnapshot(_)))).provenance.steps, 2);
+    trainer.send(TrainerCommand::PublishNetworks(0));
+    trainer.send(TrainerCommand::Save);
     assert!(matches!(next(|e| matches!(e, Event::Saved { .. })), Event::Saved { step: 2, folder } if folder.is_dir()));
-    trainer.send(Command::Rates(Rates { generator: 1e-5, discriminator: 3e-5 }));
-    trainer.send(Command::Resume);
+    trainer.send(TrainerCommand::SetLearningRates(LearningRates { generator: 1e-5, discriminator: 3e-5 }));
+    trainer.send(TrainerCommand::Resume);
     next(|event| matches!(event, Event::Stepped(p) if p.metrics.step >= 5));
-    trainer.send(Command::Pause);
+    trainer.send(TrainerCommand::Pause);
     next(|event| matches!(event, Event::Paused));
-    trainer.send(Command::Stop);
+    trainer.send(TrainerCommand::Stop);
     assert_eq!(finish(&trainer).0, Ending::Stopped);
     let checkpoints: Vec<_> = std::fs::read_dir(folder.path().join("checkpoints")).unwrap().flatten().collect();
     let newest = checkpoints.iter().map(|entry| entry.path()).max().unwrap();
@@ -132,8 +133,9 @@ fn a_trainer_obeys_pause_step_rates_save_and_stop() {
 #[test]
 fn an_abandoned_run_saves_nothing_more_and_can_be_resumed_from_what_it_had() {
     let folder = tempfile::tempdir().unwrap();
-    train(Options { steps: Some(2), ..super::tiny(folder.path(), 1) });
-    let trainer = Trainer::start(Options { resume: true, ..super::tiny(folder.path(), 1) }, Compute::cpu(), || ());
+    train(TrainerOptions { steps: Some(2), ..super::tiny(folder.path(), 1) });
+    let trainer =
+        Trainer::start(TrainerOptions { resume: true, ..super::tiny(folder.path(), 1) }, Compute::cpu(), || ());
     let events = trainer.events().clone();
     while !matches!(events.recv_timeout(Duration::from_secs(60)), Ok(Event::Stepped(p)) if p.metrics.step == 4) {}
     trainer.abandon();
@@ -148,7 +150,7 @@ fn an_abandoned_run_saves_nothing_more_and_can_be_resumed_from_what_it_had() {
 fn old_checkpoints_go_and_milestones_stay() {
     let folder = tempfile::tempdir().unwrap();
     let options = super::tiny(folder.path(), 1);
-    train(Options { steps: Some(20), save_every: 2, keep_last: 2, keep_every: 8, ..options });
+    train(TrainerOptions { steps: Some(20), save_every: 2, keep_last: 2, keep_every: 8, ..options });
     let mut kept: Vec<_> = std::fs::read_dir(folder.path().join("checkpoints"))
         .unwrap()
         .flatten()
@@ -161,7 +163,7 @@ fn old_checkpoints_go_and_milestones_stay() {
 #[test]
 fn a_run_that_breaks_down_is_saved_as_it_was_before() {
     let folder = tempfile::tempdir().unwrap();
-    let mut options = Options { steps: Some(2000), ..super::tiny(folder.path(), 1) };
+    let mut options = TrainerOptions { steps: Some(2000), ..super::tiny(folder.path(), 1) };
     options.config.train.generator_rate = 1e38;
     options.config.train.discriminator_rate = 1e38;
     let (ending, events) = finish(&Trainer::start(options, Compute::cpu(), || ()));
@@ -173,7 +175,7 @@ fn a_run_that_breaks_down_is_saved_as_it_was_before() {
 #[test]
 fn a_run_that_cannot_write_warns_goes_on_and_saves_once_it_can() {
     let folder = tempfile::tempdir().unwrap();
-    let options = Options { paused: true, preview_every: 1, save_every: 1, ..super::tiny(folder.path(), 1) };
+    let options = TrainerOptions { paused: true, preview_every: 1, save_every: 1, ..super::tiny(folder.path(), 1) };
     let trainer = Trainer::start(options, Compute::cpu(), || ());
     let warned = |of: &str| loop {
         let event = trainer.events().recv_timeout(Duration::from_secs(60)).unwrap();
@@ -188,13 +190,13 @@ fn a_run_that_cannot_write_warns_goes_on_and_saves_once_it_can() {
         std::fs::remove_dir_all(&place).unwrap();
         std::fs::write(&place, "in the way").unwrap();
     }
-    trainer.send(Command::Step);
+    trainer.send(TrainerCommand::Step);
     warned("a preview is not kept");
     warned("step 1 is not saved");
-    trainer.send(Command::Step);
+    trainer.send(TrainerCommand::Step);
     warned("step 2 is not saved");
     std::fs::remove_file(folder.path().join("checkpoints")).unwrap();
-    trainer.send(Command::Stop);
+    trainer.send(TrainerCommand::Stop);
     assert_eq!(finish(&trainer).0, Ending::Stopped);
     assert!(folder.path().join("checkpoints/step-00000002").is_dir());
 }
@@ -210,7 +212,7 @@ fn damage(run: &Path, step: u64) {
 fn a_damaged_checkpoint_gives_way_to_the_one_before() {
     let folder = tempfile::tempdir().unwrap();
     let options =
-        |steps, resume| Options { steps: Some(steps), resume, save_every: 2, ..super::tiny(folder.path(), 1) };
+        |steps, resume| TrainerOptions { steps: Some(steps), resume, save_every: 2, ..super::tiny(folder.path(), 1) };
     train(options(6, false));
     let untouched = losses(folder.path());
     damage(folder.path(), 6);
@@ -235,15 +237,18 @@ fn a_damaged_checkpoint_gives_way_to_the_one_before() {
 #[test]
 fn learning_rates_asked_for_with_a_resumption_count_and_those_changed_before_go_on() {
     let folder = tempfile::tempdir().unwrap();
-    let rates = |options: Options| {
+    let rates = |options: TrainerOptions| {
         let (ending, events) = finish(&Trainer::start(options, Compute::cpu(), || ()));
         assert_eq!(ending, Ending::Finished);
-        events.into_iter().find_map(|event| if let Event::Rates(rates) = event { Some(rates) } else { None }).unwrap()
+        events
+            .into_iter()
+            .find_map(|event| if let Event::LearningRates(rates) = event { Some(rates) } else { None })
+            .unwrap()
     };
-    let options = |steps, resume| Options { steps: Some(steps), resume, ..super::tiny(folder.path(), 1) };
+    let options = |steps, resume| TrainerOptions { steps: Some(steps), resume, ..super::tiny(folder.path(), 1) };
     let begun = rates(options(1, false));
     let mut lowered = options(2, true);
     lowered.config.train.generator_rate = 5e-5;
-    assert_eq!(rates(lowered), Rates { generator: 5e-5, ..begun });
-    assert_eq!(rates(options(3, true)), Rates { generator: 5e-5, ..begun }, "what was changed goes on");
+    assert_eq!(rates(lowered), LearningRates { generator: 5e-5, ..begun });
+    assert_eq!(rates(options(3, true)), LearningRates { generator: 5e-5, ..begun }, "what was changed goes on");
 }

@@ -11,7 +11,7 @@ use zscape::data::Problem;
 use zscape::device::Compute;
 use zscape::image::Picture;
 use zscape::latent::session::Session;
-use zscape::train::{Ending, Event, Metrics, Options, Preview, Progress, Trainer};
+use zscape::train::{Ending, Event, Metrics, Preview, Trainer, TrainerOptions, TrainingProgress};
 
 pub(super) fn window(start: Start) -> Harness<'static, Option<App>> {
     sized([1280.0, 800.0], start)
@@ -69,7 +69,7 @@ fn started() -> Event {
 }
 
 fn stepped(step: u64) -> Event {
-    Event::Stepped(Progress {
+    Event::Stepped(TrainingProgress {
         metrics: Metrics { step, loss_d: 1.0, loss_g: 2.0, d_real: 0.7, d_fake: 0.3, ..Metrics::default() },
         images: step * 4,
         epoch: Some(0.5),
@@ -170,9 +170,9 @@ fn what_the_trainer_tells_is_shown() {
     let preview = |step| {
         Event::Previewed(Preview {
             step,
-            taken: Instant::now(),
+            step_ended: Instant::now(),
             pictures: vec![Picture::new(16, 16, 3, vec![step as u8; 768]); 64],
-            kept: true,
+            in_filmstrip: true,
             epoch_end: None,
         })
     };
@@ -255,7 +255,7 @@ fn a_training_that_is_left_unsaved_keeps_what_was_explored_and_exported_meanwhil
     let folder = tempfile::tempdir().unwrap();
     let (kept, exports) = (folder.path().join("last.zscape"), folder.path().join("exports"));
     let run = folder.path().join("run");
-    let trainer = Trainer::start(Options { steps: Some(2), ..super::tiny(&run, 1) }, Compute::cpu(), || ());
+    let trainer = Trainer::start(TrainerOptions { steps: Some(2), ..super::tiny(&run, 1) }, Compute::cpu(), || ());
     trainer.events().iter().for_each(drop);
     let start = Start {
         model: Some("bundled:faces".into()),
@@ -302,7 +302,7 @@ fn a_training_that_is_left_unsaved_keeps_what_was_explored_and_exported_meanwhil
 fn a_run_that_is_there_is_resumed_and_offered_again_once_it_stopped() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
-    let trainer = Trainer::start(Options { steps: Some(2), ..super::tiny(&run, 1) }, Compute::cpu(), || ());
+    let trainer = Trainer::start(TrainerOptions { steps: Some(2), ..super::tiny(&run, 1) }, Compute::cpu(), || ());
     assert!(trainer.events().iter().any(|event| matches!(event, Event::Ended(Ending::Finished))));
     let mut harness = window(Start { run: Some(run.clone()), ..Start::default() });
     until(&mut harness, "the run's settings", |h| h.query_by_label("Resume training").is_some());

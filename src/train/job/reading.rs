@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::Job;
 use crate::device::Kind;
-use crate::train::checkpoint::{Checkpoint, State};
+use crate::train::checkpoint::{Checkpoint, TrainingState};
 use crate::train::making::Made;
-use crate::train::messages::{Event, Progress};
+use crate::train::messages::{Event, TrainingProgress};
 use crate::train::metrics::Metrics;
 use crate::train::scale::LossScale;
 use crate::train::step::StepReport;
@@ -22,7 +22,7 @@ const SPEED_WINDOW: Duration = Duration::from_secs(20);
 /// A step whose numbers are still on the device.
 pub(super) struct Taken {
     /// The run after it.
-    pub state: State,
+    pub state: TrainingState,
     pub pictures: usize,
     pub report: StepReport,
 }
@@ -114,7 +114,7 @@ impl Job<'_> {
     fn scaled(
         &mut self,
         before: Checkpoint,
-        states: Vec<(State, usize)>,
+        states: Vec<(TrainingState, usize)>,
         read: &[[Option<f32>; 6]],
         share: f64,
     ) -> Result<(), TrainError> {
@@ -148,7 +148,7 @@ impl Job<'_> {
     }
 
     /// Logs and tells of what the step that ended in `state` measured.
-    fn measured(&mut self, state: &State, read: [Option<f32>; 6]) {
+    fn measured(&mut self, state: &TrainingState, read: [Option<f32>; 6]) {
         // What an alternating step did not measure is shown as it last was.
         let [loss_d, loss_g, d_real, d_fake, norm_d, norm_g] = read;
         self.last = Metrics {
@@ -172,12 +172,12 @@ impl Job<'_> {
         self.fails(found);
     }
 
-    fn report(&mut self, state: &State) {
+    fn report(&mut self, state: &TrainingState) {
         let rate = self.speed.images_per_second();
         let left = self.options.steps.map(|last| last.saturating_sub(state.step));
         let batch = self.options.config.train.batch as f64;
         let images = state.images;
-        (self.emit)(Event::Stepped(Progress {
+        (self.emit)(Event::Stepped(TrainingProgress {
             metrics: self.last,
             images,
             epoch: self.dataset.len().map(|pictures| images as f64 / pictures as f64),

@@ -4,7 +4,8 @@
 use super::{Job, load, multiply};
 use crate::device::{Compute, Kind, Shortage, shortage};
 use crate::image::Picture;
-use crate::train::alarm::{Alarm, Change, Health, in_effect};
+use crate::train::alarm::{Alarm, HealthEvent};
+use crate::train::change::{SettingsChange, set_in_force};
 use crate::train::checkpoint::{self, Checkpoint, CheckpointError};
 use crate::train::config::RunConfig;
 use crate::train::health;
@@ -61,11 +62,11 @@ impl Job<'_> {
     }
 
     /// Says what is new about the run's health, and sees to a checkpoint from before.
-    pub(super) fn fails(&mut self, found: impl IntoIterator<Item = Health>) {
+    pub(super) fn fails(&mut self, found: impl IntoIterator<Item = HealthEvent>) {
         for mut health in found {
-            if let Health::Failing(alarm) = &mut health {
+            if let HealthEvent::Failing(alarm) = &mut health {
                 match self.keep_before(alarm) {
-                    Ok(kept) => alarm.kept = kept,
+                    Ok(kept) => alarm.checkpoint = kept,
                     Err(error) => self.warn(format!("no checkpoint from before is kept: {error}")),
                 }
             }
@@ -73,12 +74,12 @@ impl Job<'_> {
         }
     }
 
-    fn announce(&mut self, health: Health) {
+    fn announce(&mut self, health: HealthEvent) {
         self.write_down(&health);
         (self.emit)(Event::Health(health));
     }
 
-    pub(super) fn write_down(&mut self, health: &Health) {
+    pub(super) fn write_down(&mut self, health: &HealthEvent) {
         let path = self.run.health();
         let write = || -> std::io::Result<()> {
             use std::io::Write;
@@ -103,12 +104,12 @@ impl Job<'_> {
             }
             (None, None) => return Ok(None),
         };
-        checkpoint::mark(&folder, &alarm.trouble.to_string()).map_err(|cause| io(&folder, cause))?;
+        checkpoint::mark(&folder, &alarm.failure.to_string()).map_err(|cause| io(&folder, cause))?;
         Ok(Some(step))
     }
 
     /// Goes on with other settings, where that is asked for from an earlier step.
-    pub(super) fn change(&mut self, change: Change) -> Result<(), TrainError> {
+    pub(super) fn change(&mut self, change: SettingsChange) -> Result<(), TrainError> {
         let config = &mut self.options.config;
         if let Some(step) = change.back_to {
             let checkpoints = self.run.checkpoints();
@@ -121,15 +122,15 @@ impl Job<'_> {
             self.log = MetricsLog::open(&path, step).map_err(|cause| TrainError::Metrics { path, cause })?;
             (self.networks, self.state) = (networks, state);
             (self.health, self.healthy, self.speed) = (health::Monitor::default(), None, super::Speed::default());
-            (self.emit)(Event::WentBack(step));
+            (self.emit)(Event::RolledBack(step));
         }
         change.apply(&mut self.state);
-        in_effect(&mut config.train, &self.run.config().train, &self.state);
+        set_in_force(&mut config.train, &self.run.config().train, &self.state);
         if change.back_to.is_some() || change.mirror.is_some() {
             (self.loader, self.ahead) = (load(&self.dataset, config, &self.state)?, None);
             self.problems = 0;
         }
-        (self.emit)(Event::Rates(self.state.rates()));
+        (self.emit)(Event::LearningRates(self.state.rates()));
         (self.emit)(Event::Note(format!("from step {} on: {}", self.state.step, change)));
         if change.back_to.is_some() { self.preview(true) } else { Ok(()) }
     }

@@ -3,10 +3,10 @@
 use crate::data::{DataError, same_place};
 use crate::train::making::idle;
 use crate::train::run::{Run, RunError};
-use crate::train::trainer::{Options, TrainError};
+use crate::train::trainer::{TrainError, TrainerOptions};
 
 /// The run that `options` resumes; none where it never took a step and was started with other settings: it starts anew.
-pub(super) fn resumable(options: &Options) -> Result<Option<Run>, TrainError> {
+pub(super) fn resumable(options: &TrainerOptions) -> Result<Option<Run>, TrainError> {
     let run = Run::resume(&options.folder, &options.config);
     let other = match &run {
         Err(RunError::Differs { .. }) => true,
