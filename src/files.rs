@@ -1,6 +1,6 @@
 //! Atomic file writes, errors that name their file, and the cache folder.
 //!
-//! [`write`] writes a temporary file beside the target and renames it, so that nobody reads half a file, and a full disk or a
+//! [`write()`] writes a temporary file beside the target and renames it, so that nobody reads half a file, and a full disk or a
 //! killed process leaves the old file intact.
 
 use std::fs::{self, File};
