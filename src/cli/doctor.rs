@@ -12,7 +12,7 @@ use crate::app::{Tried, try_window};
 use crate::desktop::Distribution;
 use crate::device::{Adapter, Card, Choice, Compute, Kind, adapters, cards, tuning};
 use crate::panics;
-use crate::train::Trial;
+use crate::train::SelfTest;
 
 /// How long a window or a card may take; compiling a card's programs takes most of it.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -41,7 +41,7 @@ impl Attempt {
         let compute = common.compute()?;
         let value = match self {
             Self::Step => {
-                let trial = Trial::run(&compute.device).map_err(|error| anyhow!(error))?;
+                let trial = SelfTest::run(&compute.device).map_err(|error| anyhow!(error))?;
                 serde_json::to_value(OnCard { trial, memory: compute.memory })?
             }
             Self::Window => serde_json::to_value(try_window(compute)?)?,
@@ -124,7 +124,7 @@ fn finished(mut command: Command) -> Result<Finished, String> {
 /// What a process finds out about a card.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
 struct OnCard {
-    trial: Trial,
+    trial: SelfTest,
     memory: Option<u64>,
 }
 
@@ -164,7 +164,7 @@ struct Step {
 }
 
 impl Step {
-    fn new(device: String, kind: Kind, tried: Result<Trial, String>) -> Self {
+    fn new(device: String, kind: Kind, tried: Result<SelfTest, String>) -> Self {
         match tried {
             Ok(trial) => Self { device, kind, seconds: Some(trial.seconds), error: None },
             Err(error) => Self { device, kind, seconds: None, error: Some(error) },
@@ -196,7 +196,7 @@ impl Doctor {
         let found = panics::caught(|| Card::find(&device)).unwrap_or(Ok(None));
         let cpu = Compute::cpu();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let on_cpu = panics::caught(|| Trial::run(&cpu.device)).and_then(|tried| tried);
+        let on_cpu = panics::caught(|| SelfTest::run(&cpu.device)).and_then(|tried| tried);
         let mut steps = vec![Step::new(cpu.name.clone(), Kind::Cpu, on_cpu.clone())];
         // All of them, or the one that was named.
         let to_try: Vec<&Card> = match (&device, &found) {
@@ -213,7 +213,7 @@ impl Doctor {
                 }
             }
             let tried = tried.and_then(|OnCard { trial, .. }| {
-                on_cpu.as_ref().map_or(Ok(()), |right| trial.agrees(right))?;
+                on_cpu.as_ref().map_or(Ok(()), |right| trial.check_against(right))?;
                 Ok(trial)
             });
             steps.push(Step::new(card.name().to_owned(), card.kind(), tried));

@@ -47,7 +47,7 @@ pub(super) struct Train {
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     epochs: Option<u64>,
     /// Epochs from one that is kept to the next; the last one is kept too. 0 for none
-    #[arg(long, value_name = "EPOCHS", default_value_t = 1, requires = "epochs")]
+    #[arg(long, value_name = "EPOCHS", default_value_t = TrainerOptions::KEEP_EPOCHS, requires = "epochs")]
     keep_epochs: u64,
     /// Whose numbers to start from
     #[arg(long, value_enum)]
@@ -114,16 +114,16 @@ pub(super) struct Train {
     #[arg(long)]
     running_stats: bool,
     /// Steps between checkpoints
-    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = TrainerOptions::SAVE_EVERY, value_parser = clap::value_parser!(u64).range(1..))]
     save_every: u64,
     /// Steps between preview grids
-    #[arg(long, default_value_t = 25, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = TrainerOptions::PREVIEW_EVERY, value_parser = clap::value_parser!(u64).range(1..))]
     preview_every: u64,
     /// Newest checkpoints that are kept, besides those at the ends of epochs
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = TrainerOptions::KEEP_LAST)]
     keep_last: usize,
     /// Keep checkpoints at multiples of so many steps as well; 0 for none
-    #[arg(long, default_value_t = 5000)]
+    #[arg(long, default_value_t = TrainerOptions::KEEP_EVERY)]
     keep_every: u64,
 }
 
@@ -143,8 +143,7 @@ impl Train {
     /// The run's own settings when it is resumed, a preset's otherwise, with what was said on the command line.
     fn config(&self) -> anyhow::Result<RunConfig> {
         let mut config = if self.resume {
-            let gone =
-                |error: &RunError| matches!(error, RunError::Io { cause, .. } if cause.kind() == ErrorKind::NotFound);
+            let gone = |error: &RunError| matches!(error, RunError::Io(error) if error.kind() == ErrorKind::NotFound);
             match Run::open(&self.run) {
                 Err(error) if gone(&error) => {
                     Err(error).context("there is no run to resume; leave --resume out to start one")?

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::change::SettingsChange;
-use super::health::FEW_PICTURES;
+use super::health::MIN_PICTURES;
 use super::messages::LearningRates;
 
 /// A way in which GAN training fails, with the numbers that show it.
@@ -81,7 +81,7 @@ impl fmt::Display for FailureMode {
             Self::DatasetTooSmall { pictures } => write!(
                 f,
                 "the data set is small, {pictures} pictures: the discriminator memorizes them, and samples become copies of \
-                 them. Use at least {FEW_PICTURES}, better several thousand"
+                 them. Use at least {MIN_PICTURES}, better several thousand"
             ),
         }
     }

@@ -1,15 +1,17 @@
-//! A checkpoint: both networks, both optimisers, the step, and the place in the data. It is written as a folder beside
-//! its place and renamed, so that a folder with a checkpoint's name is always whole.
+//! Checkpoints: both networks, both optimizers, the step, and the place in the data.
+//!
+//! [`Checkpoint::write`] writes a hidden folder and renames it, so that a folder with a checkpoint's name is always complete.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
+use fs_err as fs;
 
 use super::config::TrainConfig;
+use super::loss_scale::LossScale;
 use super::messages::LearningRates;
-use super::scale::LossScale;
 use super::step::Networks;
 use crate::data::Place;
 use crate::device::Precision;
@@ -18,50 +20,45 @@ use crate::model::{self, Model, ModelError, Moments, Optimiser, Provenance, Tens
 /// Why a checkpoint could not be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
-    /// The file system refused.
-    #[error("{path}: {cause}")]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// What it said.
-        cause: std::io::Error,
-    },
-    /// The model cannot be read.
+    /// The file system failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The model cannot be read or written.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// A tensor file is at fault.
+    /// A tensor file cannot be read or written.
     #[error(transparent)]
     Tensors(#[from] TensorFileError),
-    /// `state.json` cannot be read.
-    #[error("{path} cannot be read: {cause}")]
+    /// `state.json` is damaged.
+    #[error("cannot read {path}: {cause}")]
     State {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// What is wrong with it.
         cause: String,
     },
-    /// There is no checkpoint of a step to go back to.
-    #[error("{path} has no checkpoint of step {step} to go back to; it has {steps}")]
+    /// There is no checkpoint of the step to roll back to.
+    #[error("{path} has no checkpoint of step {step}; it has {steps}")]
     NoSuchStep {
         /// The folder of checkpoints.
         path: PathBuf,
-        /// The step.
+        /// The requested step.
         step: u64,
-        /// Those that there are.
+        /// The steps of all checkpoints, as a list.
         steps: String,
     },
-    /// The model has no discriminator to go on training with.
-    #[error("{path} holds only a generator; training goes on from checkpoints alone")]
+    /// The model has no discriminator, so training cannot continue with it.
+    #[error("{path} holds only a generator, and training needs both networks; resume from a checkpoint of a run")]
     NoDiscriminator {
         /// The folder.
         path: PathBuf,
     },
 }
 
-/// Where training stood.
+/// The state of a training besides networks and optimizers; `state.json`.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct TrainingState {
-    /// Steps taken.
+    /// Steps trained.
     pub step: u64,
     /// Real pictures shown.
     pub images: u64,
@@ -69,37 +66,37 @@ pub struct TrainingState {
     pub seconds: f64,
     /// Where the next batch starts.
     pub place: Place,
-    /// Learning rates in force, which may have been changed by hand.
+    /// Learning rate of the generator in force, which may have been changed since the run began.
     pub generator_rate: f64,
-    /// As above, for the discriminator.
+    /// Learning rate of the discriminator in force.
     pub discriminator_rate: f64,
-    /// The epoch that ended with this step, where the run keeps those: such a checkpoint is never removed.
+    /// The epoch that ended with this step, if the run keeps the ends of epochs. Such a checkpoint is never removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch_end: Option<u64>,
-    /// Noise that was changed in the middle of the run: its deviation, the steps over which it fades, and since when.
+    /// Instance noise that was changed in the middle of the run: standard deviation, steps over which it fades, and the step of the change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub noise: Option<(f32, u64, u64)>,
-    /// Mirroring that was changed in the middle of the run.
+    /// Mirroring, if it was changed in the middle of the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mirror: Option<bool>,
-    /// Precision that was changed in the middle of the run.
+    /// Precision, if it was changed in the middle of the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub precision: Option<Precision>,
-    /// The scaled loss of a training that multiplies half floats.
+    /// Loss scale of a training with half floats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loss_scale: Option<LossScale>,
 }
 
-/// The end of an epoch whose checkpoint and sample grid are kept.
+/// The end of an epoch with its own checkpoint and sample grid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct EpochEnd {
-    /// The epoch, from 1 on.
+    /// The epoch, counted from 1.
     pub epoch: u64,
     /// The first step after which all of its pictures were shown.
     pub step: u64,
 }
 
-/// The ends of epochs that are kept in a run's folder `checkpoints`, the earliest first.
+/// The ends of epochs in a run's folder `checkpoints`, the earliest first.
 pub fn epoch_ends(checkpoints: &Path) -> Vec<EpochEnd> {
     let end =
         |(step, folder): (u64, PathBuf)| Some(EpochEnd { epoch: TrainingState::read(&folder).ok()?.epoch_end?, step });
@@ -107,11 +104,11 @@ pub fn epoch_ends(checkpoints: &Path) -> Vec<EpochEnd> {
 }
 
 impl TrainingState {
-    /// Reads the state in a checkpoint's `folder`.
+    /// Reads `state.json` in a checkpoint's folder.
     pub(super) fn read(folder: &Path) -> Result<Self, CheckpointError> {
         let path = folder.join("state.json");
-        let text = fs::read_to_string(&path).map_err(|cause| CheckpointError::Io { path: path.clone(), cause })?;
-        serde_json::from_str(&text).map_err(|cause| CheckpointError::State { path, cause: cause.to_string() })
+        let text = fs::read_to_string(&path)?;
+        serde_json::from_str(&text).map_err(|error| CheckpointError::State { path, cause: error.to_string() })
     }
 
     /// Learning rates in force.
@@ -120,71 +117,65 @@ impl TrainingState {
     }
 }
 
-/// Everything a run needs to go on bit for bit.
+/// Everything a run needs to continue bit for bit.
 pub struct Checkpoint {
-    /// Both networks and their optimisers.
+    /// Both networks and their optimizers.
     pub networks: Networks,
-    /// Where training stood.
+    /// The rest.
     pub state: TrainingState,
 }
 
-fn name(step: u64) -> String {
+fn folder_name(step: u64) -> String {
     format!("step-{step:08}")
 }
 
 impl Checkpoint {
-    /// Writes the checkpoint into `checkpoints` and returns its folder. `settings` is the text of the run's `run.toml`, which is
-    /// rebuilt from it where that is lost.
+    /// Writes the checkpoint into `checkpoints` and returns its folder. `settings` is the text of the run's `run.toml`, which can be restored
+    /// from this copy.
     ///
     /// # Errors
-    /// [`CheckpointError`] naming the file; checkpoints that were there before are untouched.
+    /// [`CheckpointError`] with the file's path. Existing checkpoints are never changed.
     pub fn write(
         &self,
         checkpoints: &Path,
         provenance: Provenance,
         settings: &str,
     ) -> Result<PathBuf, CheckpointError> {
-        let io = |path: &Path| {
-            let path = path.to_owned();
-            move |cause| CheckpointError::Io { path, cause }
-        };
-        fs::create_dir_all(checkpoints).map_err(io(checkpoints))?;
-        let place = checkpoints.join(name(self.state.step));
-        if place.exists() {
-            return Ok(place);
+        fs::create_dir_all(checkpoints)?;
+        let folder = checkpoints.join(folder_name(self.state.step));
+        if folder.exists() {
+            return Ok(folder);
         }
-        let beside = checkpoints.join(format!(".writing-{}", name(self.state.step)));
-        if beside.exists() {
-            fs::remove_dir_all(&beside).map_err(io(&beside))?;
+        let unfinished = checkpoints.join(format!(".writing-{}", folder_name(self.state.step)));
+        if unfinished.exists() {
+            fs::remove_dir_all(&unfinished)?;
         }
-        fs::create_dir(&beside).map_err(io(&beside))?;
+        fs::create_dir(&unfinished)?;
         let model = Model {
             generator: self.networks.generator.clone(),
             discriminator: Some(self.networks.discriminator.clone()),
             provenance,
         };
-        model.to_file()?.write(&beside.join("model.safetensors"), false)?;
-        let mut optimisers = TensorFile::default();
-        let mut times = Times::new();
-        store("generator", &self.networks.optimiser_g, &mut optimisers, &mut times)?;
-        store("discriminator", &self.networks.optimiser_d, &mut optimisers, &mut times)?;
-        optimisers.note = Some(serde_json::to_string(&times).expect("a map of numbers is always JSON"));
-        optimisers.write(&beside.join("optimisers.safetensors"), false)?;
-        let copy = beside.join("run.toml");
-        fs::write(&copy, settings).and_then(|()| fs::File::open(&copy)?.sync_all()).map_err(io(&copy))?;
-        let state = beside.join("state.json");
-        let json = serde_json::to_vec_pretty(&self.state).expect("plain structs are always JSON");
-        fs::write(&state, json).and_then(|()| fs::File::open(&state)?.sync_all()).map_err(io(&state))?;
-        sync_folder(&beside).map_err(io(&beside))?;
-        fs::rename(&beside, &place).map_err(io(&place))?;
-        sync_folder(checkpoints).map_err(io(checkpoints))?;
-        Ok(place)
+        model.to_file()?.write(&unfinished.join("model.safetensors"), false)?;
+        let mut optimizers = TensorFile::default();
+        let mut update_counts = UpdateCounts::new();
+        store_moments("generator", &self.networks.optimiser_g, &mut optimizers, &mut update_counts)?;
+        store_moments("discriminator", &self.networks.optimiser_d, &mut optimizers, &mut update_counts)?;
+        optimizers.note = Some(serde_json::to_string(&update_counts).expect("a map of numbers is always JSON"));
+        optimizers.write(&unfinished.join("optimisers.safetensors"), false)?;
+        write_synced(&unfinished.join("run.toml"), settings.as_bytes())?;
+        let state = serde_json::to_vec_pretty(&self.state).expect("plain structs are always JSON");
+        write_synced(&unfinished.join("state.json"), &state)?;
+        sync_folder(&unfinished)?;
+        fs::rename(&unfinished, &folder)?;
+        sync_folder(checkpoints)?;
+        Ok(folder)
     }
 
     /// Reads the checkpoint in `folder`.
     ///
     /// # Errors
-    /// [`CheckpointError`] naming the file.
+    /// [`CheckpointError`] with the file's path.
     pub fn read(folder: &Path, train: &TrainConfig, device: &Device) -> Result<Self, CheckpointError> {
         let state = TrainingState::read(folder)?;
         let model = Model::open(folder, device)?;
@@ -194,51 +185,49 @@ impl Checkpoint {
         let mut networks = Networks::from_networks(model.generator, discriminator, train);
         let path = folder.join("optimisers.safetensors");
         let mut file = TensorFile::read(&path)?;
-        let times: Times = serde_json::from_str(file.note.as_deref().unwrap_or_default())
-            .map_err(|cause| TensorFileError::Damaged { path: path.clone(), cause: cause.to_string() })?;
+        let update_counts: UpdateCounts = serde_json::from_str(file.note.as_deref().unwrap_or_default())
+            .map_err(|error| TensorFileError::Damaged { path: path.clone(), cause: error.to_string() })?;
         let lengths = networks.generator.learnt().map(|p| p.len()).collect();
-        load("generator", lengths, &mut networks.optimiser_g, (&mut file, &times), &path, device)?;
+        load_moments("generator", lengths, &mut networks.optimiser_g, (&mut file, &update_counts), &path, device)?;
         let lengths = networks.discriminator.learnt().map(|p| p.len()).collect();
-        load("discriminator", lengths, &mut networks.optimiser_d, (&mut file, &times), &path, device)?;
+        load_moments("discriminator", lengths, &mut networks.optimiser_d, (&mut file, &update_counts), &path, device)?;
         Ok(Self { networks, state })
     }
 }
 
-/// The file that marks a checkpoint from before an alarm; it says which.
-const MARK: &str = "before-alarm.txt";
+/// The file in a checkpoint from before an alarm; it contains the alarm.
+const ALARM_MARK: &str = "before-alarm.txt";
 
 /// Marks the checkpoint in `folder` as one from before an alarm, so that it is never removed.
-///
-/// # Errors
-/// What the file system says.
-pub(super) fn mark(folder: &Path, alarm: &str) -> std::io::Result<()> {
-    use std::io::Write;
-    let mut file = fs::OpenOptions::new().create(true).append(true).open(folder.join(MARK))?;
+pub(super) fn mark(folder: &Path, alarm: &str) -> io::Result<()> {
+    let mut file = fs::OpenOptions::new().create(true).append(true).open(folder.join(ALARM_MARK))?;
     writeln!(file, "{alarm}")
 }
 
-/// The newest checkpoint from before `step`.
-pub(super) fn before(checkpoints: &Path, step: u64) -> Option<(u64, PathBuf)> {
-    model::checkpoints(checkpoints).into_iter().rfind(|(at, _)| *at < step)
+/// The newest checkpoint from before `step`: its step and folder.
+pub(super) fn newest_before(checkpoints: &Path, step: u64) -> Option<(u64, PathBuf)> {
+    model::checkpoints(checkpoints).into_iter().rfind(|(saved, _)| *saved < step)
 }
 
-/// Removes what is neither among the newest `keep_last` nor at a multiple of `keep_every` steps nor the end of an epoch nor from
-/// before an alarm, and what a killed writer left behind. For each step of `suspected`, with which a trouble
-/// may have begun, the newest one from before it stays.
+/// Removes old checkpoints, and what an interrupted writer left behind.
+///
+/// It keeps the newest `keep_last`, those at multiples of `keep_every` steps, ends of epochs, those from before an alarm, and for each step in
+/// `suspected`, at which a failure may have begun, the newest one from before it.
 ///
 /// # Errors
-/// What the file system says.
-pub fn tidy(checkpoints: &Path, keep_last: usize, keep_every: u64, suspected: &[u64]) -> std::io::Result<()> {
-    let found = model::checkpoints(checkpoints);
-    let old = found.len().saturating_sub(keep_last.max(1));
+/// Errors of the file system, with the path.
+pub fn remove_old(checkpoints: &Path, keep_last: usize, keep_every: u64, suspected: &[u64]) -> io::Result<()> {
+    let all = model::checkpoints(checkpoints);
+    let old = all.len().saturating_sub(keep_last.max(1));
     let healthy: Vec<u64> =
-        suspected.iter().filter_map(|&step| before(checkpoints, step)).map(|(step, _)| step).collect();
-    for (step, folder) in &found[..old] {
+        suspected.iter().filter_map(|&step| newest_before(checkpoints, step)).map(|(step, _)| step).collect();
+    for (step, folder) in &all[..old] {
         let milestone = keep_every > 0 && step.is_multiple_of(keep_every);
-        let marked = healthy.contains(step) || folder.join(MARK).exists();
-        if !milestone && !marked && TrainingState::read(folder).map_or(true, |state| state.epoch_end.is_none()) {
-            // Renamed first, so that a kill in the middle of removing leaves no half checkpoint under a whole one's name.
-            let doomed = checkpoints.join(format!(".removing-{}", name(*step)));
+        let before_failure = healthy.contains(step) || folder.join(ALARM_MARK).exists();
+        if !milestone && !before_failure && TrainingState::read(folder).map_or(true, |state| state.epoch_end.is_none())
+        {
+            // Renamed first, so that an interruption leaves no half checkpoint under a complete one's name.
+            let doomed = checkpoints.join(format!(".removing-{}", folder_name(*step)));
             fs::rename(folder, &doomed)?;
             fs::remove_dir_all(&doomed)?;
         }
@@ -253,91 +242,97 @@ pub fn tidy(checkpoints: &Path, keep_last: usize, keep_every: u64, suspected: &[
     Ok(())
 }
 
-/// Takes a damaged checkpoint out of the list, under a name of its own beside the others, which is returned.
+/// Renames a damaged checkpoint to `damaged-step-...`, so that it is no longer listed. Returns the new folder.
 ///
 /// # Errors
-/// What the file system says.
-pub fn set_aside(checkpoint: &Path) -> std::io::Result<PathBuf> {
+/// Errors of the file system, with the path.
+pub fn set_aside(checkpoint: &Path) -> io::Result<PathBuf> {
     rename(checkpoint, "damaged")
 }
 
-/// The checkpoint of `step`.
+/// The folder of the checkpoint of `step`.
 ///
 /// # Errors
-/// [`CheckpointError::NoSuchStep`] with the steps that there are.
-pub(super) fn at(checkpoints: &Path, step: u64) -> Result<PathBuf, CheckpointError> {
-    let found = model::checkpoints(checkpoints);
-    if let Some((_, place)) = found.iter().find(|(at, _)| *at == step) {
-        return Ok(place.clone());
+/// [`CheckpointError::NoSuchStep`] with the steps of all checkpoints.
+pub(super) fn find(checkpoints: &Path, step: u64) -> Result<PathBuf, CheckpointError> {
+    let all = model::checkpoints(checkpoints);
+    if let Some((_, folder)) = all.iter().find(|(saved, _)| *saved == step) {
+        return Ok(folder.clone());
     }
-    let steps: Vec<String> = found.iter().map(|(at, _)| at.to_string()).collect();
+    let steps: Vec<String> = all.iter().map(|(saved, _)| saved.to_string()).collect();
     let steps = if steps.is_empty() { "none".to_owned() } else { steps.join(", ") };
     Err(CheckpointError::NoSuchStep { path: checkpoints.to_owned(), step, steps })
 }
 
-/// Makes the checkpoint of `step` the newest one: those after it are taken out of the list, as `abandoned-step-...`.
+/// Makes the checkpoint of `step` the newest one by renaming later ones to `abandoned-step-...`.
 ///
 /// # Errors
-/// [`CheckpointError::NoSuchStep`] where it is not there; what the file system says.
-pub(super) fn go_back(checkpoints: &Path, step: u64) -> Result<(), CheckpointError> {
-    at(checkpoints, step)?;
-    for (_, later) in model::checkpoints(checkpoints).iter().filter(|(at, _)| *at > step) {
-        rename(later, "abandoned").map_err(|cause| CheckpointError::Io { path: later.clone(), cause })?;
+/// [`CheckpointError::NoSuchStep`] if it does not exist; errors of the file system.
+pub(super) fn roll_back(checkpoints: &Path, step: u64) -> Result<(), CheckpointError> {
+    find(checkpoints, step)?;
+    for (_, later) in model::checkpoints(checkpoints).iter().filter(|(saved, _)| *saved > step) {
+        rename(later, "abandoned")?;
     }
     Ok(())
 }
 
-fn rename(checkpoint: &Path, why: &str) -> std::io::Result<PathBuf> {
+fn rename(checkpoint: &Path, prefix: &str) -> io::Result<PathBuf> {
     let name = checkpoint.file_name().unwrap_or_default().to_string_lossy();
-    let aside = checkpoint.with_file_name(format!("{why}-{name}"));
-    if aside.exists() {
-        fs::remove_dir_all(&aside)?;
+    let renamed = checkpoint.with_file_name(format!("{prefix}-{name}"));
+    if renamed.exists() {
+        fs::remove_dir_all(&renamed)?;
     }
-    fs::rename(checkpoint, &aside)?;
-    Ok(aside)
+    fs::rename(checkpoint, &renamed)?;
+    Ok(renamed)
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = fs::File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
 }
 
 #[cfg(unix)]
-fn sync_folder(folder: &Path) -> std::io::Result<()> {
+fn sync_folder(folder: &Path) -> io::Result<()> {
     fs::File::open(folder)?.sync_all()
 }
 
 #[cfg(not(unix))]
-fn sync_folder(_folder: &Path) -> std::io::Result<()> {
+fn sync_folder(_folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Updates so far of every parameter that was ever updated: `generator.0` to its count.
-type Times = BTreeMap<String, u32>;
+/// Number of updates of each parameter that was ever updated, by names such as `generator.0`.
+type UpdateCounts = BTreeMap<String, u32>;
 
-fn store(
+fn store_moments(
     network: &str,
     optimiser: &Optimiser,
     file: &mut TensorFile,
-    times: &mut Times,
+    update_counts: &mut UpdateCounts,
 ) -> Result<(), TensorFileError> {
     for (i, moments) in optimiser.moments.iter().enumerate() {
         let Some(Moments { first, second, time }) = moments else { continue };
         for (which, tensor) in [("first", first), ("second", second)] {
             file.put(format!("{network}.{i}.{which}"), &tensor.dims(), tensor)?;
         }
-        times.insert(format!("{network}.{i}"), *time);
+        update_counts.insert(format!("{network}.{i}"), *time);
     }
     Ok(())
 }
 
-/// Reads what [`store`] wrote for one network; `lengths` are its parameters'.
-fn load(
+/// Reads what [`store_moments`] wrote for one network; `lengths` are the lengths of its parameters.
+fn load_moments(
     network: &str,
     lengths: Vec<usize>,
     optimiser: &mut Optimiser,
-    (file, times): (&mut TensorFile, &Times),
+    (file, update_counts): (&mut TensorFile, &UpdateCounts),
     path: &Path,
     device: &Device,
 ) -> Result<(), TensorFileError> {
     for (i, (moments, length)) in optimiser.moments.iter_mut().zip(lengths).enumerate() {
-        // A parameter that was never updated has no state.
-        let Some(&time) = times.get(&format!("{network}.{i}")) else { continue };
+        // A parameter that was never updated has no moments.
+        let Some(&time) = update_counts.get(&format!("{network}.{i}")) else { continue };
         let mut take = |which| -> Result<Tensor<1>, TensorFileError> {
             let values = file.take(&format!("{network}.{i}.{which}"), &[length], path)?;
             Ok(Tensor::from_data(TensorData::from(values.as_slice()), device))

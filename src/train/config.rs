@@ -1,4 +1,4 @@
-//! The numbers of a run: what `run.toml` holds, and what must not change when it is resumed.
+//! Settings of a run: [`RunConfig`], which `run.toml` stores, and [`TrainConfig`] in it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,29 +8,29 @@ use crate::device::Precision;
 use crate::files::is_default;
 use crate::model::{ModelConfig, Preset};
 
-/// Deviation of the instance noise for drawn pictures, and the steps over which it fades. One run with it, at 64x64, showed
-/// heads after 200 steps; runs without it showed noise for 300 to 500. Other values were not tried.
-const DRAWN_NOISE: (f32, u64) = (0.2, 3000);
+/// Instance noise for rendered pictures: standard deviation, and steps over which it fades. One run with it, at 64x64, showed heads after 200
+/// steps; runs without it showed noise for 300 to 500. Other values were not tried.
+const RENDERED_NOISE: (f32, u64) = (0.2, 3000);
 
-/// Which network is updated when.
+/// The order of the networks' updates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Schedule {
-    /// Every step updates the discriminator once, then the generator so many times.
+    /// Each step updates the discriminator once, then the generator this many times.
     Generator(usize),
-    /// Steps take turns: the discriminator on the first, the generator on the second.
+    /// Each step updates one network, in turn; step 1 the discriminator.
     Alternate,
-    /// Steps take turns, and the generator's is the first: the authors' face code, whose updates count from 0 and are the
-    /// generator's where `n_updates % (k + 1) == 0`.
+    /// Each step updates one network, in turn; step 1 the generator. This is the authors' face code, whose updates count from 0 and are the
+    /// generator's if `n_updates % (k + 1) == 0`.
     AlternateGeneratorFirst,
 }
 
-/// Generator updates of a step at most. The published numbers are 1 and 2; a step that takes longer shows nothing meanwhile.
+/// Most generator updates per step. Published numbers are 1 and 2; many more would make a step so long that the window shows no progress.
 pub const MAX_UPDATES: usize = 100;
 
 impl Schedule {
-    /// What [`FromStr`] understands, in words.
-    const KNOWN: &str = "a number of generator updates from 1 to 100, alternate, or alternate-generator-first";
+    /// The syntax that [`FromStr`] accepts.
+    const SYNTAX: &str = "a number of generator updates from 1 to 100, alternate, or alternate-generator-first";
 }
 
 impl fmt::Display for Schedule {
@@ -51,81 +51,81 @@ impl FromStr for Schedule {
             Ok(times) if (1..=MAX_UPDATES).contains(&times) => Ok(Self::Generator(times)),
             Err(_) if text == "alternate" => Ok(Self::Alternate),
             Err(_) if text == "alternate-generator-first" => Ok(Self::AlternateGeneratorFirst),
-            _ => Err(format!("a schedule is {}", Self::KNOWN)),
+            _ => Err(format!("expected {}", Self::SYNTAX)),
         }
     }
 }
 
-/// Settings that no network can be trained with.
+/// An invalid training setting.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 pub enum TrainConfigError {
-    /// A batch without pictures.
+    /// An empty batch.
     #[error("--batch must be at least 1")]
     Batch,
-    /// A momentum of Adam's that forgets nothing, or is none.
-    #[error("{flag} {value} is not possible: it is from 0 to less than 1 (the paper: --beta1 0.5, --beta2 0.999)")]
+    /// An exponential decay rate of Adam outside [0, 1).
+    #[error("{flag} must be at least 0 and below 1, got {value} (the paper: --beta1 0.5, --beta2 0.999)")]
     Momentum {
-        /// Which.
+        /// The flag.
         flag: &'static str,
-        /// What was asked for.
+        /// The value.
         value: f32,
     },
-    /// Nothing, or too much, added to Adam's denominator.
-    #[error("--adam-epsilon {0} is not possible: it is above 0 and at most 1 (usual: 1e-8)")]
+    /// Adam's epsilon outside (0, 1].
+    #[error("--adam-epsilon must be above 0 and at most 1, got {0} (usual: 1e-8)")]
     Epsilon(f32),
-    /// A penalty that rewards, or that leaves nothing of the weights.
-    #[error("--l2 {0} is not possible: it is from 0 to 1 (the authors' face code: 1e-5)")]
+    /// An L2 penalty outside [0, 1].
+    #[error("--l2 must be from 0 to 1, got {0} (the authors' face code: 1e-5)")]
     Decay(f32),
-    /// No updates of the generator, or more than a step should take.
-    #[error("{0} generator updates a step are not possible: --schedule is {known}", known = Schedule::KNOWN)]
+    /// A number of generator updates outside 1 to [`MAX_UPDATES`].
+    #[error("--schedule must be {syntax}, got {0} updates", syntax = Schedule::SYNTAX)]
     Schedule(usize),
-    /// Noise that is none, or hides everything.
-    #[error("--noise {0} is not possible: it is from 0 to 1")]
+    /// Instance noise outside [0, 1].
+    #[error("--noise must be from 0 to 1, got {0}")]
     Noise(f32),
 }
 
-/// How the networks are trained. Defaults are the paper's (section 4) through [`TrainConfig::preset`].
+/// How the networks are trained. [`TrainConfig::preset`] has published values.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct TrainConfig {
-    /// Pictures in a batch.
+    /// Batch size.
     pub batch: usize,
-    /// Adam's learning rate for the generator; the paper found 1e-3 too high.
+    /// Adam's learning rate for the generator, above 0. The paper found 1e-3 too high.
     pub generator_rate: f64,
-    /// Adam's learning rate for the discriminator.
+    /// Adam's learning rate for the discriminator, above 0.
     pub discriminator_rate: f64,
-    /// Adam's first momentum; the paper found 0.9 to oscillate.
+    /// Adam's decay rate of the first moment, in [0, 1). The paper found that training oscillates with 0.9.
     pub beta1: f32,
-    /// Adam's second momentum.
+    /// Adam's decay rate of the second moment, in [0, 1).
     pub beta2: f32,
-    /// Added to Adam's denominator.
+    /// Adam's epsilon, added to the denominator.
     pub epsilon: f32,
-    /// L2 penalty on everything that is learnt, gains, shifts and biases included, as in the authors' `Regularizer`.
+    /// L2 penalty on all parameters, batch norm's and biases included, as in the authors' `Regularizer`.
     pub decay: f32,
-    /// Whose turn it is.
+    /// The order of updates.
     pub schedule: Schedule,
-    /// Whether all updates of a step use the z's of its first one, and not new ones each.
+    /// Whether all updates of a step use the same z's, instead of new ones each.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub same_z: bool,
-    /// Standard deviation of the noise on what the discriminator sees, in pixel values of [-1, 1] (instance noise,
-    /// Sønderby et al. 2017); the paper adds none.
+    /// Standard deviation of the instance noise on the discriminator's input (Sønderby et al. 2017), for pixel values in [-1, 1]. The paper
+    /// adds none.
     #[serde(default)]
     pub noise: f32,
-    /// Steps over which the noise fades to nothing; 0 for never.
+    /// Steps over which the noise fades to 0; 0 for never.
     #[serde(default)]
     pub noise_steps: u64,
-    /// The step after which it begins to fade: that of the change where it was changed in the middle of a run.
+    /// The step after which the noise begins to fade: 0, or the step of a change in the middle of the run.
     #[serde(default, skip_serializing_if = "is_default")]
     pub noise_from: u64,
-    /// Whether each picture is mirrored in half of the epochs, left and right exchanged; the paper mirrors none.
+    /// Whether pictures are mirrored horizontally, each in half of the epochs. The paper mirrors none.
     #[serde(default, skip_serializing_if = "is_default")]
     pub mirror: bool,
-    /// How precisely convolutions multiply on a graphics card; the CPU is always as precise as `f32`.
+    /// Precision of multiplications in convolutions on a graphics card. The CPU always uses `f32`.
     #[serde(default)]
     pub precision: Precision,
 }
 
 impl TrainConfig {
-    /// The preset's own numbers, each from its authors' source ([`ModelConfig::preset`] names the files):
+    /// The values of a preset, each from its authors' source ([`ModelConfig::preset`] names the files):
     ///
     /// - `paper`: section 4. One update of each network a step is Goodfellow's algorithm 1 with one discriminator update.
     /// - `authors-faces`: Adam with `lr=0.0002, b1=0.5`, otherwise the defaults of `lib/updates.py` (`b2=0.999, e=1e-8`; its `l=1-1e-8`
@@ -163,10 +163,10 @@ impl TrainConfig {
         }
     }
 
-    /// Checks that a network can be trained like this.
+    /// Checks the ranges of all settings.
     ///
     /// # Errors
-    /// The first setting that is impossible.
+    /// The first setting out of range.
     pub fn check(&self) -> Result<(), TrainConfigError> {
         if self.batch == 0 {
             return Err(TrainConfigError::Batch);
@@ -192,25 +192,25 @@ impl TrainConfig {
     }
 }
 
-/// Everything that decides a run; written to `run.toml`.
+/// All settings of a run, which determine its result; stored in `run.toml`.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct RunConfig {
-    /// The data's source, as `--data` names it.
+    /// The data source, as in `--data`.
     pub data: String,
-    /// Decides the weights, the order of the pictures and every z.
+    /// Seed of the weights, the order of the pictures, and every z.
     pub seed: u64,
-    /// Pictures of the source that are left out, by their names. They are written down here and not where their list is, so
-    /// that a resumed run sees the same pictures in the same order whatever became of the list.
+    /// Names of pictures that are left out. The names are stored here, not the path of their list, so that a resumed run has the same
+    /// pictures in the same order even if the list has changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skip: Vec<String>,
     /// The networks.
     pub model: ModelConfig,
-    /// How they are trained.
+    /// The training.
     pub train: TrainConfig,
 }
 
 impl RunConfig {
-    /// A preset's numbers for a source, with the instance noise that the source needs.
+    /// The settings of a preset for a data source, with instance noise if the source needs it.
     pub fn preset(preset: Preset, data: impl Into<String>) -> Self {
         let (model, train) = (ModelConfig::preset(preset), TrainConfig::preset(preset));
         let mut config = Self { data: String::new(), seed: 1, skip: Vec::new(), model, train };
@@ -218,20 +218,20 @@ impl RunConfig {
         config
     }
 
-    /// Chooses the source, all of it, and its instance noise: drawn pictures have no grain of their own, so a discriminator would tell
-    /// them from a young generator's at a glance. Photographs need none.
+    /// Sets the data source, without skipped pictures, and its instance noise: rendered pictures have no noise of their own, so a
+    /// discriminator would separate them from a young generator's at a glance. Photographs need none.
     pub fn use_data(&mut self, data: String) {
-        let drawn = data.starts_with("synth:");
-        (self.train.noise, self.train.noise_steps) = if drawn { DRAWN_NOISE } else { (0.0, 0) };
+        let rendered = data.starts_with("synth:");
+        (self.train.noise, self.train.noise_steps) = if rendered { RENDERED_NOISE } else { (0.0, 0) };
         if data != self.data {
             self.skip.clear();
         }
         self.data = data;
     }
 
-    /// Every field in which `other` differs, as `field: mine, not theirs`.
+    /// The fields in which `other` differs, as `field: own value, not the other's`.
     ///
-    /// Learning rates, noise, mirroring and precision may be changed while a run goes on, so they may differ.
+    /// Learning rates, instance noise, mirroring and precision may differ, since they can change in the middle of a run.
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let mut found = Vec::new();
         compare("", &as_json(self), &as_json(other), &mut found);
@@ -239,7 +239,7 @@ impl RunConfig {
             found.push(format!("data: {:?}, not {:?}", self.data, other.data));
         }
         if self.skip != other.skip {
-            // The lists themselves may be of thousands.
+            // The lists may have thousands of names.
             let [mine, theirs] = [self, other].map(|config| config.skip.len());
             found.push(match mine == theirs {
                 true => format!("skip: {mine} pictures, not {theirs} others"),
@@ -267,7 +267,7 @@ fn as_json(config: &RunConfig) -> serde_json::Value {
 }
 
 fn compare(path: &str, mine: &serde_json::Value, theirs: &serde_json::Value, found: &mut Vec<String>) {
-    // What is not written has its default: of a table, each field has.
+    // A missing field has its default value, and a missing table the defaults of all fields.
     let (table, unset) = (serde_json::Map::new(), serde_json::Value::Null);
     let fields = |value: &serde_json::Value, other: &serde_json::Value| match value {
         serde_json::Value::Null if other.is_object() => Some(table.clone()),
@@ -283,15 +283,15 @@ fn compare(path: &str, mine: &serde_json::Value, theirs: &serde_json::Value, fou
             }
         }
         _ if mine != theirs => {
-            let said = |value: &serde_json::Value| match value {
+            let shown = |value: &serde_json::Value| match value {
                 serde_json::Value::Null => "the default".to_owned(),
-                // A float of single precision as it was given: 0.8, not 0.800000011920929.
+                // A single-precision value as it was entered: 0.8, not 0.800000011920929.
                 value => match value.as_f64().filter(|double| f64::from(*double as f32) == *double) {
                     Some(double) if value.is_f64() => (double as f32).to_string(),
                     _ => value.to_string(),
                 },
             };
-            found.push(format!("{path}: {}, not {}", said(mine), said(theirs)));
+            found.push(format!("{path}: {}, not {}", shown(mine), shown(theirs)));
         }
         _ => {}
     }
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn every_presets_training_is_that_of_its_source() {
+    fn presets_have_their_published_values() {
         use Schedule::{AlternateGeneratorFirst, Generator};
         let published = [
             (Preset::Paper, 128, 2e-4, 0.0, Generator(1), false),
@@ -349,8 +349,8 @@ mod tests {
     }
 
     #[test]
-    fn runs_from_before_the_presets_were_corrected_go_on_as_they_began() {
-        // What `run.toml` held of the presets whose numbers changed.
+    fn runs_from_before_the_presets_were_corrected_keep_their_settings() {
+        // `run.toml` of older versions, with presets whose values have changed.
         let model = |preset: &str, size, base, bias, epsilon, sampling: &str| {
             format!(
                 "preset = \"{preset}\"\nsize = {size}\nchannels = 3\nkernel = 5\nbase = {base}\nz_dim = 100\n\
@@ -368,7 +368,7 @@ mod tests {
             toml::from_str(&text).unwrap()
         };
         let faces = read(model("authors-faces", 64, 128, false, "1e-8", "batch"), train(128, "1e-5", "\"alternate\""));
-        assert_eq!(faces.train.schedule, Schedule::Alternate, "the discriminator began, and goes on so");
+        assert_eq!(faces.train.schedule, Schedule::Alternate, "step 1 still trains the discriminator");
         assert_eq!(faces.model.layers().generator[0].norm, crate::model::Per::Map);
         let tensorflow =
             read(model("tensorflow", 64, 64, true, "1e-5", "running"), train(64, "0.0", "{ generator = 2 }"));
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn a_difference_from_a_default_that_is_not_written_is_named() {
+    fn a_difference_from_an_omitted_default_is_named() {
         let a = RunConfig::preset(Preset::Pytorch, "faces");
         let mut b = a.clone();
         b.model.preparation = Preparation { crop: Some(108), resize: Resize::Area, ..Preparation::default() };
@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_of_before_there_was_a_choice_is_read_with_what_it_had() {
+    fn an_old_run_without_newer_settings_gets_their_defaults() {
         let written = toml::to_string(&RunConfig::preset(Preset::Pytorch, "faces")).unwrap();
         assert!(!written.contains("preparation") && !written.contains("mirror"), "{written}");
         let read: RunConfig = toml::from_str(&written).unwrap();
@@ -407,24 +407,24 @@ mod tests {
     }
 
     #[test]
-    fn impossible_settings_are_refused_by_their_flags() {
+    fn invalid_settings_are_refused_with_their_flags() {
         let paper = TrainConfig::preset(Preset::Paper);
         for preset in Preset::ALL {
             TrainConfig::preset(preset).check().unwrap();
         }
-        for (config, said) in [
+        for (config, expected) in [
             (TrainConfig { batch: 0, ..paper.clone() }, "--batch"),
-            (TrainConfig { beta1: 1.0, ..paper.clone() }, "--beta1 1"),
+            (TrainConfig { beta1: 1.0, ..paper.clone() }, "--beta1 must"),
             (TrainConfig { beta1: f32::NAN, ..paper.clone() }, "--beta1"),
-            (TrainConfig { beta2: -0.1, ..paper.clone() }, "--beta2 -0.1"),
-            (TrainConfig { epsilon: 0.0, ..paper.clone() }, "--adam-epsilon 0"),
-            (TrainConfig { decay: -1.0, ..paper.clone() }, "--l2 -1"),
-            (TrainConfig { noise: 2.0, ..paper.clone() }, "--noise 2"),
+            (TrainConfig { beta2: -0.1, ..paper.clone() }, "got -0.1"),
+            (TrainConfig { epsilon: 0.0, ..paper.clone() }, "--adam-epsilon"),
+            (TrainConfig { decay: -1.0, ..paper.clone() }, "--l2"),
+            (TrainConfig { noise: 2.0, ..paper.clone() }, "--noise"),
             (TrainConfig { schedule: Schedule::Generator(0), ..paper.clone() }, "--schedule"),
             (TrainConfig { schedule: Schedule::Generator(101), ..paper.clone() }, "1 to 100, alternate"),
         ] {
             let message = config.check().unwrap_err().to_string();
-            assert!(message.contains(said), "{message}");
+            assert!(message.contains(expected), "{message}");
         }
         for schedule in
             [Schedule::Generator(1), Schedule::Generator(100), Schedule::Alternate, Schedule::AlternateGeneratorFirst]
@@ -437,7 +437,7 @@ mod tests {
     }
 
     #[test]
-    fn a_config_survives_toml() {
+    fn a_config_survives_a_round_trip_through_toml() {
         for preset in Preset::ALL {
             let mut config = RunConfig::preset(preset, "a folder");
             config.skip = vec!["cats/1, 2.png".to_owned(), "d\"ogs.png".to_owned()];

@@ -1,5 +1,8 @@
-//! Whether a training fails, from what each step measures and from the fixed previews: the discriminator has won, the samples
-//! are all alike, the values exploded, the set is too small. Thresholds come from recorded runs; docs/MEASURES.md has them.
+//! Detects training failures from each step's metrics and from samples: a discriminator that has won, mode collapse, divergence, a data set
+//! that is too small.
+//!
+//! [`HealthMonitor`] takes metrics and samples and returns [`HealthEvent`]s. The thresholds come from recorded runs, which docs/MEASURES.md
+//! lists.
 
 use std::collections::VecDeque;
 
@@ -9,83 +12,116 @@ use super::messages::LearningRates;
 use super::metrics::Metrics;
 use crate::image::{Picture, to_signed};
 
-/// A set with fewer pictures is too small: the discriminator learns it by heart, and the generator copies it.
-pub const FEW_PICTURES: usize = 1000;
-/// Steps between two looks at the samples at most.
-pub const LOOK_EVERY: u64 = 100;
-/// Real pictures that the samples are compared with, and as many samples.
-pub const REAL: usize = 64;
-/// Squared distance under which two pictures are the same one, a mean over values of [-1, 1].
-const SAME: f32 = 1e-5;
-/// What is left of the last value in an average over steps: about 25 of them count.
-const KEPT: f32 = 0.96;
-/// A loss of the discriminator or the generator that no healthy step has, and one that settles it alone.
-const LARGE: [f32; 2] = [8.0, 25.0];
-const HUGE: f32 = 100.0;
-/// A gradient that no healthy step has.
-const STEEP: f32 = 1000.0;
-/// So many such steps among so many are an explosion.
-const EXPLODING: (usize, u64) = (4, 20);
-/// Steps without any after which it is over.
-const CALM: u64 = 200;
-/// Variety of the samples, as a share of that of real pictures: below the first they are all alike, from the second on they are not.
-const ALIKE: f32 = 0.25;
+/// A smaller data set is memorized by the discriminator, and the generator copies it.
+pub const MIN_PICTURES: usize = 1000;
+/// Steps between two checks of the samples at most.
+pub const CHECK_INTERVAL: u64 = 100;
+/// Samples that are checked, and real pictures that they are compared with.
+pub const SAMPLES: usize = 64;
+/// Mean squared distance below which two pictures count as identical; pixels are in [-1, 1].
+const SAME_PICTURE: f32 = 1e-5;
+/// Decay of the exponential moving average of metrics, which so covers about 25 steps.
+const DECAY: f32 = 0.96;
+/// Steps after the first until the moving average means something.
+const WARM_UP: u64 = 10;
+/// D(x) - D(G(z)) above which the discriminator is suspected of having won, and below which it has not. Healthy runs on photographs
+/// reach 0.85.
+const WON_GAP: f32 = 0.9;
+const NOT_WON_GAP: f32 = 0.8;
+/// The discriminator has won after so many steps above [`WON_GAP`] ...
+const WON_STEPS: u64 = 250;
+/// ... if its loss is below this one.
+const WON_LOSS: f32 = 0.15;
+/// A clear victory is reported earlier: gap, loss, and number of steps.
+const CLEAR_GAP: f32 = 0.98;
+const CLEAR_LOSS: f32 = 0.03;
+const CLEAR_STEPS: u64 = 50;
+/// Losses of the discriminator and the generator that no healthy step reached.
+const LARGE_LOSS: [f32; 2] = [8.0, 25.0];
+/// A loss that alone proves divergence.
+const HUGE_LOSS: f32 = 100.0;
+/// A gradient norm that no healthy step reached.
+const LARGE_NORM: f32 = 1000.0;
+/// So many large steps within so many steps are a divergence.
+const DIVERGING: (usize, u64) = (4, 20);
+/// Steps without a large one after which a divergence is over.
+const CALM_STEPS: u64 = 200;
+/// Variety of samples, relative to real pictures, below which a generator has collapsed, and from which on it has recovered.
+const COLLAPSED: f32 = 0.25;
 const VARIED: f32 = 0.5;
-/// Steps that a young generator may take, at the paper's rate of 2e-4, before its samples have to differ a little, and by how much:
-/// photographs of rooms stay at 0.2 to 0.35 for 400 steps, flat drawings that fail at 0.1.
-const YOUTH: u64 = 500;
-const ALIKE_YOUNG: f32 = 0.15;
+/// Steps that a young generator may take, at the paper's learning rate of 2e-4, before its samples must vary a little, ...
+const YOUNG_STEPS: u64 = 500;
+/// ... and the variety that they must then reach: photographs of rooms stay at 0.2 to 0.35 for 400 steps, flat drawings whose training fails
+/// at 0.1.
+const COLLAPSED_YOUNG: f32 = 0.15;
+/// Variety of real pictures below which samples cannot be compared with them, as with one picture in many copies.
+const MIN_REAL_VARIETY: f32 = 0.02;
+/// Samples of a preview that suffice for a check.
+const MIN_SAMPLES: usize = 8;
+/// The paper's learning rate (section 4).
+const PAPER_RATE: f64 = 2e-4;
 
-/// The alarm of a run whose losses are no longer numbers after `step`.
-pub(super) fn diverged(step: u64, rates: LearningRates) -> Alarm {
-    let (generator, discriminator) = (calmer(rates.generator), calmer(rates.discriminator));
-    let remedies = vec![Remedy::LowerRates { generator, discriminator }];
+/// The alarm of a run whose metrics became infinite or NaN in `step`.
+pub(super) fn divergence(step: u64, rates: LearningRates) -> Alarm {
+    let remedies = vec![lower_rates(rates, calm_rate)];
     let failure = FailureMode::Divergence { loss: f32::INFINITY, norm: f32::INFINITY };
     Alarm { failure, since: step, step, remedies, checkpoint: None }
 }
 
-/// The paper's learning rate (section 4).
-const PAPER_RATE: f64 = 2e-4;
-
-/// The paper's rate for one that is above it, and a quarter of any other.
-fn calmer(rate: f64) -> f64 {
-    if rate > PAPER_RATE { PAPER_RATE } else { rounded(rate / 4.0) }
-}
-
-/// A trouble in the making.
+/// The state of one failure mode.
 #[derive(Debug, Clone, Copy, Default)]
-struct Watch {
-    /// The first step that may belong to it.
-    suspected: Option<u64>,
-    /// Whether it is certain, and was announced.
-    sure: bool,
+struct Suspicion {
+    /// The first step that may belong to the failure.
+    since: Option<u64>,
+    /// Whether the failure is certain and was reported.
+    reported: bool,
 }
 
-/// Watches a run. What goes in are numbers and pictures, what comes out is what is to be said.
+impl Suspicion {
+    /// Ends the suspicion. Returns the recovery if the failure had been reported.
+    fn end(&mut self, failure: FailureMode, step: u64) -> Option<HealthEvent> {
+        let reported = std::mem::take(self).reported;
+        reported.then_some(HealthEvent::Recovered { failure, step })
+    }
+}
+
+/// Watches a run for failures.
 #[derive(Debug, Default)]
-pub struct Monitor {
+pub struct HealthMonitor {
+    /// The first real pictures, as values in [-1, 1].
     real: Vec<Vec<f32>>,
-    /// Spread and nearest distance of the real pictures, once there are enough.
-    varieties: Option<(f32, Option<f32>)>,
+    real_variety: Option<RealVariety>,
+    /// Moving averages of D(x), D(G(z)) and the discriminator's loss.
     average: Option<[f32; 3]>,
-    won: Watch,
-    exploded: Watch,
-    /// Steps with values that no healthy one has, and the largest loss and gradient among them.
-    large: VecDeque<u64>,
+    won: Suspicion,
+    diverged: Suspicion,
+    /// Recent steps with metrics that no healthy step has, ...
+    large_steps: VecDeque<u64>,
+    /// ... and the largest loss and gradient norm among them.
     worst: [f32; 2],
-    alike: Watch,
-    /// Varieties of the previews so far: step and share.
-    seen: VecDeque<(u64, f32)>,
-    /// Whether the samples ever differed as real pictures do.
+    collapsed: Suspicion,
+    /// Step and variety of the last checks of samples.
+    varieties: VecDeque<(u64, f32)>,
+    /// Whether samples ever varied as real pictures do.
     varied: bool,
-    begun: Option<u64>,
+    first_step: Option<u64>,
 }
 
-impl Monitor {
-    /// Says at the start that `pictures` are few.
-    pub fn start(pictures: Option<usize>, train: &TrainConfig) -> Option<Alarm> {
-        let pictures = pictures.filter(|&pictures| pictures < FEW_PICTURES)?;
-        let remedies = if train.mirror { Vec::new() } else { vec![Remedy::Mirror] };
+/// How much real pictures vary.
+#[derive(Debug, Clone, Copy)]
+struct RealVariety {
+    /// Root mean square distance from their mean.
+    spread: f32,
+    /// Median distance to the nearest other picture. Missing if there are fewer than [`SAMPLES`] distinct pictures: samples of few pictures
+    /// have to be close to one another, so only the spread counts.
+    nearest: Option<f32>,
+}
+
+impl HealthMonitor {
+    /// The alarm of a data set with few pictures. `None` pictures are endless data.
+    pub fn check_size(pictures: Option<usize>, train: &TrainConfig) -> Option<Alarm> {
+        let pictures = pictures.filter(|&pictures| pictures < MIN_PICTURES)?;
+        let remedies = mirror(train).into_iter().collect();
         Some(Alarm {
             failure: FailureMode::DatasetTooSmall { pictures },
             since: 0,
@@ -95,49 +131,47 @@ impl Monitor {
         })
     }
 
-    /// Whether more real pictures are wanted to compare samples with.
-    pub fn wants_real(&self) -> bool {
-        self.real.len() < REAL
+    /// Whether more real pictures are needed to compare samples with.
+    pub fn needs_real(&self) -> bool {
+        self.real.len() < SAMPLES
     }
 
-    /// Takes real pictures of `length` bytes each.
-    pub fn real(&mut self, planes: &[u8], length: usize) {
-        let room = REAL.saturating_sub(self.real.len());
+    /// Adds real pictures of `length` bytes each.
+    pub fn add_real(&mut self, planes: &[u8], length: usize) {
+        let room = SAMPLES.saturating_sub(self.real.len());
         let values = |planes: &[u8]| planes.iter().copied().map(to_signed).collect();
         self.real.extend(planes.chunks_exact(length.max(1)).take(room).map(values));
-        self.varieties = (self.real.len() > 1).then(|| {
-            let (spread, nearest, distinct) = variety(&self.real, SAME);
-            // Samples of few pictures have to be near one another: then only their spread counts.
-            (spread, (distinct >= REAL).then_some(nearest))
+        self.real_variety = (self.real.len() > 1).then(|| {
+            let Variety { spread, nearest, distinct } = Variety::measure(&self.real, SAME_PICTURE);
+            RealVariety { spread, nearest: (distinct >= SAMPLES).then_some(nearest) }
         });
     }
 
-    /// The steps with which something may have begun that is not certain yet.
+    /// First steps of failures that are suspected but not certain.
     pub fn suspected(&self) -> Vec<u64> {
-        let watches = [self.won, self.alike, self.exploded].into_iter().filter(|watch| !watch.sure);
-        watches.filter_map(|watch| watch.suspected).collect()
+        let uncertain = [self.won, self.collapsed, self.diverged].into_iter().filter(|suspicion| !suspicion.reported);
+        uncertain.filter_map(|suspicion| suspicion.since).collect()
     }
 
-    /// Takes in what a step measured.
-    pub fn step(&mut self, metrics: &Metrics, train: &TrainConfig, rates: LearningRates) -> Vec<HealthEvent> {
+    /// Checks the metrics of a step.
+    pub fn check_step(&mut self, metrics: &Metrics, train: &TrainConfig, rates: LearningRates) -> Vec<HealthEvent> {
         let step = metrics.step;
-        let begun = *self.begun.get_or_insert(step);
-        let mut found = Vec::new();
-        found.extend(self.explosion(metrics, train, rates));
+        let first = *self.first_step.get_or_insert(step);
+        let mut events = Vec::new();
+        events.extend(self.check_divergence(metrics, train, rates));
         let new = [metrics.d_real, metrics.d_fake, metrics.loss_d];
         let average = match self.average {
-            Some(old) => std::array::from_fn(|i| KEPT * old[i] + (1.0 - KEPT) * new[i]),
+            Some(old) => std::array::from_fn(|i| DECAY * old[i] + (1.0 - DECAY) * new[i]),
             None => new,
         };
         self.average = Some(average);
-        // The average needs some steps before it says anything.
-        if step >= begun + 10 {
-            found.extend(self.victory(step, average, train, rates));
+        if step >= first + WARM_UP {
+            events.extend(self.check_discriminator(step, average, train, rates));
         }
-        found
+        events
     }
 
-    fn victory(
+    fn check_discriminator(
         &mut self,
         step: u64,
         [d_real, d_fake, loss_d]: [f32; 3],
@@ -145,135 +179,138 @@ impl Monitor {
         rates: LearningRates,
     ) -> Option<HealthEvent> {
         let failure = FailureMode::DiscriminatorWon { d_real, d_fake, loss_d };
-        let apart = d_real - d_fake;
-        if apart < 0.8 {
-            return self.won.over(failure, step);
+        let gap = d_real - d_fake;
+        if gap < NOT_WON_GAP {
+            return self.won.end(failure, step);
         }
-        if apart > 0.9 {
-            let since = *self.won.suspected.get_or_insert(step);
-            // The clearer it is, the sooner it is said.
-            let patience = if apart > 0.98 && loss_d < 0.03 { 50 } else { 250 };
-            if step >= since + patience && loss_d < 0.15 && !self.won.sure {
-                self.won.sure = true;
-                let mut remedies = noise(train);
-                // A quarter of a rate far above the paper's would win as well.
-                let [generator, discriminator] =
-                    [rates.generator, rates.discriminator].map(|rate| rate.min(PAPER_RATE));
-                let discriminator = rounded(discriminator / 4.0);
-                remedies.push(Remedy::LowerRates { generator, discriminator });
-                remedies.extend(mirror(train));
-                return Some(HealthEvent::Failing(Alarm { failure, since, step, remedies, checkpoint: None }));
-            }
-        } else if !self.won.sure {
-            self.won.suspected = None;
-        }
-        None
-    }
-
-    fn explosion(&mut self, metrics: &Metrics, train: &TrainConfig, rates: LearningRates) -> Option<HealthEvent> {
-        let Metrics { step, loss_d, loss_g, norm_d, norm_g, .. } = *metrics;
-        let [loss, norm] = [loss_d.max(loss_g), norm_d.max(norm_g)];
-        let huge = loss > HUGE;
-        if loss_d > LARGE[0] || loss_g > LARGE[1] || norm > STEEP {
-            self.large.push_back(step);
-            let since = *self.exploded.suspected.get_or_insert(step);
-            self.worst = [self.worst[0].max(loss), self.worst[1].max(norm)];
-            let often = self.large.iter().filter(|&&at| at + EXPLODING.1 > step).count() >= EXPLODING.0;
-            if (huge || often) && !self.exploded.sure {
-                self.exploded.sure = true;
-                let (generator, discriminator) = (calmer(rates.generator), calmer(rates.discriminator));
-                let mut remedies = vec![Remedy::LowerRates { generator, discriminator }];
-                remedies.extend(noise(train));
-                let failure = FailureMode::Divergence { loss: self.worst[0], norm: self.worst[1] };
-                return Some(HealthEvent::Failing(Alarm { failure, since, step, remedies, checkpoint: None }));
+        if gap <= WON_GAP {
+            if !self.won.reported {
+                self.won.since = None;
             }
             return None;
         }
-        // A single outlier is forgotten sooner than an explosion.
-        let calm = if self.exploded.sure { CALM } else { EXPLODING.1 };
-        if self.large.back().is_some_and(|&last| step >= last + calm) {
-            self.large.clear();
-            self.worst = [0.0; 2];
-            return self.exploded.over(FailureMode::Divergence { loss, norm }, step);
+        let since = *self.won.since.get_or_insert(step);
+        let steps = if gap > CLEAR_GAP && loss_d < CLEAR_LOSS { CLEAR_STEPS } else { WON_STEPS };
+        if step < since + steps || loss_d >= WON_LOSS || self.won.reported {
+            return None;
         }
-        None
+        self.won.reported = true;
+        let mut remedies = vec![more_noise(train)];
+        // A quarter of a rate far above the paper's would win as well.
+        let [generator, discriminator] = [rates.generator, rates.discriminator].map(|rate| rate.min(PAPER_RATE));
+        remedies.push(Remedy::LowerRates { generator, discriminator: rounded(discriminator / 4.0) });
+        remedies.extend(mirror(train));
+        Some(HealthEvent::Failing(Alarm { failure, since, step, remedies, checkpoint: None }))
     }
 
-    /// Takes in the fixed z's pictures after `step`.
-    pub fn preview(
+    fn check_divergence(
         &mut self,
-        step: u64,
-        pictures: &[Picture],
+        metrics: &Metrics,
         train: &TrainConfig,
         rates: LearningRates,
     ) -> Option<HealthEvent> {
-        let (real, near) = self.varieties?;
-        // What hardly differs itself, such as one picture in many copies, is no measure.
-        if real < 0.02 || pictures.len() < 8 || self.seen.back().is_some_and(|&(last, _)| last >= step) {
+        let Metrics { step, loss_d, loss_g, norm_d, norm_g, .. } = *metrics;
+        let [loss, norm] = [loss_d.max(loss_g), norm_d.max(norm_g)];
+        if loss_d > LARGE_LOSS[0] || loss_g > LARGE_LOSS[1] || norm > LARGE_NORM {
+            self.large_steps.push_back(step);
+            let since = *self.diverged.since.get_or_insert(step);
+            self.worst = [self.worst[0].max(loss), self.worst[1].max(norm)];
+            let recent = self.large_steps.iter().filter(|&&large| large + DIVERGING.1 > step).count();
+            if (loss <= HUGE_LOSS && recent < DIVERGING.0) || self.diverged.reported {
+                return None;
+            }
+            self.diverged.reported = true;
+            let failure = FailureMode::Divergence { loss: self.worst[0], norm: self.worst[1] };
+            let remedies = vec![lower_rates(rates, calm_rate), more_noise(train)];
+            return Some(HealthEvent::Failing(Alarm { failure, since, step, remedies, checkpoint: None }));
+        }
+        // A single outlier is forgotten sooner than a divergence.
+        let calm = if self.diverged.reported { CALM_STEPS } else { DIVERGING.1 };
+        if self.large_steps.back().is_some_and(|&last| step >= last + calm) {
+            self.large_steps.clear();
+            self.worst = [0.0; 2];
+            return self.diverged.end(FailureMode::Divergence { loss, norm }, step);
+        }
+        None
+    }
+
+    /// Checks samples of the fixed z's, generated after `step`, for mode collapse.
+    pub fn check_samples(
+        &mut self,
+        step: u64,
+        samples: &[Picture],
+        train: &TrainConfig,
+        rates: LearningRates,
+    ) -> Option<HealthEvent> {
+        let real = self.real_variety?;
+        let checked = self.varieties.back().is_some_and(|&(last, _)| last >= step);
+        if real.spread < MIN_REAL_VARIETY || samples.len() < MIN_SAMPLES || checked {
             return None;
         }
-        let rows: Vec<Vec<f32>> = pictures.iter().take(REAL).map(values).collect();
-        let (spread, nearest, _) = variety(&rows, -1.0);
-        let share = match near {
-            Some(near) if near > 0.0 && rows.len() == REAL => (spread / real).min(nearest / near),
-            _ => spread / real,
-        };
-        self.varied |= share >= VARIED;
-        self.seen.push_back((step, share));
-        while self.seen.len() > 2 && self.seen[1].0 + 200 <= step {
-            self.seen.pop_front();
-        }
-        let failure = FailureMode::ModeCollapse { variety: share };
-        if share >= ALIKE {
-            if !self.alike.sure {
-                self.alike.suspected = None;
+        let samples: Vec<Vec<f32>> = samples.iter().take(SAMPLES).map(values).collect();
+        let Variety { spread, nearest, .. } = Variety::measure(&samples, -1.0);
+        let variety = match real.nearest {
+            Some(real_nearest) if real_nearest > 0.0 && samples.len() == SAMPLES => {
+                (spread / real.spread).min(nearest / real_nearest)
             }
-            return if share >= VARIED { self.alike.over(failure, step) } else { None };
+            _ => spread / real.spread,
+        };
+        self.varied |= variety >= VARIED;
+        self.varieties.push_back((step, variety));
+        while self.varieties.len() > 2 && self.varieties[1].0 + 200 <= step {
+            self.varieties.pop_front();
         }
-        let since = *self.alike.suspected.get_or_insert(step);
-        let sure = if self.varied {
-            // They differed and no longer do: a second look is enough.
+        let failure = FailureMode::ModeCollapse { variety };
+        if variety >= COLLAPSED {
+            if !self.collapsed.reported {
+                self.collapsed.since = None;
+            }
+            return if variety >= VARIED { self.collapsed.end(failure, step) } else { None };
+        }
+        let since = *self.collapsed.since.get_or_insert(step);
+        let certain = if self.varied {
+            // Samples varied and no longer do: a second check is enough.
             step >= since + 20
         } else {
-            // Every generator begins with gray. A slow one may take longer, as long as it goes on.
-            let turns = if matches!(train.schedule, Schedule::Generator(_)) { 1.0 } else { 2.0 };
-            let youth = YOUTH as f64 * turns * (2e-4 / rates.generator).clamp(1.0, 20.0);
-            let rising = self.seen.front().is_some_and(|&(_, first)| share > 1.25 * first);
-            let limit = if step as f64 >= 4.0 * youth { ALIKE } else { ALIKE_YOUNG };
-            step as f64 >= youth && share < limit && !rising
+            // Every generator begins with gray. A slow one may take longer, as long as its variety grows.
+            let updates = if matches!(train.schedule, Schedule::Generator(_)) { 1.0 } else { 2.0 };
+            let young = YOUNG_STEPS as f64 * updates * (PAPER_RATE / rates.generator).clamp(1.0, 20.0);
+            let growing = self.varieties.front().is_some_and(|&(_, first)| variety > 1.25 * first);
+            let limit = if step as f64 >= 4.0 * young { COLLAPSED } else { COLLAPSED_YOUNG };
+            step as f64 >= young && variety < limit && !growing
         };
-        if !sure || self.alike.sure {
+        if !certain || self.collapsed.reported {
             return None;
         }
-        self.alike.sure = true;
-        let mut remedies = noise(train);
-        let lower = |rate: f64| if rate > 2e-4 { 2e-4 } else { rounded(rate / 2.0) };
-        remedies
-            .push(Remedy::LowerRates { generator: lower(rates.generator), discriminator: lower(rates.discriminator) });
-        remedies.extend(mirror(train));
+        self.collapsed.reported = true;
+        let lower = lower_rates(rates, |rate| if rate > PAPER_RATE { PAPER_RATE } else { rate / 2.0 });
+        let remedies = [more_noise(train), lower].into_iter().chain(mirror(train)).collect();
         Some(HealthEvent::Failing(Alarm { failure, since, step, remedies, checkpoint: None }))
     }
 }
 
-impl Watch {
-    /// The trouble is over; says so where it was announced.
-    fn over(&mut self, failure: FailureMode, step: u64) -> Option<HealthEvent> {
-        let sure = std::mem::take(self).sure;
-        sure.then_some(HealthEvent::Recovered { failure, step })
-    }
+/// Instance noise above the present one.
+fn more_noise(train: &TrainConfig) -> Remedy {
+    let deviation = if train.noise < 0.2 { 0.2 } else { (train.noise * 2.0).min(1.0) };
+    Remedy::Noise { deviation, steps: 3000 }
 }
 
-/// More noise than there is.
-fn noise(train: &TrainConfig) -> Vec<Remedy> {
-    let deviation = if train.noise < 0.2 { 0.2 } else { (train.noise * 2.0).min(1.0) };
-    vec![Remedy::Noise { deviation, steps: 3000 }]
+/// A learning rate that ends a divergence: the paper's, or a quarter of a rate that is not above it.
+fn calm_rate(rate: f64) -> f64 {
+    if rate > PAPER_RATE { PAPER_RATE } else { rate / 4.0 }
+}
+
+/// Both learning rates lowered by `lower`.
+fn lower_rates(rates: LearningRates, lower: impl Fn(f64) -> f64) -> Remedy {
+    let [generator, discriminator] = [rates.generator, rates.discriminator].map(|rate| rounded(lower(rate)));
+    Remedy::LowerRates { generator, discriminator }
 }
 
 fn mirror(train: &TrainConfig) -> Option<Remedy> {
     (!train.mirror).then_some(Remedy::Mirror)
 }
 
-/// Two significant digits.
+/// Rounds to two significant digits.
 fn rounded(rate: f64) -> f64 {
     format!("{rate:.1e}").parse().unwrap_or(rate)
 }
@@ -284,33 +321,48 @@ fn values(picture: &Picture) -> Vec<f32> {
     values
 }
 
-/// How much pictures differ: the root mean square distance from their mean, the median distance of each to the nearest other
-/// one that is not the `same`, and how many are distinct.
-fn variety(rows: &[Vec<f32>], same: f32) -> (f32, f32, usize) {
-    let length = rows.first().map_or(0, Vec::len);
-    let mut mean = vec![0.0f32; length];
-    for row in rows {
-        mean.iter_mut().zip(row).for_each(|(mean, value)| *mean += value / rows.len() as f32);
-    }
-    let apart =
-        |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f32>() / length.max(1) as f32;
-    let spread = (rows.iter().map(|row| apart(row, &mean)).sum::<f32>() / rows.len().max(1) as f32).sqrt();
-    let mut nearest = vec![f32::INFINITY; rows.len()];
-    let mut first = vec![true; rows.len()];
-    for a in 0..rows.len() {
-        for b in a + 1..rows.len() {
-            let distance = apart(&rows[a], &rows[b]);
-            first[b] &= distance > same;
-            if distance > same {
-                nearest[a] = nearest[a].min(distance);
-                nearest[b] = nearest[b].min(distance);
+/// How much pictures differ from one another.
+struct Variety {
+    /// Root mean square distance from their mean.
+    spread: f32,
+    /// Median distance of each to its nearest other picture.
+    nearest: f32,
+    /// Number of distinct pictures.
+    distinct: usize,
+}
+
+impl Variety {
+    /// Measures pictures, given as one row of values each. Pictures within the squared distance `same` count as identical and are left out
+    /// of the nearest distances.
+    fn measure(rows: &[Vec<f32>], same: f32) -> Self {
+        let length = rows.first().map_or(0, Vec::len);
+        let mut mean = vec![0.0f32; length];
+        for row in rows {
+            mean.iter_mut().zip(row).for_each(|(mean, value)| *mean += value / rows.len() as f32);
+        }
+        let distance =
+            |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f32>() / length.max(1) as f32;
+        let spread = (rows.iter().map(|row| distance(row, &mean)).sum::<f32>() / rows.len().max(1) as f32).sqrt();
+        let mut nearest = vec![f32::INFINITY; rows.len()];
+        let mut first_of_its_kind = vec![true; rows.len()];
+        for a in 0..rows.len() {
+            for b in a + 1..rows.len() {
+                let distance = distance(&rows[a], &rows[b]);
+                first_of_its_kind[b] &= distance > same;
+                if distance > same {
+                    nearest[a] = nearest[a].min(distance);
+                    nearest[b] = nearest[b].min(distance);
+                }
             }
         }
+        nearest.retain(|distance| distance.is_finite());
+        nearest.sort_by(f32::total_cmp);
+        Self {
+            spread,
+            nearest: nearest.get(nearest.len() / 2).map_or(0.0, |square| square.sqrt()),
+            distinct: first_of_its_kind.into_iter().filter(|&first| first).count(),
+        }
     }
-    nearest.retain(|distance| distance.is_finite());
-    nearest.sort_by(f32::total_cmp);
-    let median = nearest.get(nearest.len() / 2).map_or(0.0, |square| square.sqrt());
-    (spread, median, first.into_iter().filter(|&first| first).count())
 }
 
 #[cfg(test)]
@@ -326,30 +378,30 @@ mod tests {
         LearningRates { generator: 2e-4, discriminator: 2e-4 }
     }
 
-    /// What is found in a recorded run: loss D, loss G, D(x), D(G(z)), and both gradients, of every `every`-th step.
-    fn watched(every: u64, recorded: &[[f32; 6]]) -> Vec<HealthEvent> {
-        let mut monitor = Monitor::default();
+    /// Events of a recorded run: loss D, loss G, D(x), D(G(z)), and both gradient norms, of every `every`-th step.
+    fn check_recorded(every: u64, recorded: &[[f32; 6]]) -> Vec<HealthEvent> {
+        let mut monitor = HealthMonitor::default();
         let steps = recorded.len() as u64 * every;
         (1..=steps)
             .flat_map(|step| {
                 let [loss_d, loss_g, d_real, d_fake, norm_d, norm_g] = recorded[((step - 1) / every) as usize];
                 let metrics = Metrics { step, loss_d, loss_g, d_real, d_fake, norm_d, norm_g, seconds: 0.0 };
-                monitor.step(&metrics, &train(), rates())
+                monitor.check_step(&metrics, &train(), rates())
             })
             .collect()
     }
 
-    fn alarms(found: &[HealthEvent]) -> Vec<(&'static str, u64, u64)> {
-        found
+    fn summary(events: &[HealthEvent]) -> Vec<(&'static str, u64, u64)> {
+        events
             .iter()
-            .map(|health| match health {
+            .map(|event| match event {
                 HealthEvent::Failing(alarm) => (alarm.failure.name(), alarm.since, alarm.step),
                 HealthEvent::Recovered { failure, step } => (failure.name(), 0, *step),
             })
             .collect()
     }
 
-    /// Sixteen flat drawings at the paper's rate: every hundredth step of 2,000, the first being number 50.
+    /// Sixteen flat drawings at the paper's learning rate: every hundredth step of 2,000, from step 50.
     const FLAT: [[f32; 4]; 20] = [
         [0.975, 0.615, 0.84, 0.551],
         [0.866, 0.675, 0.871, 0.516],
@@ -372,7 +424,7 @@ mod tests {
         [0.029, 4.409, 0.986, 0.014],
         [0.017, 4.872, 0.991, 0.008],
     ];
-    /// `synth:rooms` at 32x32 with its noise, likewise.
+    /// `synth:rooms` at 32x32 with instance noise, likewise.
     const ROOMS: [[f32; 4]; 12] = [
         [0.339, 2.031, 0.853, 0.154],
         [0.462, 2.29, 0.744, 0.122],
@@ -388,39 +440,39 @@ mod tests {
         [0.542, 1.727, 0.676, 0.113],
     ];
 
-    fn calm(recorded: &[[f32; 4]]) -> Vec<[f32; 6]> {
+    fn with_small_norms(recorded: &[[f32; 4]]) -> Vec<[f32; 6]> {
         recorded.iter().map(|&[loss_d, loss_g, d_real, d_fake]| [loss_d, loss_g, d_real, d_fake, 15.0, 15.0]).collect()
     }
 
     #[test]
-    fn a_discriminator_that_wins_is_announced_once_and_healthy_runs_are_not() {
-        let found = watched(100, &calm(&FLAT));
-        let [(name, since, step)] = alarms(&found)[..] else { panic!("{found:?}") };
+    fn a_winning_discriminator_is_reported_once_and_healthy_runs_are_not() {
+        let events = check_recorded(100, &with_small_norms(&FLAT));
+        let [(name, since, step)] = summary(&events)[..] else { panic!("{events:?}") };
         assert_eq!(name, "the discriminator has won");
         assert!((800..1000).contains(&since) && (since + 50..since + 300).contains(&step), "{since} {step}");
-        let HealthEvent::Failing(alarm) = &found[0] else { panic!("{found:?}") };
+        let HealthEvent::Failing(alarm) = &events[0] else { panic!("{events:?}") };
         let flags: Vec<String> = alarm.remedies.iter().map(Remedy::flags).collect();
         assert_eq!(
             flags,
             ["--noise 0.2 --noise-steps 3000", "--generator-lr 0.0002 --discriminator-lr 0.00005", "--mirror"]
         );
-        assert_eq!(watched(100, &calm(&ROOMS)), []);
-        // Of photographs the discriminator is surer for a while.
-        assert_eq!(watched(100, &calm(&[[0.17, 3.95, 0.92, 0.07], [0.3, 3.2, 0.9, 0.12]])), []);
+        assert_eq!(check_recorded(100, &with_small_norms(&ROOMS)), []);
+        // With photographs the discriminator is more confident for a while.
+        assert_eq!(check_recorded(100, &with_small_norms(&[[0.17, 3.95, 0.92, 0.07], [0.3, 3.2, 0.9, 0.12]])), []);
     }
 
     #[test]
-    fn a_discriminator_that_no_longer_wins_is_announced_too() {
-        let found = watched(100, &calm(&[&FLAT[..], &ROOMS[3..]].concat()));
-        assert_eq!(found.len(), 2, "{found:?}");
-        assert!(matches!(found[1], HealthEvent::Recovered { step, .. } if (2001..2060).contains(&step)), "{found:?}");
-        assert_eq!(HealthEvent::failing(&found).count(), 0);
-        assert_eq!(HealthEvent::failing(&found[..1]).count(), 1);
+    fn a_recovery_is_reported() {
+        let events = check_recorded(100, &with_small_norms(&[&FLAT[..], &ROOMS[3..]].concat()));
+        assert_eq!(events.len(), 2, "{events:?}");
+        assert!(matches!(events[1], HealthEvent::Recovered { step, .. } if (2001..2060).contains(&step)), "{events:?}");
+        assert_eq!(HealthEvent::failing(&events).count(), 0);
+        assert_eq!(HealthEvent::failing(&events[..1]).count(), 1);
     }
 
     #[test]
-    fn an_explosion_is_found_within_its_first_steps() {
-        // The same drawings at a rate of 0.5.
+    fn divergence_is_detected_within_its_first_steps() {
+        // The same drawings at a learning rate of 0.5.
         let recorded = [
             [1.45, 0.0, 0.485, 0.516, 6.36, 0.0],
             [14.7, 54.4, 1.0, 1.0, 25.3, 3.22],
@@ -430,16 +482,16 @@ mod tests {
             [15.3, 14.5, 0.0, 0.0, 11.4, 2.41],
             [0.0389, 0.742, 0.971, 0.0006, 0.309, 1.24],
         ];
-        let found = watched(1, &recorded);
-        assert_eq!(alarms(&found), [("the training diverges", 2, 6)]);
-        assert!(found[0].to_string().contains("--lr 0.00005"), "{}", found[0]);
+        let events = check_recorded(1, &recorded);
+        assert_eq!(summary(&events), [("the training diverges", 2, 6)]);
+        assert!(events[0].to_string().contains("--lr 0.00005"), "{}", events[0]);
         let [mut huge, single] = [recorded; 2];
         huge[1][1] = 787.0;
-        assert_eq!(alarms(&watched(1, &huge)), [("the training diverges", 2, 2)]);
-        assert_eq!(watched(1, &single[..3]), [], "one young step with large losses is none");
+        assert_eq!(summary(&check_recorded(1, &huge)), [("the training diverges", 2, 2)]);
+        assert_eq!(check_recorded(1, &single[..3]), [], "one large step at the start is no divergence");
     }
 
-    /// Pictures whose values are `gray` with a pattern of its own of `amount` for each.
+    /// Gray pictures with patterns of contrast `amount`, of which `distinct` differ.
     fn pictures(amount: f32, count: u32, distinct: u32) -> Vec<Picture> {
         let pixel = |i: u32, p: u32| {
             let pattern =
@@ -449,44 +501,46 @@ mod tests {
         (0..count).map(|i| Picture::new(8, 8, 1, (0..64).map(|p| pixel(i, p)).collect())).collect()
     }
 
-    fn looked(shares: &[(u64, f32)]) -> Vec<HealthEvent> {
-        let mut monitor = Monitor::default();
+    fn check_varieties(varieties: &[(u64, f32)]) -> Vec<HealthEvent> {
+        let mut monitor = HealthMonitor::default();
         let real: Vec<u8> = pictures(1.0, 64, 64).iter().flat_map(Picture::planes).collect();
-        monitor.real(&real, 64);
-        assert!(!monitor.wants_real());
-        let look = |&(step, share): &(u64, f32)| monitor.preview(step, &pictures(share, 64, 64), &train(), rates());
-        shares.iter().filter_map(look).collect()
+        monitor.add_real(&real, 64);
+        assert!(!monitor.needs_real());
+        let check =
+            |&(step, variety): &(u64, f32)| monitor.check_samples(step, &pictures(variety, 64, 64), &train(), rates());
+        varieties.iter().filter_map(check).collect()
     }
 
     #[test]
-    fn samples_that_stay_or_become_alike_are_announced() {
+    fn mode_collapse_is_reported_at_the_start_and_later() {
         let young = |last: f32| (0..=20).map(|i| (i * 25, if i < 10 { 0.1 } else { last })).collect::<Vec<_>>();
-        assert_eq!(alarms(&looked(&young(0.08))), [("mode collapse", 0, 500)]);
-        assert_eq!(looked(&young(0.3)), [], "one that is slow goes on");
+        assert_eq!(summary(&check_varieties(&young(0.08))), [("mode collapse", 0, 500)]);
+        assert_eq!(check_varieties(&young(0.3)), [], "slow progress is no collapse");
         let collapse = [(0, 0.02), (25, 1.2), (50, 0.6), (75, 0.1), (100, 0.05), (125, 0.05), (150, 0.9)];
-        let found = looked(&collapse);
-        assert_eq!(alarms(&found), [("mode collapse", 75, 100), ("mode collapse", 0, 150)]);
+        let events = check_varieties(&collapse);
+        assert_eq!(summary(&events), [("mode collapse", 75, 100), ("mode collapse", 0, 150)]);
     }
 
     #[test]
-    fn few_modes_are_alike_even_where_they_differ() {
-        let mut monitor = Monitor::default();
+    fn few_distinct_modes_are_a_collapse() {
+        let mut monitor = HealthMonitor::default();
         let real: Vec<u8> = pictures(1.0, 64, 64).iter().flat_map(Picture::planes).collect();
-        monitor.real(&real, 64);
-        assert!(monitor.preview(100, &pictures(1.0, 64, 64), &train(), rates()).is_none());
-        assert!(monitor.preview(125, &pictures(1.0, 64, 9), &train(), rates()).is_none());
-        assert!(monitor.preview(150, &pictures(1.0, 64, 9), &train(), rates()).is_some());
-        assert!(monitor.suspected().is_empty() && monitor.alike.suspected == Some(125), "it is certain");
+        monitor.add_real(&real, 64);
+        assert!(monitor.check_samples(100, &pictures(1.0, 64, 64), &train(), rates()).is_none());
+        assert!(monitor.check_samples(125, &pictures(1.0, 64, 9), &train(), rates()).is_none());
+        assert!(monitor.check_samples(150, &pictures(1.0, 64, 9), &train(), rates()).is_some());
+        assert!(monitor.suspected().is_empty() && monitor.collapsed.since == Some(125), "it is certain");
     }
 
     #[test]
-    fn a_small_set_is_named_at_the_start() {
-        assert_eq!(Monitor::start(None, &train()), None);
-        assert_eq!(Monitor::start(Some(FEW_PICTURES), &train()), None);
-        let alarm = Monitor::start(Some(16), &train()).unwrap().to_string();
+    fn a_small_data_set_is_reported_at_the_start() {
+        assert_eq!(HealthMonitor::check_size(None, &train()), None);
+        assert_eq!(HealthMonitor::check_size(Some(MIN_PICTURES), &train()), None);
+        let alarm = HealthMonitor::check_size(Some(16), &train()).unwrap().to_string();
         assert!(alarm.contains("16 pictures") && alarm.contains("--mirror"), "{alarm}");
         assert_eq!(
-            HealthEvent::failing(&[HealthEvent::Failing(Monitor::start(Some(16), &train()).unwrap())]).count(),
+            HealthEvent::failing(&[HealthEvent::Failing(HealthMonitor::check_size(Some(16), &train()).unwrap())])
+                .count(),
             0
         );
     }

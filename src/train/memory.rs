@@ -1,166 +1,222 @@
-//! How much memory a training needs, and how much there is: said before the start, since the system ends a program that runs out of
-//! memory without a word, and a driver may do the same to one that fills a graphics card.
+//! Estimates how much memory a training needs and compares it with what the computer or the graphics card has.
+//!
+//! [`check`] does so before a training starts: the operating system kills programs that run out of memory without a message, and some drivers
+//! do the same with programs that fill a graphics card.
 
-use super::config::TrainConfig;
+use super::config::{RunConfig, TrainConfig};
+use super::error::TrainError;
+use crate::device::{Compute, Kind, Shortage, shortage};
 use crate::model::ModelConfig;
 
 /// Bytes of a value.
-const VALUE: u64 = 4;
-/// What the program holds before it trains.
-const PROGRAM: u64 = 64 << 20;
-/// Copies of each weight: its value, gradient, both of Adam's moments, a packing for the convolutions, and those of the last
-/// good step while a new one is taken.
-const OF_WEIGHTS: u64 = 8;
-/// Values that a step holds at once for each value of the generator's maps: both networks see the batch, three times in all, and
-/// every operation keeps what its gradient needs. Measured between 16x16 and 64x64: 8 to 13.
-const OF_MAPS: u64 = 11;
-/// Bytes of pages that a card's allocator holds for each byte of a step, as a fraction: what is freed is not of the right size for what comes
-/// next, and a first start copies what it tunes with.
-const PAGES: (u64, u64) = (4, 3);
-/// Batches that are decoded ahead.
-const BATCHES: u64 = 4;
-const AHEAD: u64 = 256 << 20;
+const VALUE_BYTES: u64 = 4;
+/// Bytes of the program before it trains.
+const PROGRAM_BYTES: u64 = 64 << 20;
+/// Copies of each weight: value, gradient, Adam's two moments, a packed copy for convolutions, and the last good step's while a new one is
+/// computed.
+const WEIGHT_COPIES: u64 = 8;
+/// Values in memory at once during a step, per value of the generator's feature maps: both networks process the batch, three times in all,
+/// and every operation keeps what its gradient needs. Measured between 16x16 and 64x64: 8 to 13.
+const ACTIVATION_COPIES: u64 = 11;
+/// Pages held by a graphics card's allocator relative to the memory in use, as a fraction: freed blocks rarely have the size needed next,
+/// and the first start copies buffers to tune kernels.
+const CARD_OVERHEAD: (u64, u64) = (4, 3);
+/// Batches that the loader decodes ahead, and the most bytes that they take.
+const PREFETCHED_BATCHES: u64 = 4;
+const PREFETCHED_BYTES: u64 = 256 << 20;
+/// Share of the memory, in tenths, above which a training is warned about.
+const TIGHT_TENTHS: u64 = 7;
 
-/// About how many bytes a training on the CPU needs.
-pub(super) fn needed(model: &ModelConfig, train: &TrainConfig) -> u64 {
-    let (step, weights) = in_use(model, train);
-    let (batch, picture) = (train.batch as u64, model.values() as u64);
-    let ahead = (BATCHES * batch * picture * VALUE).min(AHEAD.max(batch * picture * VALUE));
-    PROGRAM.saturating_add(weights).saturating_add(ahead).saturating_add(step)
+/// Checks whether the computer or the card has enough memory. Returns a warning if it may not suffice.
+///
+/// # Errors
+/// [`TrainError::Memory`] or [`TrainError::CardMemory`] if it cannot suffice.
+pub(super) fn check(config: &RunConfig, compute: &Compute) -> Result<Option<String>, TrainError> {
+    let (batch, base) = (config.train.batch, config.model.base);
+    if compute.kind == Kind::Gpu {
+        let name = compute.name.clone();
+        return match compare_on_card(&config.model, &config.train, &name, compute.memory) {
+            MemoryFit::Enough => Ok(None),
+            MemoryFit::Tight(warning) => Ok(Some(warning)),
+            MemoryFit::TooLarge { needed, available, fitting_batch } => {
+                Err(TrainError::CardMemory { name, needed, available, fitting_batch, batch, base })
+            }
+        };
+    }
+    match compare_on_cpu(&config.model, &config.train, available()) {
+        MemoryFit::Enough => Ok(None),
+        MemoryFit::Tight(warning) => Ok(Some(warning)),
+        MemoryFit::TooLarge { needed, available, fitting_batch } => {
+            Err(TrainError::Memory { needed, available, fitting_batch, batch, base })
+        }
+    }
 }
 
-/// Bytes of what a step holds at once, and of all copies of the weights.
-fn in_use(model: &ModelConfig, train: &TrainConfig) -> (u64, u64) {
+/// Replaces a device's error by one with advice if it is about memory.
+pub(super) fn explain(error: TrainError, config: &RunConfig, compute: &Compute) -> TrainError {
+    let (TrainError::Device { cause, .. } | TrainError::Panic { cause }) = &error else { return error };
+    let (batch, base) = (config.train.batch, config.model.base);
+    match shortage(cause).filter(|_| compute.kind != Kind::Cpu) {
+        None => error,
+        Some(Shortage::Piece) => TrainError::BufferTooLarge { name: compute.name.clone(), batch, base },
+        Some(Shortage::Memory) => TrainError::CardFull {
+            name: compute.name.clone(),
+            needed: needed_on_card(&config.model, &config.train),
+            memory: compute.memory,
+            batch,
+            base,
+        },
+    }
+}
+
+/// Estimated bytes of a training on the CPU.
+pub(super) fn needed_on_cpu(model: &ModelConfig, train: &TrainConfig) -> u64 {
+    let (step, weights) = step_and_weights(model, train);
+    let batch_bytes = train.batch as u64 * model.values() as u64 * VALUE_BYTES;
+    let prefetched = (PREFETCHED_BATCHES * batch_bytes).min(PREFETCHED_BYTES.max(batch_bytes));
+    PROGRAM_BYTES.saturating_add(weights).saturating_add(prefetched).saturating_add(step)
+}
+
+/// Estimated bytes of a training on a graphics card: without what stays in the computer's memory, but with the freed pages that the card's
+/// allocator keeps.
+pub(super) fn needed_on_card(model: &ModelConfig, train: &TrainConfig) -> u64 {
+    let (step, weights) = step_and_weights(model, train);
+    weights.saturating_add(step.saturating_mul(CARD_OVERHEAD.0) / CARD_OVERHEAD.1)
+}
+
+/// Estimated bytes of the activations in memory at once during a step, and of all copies of the weights.
+fn step_and_weights(model: &ModelConfig, train: &TrainConfig) -> (u64, u64) {
     let (mut weights, mut maps) = (0u64, 0u64);
     let layers = model.layers();
-    let (mut before, mut side) = (model.z_dim as u64, model.start() as u64);
+    let (mut inputs, mut side) = (model.z_dim as u64, model.start() as u64);
     for (i, plan) in layers.generator.iter().enumerate() {
         if i > 0 {
             side *= plan.stride as u64;
         }
-        weights += before * plan.maps as u64 * (plan.kernel * plan.kernel) as u64;
+        weights += inputs * plan.maps as u64 * (plan.kernel * plan.kernel) as u64;
         maps += plan.maps as u64 * side * side;
-        before = plan.maps as u64;
+        inputs = plan.maps as u64;
     }
-    before = model.channels as u64;
+    inputs = model.channels as u64;
     for plan in &layers.discriminator {
-        weights += before * plan.maps as u64 * (plan.kernel * plan.kernel) as u64;
-        before = plan.maps as u64;
+        weights += inputs * plan.maps as u64 * (plan.kernel * plan.kernel) as u64;
+        inputs = plan.maps as u64;
     }
-    let step = (train.batch as u64).saturating_mul(maps).saturating_mul(OF_MAPS * VALUE);
-    (step, weights * OF_WEIGHTS * VALUE)
+    let step = (train.batch as u64).saturating_mul(maps).saturating_mul(ACTIVATION_COPIES * VALUE_BYTES);
+    (step, weights * WEIGHT_COPIES * VALUE_BYTES)
 }
 
-/// How many bytes this process may still take, as far as the system says: the machine's, its control group's, and its own limit.
-pub(super) fn available() -> Option<u64> {
+/// Bytes that this process can still allocate, as far as the system says: the minimum of the machine's free memory, its control group's
+/// limit, and its own limit.
+fn available() -> Option<u64> {
     let read = |path: &str| std::fs::read_to_string(path).ok();
-    let machine = read("/proc/meminfo").and_then(|text| in_meminfo(&text));
+    let machine = read("/proc/meminfo").and_then(|text| parse_meminfo(&text));
     let number = |path: &str| read(path)?.trim().parse::<u64>().ok();
     let group = number("/sys/fs/cgroup/memory.max")
-        .map(|most| most.saturating_sub(number("/sys/fs/cgroup/memory.current").unwrap_or(0)));
-    let taken = read("/proc/self/status").and_then(|text| of(&text, "VmSize")).unwrap_or(0);
-    let own = read("/proc/self/limits").and_then(|text| in_limits(&text)).map(|most| most.saturating_sub(taken));
-    [machine, group, own].into_iter().flatten().min()
+        .map(|limit| limit.saturating_sub(number("/sys/fs/cgroup/memory.current").unwrap_or(0)));
+    let used = read("/proc/self/status").and_then(|text| parse_kib(&text, "VmSize")).unwrap_or(0);
+    let process =
+        read("/proc/self/limits").and_then(|text| parse_limits(&text)).map(|limit| limit.saturating_sub(used));
+    [machine, group, process].into_iter().flatten().min()
 }
 
-/// Memory and swap that are free, in `/proc/meminfo`.
-fn in_meminfo(text: &str) -> Option<u64> {
-    Some(of(text, "MemAvailable")? + of(text, "SwapFree").unwrap_or(0))
+/// Free memory and swap in `/proc/meminfo`.
+fn parse_meminfo(text: &str) -> Option<u64> {
+    Some(parse_kib(text, "MemAvailable")? + parse_kib(text, "SwapFree").unwrap_or(0))
 }
 
-/// The bytes of a line `name:  123 kB`.
-fn of(text: &str, name: &str) -> Option<u64> {
+/// The bytes in a line `name:  123 kB`.
+fn parse_kib(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
     Some(line.split_whitespace().next()?.parse::<u64>().ok()? << 10)
 }
 
-/// The limit of the address space in `/proc/self/limits`, where there is one.
-fn in_limits(text: &str) -> Option<u64> {
+/// The limit of the address space in `/proc/self/limits`, if there is one.
+fn parse_limits(text: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix("Max address space"))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// About how many bytes a training needs on a graphics card: as on the CPU, without what never leaves the computer's own memory.
-/// Its allocator keeps freed pages, so that the card must have more than a step holds at once.
-pub(super) fn needed_on_card(model: &ModelConfig, train: &TrainConfig) -> u64 {
-    let (step, weights) = in_use(model, train);
-    weights.saturating_add(step.saturating_mul(PAGES.0) / PAGES.1)
-}
-
-/// What to say of a need.
+/// How a training fits into the memory.
 #[derive(Debug, PartialEq)]
-pub(super) enum Verdict {
-    /// There is enough, or nobody knows.
+enum MemoryFit {
+    /// It fits, or the size of the memory is unknown.
     Enough,
-    /// It may not do.
+    /// It may not fit; a warning.
     Tight(String),
-    /// It cannot do.
-    TooMuch {
-        /// Bytes.
+    /// It does not fit.
+    TooLarge {
+        /// Estimated need in bytes.
         needed: u64,
-        /// Bytes.
+        /// Available bytes.
         available: u64,
-        /// The largest batch that would do, if any does.
-        batch: Option<usize>,
+        /// A batch size that fits, if any does.
+        fitting_batch: Option<usize>,
     },
 }
 
-/// The largest batch that fits into `available` bytes where this one does not, by powers of two.
-fn fitting(train: &TrainConfig, available: u64, needed: impl Fn(&TrainConfig) -> u64) -> Option<usize> {
-    let fits = |batch: usize| needed(&TrainConfig { batch, ..train.clone() }) <= available;
-    (0..usize::BITS).map(|bit| 1usize << bit).take_while(|&batch| batch < train.batch && fits(batch)).last()
+/// Compares the need on a graphics card with the card's memory, if its driver reports that.
+fn compare_on_card(model: &ModelConfig, train: &TrainConfig, name: &str, memory: Option<u64>) -> MemoryFit {
+    compare(
+        train,
+        memory,
+        |train| needed_on_card(model, train),
+        |needed, available| {
+            format!(
+                "this training needs about {needed} on the card, and {name} has {available}: it may run out of memory. A smaller --batch \
+             (now {}) or --base (now {}) needs less",
+                train.batch, model.base
+            )
+        },
+    )
 }
 
-/// What helps where the memory does not do.
-pub(super) fn smaller(batch: Option<usize>, now: usize, base: usize) -> String {
-    match batch {
-        Some(batch) => format!("use --batch {batch} or less (now {now}), or a smaller --base (now {base})"),
-        None => format!("use a smaller --base (now {base}) or --size, and a smaller --batch (now {now})"),
-    }
+/// Compares the need on the CPU with the available memory.
+fn compare_on_cpu(model: &ModelConfig, train: &TrainConfig, available: Option<u64>) -> MemoryFit {
+    compare(
+        train,
+        available,
+        |train| needed_on_cpu(model, train),
+        |needed, available| {
+            format!(
+                "this training needs about {needed} of memory, and {available} are free: the system may kill it. A smaller --batch (now {}) \
+             or --base (now {}) needs less",
+                train.batch, model.base
+            )
+        },
+    )
 }
 
-/// Compares what is needed on a graphics card with the memory of it, where its driver says how much that is.
-pub(super) fn on_card(model: &ModelConfig, train: &TrainConfig, name: &str, memory: Option<u64>) -> Verdict {
-    let (needed, Some(available)) = (needed_on_card(model, train), memory) else { return Verdict::Enough };
+fn compare(
+    train: &TrainConfig,
+    available: Option<u64>,
+    needed_for: impl Fn(&TrainConfig) -> u64,
+    warning: impl FnOnce(String, String) -> String,
+) -> MemoryFit {
+    let (needed, Some(available)) = (needed_for(train), available) else { return MemoryFit::Enough };
     if needed > available {
-        let batch = fitting(train, available, |train| needed_on_card(model, train));
-        return Verdict::TooMuch { needed, available, batch };
+        // The largest power of two that fits.
+        let fits = |batch: usize| needed_for(&TrainConfig { batch, ..train.clone() }) <= available;
+        let batches = (0..usize::BITS).map(|bit| 1usize << bit);
+        let fitting_batch = batches.take_while(|&batch| batch < train.batch && fits(batch)).last();
+        return MemoryFit::TooLarge { needed, available, fitting_batch };
     }
-    if needed > available / 10 * 7 {
-        return Verdict::Tight(format!(
-            "this training needs about {} on the card, and {name} has {}: it may run out of memory. A smaller --batch (now {}) or \
-             --base (now {}) needs less",
-            gib(needed),
-            gib(available),
-            train.batch,
-            model.base
-        ));
+    if needed > available / 10 * TIGHT_TENTHS {
+        return MemoryFit::Tight(warning(in_gib(needed), in_gib(available)));
     }
-    Verdict::Enough
+    MemoryFit::Enough
 }
 
-/// Compares what is needed with what is there.
-pub(super) fn verdict(model: &ModelConfig, train: &TrainConfig, available: Option<u64>) -> Verdict {
-    let (needed, Some(available)) = (needed(model, train), available) else { return Verdict::Enough };
-    if needed > available {
-        let batch = fitting(train, available, |train| self::needed(model, train));
-        return Verdict::TooMuch { needed, available, batch };
+/// What to do if the memory does not suffice.
+pub(super) fn advice(fitting_batch: Option<usize>, batch: usize, base: usize) -> String {
+    match fitting_batch {
+        Some(fitting) => format!("use --batch {fitting} or less (now {batch}), or a smaller --base (now {base})"),
+        None => format!("use a smaller --base (now {base}) or --size, and a smaller --batch (now {batch})"),
     }
-    if needed > available / 10 * 7 {
-        return Verdict::Tight(format!(
-            "this training needs about {} of memory, and {} are free: the system may end it. A smaller --batch (now {}) or \
-             --base (now {}) needs less",
-            gib(needed),
-            gib(available),
-            train.batch,
-            model.base
-        ));
-    }
-    Verdict::Enough
 }
 
-/// Bytes for people.
-pub(super) fn gib(bytes: u64) -> String {
+/// Formats bytes as GiB or MiB.
+pub(super) fn in_gib(bytes: u64) -> String {
     let gib = bytes as f64 / f64::from(1 << 30);
     if gib < 1.0 { format!("{:.0} MiB", gib * 1024.0) } else { format!("{gib:.1} GiB") }
 }
@@ -176,8 +232,8 @@ mod tests {
     }
 
     #[test]
-    fn the_estimate_is_near_what_was_measured() {
-        // Largest resident sizes of two steps on synth:rooms, in MiB.
+    fn the_estimate_is_close_to_measurements() {
+        // Peak resident sizes of two steps on synth:rooms, in MiB.
         for (size, base, batch, measured) in [
             (16, 8, 16, 69),
             (32, 16, 32, 101),
@@ -187,49 +243,77 @@ mod tests {
             (64, 16, 512, 789),
         ] {
             let (model, train) = sized(size, base, batch);
-            let share = needed(&model, &train) as f64 / f64::from(measured << 20);
+            let share = needed_on_cpu(&model, &train) as f64 / f64::from(measured << 20);
             assert!((0.7..1.5).contains(&share), "{size} {base} {batch}: {share:.2} of {measured} MiB");
         }
     }
 
     #[test]
-    fn what_cannot_fit_is_refused_and_what_may_not_is_said() {
+    fn a_training_that_cannot_fit_is_refused_and_a_tight_one_is_warned_about() {
         let (model, train) = sized(64, 64, 64);
-        let needs = needed(&model, &train);
-        assert_eq!(verdict(&model, &train, None), Verdict::Enough);
-        assert_eq!(verdict(&model, &train, Some(needs * 2)), Verdict::Enough);
-        assert!(matches!(verdict(&model, &train, Some(needs)), Verdict::Tight(text) if text.contains("--batch")));
-        let Verdict::TooMuch { batch, .. } = verdict(&model, &train, Some(needs / 2)) else { panic!("it fits") };
-        assert_eq!(batch, Some(8));
+        let needs = needed_on_cpu(&model, &train);
+        assert_eq!(compare_on_cpu(&model, &train, None), MemoryFit::Enough);
+        assert_eq!(compare_on_cpu(&model, &train, Some(needs * 2)), MemoryFit::Enough);
+        assert!(
+            matches!(compare_on_cpu(&model, &train, Some(needs)), MemoryFit::Tight(text) if text.contains("--batch"))
+        );
+        let MemoryFit::TooLarge { fitting_batch, .. } = compare_on_cpu(&model, &train, Some(needs / 2)) else {
+            panic!("it fits")
+        };
+        assert_eq!(fitting_batch, Some(8));
         let (model, train) = sized(64, 64, 100_000);
-        assert!(needed(&model, &train) > 300 << 30);
+        assert!(needed_on_cpu(&model, &train) > 300 << 30);
     }
 
     #[test]
-    fn a_card_is_measured_by_its_own_memory() {
+    fn a_card_is_compared_with_its_own_memory() {
         let (model, train) = sized(64, 64, 128);
         let needs = needed_on_card(&model, &train);
-        assert_eq!(on_card(&model, &train, "RTX", None), Verdict::Enough, "nobody knows");
-        assert_eq!(on_card(&model, &train, "RTX", Some(needs * 2)), Verdict::Enough);
-        let tight = on_card(&model, &train, "RTX", Some(needs));
-        assert!(matches!(tight, Verdict::Tight(text) if text.contains("RTX") && text.contains("--batch")));
-        // What two steps on the software adapter took beyond a tiny training there, in MiB.
+        assert_eq!(compare_on_card(&model, &train, "RTX", None), MemoryFit::Enough, "its memory is unknown");
+        assert_eq!(compare_on_card(&model, &train, "RTX", Some(needs * 2)), MemoryFit::Enough);
+        let tight = compare_on_card(&model, &train, "RTX", Some(needs));
+        assert!(matches!(tight, MemoryFit::Tight(text) if text.contains("RTX") && text.contains("--batch")));
+        // Memory of two steps on the software adapter beyond that of a tiny training, in MiB.
         for (size, base, batch, measured) in [(32, 16, 64, 54), (64, 32, 64, 257)] {
             let (model, train) = sized(size, base, batch);
             let share = needed_on_card(&model, &train) as f64 / f64::from(measured << 20);
             assert!((0.7..1.5).contains(&share), "{size} {base} {batch}: {share:.2} of {measured} MiB");
         }
-        let verdict = on_card(&model, &train, "RTX", Some(needs / 2));
-        assert!(matches!(verdict, Verdict::TooMuch { batch: Some(32), .. }), "{verdict:?}");
+        let fit = compare_on_card(&model, &train, "RTX", Some(needs / 2));
+        assert!(matches!(fit, MemoryFit::TooLarge { fitting_batch: Some(32), .. }), "{fit:?}");
     }
 
     #[test]
-    fn free_memory_is_read_as_linux_writes_it() {
+    fn free_memory_is_parsed_from_linux_files() {
         let meminfo = "MemTotal:  24000 kB\nMemAvailable:   1000 kB\nSwapFree:     24 kB\n";
-        assert_eq!(in_meminfo(meminfo), Some(1024 << 10));
+        assert_eq!(parse_meminfo(meminfo), Some(1024 << 10));
         let limits =
             "Max cpu time  unlimited  unlimited  seconds\nMax address space         2000000  unlimited  bytes\n";
-        assert_eq!(in_limits(limits), Some(2_000_000));
-        assert_eq!(in_limits("Max address space  unlimited  unlimited  bytes"), None);
+        assert_eq!(parse_limits(limits), Some(2_000_000));
+        assert_eq!(parse_limits("Max address space  unlimited  unlimited  bytes"), None);
+    }
+
+    #[test]
+    fn a_card_is_refused_what_it_cannot_hold_and_its_errors_are_explained() {
+        let mut config = RunConfig::preset(Preset::Pytorch, "synth:rooms");
+        config.train.batch = 128;
+        let card = |memory| Compute { kind: Kind::Gpu, name: "RTX 3050".to_owned(), memory, ..Compute::cpu() };
+        let refused = check(&config, &card(Some(1 << 30))).unwrap_err().to_string();
+        assert!(refused.contains("on the card, RTX 3050 has 1.0 GiB: use --batch 64 or less (now 128)"), "{refused}");
+        assert!(check(&config, &card(None)).unwrap().is_none(), "its memory is unknown");
+
+        let full = || TrainError::Device { step: 7, cause: "out of device memory allocating 9 bytes".to_owned() };
+        let explained = explain(full(), &config, &card(Some(8 << 30))).to_string();
+        assert!(
+            explained.starts_with("RTX 3050 ran out of memory:") && explained.contains("the card has 8.0 GiB"),
+            "{explained}"
+        );
+        let panicked = TrainError::Panic { cause: "wgpu error: Out of Memory".to_owned() };
+        assert!(explain(panicked, &config, &card(None)).to_string().contains("smaller --batch (now 128)"));
+        let large = TrainError::Panic { cause: "can't allocate buffer of size: 268435456".to_owned() };
+        assert!(explain(large, &config, &card(None)).to_string().contains("in one piece"));
+        assert!(matches!(explain(full(), &config, &Compute::cpu()), TrainError::Device { .. }));
+        let lost = TrainError::Device { step: 7, cause: "Parent device is lost".to_owned() };
+        assert!(matches!(explain(lost, &config, &card(None)), TrainError::Device { .. }));
     }
 }

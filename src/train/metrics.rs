@@ -1,84 +1,88 @@
-//! One step's numbers, and the file that keeps them.
+//! Metrics of a training step ([`Metrics`]), and `metrics.csv` ([`MetricsLog`]).
 
-use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
+
+use fs_err::{File, OpenOptions};
 
 use crate::files;
 
-/// What one step measured.
+/// Metrics of one step: a row of `metrics.csv`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Metrics {
-    /// Steps taken, this one included.
+    /// The step, counted from 1.
     pub step: u64,
-    /// The discriminator's loss, real and generated added.
+    /// Loss of the discriminator, real and generated pictures added.
     pub loss_d: f32,
-    /// The generator's non-saturating loss.
+    /// Non-saturating loss of the generator.
     pub loss_g: f32,
-    /// Mean D(x): how sure the discriminator is of real pictures, 0 to 1.
+    /// Mean D(x), the discriminator's probability for real pictures, 0 to 1.
     pub d_real: f32,
-    /// Mean D(G(z)) before the generator's update, 0 to 1.
+    /// Mean D(G(z)), its probability for generated pictures before the generator's update, 0 to 1.
     pub d_fake: f32,
     /// Euclidean norm of the discriminator's gradient.
     pub norm_d: f32,
     /// Euclidean norm of the generator's gradient.
     pub norm_g: f32,
-    /// Seconds of training up to here, over all sessions of the run.
+    /// Seconds of training so far, over all sessions of the run.
     pub seconds: f64,
 }
 
 impl Metrics {
-    /// Whether training still computes with numbers.
+    /// Whether losses and gradient norms are neither infinite nor NaN.
     pub fn finite(&self) -> bool {
         [self.loss_d, self.loss_g, self.norm_d, self.norm_g].iter().all(|value| value.is_finite())
     }
 }
 
-/// `metrics.csv`: a line a step.
+/// Columns of `metrics.csv`: the fields of [`Metrics`].
+const COLUMNS: usize = 8;
+
+/// A `metrics.csv` that is open for appending; one row per step.
 #[derive(Debug)]
 pub struct MetricsLog {
     writer: csv::Writer<File>,
 }
 
 impl MetricsLog {
-    /// Opens the file to go on after `step`: later lines, written by a session that never saved them, are cut off.
+    /// Opens or creates the file to continue after `step`. Rows of later steps, which a session logged and never saved, are removed.
     ///
     /// # Errors
-    /// What the file system says.
-    pub fn open(path: &Path, step: u64) -> std::io::Result<Self> {
+    /// Errors of the file system, with the path.
+    pub fn open(path: &Path, step: u64) -> io::Result<Self> {
         let mut kept = String::new();
         if step > 0 && path.exists() {
             for (i, line) in BufReader::new(File::open(path)?).lines().enumerate() {
                 let line = line?;
-                let number = line.split(',').next().and_then(|first| first.parse::<u64>().ok());
-                // A kill can leave half a line; a whole one has every column.
-                let whole = line.split(',').count() == 8;
-                if (i == 0 || number.is_some_and(|number| number <= step)) && whole {
+                let row_step = line.split(',').next().and_then(|first| first.parse::<u64>().ok());
+                // A killed process can leave half a row.
+                let complete = line.split(',').count() == COLUMNS;
+                if (i == 0 || row_step.is_some_and(|row_step| row_step <= step)) && complete {
                     kept.push_str(&line);
                     kept.push('\n');
                 }
             }
         }
-        let fresh = kept.is_empty();
+        let has_headers = kept.is_empty();
         files::write(path, |file| file.write_all(kept.as_bytes()))?;
         let file = OpenOptions::new().append(true).open(path)?;
-        Ok(Self { writer: csv::WriterBuilder::new().has_headers(fresh).from_writer(file) })
+        Ok(Self { writer: csv::WriterBuilder::new().has_headers(has_headers).from_writer(file) })
     }
 
-    /// Adds a line and hands it to the system, so that others can read along.
+    /// Appends a row and flushes it, so that other programs can read the file during training.
     ///
     /// # Errors
-    /// What the file system says.
-    pub fn write(&mut self, metrics: &Metrics) -> std::io::Result<()> {
+    /// Errors of the file system.
+    pub fn write(&mut self, metrics: &Metrics) -> io::Result<()> {
         self.writer.serialize(metrics)?;
         self.writer.flush()
     }
 
-    /// Every line of a file; a damaged one ends the list.
+    /// Reads the rows of a file, up to the first damaged one.
     ///
     /// # Errors
-    /// What the file system says.
-    pub fn read(path: &Path) -> std::io::Result<Vec<Metrics>> {
+    /// Errors of the file system, with the path.
+    pub fn read(path: &Path) -> io::Result<Vec<Metrics>> {
         let reader = csv::Reader::from_reader(File::open(path)?);
         Ok(reader.into_deserialize().map_while(Result::ok).collect())
     }
@@ -89,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_resumed_log_goes_on_after_the_saved_step() {
+    fn a_resumed_log_continues_after_the_saved_step() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.csv");
         let at = |step| Metrics { step, loss_d: 0.25, ..Metrics::default() };

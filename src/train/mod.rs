@@ -1,36 +1,41 @@
-//! Training: one step, the thread that takes it again and again, and the run folder it keeps.
+//! Training of a DCGAN.
+//!
+//! [`Trainer`] trains a run on its own thread: it takes [`TrainerCommand`]s and sends [`Event`]s. A run is a folder ([`Run`]) with settings
+//! ([`RunConfig`]), checkpoints ([`Checkpoint`]), metrics ([`MetricsLog`]) and sample grids. [`Networks::step`] is one training step.
 
 mod alarm;
 mod change;
 mod checkpoint;
 mod config;
+mod error;
+mod fingerprint;
 mod health;
-mod job;
-mod making;
+mod instance_noise;
+mod loss_scale;
 mod memory;
 mod messages;
 mod metrics;
-mod noise;
+mod new_folder;
 #[cfg(test)]
-mod peers;
-mod pictures;
-mod rebuild;
+mod pytorch_reference;
+mod recovery;
 mod run;
-mod scale;
+mod self_test;
 mod step;
 mod trainer;
-mod trial;
+mod training_loop;
 mod upload;
 
 pub use alarm::{Alarm, FailureMode, HealthEvent, Remedy};
 pub use change::SettingsChange;
 pub use checkpoint::{Checkpoint, CheckpointError, EpochEnd, epoch_ends};
 pub use config::{MAX_UPDATES, RunConfig, Schedule, TrainConfig, TrainConfigError};
+pub use error::TrainError;
+pub use fingerprint::{DatasetDifference, Fingerprint};
+pub use loss_scale::LossScale;
 pub use messages::{Ending, Event, LearningRates, Preview, TrainerCommand, TrainingProgress};
 pub use metrics::{Metrics, MetricsLog};
-pub use pictures::{Difference, Fingerprint};
 pub use run::{Run, RunError};
-pub use scale::LossScale;
-pub use step::{Networks, StepReport};
-pub use trainer::{TrainError, Trainer, TrainerOptions};
-pub use trial::Trial;
+pub use self_test::SelfTest;
+pub use step::{Networks, StepMetrics};
+pub use trainer::{Trainer, TrainerOptions};

@@ -1,205 +1,207 @@
-//! A run folder: `run.toml`, `pictures.txt`, `metrics.csv`, `samples/`, `checkpoints/`.
+//! A run folder: `run.toml`, `pictures.txt`, `metrics.csv`, `health.log`, `samples/`, `checkpoints/`.
+//!
+//! [`Run::create`] starts one, [`Run::open`] and [`Run::resume`] open an existing one.
 
-use std::fs::{self, File, TryLockError};
-use std::io::Write;
+use std::fs::TryLockError;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use fs_err as fs;
 
 use super::checkpoint::{self, Checkpoint, CheckpointError};
 use super::config::RunConfig;
-use super::pictures::{Difference, Fingerprint, Pictures};
-use super::{making, rebuild};
+use super::fingerprint::{DatasetDifference, Fingerprint, PictureNames};
+use super::new_folder::{NewRunFolder, has_steps};
+use super::recovery::{RecoveredSettings, recover_settings};
 use crate::data::{Report, absolute, same_place};
 use crate::{files, model};
-use burn::tensor::Device;
 
 /// Why a run folder could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The file system refused.
-    #[error("{path}: {cause}")]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// What it said.
-        cause: std::io::Error,
-    },
-    /// `run.toml` cannot be read, and no checkpoint says what was in it.
-    #[error("{path} cannot be read: {cause}; there is no checkpoint to rebuild it from, so start a new run")]
+    /// The file system failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// `run.toml` cannot be read, and there is no checkpoint to recover it from.
+    #[error("cannot read {path}: {cause}; there is no checkpoint to restore it from, so start a new run")]
     Config {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// What is wrong with it.
         cause: String,
     },
-    /// A new run was to start where another one is.
-    #[error("{path} already holds a run; add --resume to go on with it, or choose another --run folder")]
+    /// A new run was started in the folder of another one.
+    #[error("{path} already holds a run; add --resume to continue it, or choose another --run folder")]
     Exists {
         /// The folder.
         path: PathBuf,
     },
-    /// Another program trains it now.
-    #[error("{path} is being trained by another zscape at this moment; wait for it, or choose another --run folder")]
+    /// Another process trains this run.
+    #[error("another zscape is training {path}; wait for it to end, or choose another --run folder")]
     Busy {
         /// The folder.
         path: PathBuf,
     },
-    /// A resumed run was asked for with other settings.
-    #[error("{path} was started with other settings: {}. Use the run's own, or start a new run", differences.join("; "))]
+    /// A run was resumed with other settings.
+    #[error("{path} was started with other settings: {}. Use the run's own settings, or start a new run", differences.join("; "))]
     Differs {
         /// The folder.
         path: PathBuf,
-        /// `field: the run's, not the asked one`.
+        /// The differences, as `field: the run's value, not the requested one`.
         differences: Vec<String>,
     },
-    /// A resumed run was asked for with the pictures of another place, and they are others.
+    /// A run was resumed with a data set in another place that has other pictures.
     #[error(
-        "{data} does not hold the pictures that {path} was trained on: {difference}. Name the place that those are in now, or \
-         start a new run"
+        "{data} does not hold the pictures that {path} was trained on: {difference}. Name the new place of those pictures, or start a new \
+         run"
     )]
     OtherPictures {
         /// The folder.
         path: PathBuf,
-        /// The place that was named.
+        /// The data set that was named.
         data: String,
-        /// What is there instead.
-        difference: Difference,
+        /// How it differs.
+        difference: DatasetDifference,
     },
-    /// There are checkpoints, but none that can be read.
+    /// No checkpoint can be read.
     #[error("none of this run's checkpoints can be read; the newest, {path}: {cause}")]
     Damaged {
-        /// The newest one's folder.
+        /// The folder of the newest one.
         path: PathBuf,
         /// What is wrong with it.
         cause: CheckpointError,
     },
 }
 
-/// What `run.toml` holds besides the settings.
+/// The part of `run.toml` besides the settings.
 #[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
-struct Beside {
-    /// What the pictures were called when they were last looked at.
+struct DataSection {
+    /// The data set as it was last seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pictures: Option<Fingerprint>,
 }
 
-/// An opened run folder.
+/// An open run folder.
 #[derive(Debug, Clone)]
 pub struct Run {
     folder: PathBuf,
     config: RunConfig,
-    pictures: Option<Fingerprint>,
-    rebuilt: Option<String>,
-    /// Whether `run.toml` lacks what is known here.
-    unwritten: bool,
+    fingerprint: Option<Fingerprint>,
+    /// Where recovered settings come from.
+    recovered: Option<String>,
+    /// Whether `run.toml` differs from the settings here.
+    unsaved: bool,
 }
 
-/// The text of `run.toml`.
-fn written(config: &RunConfig, pictures: Option<&Fingerprint>) -> String {
-    let beside = Beside { pictures: pictures.cloned() };
-    let [config, beside] =
-        [toml::to_string(config), toml::to_string(&beside)].map(|text| text.expect("plain structs are always TOML"));
-    format!("{config}\n{beside}")
+/// Formats `run.toml`.
+fn format(config: &RunConfig, fingerprint: Option<&Fingerprint>) -> String {
+    let data = DataSection { pictures: fingerprint.cloned() };
+    let [config, data] =
+        [toml::to_string(config), toml::to_string(&data)].map(|text| text.expect("plain structs are always TOML"));
+    format!("{config}\n{data}")
 }
 
-/// The settings in the text of a `run.toml`, and what the pictures are called.
-pub(super) fn read(text: &str) -> Result<(RunConfig, Option<Fingerprint>), toml::de::Error> {
-    Ok((toml::from_str(text)?, toml::from_str::<Beside>(text)?.pictures))
+/// Parses the settings and the fingerprint of the data set in the text of a `run.toml`.
+pub(super) fn parse(text: &str) -> Result<(RunConfig, Option<Fingerprint>), toml::de::Error> {
+    Ok((toml::from_str(text)?, toml::from_str::<DataSection>(text)?.pictures))
+}
+
+/// Writes a file and syncs it to disk.
+fn write_synced(path: &Path, text: &str) -> io::Result<()> {
+    files::write(path, |file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
 }
 
 impl Run {
-    /// Starts a run in an empty or new folder, or in that of a run that never took a step, which is then removed.
+    /// Starts a run in a new folder, an empty one, or one with a run without steps, which is then removed. Dropping the returned
+    /// [`NewRunFolder`] undoes that.
     ///
     /// # Errors
-    /// [`RunError::Exists`] when another run is there, [`RunError::Io`] when it cannot be written; what was made is then
-    /// removed again.
+    /// [`RunError::Exists`] if the folder holds another run, [`RunError::Io`] if it cannot be written. The folder is then left as it was.
     pub(super) fn create(
         folder: &Path,
         config: RunConfig,
-        pictures: Option<&Pictures>,
-    ) -> Result<(Self, making::Made), RunError> {
-        Self::vacant(folder)?;
-        let io = |cause| RunError::Io { path: folder.to_owned(), cause };
-        let made = making::Made::begin(folder).map_err(io)?;
+        names: Option<&PictureNames>,
+    ) -> Result<(Self, NewRunFolder), RunError> {
+        Self::ensure_vacant(folder)?;
+        let new_folder = NewRunFolder::create(folder)?;
         let run = Self {
             folder: folder.to_owned(),
             config,
-            pictures: pictures.map(|pictures| pictures.fingerprint.clone()),
-            rebuilt: None,
-            unwritten: true,
+            fingerprint: names.map(|names| names.fingerprint.clone()),
+            recovered: None,
+            unsaved: true,
         };
-        fs::create_dir_all(folder.join("samples")).map_err(io)?;
-        fs::create_dir_all(run.checkpoints()).map_err(io)?;
-        let run = run.written_down(pictures)?;
-        Ok((run, made))
+        fs::create_dir_all(folder.join("samples"))?;
+        fs::create_dir_all(run.checkpoints())?;
+        Ok((run.save(names)?, new_folder))
     }
 
-    /// Whether a new run may start in `folder`: none is there, or one that never took a step.
+    /// Checks that a new run may start in `folder`: it holds no run, or one without steps.
     ///
     /// # Errors
-    /// [`RunError::Exists`] otherwise, and [`RunError::Io`] where there is a file.
-    pub(super) fn vacant(folder: &Path) -> Result<(), RunError> {
+    /// [`RunError::Exists`] if it holds another run, [`RunError::Io`] if it is a file.
+    pub(super) fn ensure_vacant(folder: &Path) -> Result<(), RunError> {
         if folder.exists() && !folder.is_dir() {
-            let cause = std::io::Error::other("it is a file; --run names a folder");
-            return Err(RunError::Io { path: folder.to_owned(), cause });
+            let error = io::Error::new(io::ErrorKind::NotADirectory, "it is a file; --run names a folder");
+            return Err(files::with_path(folder, error).into());
         }
-        if making::begun(folder) { Err(RunError::Exists { path: folder.to_owned() }) } else { Ok(()) }
+        if has_steps(folder) { Err(RunError::Exists { path: folder.to_owned() }) } else { Ok(()) }
     }
 
-    /// Opens a run that was started before. Settings that cannot be read are rebuilt from its newest checkpoint;
-    /// [`Self::rebuilt`] then says from what.
+    /// Opens an existing run. Settings that cannot be read are recovered from its newest checkpoint.
     ///
     /// # Errors
-    /// [`RunError`] naming the file.
+    /// [`RunError`] with the file's path.
     pub fn open(folder: &Path) -> Result<Self, RunError> {
         let path = folder.join("run.toml");
-        let text = fs::read_to_string(&path).map_err(|cause| RunError::Io { path: path.clone(), cause });
-        let wrong = match text {
-            Ok(text) => match read(&text) {
-                Ok((config, pictures)) => {
+        let error = match fs::read_to_string(&path) {
+            Ok(text) => match parse(&text) {
+                Ok((config, fingerprint)) => {
                     let folder = folder.to_owned();
-                    return Ok(Self { folder, config, pictures, rebuilt: None, unwritten: false });
+                    return Ok(Self { folder, config, fingerprint, recovered: None, unsaved: false });
                 }
                 Err(_) if text.trim().is_empty() => RunError::Config { path, cause: "it is empty".to_owned() },
-                Err(cause) => RunError::Config { path, cause: cause.message().to_owned() },
+                Err(error) => RunError::Config { path, cause: error.message().to_owned() },
             },
-            Err(unread) => unread,
+            Err(error) => error.into(),
         };
-        let Some(rebuilt) = rebuild::settings(&folder.join("checkpoints")) else { return Err(wrong) };
-        let rebuild::Rebuilt { config, pictures, from } = rebuilt;
-        let cause = match &wrong {
+        let Some(recovered) = recover_settings(&folder.join("checkpoints")) else { return Err(error) };
+        let RecoveredSettings { config, fingerprint, origin } = recovered;
+        let cause = match &error {
             RunError::Config { cause, .. } => cause.clone(),
             other => other.to_string(),
         };
-        let rebuilt = Some(format!("run.toml cannot be read ({cause}): {from}"));
-        Ok(Self { folder: folder.to_owned(), config, pictures, rebuilt, unwritten: true })
+        let recovered = Some(format!("cannot read run.toml ({cause}): {origin}"));
+        Ok(Self { folder: folder.to_owned(), config, fingerprint, recovered, unsaved: true })
     }
 
-    /// Opens a run only if its settings are `config`'s; where the pictures are is another matter ([`Self::meet`]), unless the
-    /// program draws them.
+    /// Opens an existing run and checks that its settings are `config`'s. The place of the pictures may differ, since
+    /// [`Self::use_data`] compares them, except for rendered pictures, whose place is their name.
     ///
     /// # Errors
-    /// [`RunError::Differs`] naming each field that differs.
+    /// [`RunError::Differs`] with each field that differs.
     pub fn resume(folder: &Path, config: &RunConfig) -> Result<Self, RunError> {
         let run = Self::open(folder)?;
-        let drawn = [&run.config, config].iter().any(|config| config.data.starts_with("synth:"));
-        let data = if drawn { config.data.clone() } else { run.config.data.clone() };
+        let rendered = [&run.config, config].iter().any(|config| config.data.starts_with("synth:"));
+        let data = if rendered { config.data.clone() } else { run.config.data.clone() };
         let differences = run.config.differences(&RunConfig { data, ..config.clone() });
         if differences.is_empty() { Ok(run) } else { Err(RunError::Differs { path: folder.to_owned(), differences }) }
     }
 
-    /// Takes in that the run goes on with the `pictures` at `data`. Returns what should be known of it.
+    /// Continues the run with the pictures at `data`. Returns warnings.
     ///
     /// # Errors
-    /// [`RunError::OtherPictures`] where that is another place than before and they are others.
-    pub(super) fn meet(&mut self, data: &str, pictures: Option<&Pictures>) -> Result<Vec<String>, RunError> {
-        let mut notes: Vec<String> = self.rebuilt.take().into_iter().collect();
+    /// [`RunError::OtherPictures`] if that is another place than before with other pictures.
+    pub(super) fn use_data(&mut self, data: &str, names: Option<&PictureNames>) -> Result<Vec<String>, RunError> {
+        let mut warnings: Vec<String> = self.recovered.take().into_iter().collect();
         let moved = !same_place(data, &self.config.data);
-        let difference = match (pictures, &self.pictures) {
-            (Some(now), Some(then)) => now.difference(then, &self.list()),
+        let difference = match (names, &self.fingerprint) {
+            (Some(now), Some(earlier)) => now.difference(earlier, &self.picture_list()),
             (Some(now), None) if moved => {
-                notes.push(format!(
-                    "this run has no list of its pictures' names, as an older version started it, so nobody can tell whether the \
-                     {} in {data} are the same ones",
+                warnings.push(format!(
+                    "this run was started by an older version and has no list of its pictures' names, so it cannot be checked whether the \
+                     {} pictures in {data} are the same",
                     now.fingerprint.count
                 ));
                 None
@@ -211,46 +213,42 @@ impl Run {
                 let (path, data) = (self.folder.clone(), data.to_owned());
                 return Err(RunError::OtherPictures { path, data, difference });
             }
-            notes.push(format!(
-                "the pictures in {data} are not those of before: {difference}. The run goes on with what is there, in another \
-                 order than it would have had"
+            warnings.push(format!(
+                "the pictures in {data} have changed: {difference}. Training continues with the present ones, in another order than before"
             ));
         } else if moved {
-            notes.push(format!("the pictures have moved from {} to {data}", self.config.data));
+            warnings.push(format!("the pictures have moved from {} to {data}", self.config.data));
         }
         let place = absolute(data);
-        let fingerprint = pictures.map(|pictures| pictures.fingerprint.clone());
-        self.unwritten |= place != self.config.data || fingerprint != self.pictures;
-        (self.config.data, self.pictures) = (place, fingerprint);
-        Ok(notes)
+        let fingerprint = names.map(|names| names.fingerprint.clone());
+        self.unsaved |= place != self.config.data || fingerprint != self.fingerprint;
+        (self.config.data, self.fingerprint) = (place, fingerprint);
+        Ok(warnings)
     }
 
-    /// Writes `run.toml`, and the names of the `pictures`, where they lack something.
+    /// Writes `run.toml` and the names of the pictures, if they changed.
     ///
     /// # Errors
-    /// [`RunError::Io`] naming the file.
-    pub(super) fn written_down(mut self, pictures: Option<&Pictures>) -> Result<Self, RunError> {
-        if !std::mem::take(&mut self.unwritten) {
+    /// [`RunError::Io`] with the file's path.
+    pub(super) fn save(mut self, names: Option<&PictureNames>) -> Result<Self, RunError> {
+        if !std::mem::take(&mut self.unsaved) {
             return Ok(self);
         }
-        let io = |path: PathBuf| move |cause| RunError::Io { path, cause };
-        if let Some(pictures) = pictures {
-            pictures.write(&self.list()).map_err(io(self.list()))?;
+        if let Some(names) = names {
+            names.write(&self.picture_list())?;
         }
-        let path = self.folder.join("run.toml");
-        let text = self.text();
-        files::write(&path, |file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all())).map_err(io(path))?;
+        write_synced(&self.folder.join("run.toml"), &self.text())?;
         Ok(self)
     }
 
-    /// Takes a run's folder for as long as what is returned lives. Nothing is taken where there is no folder yet, or its file
-    /// system knows no locks.
+    /// Locks a run's folder until the returned file is dropped. Returns `None` if the folder does not exist yet, or its file system has no
+    /// locks.
     ///
     /// # Errors
-    /// [`RunError::Busy`] when another program trains in it.
-    pub(super) fn lock(folder: &Path) -> Result<Option<File>, RunError> {
-        // Only Unix opens folders as files.
-        let Ok(file) = File::open(folder) else { return Ok(None) };
+    /// [`RunError::Busy`] if another process trains the run.
+    pub(super) fn lock(folder: &Path) -> Result<Option<std::fs::File>, RunError> {
+        // Only Unix can open folders as files.
+        let Ok(file) = std::fs::File::open(folder) else { return Ok(None) };
         match file.try_lock() {
             Ok(()) => Ok(Some(file)),
             Err(TryLockError::WouldBlock) => Err(RunError::Busy { path: folder.to_owned() }),
@@ -258,46 +256,36 @@ impl Run {
         }
     }
 
-    /// What `run.toml` holds; every checkpoint has it too.
+    /// The text of `run.toml`, of which every checkpoint has a copy.
     pub(super) fn text(&self) -> String {
-        written(&self.config, self.pictures.as_ref())
+        format(&self.config, self.fingerprint.as_ref())
     }
 
-    /// From what the settings were rebuilt, where `run.toml` could not be read.
-    pub fn rebuilt(&self) -> Option<&str> {
-        self.rebuilt.as_deref()
-    }
-
-    /// Adds what is done to the pictures to `run.toml`, behind the settings, unless it is there. It is for people and takes no part
-    /// in a resumption.
+    /// Appends the data set's report to `run.toml`, unless it has one. It is for people only; resuming ignores it.
     ///
     /// # Errors
-    /// [`RunError::Io`] when it cannot be written.
+    /// [`RunError::Io`] with the file's path.
     pub fn write_report(&self, report: &Report) -> Result<(), RunError> {
         #[derive(serde::Serialize)]
-        struct Section {
+        struct ReportSection {
             report: Report,
         }
         let path = self.folder.join("run.toml");
-        let write = || -> std::io::Result<()> {
-            let section = toml::to_string(&Section { report: report.shortened() }).map_err(std::io::Error::other)?;
-            let text = fs::read_to_string(&path)?;
-            // What the program draws has no end, and nothing is done to it.
-            if report.pictures.is_none() || text.lines().any(|line| line == "[report]") {
-                return Ok(());
-            }
-            let text = format!("{text}\n{section}");
-            files::write(&path, |file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
-        };
-        write().map_err(|cause| RunError::Io { path: path.clone(), cause })
+        let section = toml::to_string(&ReportSection { report: report.shortened() }).map_err(io::Error::other)?;
+        let text = fs::read_to_string(&path)?;
+        // Rendered pictures are endless and used as they are, so there is nothing to report.
+        if report.pictures.is_none() || text.lines().any(|line| line == "[report]") {
+            return Ok(());
+        }
+        Ok(write_synced(&path, &format!("{text}\n{section}"))?)
     }
 
-    /// The settings it was started with.
+    /// The settings that the run was started with.
     pub fn config(&self) -> &RunConfig {
         &self.config
     }
 
-    /// Where it is.
+    /// The run folder.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
@@ -307,17 +295,17 @@ impl Run {
         self.folder.join("metrics.csv")
     }
 
-    /// The names of the pictures.
-    fn list(&self) -> PathBuf {
+    /// `pictures.txt`.
+    fn picture_list(&self) -> PathBuf {
         self.folder.join("pictures.txt")
     }
 
-    /// `health.log`: a line for each time that the training failed, or no longer did.
-    pub fn health(&self) -> PathBuf {
+    /// `health.log`: one line per training failure and recovery.
+    pub fn health_log(&self) -> PathBuf {
         self.folder.join("health.log")
     }
 
-    /// The file that is there while the run is being trained, and stays where it is ended without notice.
+    /// `unfinished.txt`, which exists while the run is trained and remains if the process is killed.
     pub fn unfinished(&self) -> PathBuf {
         self.folder.join("unfinished.txt")
     }
@@ -327,31 +315,31 @@ impl Run {
         self.folder.join("checkpoints")
     }
 
-    /// The picture of the preview grid after `step`.
-    pub fn sample(&self, step: u64) -> PathBuf {
+    /// The sample grid of `step`.
+    pub fn sample_grid(&self, step: u64) -> PathBuf {
         self.folder.join("samples").join(format!("step-{step:08}.png"))
     }
 
-    /// The newest checkpoint that can be read, or nothing if none was ever finished. Damaged ones that are newer are
-    /// renamed out of the way of the run, which comes by their steps again; `damaged` is told of each.
+    /// The newest readable checkpoint; `None` if the run has no checkpoint. Newer ones that are damaged are renamed, since the run will write
+    /// those steps again; `warn` is called for each.
     ///
     /// # Errors
-    /// [`RunError::Damaged`] when there are some but none can be read; [`RunError::Io`] when one cannot be renamed.
-    pub fn newest(&self, device: &Device, damaged: impl Fn(String)) -> Result<Option<Checkpoint>, RunError> {
-        let mut broken: Vec<(PathBuf, CheckpointError)> = Vec::new();
+    /// [`RunError::Damaged`] if no checkpoint can be read; [`RunError::Io`] if a damaged one cannot be renamed.
+    pub fn newest_checkpoint(&self, device: &Device, warn: impl Fn(String)) -> Result<Option<Checkpoint>, RunError> {
+        let mut damaged: Vec<(PathBuf, CheckpointError)> = Vec::new();
         for (_, folder) in model::checkpoints(&self.checkpoints()).into_iter().rev() {
             match Checkpoint::read(&folder, &self.config.train, device) {
                 Ok(checkpoint) => {
-                    for (path, cause) in broken {
-                        let aside = checkpoint::set_aside(&path).map_err(|cause| RunError::Io { path, cause })?;
-                        damaged(format!("a damaged checkpoint is now {}: {cause}", aside.display()));
+                    for (folder, cause) in damaged {
+                        let renamed = checkpoint::set_aside(&folder)?;
+                        warn(format!("a damaged checkpoint was renamed to {}: {cause}", renamed.display()));
                     }
                     return Ok(Some(checkpoint));
                 }
-                Err(cause) => broken.push((folder, cause)),
+                Err(cause) => damaged.push((folder, cause)),
             }
         }
-        match broken.into_iter().next() {
+        match damaged.into_iter().next() {
             Some((path, cause)) => Err(RunError::Damaged { path, cause }),
             None => Ok(None),
         }

@@ -1,57 +1,97 @@
-//! One training step (section 3 and 4): non-saturating loss on logits, Adam, batch statistics.
+//! One DCGAN training step (Radford et al. 2016, sections 3 and 4): the non-saturating loss on logits, Adam, and batch normalization with
+//! the batch's own statistics.
+//!
+//! [`Networks::step`] trains one step and returns its [`StepMetrics`], which stay on the device until [`StepMetrics::read`].
 
 use burn::tensor::{Device, Gradients, Tensor};
 
 use super::config::{Schedule, TrainConfig};
+use super::instance_noise::InstanceNoise;
 use super::messages::LearningRates;
-use super::noise::Noise;
 use crate::device::Operands;
 use crate::latent;
 use crate::model::{Adam, Discriminator, Generator, Layer, ModelConfig, Optimiser, keep_statistics, logistic, track};
 
-/// Both networks in training, and their optimisers.
+/// Both networks in training, and their optimizers.
 #[derive(Clone)]
 pub struct Networks {
-    /// z to pictures.
+    /// The generator: z to pictures.
     pub generator: Generator,
-    /// Pictures to logits.
+    /// The discriminator: pictures to logits.
     pub discriminator: Discriminator,
     pub(super) optimiser_g: Optimiser,
     pub(super) optimiser_d: Optimiser,
-    /// What losses are multiplied by before their gradients are computed: 1, except where half floats would lose these.
+    /// The factor on losses before backpropagation: 1, except with half floats, in which small gradients would underflow.
     pub(super) loss_scale: f32,
 }
 
-/// What a step measured, still on the device.
-pub struct StepReport {
-    values: [Option<Tensor<1>>; 6],
+/// What one step measured: one-element tensors on the device, or numbers. A step that trains only one network leaves out the other's.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct StepMetrics<T = f32> {
+    /// Loss of the discriminator, real and generated pictures added.
+    pub loss_d: Option<T>,
+    /// Non-saturating loss of the generator.
+    pub loss_g: Option<T>,
+    /// Mean D(x), 0 to 1.
+    pub d_real: Option<T>,
+    /// Mean D(G(z)), 0 to 1.
+    pub d_fake: Option<T>,
+    /// Euclidean norm of the discriminator's gradient.
+    pub norm_d: Option<T>,
+    /// Euclidean norm of the generator's gradient.
+    pub norm_g: Option<T>,
 }
 
-impl StepReport {
-    /// Reads loss of D, loss of G, D(x), D(G(z)), and both gradients' norms back, waiting for the device. What an
-    /// alternating step did not measure is missing.
+impl<T> Default for StepMetrics<T> {
+    fn default() -> Self {
+        Self { loss_d: None, loss_g: None, d_real: None, d_fake: None, norm_d: None, norm_g: None }
+    }
+}
+
+impl<T> StepMetrics<T> {
+    /// All metrics, in the order of the fields.
+    pub fn values(&self) -> [&Option<T>; 6] {
+        let Self { loss_d, loss_g, d_real, d_fake, norm_d, norm_g } = self;
+        [loss_d, loss_g, d_real, d_fake, norm_d, norm_g]
+    }
+
+    /// Applies `f` to each metric, in the order of the fields.
+    pub(super) fn map<U>(&self, f: impl FnMut(&Option<T>) -> Option<U>) -> StepMetrics<U> {
+        let [loss_d, loss_g, d_real, d_fake, norm_d, norm_g] = self.values().map(f);
+        StepMetrics { loss_d, loss_g, d_real, d_fake, norm_d, norm_g }
+    }
+}
+
+impl StepMetrics {
+    /// Whether no metric is infinite or NaN.
+    pub(super) fn is_finite(&self) -> bool {
+        self.values().into_iter().flatten().all(|value| value.is_finite())
+    }
+}
+
+impl StepMetrics<Tensor<1>> {
+    /// Waits for the device and reads the numbers.
     ///
     /// # Errors
-    /// What the device says, if it failed.
-    pub fn read(self) -> Result<[Option<f32>; 6], String> {
+    /// The device's message, if it failed.
+    pub fn read(self) -> Result<StepMetrics, String> {
         Self::read_all(&[self]).map(|read| read[0])
     }
 
-    /// Reads what several steps measured in one transfer.
+    /// Reads the numbers of several steps in one transfer.
     ///
     /// # Errors
-    /// What the device says, if it failed.
-    pub(super) fn read_all(reports: &[Self]) -> Result<Vec<[Option<f32>; 6]>, String> {
-        let known = |report: &Self| Tensor::cat(report.values.iter().flatten().cloned().collect(), 0);
-        let known: Tensor<1> = Tensor::cat(reports.iter().map(known).collect(), 0);
-        let read: Vec<f32> = known.try_into_data().map_err(|e| e.to_string())?.iter::<f32>().collect();
-        let mut read = read.into_iter();
-        let mut next = |value: &Option<Tensor<1>>| value.as_ref().and_then(|_| read.next());
-        Ok(reports.iter().map(|report| report.values.each_ref().map(&mut next)).collect())
+    /// The device's message, if it failed.
+    pub(super) fn read_all(steps: &[Self]) -> Result<Vec<StepMetrics>, String> {
+        let measured = |step: &Self| Tensor::cat(step.values().into_iter().flatten().cloned().collect(), 0);
+        let all: Tensor<1> = Tensor::cat(steps.iter().map(measured).collect(), 0);
+        let numbers: Vec<f32> = all.try_into_data().map_err(|e| e.to_string())?.iter::<f32>().collect();
+        let mut numbers = numbers.into_iter();
+        Ok(steps.iter().map(|step| step.map(|value| value.as_ref().and_then(|_| numbers.next()))).collect())
     }
 }
 
-/// Lifts the parameters to the tape as constants: gradients flow through the network but stop at its weights.
+/// Puts the parameters on the autodiff tape as constants: gradients flow through the network but not into its weights.
 fn freeze(layers: &mut [Layer]) {
     for parameter in layers.iter_mut().flat_map(Layer::learnt_mut) {
         parameter.value = parameter.value.clone().autodiff();
@@ -64,7 +104,7 @@ impl Networks {
         Self::from_networks(Generator::new(model, seed, device), Discriminator::new(model, seed, device), train)
     }
 
-    /// Networks as they are, with fresh optimisers.
+    /// Existing networks with fresh optimizers.
     pub fn from_networks(generator: Generator, discriminator: Discriminator, train: &TrainConfig) -> Self {
         let adam = Adam { beta1: train.beta1, beta2: train.beta2, epsilon: train.epsilon, decay: train.decay };
         let optimiser_g = Optimiser::new(adam, generator.layers());
@@ -72,23 +112,23 @@ impl Networks {
         Self { generator, discriminator, optimiser_g, optimiser_d, loss_scale: 1.0 }
     }
 
-    /// Has the convolutions of both networks multiply `operands`.
+    /// Sets the number format in which the convolutions of both networks multiply.
     pub fn multiply(&mut self, operands: Operands) {
         let layers = self.generator.layers_mut().iter_mut().chain(&mut self.discriminator.layers);
         layers.for_each(|layer| layer.multiply(operands));
     }
 
-    /// The gradients of a loss, scaled.
+    /// Backpropagates the scaled loss.
     fn gradients(&self, loss: Tensor<1>) -> Gradients {
         if self.loss_scale == 1.0 { loss.backward() } else { loss.mul_scalar(self.loss_scale).backward() }
     }
 
-    /// Takes step number `step` (the first is 1) on real pictures `[batch, channels, size, size]` in [-1, 1].
+    /// Trains step number `step` (the first is 1) on real pictures `[batch, channels, size, size]` in [-1, 1].
     ///
-    /// The discriminator's running statistics move with the two batches of its own update, real and drawn. In PyTorch's tutorial
-    /// they move a third time, as the generator's update passes the drawn batch through it once more; that pass is made here too,
-    /// with the batch's own statistics, but leaves the running ones alone. They decide no update: they are what the discriminator
-    /// judges with when it is asked about single pictures, and measures take them anew from the data.
+    /// The discriminator's running batch-norm statistics are updated by the two batches of its own update, real and generated. In PyTorch's
+    /// DCGAN tutorial they are updated a third time when the generator's update passes the generated batch through the discriminator; here
+    /// that pass also uses the batch's own statistics, but leaves the running ones alone. No update depends on them: the discriminator uses
+    /// them only to classify single pictures, and evaluation estimates them anew from data.
     pub fn step(
         &mut self,
         real: Tensor<4>,
@@ -96,55 +136,55 @@ impl Networks {
         seed: u64,
         train: &TrainConfig,
         rates: LearningRates,
-    ) -> StepReport {
+    ) -> StepMetrics<Tensor<1>> {
         let (device, batch) = (real.device(), real.dims()[0]);
         let (prior, z_dim) = (self.generator.config().prior, self.generator.config().z_dim);
-        let noise = Noise::new(train, seed, step);
+        let noise = InstanceNoise::new(train, seed, step);
         let z = |number| latent::training(prior, z_dim, seed, number, batch, &device);
         self.step_on(real, step, z, &noise, train, rates)
     }
 
-    /// [`Self::step`] on z's `[batch, z_dim]` that `draw` gives, each time the same by the same number.
+    /// [`Self::step`] with z's `[batch, z_dim]` from `draw`, which must return the same z's for the same number.
     pub(super) fn step_on(
         &mut self,
         real: Tensor<4>,
         step: u64,
         draw: impl Fn(u64) -> Tensor<2>,
-        noise: &Noise,
+        noise: &InstanceNoise,
         train: &TrainConfig,
         rates: LearningRates,
-    ) -> StepReport {
+    ) -> StepMetrics<Tensor<1>> {
         let (update_d, updates_g) = match train.schedule {
             Schedule::Generator(times) => (true, times.max(1)),
             Schedule::Alternate => (step % 2 == 1, usize::from(step.is_multiple_of(2))),
             Schedule::AlternateGeneratorFirst => (step.is_multiple_of(2), usize::from(step % 2 == 1)),
         };
-        let mut report = StepReport { values: [const { None }; 6] };
+        let mut metrics = StepMetrics::default();
         let z = |update: usize| {
             let update = if train.same_z { 0 } else { update as u64 };
-            draw(draw_of(step, update))
+            draw(z_number(step, update))
         };
         if updates_g == 0 {
-            // The discriminator's step alone needs no gradients of what is drawn.
+            // The discriminator's update alone needs no gradients of the generator.
             let fake = self.generator.train(z(0));
-            self.update_discriminator([noise.on(real.clone(), 0), noise.on(fake, 1)], rates, &mut report);
+            self.update_discriminator([noise.add_to(real.clone(), 0), noise.add_to(fake, 1)], rates, &mut metrics);
         }
         for update in 0..updates_g {
-            // The first update's z's also serve the discriminator. Where all updates have the same ones, the later updates draw them
-            // with the generator that the earlier ones changed.
-            let (generator, fake) = self.draw(z(update));
+            // The discriminator's update uses the z's of the first generator update. With `same_z`, later updates pass the same z's
+            // through the generator as the earlier updates changed it.
+            let (generator, fake) = self.generate(z(update));
             if update == 0 && update_d {
-                let fake = noise.on(fake.clone().inner(), 1);
-                self.update_discriminator([noise.on(real.clone(), 0), fake], rates, &mut report);
+                let fake = noise.add_to(fake.clone().inner(), 1);
+                self.update_discriminator([noise.add_to(real.clone(), 0), fake], rates, &mut metrics);
             }
-            let fake = noise.on(fake, 2 + update as u64);
-            self.update_generator(&generator, fake, rates, &mut report);
+            let fake = noise.add_to(fake, 2 + update as u64);
+            self.update_generator(&generator, fake, rates, &mut metrics);
         }
-        report
+        metrics
     }
 
-    /// Pictures of z, on the tape, and the generator that drew them.
-    fn draw(&mut self, z: Tensor<2>) -> (Generator, Tensor<4>) {
+    /// Generates pictures of `z` on the autodiff tape. Returns the tracked generator and the pictures.
+    fn generate(&mut self, z: Tensor<2>) -> (Generator, Tensor<4>) {
         let mut generator = self.generator.clone();
         track(generator.layers_mut());
         let fake = generator.train(z.autodiff());
@@ -152,7 +192,12 @@ impl Networks {
         (generator, fake)
     }
 
-    fn update_discriminator(&mut self, [real, fake]: [Tensor<4>; 2], rates: LearningRates, report: &mut StepReport) {
+    fn update_discriminator(
+        &mut self,
+        [real, fake]: [Tensor<4>; 2],
+        rates: LearningRates,
+        metrics: &mut StepMetrics<Tensor<1>>,
+    ) {
         let mut discriminator = self.discriminator.clone();
         track(&mut discriminator.layers);
         let on_real = discriminator.train(real.autodiff());
@@ -164,10 +209,10 @@ impl Networks {
         let layers = &mut self.discriminator.layers;
         let (rate, scale) = (rates.discriminator, self.loss_scale);
         let norm = self.optimiser_d.update_scaled(layers, &discriminator.layers, &mut grads, rate, scale);
-        report.values[0] = Some(loss.inner());
-        report.values[2] = Some(on_real.inner());
-        report.values[3] = Some(on_fake.inner());
-        report.values[4] = Some(norm);
+        metrics.loss_d = Some(loss.inner());
+        metrics.d_real = Some(on_real.inner());
+        metrics.d_fake = Some(on_fake.inner());
+        metrics.norm_d = Some(norm);
     }
 
     fn update_generator(
@@ -175,29 +220,29 @@ impl Networks {
         generator: &Generator,
         fake: Tensor<4>,
         rates: LearningRates,
-        report: &mut StepReport,
+        metrics: &mut StepMetrics<Tensor<1>>,
     ) {
-        let mut judge = self.discriminator.clone();
-        freeze(&mut judge.layers);
-        let (loss, probability) = logistic(judge.batch_logits(fake), true);
+        let mut frozen = self.discriminator.clone();
+        freeze(&mut frozen.layers);
+        let (loss, d_fake) = logistic(frozen.batch_logits(fake), true);
         let mut grads = self.gradients(loss.clone());
         let layers = self.generator.layers_mut();
         let norm =
             self.optimiser_g.update_scaled(layers, generator.layers(), &mut grads, rates.generator, self.loss_scale);
-        report.values[1] = Some(loss.inner());
-        report.values[3].get_or_insert_with(|| probability.inner());
-        report.values[5] = Some(norm);
+        metrics.loss_g = Some(loss.inner());
+        metrics.d_fake.get_or_insert_with(|| d_fake.inner());
+        metrics.norm_g = Some(norm);
     }
 }
 
-/// Bits of a number that tell the updates of a step apart.
-const UPDATES: u32 = 4;
+/// Low bits of a z number that hold the update within its step.
+const UPDATE_BITS: u32 = 4;
 
-/// The number that an update's z's are drawn by, no two alike: a step's first sixteen updates share its number's last bits, as they
-/// did before there could be more; the others count from the other end.
-fn draw_of(step: u64, update: u64) -> u64 {
-    match update.checked_sub(1 << UPDATES) {
-        None => step << UPDATES | update,
+/// The number that seeds the z's of an update, unique over all updates of a run. The first 16 updates of a step use the low bits of the
+/// step's number, as old runs did; further updates count down from the largest number.
+fn z_number(step: u64, update: u64) -> u64 {
+    match update.checked_sub(1 << UPDATE_BITS) {
+        None => step << UPDATE_BITS | update,
         Some(more) => !(step << 32 | more),
     }
 }
@@ -228,12 +273,12 @@ mod tests {
     }
 
     #[test]
-    fn the_first_losses_are_those_of_a_coin() {
+    fn the_first_losses_are_those_of_random_guessing() {
         let (model, train) = tiny();
         let device = Device::flex();
         let mut networks = Networks::new(&model, &train, 1, &device);
-        let report = networks.step(real(&device), 1, 1, &train, rates(&train)).read().unwrap();
-        let [loss_d, loss_g, d_real, d_fake, norm_d, norm_g] = report.map(Option::unwrap);
+        let metrics = networks.step(real(&device), 1, 1, &train, rates(&train)).read().unwrap();
+        let [loss_d, loss_g, d_real, d_fake, norm_d, norm_g] = metrics.values().map(|value| value.unwrap());
         assert!((loss_d - 2.0 * 2f32.ln()).abs() < 0.2, "{loss_d}");
         assert!((loss_g - 2f32.ln()).abs() < 0.2, "{loss_g}");
         assert!((d_real - 0.5).abs() < 0.1 && (d_fake - 0.5).abs() < 0.1);
@@ -241,20 +286,20 @@ mod tests {
     }
 
     #[test]
-    fn the_generators_step_leaves_the_discriminators_weights_without_gradients() {
+    fn the_generator_update_computes_no_gradients_of_the_discriminator() {
         let (model, train) = tiny();
         let device = Device::flex();
         let mut networks = Networks::new(&model, &train, 1, &device);
-        let (generator, fake) = networks.draw(Tensor::ones([8, 8], &device));
-        let mut judge = networks.discriminator.clone();
-        freeze(&mut judge.layers);
-        let grads = judge.train(fake).mean().backward();
-        assert!(judge.learnt().all(|parameter| parameter.value.grad(&grads).is_none()));
+        let (generator, fake) = networks.generate(Tensor::ones([8, 8], &device));
+        let mut frozen = networks.discriminator.clone();
+        freeze(&mut frozen.layers);
+        let grads = frozen.train(fake).mean().backward();
+        assert!(frozen.learnt().all(|parameter| parameter.value.grad(&grads).is_none()));
         assert!(generator.learnt().all(|parameter| parameter.value.grad(&grads).is_some()));
     }
 
-    /// Compares the largest gradient of each tensor with what the loss changes by: small ones drown in single-precision differences.
-    fn agree(
+    /// Compares the largest gradient of each tensor with finite differences of the loss. Smaller gradients would be lost in rounding.
+    fn check_gradients(
         what: &str,
         networks: &Networks,
         layers: fn(&mut Networks) -> &mut [Layer],
@@ -264,7 +309,7 @@ mod tests {
         let (tracked, value) = loss(&mut networks.clone());
         let grads = value.backward();
         let (mut agreeing, mut compared) = (0, 0);
-        let mut told = Vec::new();
+        let mut differences = Vec::new();
         for (i, layer) in tracked.iter().enumerate() {
             for (j, parameter) in layer.learnt().enumerate() {
                 let grad = parameter.value.grad(&grads).unwrap().into_data().try_to_vec::<f32>().unwrap();
@@ -278,7 +323,7 @@ mod tests {
                     f64::from(loss(&mut moved).1.inner().into_scalar::<f32>())
                 };
                 let computed = f64::from(grad[at]);
-                // Long steps meet curvature and kinks, short ones drown in rounding: the nearer one counts.
+                // Long steps suffer from curvature and kinks, short ones from rounding: the better one counts.
                 let slopes = [1e-3, 2e-4].map(|step| (moved(step) - moved(-step)) / (2.0 * f64::from(step)));
                 let [long, short] = slopes.map(|slope| (slope - computed).abs());
                 let measured = slopes[usize::from(short < long)];
@@ -286,44 +331,44 @@ mod tests {
                 if (measured - computed).abs() < 0.03 * computed.abs() + 3e-4 {
                     agreeing += 1;
                 } else {
-                    told.push(format!("{}: {measured} {computed}", parameter.name));
+                    differences.push(format!("{}: {measured} {computed}", parameter.name));
                 }
             }
         }
-        // A step across the kink of a rectifier or from one pooled position to another has no one slope.
-        assert!(compared - agreeing <= 1, "{what}: {told:?}");
+        // The loss has no single slope across the kink of a rectifier or where max pooling changes position.
+        assert!(compared - agreeing <= 1, "{what}: {differences:?}");
     }
 
-    /// Both updates' gradients of networks of this config.
+    /// Checks the gradients of both updates.
     fn gradients_agree(what: &str, model: &ModelConfig) {
         let train = TrainConfig { batch: 8, ..TrainConfig::preset(Preset::Pytorch) };
         let device = Device::flex();
         let mut networks = Networks::new(model, &train, 4, &device);
-        // Weights as small as they are drawn leave nothing to measure where there is no batch norm.
+        // Without batch norm, initial weights are too small for measurable gradients.
         for layer in networks.generator.layers_mut().iter_mut().chain(&mut networks.discriminator.layers) {
             layer.weight.value = layer.weight.value.clone() * 4.0;
         }
         let z = latent::draw(model.prior, model.z_dim, 3, 0..8, &device);
-        agree(
+        check_gradients(
             &format!("the generator's, {what}"),
             &networks,
             |networks| networks.generator.layers_mut(),
             |networks| {
-                let (generator, fake) = networks.draw(z.clone());
-                let mut judge = networks.discriminator.clone();
-                freeze(&mut judge.layers);
-                (generator.layers().to_vec(), -log_sigmoid(judge.train(fake)).mean())
+                let (generator, fake) = networks.generate(z.clone());
+                let mut frozen = networks.discriminator.clone();
+                freeze(&mut frozen.layers);
+                (generator.layers().to_vec(), -log_sigmoid(frozen.train(fake)).mean())
             },
         );
-        agree(
+        check_gradients(
             &format!("the discriminator's, {what}"),
             &networks,
             |networks| &mut networks.discriminator.layers,
             |networks| {
-                let mut judge = networks.discriminator.clone();
-                track(&mut judge.layers);
-                let logits = judge.train(real(&device).autodiff());
-                (judge.layers, -log_sigmoid(logits).mean())
+                let mut discriminator = networks.discriminator.clone();
+                track(&mut discriminator.layers);
+                let logits = discriminator.train(real(&device).autodiff());
+                (discriminator.layers, -log_sigmoid(logits).mean())
             },
         );
     }
@@ -331,7 +376,7 @@ mod tests {
     #[test]
     fn gradients_agree_with_finite_differences() {
         let (model, _) = tiny();
-        gradients_agree("as the tutorial has it", &model);
+        gradients_agree("PyTorch tutorial", &model);
         gradients_agree("SAME padding", &ModelConfig { kernel: 5, padding: Padding::Same, ..model.clone() });
         gradients_agree("strides of 1", &ModelConfig { kernel: 3, per_stage: 2, ..model.clone() });
         gradients_agree(
@@ -366,8 +411,8 @@ mod tests {
             layers.iter().flat_map(Layer::learnt).flat_map(|p| p.value.to_data().try_to_vec::<f32>().unwrap()).collect()
         };
         let before = (learnt(networks.generator.layers()), learnt(&networks.discriminator.layers));
-        let report = networks.step(real(&device), 1, 1, &train, rates(&train)).read().unwrap();
-        assert!(report[1].is_none() && report[0].is_some(), "an odd step is the discriminator's: {report:?}");
+        let metrics = networks.step(real(&device), 1, 1, &train, rates(&train)).read().unwrap();
+        assert!(metrics.loss_g.is_none() && metrics.loss_d.is_some(), "odd steps train the discriminator: {metrics:?}");
         assert_eq!(learnt(networks.generator.layers()), before.0);
         let between = learnt(&networks.discriminator.layers);
         assert_ne!(between, before.1);
@@ -377,44 +422,44 @@ mod tests {
     }
 
     #[test]
-    fn the_generator_may_begin() {
+    fn alternation_can_begin_with_the_generator() {
         let (model, train) = tiny();
         let train = TrainConfig { schedule: Schedule::AlternateGeneratorFirst, ..train };
         let device = Device::flex();
         let mut networks = Networks::new(&model, &train, 1, &device);
         let first = networks.step(real(&device), 1, 1, &train, rates(&train)).read().unwrap();
-        assert!(first[0].is_none() && first[1].is_some(), "the first step is the generator's: {first:?}");
+        assert!(first.loss_d.is_none() && first.loss_g.is_some(), "step 1 trains the generator: {first:?}");
         let second = networks.step(real(&device), 2, 1, &train, rates(&train)).read().unwrap();
-        assert!(second[0].is_some() && second[1].is_none(), "the second is the discriminator's: {second:?}");
+        assert!(second.loss_d.is_some() && second.loss_g.is_none(), "step 2 trains the discriminator: {second:?}");
     }
 
     #[test]
-    fn no_two_updates_are_drawn_by_one_number() {
+    fn every_update_has_its_own_z_number() {
         let mut numbers = std::collections::BTreeSet::new();
         for step in 1..200 {
             for update in 0..20 {
-                assert!(numbers.insert(draw_of(step, update)), "step {step}, update {update}");
+                assert!(numbers.insert(z_number(step, update)), "step {step}, update {update}");
             }
         }
-        // What a run drew before there could be more than sixteen updates.
-        assert_eq!((draw_of(3, 0), draw_of(3, 15)), (48, 63));
+        // As in old runs, which could not have more than sixteen updates.
+        assert_eq!((z_number(3, 0), z_number(3, 15)), (48, 63));
     }
 
     #[test]
-    fn twenty_updates_of_a_step_do_not_draw_the_next_steps_z() {
+    fn twenty_updates_of_a_step_share_no_z_with_the_next_step() {
         let (model, train) = tiny();
         let device = Device::flex();
-        let z = |step, update| latent::training(model.prior, 8, 1, draw_of(step, update), 4, &device).into_data();
+        let z = |step, update| latent::training(model.prior, 8, 1, z_number(step, update), 4, &device).into_data();
         let next = z(2, 0);
         assert!((0..20).all(|update| z(1, update) != next));
         let train = TrainConfig { schedule: Schedule::Generator(20), ..train };
         let mut networks = Networks::new(&model, &train, 1, &device);
-        let report = networks.step(real(&device), 1, 1, &train, rates(&train)).read().unwrap();
-        assert!(report.iter().all(|value| value.is_some_and(f32::is_finite)), "{report:?}");
+        let metrics = networks.step(real(&device), 1, 1, &train, rates(&train)).read().unwrap();
+        assert!(metrics.values().iter().all(|value| value.is_some_and(f32::is_finite)), "{metrics:?}");
     }
 
     #[test]
-    fn updates_of_the_same_z_draw_what_the_changed_generator_makes_of_it() {
+    fn updates_with_the_same_z_use_the_generator_as_changed_so_far() {
         let (model, train) = tiny();
         let device = Device::flex();
         let learnt = |same_z| {
@@ -429,8 +474,8 @@ mod tests {
             networks.step(real(&device), 1, 1, &train, rates(&train)).read().unwrap();
             weights(networks.generator.layers())
         };
-        assert_ne!(learnt(true), learnt(false), "the second update has other z's");
-        assert_ne!(learnt(true), once, "the second update is made");
+        assert_ne!(learnt(true), learnt(false), "the second update uses other z's");
+        assert_ne!(learnt(true), once, "there is a second update");
     }
 
     #[test]
@@ -454,7 +499,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_seed_takes_the_same_steps() {
+    fn the_same_seed_trains_identically() {
         let (model, train) = tiny();
         let device = Device::flex();
         let run = || {

@@ -1,21 +1,21 @@
-//! Real pictures on their way to the device: as bytes, which a graphics card turns into values itself.
+//! Uploads real pictures to the device. A graphics card receives bytes and converts them itself.
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 use crate::device::on_card;
 use crate::image::to_signed;
 
-/// Pictures from planes of bytes, `[count, channels, size, size]`, as values in [-1, 1].
+/// Converts planes of bytes to a tensor of the given shape, `[count, channels, size, size]`, with values in [-1, 1].
 pub(super) fn pictures(planes: &[u8], shape: [usize; 4], device: &Device) -> Tensor<4> {
     if on_card(device) {
-        return on_the_card(planes, shape, device);
+        return unpack_on_card(planes, shape, device);
     }
     let values = planes.iter().copied().map(to_signed).collect::<Vec<f32>>();
     Tensor::from_data(TensorData::new(values, shape), device)
 }
 
-/// Four bytes travel as one word, since not every card has bytes of its own, and are taken apart over there.
-fn on_the_card(planes: &[u8], shape: [usize; 4], device: &Device) -> Tensor<4> {
+/// Uploads four bytes per word, since not every card has 8-bit integers, and unpacks them on the card.
+fn unpack_on_card(planes: &[u8], shape: [usize; 4], device: &Device) -> Tensor<4> {
     let word = |bytes: &[u8]| {
         let mut word = [0; 4];
         word[..bytes.len()].copy_from_slice(bytes);
@@ -24,10 +24,10 @@ fn on_the_card(planes: &[u8], shape: [usize; 4], device: &Device) -> Tensor<4> {
     let words: Vec<i32> = planes.chunks(4).map(word).collect();
     let count = words.len();
     let words = Tensor::<2, Int>::from_data(TensorData::new(words, [count, 1]), (device, DType::I32));
-    let places = Tensor::<2, Int>::from_data(TensorData::new(vec![0, 8, 16, 24], [1, 4]), (device, DType::I32));
-    let bytes = words.bitwise_right_shift(places).bitwise_and_scalar(0xff);
+    let shifts = Tensor::<2, Int>::from_data(TensorData::new(vec![0, 8, 16, 24], [1, 4]), (device, DType::I32));
+    let bytes = words.bitwise_right_shift(shifts).bitwise_and_scalar(0xff);
     let values = bytes.float().div_scalar(127.5).sub_scalar(1.0).reshape([count * 4]);
-    // The last word may have room for more than there is.
+    // The last word may be padded.
     let values = if planes.len() == count * 4 { values } else { values.narrow(0, 0, planes.len()) };
     values.reshape(shape)
 }
@@ -38,16 +38,16 @@ mod tests {
     use crate::device::Compute;
 
     #[test]
-    fn bytes_are_the_values_that_the_networks_know_on_every_device() {
+    fn bytes_convert_to_the_same_values_on_every_device() {
         let software = &Compute::shared_software().device;
-        // All bytes; a number of them that does not fill the last word; pictures of three channels.
+        // All byte values; a length that does not fill the last word; pictures of three channels.
         for shape in [[1, 1, 16, 16], [1, 1, 5, 5], [3, 3, 8, 4]] {
             let planes: Vec<u8> = (0..shape.iter().product::<usize>()).map(|i| (i * 7) as u8).collect();
             let wanted: Vec<f32> = planes.iter().copied().map(to_signed).collect();
             let on = |tensor: Tensor<4>| tensor.into_data().try_to_vec::<f32>().unwrap();
             let flex = Device::flex();
             assert_eq!(on(pictures(&planes, shape, &flex)), wanted, "{shape:?}");
-            assert_eq!(on(on_the_card(&planes, shape, &flex)), wanted, "{shape:?}, taken apart");
+            assert_eq!(on(unpack_on_card(&planes, shape, &flex)), wanted, "{shape:?}, unpacked");
             assert_eq!(on(pictures(&planes, shape, software)), wanted, "{shape:?}, on the card");
         }
     }

@@ -27,10 +27,10 @@ fn step(compute: &Compute, model: &ModelConfig) -> (Vec<f32>, [f32; 6]) {
     let values: Vec<f32> = (0..4 * 256).map(|i| ((i * 37 % 101) as f32 / 50.0) - 1.0).collect();
     let real = Tensor::<1>::from_floats(values.as_slice(), &compute.device).reshape([4, 1, 16, 16]);
     let rates = LearningRates { generator: train.generator_rate, discriminator: train.discriminator_rate };
-    let report = networks.step(real, 1, 1, &train, rates).read().unwrap().map(Option::unwrap);
+    let metrics = networks.step(real, 1, 1, &train, rates).read().unwrap().values().map(|value| value.unwrap());
     let layers = networks.generator.layers().iter().chain(&networks.discriminator.layers);
     let weights = layers.flat_map(Layer::kept).flat_map(|p| p.value.to_data().try_to_vec::<f32>().unwrap()).collect();
-    (weights, report)
+    (weights, metrics)
 }
 
 fn tiny() -> ModelConfig {
@@ -49,9 +49,10 @@ fn paddings_strides_and_broken_rules_are_the_same_on_the_graphics_path() {
         ..tiny()
     };
     for model in [same, stride_1, broken] {
-        let [(cpu, cpu_report), (gpu, gpu_report)] = [&Compute::cpu(), software()].map(|compute| step(compute, &model));
-        for (a, b) in cpu_report.iter().zip(&gpu_report) {
-            assert!((a - b).abs() < 1e-3 * a.abs().max(1.0), "{model:?}: {cpu_report:?} {gpu_report:?}");
+        let [(cpu, cpu_metrics), (gpu, gpu_metrics)] =
+            [&Compute::cpu(), software()].map(|compute| step(compute, &model));
+        for (a, b) in cpu_metrics.iter().zip(&gpu_metrics) {
+            assert!((a - b).abs() < 1e-3 * a.abs().max(1.0), "{model:?}: {cpu_metrics:?} {gpu_metrics:?}");
         }
         // Adam's first step is as long as the learning rate, and where a gradient is nothing, rounding chooses its direction.
         let off = cpu.iter().zip(&gpu).filter(|(a, b)| (*a - *b).abs() > 1e-4).count();
@@ -61,14 +62,14 @@ fn paddings_strides_and_broken_rules_are_the_same_on_the_graphics_path() {
 
 #[test]
 fn one_training_step_is_the_same_on_the_graphics_path() {
-    let (cpu, cpu_report) = step(&Compute::cpu(), &tiny());
-    let (gpu, gpu_report) = step(software(), &tiny());
+    let (cpu, cpu_metrics) = step(&Compute::cpu(), &tiny());
+    let (gpu, gpu_metrics) = step(software(), &tiny());
     assert_eq!(cpu.len(), gpu.len());
     let largest = cpu.iter().zip(&gpu).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     println!("largest difference of a weight after one step: {largest:e}");
     assert!(largest < 1e-4, "weights differ by up to {largest:e}");
-    for (a, b) in cpu_report.iter().zip(&gpu_report) {
-        assert!((a - b).abs() < 1e-3 * a.abs().max(1.0), "{cpu_report:?} {gpu_report:?}");
+    for (a, b) in cpu_metrics.iter().zip(&gpu_metrics) {
+        assert!((a - b).abs() < 1e-3 * a.abs().max(1.0), "{cpu_metrics:?} {gpu_metrics:?}");
     }
 }
 
@@ -88,8 +89,8 @@ fn training(compute: &Compute, precision: Precision, steps: u64) -> (Vec<[f32; 2
         }
         let real = TensorData::new(real, [BATCH as usize, 3, 16, 16]);
         let real = Tensor::from_data(real, &compute.device);
-        let report = networks.step(real, step, 1, &train, rates).read().unwrap();
-        losses.push([report[0].unwrap(), report[1].unwrap()]);
+        let metrics = networks.step(real, step, 1, &train, rates).read().unwrap();
+        losses.push([metrics.loss_d.unwrap(), metrics.loss_g.unwrap()]);
     }
     let z: Vec<f32> = (0..64 * 16).map(|i| (i * 37 % 101) as f32 / 40.0 - 1.25).collect();
     let z = Tensor::from_data(TensorData::new(z, [64, 16]), &compute.device);

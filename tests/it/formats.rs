@@ -100,7 +100,7 @@ fn a_set_in_its_own_format_is_trained_on_and_half_of_it_is_refused_by_name() {
     for (number, set) in sets(folder.path()).into_iter().enumerate() {
         let run = folder.path().join(format!("run-{number}"));
         let said = stderr(&mut train(&set, &run), 0);
-        assert!(said.contains("learning from 6 pictures in 2 classes: 0, 1"), "{}: {said}", set.display());
+        assert!(said.contains("training on 6 pictures in 2 classes: 0, 1"), "{}: {said}", set.display());
         let bytes = fs::read(&set).unwrap();
         fs::write(&set, &bytes[..bytes.len() * 3 / 5]).unwrap();
         let said = stderr(&mut train(&set, &folder.path().join("never")), 1);

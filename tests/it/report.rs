@@ -51,7 +51,7 @@ fn a_training_reports_what_it_leaves_out_and_does_and_keeps_the_report() {
     let (set, run) = (mixed(folder.path()), folder.path().join("run"));
     let told = stderr(&mut zscape(&train(text(&set), &run, &[])), 0);
     for said in [
-        "learning from 10 pictures",
+        "training on 10 pictures",
         "0.png_large is not named as a picture that is read, but is one by its first bytes",
         "warning: 1 picture cannot be read (broken.png)",
         "warning: 1 AVIF file left out: that format is not read (a.avif)",
@@ -179,7 +179,7 @@ fn a_set_without_its_training_part_is_refused_and_the_test_part_opened_on_purpos
         assert!(told.contains(said), "{said}: {told}");
     }
     let part = set.join("t10k");
-    assert!(stderr(&mut zscape(&train(text(&part), &run, &[])), 0).contains("learning from 6 pictures"));
+    assert!(stderr(&mut zscape(&train(text(&part), &run, &[])), 0).contains("training on 6 pictures"));
     let file = set.join("t10k-images-idx3-ubyte");
     let other = folder.path().join("other");
     let told = stderr(&mut zscape(&train(text(&file), &other, &[])), 0);

@@ -191,10 +191,10 @@ fn a_run_that_cannot_write_warns_goes_on_and_saves_once_it_can() {
         std::fs::write(&place, "in the way").unwrap();
     }
     trainer.send(TrainerCommand::Step);
-    warned("a preview is not kept");
-    warned("step 1 is not saved");
+    warned("cannot save a preview");
+    warned("cannot save step 1");
     trainer.send(TrainerCommand::Step);
-    warned("step 2 is not saved");
+    warned("cannot save step 2");
     std::fs::remove_file(folder.path().join("checkpoints")).unwrap();
     trainer.send(TrainerCommand::Stop);
     assert_eq!(finish(&trainer).0, Ending::Stopped);

@@ -1,19 +1,19 @@
-//! The first steps of every preset against PyTorch's in double precision: `tests/presets/make.py` made the values.
+//! Compares the first steps of every preset with PyTorch in double precision. `tests/presets/make.py` computed the reference values.
 
 use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Tensor, TensorData};
 
+use super::instance_noise::InstanceNoise;
 use super::messages::LearningRates;
-use super::noise::Noise;
 use super::step::Networks;
 use super::{Schedule, TrainConfig};
 use crate::model::{Layer, ModelConfig, Moments, Preset};
 
-const MADE: &str = include_str!("../../tests/presets/steps.json");
+const REFERENCE: &str = include_str!("../../tests/presets/steps.json");
 const BATCH: usize = 4;
 
-/// A preset's steps: losses of D and G where they were measured, and some values of every tensor afterwards.
+/// A preset's steps: losses of D and G if they were measured, and some values of every tensor after the last step.
 #[derive(serde::Deserialize)]
 struct Steps {
     losses: Vec<[Option<f32>; 2]>,
@@ -24,7 +24,7 @@ struct Steps {
 struct Values {
     at: Vec<usize>,
     value: Vec<f64>,
-    /// Adam's first moment: the gradients, weighed. Running statistics have none.
+    /// Adam's first moment, which shows the gradients. Running statistics have none.
     moment: Option<Vec<f64>>,
 }
 
@@ -32,7 +32,7 @@ fn sine(count: usize, offset: f64, step: f64) -> Vec<f32> {
     (0..count).map(|i| (offset + step * i as f64).sin() as f32).collect()
 }
 
-/// The weights that the script begins with: sines, of other offsets for each tensor from `number` on.
+/// Sets the script's initial weights: sines with a different offset for each tensor, from `number` on.
 fn fill(layers: &mut [Layer], mut number: usize, device: &Device) {
     for parameter in layers.iter_mut().flat_map(Layer::learnt_mut) {
         let (scale, middle) = match parameter.name.rsplit_once('.').expect("names have parts").1 {
@@ -65,10 +65,10 @@ fn check_network(network: &str, layers: &[Layer], moments: &[Option<Moments>], s
         assert_eq!(moment.is_some(), wanted.moment.is_some(), "{name}");
         for (i, (&at, &value)) in wanted.at.iter().zip(&wanted.value).enumerate() {
             let theirs = wanted.moment.as_ref().map(|moment| moment[i]);
-            // Batch norm takes the bias before it out again: its gradient is nothing, and what rounding leaves of it decides in which
-            // direction Adam goes.
+            // Batch norm cancels the bias before it, so the bias's gradient is 0 up to rounding, and rounding decides in which direction
+            // Adam moves it.
             let vanishes = theirs.is_some_and(|moment| moment.abs() < 1e-7);
-            // So do the means of later batches, by a tenth of it.
+            // The running mean follows such a bias by a tenth.
             let moved = layer.bias.is_some() && parameter.name.ends_with("norm.mean");
             let least = match (vanishes, moved) {
                 (true, _) => 4.0 * rate,
@@ -88,12 +88,12 @@ fn check_network(network: &str, layers: &[Layer], moments: &[Option<Moments>], s
 }
 
 #[test]
-fn the_first_steps_of_every_preset_are_pytorchs() {
-    let made: BTreeMap<String, Steps> = serde_json::from_str(MADE).unwrap();
-    assert_eq!(made.len(), Preset::ALL.len());
+fn the_first_steps_of_every_preset_match_pytorch() {
+    let reference: BTreeMap<String, Steps> = serde_json::from_str(REFERENCE).unwrap();
+    assert_eq!(reference.len(), Preset::ALL.len());
     let device = Device::flex();
     for preset in Preset::ALL {
-        let steps = &made[preset.name()];
+        let steps = &reference[preset.name()];
         let model = ModelConfig { size: 16, base: 2, z_dim: 5, ..ModelConfig::preset(preset) };
         let train = TrainConfig { batch: BATCH, ..TrainConfig::preset(preset) };
         let mut networks = Networks::new(&model, &train, 1, &device);
@@ -109,15 +109,15 @@ fn the_first_steps_of_every_preset_are_pytorchs() {
                 let z = sine(BATCH * model.z_dim, 0.5 + 9.1 * number as f64, 2.3);
                 Tensor::from_data(TensorData::new(z, [BATCH, model.z_dim]), &device)
             };
-            let noise = Noise::new(&train, 1, step);
-            let report = networks.step_on(real, step, z, &noise, &train, rates).read().unwrap();
-            for (ours, theirs) in report.into_iter().zip(wanted) {
+            let noise = InstanceNoise::new(&train, 1, step);
+            let metrics = networks.step_on(real, step, z, &noise, &train, rates).read().unwrap();
+            for (ours, theirs) in [metrics.loss_d, metrics.loss_g].into_iter().zip(wanted) {
                 let near = match (ours, theirs) {
                     (Some(ours), Some(theirs)) => (ours - theirs).abs() < 2e-5,
                     (None, None) => true,
                     _ => false,
                 };
-                assert!(near, "{preset}, step {step}: losses {report:?} and {wanted:?}");
+                assert!(near, "{preset}, step {step}: losses {metrics:?} and {wanted:?}");
             }
         }
         let Networks { generator, discriminator, optimiser_g, optimiser_d, .. } = &networks;
