@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes the README's screenshots: the real window, exploring the bundled faces, and before, during and after a short
-# training on synth:rooms.
+# Takes the screenshots of the README: the window on the bundled models, and before, during and after a short training on
+# synth:rooms.
 # Needs xvfb, xdotool, imagemagick. Usage: assets/screenshots.sh [SECONDS OF TRAINING] [WIDTHxHEIGHT] [FOLDER]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -18,7 +18,7 @@ sleep 1
 cd "$work"
 "$program" &
 window=$!
-shot() { import -window root "$out/$1.png"; }
+shot() { import -window root -quality 80 "$out/$1.webp"; }
 aside() { xdotool mousemove 1000 795; sleep "${1:-1}"; }
 click() { xdotool mousemove "$1" "$2" click 1; sleep 1; aside; }
 theme() { xdotool key ctrl+t; sleep 1; }
