@@ -1,8 +1,8 @@
-//! Graphics cards by their names and numbers, and what is kept of their tuning.
+//! Choosing a graphics card by name or number, and the cache of tuning results.
 
 use std::path::Path;
 
-use super::command_line::{json, stderr, text, zscape};
+use super::support::{json, stderr, text, zscape};
 
 fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> =
@@ -14,7 +14,7 @@ fn names(folder: &Path) -> Vec<String> {
 const SMALL: [&str; 9] = ["--data", "synth:rooms", "--size", "16", "--base", "4", "--batch", "4", "--steps"];
 
 #[test]
-fn a_card_that_is_not_there_is_refused_before_anything_is_written() {
+fn a_missing_card_is_refused_before_anything_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
     for asked in ["gpu:77", "Voodoo 9"] {
@@ -31,7 +31,7 @@ fn a_card_that_is_not_there_is_refused_before_anything_is_written() {
     assert!(error.contains("gpu:1 for a card by its number"), "{error}");
 }
 
-/// A step of training on the software adapter, which keeps what it tunes in `cache`; what was said. Drawing tunes nothing.
+/// Trains one step on the software adapter, which caches its tuning in `cache`; what it prints. Sampling tunes nothing.
 fn trained(folder: &Path, name: &str, cache: &str) -> String {
     let run = folder.join(name);
     let train = [&["train", "--device", "llvmpipe", "--run", text(&run)][..], &SMALL, &["1"]].concat();
@@ -39,7 +39,7 @@ fn trained(folder: &Path, name: &str, cache: &str) -> String {
 }
 
 #[test]
-fn a_second_start_takes_the_first_ones_tuning_results() {
+fn a_second_start_reuses_the_tuning_results_of_the_first() {
     let folder = tempfile::tempdir().unwrap();
     let (run, here, cache) = (folder.path().join("run"), folder.path().join("here"), folder.path().join("cache"));
     [&here, &cache].into_iter().for_each(|folder| std::fs::create_dir(folder).unwrap());
@@ -55,7 +55,7 @@ fn a_second_start_takes_the_first_ones_tuning_results() {
     assert_eq!(doctor["tuning"]["file"].as_str(), cache.join("tuning/kernels.db").to_str());
     assert!(doctor["tuning"]["bytes"].as_u64().unwrap() > 0);
 
-    // A folder that cannot be made stops nobody.
+    // A cache folder that cannot be created is no error.
     std::fs::write(folder.path().join("file"), "no folder").unwrap();
     let unkept = trained(folder.path(), "third", "file");
     assert!(unkept.contains("for this GPU") && !unkept.contains("WARN") && !unkept.contains("ERROR"), "{unkept}");
@@ -63,7 +63,7 @@ fn a_second_start_takes_the_first_ones_tuning_results() {
 }
 
 #[test]
-fn the_doctor_says_where_tuning_results_would_be() {
+fn doctor_prints_the_path_of_the_tuning_results() {
     let tuning = |cache: &str| {
         let doctor = json(zscape(&["doctor", "--json", "--device", "cpu"]).env("ZSCAPE_CACHE", cache));
         doctor["tuning"]["file"].as_str().map(str::to_owned)

@@ -1,4 +1,4 @@
-//! Programs that go on until somebody ends them, which must not outlive the test that started them.
+//! A child process that is killed with the test that started it.
 
 use std::process::{Child, Command, ExitStatus, Output};
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// How long a program may take to end once it was asked to: far more than a save of a tiny run takes on a busy machine.
+/// How long a program may take to exit: far more than saving a tiny run takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A running program. It is killed and waited for when this is dropped, so that a test that fails leaves nothing behind.
@@ -25,12 +25,12 @@ impl Running {
         Pid::from_raw(i32::try_from(self.child().id()).unwrap())
     }
 
-    /// How it ended, if it has.
+    /// Its exit status, if it has exited.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.child().try_wait().unwrap()
     }
 
-    /// Does what Ctrl-C does.
+    /// Sends what Ctrl-C sends.
     pub fn interrupt(&mut self) {
         kill(self.pid(), Signal::SIGINT).unwrap();
     }
@@ -56,7 +56,7 @@ impl Drop for Running {
 }
 
 #[test]
-fn a_program_ends_with_the_test_that_failed_while_it_ran() {
+fn a_failed_test_kills_its_child_process() {
     let folder = tempfile::tempdir().unwrap();
     let (sender, started) = std::sync::mpsc::channel();
     let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
@@ -66,7 +66,7 @@ fn a_program_ends_with_the_test_that_failed_while_it_ran() {
         let mut running = Running::start(command.stderr(std::process::Stdio::null()));
         assert_eq!(kill(running.pid(), None), Ok(()), "it runs");
         sender.send(running.pid()).unwrap();
-        // Without a panic's message: the failure is meant.
+        // Without a panic message, since this failure is intended.
         std::panic::resume_unwind(Box::new("the test failed"));
     }));
     assert!(failed.is_err());

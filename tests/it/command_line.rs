@@ -1,33 +1,10 @@
-//! The command line on real files.
+//! Commands on real files.
 
 use std::path::Path;
 
-use assert_cmd::Command;
 use zscape::image::Picture;
 
-pub fn zscape(arguments: &[&str]) -> Command {
-    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("zscape"));
-    command.args(arguments).timeout(std::time::Duration::from_secs(300));
-    command
-}
-
-pub fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-pub fn stderr(command: &mut Command, code: i32) -> String {
-    let output = command.assert().code(code).get_output().clone();
-    String::from_utf8(output.stderr).unwrap()
-}
-
-pub fn stdout(command: &mut Command) -> String {
-    String::from_utf8(command.assert().success().get_output().stdout.clone()).unwrap()
-}
-
-pub fn json(command: &mut Command) -> serde_json::Value {
-    let output = command.assert().success().get_output().clone();
-    serde_json::from_slice(&output.stdout).unwrap()
-}
+use super::support::{json, stderr, stdout, text, zscape};
 
 /// A folder of small pictures, one of them broken, and a run trained on it.
 fn trained(folder: &Path) -> (String, String) {
@@ -68,7 +45,7 @@ fn trained(folder: &Path) -> (String, String) {
 }
 
 #[test]
-fn a_folder_of_pictures_becomes_a_model_that_samples() {
+fn a_model_trained_on_a_folder_samples() {
     let folder = tempfile::tempdir().unwrap();
     let (_, run) = trained(folder.path());
     let place = Path::new(&run);
@@ -105,7 +82,7 @@ fn a_folder_of_pictures_becomes_a_model_that_samples() {
 }
 
 #[test]
-fn z_from_a_file_draws_the_picture_of_that_z() {
+fn z_from_a_file_renders_the_picture_of_that_z() {
     use npyz::WriterBuilder;
     let folder = tempfile::tempdir().unwrap();
     let (_, run) = trained(folder.path());
@@ -123,7 +100,7 @@ fn z_from_a_file_draws_the_picture_of_that_z() {
 }
 
 #[test]
-fn a_resumed_run_with_other_settings_is_refused_by_name() {
+fn resuming_with_other_settings_names_the_setting() {
     let folder = tempfile::tempdir().unwrap();
     let (_, run) = trained(folder.path());
     let errors = stderr(&mut zscape(&["train", "--device", "cpu", "--run", &run, "--resume", "--base", "8"]), 1);
@@ -160,7 +137,7 @@ fn errors_name_the_file_and_say_what_to_do() {
 }
 
 #[test]
-fn synthetic_sets_come_with_their_truth() {
+fn synthetic_sets_include_ground_truth() {
     let folder = tempfile::tempdir().unwrap();
     for scene in ["rooms", "faces"] {
         let out = folder.path().join(scene);
@@ -176,7 +153,7 @@ fn synthetic_sets_come_with_their_truth() {
 }
 
 #[test]
-fn the_doctor_says_what_will_be_used() {
+fn doctor_prints_the_device_that_will_be_used() {
     let found = json(&mut zscape(&["doctor", "--json", "--device", "cpu"]));
     assert_eq!(found["compute"]["kind"], "cpu");
     assert!(stdout(&mut zscape(&["doctor"])).contains("Computing: "));
@@ -209,7 +186,7 @@ fn ctrl_c_saves_and_stops() {
 }
 
 #[test]
-fn walks_sums_directions_and_photographs_are_drawn_and_repeat() {
+fn walks_arithmetic_directions_and_projections_are_repeatable() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| text(&folder.path().join(name)).to_owned();
     let model = ["--model", "bundled:faces", "--device", "cpu", "--json"];
@@ -257,7 +234,7 @@ fn walks_sums_directions_and_photographs_are_drawn_and_repeat() {
 }
 
 #[test]
-fn a_session_is_replayed_to_the_same_picture() {
+fn a_session_replays_to_the_same_picture() {
     use zscape::latent::session::{Point, Session};
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
@@ -286,7 +263,7 @@ fn a_session_is_replayed_to_the_same_picture() {
 }
 
 #[test]
-fn what_cannot_be_walked_or_added_says_why() {
+fn impossible_walks_and_arithmetic_explain_why() {
     let model = ["--model", "bundled:faces", "--device", "cpu"];
     let run = |command: &str, rest: &[&str], code| stderr(&mut zscape(&[&[command], &model[..], rest].concat()), code);
     assert!(run("walk", &["--out", "a.avi"], 2).contains(".mp4"));
@@ -299,7 +276,7 @@ fn what_cannot_be_walked_or_added_says_why() {
 }
 
 #[test]
-fn arithmetic_is_scored_where_the_truth_is_known() {
+fn arithmetic_is_scored_against_ground_truth() {
     let folder = tempfile::tempdir().unwrap();
     let (run, figure) = (folder.path().join("run"), folder.path().join("figure.png"));
     zscape(&["train", "--device", "cpu", "--data", "synth:faces", "--size", "16", "--base", "8", "--batch", "16"])
@@ -309,11 +286,11 @@ fn arithmetic_is_scored_where_the_truth_is_known() {
     let score = |model: &str, rest: &[&str]| {
         zscape(&[&["arithmetic", "--score", "--device", "cpu", "--model", model], rest].concat())
     };
-    // A judge so briefly taught is hardly ever sure; here it need not be.
+    // A classifier trained so briefly is hardly ever certain, and need not be here.
     let small = ["--triples", "8", "--turns", "1", "--pool", "256", "--fit-steps", "40", "--sure", "0.5"];
     let rest = ["--rows", "2", "--json", "--out", text(&figure)];
-    let told = json(&mut score(text(&run), &[&small[..], &rest].concat()));
-    let list = |name: &str| told[name].as_array().unwrap().clone();
+    let reply = json(&mut score(text(&run), &[&small[..], &rest].concat()));
+    let list = |name: &str| reply[name].as_array().unwrap().clone();
     assert_eq!((list("triples").len(), list("expected").len(), list("scored").len()), (8, 8, 10));
     for scored in list("scored") {
         let outcomes = scored["outcomes"].as_array().unwrap();
@@ -321,7 +298,7 @@ fn arithmetic_is_scored_where_the_truth_is_known() {
         assert_eq!((outcomes.len(), &scored["success"]["hits"]), (8, &both.into()));
         assert!(scored["success"]["high"].as_f64().unwrap() <= 1.0);
     }
-    assert_eq!(told["judge"]["told"].as_array().unwrap().len(), 6);
+    assert_eq!(reply["judge"]["told"].as_array().unwrap().len(), 6);
     assert!(Picture::read(&figure).unwrap().width() > 13 * 16);
     let more = json(&mut score(text(&run), &[&small[..], &["--exemplars", "5", "--json"]].concat()));
     assert_eq!(more["triples"][0]["samples"][2].as_array().unwrap().len(), 5);
@@ -338,11 +315,11 @@ fn arithmetic_is_scored_where_the_truth_is_known() {
 }
 
 #[test]
-fn the_bench_tells_times_of_this_machine() {
-    let told =
+fn bench_prints_positive_times() {
+    let reply =
         json(&mut zscape(&["bench", "--device", "cpu", "--base", "4", "--batch", "4", "--steps", "2", "--json"]));
     let times = ["latency_ms_median", "latency_ms_95", "gallery256_ms", "read250_per_s", "read1000_per_s"];
     for what in ["step_ms", "images_per_s", "infer1_ms", "infer64_ms"].into_iter().chain(times) {
-        assert!(told[what].as_f64().unwrap() > 0.0, "{what}");
+        assert!(reply[what].as_f64().unwrap() > 0.0, "{what}");
     }
 }

@@ -1,11 +1,11 @@
-//! Files of pictures as people have them: cut off, turned, deep, named by other machines.
+//! Picture files as users have them: truncated, rotated, of high bit depth, named by other systems.
 
 use std::fs;
 use std::path::Path;
 
 use zscape::image::Picture;
 
-use super::command_line::{json, text, zscape};
+use super::support::{json, text, zscape};
 
 /// A 16x16 picture that is not flat.
 fn picture(shade: u8) -> Vec<u8> {
@@ -36,7 +36,7 @@ fn planar() -> Vec<u8> {
 }
 
 #[test]
-fn a_picture_is_looked_for_or_refused_by_name_and_never_a_panic() {
+fn project_reads_every_picture_or_names_it_and_never_panics() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let out = path("out.png");
@@ -52,8 +52,8 @@ fn a_picture_is_looked_for_or_refused_by_name_and_never_a_panic() {
         output(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), code)
     };
     fs::write(path("planes.tif"), planar()).unwrap();
-    let told = run(&path("planes.tif"), 0);
-    assert!(!told.contains("panicked") && told.contains("enlarged from 20x20"), "{told}");
+    let summary = run(&path("planes.tif"), 0);
+    assert!(!summary.contains("panicked") && summary.contains("enlarged from 20x20"), "{summary}");
     fs::write(path("deep.png"), {
         let deep = image::ImageBuffer::<image::Luma<u16>, _>::from_fn(64, 64, |x, _| image::Luma([x as u16 * 64]));
         let mut bytes = Vec::new();
@@ -62,8 +62,8 @@ fn a_picture_is_looked_for_or_refused_by_name_and_never_a_panic() {
         bytes
     })
     .unwrap();
-    let told = run(&path("deep.png"), 0);
-    assert!(told.contains("16-bit values are taken as 0 (black) to 4095 (white)"), "{told}");
+    let summary = run(&path("deep.png"), 0);
+    assert!(summary.contains("16-bit values are taken as 0 (black) to 4095 (white)"), "{summary}");
 
     let jpeg = include_bytes!("../jpegs/half.jpg");
     for (name, bytes, said) in [
@@ -73,13 +73,13 @@ fn a_picture_is_looked_for_or_refused_by_name_and_never_a_panic() {
         ("pointer.jpg", b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
     ] {
         fs::write(path(name), bytes).unwrap();
-        let told = run(&path(name), 1);
-        assert!(told.contains(name) && told.contains(said) && !told.contains("panicked"), "{told}");
+        let summary = run(&path(name), 1);
+        assert!(summary.contains(name) && summary.contains(said) && !summary.contains("panicked"), "{summary}");
     }
 }
 
 #[test]
-fn names_of_another_machine_are_listed_and_skipped() {
+fn file_names_in_other_encodings_are_listed_and_skipped() {
     let folder = tempfile::tempdir().unwrap();
     let [set, list, run] = ["set.tar", "list.csv", "run"].map(|name| folder.path().join(name));
     // In Shift-JIS; the first two are the same picture.
@@ -107,7 +107,7 @@ fn names_of_another_machine_are_listed_and_skipped() {
     assert!(listed.contains("写真/表紙の猫.png") && listed.contains("写真/予定表.png"), "{listed}");
     let train = ["train", "--device", "cpu", "--size", "16", "--base", "4", "--batch", "4", "--steps", "1"];
     let rest = ["--data", text(&set), "--run", text(&run), "--skip", text(&list)];
-    let told = output(&[&train[..], &rest].concat(), 0);
-    assert!(told.contains("Shift_JIS") && told.contains("1 pictures are left out"), "{told}");
-    assert!(told.contains("写真") && told.contains("動物"), "{told}");
+    let summary = output(&[&train[..], &rest].concat(), 0);
+    assert!(summary.contains("Shift_JIS") && summary.contains("1 pictures are left out"), "{summary}");
+    assert!(summary.contains("写真") && summary.contains("動物"), "{summary}");
 }

@@ -11,6 +11,8 @@ use zscape::train::{
     TrainerOptions,
 };
 
+use super::support::tiny;
+
 /// The software adapter, which a program can open once.
 fn software() -> &'static Compute {
     static SOFTWARE: LazyLock<Compute> = LazyLock::new(|| {
@@ -33,20 +35,20 @@ fn step(compute: &Compute, model: &ModelConfig) -> (Vec<f32>, [f32; 6]) {
     (weights, metrics)
 }
 
-fn tiny() -> ModelConfig {
+fn small() -> ModelConfig {
     ModelConfig { size: 16, base: 2, z_dim: 4, channels: 1, ..ModelConfig::preset(Preset::Pytorch) }
 }
 
 #[test]
 fn paddings_strides_and_broken_rules_are_the_same_on_the_graphics_path() {
-    let same = ModelConfig { kernel: 5, padding: Padding::Same, ..tiny() };
-    let stride_1 = ModelConfig { kernel: 3, per_stage: 2, unit_norm: true, ..tiny() };
+    let same = ModelConfig { kernel: 5, padding: Padding::Same, ..small() };
+    let stride_1 = ModelConfig { kernel: 3, per_stage: 2, unit_norm: true, ..small() };
     let broken = ModelConfig {
         norms: Norms::Everywhere,
         activation: Activation::Tanh,
         resampling: Resampling::Pooling,
         hidden: 5,
-        ..tiny()
+        ..small()
     };
     for model in [same, stride_1, broken] {
         let [(cpu, cpu_metrics), (gpu, gpu_metrics)] =
@@ -54,7 +56,7 @@ fn paddings_strides_and_broken_rules_are_the_same_on_the_graphics_path() {
         for (a, b) in cpu_metrics.iter().zip(&gpu_metrics) {
             assert!((a - b).abs() < 1e-3 * a.abs().max(1.0), "{model:?}: {cpu_metrics:?} {gpu_metrics:?}");
         }
-        // Adam's first step is as long as the learning rate, and where a gradient is nothing, rounding chooses its direction.
+        // Adam's first step is as long as the learning rate; if a gradient is zero, rounding decides its direction.
         let off = cpu.iter().zip(&gpu).filter(|(a, b)| (*a - *b).abs() > 1e-4).count();
         assert!(off * 100 <= cpu.len(), "{model:?}: {off} of {} values differ", cpu.len());
     }
@@ -62,8 +64,8 @@ fn paddings_strides_and_broken_rules_are_the_same_on_the_graphics_path() {
 
 #[test]
 fn one_training_step_is_the_same_on_the_graphics_path() {
-    let (cpu, cpu_metrics) = step(&Compute::cpu(), &tiny());
-    let (gpu, gpu_metrics) = step(software(), &tiny());
+    let (cpu, cpu_metrics) = step(&Compute::cpu(), &small());
+    let (gpu, gpu_metrics) = step(software(), &small());
     assert_eq!(cpu.len(), gpu.len());
     let largest = cpu.iter().zip(&gpu).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     println!("largest difference of a weight after one step: {largest:e}");
@@ -73,7 +75,7 @@ fn one_training_step_is_the_same_on_the_graphics_path() {
     }
 }
 
-/// Loss of D and of G at each step of a training on faces, and what the generator draws at its end.
+/// The losses of D and G at each step of a training on faces, and the generator's samples at its end.
 fn training(compute: &Compute, precision: Precision, steps: u64) -> (Vec<[f32; 2]>, Vec<f32>) {
     const BATCH: u64 = 8;
     let model = ModelConfig { size: 16, base: 4, z_dim: 16, ..ModelConfig::preset(Preset::Pytorch) };
@@ -98,7 +100,7 @@ fn training(compute: &Compute, precision: Precision, steps: u64) -> (Vec<[f32; 2
 }
 
 #[test]
-fn two_hundred_steps_lose_on_the_graphics_path_what_they_lose_on_the_cpu() {
+fn two_hundred_steps_have_the_same_losses_on_the_graphics_path() {
     let (cpu, cpu_grid) = training(&Compute::cpu(), Precision::F32, 200);
     let (gpu, gpu_grid) = training(software(), Precision::F32, 200);
     for (step, (cpu, gpu)) in cpu.iter().zip(&gpu).enumerate() {
@@ -112,15 +114,15 @@ fn two_hundred_steps_lose_on_the_graphics_path_what_they_lose_on_the_cpu() {
 }
 
 #[test]
-fn mixed_precision_learns_what_single_precision_learns() {
+fn mixed_precision_trains_as_well_as_single_precision() {
     let (single, _) = training(&Compute::cpu(), Precision::F32, 200);
     let (mixed, _) = training(software(), Precision::Mixed, 200);
     for (step, (single, mixed)) in single.iter().zip(&mixed).enumerate().take(50) {
-        // Operands are off by 2^-9 of themselves, and Adam's first steps are as long whatever the gradient is.
+        // Operands have a relative error of 2^-9, and Adam's first steps have the same length whatever the gradient is.
         let apart = single.iter().zip(mixed).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(apart < 0.05, "step {}: {single:?} and {mixed:?}", step + 1);
     }
-    // Later the runs part, as two seeds do: their losses are of one size.
+    // Later the runs diverge as two seeds do, with losses of the same size.
     let mean = |losses: &[[f32; 2]], i: usize| losses[150..].iter().map(|loss| loss[i]).sum::<f32>() / 50.0;
     for i in 0..2 {
         let (single, mixed) = (mean(&single, i), mean(&mixed, i));
@@ -129,7 +131,7 @@ fn mixed_precision_learns_what_single_precision_learns() {
 }
 
 #[test]
-fn the_cpu_says_that_it_has_no_mixed_precision() {
+fn mixed_precision_is_refused_on_the_cpu() {
     let (operands, why) = Compute::cpu().operands(Precision::Mixed);
     assert_eq!(operands, Operands::F32);
     assert!(why.unwrap().contains("single precision"));
@@ -153,16 +155,16 @@ fn a_run_on_the_graphics_path_logs_every_step_as_one_on_the_cpu() {
     let folder = tempfile::tempdir().unwrap();
     let [cpu, gpu] = ["cpu", "gpu"].map(|name| folder.path().join(name));
     for (run, compute) in [(&cpu, &Compute::cpu()), (&gpu, software())] {
-        let mut options = TrainerOptions { steps: Some(31), ..crate::tiny(run, 3) };
+        let mut options = TrainerOptions { steps: Some(31), ..tiny(run, 3) };
         options.config.train.noise = 0.1;
         let (ending, events) = finish(options, compute);
         assert_eq!(ending, Ending::Finished);
-        let told = events.iter().filter_map(|event| match event {
+        let summary = events.iter().filter_map(|event| match event {
             Event::Stepped(progress) => Some((progress.metrics.step, progress.images)),
             _ => None,
         });
-        assert_eq!(told.collect::<Vec<_>>(), (1..=31).map(|step| (step, step * 4)).collect::<Vec<_>>());
-        // What is shown of step 25 comes after its numbers.
+        assert_eq!(summary.collect::<Vec<_>>(), (1..=31).map(|step| (step, step * 4)).collect::<Vec<_>>());
+        // The preview of step 25 comes after its metrics.
         let place = |wanted: &dyn Fn(&Event) -> bool| events.iter().position(wanted).unwrap();
         let shown = place(&|event| matches!(event, Event::Previewed(preview) if preview.step == 25));
         assert!(place(&|event| matches!(event, Event::Stepped(progress) if progress.metrics.step == 25)) < shown);
@@ -180,9 +182,9 @@ fn a_run_on_the_graphics_path_logs_every_step_as_one_on_the_cpu() {
 }
 
 #[test]
-fn a_run_that_breaks_down_on_the_graphics_path_is_saved_as_its_last_good_numbers_were() {
+fn a_diverged_run_on_the_graphics_path_saves_its_last_finite_step() {
     let folder = tempfile::tempdir().unwrap();
-    let mut options = TrainerOptions { steps: Some(2000), ..crate::tiny(folder.path(), 1) };
+    let mut options = TrainerOptions { steps: Some(2000), ..tiny(folder.path(), 1) };
     (options.config.train.generator_rate, options.config.train.discriminator_rate) = (1e38, 1e38);
     let train = options.config.train.clone();
     let (ending, events) = finish(options, software());
@@ -201,10 +203,9 @@ fn a_run_that_breaks_down_on_the_graphics_path_is_saved_as_its_last_good_numbers
 }
 
 #[test]
-fn the_graphics_path_obeys_between_steps() {
+fn commands_take_effect_between_steps_on_the_graphics_path() {
     let folder = tempfile::tempdir().unwrap();
-    let trainer =
-        Trainer::start(TrainerOptions { paused: true, ..crate::tiny(folder.path(), 1) }, software().clone(), || ());
+    let trainer = Trainer::start(TrainerOptions { paused: true, ..tiny(folder.path(), 1) }, software().clone(), || ());
     let until = |wanted: &dyn Fn(&Event) -> bool| {
         while !wanted(&trainer.events().recv_timeout(std::time::Duration::from_secs(120)).unwrap()) {}
     };
@@ -216,7 +217,7 @@ fn the_graphics_path_obeys_between_steps() {
     until(&|event| matches!(event, Event::Saved { step: 1, .. }));
     trainer.send(TrainerCommand::Resume);
     until(&|event| matches!(event, Event::Stepped(progress) if progress.metrics.step == 2));
-    // Whatever is on its way by then is read before the run is saved.
+    // Steps in flight are read before the run is saved.
     trainer.send(TrainerCommand::Stop);
     until(&|event| matches!(event, Event::Saved { .. }));
     let log = MetricsLog::read(&folder.path().join("metrics.csv")).unwrap();

@@ -1,4 +1,4 @@
-//! Files that are asked for inside the window, where the desktop has no dialogs.
+//! The window's own file dialogs, for desktops that have none.
 
 use std::path::Path;
 
@@ -9,15 +9,7 @@ use egui_kittest::{Harness, Node};
 use zscape::app::{App, Start};
 use zscape::image::Picture;
 
-use super::window::{until, window};
-
-type Window = Harness<'static, Option<App>>;
-
-fn faces() -> Window {
-    let mut harness = window(Start { model: Some("bundled:faces".into()), ..Start::default() });
-    until(&mut harness, "a sample", |h| h.query_by_label("sample 0").is_some());
-    harness
-}
+use super::support::{Window, exploring, until};
 
 /// Types over the folder that the dialog is in.
 fn go_to(harness: &mut Window, path: &Path) {
@@ -39,7 +31,7 @@ fn go_to(harness: &mut Window, path: &Path) {
 
 #[test]
 fn a_model_is_opened_by_its_path() {
-    let mut harness = faces();
+    let mut harness = exploring("bundled:faces");
     harness.get_by_label("Open...").click();
     harness.run_steps(3);
     harness.get_by_label("A model file...").click();
@@ -51,9 +43,9 @@ fn a_model_is_opened_by_its_path() {
 }
 
 #[test]
-fn a_figure_is_saved_where_the_person_says_and_over_nothing() {
+fn a_figure_is_saved_where_asked_and_overwrites_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let mut harness = faces();
+    let mut harness = exploring("bundled:faces");
     harness.key_press(Key::Num2);
     harness.run_steps(3);
     harness.get_by_label("sample 0").click();
@@ -74,8 +66,8 @@ fn a_figure_is_saved_where_the_person_says_and_over_nothing() {
 }
 
 #[test]
-fn a_dialog_that_is_closed_leaves_nothing_waiting() {
-    let mut harness = faces();
+fn a_closed_dialog_leaves_nothing_waiting() {
+    let mut harness = exploring("bundled:faces");
     harness.key_press(Key::Num3);
     harness.run_steps(3);
     harness.get_by_label("The paper's nine").click();

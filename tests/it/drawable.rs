@@ -1,4 +1,4 @@
-//! Whether *Photo* tells pictures that a model can draw from others.
+//! Whether *Photo* tells pictures that a model can reproduce from others.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,7 +12,7 @@ use zscape::model::Model;
 
 const SIDE: usize = 64;
 
-/// A picture of pixels that a function gives.
+/// A picture whose pixels a function computes.
 fn painted(pixel: impl Fn(usize, usize) -> [u8; 3]) -> Picture {
     Picture::new(SIDE, SIDE, 3, (0..SIDE * SIDE).flat_map(|p| pixel(p % SIDE, p / SIDE)).collect())
 }
@@ -22,7 +22,7 @@ fn at(picture: &Picture, x: usize, y: usize) -> [u8; 3] {
     std::array::from_fn(|c| picture.pixels()[start + c])
 }
 
-/// Numbers that look random and are the same everywhere.
+/// Pseudo-random numbers, the same on every machine.
 fn noise(a: usize, b: usize) -> u8 {
     let mixed = (a as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (b as u64).wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
     (mixed.wrapping_mul(0xd6e8_feb8_6659_fd93) >> 56) as u8
@@ -49,7 +49,7 @@ fn blurred(picture: &Picture, radius: isize) -> Picture {
     blurred
 }
 
-/// Up to `count` pictures of each kind, from inside and from outside of a model's world.
+/// Up to `count` pictures of each kind, in and out of the model's distribution.
 fn kinds(model: &Model, scene: Scene, count: usize) -> Vec<(&'static str, bool, Vec<Picture>)> {
     let other = if scene == Scene::Faces { Scene::Rooms } else { Scene::Faces };
     let drawn = |scene: Scene, from: usize| (0..count).map(move |i| scene.draw(77, (from + i) as u64, SIDE).picture);
@@ -92,7 +92,7 @@ fn kinds(model: &Model, scene: Scene, count: usize) -> Vec<(&'static str, bool, 
     kinds
 }
 
-/// By the kind: how many are told to be drawable, how many there are, and where they stand.
+/// Per kind: how many count as reproducible, how many there are, and their position on the scale.
 type Table = BTreeMap<(bool, String), Vec<Progress>>;
 
 fn project(model: &Model, kinds: Vec<(&'static str, bool, Vec<Picture>)>, settings: Settings, table: &mut Table) {
@@ -111,7 +111,7 @@ fn project(model: &Model, kinds: Vec<(&'static str, bool, Vec<Picture>)>, settin
     }
 }
 
-/// Prints the table and returns how many of all are judged rightly.
+/// Prints the table; how many of all are judged correctly.
 fn judged(title: &str, table: &Table) -> (usize, usize) {
     let (mut right, mut all) = (0, 0);
     println!("{title}");
@@ -130,7 +130,7 @@ fn judged(title: &str, table: &Table) -> (usize, usize) {
 }
 
 #[test]
-fn what_a_model_can_draw_is_told_from_what_it_cannot() {
+fn photos_that_a_model_can_reproduce_are_told_from_others() {
     let mut table = Table::new();
     let settings = Settings { restarts: 4, steps: 70, seed: 1 };
     for (name, scene) in [("bundled:faces", Scene::Faces), ("bundled:rooms", Scene::Rooms)] {
@@ -147,7 +147,7 @@ fn what_a_model_can_draw_is_told_from_what_it_cannot() {
 /// there are of each kind. It is an experiment, not a check: the test above has the same kinds with one picture of each.
 #[test]
 #[ignore = "an experiment of 5 to 20 minutes"]
-fn two_hundred_pictures_from_inside_and_outside() {
+fn two_hundred_pictures_in_and_out_of_distribution() {
     let count = std::env::var("ZSCAPE_COUNT").map_or(6, |count| count.parse().unwrap());
     let real = std::env::var("ZSCAPE_REAL").unwrap_or_default();
     let settings = Settings { restarts: 6, steps: 120, seed: 1 };

@@ -1,4 +1,4 @@
-//! The ends of epochs: kept, marked, listed.
+//! Checkpoints and samples at the ends of epochs.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use zscape::device::Compute;
 use zscape::image::Picture;
 use zscape::train::{EpochEnd, Event, Trainer, TrainerOptions, epoch_ends};
 
-use super::command_line::{json, stderr, stdout, text, zscape};
+use super::support::{json, stderr, stdout, text, tiny, zscape};
 
 /// Ten small pictures in `folder`.
 fn pictures(folder: &Path) {
@@ -16,22 +16,17 @@ fn pictures(folder: &Path) {
     }
 }
 
-/// Trains on the pictures in `data`, a checkpoint and a preview nowhere but at its end and at those of epochs.
+/// Trains on the pictures in `data`, with checkpoints and previews only at its end and at the ends of epochs.
 fn train(data: &Path, run: &Path, change: impl FnOnce(&mut TrainerOptions)) -> Vec<Event> {
     let rarely = 1_000_000;
-    let mut options = TrainerOptions {
-        keep_last: 1,
-        keep_every: 0,
-        save_every: rarely,
-        preview_every: rarely,
-        ..super::tiny(run, 1)
-    };
+    let mut options =
+        TrainerOptions { keep_last: 1, keep_every: 0, save_every: rarely, preview_every: rarely, ..tiny(run, 1) };
     options.config.data = text(data).to_owned();
     change(&mut options);
     Trainer::start(options, Compute::cpu(), || ()).events().iter().collect()
 }
 
-/// Steps whose checkpoints or sample grids are there.
+/// The steps with checkpoints or sample grids.
 fn steps(folder: &Path) -> Vec<u64> {
     let step =
         |entry: std::fs::DirEntry| entry.path().file_stem()?.to_str()?.strip_prefix("step-")?.parse::<u64>().ok();
@@ -45,14 +40,14 @@ const ENDS: [EpochEnd; 3] =
     [EpochEnd { epoch: 1, step: 3 }, EpochEnd { epoch: 2, step: 5 }, EpochEnd { epoch: 3, step: 8 }];
 
 #[test]
-fn every_epochs_end_is_kept_whatever_else_is_removed_also_of_a_resumed_run() {
+fn checkpoints_at_epoch_ends_are_kept_in_resumed_runs_too() {
     let folder = tempfile::tempdir().unwrap();
     let (data, whole, parts) = (folder.path().join("data"), folder.path().join("whole"), folder.path().join("parts"));
     pictures(&data);
     let events = train(&data, &whole, |options| options.epochs = Some(3));
-    let told: Vec<_> =
+    let summary: Vec<_> =
         events.iter().filter_map(|event| if let Event::EpochEnded(end) = event { Some(*end) } else { None }).collect();
-    assert_eq!(told, ENDS);
+    assert_eq!(summary, ENDS);
     let marked = |event: &Event| match event {
         Event::Previewed(preview) if preview.in_filmstrip => Some((preview.step, preview.epoch_end)),
         _ => None,
@@ -61,7 +56,7 @@ fn every_epochs_end_is_kept_whatever_else_is_removed_also_of_a_resumed_run() {
     assert_eq!(marks, [(0, None), (3, Some(1)), (5, Some(2)), (8, Some(3))]);
     train(&data, &parts, |options| options.epochs = Some(1));
     assert_eq!(epoch_ends(&parts.join("checkpoints")), ENDS[..1]);
-    // Saved in the middle of an epoch, and gone on from there.
+    // Saved in the middle of an epoch, and resumed from there.
     train(&data, &parts, |options| (options.resume, options.steps) = (true, Some(4)));
     train(&data, &parts, |options| (options.resume, options.epochs) = (true, Some(3)));
     for run in [&whole, &parts] {
@@ -71,13 +66,13 @@ fn every_epochs_end_is_kept_whatever_else_is_removed_also_of_a_resumed_run() {
     }
     let model = |run: &Path| std::fs::read(run.join("checkpoints/step-00000008/model.safetensors")).unwrap();
     assert!(model(&whole) == model(&parts), "what is kept changes nothing that is learnt");
-    // A run that goes on by steps still keeps what was kept, and adds nothing.
+    // A run that continues by steps keeps the earlier epochs and adds none.
     train(&data, &whole, |options| (options.resume, options.steps) = (true, Some(20)));
     assert_eq!(steps(&whole.join("checkpoints")), [3, 5, 8, 20]);
 }
 
 #[test]
-fn of_many_epochs_every_so_many_are_kept_and_the_last_and_a_run_by_steps_keeps_none() {
+fn keep_epochs_keeps_every_nth_and_the_last_epoch() {
     let folder = tempfile::tempdir().unwrap();
     let (data, run) = (folder.path().join("data"), |name: &str| folder.path().join(name));
     pictures(&data);
@@ -92,7 +87,7 @@ fn of_many_epochs_every_so_many_are_kept_and_the_last_and_a_run_by_steps_keeps_n
 }
 
 #[test]
-fn pictures_that_cannot_be_read_count_as_shown() {
+fn unreadable_pictures_count_toward_an_epoch() {
     let folder = tempfile::tempdir().unwrap();
     let (data, run) = (folder.path().join("data"), folder.path().join("run"));
     pictures(&data);
@@ -105,7 +100,7 @@ fn pictures_that_cannot_be_read_count_as_shown() {
 }
 
 #[test]
-fn the_command_line_says_and_lists_them() {
+fn train_and_info_list_epoch_ends() {
     let folder = tempfile::tempdir().unwrap();
     let (data, run) = (folder.path().join("data"), folder.path().join("run"));
     pictures(&data);

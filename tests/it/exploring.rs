@@ -1,4 +1,4 @@
-//! Exploring, as a person does it: samples dragged about, points named, sessions opened and saved, figures written.
+//! Exploring as a user does: dragging samples, naming points, opening and saving sessions, exporting figures.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,11 +13,9 @@ use zscape::image::Picture;
 use zscape::latent::session::{Pin, Point, Session};
 use zscape::train::{Trainer, TrainerOptions};
 
-use super::window::{Dropped, until, window};
+use super::support::{DroppedFile, Window, is_enabled, tiny, train, until, window};
 
-type Window = Harness<'static, Option<App>>;
-
-/// A window on the bundled faces with its samples drawn; everything it keeps and writes is in `folder`.
+/// A window on the bundled faces that shows samples; it saves and exports into `folder`.
 fn faces(folder: &Path) -> Window {
     let start = Start {
         model: Some("bundled:faces".into()),
@@ -34,7 +32,7 @@ fn middle(harness: &Window, label: &str) -> Pos2 {
     harness.get_by_label(label).rect().center()
 }
 
-/// Drags from one place to another, as slowly as a hand does.
+/// Drags from one point to another, as slowly as a hand does.
 fn drag(harness: &mut Window, from: Pos2, to: Pos2) {
     let button = |pos, pressed| egui::Event::PointerButton {
         pos,
@@ -57,7 +55,7 @@ fn drag(harness: &mut Window, from: Pos2, to: Pos2) {
 }
 
 fn drop_file(harness: &mut Window, path: PathBuf) {
-    harness.input_mut().dropped_files.push(Arc::new(Dropped(path)));
+    harness.input_mut().dropped_files.push(Arc::new(DroppedFile(path)));
     harness.step();
 }
 
@@ -66,11 +64,7 @@ fn press(harness: &mut Window, modifiers: Modifiers, key: Key) {
     harness.run_steps(3);
 }
 
-fn enabled(harness: &Window, label: &str) -> bool {
-    harness.query_by_label(label).is_some_and(|node| !node.accesskit_node().is_disabled())
-}
-
-/// The session as the window keeps it, once `done` is true of it.
+/// The session that the window saved, once `done` holds for it.
 fn kept(harness: &mut Window, folder: &Path, what: &str, done: impl Fn(&Session) -> bool) -> Session {
     let path = folder.join("last.zscape");
     until(harness, what, |_| Session::read(&path).is_ok_and(|session| done(&session)));
@@ -108,7 +102,7 @@ fn samples_are_dragged_into_trays_between_them_and_out_again() {
 }
 
 #[test]
-fn points_are_named_dragged_removed_and_brought_back() {
+fn points_can_be_named_dragged_removed_and_restored() {
     let folder = tempfile::tempdir().unwrap();
     let mut harness = faces(folder.path());
     press(&mut harness, Modifiers::NONE, Key::Num5);
@@ -117,14 +111,14 @@ fn points_are_named_dragged_removed_and_brought_back() {
     harness.run_steps(3);
     let map = harness.get_by_label("map of Z").rect();
     let place = |x, y| map.min + egui::vec2(x, y) * map.size();
-    // Both are in the middle; the one that is framed is moved by a click on empty land.
+    // Both are in the middle; a click on the empty map moves the selected one.
     harness.hover_at(place(0.25, 0.75));
     harness.run_steps(2);
     drag(&mut harness, place(0.8, 0.2), place(0.25, 0.75));
     let session = kept(&mut harness, folder.path(), "two points apart", |s| s.pins.len() == 2 && s.pins[1].at[0] < 0.3);
     let near = |pin: &Pin, x: f32, y: f32| (pin.at[0] - x).abs() < 0.01 && (pin.at[1] - y).abs() < 0.01;
     assert!(near(&session.pins[0], 0.5, 0.5) && near(&session.pins[1], 0.25, 0.75), "{:?}", session.pins);
-    // Taking hold of the other one drags that one.
+    // Grabbing the other one drags that one.
     drag(&mut harness, place(0.5, 0.5), place(0.9, 0.1));
     let session = kept(&mut harness, folder.path(), "the other", |s| s.pins[0].at[0] > 0.8);
     assert!(near(&session.pins[0], 0.9, 0.1) && near(&session.pins[1], 0.25, 0.75), "{:?}", session.pins);
@@ -150,13 +144,13 @@ fn points_are_named_dragged_removed_and_brought_back() {
     harness.run_steps(3);
     assert_eq!(count(&harness), 2);
 
-    until(&mut harness, "directions to choose from", |h| enabled(h, "Two directions"));
+    until(&mut harness, "directions to choose from", |h| is_enabled(h, "Two directions"));
     harness.get_by_label("Two directions").click();
     kept(&mut harness, folder.path(), "the directions", |s| s.axes.is_some());
 }
 
 #[test]
-fn keyframes_are_put_in_order_by_dragging() {
+fn keyframes_are_reordered_by_dragging() {
     let folder = tempfile::tempdir().unwrap();
     let mut harness = faces(folder.path());
     press(&mut harness, Modifiers::NONE, Key::Num3);
@@ -190,7 +184,7 @@ fn a_session_is_saved_opened_again_and_remembered() {
     drop_file(&mut harness, other.clone());
     until(&mut harness, "its model", |h| h.query_by_label_contains("of synth:rooms").is_some());
     assert!(harness.query_by_label("session other.zscape").is_some());
-    // What is changed is saved to the same file.
+    // Changes are saved to the same file.
     press(&mut harness, Modifiers::NONE, Key::Num3);
     until(&mut harness, "a sample", |h| h.query_by_label("sample 3").is_some());
     harness.get_by_label("sample 3").click();
@@ -219,7 +213,7 @@ fn a_session_is_saved_opened_again_and_remembered() {
 }
 
 #[test]
-fn a_session_that_does_not_fit_changes_nothing() {
+fn an_incompatible_session_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let mut harness = faces(folder.path());
     press(&mut harness, Modifiers::NONE, Key::Num3);
@@ -253,7 +247,7 @@ fn a_session_that_does_not_fit_changes_nothing() {
 }
 
 #[test]
-fn what_cannot_be_restored_is_kept_aside() {
+fn a_session_that_cannot_be_restored_is_set_aside() {
     let folder = tempfile::tempdir().unwrap();
     let last = folder.path().join("last.zscape");
     let mut session = Session::new(folder.path().join("gone.safetensors"));
@@ -266,7 +260,7 @@ fn what_cannot_be_restored_is_kept_aside() {
 }
 
 #[test]
-fn what_cannot_be_kept_is_said_and_the_work_goes_on() {
+fn a_session_that_cannot_be_saved_is_reported_and_work_continues() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("a file");
     std::fs::write(&file, "no folder").unwrap();
@@ -286,7 +280,7 @@ fn what_cannot_be_kept_is_said_and_the_work_goes_on() {
 }
 
 #[test]
-fn the_command_line_replays_the_windows_figures_byte_for_byte() {
+fn the_command_line_reproduces_the_windows_figures_byte_for_byte() {
     let folder = tempfile::tempdir().unwrap();
     let mut harness = faces(folder.path());
     press(&mut harness, Modifiers::NONE, Key::Num3);
@@ -308,7 +302,7 @@ fn the_command_line_replays_the_windows_figures_byte_for_byte() {
     until(&mut harness, "the result", |h| h.query_by_label("result").is_some());
     until(&mut harness, "the sums of maps", |h| h.query_by_label("sum of layer 3").is_some());
     assert!(harness.query_by_label("sum of layer 4").is_none(), "the fifth layer draws the picture");
-    until(&mut harness, "the figure", |h| enabled(h, "Save figure..."));
+    until(&mut harness, "the figure", |h| is_enabled(h, "Save figure..."));
     harness.get_by_label("Save figure...").click();
     until(&mut harness, "its file", |_| folder.path().join("exports/arithmetic.png").exists());
     harness.get_by_label("Turn").click();
@@ -317,7 +311,7 @@ fn the_command_line_replays_the_windows_figures_byte_for_byte() {
         harness.get_by_label(&format!("sample {number}")).click();
         harness.run_steps(3);
     }
-    until(&mut harness, "the turn", |h| enabled(h, "Save the turn..."));
+    until(&mut harness, "the turn", |h| is_enabled(h, "Save the turn..."));
     harness.get_by_label("Save the turn...").click();
     until(&mut harness, "its file", |_| folder.path().join("exports/turn.png").exists());
     let session = kept(&mut harness, folder.path(), "all of it", |s| s.turn.to.len() == 4 && s.inside);
@@ -341,7 +335,7 @@ fn the_command_line_replays_the_windows_figures_byte_for_byte() {
 }
 
 #[test]
-fn any_sample_is_gone_to_by_its_number_and_the_wheel_zooms() {
+fn any_sample_is_reached_by_number_and_the_wheel_zooms() {
     let folder = tempfile::tempdir().unwrap();
     let mut harness = faces(folder.path());
     press(&mut harness, Modifiers::COMMAND, Key::G);
@@ -360,7 +354,7 @@ fn any_sample_is_gone_to_by_its_number_and_the_wheel_zooms() {
     let after = harness.get_by_label("sample 123456789").rect();
     assert!(after.width() > before.width() * 1.3, "{before} {after}");
 
-    // The keyboard moves on from there and takes the sample.
+    // The keyboard moves from there and selects the sample.
     press(&mut harness, Modifiers::NONE, Key::ArrowRight);
     press(&mut harness, Modifiers::NONE, Key::Enter);
     let session = kept(&mut harness, folder.path(), "the sample", |s| s.subject != sample(0));
@@ -368,15 +362,15 @@ fn any_sample_is_gone_to_by_its_number_and_the_wheel_zooms() {
 }
 
 #[test]
-fn a_run_is_explored_as_the_mean_of_its_checkpoints() {
+fn a_run_is_explored_as_the_average_of_its_checkpoints() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
-    let options = TrainerOptions { steps: Some(6), save_every: 2, ..super::tiny(&run, 1) };
-    Trainer::start(options, Compute::cpu(), || ()).events().iter().for_each(drop);
+    let options = TrainerOptions { steps: Some(6), save_every: 2, ..tiny(&run, 1) };
+    train(options);
     let kept_at = Some(folder.path().join("last.zscape"));
     let mut harness = window(Start { model: Some(run), kept: kept_at, ..Start::default() });
     until(&mut harness, "a sample", |h| h.query_by_label("sample 0").is_some());
-    // What is drawn, and what the field beside the slider says.
+    // What is rendered, and the value of the field beside the slider.
     let shown = |h: &Window, step: u64, mean: f64| {
         let story = format!("after {step} training steps; ");
         let field = h.get_by_role_and_label(Role::SpinButton, "mean of");
@@ -396,7 +390,7 @@ fn a_run_is_explored_as_the_mean_of_its_checkpoints() {
 }
 
 #[test]
-fn a_dropped_picture_is_looked_for_from_any_tool() {
+fn a_dropped_picture_is_projected_from_any_tool() {
     let folder = tempfile::tempdir().unwrap();
     let mut harness = faces(folder.path());
     let picture = folder.path().join("noise.png");
@@ -405,7 +399,7 @@ fn a_dropped_picture_is_looked_for_from_any_tool() {
     drop_file(&mut harness, picture);
     until(&mut harness, "the original", |h| h.query_all_by_label("Original").count() > 0);
     until(&mut harness, "progress", |h| h.query_by_label_contains("own samples").is_some());
-    // What is no picture changes nothing of that.
+    // A file that is no picture changes nothing.
     let notes = folder.path().join("notes.png");
     std::fs::write(&notes, "no picture").unwrap();
     drop_file(&mut harness, notes);
@@ -414,7 +408,7 @@ fn a_dropped_picture_is_looked_for_from_any_tool() {
 }
 
 #[test]
-fn concepts_are_saved_applied_and_removed() {
+fn concepts_can_be_saved_applied_and_removed() {
     let folder = tempfile::tempdir().unwrap();
     let mut harness = faces(folder.path());
     press(&mut harness, Modifiers::NONE, Key::Num2);

@@ -1,10 +1,10 @@
-//! Trainings that fail say so, and keep what was before.
+//! Trainings that fail raise an alarm and keep a checkpoint from before.
 
 use std::path::Path;
 
 use zscape::image::Picture;
 
-use super::command_line::{json, stderr, text, zscape};
+use super::support::{json, stderr, text, zscape};
 
 /// Sixteen small drawings, a red square on white in each: too few and too flat for a GAN.
 fn flat(folder: &Path) -> String {
@@ -28,7 +28,7 @@ fn troubles(summary: &serde_json::Value) -> Vec<&str> {
     failing.map(|alarm| alarm["trouble"].as_str().unwrap()).collect()
 }
 
-/// The marks of the checkpoints that are kept from before an alarm, with their steps.
+/// The markers of checkpoints kept from before an alarm, with their steps.
 fn kept(run: &Path) -> Vec<(u64, String)> {
     let mark = |(step, folder): (u64, std::path::PathBuf)| {
         Some((step, std::fs::read_to_string(folder.join("before-alarm.txt")).ok()?))
@@ -37,7 +37,7 @@ fn kept(run: &Path) -> Vec<(u64, String)> {
 }
 
 #[test]
-fn flat_drawings_are_named_when_they_fail_and_early_checkpoints_stay() {
+fn collapse_is_reported_and_early_checkpoints_are_kept() {
     let folder = tempfile::tempdir().unwrap();
     let (data, run) = (flat(folder.path()), folder.path().join("run"));
     let more = ["--steps", "1400", "--save-every", "200", "--keep-last", "1"];
@@ -58,7 +58,7 @@ fn flat_drawings_are_named_when_they_fail_and_early_checkpoints_stay() {
 }
 
 #[test]
-fn an_exploded_run_goes_on_from_before_with_a_lower_rate() {
+fn an_exploded_run_continues_from_before_with_a_lower_rate() {
     let folder = tempfile::tempdir().unwrap();
     let (data, run) = (flat(folder.path()), folder.path().join("run"));
     let errors = stderr(&mut zscape(&train(&data, text(&run), &["--steps", "60", "--lr", "0.5"])), 0);
@@ -81,7 +81,7 @@ fn an_exploded_run_goes_on_from_before_with_a_lower_rate() {
 }
 
 #[test]
-fn healthy_runs_are_silent() {
+fn healthy_runs_raise_no_alarm() {
     let folder = tempfile::tempdir().unwrap();
     for scene in ["synth:rooms", "synth:faces"] {
         let run = folder.path().join(scene.replace(':', "-"));
@@ -92,7 +92,7 @@ fn healthy_runs_are_silent() {
 }
 
 #[test]
-fn what_no_memory_holds_is_refused_before_anything_is_written() {
+fn a_training_that_exceeds_memory_is_refused_before_anything_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
     let huge = [
@@ -118,7 +118,7 @@ fn what_no_memory_holds_is_refused_before_anything_is_written() {
 }
 
 #[test]
-fn a_session_that_was_ended_before_it_could_save_is_named_by_the_next() {
+fn a_run_killed_before_it_could_save_is_reported_by_the_next() {
     let folder = tempfile::tempdir().unwrap();
     let (data, run) = (flat(folder.path()), folder.path().join("run"));
     zscape(&train(&data, text(&run), &["--steps", "2"])).assert().success();

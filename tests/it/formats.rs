@@ -1,4 +1,4 @@
-//! What people already have: data sets in their own formats, trained on as they are.
+//! Data sets in their own formats train as they are.
 
 use std::fs;
 use std::io::Write;
@@ -9,7 +9,7 @@ use egui_kittest::kittest::Queryable;
 use zscape::app::Start;
 use zscape::image::Picture;
 
-use super::window;
+use super::support::{DroppedFile, stderr, until, window};
 
 const PICTURES: u8 = 6;
 
@@ -18,10 +18,6 @@ fn train(data: &Path, run: &Path) -> Command {
     command.args(["train", "--device", "cpu", "--size", "16", "--base", "4", "--batch", "4", "--steps", "1"]);
     command.arg("--data").arg(data).arg("--run").arg(run).timeout(std::time::Duration::from_secs(120));
     command
-}
-
-fn stderr(command: &mut Command, code: i32) -> String {
-    String::from_utf8(command.assert().code(code).get_output().stderr.clone()).unwrap()
 }
 
 /// The bytes of picture `i`, planes of 32 x 32.
@@ -95,7 +91,7 @@ fn sets(place: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn a_set_in_its_own_format_is_trained_on_and_half_of_it_is_refused_by_name() {
+fn every_format_trains_and_a_truncated_file_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     for (number, set) in sets(folder.path()).into_iter().enumerate() {
         let run = folder.path().join(format!("run-{number}"));
@@ -111,7 +107,7 @@ fn a_set_in_its_own_format_is_trained_on_and_half_of_it_is_refused_by_name() {
 }
 
 #[test]
-fn what_floats_were_taken_for_is_said() {
+fn the_inferred_range_of_floats_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let values: Vec<u8> = (0..6 * 256).flat_map(|i| ((i % 256) as f32 / 127.5 - 1.0).to_le_bytes()).collect();
     let path = folder.path().join("set.npy");
@@ -121,14 +117,14 @@ fn what_floats_were_taken_for_is_said() {
 }
 
 #[test]
-fn a_set_that_is_dropped_on_the_window_shows_its_classes_and_pictures() {
+fn a_dropped_set_shows_its_classes_and_pictures() {
     let folder = tempfile::tempdir().unwrap();
     for set in sets(folder.path()) {
-        let mut harness = window::window(Start { data: Some("synth:rooms".into()), ..Start::default() });
+        let mut harness = window(Start { data: Some("synth:rooms".into()), ..Start::default() });
         harness.step();
-        harness.input_mut().dropped_files.push(std::sync::Arc::new(window::Dropped(set)));
+        harness.input_mut().dropped_files.push(std::sync::Arc::new(DroppedFile(set)));
         harness.step();
-        window::until(&mut harness, "the classes", |h| {
+        until(&mut harness, "the classes", |h| {
             h.query_by_label_contains("6 pictures in 2 classes: 0, 1").is_some()
                 && h.query_by_label("a look at the data").is_some()
         });

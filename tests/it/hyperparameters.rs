@@ -1,4 +1,4 @@
-//! Every plain number of a training has a flag of its own, is kept by the run, and is refused where it is impossible.
+//! Every hyperparameter has a flag, is stored in the run, and is refused out of range.
 
 use egui::accesskit::Role;
 use egui_kittest::kittest::Queryable;
@@ -6,14 +6,13 @@ use zscape::app::Start;
 use zscape::image::Picture;
 use zscape::train::{Run, Schedule};
 
-use super::command_line::{json, stderr, text, zscape};
-use super::window::{sized, until};
+use super::support::{json, sized, stderr, text, until, zscape};
 
 const TINY: [&str; 12] =
     ["train", "--device", "cpu", "--data", "synth:rooms", "--size", "16", "--base", "4", "--batch", "4", "--steps"];
 
 #[test]
-fn every_plain_number_has_a_flag_and_is_kept_by_the_run() {
+fn every_hyperparameter_has_a_flag_and_is_stored_in_the_run() {
     let folder = tempfile::tempdir().unwrap();
     let flags = [
         ["--z-dim", "12"],
@@ -35,7 +34,7 @@ fn every_plain_number_has_a_flag_and_is_kept_by_the_run() {
     assert_eq!(train.schedule, Schedule::Generator(3));
     let info = json(&mut zscape(&["info", "--json", run]));
     assert_eq!((&info["config"]["z_dim"], &info["config"]["norm_momentum"]), (&12.into(), &0.25.into()));
-    // What is not given is the preset's, and what is not written is the default.
+    // Settings that are not given are the preset's; settings that are not stored have their default.
     let plain = folder.path().join("plain");
     zscape(&[&TINY[..], &["1", "--run", text(&plain), "--schedule", "alternate", "--bias", "false"]].concat())
         .assert()
@@ -47,20 +46,20 @@ fn every_plain_number_has_a_flag_and_is_kept_by_the_run() {
         (config.model.norm_momentum, config.train.beta1, config.train.schedule),
         (0.1, 0.5, Schedule::Alternate)
     );
-    // A resumed run keeps its own, and says which are others.
+    // A resumed run keeps its own settings and names those that differ.
     zscape(&["train", "--device", "cpu", "--run", run, "--resume", "--steps", "2"]).assert().success();
     let other = ["--beta1", "0.5", "--norm-momentum", "0.1", "--schedule", "alternate"];
-    let told = stderr(&mut zscape(&[&["train", "--run", run, "--resume", "--steps", "3"][..], &other].concat()), 1);
+    let summary = stderr(&mut zscape(&[&["train", "--run", run, "--resume", "--steps", "3"][..], &other].concat()), 1);
     assert!(
-        told.contains("train.beta1: 0.8999999761581421, not 0.5") || told.contains("train.beta1: 0.9, not 0.5"),
-        "{told}"
+        summary.contains("train.beta1: 0.8999999761581421, not 0.5") || summary.contains("train.beta1: 0.9, not 0.5"),
+        "{summary}"
     );
-    assert!(told.contains("model.norm_momentum: 0.25, not the default"), "{told}");
-    assert!(told.contains("train.schedule: {\"generator\":3}, not \"alternate\""), "{told}");
+    assert!(summary.contains("model.norm_momentum: 0.25, not the default"), "{summary}");
+    assert!(summary.contains("train.schedule: {\"generator\":3}, not \"alternate\""), "{summary}");
 }
 
 #[test]
-fn impossible_numbers_are_refused_with_those_that_are_possible() {
+fn out_of_range_hyperparameters_are_refused_with_the_range() {
     let folder = tempfile::tempdir().unwrap();
     for (flag, value, code, said) in [
         ("--z-dim", "0", 1, "--z-dim is 1 to 4096"),
@@ -79,14 +78,14 @@ fn impossible_numbers_are_refused_with_those_that_are_possible() {
         ("--bias", "maybe", 2, "maybe"),
     ] {
         let run = folder.path().join("run");
-        let told = stderr(&mut zscape(&[&TINY[..], &["1", "--run", text(&run), flag, value]].concat()), code);
-        assert!(told.contains(said), "{flag} {value}: {told}");
+        let summary = stderr(&mut zscape(&[&TINY[..], &["1", "--run", text(&run), flag, value]].concat()), code);
+        assert!(summary.contains(said), "{flag} {value}: {summary}");
         assert!(!run.exists(), "no run begins");
     }
 }
 
 #[test]
-fn the_window_has_every_plain_number_and_the_run_keeps_what_was_set_there() {
+fn hyperparameters_set_in_the_window_are_stored_in_the_run() {
     let folder = tempfile::tempdir().unwrap();
     let (set, run) = (folder.path().join("set"), folder.path().join("run"));
     for i in 0..8u8 {

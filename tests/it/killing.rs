@@ -1,4 +1,4 @@
-//! A run killed at any moment, also in the middle of saving, goes on from its last whole checkpoint.
+//! A run killed at any moment, even while it saves, resumes from its last complete checkpoint.
 #![cfg(unix)]
 
 use std::path::Path;
@@ -27,14 +27,14 @@ fn newest(run: &Path) -> u64 {
     entries.filter_map(|e| e.file_name().to_str()?.strip_prefix("step-")?.parse().ok()).max().unwrap_or(0)
 }
 
-/// Checkpoints half written.
+/// Checkpoints that are half written.
 fn writing(run: &Path) -> usize {
     let entries = std::fs::read_dir(run.join("checkpoints")).into_iter().flatten().flatten();
     entries.filter(|e| e.file_name().to_string_lossy().starts_with(".writing-")).count()
 }
 
 #[test]
-fn a_killed_run_resumes_from_its_last_whole_checkpoint() {
+fn a_killed_run_resumes_from_its_last_complete_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
     let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(5);
@@ -61,7 +61,7 @@ fn a_killed_run_resumes_from_its_last_whole_checkpoint() {
             // ... or whenever the seed says.
             std::thread::sleep(Duration::from_micros(rng.random_range(0..30_000)));
         }
-        // It is not asked to end: it is killed.
+        // Killed, not interrupted.
         drop(child);
         interrupted += writing(&run);
         let step = newest(&run);

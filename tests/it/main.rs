@@ -1,4 +1,4 @@
-//! What a user does, end to end. One binary: each would link the whole program again.
+//! End-to-end tests: what a user does. All are in one binary, since each binary links the whole program again.
 
 mod cards;
 #[cfg(unix)]
@@ -7,6 +7,7 @@ mod command_line;
 mod decoding;
 mod devices;
 mod dialogs;
+mod dissect;
 mod drawable;
 mod dropping;
 mod epochs;
@@ -14,34 +15,18 @@ mod exploring;
 mod failing;
 mod formats;
 mod hyperparameters;
-mod inside;
 mod killing;
-mod measures;
-mod measuring;
+mod measure_commands;
+mod measure_window;
 mod models;
 mod normalization;
-mod pictures;
 mod preparing;
 mod presets;
 mod readings;
 mod refusals;
 mod report;
 mod resuming;
+mod snapshots;
+mod support;
+mod video;
 mod window;
-
-use std::path::Path;
-
-use zscape::model::{ModelConfig, Preset};
-use zscape::train::{RunConfig, TrainConfig, TrainerOptions};
-
-/// A run so small that a step takes milliseconds.
-fn tiny(run: &Path, seed: u64) -> TrainerOptions {
-    let config = RunConfig {
-        data: "synth:rooms".into(),
-        seed,
-        skip: Vec::new(),
-        model: ModelConfig { size: 16, base: 4, z_dim: 8, ..ModelConfig::preset(Preset::Pytorch) },
-        train: TrainConfig { batch: 4, ..TrainConfig::preset(Preset::Pytorch) },
-    };
-    TrainerOptions { preview_count: 4, ..TrainerOptions::new(config, run) }
-}

@@ -1,4 +1,4 @@
-//! Models of other programs, and models for them. The files in `tests/models` were written by PyTorch (`make.py` there).
+//! Import and export of other programs' models. PyTorch wrote the files in `tests/models` (`make.py` there).
 
 use std::path::{Path, PathBuf};
 
@@ -9,8 +9,7 @@ use zscape::app::Start;
 use zscape::latent::session::Session;
 use zscape::model::{Model, Output, Prior, Statistics, is_model};
 
-use super::command_line::{json, stderr, text, zscape};
-use super::window::{Dropped, until, window};
+use super::support::{DroppedFile, json, stderr, text, until, window, zscape};
 
 fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models").join(name)
@@ -31,7 +30,7 @@ fn write(path: &Path, shape: &[u64], values: &[f32]) {
     std::fs::write(path, bytes).unwrap();
 }
 
-/// What `model` draws of the z's in `z`.
+/// What `model` renders from the z's in `z`.
 fn drawn(model: &str, z: &Path) -> Vec<f32> {
     let folder = tempfile::tempdir().unwrap();
     let (grid, tensor) = (folder.path().join("grid.png"), folder.path().join("pictures.npy"));
@@ -49,7 +48,7 @@ fn assert_close(ours: &[f32], theirs: &[f32]) {
 }
 
 #[test]
-fn every_kind_of_pytorch_file_draws_what_pytorch_draws() {
+fn every_kind_of_pytorch_file_renders_what_pytorch_renders() {
     let theirs = array(&file("pictures.npy"));
     for name in ["netG.pth", "legacy.pt", "nested.tar", "whole.ckpt"] {
         assert_close(&drawn(text(&file(name)), &file("z.npy")), &theirs);
@@ -59,7 +58,7 @@ fn every_kind_of_pytorch_file_draws_what_pytorch_draws() {
 }
 
 #[test]
-fn small_kernels_leaks_and_normalised_weights_draw_and_judge_as_in_pytorch() {
+fn small_kernels_leaks_and_normalized_weights_match_pytorch() {
     let unlike = file("unlike.pth");
     let pictures = array(&file("unlike-pictures.npy"));
     assert_close(&drawn(&format!("{}@leak=0.2", text(&unlike)), &file("unlike-z.npy")), &pictures);
@@ -73,51 +72,51 @@ fn small_kernels_leaks_and_normalised_weights_draw_and_judge_as_in_pytorch() {
 
     let remarks = remarks(&model);
     for told in ["spectral normalisation", "strides 2,2", "rectifiers are ReLU"] {
-        assert!(remarks.contains(told), "{remarks}");
+        assert!(remarks.contains(summary), "{remarks}");
     }
-    // The leak goes on with the model.
+    // The leak is stored with the model.
     let folder = tempfile::tempdir().unwrap();
     let kept = folder.path().join("kept.safetensors");
     zscape(&["convert", &format!("{}@leak=0.2", text(&unlike)), text(&kept)]).assert().success();
     assert_close(&drawn(text(&kept), &file("unlike-z.npy")), &array(&file("unlike-pictures.npy")));
-    // What was chosen takes the place of the guesses that it decides; what kernels were kept as is none of them.
+    // Chosen settings replace the guesses that they decide; the kernels' orientation is not among them.
     let remarks = self::remarks(&Model::open(&kept, &device).unwrap());
     assert!(remarks.contains("chosen: ") && remarks.contains("strides 2,2"), "{remarks}");
     assert!(!remarks.contains("rectifiers are") && !remarks.contains("z has a"), "{remarks}");
 }
 
-/// What is said of another program's file.
+/// The remarks on another program's file.
 fn remarks(model: &Model) -> String {
     let remarks = &model.provenance.origin.as_ref().unwrap().remarks;
     remarks.iter().map(|remark| remark.text.as_str()).collect::<Vec<_>>().join("; ")
 }
 
 #[test]
-fn what_was_read_and_what_was_guessed_is_told() {
-    let told = json(&mut zscape(&["info", "--json", text(&file("nested.tar"))]));
-    assert_eq!(told["config"]["size"], 16);
-    assert_eq!(told["config"]["z_dim"], 6);
-    assert_eq!(told["discriminator"]["layers"][0]["shape"], serde_json::json!([3, 1, 4, 4]));
-    assert_eq!(told["provenance"]["origin"]["format"], "PyTorch");
-    let remarks = told["provenance"]["origin"]["remarks"].to_string();
+fn info_lists_what_was_read_and_what_was_inferred() {
+    let summary = json(&mut zscape(&["info", "--json", text(&file("nested.tar"))]));
+    assert_eq!(summary["config"]["size"], 16);
+    assert_eq!(summary["config"]["z_dim"], 6);
+    assert_eq!(summary["discriminator"]["layers"][0]["shape"], serde_json::json!([3, 1, 4, 4]));
+    assert_eq!(summary["provenance"]["origin"]["format"], "PyTorch");
+    let remarks = summary["provenance"]["origin"]["remarks"].to_string();
     for guess in ["prior", "running statistics", "tanh", "kernels"] {
         assert!(remarks.contains(guess), "{remarks}");
     }
-    let sentences = told["provenance"]["origin"]["remarks"].as_array().unwrap();
+    let sentences = summary["provenance"]["origin"]["remarks"].as_array().unwrap();
     assert!(sentences.iter().all(serde_json::Value::is_string), "scripts read sentences");
-    let guesses = told["guesses"].as_array().unwrap();
+    let guesses = summary["guesses"].as_array().unwrap();
     assert!(guesses.iter().any(|guess| guess["guess"] == "prior"), "{guesses:?}");
-    // The other network of the run lies beside it.
-    let told = json(&mut zscape(&["info", "--json", text(&file("netG.pth"))]));
-    assert!(told["provenance"]["origin"]["remarks"].to_string().contains("netD.pth"), "{told}");
-    assert!(told["discriminator"].is_object());
-    let told = json(&mut zscape(&["info", "--json", text(&file("odd.pth"))]));
-    assert_eq!(told["config"]["layout"]["generator"][0]["norm"], "unit");
-    assert!(told["discriminator"].is_null());
+    // The run's other network is beside it.
+    let summary = json(&mut zscape(&["info", "--json", text(&file("netG.pth"))]));
+    assert!(summary["provenance"]["origin"]["remarks"].to_string().contains("netD.pth"), "{summary}");
+    assert!(summary["discriminator"].is_object());
+    let summary = json(&mut zscape(&["info", "--json", text(&file("odd.pth"))]));
+    assert_eq!(summary["config"]["layout"]["generator"][0]["norm"], "unit");
+    assert!(summary["discriminator"].is_null());
 }
 
 #[test]
-fn a_folder_of_the_authors_arrays_opens_with_kernels_turned_and_statistics_measured() {
+fn the_authors_arrays_open_with_flipped_kernels_and_measured_statistics() {
     let folder = tempfile::tempdir().unwrap();
     let values = |count: usize| (0..count).map(|i| ((i * 37 % 101) as f32 - 50.0) / 200.0).collect::<Vec<_>>();
     let shapes: [(&str, &[&[u64]]); 2] = [
@@ -148,7 +147,7 @@ fn a_folder_of_the_authors_arrays_opens_with_kernels_turned_and_statistics_measu
 }
 
 #[test]
-fn pairs_of_3x3_kernels_are_those_of_the_papers_32x32_network() {
+fn pairs_of_3x3_kernels_open_as_the_papers_32x32_network() {
     let folder = tempfile::tempdir().unwrap();
     let norm = |maps: u64| [vec![maps], vec![maps]];
     let convolution = |a: u64, b: u64| vec![a, b, 3, 3];
@@ -171,16 +170,16 @@ fn pairs_of_3x3_kernels_are_those_of_the_papers_32x32_network() {
             write(&folder.path().join(format!("30_{network}_params.jl_{:02}.npy", i + 1)), shape, &values);
         }
     }
-    let told = json(&mut zscape(&["info", "--json", text(folder.path())]));
-    let config = &told["config"];
+    let summary = json(&mut zscape(&["info", "--json", text(folder.path())]));
+    let config = &summary["config"];
     assert_eq!(
         (&config["size"], &config["kernel"], &config["per_stage"]),
         (&32.into(), &3.into(), &2.into()),
-        "{told}"
+        "{summary}"
     );
     assert_eq!(config["prior"], "uniform");
     assert!(
-        told["provenance"]["origin"]["remarks"].to_string().contains("every other of its 3x3 kernels has stride 1")
+        summary["provenance"]["origin"]["remarks"].to_string().contains("every other of its 3x3 kernels has stride 1")
     );
     let elsewhere = tempfile::tempdir().unwrap();
     let z = elsewhere.path().join("z.npy");
@@ -189,7 +188,7 @@ fn pairs_of_3x3_kernels_are_those_of_the_papers_32x32_network() {
 }
 
 #[test]
-fn models_go_out_and_come_back_exactly() {
+fn models_survive_export_and_import_exactly() {
     let folder = tempfile::tempdir().unwrap();
     for (name, z) in [("nested.tar", "z.npy"), ("odd.pth@output=sigmoid,prior=uniform", "odd-z.npy")] {
         let [own, torch] = ["own.safetensors", "torch.pth"].map(|name| folder.path().join(name));
@@ -216,7 +215,7 @@ fn models_go_out_and_come_back_exactly() {
 }
 
 #[test]
-fn a_mean_is_of_the_newest_checkpoints_generators() {
+fn average_takes_the_newest_checkpoints() {
     let folder = tempfile::tempdir().unwrap();
     let [run, mean] = ["run", "mean.safetensors"].map(|name| folder.path().join(name));
     let arguments = ["--size", "16", "--base", "2", "--batch", "4", "--steps", "6", "--save-every", "2"];
@@ -224,8 +223,8 @@ fn a_mean_is_of_the_newest_checkpoints_generators() {
         .args(arguments)
         .assert()
         .success();
-    let told = json(&mut zscape(&["convert", &format!("{}@average=2", text(&run)), text(&mean), "--json"]));
-    assert_eq!(told["averaged"], 2);
+    let summary = json(&mut zscape(&["convert", &format!("{}@average=2", text(&run)), text(&mean), "--json"]));
+    assert_eq!(summary["averaged"], 2);
     let device = Device::flex();
     let open = |path: &Path| Model::open(path, &device).unwrap();
     let [four, six] = [4, 6].map(|step| open(&run.join(format!("checkpoints/step-{step:08}"))));
@@ -261,7 +260,7 @@ fn a_mean_is_of_the_newest_checkpoints_generators() {
 }
 
 #[test]
-fn pictures_of_28x28_begin_with_7x7_and_go_out_and_come_back() {
+fn models_of_28x28_start_at_7x7_and_survive_export() {
     let folder = tempfile::tempdir().unwrap();
     let [run, torch, z] = ["run", "torch.pth", "z.npy"].map(|name| folder.path().join(name));
     zscape(&["train", "--device", "cpu", "--data", "synth:faces", "--size", "28", "--channels", "1", "--base", "4"])
@@ -273,18 +272,18 @@ fn pictures_of_28x28_begin_with_7x7_and_go_out_and_come_back() {
     assert_eq!(before.len(), 2 * 28 * 28);
     zscape(&["convert", text(&run), text(&torch)]).assert().success();
     assert_eq!(drawn(text(&torch), &z), before);
-    let told = json(&mut zscape(&["info", "--json", text(&torch)]));
-    assert_eq!(told["config"]["size"], 28, "{told}");
+    let summary = json(&mut zscape(&["info", "--json", text(&torch)]));
+    assert_eq!(summary["config"]["size"], 28, "{summary}");
     // Its discriminator's features are pooled to 4x4 from 14x14 and 7x7.
-    let told = json(
+    let summary = json(
         zscape(&["distances", "--json", "--device", "cpu", "--data", "synth:faces", "--count", "50"])
             .args(["--model", text(&torch)]),
     );
-    assert_eq!(told["features"], (4 + 8) * 16);
+    assert_eq!(summary["features"], (4 + 8) * 16);
 }
 
 #[test]
-fn what_is_no_dcgan_says_what_it_is_and_what_is_missing() {
+fn files_that_are_no_dcgan_are_refused_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     let refused = |path: &Path| stderr(&mut zscape(&["info", text(path)]), 1);
     // Never called: it would leave a file behind.
@@ -318,13 +317,13 @@ fn what_is_no_dcgan_says_what_it_is_and_what_is_missing() {
 }
 
 #[test]
-fn a_dropped_model_is_explored_and_read_otherwise_in_the_window() {
+fn a_dropped_model_is_explored_with_other_import_settings() {
     let folder = tempfile::tempdir().unwrap();
     let kept = folder.path().join("last.zscape");
     let mut harness = window(Start { kept: Some(kept.clone()), ..Start::default() });
     until(&mut harness, "a sample", |h| h.query_by_label("sample 0").is_some());
     // PyTorch's examples call it .tar, and it is a model all the same.
-    harness.input_mut().dropped_files.push(std::sync::Arc::new(Dropped(file("nested.tar"))));
+    harness.input_mut().dropped_files.push(std::sync::Arc::new(DroppedFile(file("nested.tar"))));
     harness.step();
     until(&mut harness, "the model", |h| h.query_by_label("nested.tar").is_some());
     harness.get_by_label("Read as...").click();
@@ -333,7 +332,7 @@ fn a_dropped_model_is_explored_and_read_otherwise_in_the_window() {
     harness.get_by_label("uniform").click();
     let named = |session: &Session| text(&session.model).contains("nested.tar@prior=uniform");
     until(&mut harness, "the other reading", |_| Session::read(&kept).is_ok_and(|session| named(&session)));
-    // The menu stays, so that the next guess is one click away.
+    // The menu stays open, so that the next setting is one click away.
     harness.get_by_label("sigmoid").click();
     until(&mut harness, "another output", |_| {
         Session::read(&kept).is_ok_and(|session| text(&session.model).contains("output=sigmoid"))
@@ -345,12 +344,12 @@ fn a_dropped_model_is_explored_and_read_otherwise_in_the_window() {
     // Any other file is data to train on.
     let pictures = folder.path().join("pictures");
     std::fs::create_dir(&pictures).unwrap();
-    harness.input_mut().dropped_files.push(std::sync::Arc::new(Dropped(pictures)));
+    harness.input_mut().dropped_files.push(std::sync::Arc::new(DroppedFile(pictures)));
     harness.step();
     until(&mut harness, "training", |h| h.query_by_label("Base filters").is_some());
 }
 
-/// A safetensors file of another program, and what it is called.
+/// Another program's safetensors file.
 const FOREIGN: &str = "foreign.safetensors";
 
 fn foreign() -> Vec<u8> {
@@ -360,7 +359,7 @@ fn foreign() -> Vec<u8> {
 }
 
 #[test]
-fn safetensors_of_another_program_draw_the_same() {
+fn foreign_safetensors_render_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(FOREIGN);
     std::fs::write(&path, foreign()).unwrap();
@@ -370,7 +369,7 @@ fn safetensors_of_another_program_draw_the_same() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
     #[test]
-    fn damaged_files_are_errors_and_never_panics(
+    fn damaged_model_files_are_errors_and_never_panics(
         name in prop::sample::select(vec!["netG.pth", "legacy.pt", "nested.tar", "whole.ckpt", "odd.pth", FOREIGN]),
         cut in 0.0f64..1.0,
         changed in prop::collection::vec((0.0f64..1.0, any::<u8>()), 0..4),

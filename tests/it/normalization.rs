@@ -1,4 +1,4 @@
-//! Batch statistics: the picture of a z is the same wherever and with whatever it is drawn.
+//! Batch statistics: a z renders to the same picture in any batch.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,8 @@ use zscape::latent::boxes::Boxes;
 use zscape::model::{Model, Statistics};
 use zscape::train::{Event, RunConfig, Trainer, TrainerOptions};
 
-use super::inside::{json, text, zscape};
+use super::support::cpu::{json, zscape};
+use super::support::{text, tiny};
 
 /// Width and height of the pictures.
 const SIDE: usize = 16;
@@ -17,7 +18,7 @@ const SIDE: usize = 16;
 /// A run that samples with batch statistics, and its previews.
 fn trained(folder: &Path) -> (PathBuf, Vec<Picture>) {
     let run = folder.join("run");
-    let tiny = super::tiny(&run, 1);
+    let tiny = tiny(&run, 1);
     let config = RunConfig { model: sampling(tiny.config.model.clone()), ..tiny.config.clone() };
     let options = TrainerOptions { config, steps: Some(30), preview_count: 12, ..tiny };
     let trainer = Trainer::start(options, Compute::cpu(), || ());
@@ -81,12 +82,12 @@ impl Lab {
         read(&self.path.join("sheet.png"))
     }
 
-    /// The sample drawn all alone.
+    /// The sample rendered on its own.
     fn alone(&self, number: u64) -> Picture {
         self.sheet(&["sample", "--count", "1", "--first", &number.to_string()])
     }
 
-    /// The picture of any z, drawn all alone.
+    /// Any z rendered on its own.
     fn of(&self, z: &serde_json::Value) -> Picture {
         let z: Vec<f32> = serde_json::from_value(z.clone()).unwrap();
         let path = self.path.join("z.npy");
@@ -103,7 +104,7 @@ impl Lab {
 }
 
 #[test]
-fn every_command_draws_a_z_as_the_picture_that_it_is_alone() {
+fn every_command_renders_a_z_independently_of_its_batch() {
     let lab = Lab::new();
     let [three, five] = [3, 5].map(|number| lab.alone(number));
     assert!(mean_difference(&three, &five) > 0.5, "two samples differ when each is drawn alone");
@@ -124,7 +125,7 @@ fn every_command_draws_a_z_as_the_picture_that_it_is_alone() {
     let other = lab.sheet(&["sample", "--count", "16", "--batch-stats"]);
     assert_ne!(part(&literal, 0, 0, 1), part(&other, 0, 0, 1), "--batch-stats draws one batch, as it says");
 
-    // A walk begins and ends with its samples, as a strip and as single frames.
+    // A walk starts and ends with its samples, as a strip and as single frames.
     let strip = lab.sheet(&["walk", "--visit", "3,5", "--steps", "3"]);
     assert_eq!(part(&strip, 0, 0, 1), three);
     assert_eq!(part(&strip, strip.width() - SIDE, 0, 1), five);
@@ -134,7 +135,7 @@ fn every_command_draws_a_z_as_the_picture_that_it_is_alone() {
     assert_eq!(read(&frames[0]), three);
     assert_eq!(read(&frames[frames.len() - 1]), five);
 
-    // Arithmetic: exemplars, and the result in the middle of its near copies.
+    // Arithmetic: exemplars, and the result in the middle of its neighbors.
     let summary = lab.run(&["arithmetic", "--plus", "3", "--minus", "5", "--plus", "7"], "sum.png");
     let figure = read(&lab.path.join("sum.png"));
     let sign = SIDE / 2;
@@ -142,11 +143,11 @@ fn every_command_draws_a_z_as_the_picture_that_it_is_alone() {
     assert_eq!(part(&figure, SIDE + sign, 0, 1), five);
     let middle = 3 * (SIDE + sign) + sign / 2 + SIDE + 2;
     assert_eq!(part(&figure, middle, SIDE + 2, 1), lab.of(&summary["z"]));
-    // The middle of a turn is the sample that is turned.
+    // The middle of a turn is the original sample.
     let turn = lab.sheet(&["arithmetic", "--from", "1", "--to", "2", "--on", "5,3", "--steps", "3"]);
     assert!(mean_difference(&part(&turn, SIDE + 2, SIDE + 2, 1), &three) < 0.01);
 
-    // A photograph's reconstruction is the picture of the z that was found.
+    // A photo's reconstruction renders the z that was found.
     three.write_png(&lab.path.join("photo.png")).unwrap();
     let photo = lab.path.join("photo.png");
     let found = lab.run(&["project", "--picture", text(&photo), "--steps", "30"], "found.png");
@@ -169,14 +170,14 @@ fn every_command_draws_a_z_as_the_picture_that_it_is_alone() {
     let directions = lab.sheet(&["directions", "--number", "3"]);
     assert!(contains(&directions, &three), "a direction's strip has the sample in its middle");
 
-    // The preview of the training, and what the library draws of the file it became.
+    // The training's preview, and samples of the file that it wrote.
     let model = Model::open(&lab.run.join("checkpoints/step-00000030"), &Compute::cpu().device).unwrap();
     let z = latent::samples(model.config(), 1, [3]);
     assert_eq!(latent::pictures(&model.generator, &z, &Compute::cpu().device).unwrap()[0], three);
     assert_eq!(lab.previews.len(), 12);
     assert!(mean_difference(&lab.previews[3], &lab.previews[5]) > 0.5);
 
-    // Exported, other programs' running statistics are those that the pictures are drawn with.
+    // Exports hold the statistics that zscape samples with as their running statistics.
     let exported = lab.path.join("model.pth");
     zscape(&["convert", text(&lab.run), text(&exported)]).assert().success();
     let model = Model::open(&exported, &Compute::cpu().device).unwrap();

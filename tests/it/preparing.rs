@@ -1,4 +1,4 @@
-//! How pictures are cropped, resized and mirrored: in a run, by the commands that read pictures for its model, in the window.
+//! How pictures are cropped, resized and mirrored: in a run, in the commands that read pictures for its model, in the window.
 
 use std::path::{Path, PathBuf};
 
@@ -9,8 +9,7 @@ use zscape::data::{mirrors, read_fitted};
 use zscape::image::{Fit, Picture, PictureFormat, Preparation, Resize};
 use zscape::train::{Run, RunConfig};
 
-use super::command_line::{json, stderr, stdout, text, zscape};
-use super::window::{until, window};
+use super::support::{json, stderr, stdout, text, until, window, zscape};
 
 /// Wide pictures of 40x24, each with its own shades, and two of 10x10, in classes.
 fn pictures(folder: &Path) -> PathBuf {
@@ -45,12 +44,15 @@ fn first(figure: &Path) -> Picture {
 }
 
 #[test]
-fn a_run_keeps_how_it_prepares_pictures_and_every_command_prepares_them_so_for_its_model() {
+fn every_command_prepares_pictures_as_the_models_run_did() {
     let folder = tempfile::tempdir().unwrap();
     let (set, run, figure) = (pictures(folder.path()), folder.path().join("run"), folder.path().join("figure.png"));
     let more = ["--crop", "20", "--resize", "area", "--mirror", "--save-every", "1"];
-    let told = stderr(&mut zscape(&train(&set, &run, &more)), 0);
-    assert!(told.contains("warning: 2 pictures are smaller than the crop (even/small.png, odd/small.png)"), "{told}");
+    let summary = stderr(&mut zscape(&train(&set, &run, &more)), 0);
+    assert!(
+        summary.contains("warning: 2 pictures are smaller than the crop (even/small.png, odd/small.png)"),
+        "{summary}"
+    );
     let preparation = Preparation { crop: Some(20), fit: Fit::Crop, resize: Resize::Area, ..Preparation::default() };
     let kept = config(&run);
     assert_eq!((kept.model.preparation, kept.train.mirror), (preparation, true));
@@ -100,24 +102,24 @@ fn a_run_keeps_how_it_prepares_pictures_and_every_command_prepares_them_so_for_i
 }
 
 #[test]
-fn pictures_smaller_than_the_crop_are_named_and_settings_that_do_not_go_together_are_refused() {
+fn pictures_smaller_than_the_crop_are_named_and_conflicting_settings_refused() {
     let folder = tempfile::tempdir().unwrap();
     let (set, run) = (pictures(folder.path()), folder.path().join("run"));
-    let told = stderr(&mut zscape(&train(&set, &run, &["--crop", "30"])), 1);
-    assert!(told.contains("0 usable pictures") || told.contains("cannot be read, the first is"), "{told}");
-    assert!(told.contains("smaller than the 30x30 that --crop takes"), "{told}");
+    let summary = stderr(&mut zscape(&train(&set, &run, &["--crop", "30"])), 1);
+    assert!(summary.contains("0 usable pictures") || summary.contains("cannot be read, the first is"), "{summary}");
+    assert!(summary.contains("smaller than the 30x30 that --crop takes"), "{summary}");
     for (flags, said) in [
         (&["--crop", "20", "--fit", "stretch"][..], "--fit stretch does not go with --crop 20"),
         (&["--crop", "65536"], "--crop is 1 to 65535"),
     ] {
-        let told = stderr(&mut zscape(&train(&set, &folder.path().join("other"), flags)), 1);
-        assert!(told.contains(said), "{told}");
+        let summary = stderr(&mut zscape(&train(&set, &folder.path().join("other"), flags)), 1);
+        assert!(summary.contains(said), "{summary}");
         assert!(!folder.path().join("other/run.toml").exists(), "no run begins");
     }
 }
 
 #[test]
-fn a_resumed_run_prepares_pictures_as_it_began_and_says_what_differs() {
+fn a_resumed_run_keeps_its_preparation_and_names_differences() {
     let folder = tempfile::tempdir().unwrap();
     let (set, run) = (pictures(folder.path()), folder.path().join("run"));
     zscape(&train(&set, &run, &["--crop", "10", "--mirror"])).assert().success();
@@ -125,21 +127,22 @@ fn a_resumed_run_prepares_pictures_as_it_began_and_says_what_differs() {
     zscape(&resume).assert().success();
     let kept = config(&run);
     assert_eq!((kept.model.preparation.crop, kept.train.mirror), (Some(10), true));
-    let told = stderr(&mut zscape(&[&resume[..], &["--crop", "0", "--mirror", "false", "--fit", "pad"]].concat()), 1);
-    assert!(told.contains("model.preparation.crop: 10, not the default"), "{told}");
-    assert!(told.contains("model.preparation.fit: the default, not \"pad\""), "{told}");
-    assert!(!told.contains("mirror"), "mirroring may end in the middle of a run: {told}");
+    let summary =
+        stderr(&mut zscape(&[&resume[..], &["--crop", "0", "--mirror", "false", "--fit", "pad"]].concat()), 1);
+    assert!(summary.contains("model.preparation.crop: 10, not the default"), "{summary}");
+    assert!(summary.contains("model.preparation.fit: the default, not \"pad\""), "{summary}");
+    assert!(!summary.contains("mirror"), "mirroring may end in the middle of a run: {summary}");
 }
 
 #[test]
-fn a_preview_shows_pictures_before_and_after_and_names_those_that_cannot_be_used() {
+fn preview_shows_pictures_before_and_after_and_names_unusable_ones() {
     let folder = tempfile::tempdir().unwrap();
     let (set, figure) = (pictures(folder.path()), folder.path().join("preview.png"));
     let all = ["preview", "--json", "--data", text(&set), "--size", "16", "--count", "14", "--out", text(&figure)];
-    let told = json(&mut zscape(&[&all[..], &["--crop", "24", "--resize", "area"]].concat()));
-    assert_eq!(told["pictures"].as_array().unwrap().len(), 12);
-    assert_eq!(told["unusable"].as_array().unwrap().len(), 2);
-    assert_eq!(told["preparation"], serde_json::json!({ "crop": 24, "resize": "area" }));
+    let summary = json(&mut zscape(&[&all[..], &["--crop", "24", "--resize", "area"]].concat()));
+    assert_eq!(summary["pictures"].as_array().unwrap().len(), 12);
+    assert_eq!(summary["unusable"].as_array().unwrap().len(), 2);
+    assert_eq!(summary["preparation"], serde_json::json!({ "crop": 24, "resize": "area" }));
     let sheet = Picture::read(&figure).unwrap();
     assert_eq!((sheet.width(), sheet.height()), (12 * 196 - 4, 2 * 192 + 4));
     // Of 40 to 192 pixels each is 4.8 wide: the crop of 24 is framed from 38 to 154, across and from edge to edge down.
@@ -151,9 +154,9 @@ fn a_preview_shows_pictures_before_and_after_and_names_those_that_cannot_be_used
     let run = folder.path().join("run");
     zscape(&train(&set, &run, &["--fit", "pad", "--resize", "bilinear"])).assert().success();
     let all = ["preview", "--json", "--data", text(&set), "--model", text(&run), "--out", text(&figure)];
-    let told = json(&mut zscape(&[&all[..], &["--count", "1", "--mirror", "--seed", "3"]].concat()));
-    assert_eq!(told["preparation"], serde_json::json!({ "fit": "pad", "resize": "bilinear" }));
-    let name = told["pictures"][0]["name"].as_str().unwrap();
+    let summary = json(&mut zscape(&[&all[..], &["--count", "1", "--mirror", "--seed", "3"]].concat()));
+    assert_eq!(summary["preparation"], serde_json::json!({ "fit": "pad", "resize": "bilinear" }));
+    let name = summary["pictures"][0]["name"].as_str().unwrap();
     let preparation = Preparation { fit: Fit::Pad, resize: Resize::Bilinear, ..Preparation::default() };
     let seen = read_fitted(&set.join(name), PictureFormat { preparation, ..PictureFormat::new(16, 3) }).unwrap();
     let mut names: Vec<_> = ["even", "odd"]
@@ -170,14 +173,14 @@ fn a_preview_shows_pictures_before_and_after_and_names_those_that_cannot_be_used
         let at = ((196 + y * 12 + 6) * sheet.width() + x * 12 + 6) * 3;
         assert_eq!(sheet.pixels()[at..at + 3], seen.pixels()[(y * 16 + x) * 3..][..3], "{x}, {y}");
     }
-    let told = stderr(&mut zscape(&["preview", "--data", text(&set), "--crop", "99", "--out", text(&figure)]), 1);
-    assert!(told.contains("none of the 14 pictures"), "{told}");
+    let summary = stderr(&mut zscape(&["preview", "--data", text(&set), "--crop", "99", "--out", text(&figure)]), 1);
+    assert!(summary.contains("none of the 14 pictures"), "{summary}");
     let rooms = ["preview", "--data", "synth:rooms", "--crop", "99", "--out", text(&figure)];
     assert!(stderr(&mut zscape(&rooms), 0).contains("nothing to crop or to resize"));
 }
 
 #[test]
-fn the_window_shows_pictures_before_and_after_and_anew_when_a_setting_changes() {
+fn the_preview_in_the_window_follows_its_settings() {
     let folder = tempfile::tempdir().unwrap();
     let set = pictures(folder.path());
     let run = folder.path().join("run");

@@ -1,4 +1,4 @@
-//! Every preset, and every rule of the paper that can be broken: trained, looked into, written for other programs and read back.
+//! Every preset, and every rule of the paper that can be broken: trained, dissected, exported and imported.
 
 use std::io::Read;
 use std::path::Path;
@@ -9,8 +9,8 @@ use zscape::latent::boxes::Boxes;
 use zscape::model::{Activation, Norms, Padding, Preset, Resampling};
 use zscape::train::RunConfig;
 
-use super::inside::{error, json, text, zscape};
-use super::window::{until, window};
+use super::support::cpu::{error, json, zscape};
+use super::support::{text, until, window};
 
 /// Trains networks of 16x16 pictures by `arguments` in the folder `run`.
 fn train(run: &Path, arguments: &[&str]) {
@@ -26,7 +26,7 @@ fn record(path: &Path, name: &str) -> String {
     text
 }
 
-/// Trains, draws, looks inside, and has the model come back from what is written for PyTorch; gives its modules in Python.
+/// Trains, samples, dissects, and imports what was exported for PyTorch; the Python modules in the export.
 fn goes_everywhere(arguments: &[&str]) -> [String; 2] {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
@@ -65,13 +65,13 @@ fn goes_everywhere(arguments: &[&str]) -> [String; 2] {
     let boxed = path("boxes.json");
     let forgotten = path("forgotten.png");
     let forget = ["forget", "--model", text(&run), "--boxes", text(&boxed), "--samples", "8", "--top", "1"];
-    let told = json(&[&forget[..], &["--layer", &layer, "--out", text(&forgotten)]].concat());
-    assert_eq!(told["layer"], stages - 1);
+    let summary = json(&[&forget[..], &["--layer", &layer, "--out", text(&forgotten)]].concat());
+    assert_eq!(summary["layer"], stages - 1);
     [&torch, &path("torch-discriminator.pth")].map(|file| record(file, "modules.py"))
 }
 
 #[test]
-fn every_preset_trains_and_goes_everywhere() {
+fn every_preset_trains_and_works_in_every_command() {
     for preset in Preset::ALL {
         let [generator, discriminator] = goes_everywhere(&["--preset", preset.name()]);
         let has = |text: &str, what: &str| assert!(text.contains(what), "{preset}: {what} is not in {text}");
@@ -101,7 +101,7 @@ fn every_preset_trains_and_goes_everywhere() {
 }
 
 #[test]
-fn every_rule_can_be_broken_and_the_networks_go_everywhere() {
+fn networks_that_break_a_rule_work_in_every_command() {
     for (arguments, wanted) in [
         (&["--batch-norm", "everywhere"][..], "nn.BatchNorm2d(3, eps=1e-5),\n    nn.Tanh()"),
         (&["--activation", "leaky-relu"], "nn.LeakyReLU(0.2, True)"),
@@ -123,7 +123,7 @@ fn every_rule_can_be_broken_and_the_networks_go_everywhere() {
 }
 
 #[test]
-fn a_run_keeps_its_rules_and_is_not_resumed_under_others() {
+fn a_run_is_not_resumed_under_other_rules() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
     train(&run, &["--batch-norm", "off", "--hidden", "5", "--activation", "tanh", "--init-std", "0.05"]);
@@ -135,15 +135,16 @@ fn a_run_keeps_its_rules_and_is_not_resumed_under_others() {
     zscape(&["train", "--run", text(&run), "--resume", "--steps", "3"]).assert().success();
     let refused = error(&["train", "--run", text(&run), "--resume", "--steps", "4", "--batch-norm", "on"]);
     assert!(refused.contains("norms"), "{refused}");
-    let told = String::from_utf8(zscape(&["info", text(&run)]).assert().success().get_output().stdout.clone()).unwrap();
+    let summary =
+        String::from_utf8(zscape(&["info", text(&run)]).assert().success().get_output().stdout.clone()).unwrap();
     assert!(
-        told.contains("unlike the paper's plan: batch norm off, a fully connected hidden layer of 5 units"),
-        "{told}"
+        summary.contains("unlike the paper's plan: batch norm off, a fully connected hidden layer of 5 units"),
+        "{summary}"
     );
 }
 
 #[test]
-fn details_of_the_sources_have_flags_of_their_own() {
+fn details_of_the_presets_sources_have_flags() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
     let details =
@@ -156,7 +157,7 @@ fn details_of_the_sources_have_flags_of_their_own() {
 }
 
 #[test]
-fn settings_that_fit_no_network_are_refused_with_what_would() {
+fn impossible_architectures_are_refused_with_an_alternative() {
     let folder = tempfile::tempdir().unwrap();
     let refused = |arguments: &[&str]| {
         let run = folder.path().join("run");
@@ -169,7 +170,7 @@ fn settings_that_fit_no_network_are_refused_with_what_would() {
 }
 
 #[test]
-fn the_features_of_the_papers_imagenet_network_tell_classes() {
+fn features_of_the_papers_imagenet_network_classify() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     train(&path("run"), &["--preset", "paper-imagenet"]);
@@ -182,13 +183,13 @@ fn the_features_of_the_papers_imagenet_network_tell_classes() {
         }
     }
     let (run, set) = (path("run"), path("set"));
-    let told = json(&["classify", "--model", text(&run), "--train", text(&set), "--test", text(&set)]);
-    let features = told["scored"].as_array().unwrap().iter().find(|one| one["features"] == (2 + 2 + 4 + 4) * 16);
-    assert!(features.is_some(), "{told}");
+    let summary = json(&["classify", "--model", text(&run), "--train", text(&set), "--test", text(&set)]);
+    let features = summary["scored"].as_array().unwrap().iter().find(|one| one["features"] == (2 + 2 + 4 + 4) * 16);
+    assert!(features.is_some(), "{summary}");
 }
 
 #[test]
-fn presets_and_broken_rules_are_offered_in_the_window() {
+fn presets_and_rules_can_be_chosen_in_the_window() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
     let mut harness = window(Start { data: Some("synth:rooms".into()), run: Some(run.clone()), ..Start::default() });

@@ -1,5 +1,5 @@
-//! Generators of other programs whose strides, paddings and classes their shapes leave open. The files in `tests/models/readings`
-//! and what they draw are PyTorch's (`readings.py` beside the folder).
+//! Other programs' generators whose shapes leave strides, paddings and classes open. PyTorch wrote the files in
+//! `tests/models/readings` and what they render (`readings.py` beside the folder).
 
 use std::path::{Path, PathBuf};
 
@@ -8,9 +8,9 @@ use zscape::app::Start;
 use zscape::latent::session::Session;
 use zscape::model::{Join, Model, TensorFile};
 
-use super::command_line::{json, stderr, text, zscape};
-use super::window::{Dropped, until, window};
 use egui_kittest::kittest::Queryable;
+
+use super::support::{DroppedFile, json, stderr, text, until, window, zscape};
 
 fn file(name: &str) -> PathBuf {
     let file = format!("tests/models/readings/{name}.safetensors");
@@ -30,7 +30,7 @@ fn remarks(model: &Model) -> String {
     remarks.iter().map(|remark| remark.text.as_str()).collect::<Vec<_>>().join("; ")
 }
 
-/// A z, and every so-manieth value of what PyTorch draws of it.
+/// A z, and a subset of the values that PyTorch renders from it.
 fn right(name: &str) -> (Vec<f32>, usize, Vec<f32>) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models/readings/readings.json");
     let all: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
@@ -40,7 +40,7 @@ fn right(name: &str) -> (Vec<f32>, usize, Vec<f32>) {
     (numbers("z"), all[name]["size"].as_u64().unwrap() as usize, numbers("values"))
 }
 
-/// How far what `model` draws is from what PyTorch draws.
+/// The largest difference between what `model` and PyTorch render.
 fn furthest(model: &Model, name: &str) -> f32 {
     let (z, size, values) = right(name);
     assert_eq!(model.config().size, size, "{name}: {}", remarks(model));
@@ -53,7 +53,7 @@ fn furthest(model: &Model, name: &str) -> f32 {
 }
 
 #[test]
-fn running_statistics_tell_strides_paddings_and_which_way_round_square_weights_are() {
+fn running_statistics_resolve_strides_paddings_and_weight_orientation() {
     for name in
         ["extra", "tutorial", "four-seven", "unpadded", "last-seven", "six-two", "square", "cropped", "upsampled"]
     {
@@ -61,17 +61,17 @@ fn running_statistics_tell_strides_paddings_and_which_way_round_square_weights_a
         let furthest = furthest(&model, name);
         assert!(furthest < 1e-3, "{name}: {furthest}; {}", remarks(&model));
     }
-    let told = remarks(&open(&file("extra")));
-    assert!(told.contains("its running statistics fit strides 2,1,2,2 and 32x32 pictures"), "{told}");
-    let told = remarks(&open(&file("tutorial")));
-    assert!(told.contains("epsilon of 0.001") && told.contains("LeakyReLU 0.3"), "{told}");
-    // What the shapes leave open and no statistics tell is said.
-    let told = json(&mut zscape(&["info", "--json", text(&file("last-seven"))]));
-    assert!(told["guesses"].as_array().unwrap().iter().any(|guess| guess["guess"] == "output"), "{told}");
+    let summary = remarks(&open(&file("extra")));
+    assert!(summary.contains("its running statistics fit strides 2,1,2,2 and 32x32 pictures"), "{summary}");
+    let summary = remarks(&open(&file("tutorial")));
+    assert!(summary.contains("epsilon of 0.001") && summary.contains("LeakyReLU 0.3"), "{summary}");
+    // What neither shapes nor statistics decide is reported.
+    let summary = json(&mut zscape(&["info", "--json", text(&file("last-seven"))]));
+    assert!(summary["guesses"].as_array().unwrap().iter().any(|guess| guess["guess"] == "output"), "{summary}");
 }
 
 #[test]
-fn strides_are_chosen_in_the_name() {
+fn strides_can_be_chosen_in_the_name() {
     let model = open(&named("extra", "strides=2,2,2,2"));
     assert_eq!(model.config().size, 64);
     assert!(remarks(&model).contains("chosen: strides 2,2,2,2"), "{}", remarks(&model));
@@ -85,7 +85,7 @@ fn strides_are_chosen_in_the_name() {
 }
 
 #[test]
-fn what_was_read_goes_out_and_comes_back() {
+fn imported_models_survive_export_and_import() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["unpadded", "upsampled", "cropped"] {
         let [own, torch, onnx] = ["own.safetensors", "torch.pth", "g.onnx"].map(|name| folder.path().join(name));
@@ -108,8 +108,8 @@ fn a_table_of_classes_makes_a_generator_conditional() {
         let furthest = furthest(&model, name);
         assert!(furthest < 1e-3, "{name}: {furthest}");
     }
-    let told = remarks(&open(&file("after")));
-    assert!(told.contains("conditional, 3 classes: class 0 is drawn"), "{told}");
+    let summary = remarks(&open(&file("after")));
+    assert!(summary.contains("conditional, 3 classes: class 0 is drawn"), "{summary}");
     let refused = stderr(&mut zscape(&["info", text(&named("after", "class=3"))]), 1);
     assert!(refused.contains("there is no class 3; it has 3, 0 to 2"), "{refused}");
     let refused = stderr(&mut zscape(&["info", text(&named("extra", "class=1"))]), 1);
@@ -117,7 +117,7 @@ fn a_table_of_classes_makes_a_generator_conditional() {
 }
 
 #[test]
-fn tensors_that_nothing_is_drawn_with_are_listed() {
+fn unused_tensors_are_listed() {
     let folder = tempfile::tempdir().unwrap();
     let mut tensors = TensorFile::read(&file("extra")).unwrap();
     let all = std::mem::take(&mut tensors.tensors);
@@ -126,22 +126,22 @@ fn tensors_that_nothing_is_drawn_with_are_listed() {
     tensors.tensors.insert("fixed_noise".into(), (vec![2, 6, 1, 1], vec![0.5; 12]));
     let path = folder.path().join("more.safetensors");
     tensors.write(&path, false).unwrap();
-    let told = json(&mut zscape(&["info", "--json", text(&path)]));
+    let summary = json(&mut zscape(&["info", "--json", text(&path)]));
     assert_eq!(
-        told["provenance"]["origin"]["unused"],
+        summary["provenance"]["origin"]["unused"],
         serde_json::json!(["fixed_noise [2, 6, 1, 1]", "mapping.weight [4, 4]"]),
-        "{told}"
+        "{summary}"
     );
     assert!(remarks(&open(&path)).contains("not used: fixed_noise [2, 6, 1, 1], mapping.weight [4, 4]"));
 }
 
 #[test]
-fn a_class_is_chosen_in_the_window() {
+fn a_class_can_be_chosen_in_the_window() {
     let folder = tempfile::tempdir().unwrap();
     let kept = folder.path().join("last.zscape");
     let mut harness = window(Start { kept: Some(kept.clone()), ..Start::default() });
     until(&mut harness, "a sample", |h| h.query_by_label("sample 0").is_some());
-    harness.input_mut().dropped_files.push(std::sync::Arc::new(Dropped(file("after"))));
+    harness.input_mut().dropped_files.push(std::sync::Arc::new(DroppedFile(file("after"))));
     harness.step();
     until(&mut harness, "the model", |h| h.query_by_label("Class").is_some());
     harness.get_by_label("next class").click();

@@ -1,10 +1,10 @@
-//! A refusal leaves nothing behind, and what can go on after a mishap does.
+//! A refused start leaves nothing behind, and runs recover from damage.
 
 use std::path::{Path, PathBuf};
 
 use zscape::image::Picture;
 
-use super::command_line::{json, stderr, text, zscape};
+use super::support::{json, stderr, text, zscape};
 
 /// Writes pictures of these names into a folder.
 fn pictures(folder: &Path, names: &[&str]) {
@@ -16,7 +16,7 @@ fn pictures(folder: &Path, names: &[&str]) {
 
 const NAMES: [&str; 8] = ["0.png", "1.png", "2.png", "3.png", "4.png", "5.png", "6.png", "7.png"];
 
-/// A training of a tiny network, begun in `here`.
+/// A training of a tiny network, started in `here`.
 fn train(here: &Path, rest: &[&str]) -> assert_cmd::Command {
     let mut command = zscape(&["train", "--device", "cpu"]);
     command.current_dir(here).args(rest);
@@ -26,7 +26,7 @@ fn train(here: &Path, rest: &[&str]) -> assert_cmd::Command {
 const TINY: [&str; 4] = ["--size", "16", "--base", "4"];
 
 #[test]
-fn a_refused_start_leaves_nothing_and_stands_in_no_ones_way() {
+fn a_refused_start_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path();
     pictures(&here.join("pics"), &NAMES);
@@ -66,14 +66,14 @@ fn a_run_without_a_step_is_replaced() {
     for how in [&[][..], &["--resume"]] {
         idle();
         let mut command = train(here, &["--data", "pics", "--run", "run", "--batch", "4", "--steps", "1"]);
-        let told = stderr(command.args(TINY).args(how), 0);
-        assert!(told.contains("without any step; this run replaces it"), "{told}");
+        let summary = stderr(command.args(TINY).args(how), 0);
+        assert!(summary.contains("without any step; this run replaces it"), "{summary}");
         std::fs::remove_dir_all(here.join("run")).unwrap();
     }
 }
 
 #[test]
-fn pictures_are_found_again_from_anywhere_and_where_they_moved() {
+fn a_run_finds_its_pictures_from_any_folder_and_after_a_move() {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path().to_owned();
     let elsewhere = here.join("else/where");
@@ -90,8 +90,8 @@ fn pictures_are_found_again_from_anywhere_and_where_they_moved() {
     };
     resume(&elsewhere, &[], 0);
     for same in ["pics", "pics/", "./pics", "pics/../pics", text(&here.join("pics"))] {
-        let told = resume(&here, &["--data", same], 0);
-        assert!(!told.contains("have moved") && !told.contains("have changed"), "{same}: {told}");
+        let summary = resume(&here, &["--data", same], 0);
+        assert!(!summary.contains("have moved") && !summary.contains("have changed"), "{same}: {summary}");
     }
 
     std::fs::rename(here.join("pics"), here.join("moved")).unwrap();
@@ -102,8 +102,8 @@ fn pictures_are_found_again_from_anywhere_and_where_they_moved() {
     assert!(others.contains("3 are missing (5.png, 6.png, 7.png)") && others.contains("2 are new"), "{others}");
     let moved = resume(&elsewhere, &["--data", "../../moved"], 0);
     assert!(moved.contains("have moved"), "{moved}");
-    let told = resume(&elsewhere, &[], 0);
-    assert!(!told.contains("have moved"), "the new place is known now: {told}");
+    let summary = resume(&elsewhere, &[], 0);
+    assert!(!summary.contains("have moved"), "the new place is known now: {summary}");
 
     std::fs::remove_file(here.join("moved/3.png")).unwrap();
     let changed = resume(&elsewhere, &[], 0);
@@ -125,7 +125,7 @@ fn damage(run: &Path, step: u64) {
 }
 
 #[test]
-fn commands_pass_over_damaged_checkpoints_and_say_so() {
+fn commands_skip_damaged_checkpoints_and_report_them() {
     let folder = tempfile::tempdir().unwrap();
     let run = rooms(folder.path());
     let (whole, damaged) = (folder.path().join("4.png"), folder.path().join("6.png"));
@@ -133,8 +133,8 @@ fn commands_pass_over_damaged_checkpoints_and_say_so() {
     json(&mut zscape(&["sample", "--device", "cpu", "--json", "--model", text(&checkpoint), "--out", text(&whole)]));
     damage(&run, 6);
     let mut sample = zscape(&["sample", "--device", "cpu", "--json", "--model", text(&run), "--out", text(&damaged)]);
-    let told = json(&mut sample);
-    let warning = told["warnings"][0].as_str().unwrap();
+    let summary = json(&mut sample);
+    let warning = summary["warnings"][0].as_str().unwrap();
     assert!(warning.contains("step-00000006") && warning.contains("step 4 is used instead"), "{warning}");
     assert_eq!(std::fs::read(&whole).unwrap(), std::fs::read(&damaged).unwrap());
     let info = zscape(&["info", text(&run)]).assert().success().get_output().clone();
@@ -159,23 +159,23 @@ fn lost_settings_are_rebuilt_from_a_checkpoint() {
         |steps: &str| stderr(&mut train(folder.path(), &["--run", text(&run), "--resume", "--steps", steps]), 0);
     for (damage, steps) in [("", "7"), ("data = [", "8")] {
         std::fs::write(&settings, damage).unwrap();
-        let told = resume(steps);
-        assert!(told.contains("cannot read run.toml") && told.contains("checkpoint of step"), "{told}");
+        let summary = resume(steps);
+        assert!(summary.contains("cannot read run.toml") && summary.contains("checkpoint of step"), "{summary}");
         assert_eq!(std::fs::read_to_string(&settings).unwrap(), before);
     }
-    // Checkpoints of before they had a copy: what they do not know is the preset's, and that is said.
+    // Old checkpoints without a copy of the settings: what they do not store is the preset's, which is reported.
     for (_, checkpoint) in zscape::model::checkpoints(&run.join("checkpoints")) {
         std::fs::remove_file(checkpoint.join("run.toml")).unwrap();
     }
     std::fs::remove_file(&settings).unwrap();
-    let told = resume("9");
-    assert!(told.contains("the batch") && told.contains("set to the preset pytorch"), "{told}");
+    let summary = resume("9");
+    assert!(summary.contains("the batch") && summary.contains("set to the preset pytorch"), "{summary}");
     let after = std::fs::read_to_string(&settings).unwrap();
     assert!(after.contains("batch = 4") && after.contains("decay = 0.0") && after.contains("base = 4"), "{after}");
 }
 
 #[test]
-fn pictures_are_written_as_their_names_say() {
+fn the_file_extension_decides_the_format() {
     let folder = tempfile::tempdir().unwrap();
     let out = |name: &str| folder.path().join(name);
     let sample = |name: &str| {
@@ -217,7 +217,7 @@ fn pictures_are_written_as_their_names_say() {
 }
 
 #[test]
-fn a_reading_that_cannot_be_chosen_lists_those_that_can() {
+fn an_unknown_import_setting_lists_the_known_ones() {
     let refused = |name: &str| stderr(&mut zscape(&["info", name]), 1);
     let prior = refused("bundled:faces@prior=gauss");
     assert!(prior.contains("it is uniform or normal"), "{prior}");
@@ -227,7 +227,7 @@ fn a_reading_that_cannot_be_chosen_lists_those_that_can() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_window_that_cannot_open_says_why_in_words() {
+fn a_window_that_cannot_open_explains_why() {
     let folder = tempfile::tempdir().unwrap();
     let bare = |arguments: &[&str], display: Option<&str>| {
         let mut command = zscape(arguments);
@@ -243,7 +243,10 @@ fn a_window_that_cannot_open_says_why_in_words() {
     let stale = stderr(bare(&["gui", "--device", "cpu"], Some(":58321")).env("WAYLAND_DISPLAY", "stale"), 1);
     assert!(stale.contains(":58321") && stale.contains("stale"), "{stale}");
     assert!(![none, stale].iter().any(|said| said.contains(".rs:") || said.contains(".cargo")));
-    let told = json(&mut bare(&["doctor", "--json", "--device", "cpu"], None));
-    assert!(told["window_error"].as_str().unwrap().contains("DISPLAY is not set"), "{told}");
-    assert_eq!((&told["steps"][0]["error"], &told["steps"][0]["kind"]), (&serde_json::Value::Null, &"cpu".into()));
+    let summary = json(&mut bare(&["doctor", "--json", "--device", "cpu"], None));
+    assert!(summary["window_error"].as_str().unwrap().contains("DISPLAY is not set"), "{summary}");
+    assert_eq!(
+        (&summary["steps"][0]["error"], &summary["steps"][0]["kind"]),
+        (&serde_json::Value::Null, &"cpu".into())
+    );
 }

@@ -1,4 +1,4 @@
-//! What is said of a set of pictures: what is left out, what is done to the rest, and what is wrong with it.
+//! The report on a set of pictures: what is skipped, what is done to the rest, and what is wrong with it.
 
 use std::fs;
 use std::io::Write;
@@ -9,10 +9,9 @@ use zscape::app::Start;
 use zscape::image::{Background, Picture};
 use zscape::train::Run;
 
-use super::command_line::{json, stderr, stdout, text, zscape};
-use super::window::{until, window};
+use super::support::{json, stderr, stdout, text, until, window, zscape};
 
-/// Pictures of 24x16, and beside them what is left out.
+/// Pictures of 24x16, and files that are skipped.
 fn mixed(folder: &Path) -> PathBuf {
     let set = folder.join("set");
     for i in 0..8usize {
@@ -29,7 +28,7 @@ fn mixed(folder: &Path) -> PathBuf {
     set
 }
 
-/// White lines on a transparent ground.
+/// White lines on a transparent background.
 fn drawings(folder: &Path) -> PathBuf {
     let set = folder.join("drawings");
     fs::create_dir_all(&set).unwrap();
@@ -46,10 +45,10 @@ fn train<'a>(data: &'a str, run: &'a Path, more: &[&'a str]) -> Vec<&'a str> {
 }
 
 #[test]
-fn a_training_reports_what_it_leaves_out_and_does_and_keeps_the_report() {
+fn a_training_reports_what_it_skips_and_stores_the_report() {
     let folder = tempfile::tempdir().unwrap();
     let (set, run) = (mixed(folder.path()), folder.path().join("run"));
-    let told = stderr(&mut zscape(&train(text(&set), &run, &[])), 0);
+    let summary = stderr(&mut zscape(&train(text(&set), &run, &[])), 0);
     for said in [
         "training on 10 pictures",
         "0.png_large is not named as a picture that is read, but is one by its first bytes",
@@ -64,9 +63,9 @@ fn a_training_reports_what_it_leaves_out_and_does_and_keeps_the_report() {
         "1 hidden or system folder skipped (@eaDir)",
         "1 other file left out (.txt)",
     ] {
-        assert!(told.contains(said), "{said}: {told}");
+        assert!(summary.contains(said), "{said}: {summary}");
     }
-    // The run has it, reads its own settings all the same, and goes on.
+    // The run stores the report, and still reads its own settings and resumes.
     let kept: toml::Table = toml::from_str(&fs::read_to_string(run.join("run.toml")).unwrap()).unwrap();
     assert_eq!(kept["report"]["looked_at"].as_integer(), Some(10));
     assert_eq!(kept["report"]["left_out"].as_array().unwrap().len(), 8);
@@ -77,25 +76,25 @@ fn a_training_reports_what_it_leaves_out_and_does_and_keeps_the_report() {
 }
 
 #[test]
-fn the_background_of_transparent_pictures_is_chosen_and_kept_with_the_model() {
+fn the_background_of_transparent_pictures_is_stored_with_the_model() {
     let folder = tempfile::tempdir().unwrap();
     let (set, run, figure) = (drawings(folder.path()), folder.path().join("run"), folder.path().join("figure.png"));
     let preview = ["preview", "--data", text(&set), "--size", "16", "--out", text(&figure)];
-    let told = stdout(&mut zscape(&preview));
-    assert!(told.contains("warning: the pictures are nearly of one color"), "{told}");
-    assert!(told.contains("laid on white") && told.contains("--background black"), "{told}");
-    let told = json(&mut zscape(&[&preview[..], &["--json", "--background", "#102030"]].concat()));
-    assert_eq!(told["preparation"], serde_json::json!({ "background": "#102030" }));
-    assert_eq!((&told["report"]["flattened"], &told["report"]["blank"]), (&8.into(), &0.into()));
-    let told = stderr(&mut zscape(&[&preview[..], &["--background", "pink"]].concat()), 2);
-    assert!(told.contains("white, black, gray"), "{told}");
+    let summary = stdout(&mut zscape(&preview));
+    assert!(summary.contains("warning: the pictures are nearly of one color"), "{summary}");
+    assert!(summary.contains("laid on white") && summary.contains("--background black"), "{summary}");
+    let summary = json(&mut zscape(&[&preview[..], &["--json", "--background", "#102030"]].concat()));
+    assert_eq!(summary["preparation"], serde_json::json!({ "background": "#102030" }));
+    assert_eq!((&summary["report"]["flattened"], &summary["report"]["blank"]), (&8.into(), &0.into()));
+    let summary = stderr(&mut zscape(&[&preview[..], &["--background", "pink"]].concat()), 2);
+    assert!(summary.contains("white, black, gray"), "{summary}");
 
-    let told = stderr(&mut zscape(&train(text(&set), &run, &["--background", "black"])), 0);
-    assert!(!told.contains("nearly of one color"), "{told}");
+    let summary = stderr(&mut zscape(&train(text(&set), &run, &["--background", "black"])), 0);
+    assert!(!summary.contains("nearly of one color"), "{summary}");
     assert_eq!(Run::open(&run).unwrap().config().model.preparation.background, Background::BLACK);
-    let told = stdout(&mut zscape(&["info", text(&run)]));
-    assert!(told.contains("transparency on black"), "{told}");
-    // A picture for the model is laid on the same, by every command.
+    let summary = stdout(&mut zscape(&["info", text(&run)]));
+    assert!(summary.contains("transparency on black"), "{summary}");
+    // Every command uses the model's background.
     let one = set.join("0.png");
     let corner = |model: &str, more: &[&str]| {
         let guided = ["guided", "--device", "cpu", "--model", model, "--picture", text(&one), "--out", text(&figure)];
@@ -106,12 +105,12 @@ fn the_background_of_transparent_pictures_is_chosen_and_kept_with_the_model() {
     assert_eq!((corner(text(&run), &[]), corner(text(&run), &["--background", "white"])), (Some(0), Some(255)));
     assert_eq!(corner(&format!("{}@background=white", text(&run)), &[]), Some(255));
     let other = ["train", "--device", "cpu", "--run", text(&run), "--resume", "--background", "white", "--steps", "2"];
-    let told = stderr(&mut zscape(&other), 1);
-    assert!(told.contains("model.preparation.background: \"black\", not the default"), "{told}");
+    let summary = stderr(&mut zscape(&other), 1);
+    assert!(summary.contains("model.preparation.background: \"black\", not the default"), "{summary}");
 }
 
 #[test]
-fn the_window_warns_before_the_start_and_another_background_shows_the_drawings() {
+fn the_window_warns_of_white_drawings_until_the_background_changes() {
     let folder = tempfile::tempdir().unwrap();
     let set = drawings(folder.path());
     fs::write(set.join("photo.heic"), "not read").unwrap();
@@ -134,7 +133,7 @@ fn the_window_warns_before_the_start_and_another_background_shows_the_drawings()
 }
 
 #[test]
-fn classes_of_a_stylegan_set_are_those_of_its_json() {
+fn stylegan_classes_come_from_dataset_json() {
     let folder = tempfile::tempdir().unwrap();
     let (zip_path, figure) = (folder.path().join("set.zip"), folder.path().join("figure.png"));
     let mut zip = zip::ZipWriter::new(fs::File::create(&zip_path).unwrap());
@@ -165,7 +164,7 @@ fn classes_of_a_stylegan_set_are_those_of_its_json() {
 }
 
 #[test]
-fn a_set_without_its_training_part_is_refused_and_the_test_part_opened_on_purpose() {
+fn a_set_without_a_training_split_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let set = folder.path().join("mnist");
     fs::create_dir(&set).unwrap();
@@ -174,25 +173,28 @@ fn a_set_without_its_training_part_is_refused_and_the_test_part_opened_on_purpos
     let idx: Vec<u8> = header.concat().into_iter().chain(pixels).collect();
     fs::write(set.join("t10k-images-idx3-ubyte"), &idx).unwrap();
     let run = folder.path().join("run");
-    let told = stderr(&mut zscape(&train(text(&set), &run, &[])), 1);
+    let summary = stderr(&mut zscape(&train(text(&set), &run, &[])), 1);
     for said in ["train-images-idx3-ubyte, is missing", "mnist/t10k", "test part"] {
-        assert!(told.contains(said), "{said}: {told}");
+        assert!(summary.contains(said), "{said}: {summary}");
     }
     let part = set.join("t10k");
     assert!(stderr(&mut zscape(&train(text(&part), &run, &[])), 0).contains("training on 6 pictures"));
     let file = set.join("t10k-images-idx3-ubyte");
     let other = folder.path().join("other");
-    let told = stderr(&mut zscape(&train(text(&file), &other, &[])), 0);
-    assert!(told.contains("t10k-images-idx3-ubyte is a test part of its set"), "{told}");
+    let summary = stderr(&mut zscape(&train(text(&file), &other, &[])), 0);
+    assert!(summary.contains("t10k-images-idx3-ubyte is a test part of its set"), "{summary}");
     fs::write(set.join("train-images-idx3-ubyte"), idx).unwrap();
-    let told = stderr(&mut zscape(&train(text(&set), &folder.path().join("third"), &[])), 0);
-    assert!(told.contains("t10k-images-idx3-ubyte is for tests and left out"), "{told}");
+    let summary = stderr(&mut zscape(&train(text(&set), &folder.path().join("third"), &[])), 0);
+    assert!(summary.contains("t10k-images-idx3-ubyte is for tests and left out"), "{summary}");
 }
 
 #[test]
-fn a_folder_of_nothing_that_is_read_says_what_is_there() {
+fn a_folder_without_pictures_lists_what_it_contains() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("a.heic"), "not read").unwrap();
-    let told = stderr(&mut zscape(&train(text(folder.path()), &folder.path().join("run"), &[])), 1);
-    assert!(told.contains("holds no pictures that can be read") && told.contains("1 HEIC file left out"), "{told}");
+    let summary = stderr(&mut zscape(&train(text(folder.path()), &folder.path().join("run"), &[])), 1);
+    assert!(
+        summary.contains("holds no pictures that can be read") && summary.contains("1 HEIC file left out"),
+        "{summary}"
+    );
 }

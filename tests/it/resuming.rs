@@ -1,4 +1,4 @@
-//! A run that was interrupted and resumed is the run that was never interrupted.
+//! A run that was interrupted and resumed equals one that never was.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,21 +8,7 @@ use zscape::image::Picture;
 use zscape::model::{Model, TensorFile};
 use zscape::train::{Ending, Event, LearningRates, Metrics, MetricsLog, Trainer, TrainerCommand, TrainerOptions};
 
-fn finish(trainer: &Trainer) -> (Ending, Vec<Event>) {
-    let mut events = Vec::new();
-    loop {
-        let event = trainer.events().recv_timeout(Duration::from_secs(120)).expect("the trainer says how it ended");
-        if let Event::Ended(ending) = event {
-            return (ending, events);
-        }
-        events.push(event);
-    }
-}
-
-fn train(options: TrainerOptions) {
-    let trainer = Trainer::start(options, Compute::cpu(), || ());
-    assert_eq!(finish(&trainer).0, Ending::Finished);
-}
+use super::support::{finish, tiny, train};
 
 fn losses(run: &Path) -> Vec<Metrics> {
     let timeless = |m: Metrics| Metrics { seconds: 0.0, ..m };
@@ -33,9 +19,9 @@ fn losses(run: &Path) -> Vec<Metrics> {
 fn resumed_run_equals_an_uninterrupted_one() {
     let folder = tempfile::tempdir().unwrap();
     let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
-    train(TrainerOptions { steps: Some(100), ..super::tiny(&whole, 3) });
-    train(TrainerOptions { steps: Some(50), ..super::tiny(&parts, 3) });
-    train(TrainerOptions { steps: Some(100), resume: true, ..super::tiny(&parts, 3) });
+    train(TrainerOptions { steps: Some(100), ..tiny(&whole, 3) });
+    train(TrainerOptions { steps: Some(50), ..tiny(&parts, 3) });
+    train(TrainerOptions { steps: Some(100), resume: true, ..tiny(&parts, 3) });
     let (whole_losses, parts_losses) = (losses(&whole), losses(&parts));
     assert_eq!(whole_losses.len(), 100);
     assert_eq!(whole_losses, parts_losses);
@@ -55,7 +41,7 @@ fn a_resumed_run_with_mirrored_pictures_equals_an_uninterrupted_one() {
         Picture::new(16, 16, 1, pixels).write_png(&folder.path().join(format!("set/{i}.png"))).unwrap();
     }
     let options = |run: &str, mirror, steps, resume| {
-        let mut options = TrainerOptions { steps: Some(steps), resume, ..super::tiny(&folder.path().join(run), 5) };
+        let mut options = TrainerOptions { steps: Some(steps), resume, ..tiny(&folder.path().join(run), 5) };
         options.config.data = folder.path().join("set").to_string_lossy().into_owned();
         options.config.train.mirror = mirror;
         options
@@ -74,24 +60,23 @@ fn a_resumed_run_with_mirrored_pictures_equals_an_uninterrupted_one() {
 }
 
 #[test]
-fn a_resumed_run_must_have_the_runs_own_settings() {
+fn a_resumed_run_needs_the_same_settings() {
     let folder = tempfile::tempdir().unwrap();
-    train(TrainerOptions { steps: Some(2), ..super::tiny(folder.path(), 1) });
-    let mut other = TrainerOptions { steps: Some(3), resume: true, ..super::tiny(folder.path(), 1) };
+    train(TrainerOptions { steps: Some(2), ..tiny(folder.path(), 1) });
+    let mut other = TrainerOptions { steps: Some(3), resume: true, ..tiny(folder.path(), 1) };
     other.config.model.base = 8;
     other.config.train.batch = 6;
     let (ending, _) = finish(&Trainer::start(other, Compute::cpu(), || ()));
     let Ending::Failed(message) = ending else { panic!("it should be refused, not {ending:?}") };
     assert!(message.contains("model.base: 4, not 8") && message.contains("train.batch: 4, not 6"), "{message}");
-    let (ending, _) = finish(&Trainer::start(super::tiny(folder.path(), 1), Compute::cpu(), || ()));
+    let (ending, _) = finish(&Trainer::start(tiny(folder.path(), 1), Compute::cpu(), || ()));
     assert!(matches!(ending, Ending::Failed(message) if message.contains("--resume")));
 }
 
 #[test]
-fn a_trainer_obeys_pause_step_rates_save_and_stop() {
+fn the_trainer_obeys_pause_step_rates_save_and_stop() {
     let folder = tempfile::tempdir().unwrap();
-    let trainer =
-        Trainer::start(TrainerOptions { paused: true, ..super::tiny(folder.path(), 1) }, Compute::cpu(), || ());
+    let trainer = Trainer::start(TrainerOptions { paused: true, ..tiny(folder.path(), 1) }, Compute::cpu(), || ());
     let next = |wanted: fn(&Event) -> bool| loop {
         let event = trainer.events().recv_timeout(Duration::from_secs(60)).unwrap();
         if wanted(&event) {
@@ -102,16 +87,16 @@ fn a_trainer_obeys_pause_step_rates_save_and_stop() {
     trainer.send(TrainerCommand::Step);
     assert!(matches!(next(|e| matches!(e, Event::Stepped(_))), Event::Stepped(p) if p.metrics.step == 1));
     trainer.send(TrainerCommand::PublishNetworks(2));
-    let told = |event: Event| match event {
+    let snapshot = |event: Event| match event {
         Event::NetworksSnapshot(file) => {
             Model::from_file(TensorFile::clone(&file), folder.path(), &Compute::cpu().device).unwrap()
         }
         event => panic!("{event:?}"),
     };
-    let now = told(next(|event| matches!(event, Event::NetworksSnapshot(_))));
+    let now = snapshot(next(|event| matches!(event, Event::NetworksSnapshot(_))));
     assert!(now.provenance.steps == 1 && now.discriminator.is_some(), "both networks, at once");
     trainer.send(TrainerCommand::Step);
-    assert_eq!(told(next(|event| matches!(event, Event::NetworksSnapshot(_)))).provenance.steps, 2);
+    assert_eq!(snapshot(next(|event| matches!(event, Event::NetworksSnapshot(_)))).provenance.steps, 2);
     trainer.send(TrainerCommand::PublishNetworks(0));
     trainer.send(TrainerCommand::Save);
     assert!(matches!(next(|e| matches!(e, Event::Saved { .. })), Event::Saved { step: 2, folder } if folder.is_dir()));
@@ -131,11 +116,10 @@ fn a_trainer_obeys_pause_step_rates_save_and_stop() {
 }
 
 #[test]
-fn an_abandoned_run_saves_nothing_more_and_can_be_resumed_from_what_it_had() {
+fn an_abandoned_run_saves_nothing_and_can_be_resumed() {
     let folder = tempfile::tempdir().unwrap();
-    train(TrainerOptions { steps: Some(2), ..super::tiny(folder.path(), 1) });
-    let trainer =
-        Trainer::start(TrainerOptions { resume: true, ..super::tiny(folder.path(), 1) }, Compute::cpu(), || ());
+    train(TrainerOptions { steps: Some(2), ..tiny(folder.path(), 1) });
+    let trainer = Trainer::start(TrainerOptions { resume: true, ..tiny(folder.path(), 1) }, Compute::cpu(), || ());
     let events = trainer.events().clone();
     while !matches!(events.recv_timeout(Duration::from_secs(60)), Ok(Event::Stepped(p)) if p.metrics.step == 4) {}
     trainer.abandon();
@@ -147,9 +131,9 @@ fn an_abandoned_run_saves_nothing_more_and_can_be_resumed_from_what_it_had() {
 }
 
 #[test]
-fn old_checkpoints_go_and_milestones_stay() {
+fn old_checkpoints_are_removed_and_milestones_kept() {
     let folder = tempfile::tempdir().unwrap();
-    let options = super::tiny(folder.path(), 1);
+    let options = tiny(folder.path(), 1);
     train(TrainerOptions { steps: Some(20), save_every: 2, keep_last: 2, keep_every: 8, ..options });
     let mut kept: Vec<_> = std::fs::read_dir(folder.path().join("checkpoints"))
         .unwrap()
@@ -161,9 +145,9 @@ fn old_checkpoints_go_and_milestones_stay() {
 }
 
 #[test]
-fn a_run_that_breaks_down_is_saved_as_it_was_before() {
+fn a_diverged_run_saves_its_last_finite_step() {
     let folder = tempfile::tempdir().unwrap();
-    let mut options = TrainerOptions { steps: Some(2000), ..super::tiny(folder.path(), 1) };
+    let mut options = TrainerOptions { steps: Some(2000), ..tiny(folder.path(), 1) };
     options.config.train.generator_rate = 1e38;
     options.config.train.discriminator_rate = 1e38;
     let (ending, events) = finish(&Trainer::start(options, Compute::cpu(), || ()));
@@ -173,9 +157,9 @@ fn a_run_that_breaks_down_is_saved_as_it_was_before() {
 }
 
 #[test]
-fn a_run_that_cannot_write_warns_goes_on_and_saves_once_it_can() {
+fn a_run_that_cannot_write_warns_and_saves_once_it_can() {
     let folder = tempfile::tempdir().unwrap();
-    let options = TrainerOptions { paused: true, preview_every: 1, save_every: 1, ..super::tiny(folder.path(), 1) };
+    let options = TrainerOptions { paused: true, preview_every: 1, save_every: 1, ..tiny(folder.path(), 1) };
     let trainer = Trainer::start(options, Compute::cpu(), || ());
     let warned = |of: &str| loop {
         let event = trainer.events().recv_timeout(Duration::from_secs(60)).unwrap();
@@ -185,7 +169,7 @@ fn a_run_that_cannot_write_warns_goes_on_and_saves_once_it_can() {
         }
     };
     while !matches!(trainer.events().recv_timeout(Duration::from_secs(60)).unwrap(), Event::Paused) {}
-    // Files where the folders were: what is written there fails, as on a full disk.
+    // Files in place of folders: writing there fails, as on a full disk.
     for place in ["checkpoints", "samples"].map(|name| folder.path().join(name)) {
         std::fs::remove_dir_all(&place).unwrap();
         std::fs::write(&place, "in the way").unwrap();
@@ -209,10 +193,10 @@ fn damage(run: &Path, step: u64) {
 }
 
 #[test]
-fn a_damaged_checkpoint_gives_way_to_the_one_before() {
+fn resuming_skips_a_damaged_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
     let options =
-        |steps, resume| TrainerOptions { steps: Some(steps), resume, save_every: 2, ..super::tiny(folder.path(), 1) };
+        |steps, resume| TrainerOptions { steps: Some(steps), resume, save_every: 2, ..tiny(folder.path(), 1) };
     train(options(6, false));
     let untouched = losses(folder.path());
     damage(folder.path(), 6);
@@ -222,7 +206,7 @@ fn a_damaged_checkpoint_gives_way_to_the_one_before() {
     let warned = |event: &Event| matches!(event, Event::Warning(text) if text.contains("damaged-step-00000006"));
     assert!(events.iter().any(warned), "{events:?}");
     assert_eq!(losses(folder.path()), untouched);
-    // The step is saved anew, and whole.
+    // The step is saved again, completely.
     let path = folder.path().join("checkpoints/step-00000006/model.safetensors");
     zscape::model::TensorFile::read(&path).unwrap();
 
@@ -235,7 +219,7 @@ fn a_damaged_checkpoint_gives_way_to_the_one_before() {
 }
 
 #[test]
-fn learning_rates_asked_for_with_a_resumption_count_and_those_changed_before_go_on() {
+fn learning_rates_given_on_resume_override_those_of_the_run() {
     let folder = tempfile::tempdir().unwrap();
     let rates = |options: TrainerOptions| {
         let (ending, events) = finish(&Trainer::start(options, Compute::cpu(), || ()));
@@ -245,7 +229,7 @@ fn learning_rates_asked_for_with_a_resumption_count_and_those_changed_before_go_
             .find_map(|event| if let Event::LearningRates(rates) = event { Some(rates) } else { None })
             .unwrap()
     };
-    let options = |steps, resume| TrainerOptions { steps: Some(steps), resume, ..super::tiny(folder.path(), 1) };
+    let options = |steps, resume| TrainerOptions { steps: Some(steps), resume, ..tiny(folder.path(), 1) };
     let begun = rates(options(1, false));
     let mut lowered = options(2, true);
     lowered.config.train.generator_rate = 5e-5;

@@ -1,4 +1,4 @@
-//! The window, driven by the labels a person reads.
+//! The window, driven by the labels that a user reads.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -13,56 +13,7 @@ use zscape::image::Picture;
 use zscape::latent::session::Session;
 use zscape::train::{Ending, Event, Metrics, Preview, Trainer, TrainerOptions, TrainingProgress};
 
-pub(super) fn window(start: Start) -> Harness<'static, Option<App>> {
-    sized([1280.0, 800.0], start)
-}
-
-/// A window of `size`, that looks the same on every machine.
-pub(super) fn sized(size: [f32; 2], start: Start) -> Harness<'static, Option<App>> {
-    let compute = Compute { name: "CPU".to_owned(), ..Compute::cpu() };
-    let draw = move |ui: &mut egui::Ui, app: &mut Option<App>| {
-        let ctx = ui.ctx().clone();
-        app.get_or_insert_with(|| App::new(compute.clone(), start.clone(), &ctx)).ui(ui);
-    };
-    Harness::builder().with_size(size).with_theme(egui::Theme::Dark).build_ui_state(draw, None)
-}
-
-/// Steps the window until `done`, while its threads work.
-pub(super) fn until(
-    harness: &mut Harness<'static, Option<App>>,
-    what: &str,
-    done: impl Fn(&Harness<'static, Option<App>>) -> bool,
-) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !done(harness) {
-        assert!(Instant::now() < deadline, "{what} did not happen");
-        std::thread::sleep(Duration::from_millis(10));
-        harness.step();
-    }
-}
-
-/// A file let go over the window.
-#[derive(Debug)]
-pub(super) struct Dropped(pub PathBuf);
-
-impl egui::DroppedFile for Dropped {
-    fn path(&self) -> &std::path::Path {
-        &self.0
-    }
-
-    fn bytes(&self) -> Result<Vec<u8>, String> {
-        std::fs::read(&self.0).map_err(|error| error.to_string())
-    }
-}
-
-pub(super) fn tell(harness: &mut Harness<'static, Option<App>>, events: impl IntoIterator<Item = Event>) {
-    let ctx = harness.ctx.clone();
-    for event in events {
-        harness.state_mut().as_mut().unwrap().on_event(event, &ctx);
-    }
-    harness.step();
-    harness.step();
-}
+use super::support::{DroppedFile, Window, send_events, tiny, train, until, window};
 
 fn started() -> Event {
     Event::Started { step: 0, last: Some(10), folder: "some-run".into(), device: "a device".into() }
@@ -88,7 +39,7 @@ fn the_first_start_shows_samples_of_a_bundled_model() {
 }
 
 #[test]
-fn samples_are_added_up_by_clicking_and_the_sum_is_undone() {
+fn arithmetic_by_clicking_can_be_undone() {
     let mut harness = window(Start { model: Some("bundled:faces".into()), ..Start::default() });
     until(&mut harness, "a sample", |h| h.query_by_label("sample 0").is_some());
     harness.get_by_label("Arithmetic").click();
@@ -112,7 +63,7 @@ fn samples_are_added_up_by_clicking_and_the_sum_is_undone() {
 }
 
 #[test]
-fn every_tool_of_the_explorer_shows_what_it_promises() {
+fn every_tool_of_the_explorer_works() {
     let folder = tempfile::tempdir().unwrap();
     let kept = folder.path().join("last.zscape");
     let start = Start { model: Some("bundled:rooms".into()), kept: Some(kept.clone()), ..Start::default() };
@@ -136,7 +87,7 @@ fn every_tool_of_the_explorer_shows_what_it_promises() {
         std::fs::read_to_string(&kept).is_ok_and(|text| text.contains("\"shelf\": [\n    {"))
     });
 
-    // A second window begins where the first one was.
+    // A second window starts where the first one was.
     let mut again = window(Start { kept: Some(kept), ..Start::default() });
     until(&mut again, "the model", |h| h.query_by_label_contains("of synth:rooms").is_some());
     again.get_by_label("Plane").click();
@@ -144,7 +95,7 @@ fn every_tool_of_the_explorer_shows_what_it_promises() {
 }
 
 #[test]
-fn a_picture_that_is_none_is_named_by_the_photo_panel() {
+fn the_photo_tool_names_a_file_that_is_no_picture() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notes.png");
     std::fs::write(&path, "no picture").unwrap();
@@ -152,12 +103,12 @@ fn a_picture_that_is_none_is_named_by_the_photo_panel() {
     until(&mut harness, "a sample", |h| h.query_by_label("sample 0").is_some());
     harness.get_by_label("Photo").click();
     harness.run_steps(2);
-    harness.input_mut().dropped_files.push(std::sync::Arc::new(Dropped(path)));
+    harness.input_mut().dropped_files.push(std::sync::Arc::new(DroppedFile(path)));
     until(&mut harness, "the error", |h| h.query_by_label_contains("notes.png cannot be used as a picture").is_some());
 }
 
 #[test]
-fn data_that_cannot_be_used_says_why_and_does_not_start() {
+fn unusable_data_explains_why_and_does_not_start() {
     let mut harness = window(Start { data: Some("no/such/folder".into()), ..Start::default() });
     until(&mut harness, "the error", |h| h.query_all_by_label_contains("no/such/folder does not exist").count() > 0);
     let start = harness.get_by_label("Start training");
@@ -165,7 +116,7 @@ fn data_that_cannot_be_used_says_why_and_does_not_start() {
 }
 
 #[test]
-fn what_the_trainer_tells_is_shown() {
+fn the_trainers_events_are_shown() {
     let mut harness = window(Start { data: Some("synth:rooms".into()), ..Start::default() });
     let preview = |step| {
         Event::Previewed(Preview {
@@ -176,7 +127,7 @@ fn what_the_trainer_tells_is_shown() {
             epoch_end: None,
         })
     };
-    tell(&mut harness, [started(), preview(0), stepped(1), preview(1), stepped(7)]);
+    send_events(&mut harness, [started(), preview(0), stepped(1), preview(1), stepped(7)]);
     assert!(harness.query_by_label_contains("step 7 of 10").is_some());
     assert!(harness.query_by_label_contains("12.5 images/s").is_some());
     assert!(harness.query_by_label("after step 1").is_some());
@@ -184,14 +135,14 @@ fn what_the_trainer_tells_is_shown() {
     harness.run_steps(3);
     assert!(harness.query_by_label("before the first step: noise").is_some(), "the filmstrip goes back in time");
     let problem = Problem { name: "cats/9.png".into(), cause: "not a picture".into() };
-    tell(&mut harness, [Event::Problems { new: vec![problem], total: 1 }]);
+    send_events(&mut harness, [Event::Problems { new: vec![problem], total: 1 }]);
     assert!(harness.query_by_label_contains("cats/9.png").is_some());
-    tell(&mut harness, [Event::Ended(Ending::Failed("the disk is full".into()))]);
+    send_events(&mut harness, [Event::Ended(Ending::Failed("the disk is full".into()))]);
     assert!(harness.query_all_by_label_contains("the disk is full").count() > 0);
 }
 
 #[test]
-fn a_run_is_started_paused_stepped_and_saved_before_the_window_closes() {
+fn a_run_is_paused_stepped_and_saved_before_the_window_closes() {
     let folder = tempfile::tempdir().unwrap();
     let run: PathBuf = folder.path().join("run");
     let pictures = folder.path().join("pictures");
@@ -205,7 +156,7 @@ fn a_run_is_started_paused_stepped_and_saved_before_the_window_closes() {
     harness.step();
     harness.step();
     harness.get_by_label("16 x 16").click();
-    // The click is a frame's input; the next one asks for a new look.
+    // The click is input of this frame; the next one requests a new preview.
     harness.step();
     harness.step();
     until(&mut harness, "the look at the data", |h| h.query_by_label("a look at the data").is_some());
@@ -225,8 +176,8 @@ fn a_run_is_started_paused_stepped_and_saved_before_the_window_closes() {
     harness.get_by_label("Train").click();
     harness.run_steps(2);
 
-    // A person closes the window.
-    let close = |harness: &mut Harness<'static, Option<App>>| {
+    // The user closes the window.
+    let close = |harness: &mut Window| {
         let viewport = harness.input_mut().viewports.entry(egui::ViewportId::ROOT).or_default();
         viewport.events.push(egui::ViewportEvent::Close);
         harness.step();
@@ -246,17 +197,16 @@ fn a_run_is_started_paused_stepped_and_saved_before_the_window_closes() {
 }
 
 /// Whether the window asked to be closed.
-fn goes(harness: &Harness<'static, Option<App>>) -> bool {
+fn goes(harness: &Window) -> bool {
     harness.output().viewport_output[&egui::ViewportId::ROOT].commands.contains(&egui::ViewportCommand::Close)
 }
 
 #[test]
-fn a_training_that_is_left_unsaved_keeps_what_was_explored_and_exported_meanwhile() {
+fn quitting_without_saving_keeps_the_session_and_exports() {
     let folder = tempfile::tempdir().unwrap();
     let (kept, exports) = (folder.path().join("last.zscape"), folder.path().join("exports"));
     let run = folder.path().join("run");
-    let trainer = Trainer::start(TrainerOptions { steps: Some(2), ..super::tiny(&run, 1) }, Compute::cpu(), || ());
-    trainer.events().iter().for_each(drop);
+    train(TrainerOptions { steps: Some(2), ..tiny(&run, 1) });
     let start = Start {
         model: Some("bundled:faces".into()),
         run: Some(run.clone()),
@@ -276,7 +226,7 @@ fn a_training_that_is_left_unsaved_keeps_what_was_explored_and_exported_meanwhil
     until(&mut harness, "the look at the data", |h| h.query_by_label("a look at the data").is_some());
     harness.get_by_label("Resume training").click();
     until(&mut harness, "a step", |h| h.query_by_label_contains("images/s").is_some());
-    // In one frame after another: a film, another change, and the window's cross.
+    // In successive frames: an export, another change, and closing the window.
     harness.get_by_label("Explore").click();
     harness.run_steps(2);
     until(&mut harness, "the drawn walk", |h| h.query_by_label("GIF").is_some());
@@ -299,15 +249,14 @@ fn a_training_that_is_left_unsaved_keeps_what_was_explored_and_exported_meanwhil
 }
 
 #[test]
-fn a_run_that_is_there_is_resumed_and_offered_again_once_it_stopped() {
+fn an_existing_run_is_resumed_and_offered_again() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
-    let trainer = Trainer::start(TrainerOptions { steps: Some(2), ..super::tiny(&run, 1) }, Compute::cpu(), || ());
-    assert!(trainer.events().iter().any(|event| matches!(event, Event::Ended(Ending::Finished))));
+    train(TrainerOptions { steps: Some(2), ..tiny(&run, 1) });
     let mut harness = window(Start { run: Some(run.clone()), ..Start::default() });
     until(&mut harness, "the run's settings", |h| h.query_by_label("Resume training").is_some());
     until(&mut harness, "the look at the data", |h| h.query_by_label("a look at the data").is_some());
-    // The run's own settings, or it would be refused.
+    // The run's own settings are used, or resuming would be refused.
     harness.get_by_label("Resume training").click();
     until(&mut harness, "the resumption", |h| h.query_all_by_label_contains("resumed after step 2").count() > 0);
     until(&mut harness, "a step", |h| h.query_by_label_contains("images/s").is_some());

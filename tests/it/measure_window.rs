@@ -1,4 +1,4 @@
-//! Measures in the window: classes, memorising, distances and duplicates, by the buttons.
+//! *Measure* in the window: classification, memorization, distances and duplicates.
 
 use std::path::{Path, PathBuf};
 
@@ -9,20 +9,9 @@ use zscape::app::{App, Start};
 use zscape::device::Compute;
 use zscape::train::{Trainer, TrainerOptions};
 
-use super::inside::json;
-use super::measuring::pictures;
-use super::window::{Dropped, until, window};
-
-type Window = Harness<'static, Option<App>>;
-
-/// A tiny run on the pictures of a folder.
-fn trained(folder: &Path, data: &Path) -> PathBuf {
-    let run = folder.join("run");
-    let mut options = TrainerOptions { steps: Some(4), save_every: 2, ..super::tiny(&run, 1) };
-    options.config.data = data.to_string_lossy().into_owned();
-    Trainer::start(options, Compute::cpu(), || ()).events().iter().for_each(drop);
-    run
-}
+use super::measure_commands::pictures;
+use super::support::cpu::json;
+use super::support::{DroppedFile, Window, is_enabled, trained, until, window};
 
 fn click(harness: &mut Window, label: &str) {
     harness.get_by_label(label).click();
@@ -40,17 +29,16 @@ fn shows(harness: &Window, text: &str) -> bool {
     harness.query_all_by_label_contains(text).count() > 0
 }
 
-fn enabled(harness: &Window, label: &str) -> bool {
-    harness.query_by_label(label).is_some_and(|button| !button.accesskit_node().is_disabled())
-}
-
-/// A window on a run whose pictures have classes, with its measures before it.
+/// *Measure* for a run whose pictures have classes.
 fn measuring(folder: &Path) -> Window {
     let set = pictures(folder, 60, 20);
-    let run = trained(folder, &set.join("train"));
+    let run = trained(folder, |options| {
+        options.save_every = 2;
+        options.config.data = set.join("train").to_string_lossy().into_owned();
+    });
     let mut harness = window(Start { run: Some(run), ..Start::default() });
     let test = set.join("test").to_string_lossy().into_owned();
-    // The pictures are suggested once the Train view has looked at them, which takes long on a busy machine.
+    // The pictures are suggested once the Train view has read them, which takes long on a busy machine.
     until(&mut harness, "the run's settings", |h| h.query_by_label("Resume training").is_some());
     until(&mut harness, "the look at the data", |h| h.query_by_label("a look at the data").is_some());
     click(&mut harness, "Measure");
@@ -59,7 +47,7 @@ fn measuring(folder: &Path) -> Window {
 }
 
 #[test]
-fn classes_are_told_over_a_run_and_a_cell_shows_its_pictures() {
+fn classification_covers_a_run_and_a_cell_shows_its_pictures() {
     let folder = tempfile::tempdir().unwrap();
     let mut harness = measuring(folder.path());
     click(&mut harness, "Tell classes");
@@ -77,11 +65,11 @@ fn classes_are_told_over_a_run_and_a_cell_shows_its_pictures() {
     harness.run_steps(3);
     assert!(shows(&harness, "test picture 0"), "the pictures behind the cell");
     click(&mut harness, "Stop");
-    assert!(enabled(&harness, "Tell classes"));
+    assert!(is_enabled(&harness, "Tell classes"));
 }
 
 #[test]
-fn few_labels_are_drawn_again_and_again_in_the_window_as_on_the_command_line() {
+fn few_label_accuracy_matches_the_command_line() {
     let folder = tempfile::tempdir().unwrap();
     let mut harness = measuring(folder.path());
     click(&mut harness, "Few labels, drawn again and again");
@@ -97,15 +85,15 @@ fn few_labels_are_drawn_again_and_again_in_the_window_as_on_the_command_line() {
     }
     click(&mut harness, "Live, over the steps of a run");
     click(&mut harness, "Tell classes");
-    until(&mut harness, "the comparisons", |h| shows(h, "supervised network") && enabled(h, "Tell classes"));
+    until(&mut harness, "the comparisons", |h| shows(h, "supervised network") && is_enabled(h, "Tell classes"));
     let how = "16 labels, drawn 4 times from 48 pictures, C chosen on 12 others, 20 to be tried on; statistics of 61 pictures";
     assert!(shows(&harness, how));
     assert_eq!(harness.query_all_by_label_contains("\u{b1} ").count(), 3, "a spread for each way with several draws");
-    // The command line draws the same labels and so tells the same.
+    // The command line draws the same labels and so reports the same accuracy.
     let (set, run) = (folder.path().join("set"), folder.path().join("run"));
     let [train, test] = ["train", "test"].map(|part| set.join(part).to_string_lossy().into_owned());
     let model = run.to_string_lossy();
-    let told = json(&[
+    let summary = json(&[
         "classify",
         "--model",
         &model,
@@ -120,13 +108,13 @@ fn few_labels_are_drawn_again_and_again_in_the_window_as_on_the_command_line() {
         "--supervised",
         "0",
     ]);
-    assert_eq!(told["statistics"], 61);
-    let accuracy = told["scored"][0]["accuracy"]["value"].as_f64().unwrap();
+    assert_eq!(summary["statistics"], 61);
+    let accuracy = summary["scored"][0]["accuracy"]["value"].as_f64().unwrap();
     assert!(shows(&harness, &format!("{:.1} %", accuracy * 1e2)), "{accuracy}");
 }
 
 #[test]
-fn accuracy_is_told_while_a_training_goes_on_and_can_be_switched_off() {
+fn accuracy_during_a_training_can_be_switched_off() {
     let folder = tempfile::tempdir().unwrap();
     let data = pictures(folder.path(), 80, 20).join("train").to_string_lossy().into_owned();
     let run = folder.path().join("live");
@@ -141,21 +129,21 @@ fn accuracy_is_told_while_a_training_goes_on_and_can_be_switched_off() {
     harness.get_by_role_and_label(Role::SpinButton, "Measured every").set_value_accesskit(1.0);
     until(&mut harness, "more of them", |h| shows(h, "networks of the run are measured"));
     click(&mut harness, "Live, over the steps of a run");
-    assert!(enabled(&harness, "Tell classes"), "it is off");
+    assert!(is_enabled(&harness, "Tell classes"), "it is off");
     click(&mut harness, "Train");
     click(&mut harness, "Stop");
     until(&mut harness, "the end", |h| h.query_by_label("Resume training").is_some());
 }
 
 #[test]
-fn what_cannot_be_measured_says_why() {
+fn impossible_measurements_explain_why() {
     let folder = tempfile::tempdir().unwrap();
     let mut harness = window(Start { model: Some("bundled:rooms".into()), ..Start::default() });
     until(&mut harness, "a sample", |h| h.query_by_label("sample 0").is_some());
     click(&mut harness, "Measure");
-    assert!(shows(&harness, "Choose a network") && !enabled(&harness, "Tell classes"));
+    assert!(shows(&harness, "Choose a network") && !is_enabled(&harness, "Tell classes"));
     click(&mut harness, "The explored model");
-    until(&mut harness, "suggested pictures", |h| enabled(h, "Tell classes"));
+    until(&mut harness, "suggested pictures", |h| is_enabled(h, "Tell classes"));
     click(&mut harness, "Tell classes");
     until(&mut harness, "an error", |h| shows(h, "synth:rooms has no classes"));
     click(&mut harness, "Distances");
@@ -165,9 +153,9 @@ fn what_cannot_be_measured_says_why() {
     click(&mut harness, "Look for duplicates");
     until(&mut harness, "a third", |h| shows(h, "never ends"));
 
-    // What is dropped is asked about.
+    // A drop asks for confirmation.
     let set = pictures(folder.path(), 4, 0);
-    harness.input_mut().dropped_files.push(std::sync::Arc::new(Dropped(set.join("train"))));
+    harness.input_mut().dropped_files.push(std::sync::Arc::new(DroppedFile(set.join("train"))));
     until(&mut harness, "the question", |h| shows(h, "train was dropped"));
     harness.get_by_role_and_label(Role::Button, "Test pictures").click();
     harness.run_steps(3);
@@ -176,7 +164,7 @@ fn what_cannot_be_measured_says_why() {
 }
 
 #[test]
-fn samples_are_shown_beside_what_is_nearest_and_distances_over_the_run() {
+fn nearest_neighbors_and_distances_over_a_run_are_shown() {
     let folder = tempfile::tempdir().unwrap();
     let mut harness = measuring(folder.path());
     click(&mut harness, "Memorising");
@@ -194,7 +182,7 @@ fn samples_are_shown_beside_what_is_nearest_and_distances_over_the_run() {
     click(&mut harness, "Distances");
     click(&mut harness, "Measure distances");
     // Ten, ten others: the test set is small.
-    until(&mut harness, "both checkpoints", |h| shows(h, "step 4: ") && enabled(h, "Measure distances"));
+    until(&mut harness, "both checkpoints", |h| shows(h, "step 4: ") && is_enabled(h, "Measure distances"));
     assert!(shows(&harness, "10 samples and 10 real pictures") && shows(&harness, "real: "));
     for name in ["Sliced Wasserstein distance", "Kernel distance", "Precision", "Recall", "Density", "Coverage"] {
         assert!(harness.query_by_label(name).is_some(), "{name}");
@@ -202,7 +190,7 @@ fn samples_are_shown_beside_what_is_nearest_and_distances_over_the_run() {
 }
 
 #[test]
-fn duplicates_are_shown_and_left_out_of_the_next_training() {
+fn duplicates_are_shown_and_excluded_from_the_next_training() {
     let folder = tempfile::tempdir().unwrap();
     let set = pictures(folder.path(), 80, 0).join("train");
     std::fs::copy(set.join("across/0.png"), set.join("along/again.png")).unwrap();
@@ -225,7 +213,7 @@ fn duplicates_are_shown_and_left_out_of_the_next_training() {
     click(&mut harness, "along/again.png, left out");
     assert!(harness.query_by_label("along/again.png, kept").is_some(), "a click keeps it");
     click(&mut harness, "Cross all again");
-    // What is exact stays, however many bits may differ.
+    // Exact duplicates remain, however many bits may differ.
     for bits in [3.0, 0.0] {
         harness.get_by_role_and_label(Role::Slider, "Bits that may differ").set_value_accesskit(bits);
         harness.run_steps(3);
@@ -241,7 +229,7 @@ fn duplicates_are_shown_and_left_out_of_the_next_training() {
     harness.run_steps(3);
     click(&mut harness, "Train");
     assert!(shows(&harness, "pictures are left out"));
-    until(&mut harness, "the look at the data", |h| enabled(h, "Start training"));
+    until(&mut harness, "the look at the data", |h| is_enabled(h, "Start training"));
     click(&mut harness, "Start training");
     until(&mut harness, "the first step", |h| h.query_by_label("Pause").is_some());
     until(&mut harness, "the log", |h| shows(h, "pictures are left out, as the run's list says"));

@@ -2,59 +2,22 @@
 
 use std::path::Path;
 
-use assert_cmd::Command;
-use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
-use zscape::app::{App, Start};
 use zscape::device::Compute;
 use zscape::image::{LABEL_HEIGHT, Picture};
 use zscape::latent::boxes::Boxes;
 use zscape::latent::session::Session;
 use zscape::latent::{pictures, samples};
 use zscape::model::{Ablation, Model};
-use zscape::train::{Trainer, TrainerOptions};
 
-use super::window::{sized, until};
-
-pub fn zscape(arguments: &[&str]) -> Command {
-    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("zscape"));
-    command.args(arguments).args(["--device", "cpu"]).timeout(std::time::Duration::from_secs(120));
-    command
-}
-
-pub fn json(arguments: &[&str]) -> serde_json::Value {
-    let output = zscape(arguments).arg("--json").assert().success().get_output().clone();
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
-pub fn error(arguments: &[&str]) -> String {
-    String::from_utf8(zscape(arguments).assert().code(1).get_output().stderr.clone()).unwrap()
-}
-
-pub fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-/// A tiny run with both networks in it.
-fn trained(folder: &Path) -> std::path::PathBuf {
-    trained_on(folder, 16)
-}
-
-/// The same of pictures of another size.
-fn trained_on(folder: &Path, size: usize) -> std::path::PathBuf {
-    let run = folder.join("run");
-    let mut options = TrainerOptions { steps: Some(4), ..super::tiny(&run, 1) };
-    options.config.model.size = size;
-    let trainer = Trainer::start(options, Compute::cpu(), || ());
-    trainer.events().iter().for_each(drop);
-    run
-}
+use super::support::cpu::{error, json};
+use super::support::{Window, exploring, text, trained, until};
 
 fn read(path: &Path) -> Picture {
     Picture::read(path).unwrap()
 }
 
-/// Samples of the run's seed as its generator draws them.
+/// Samples of the run's seed, rendered by its generator.
 fn drawn(run: &Path, numbers: &[u64]) -> Vec<Picture> {
     let device = Compute::cpu().device;
     let model = Model::open(run, &device).unwrap();
@@ -62,7 +25,7 @@ fn drawn(run: &Path, numbers: &[u64]) -> Vec<Picture> {
     pictures(&model.generator, &z, &device).unwrap()
 }
 
-/// Where a picture is on a sheet: from the left and from the top.
+/// The position of a picture on a sheet, from the left and from the top.
 fn place(sheet: &Picture, picture: &Picture) -> Option<(usize, usize)> {
     let row =
         |of: &Picture, x: usize, y: usize| of.pixels()[(y * of.width() + x) * 3..][..picture.width() * 3].to_vec();
@@ -74,10 +37,10 @@ fn place(sheet: &Picture, picture: &Picture) -> Option<(usize, usize)> {
 }
 
 #[test]
-fn boxes_lead_to_filters_that_are_dropped_in_every_command() {
+fn filters_found_from_boxes_are_ablated_in_every_command() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
-    let run = trained(folder.path());
+    let run = trained(folder.path(), |_| ());
     let model = ["--model", text(&run)];
     let boxes = (0..6).map(|number| (number, vec![[2, 2, 8, 8]])).collect();
     Boxes { size: 16, seed: 1, boxes }.write(&path("boxes.json")).unwrap();
@@ -86,14 +49,14 @@ fn boxes_lead_to_filters_that_are_dropped_in_every_command() {
         let boxed = ["--boxes", text(&boxes), "--samples", "8", "--columns", "5", "--out", text(&figure)];
         json(&[&["forget"], &model[..], &boxed, rest].concat())
     };
-    let told = forget(&["--layer", "8x8", "--top", "2", "--save-ablation", text(&kept)]);
-    assert_eq!((&told["layer"], &told["maps"], &told["pictures"]), (&1.into(), &4.into(), &6.into()));
-    assert_eq!(told["dropped"].as_array().unwrap().len(), 2);
-    assert!(told["auc"].as_f64().is_some_and(|auc| (0.0..=1.0).contains(&auc)));
+    let summary = forget(&["--layer", "8x8", "--top", "2", "--save-ablation", text(&kept)]);
+    assert_eq!((&summary["layer"], &summary["maps"], &summary["pictures"]), (&1.into(), &4.into(), &6.into()));
+    assert_eq!(summary["dropped"].as_array().unwrap().len(), 2);
+    assert!(summary["auc"].as_f64().is_some_and(|auc| (0.0..=1.0).contains(&auc)));
     let sheet = read(&figure);
     assert_eq!(sheet.height(), LABEL_HEIGHT + 4 * (LABEL_HEIGHT + 2), "as drawn, dropped, and two controls");
-    // Of five columns three are samples that the filters were found with, and two fresh ones.
-    assert_eq!((&told["fitted"], &told["fresh"]), (&serde_json::json!([0, 1, 2]), &serde_json::json!([8, 9])));
+    // Three of five columns are samples that the filters were fitted on, two are fresh.
+    assert_eq!((&summary["fitted"], &summary["fresh"]), (&serde_json::json!([0, 1, 2]), &serde_json::json!([8, 9])));
     let unboxed = drawn(&run, &[6]).remove(0);
     let drawn = drawn(&run, &[0, 1, 2, 8, 9]);
     let places: Vec<_> = drawn.iter().map(|picture| place(&sheet, picture).expect("it is on the figure")).collect();
@@ -102,7 +65,7 @@ fn boxes_lead_to_filters_that_are_dropped_in_every_command() {
     assert_eq!(place(&sheet, &unboxed), None, "looked at, without a box");
     assert_eq!(forget(&["--layer", "project", "--boxed", "3"])["pictures"], 3);
 
-    // What was kept acts where pictures are drawn, and so does a session's set.
+    // A saved ablation applies to every command that renders, and so does a session's.
     let sample = |out: &Path, rest: &[&str]| {
         json(&[&["sample"], &model[..], &["--count", "4", "--out", text(out)], rest].concat());
         read(out)
@@ -122,9 +85,9 @@ fn boxes_lead_to_filters_that_are_dropped_in_every_command() {
 }
 
 #[test]
-fn boxes_that_cannot_be_used_say_why() {
+fn unusable_boxes_explain_why() {
     let folder = tempfile::tempdir().unwrap();
-    let run = trained(folder.path());
+    let run = trained(folder.path(), |_| ());
     let path = folder.path().join("boxes.json");
     let forget = |rest: &[&str]| {
         let base = ["forget", "--model", text(&run), "--samples", "8", "--out", "x.png"];
@@ -155,9 +118,9 @@ fn boxes_that_cannot_be_used_say_why() {
 }
 
 #[test]
-fn a_layer_is_found_by_the_size_that_the_refusal_and_the_window_name_also_where_the_narrow_end_is_7x7() {
+fn layers_of_28x28_models_are_named_by_their_size() {
     let folder = tempfile::tempdir().unwrap();
-    let run = trained_on(folder.path(), 28);
+    let run = trained(folder.path(), |options| options.config.model.size = 28);
     let (boxes, out) = (folder.path().join("boxes.json"), folder.path().join("x.png"));
     Boxes { size: 28, seed: 1, boxes: [(0, vec![[3, 3, 14, 14]])].into() }.write(&boxes).unwrap();
     let base = ["forget", "--model", text(&run), "--samples", "4", "--boxes", text(&boxes), "--out", text(&out)];
@@ -166,7 +129,7 @@ fn a_layer_is_found_by_the_size_that_the_refusal_and_the_window_name_also_where_
     for (layer, size) in ["7x7", "14x14"].into_iter().enumerate() {
         assert_eq!(json(&[&base[..], &["--layer", size]].concat())["layer"], layer, "{size}");
     }
-    let mut harness = opened(text(&run));
+    let mut harness = exploring(text(&run));
     harness.get_by_label("Forget").click();
     until(&mut harness, "the layer", |h| h.query_by_value("up1 (4 maps of 14x14), second highest").is_some());
 }
@@ -174,7 +137,7 @@ fn a_layer_is_found_by_the_size_that_the_refusal_and_the_window_name_also_where_
 #[test]
 fn masks_work_as_boxes_do() {
     let folder = tempfile::tempdir().unwrap();
-    let run = trained(folder.path());
+    let run = trained(folder.path(), |_| ());
     let masks = folder.path().join("masks");
     for number in 0..4 {
         let bright = |i: usize| if i % 16 < 6 && i / 16 < 6 { 255 } else { 0 };
@@ -183,7 +146,7 @@ fn masks_work_as_boxes_do() {
             .unwrap();
     }
     let out = folder.path().join("x.png");
-    let told = json(&[
+    let summary = json(&[
         "forget",
         "--model",
         text(&run),
@@ -196,14 +159,14 @@ fn masks_work_as_boxes_do() {
         "--out",
         text(&out),
     ]);
-    assert_eq!((&told["pictures"], &told["on"]), (&4.into(), &36.into()));
+    assert_eq!((&summary["pictures"], &summary["on"]), (&4.into(), &36.into()));
 }
 
 #[test]
-fn windows_of_the_bundled_rooms_are_found_and_forgotten() {
+fn windows_of_the_bundled_rooms_are_detected_and_forgotten() {
     let folder = tempfile::tempdir().unwrap();
     let found = folder.path().join("found.json");
-    let told = json(&[
+    let summary = json(&[
         "forget",
         "--model",
         "bundled:rooms",
@@ -217,38 +180,38 @@ fn windows_of_the_bundled_rooms_are_found_and_forgotten() {
         "--count",
         "48",
     ]);
-    assert_eq!(told["pictures"], 52);
-    assert!(told["auc"].as_f64().unwrap() > 0.9, "{}", told["auc"]);
-    assert!(told["score"]["windows"].as_u64().unwrap() > 10);
-    let removed = |what: &str| told["score"][what]["removed"].as_f64().unwrap();
+    assert_eq!(summary["pictures"], 52);
+    assert!(summary["auc"].as_f64().unwrap() > 0.9, "{}", summary["auc"]);
+    assert!(summary["score"]["windows"].as_u64().unwrap() > 10);
+    let removed = |what: &str| summary["score"][what]["removed"].as_f64().unwrap();
     assert!(removed("dropped") > removed("random") + 0.3, "{} {}", removed("dropped"), removed("random"));
-    let doses = told["score"]["curve"].as_array().unwrap();
+    let doses = summary["score"]["curve"].as_array().unwrap();
     assert!(doses.windows(2).all(|pair| pair[0]["dropped"].as_u64() < pair[1]["dropped"].as_u64()));
     assert!(Boxes::read(&found).unwrap().marked() >= 52);
 }
 
 #[test]
-fn layers_and_guided_figures_are_drawn_of_both_networks() {
+fn layers_and_guided_write_figures_of_both_networks() {
     let folder = tempfile::tempdir().unwrap();
-    let run = trained(folder.path());
+    let run = trained(folder.path(), |_| ());
     let out = folder.path().join("x.png");
     let base = ["--model", text(&run), "--out", text(&out)];
     for statistics in ["data", "running"] {
         let flag: &[&str] = if statistics == "running" { &["--running-stats"] } else { &[] };
-        let told = json(&[&["layers", "--sample", "3"], flag, &base[..]].concat());
-        assert_eq!(told["discriminator_statistics"], statistics);
-        let layers = told["layers"].as_array().unwrap();
+        let summary = json(&[&["layers", "--sample", "3"], flag, &base[..]].concat());
+        assert_eq!(summary["discriminator_statistics"], statistics);
+        let layers = summary["layers"].as_array().unwrap();
         let shapes: Vec<_> =
             layers.iter().map(|l| (l["maps"].as_u64().unwrap(), l["side"].as_u64().unwrap())).collect();
         assert_eq!(shapes, [(8, 4), (4, 8), (4, 8), (8, 4)]);
-        assert!(told["logit"].is_number());
+        assert!(summary["logit"].is_number());
     }
     let message = error(&[&["layers", "--batch-stats"], &base[..]].concat());
     assert!(message.contains("--running-stats"), "{message}");
-    let told = json(&[&["guided", "--data", "synth:rooms", "--count", "40"], &base[..]].concat());
-    assert_eq!(told["statistics"], "data");
+    let summary = json(&[&["guided", "--data", "synth:rooms", "--count", "40"], &base[..]].concat());
+    assert_eq!(summary["statistics"], "data");
     for which in ["learnt", "random"] {
-        let features = told[which].as_array().unwrap();
+        let features = summary[which].as_array().unwrap();
         assert_eq!(features.len(), 6);
         assert!(features.iter().all(|feature| feature["pictures"].as_array().unwrap().len() == 5));
     }
@@ -256,22 +219,16 @@ fn layers_and_guided_figures_are_drawn_of_both_networks() {
     assert!(sheet.width() > 2 * 5 * 18 && sheet.height() > 2 * 6 * 18, "two halves of six rows of five, twice");
     let picture = folder.path().join("mine.png");
     Picture::new(20, 20, 1, (0..400).map(|i| (i % 251) as u8).collect()).write_png(&picture).unwrap();
-    let told = json(&[&["guided", "--picture", text(&picture), "--rule", "guided"], &base[..]].concat());
-    assert_eq!(told["logits"].as_array().unwrap().len(), 1);
+    let summary = json(&[&["guided", "--picture", text(&picture), "--rule", "guided"], &base[..]].concat());
+    assert_eq!(summary["logits"].as_array().unwrap().len(), 1);
     assert_eq!(read(&out).width(), 2 * 16 + 2);
     let message = error(&[&["guided", "--data", "synth:rooms", "--features", "3,99"], &base[..]].concat());
     assert!(message.contains("no feature 99"), "{message}");
 }
 
-fn opened(model: &str) -> Harness<'static, Option<App>> {
-    let mut harness = sized([1280.0, 800.0], Start { model: Some(model.into()), ..Start::default() });
-    until(&mut harness, "a sample", |h| h.query_by_label("sample 0").is_some());
-    harness
-}
-
 #[test]
-fn a_map_is_clicked_dropped_and_turned_off_again() {
-    let mut harness = opened("bundled:rooms");
+fn a_feature_map_is_selected_ablated_and_restored() {
+    let mut harness = exploring("bundled:rooms");
     harness.get_by_label("Layers").click();
     until(&mut harness, "the maps", |h| h.query_by_label("map 3 of project").is_some());
     harness.get_by_label("map 3 of project").click();
@@ -285,8 +242,8 @@ fn a_map_is_clicked_dropped_and_turned_off_again() {
 }
 
 #[test]
-fn a_box_is_drawn_and_proposed_boxes_are_forgotten_and_kept_as_a_set() {
-    let mut harness = opened("bundled:rooms");
+fn a_box_is_drawn_and_proposed_boxes_become_an_ablation() {
+    let mut harness = exploring("bundled:rooms");
     harness.get_by_label("Forget").click();
     until(&mut harness, "the samples", |h| h.query_by_label("boxed sample 1").is_some());
     let rect = harness.get_by_label("sample to be boxed").rect();
@@ -313,7 +270,7 @@ fn a_box_is_drawn_and_proposed_boxes_are_forgotten_and_kept_as_a_set() {
     harness.get_by_label("Propose boxes").click();
     until(&mut harness, "the fit", |h| h.query_by_label_contains("held-out AUC").is_some());
     until(&mut harness, "the samples without", |h| h.query_by_label("without the chosen filters 0").is_some());
-    let removed = |h: &Harness<'static, Option<App>>| h.query_all_by_label_contains("% removed; ").count();
+    let removed = |h: &Window| h.query_all_by_label_contains("% removed; ").count();
     until(&mut harness, "what is removed of both parts", |h| removed(h) == 2);
     for (heading, first) in
         [("fitted: the filters were found with these", 0), ("fresh: not used, samples 150 to 181", 32)]
@@ -327,14 +284,14 @@ fn a_box_is_drawn_and_proposed_boxes_are_forgotten_and_kept_as_a_set() {
 }
 
 #[test]
-fn the_discriminator_says_what_it_looks_for_and_what_it_lacks() {
-    let mut harness = opened("bundled:faces");
+fn the_discriminator_tool_shows_features_or_why_it_cannot() {
+    let mut harness = exploring("bundled:faces");
     harness.get_by_label("Discriminator").click();
     until(&mut harness, "the reason", |h| h.query_by_label("This model has no discriminator").is_some());
 
     let folder = tempfile::tempdir().unwrap();
-    let run = trained(folder.path());
-    let mut harness = opened(text(&run));
+    let run = trained(folder.path(), |_| ());
+    let mut harness = exploring(text(&run));
     harness.get_by_label("Discriminator").click();
     until(&mut harness, "a verdict", |h| h.query_by_label_contains("classified as").is_some());
     harness.get_by_label("Look").click();

@@ -1,12 +1,12 @@
-//! Measures of a model against real pictures, on the command line.
+//! Measurements of a model against real pictures, on the command line.
 
 use std::path::{Path, PathBuf};
 
 use zscape::device::Compute;
 use zscape::image::Picture;
-use zscape::train::{Trainer, TrainerOptions};
 
-use super::inside::{error, json, text, zscape};
+use super::support::cpu::{error, json, zscape};
+use super::support::{text, trained};
 
 /// Striped pictures in noise, across or along: `set/train/CLASS` and `set/test/CLASS`, and one file that is no picture.
 pub(super) fn pictures(folder: &Path, training: usize, test: usize) -> PathBuf {
@@ -25,38 +25,30 @@ pub(super) fn pictures(folder: &Path, training: usize, test: usize) -> PathBuf {
     set
 }
 
-/// A tiny run.
-fn trained(folder: &Path) -> PathBuf {
-    let run = folder.join("run");
-    let options = TrainerOptions { steps: Some(4), save_every: 2, ..super::tiny(&run, 1) };
-    Trainer::start(options, Compute::cpu(), || ()).events().iter().for_each(drop);
-    run
-}
-
 #[test]
-fn classes_are_told_by_features_beside_what_they_are_compared_with() {
+fn classify_compares_features_with_its_baselines() {
     let folder = tempfile::tempdir().unwrap();
-    let (set, run) = (pictures(folder.path(), 60, 20), trained(folder.path()));
+    let (set, run) = (pictures(folder.path(), 60, 20), trained(folder.path(), |options| options.save_every = 2));
     let (train, test, figure) = (set.join("train"), set.join("test"), folder.path().join("confusion.png"));
     let all = ["classify", "--model", text(&run), "--train", text(&train), "--test", text(&test), "--epochs", "1"];
-    let told = json(&[&all[..], &["--out", text(&figure)]].concat());
-    assert_eq!((&told["training"], &told["test"]), (&60.into(), &20.into()));
-    let scored = told["scored"].as_array().unwrap();
+    let summary = json(&[&all[..], &["--out", text(&figure)]].concat());
+    assert_eq!((&summary["training"], &summary["test"]), (&60.into(), &20.into()));
+    let scored = summary["scored"].as_array().unwrap();
     assert_eq!(scored.len(), 4);
-    assert!(scored.iter().all(|one| one["accuracy"]["high"].as_f64().unwrap() <= 1.0), "{told}");
-    let counts = told["confusion"]["counts"].as_array().unwrap();
+    assert!(scored.iter().all(|one| one["accuracy"]["high"].as_f64().unwrap() <= 1.0), "{summary}");
+    let counts = summary["confusion"]["counts"].as_array().unwrap();
     assert_eq!(counts.len(), 2);
     assert_eq!(Picture::read(&figure).unwrap().width(), 2 * 70 + 4);
 
     let few = ["--labels", "10", "--draws", "4", "--supervised", "0", "--validation", "12"];
-    let told = json(&[&all[..], &few].concat());
-    assert_eq!(told["scored"][0]["right"].as_array().unwrap().len(), 4);
+    let summary = json(&[&all[..], &few].concat());
+    assert_eq!(summary["scored"][0]["right"].as_array().unwrap().len(), 4);
     assert_eq!(
-        told["statistics"], 61,
+        summary["statistics"], 61,
         "batch norm's statistics are of all training pictures, not of the ten with labels"
     );
-    let told = json(&[&all[..], &few, &["--count", "40", "--statistics", "24"]].concat());
-    assert_eq!((&told["training"], &told["statistics"]), (&40.into(), &24.into()));
+    let summary = json(&[&all[..], &few, &["--count", "40", "--statistics", "24"]].concat());
+    assert_eq!((&summary["training"], &summary["statistics"]), (&40.into(), &24.into()));
 
     let output = zscape(&[&all[..], &few].concat()).assert().success().get_output().clone();
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -74,15 +66,15 @@ fn classes_are_told_by_features_beside_what_they_are_compared_with() {
 }
 
 #[test]
-fn samples_are_looked_for_among_the_training_pictures() {
+fn neighbours_finds_the_nearest_training_pictures() {
     let folder = tempfile::tempdir().unwrap();
-    let (set, run) = (pictures(folder.path(), 40, 12), trained(folder.path()));
+    let (set, run) = (pictures(folder.path(), 40, 12), trained(folder.path(), |options| options.save_every = 2));
     let (train, test, figure) = (set.join("train"), set.join("test"), folder.path().join("figure.png"));
     let all = ["--samples", "16", "--rows", "3", "--out", text(&figure)];
     let all = [&["neighbours", "--model", text(&run), "--data", text(&train)], &all[..]].concat();
-    let told = json(&[&all[..], &["--held-out", text(&test)]].concat());
-    assert_eq!((&told["training"], &told["held"], &told["held_out"]), (&40.into(), &12.into(), &true.into()));
-    for space in told["spaces"].as_array().unwrap() {
+    let summary = json(&[&all[..], &["--held-out", text(&test)]].concat());
+    assert_eq!((&summary["training"], &summary["held"], &summary["held_out"]), (&40.into(), &12.into(), &true.into()));
+    for space in summary["spaces"].as_array().unwrap() {
         let nearest = space["nearest"].as_array().unwrap();
         assert_eq!((nearest.len(), nearest[0].as_array().unwrap().len()), (16, 4));
         assert!(nearest[0][0]["distance"].as_f64() <= nearest[0][1]["distance"].as_f64());
@@ -93,10 +85,10 @@ fn samples_are_looked_for_among_the_training_pictures() {
     }
     let sheet = Picture::read(&figure).unwrap();
     assert_eq!((sheet.width(), sheet.height()), (10 * 18 - 2, (3 + 3 + 2) * 18 - 2));
-    let told = json(&all);
-    let held = told["held"].as_u64().unwrap();
+    let summary = json(&all);
+    let held = summary["held"].as_u64().unwrap();
     assert!(
-        (15..=16).contains(&held) && told["held_out"] == false,
+        (15..=16).contains(&held) && summary["held_out"] == false,
         "the set, but for the broken one, stands in: {held}"
     );
     let few = train.join("few");
@@ -106,10 +98,10 @@ fn samples_are_looked_for_among_the_training_pictures() {
 }
 
 #[test]
-fn a_memoriser_is_found_out() {
-    // A model whose pictures are the training set: what it draws is the data, to the byte.
+fn memorization_is_detected() {
+    // A model whose samples are the training set, byte for byte.
     let folder = tempfile::tempdir().unwrap();
-    let run = trained(folder.path());
+    let run = trained(folder.path(), |options| options.save_every = 2);
     let path = |name: &str| folder.path().join(name);
     let model = zscape::model::Model::open(&run, &Compute::cpu().device).unwrap();
     for (place, first) in [("drawn", 0), ("others", 32)] {
@@ -121,8 +113,8 @@ fn a_memoriser_is_found_out() {
     }
     let (drawn, others, figure) = (path("drawn"), path("others"), path("figure.png"));
     let sets = ["--data", text(&drawn), "--held-out", text(&others), "--samples", "32", "--out", text(&figure)];
-    let told = json(&[&["neighbours", "--model", text(&run)], &sets[..]].concat());
-    for space in told["spaces"].as_array().unwrap() {
+    let summary = json(&[&["neighbours", "--model", text(&run)], &sets[..]].concat());
+    for space in summary["spaces"].as_array().unwrap() {
         assert_eq!(space["names"][7], "07.png");
         assert!(space["nearer"]["value"].as_f64().unwrap() > 0.95, "{}", space["nearer"]);
         assert!(space["sides"]["hits"].as_u64().unwrap() > 30, "{}", space["sides"]);
@@ -130,27 +122,28 @@ fn a_memoriser_is_found_out() {
 }
 
 #[test]
-fn sets_are_measured_beside_real_ones_and_over_a_run() {
+fn distances_are_measured_for_a_model_and_over_a_run() {
     let folder = tempfile::tempdir().unwrap();
-    let (set, run) = (pictures(folder.path(), 80, 0), trained(folder.path()));
+    let (set, run) = (pictures(folder.path(), 80, 0), trained(folder.path(), |options| options.save_every = 2));
     let (data, table) = (set.join("train"), folder.path().join("table.csv"));
     let all = ["distances", "--data", text(&data), "--count", "60"];
     for space in ["discriminator", "random", "pixels"] {
-        let told = json(&[&all[..], &["--model", text(&run), "--space", space]].concat());
-        let drawn = told["drawn"].as_u64().unwrap();
+        let summary = json(&[&all[..], &["--model", text(&run), "--space", space]].concat());
+        let drawn = summary["drawn"].as_u64().unwrap();
         assert!(
-            (39..=40).contains(&drawn) && told["space"] == space,
+            (39..=40).contains(&drawn) && summary["space"] == space,
             "half of the set, but for the broken one: {drawn}"
         );
-        let measured = &told["measured"][0];
-        // Noise is further from stripes than stripes are.
+        let measured = &summary["measured"][0];
+        // Noise is further from stripes than other stripes are.
         let value = |of: &serde_json::Value, name: &str| of[name]["value"].as_f64().unwrap();
-        assert!(value(measured, "sliced") > value(&told["floor"], "sliced"), "{told}");
-        assert!(value(measured, "coverage") < value(&told["floor"], "coverage"), "{told}");
+        assert!(value(measured, "sliced") > value(&summary["floor"], "sliced"), "{summary}");
+        assert!(value(measured, "coverage") < value(&summary["floor"], "coverage"), "{summary}");
     }
     let plot = folder.path().join("curves.svg");
-    let told = json(&[&all[..], &["--run", text(&run), "--out", text(&table), "--plot", text(&plot)]].concat());
-    let steps: Vec<_> = told["measured"].as_array().unwrap().iter().map(|one| one["steps"].as_u64().unwrap()).collect();
+    let summary = json(&[&all[..], &["--run", text(&run), "--out", text(&table), "--plot", text(&plot)]].concat());
+    let steps: Vec<_> =
+        summary["measured"].as_array().unwrap().iter().map(|one| one["steps"].as_u64().unwrap()).collect();
     assert_eq!(steps, [2, 4]);
     let lines = std::fs::read_to_string(&table).unwrap();
     assert_eq!(lines.lines().count(), 4, "heads, the floor, two checkpoints: {lines}");
@@ -162,7 +155,7 @@ fn sets_are_measured_beside_real_ones_and_over_a_run() {
     std::fs::create_dir(&nothing).unwrap();
     let message = error(&[&all[..], &["--run", text(&nothing)]].concat());
     assert!(message.contains("no checkpoint yet"), "{message}");
-    // What published FIDs are of is no network of ours, and a file that is not it is refused by name.
+    // FID needs the published Inception network; another file is refused by name.
     let other = folder.path().join("other.safetensors");
     std::fs::write(&other, b"\x02\0\0\0\0\0\0\0{}").unwrap();
     let message = error(&[&all[..], &["--model", text(&run), "--inception", text(&other)]].concat());
@@ -172,7 +165,7 @@ fn sets_are_measured_beside_real_ones_and_over_a_run() {
 }
 
 #[test]
-fn duplicates_are_listed_and_left_out() {
+fn duplicates_are_listed_and_excluded() {
     let folder = tempfile::tempdir().unwrap();
     let set = pictures(folder.path(), 30, 0);
     let first = set.join("train/across/0.png");
@@ -182,17 +175,17 @@ fn duplicates_are_listed_and_left_out() {
     let (list_text, left_text) = (text(&list).to_owned(), text(&left).to_owned());
     let all = ["dedup", "--data", text(&set), "--steps", "40", "--radius", "0"];
     let all = [&all[..], &["--list", &list_text, "--copy-to", &left_text]].concat();
-    let told = json(&[&all[..], &["--plant", "5", "--out", text(&figure)]].concat());
-    let names = told["names"].as_array().unwrap();
+    let summary = json(&[&all[..], &["--plant", "5", "--out", text(&figure)]].concat());
+    let names = summary["names"].as_array().unwrap();
     assert!(names.contains(&serde_json::json!(["train/across/0.png", "train/along/again.png"])), "{names:?}");
-    assert_eq!(told["planted"]["found"][0]["hash"]["recall"][0]["hits"], 5, "copies are found");
+    assert_eq!(summary["planted"]["found"][0]["hash"]["recall"][0]["hits"], 5, "copies are found");
     assert!(std::fs::read_to_string(&list).unwrap().contains(",no,0,train/along/again.png"));
     assert!(left.join("train/across/0.png").is_file() && !left.join("train/along/again.png").exists());
     assert_eq!(std::fs::read(left.join("train/across/0.png")).unwrap(), std::fs::read(&first).unwrap());
     assert!(error(&all).contains("is not empty"));
     assert!(error(&["dedup", "--data", "synth:rooms"]).contains("never ends"));
 
-    // A training leaves them out, and goes on without them when the list is gone.
+    // A training skips them, and still does when it resumes without the list.
     let skip = ["--skip", &list_text];
     let train = |run: &str, rest: &[&str]| {
         let run = folder.path().join(run);

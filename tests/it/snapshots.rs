@@ -1,5 +1,5 @@
-//! What the training's window looks like, compared with the pictures in `tests/snapshots`. After a change that is meant,
-//! `UPDATE_SNAPSHOTS=1 cargo test --release pictures` renews them: look at them before they are committed.
+//! Screenshots of the Train view, compared with those in `tests/snapshots`. After an intended change
+//! `UPDATE_SNAPSHOTS=1 cargo test --release snapshots` writes new ones: look at them before committing them.
 
 use std::time::Instant;
 
@@ -9,23 +9,24 @@ use zscape::app::{App, Start};
 use zscape::image::Picture;
 use zscape::train::{Ending, Event, Metrics, Preview, TrainingProgress};
 
-use super::window::{sized, tell, until};
+use super::support::{Window, send_events, sized, until};
 
 /// Pixels that may differ between drivers.
 const DIFFERENT: usize = 10;
 const STEPS: u64 = 200;
 
-/// Compares the Train view at both sizes after `events`, unless nothing here can draw it.
+/// Compares the Train view at both sizes after `events`. Without a graphics adapter to render it, the test fails instead of passing
+/// unseen.
 fn compare(name: &str, events: &[Event]) {
-    if zscape::device::adapters().is_empty() {
-        println!("skipped: there is no graphics adapter, not even a software one, to draw the window with");
-        return;
-    }
+    assert!(
+        !zscape::device::adapters().is_empty(),
+        "no graphics adapter renders the window here; install a software one (Debian: mesa-vulkan-drivers)"
+    );
     let mut results = SnapshotResults::new();
     for size in [[1280.0, 800.0], [1920.0, 1080.0]] {
         let mut harness = sized(size, Start { run: Some("a-run".into()), ..Start::default() });
         until(&mut harness, "the look at the data", |h| h.query_by_label("a look at the data").is_some());
-        tell(&mut harness, events.iter().cloned());
+        send_events(&mut harness, events.iter().cloned());
         settle(&mut harness);
         let options = SnapshotOptions::new().max_failed_pixels(DIFFERENT);
         results.add(harness.try_snapshot_options(format!("{name}-{}", size[0]), &options));
@@ -33,12 +34,12 @@ fn compare(name: &str, events: &[Event]) {
     results.unwrap();
 }
 
-/// Until nothing moves any more.
-fn settle(harness: &mut Harness<'static, Option<App>>) {
+/// Waits until nothing moves any more.
+fn settle(harness: &mut Window) {
     harness.run_steps(20);
 }
 
-/// The sheet of a generator that grows more sure of its colours.
+/// A preview sheet whose noise gives way to colors.
 fn previewed(step: u64) -> Event {
     let picture = |i: u64| {
         let pixel = |at: u64| {
@@ -73,12 +74,12 @@ fn stepped(step: u64) -> Event {
 }
 
 #[test]
-fn the_train_view_before_training_is_as_pictured() {
+fn train_view_before_training_matches_the_snapshot() {
     compare("before-training", &[]);
 }
 
 #[test]
-fn the_train_view_of_a_finished_run_is_as_pictured() {
+fn train_view_of_a_finished_run_matches_the_snapshot() {
     let started = Event::Started { step: 0, last: Some(STEPS), folder: "a-run".into(), device: "CPU".into() };
     let steps = (1..=STEPS).flat_map(|step| {
         let preview = step.is_multiple_of(25).then(|| previewed(step));
