@@ -14,7 +14,7 @@ use crate::data::synth::Scene;
 use crate::device::{Compute, Kind, Operands};
 use crate::image::PictureFormat;
 use crate::latent;
-use crate::model::trials::{self, Operation, Shape, Timing};
+use crate::model::benchmark::{self, KernelOperation, LayerShape, Timing};
 use crate::model::{Generator, Model, ModelConfig, Preset, Provenance};
 use crate::train::{LearningRates, Networks, TrainConfig};
 
@@ -88,7 +88,7 @@ impl Bench {
             return self.check(&compute, operands);
         }
         if self.per_op {
-            return self.operations(&compute, operands, &Shape::of(&config, batch));
+            return self.operations(&compute, operands, &LayerShape::of(&config, batch));
         }
         let train = TrainConfig { batch, ..TrainConfig::preset(self.preset) };
         let rates = LearningRates { generator: train.generator_rate, discriminator: train.discriminator_rate };
@@ -144,16 +144,16 @@ impl Bench {
     /// Compares the device's kernels with the CPU's, and fails where one differs by more than rounding.
     fn check(&self, compute: &Compute, operands: Operands) -> anyhow::Result<()> {
         let presets = Preset::ALL.map(ModelConfig::preset);
-        let mut shapes = Shape::odd();
-        for shape in presets.iter().flat_map(|config| Shape::of(config, 2)) {
+        let mut shapes = LayerShape::odd();
+        for shape in presets.iter().flat_map(|config| LayerShape::of(config, 2)) {
             if !shapes.contains(&shape) {
                 shapes.push(shape);
             }
         }
-        let bar = progress((shapes.len() * Operation::ALL.len()) as u64);
+        let bar = progress((shapes.len() * KernelOperation::ALL.len()) as u64);
         let mut agreements = Vec::new();
         for shape in &shapes {
-            for operation in Operation::ALL {
+            for operation in KernelOperation::ALL {
                 let agreement = shape.compare(operation, operands, &compute.device).map_err(anyhow::Error::msg)?;
                 if !agreement.holds() {
                     bar.suspend(|| eprintln!("differs: {agreement:?}"));
@@ -184,33 +184,33 @@ impl Bench {
     }
 
     /// Times each operation of a step by itself.
-    fn operations(&self, compute: &Compute, operands: Operands, shapes: &[Shape]) -> anyhow::Result<()> {
+    fn operations(&self, compute: &Compute, operands: Operands, shapes: &[LayerShape]) -> anyhow::Result<()> {
         let card = compute.kind == Kind::Gpu;
         let (megabytes, side) = if card { CARD } else { PROCESSOR };
-        let ceilings = trials::ceilings(&compute.device, megabytes, side).map_err(anyhow::Error::msg)?;
+        let rates = benchmark::peak_rates(&compute.device, megabytes, side).map_err(anyhow::Error::msg)?;
         let mut timings = Vec::new();
-        let bar = progress((shapes.len() * Operation::ALL.len()) as u64);
+        let bar = progress((shapes.len() * KernelOperation::ALL.len()) as u64);
         for shape in shapes {
-            for operation in Operation::ALL {
+            for operation in KernelOperation::ALL {
                 timings.push(shape.time(operation, operands, &compute.device).map_err(anyhow::Error::msg)?);
                 bar.inc(1);
             }
         }
         bar.finish_and_clear();
         let product = match operands {
-            Operands::F32 | Operands::Rounded => ceilings.product_f32,
-            Operands::F16 | Operands::Bf16 => ceilings.product_f16.unwrap_or(ceilings.product_f32),
+            Operands::F32 | Operands::Rounded => rates.product_f32,
+            Operands::F16 | Operands::Bf16 => rates.product_f16.unwrap_or(rates.product_f32),
         };
         // The larger share is what an operation is limited by.
         let share = |timing: &Timing| {
-            (timing.flop / timing.ms / 1e9 / product).max(timing.bytes / timing.ms / 1e6 / ceilings.copy)
+            (timing.flop / timing.ms / 1e9 / product).max(timing.bytes / timing.ms / 1e6 / rates.copy)
         };
         let rows: Vec<_> = timings
             .iter()
             .map(|timing| serde_json::json!({ "timing": timing, "share_of_ceiling": share(timing) }))
             .collect();
         let summary = serde_json::json!({
-            "device": compute.name, "compiler": compute.compiler(), "operands": operands, "ceilings": ceilings,
+            "device": compute.name, "compiler": compute.compiler(), "operands": operands, "ceilings": rates,
             "operations": rows,
         });
         self.common.print(&summary, || {
@@ -218,9 +218,9 @@ impl Bench {
                 "{}, operands {operands:?}; copies {:.0} GB/s, multiplies {:.2} TFLOP/s in single precision{}\n\
                  {:15} {:>24} {:>9} {:>9} {:>9} {:>8}",
                 compute.name,
-                ceilings.copy,
-                ceilings.product_f32,
-                ceilings.product_f16.map(|half| format!(", {half:.2} in half")).unwrap_or_default(),
+                rates.copy,
+                rates.product_f32,
+                rates.product_f16.map(|half| format!(", {half:.2} in half")).unwrap_or_default(),
                 "operation",
                 "maps, side, kernel",
                 "ms",
@@ -229,7 +229,7 @@ impl Bench {
                 "ceiling"
             );
             for timing in &timings {
-                let Shape { small, large, side, kernel, .. } = timing.shape;
+                let LayerShape { small, large, side, kernel, .. } = timing.shape;
                 text += &format!(
                     "\n{:15} {:>24} {:9.3} {:9.2} {:9.0} {:7.0}%",
                     format!("{:?}", timing.operation),

@@ -37,7 +37,7 @@ pub use file::{Model, ModelError, Provenance, checkpoints, is_model, siblings};
 pub use generator::{Generator, REFERENCE_BATCH};
 pub use import::{Classes, Guess, ImportError, Join, Origin, Remark};
 pub use inception::{FEATURES, Inception, InceptionError};
-pub use kernels::{logistic, trials};
+pub use kernels::{benchmark, logistic};
 pub use layer::{Layer, Norm, Parameter};
 pub use layout::{LayerPlan, Layout, Per, Placed};
 pub use optimiser::{Adam, Moments, Optimiser, keep_statistics, track};

@@ -3,7 +3,7 @@
 
 use burn::tensor::{Gradients, Tensor};
 
-use super::kernels::{self, AdamStep, Updated};
+use super::kernels::{self, AdamState, AdamStep};
 use super::layer::Layer;
 
 /// Adam's numbers. The learning rate is given with each update, since it may change meanwhile.
@@ -76,7 +76,7 @@ impl Optimiser {
                 Moments { first: zeros.clone(), second: zeros, time: 0 }
             });
             let step = AdamStep { unscale: 1.0 / f64::from(scale), ..self.adam.step(rate, time + 1) };
-            let of = Updated { value: parameter.value.clone(), gradient: grad, first, second };
+            let of = AdamState { value: parameter.value.clone(), gradient: grad, first, second };
             let [value, first, second, added] = kernels::adam(of, squares, step);
             squares = added;
             parameter.value = value;
@@ -147,7 +147,7 @@ mod tests {
                 let grad = noise(time);
                 (theirs, state) = burns.step(2e-4, theirs, grad.clone(), state);
                 let squares = Tensor::zeros([kernels::SQUARES], &device);
-                let of = Updated { value: ours, gradient: grad, first, second };
+                let of = AdamState { value: ours, gradient: grad, first, second };
                 [ours, first, second, _] = kernels::adam(of, squares, adam.step(2e-4, time as u32));
             }
             let (ours, theirs) = (ours.into_data(), theirs.into_data());

@@ -6,10 +6,10 @@ use rayon::prelude::*;
 use super::AdamStep;
 use super::memory::zeros;
 
-/// Values of one task.
+/// Values per parallel task.
 const CHUNK: usize = 1 << 14;
 
-/// The new value, all of one length; the moments are brought up to date.
+/// Returns the updated values and updates both moments in place. All slices have the same length.
 pub fn adam(value: &[f32], gradient: &[f32], [first, second]: [&mut [f32]; 2], step: AdamStep) -> Vec<f32> {
     let mut new = zeros(value.len());
     let moments = first.par_chunks_mut(CHUNK).zip(second.par_chunks_mut(CHUNK));
@@ -30,10 +30,11 @@ pub fn adam(value: &[f32], gradient: &[f32], [first, second]: [&mut [f32]; 2], s
     new
 }
 
-/// Sums that are made side by side, so that none waits for the one before.
+/// Independent partial sums, so that additions do not wait for each other.
 const SIDES: usize = 64;
 
-/// The sum of the squares. Chunks are of one length and joined in order, so that it does not depend on the number of threads.
+/// Sum of squares. Chunks have a fixed length and are combined in order, so the result does not depend on the number
+/// of threads.
 pub fn squares(x: &[f32]) -> f32 {
     let of = |chunk: &[f32]| {
         Arch::new().dispatch(|| {

@@ -1,7 +1,7 @@
-//! The kernels' backward passes.
+//! Backward passes of the kernels.
 //!
-//! Up and down are each other's transposes, so each one's input gradient is the other. Who asks for gradients trains on whole
-//! batches, and nobody draws the same picture alone again: such passes are made together.
+//! `up` and `down` are each other's transposes, so the input gradient of one is the other. Gradients are only taken
+//! while training on whole batches, so these passes may choose their algorithm by the batch (`whole_batch`).
 
 use burn::backend::Autodiff;
 use burn::backend::Backend;
@@ -11,30 +11,30 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 
-use super::{AdamStep, Convolving, Kernels};
+use super::{AdamStep, ConvSpec, Kernels};
 use crate::device::Operands;
 
 #[derive(Debug)]
-struct Pack;
+struct PackBackward;
 #[derive(Debug)]
-struct Down;
+struct DownBackward;
 #[derive(Debug)]
-struct Up;
+struct UpBackward;
 #[derive(Debug)]
-struct Rectify;
+struct RectifyBackward;
 #[derive(Debug)]
-struct Norm;
+struct NormBackward;
 #[derive(Debug)]
-struct Tanh;
+struct TanhBackward;
 #[derive(Debug)]
-struct Leaky;
+struct LeakyBackward;
 #[derive(Debug)]
-struct Logistic;
+struct LogisticBackward;
 
-impl<B: Backend + Kernels> Backward<B, 1> for Pack {
+impl<B: Backend + Kernels> Backward<B, 1> for PackBackward {
     type State = ();
 
-    /// The gradient of packed weights is computed in the layout of the weights.
+    /// The gradient with respect to packed weights already has the layout of plain weights.
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
         if let [Some(node)] = ops.parents {
@@ -43,39 +43,39 @@ impl<B: Backend + Kernels> Backward<B, 1> for Pack {
     }
 }
 
-impl<B: Backend + Kernels> Backward<B, 2> for Down {
-    type State = (FloatTensor<B>, FloatTensor<B>, Convolving);
+impl<B: Backend + Kernels> Backward<B, 2> for DownBackward {
+    type State = (FloatTensor<B>, FloatTensor<B>, ConvSpec);
 
     fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
         let [input, weight] = ops.parents;
         let grad = grads.consume::<B>(&ops.node);
-        let (large, packed, convolving) = ops.state;
+        let (large, packed, spec) = ops.state;
         if let Some(node) = weight {
-            grads.register::<B>(node.id, B::weight_gradient(grad.clone(), large, convolving));
+            grads.register::<B>(node.id, B::weight_gradient(grad.clone(), large, spec));
         }
         if let Some(node) = input {
-            grads.register::<B>(node.id, B::up(grad, packed, convolving));
+            grads.register::<B>(node.id, B::up(grad, packed, spec));
         }
     }
 }
 
-impl<B: Backend + Kernels> Backward<B, 2> for Up {
-    type State = (FloatTensor<B>, FloatTensor<B>, Convolving);
+impl<B: Backend + Kernels> Backward<B, 2> for UpBackward {
+    type State = (FloatTensor<B>, FloatTensor<B>, ConvSpec);
 
     fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
         let [input, weight] = ops.parents;
         let grad = grads.consume::<B>(&ops.node);
-        let (small, packed, convolving) = ops.state;
+        let (small, packed, spec) = ops.state;
         if let Some(node) = weight {
-            grads.register::<B>(node.id, B::weight_gradient(small, grad.clone(), convolving));
+            grads.register::<B>(node.id, B::weight_gradient(small, grad.clone(), spec));
         }
         if let Some(node) = input {
-            grads.register::<B>(node.id, B::down(grad, packed, convolving));
+            grads.register::<B>(node.id, B::down(grad, packed, spec));
         }
     }
 }
 
-impl<B: Backend + Kernels> Backward<B, 3> for Rectify {
+impl<B: Backend + Kernels> Backward<B, 3> for RectifyBackward {
     /// x, y, scale, slope.
     type State = (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>, f64);
 
@@ -91,7 +91,7 @@ impl<B: Backend + Kernels> Backward<B, 3> for Rectify {
     }
 }
 
-impl<B: Backend + Kernels> Backward<B, 3> for Norm {
+impl<B: Backend + Kernels> Backward<B, 3> for NormBackward {
     /// x, y, gain, mean, variance, epsilon, slope.
     type State = (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>, FloatTensor<B>, FloatTensor<B>, f64, f64);
 
@@ -107,7 +107,7 @@ impl<B: Backend + Kernels> Backward<B, 3> for Norm {
     }
 }
 
-impl<B: Backend + Kernels> Backward<B, 1> for Tanh {
+impl<B: Backend + Kernels> Backward<B, 1> for TanhBackward {
     /// y.
     type State = FloatTensor<B>;
 
@@ -120,7 +120,7 @@ impl<B: Backend + Kernels> Backward<B, 1> for Tanh {
     }
 }
 
-impl<B: Backend + Kernels> Backward<B, 1> for Leaky {
+impl<B: Backend + Kernels> Backward<B, 1> for LeakyBackward {
     /// y, slope.
     type State = (FloatTensor<B>, f64);
 
@@ -132,8 +132,8 @@ impl<B: Backend + Kernels> Backward<B, 1> for Leaky {
     }
 }
 
-impl<B: Backend + Kernels> Backward<B, 1> for Logistic {
-    /// The logits, and whether they should be real.
+impl<B: Backend + Kernels> Backward<B, 1> for LogisticBackward {
+    /// The logits, and whether their target is "real".
     type State = (FloatTensor<B>, bool);
 
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
@@ -146,7 +146,7 @@ impl<B: Backend + Kernels> Backward<B, 1> for Logistic {
 
 impl<B: Backend + Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
     fn leaky(x: FloatTensor<Self>, slope: f64) -> FloatTensor<Self> {
-        let prepared = Leaky.prepare::<C>([x.node()]).compute_bound().stateful();
+        let prepared = LeakyBackward.prepare::<C>([x.node()]).compute_bound().stateful();
         let y = B::leaky(x.into_primitive(), slope);
         match prepared {
             OpsKind::Tracked(prep) => prep.finish((y.clone(), slope), y),
@@ -155,7 +155,7 @@ impl<B: Backend + Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
     }
 
     fn logistic(logits: FloatTensor<Self>, real: bool) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        let prepared = Logistic.prepare::<C>([logits.node()]).compute_bound().stateful();
+        let prepared = LogisticBackward.prepare::<C>([logits.node()]).compute_bound().stateful();
         let logits = logits.into_primitive();
         let (loss, probability) = B::logistic(logits.clone(), real);
         let loss = match prepared {
@@ -165,7 +165,7 @@ impl<B: Backend + Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         (loss, Self::FloatTensorPrimitive::new(probability))
     }
 
-    /// Updates have no gradients.
+    /// Parameter updates are not differentiated.
     fn adam(
         value: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
@@ -182,7 +182,7 @@ impl<B: Backend + Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
     }
 
     fn tanh(x: FloatTensor<Self>) -> FloatTensor<Self> {
-        let prepared = Tanh.prepare::<C>([x.node()]).compute_bound().stateful();
+        let prepared = TanhBackward.prepare::<C>([x.node()]).compute_bound().stateful();
         let y = B::tanh(x.into_primitive());
         match prepared {
             OpsKind::Tracked(prep) => prep.finish(y.clone(), y),
@@ -191,33 +191,31 @@ impl<B: Backend + Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
     }
 
     fn pack(weights: FloatTensor<Self>, operands: Operands) -> FloatTensor<Self> {
-        match Pack.prepare::<C>([weights.node()]).compute_bound().stateful() {
+        match PackBackward.prepare::<C>([weights.node()]).compute_bound().stateful() {
             OpsKind::Tracked(prep) => prep.finish((), B::pack(weights.into_primitive(), operands)),
             OpsKind::UnTracked(prep) => prep.finish(B::pack(weights.into_primitive(), operands)),
         }
     }
 
-    fn down(large: FloatTensor<Self>, packed: FloatTensor<Self>, convolving: Convolving) -> FloatTensor<Self> {
-        match Down.prepare::<C>([large.node(), packed.node()]).compute_bound().stateful() {
+    fn down(large: FloatTensor<Self>, packed: FloatTensor<Self>, spec: ConvSpec) -> FloatTensor<Self> {
+        match DownBackward.prepare::<C>([large.node(), packed.node()]).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
                 let (large, packed) = (large.into_primitive(), packed.into_primitive());
-                let convolving = Convolving { together: true, ..convolving };
-                prep.finish((large.clone(), packed.clone(), convolving), B::down(large, packed, convolving))
+                let spec = ConvSpec { whole_batch: true, ..spec };
+                prep.finish((large.clone(), packed.clone(), spec), B::down(large, packed, spec))
             }
-            OpsKind::UnTracked(prep) => {
-                prep.finish(B::down(large.into_primitive(), packed.into_primitive(), convolving))
-            }
+            OpsKind::UnTracked(prep) => prep.finish(B::down(large.into_primitive(), packed.into_primitive(), spec)),
         }
     }
 
-    fn up(small: FloatTensor<Self>, packed: FloatTensor<Self>, convolving: Convolving) -> FloatTensor<Self> {
-        match Up.prepare::<C>([small.node(), packed.node()]).compute_bound().stateful() {
+    fn up(small: FloatTensor<Self>, packed: FloatTensor<Self>, spec: ConvSpec) -> FloatTensor<Self> {
+        match UpBackward.prepare::<C>([small.node(), packed.node()]).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
                 let (small, packed) = (small.into_primitive(), packed.into_primitive());
-                let convolving = Convolving { together: true, ..convolving };
-                prep.finish((small.clone(), packed.clone(), convolving), B::up(small, packed, convolving))
+                let spec = ConvSpec { whole_batch: true, ..spec };
+                prep.finish((small.clone(), packed.clone(), spec), B::up(small, packed, spec))
             }
-            OpsKind::UnTracked(prep) => prep.finish(B::up(small.into_primitive(), packed.into_primitive(), convolving)),
+            OpsKind::UnTracked(prep) => prep.finish(B::up(small.into_primitive(), packed.into_primitive(), spec)),
         }
     }
 
@@ -227,7 +225,7 @@ impl<B: Backend + Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         shift: FloatTensor<Self>,
         slope: f64,
     ) -> FloatTensor<Self> {
-        let prepared = Rectify.prepare::<C>([x.node(), scale.node(), shift.node()]).compute_bound().stateful();
+        let prepared = RectifyBackward.prepare::<C>([x.node(), scale.node(), shift.node()]).compute_bound().stateful();
         let (x, scale) = (x.into_primitive(), scale.into_primitive());
         let y = B::rectify(x.clone(), scale.clone(), shift.into_primitive(), slope);
         match prepared {
@@ -243,7 +241,7 @@ impl<B: Backend + Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         epsilon: f64,
         slope: f64,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        let prepared = Norm.prepare::<C>([x.node(), gain.node(), shift.node()]).compute_bound().stateful();
+        let prepared = NormBackward.prepare::<C>([x.node(), gain.node(), shift.node()]).compute_bound().stateful();
         let (x, gain) = (x.into_primitive(), gain.into_primitive());
         let (y, mean, variance) = B::norm(x.clone(), gain.clone(), shift.into_primitive(), epsilon, slope);
         let statistics = [mean.clone(), variance.clone()].map(Self::FloatTensorPrimitive::new);

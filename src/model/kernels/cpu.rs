@@ -1,27 +1,28 @@
-//! The kernels on Burn's CPU backend. Tensors stay channels last between layers; only their strides say so.
+//! The kernels for Burn's CPU backend. Tensors stay channels last between layers; only their strides show it.
 
 use burn::backend::flex::{FlexTensor, Layout};
 use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::{Bytes, DType, Shape as Dims};
 
-use super::convolution::{self, Algorithm, Shape, Way};
+use super::convolution::{self, Algorithm, ConvDirection, ConvShape};
 use super::memory::zeros;
 use super::packed::packed;
-use super::{AdamStep, Convolving, Geometry, Kernels, adam, rectify, tanh};
+use super::{AdamStep, ConvSpec, Geometry, Kernels, adam, rectify, tanh};
 use crate::device::Operands;
 
-/// `[batch, maps, height, width]` as `[batch, height, width, maps]`, contiguous; nothing is copied when it already lies so.
+/// `[batch, maps, height, width]` as contiguous `[batch, height, width, maps]`; copies only if the data is not
+/// already channels last.
 fn channels_last(x: FlexTensor) -> FlexTensor {
     x.permute(&[0, 2, 3, 1]).to_contiguous()
 }
 
-/// The numbers of a contiguous tensor, to be changed; they are copied first if somebody else has them too.
+/// Mutable values of a contiguous tensor; copies them first if they are shared.
 fn numbers_mut(x: &mut FlexTensor) -> &mut [f32] {
     let (start, end) = x.layout().contiguous_offsets().expect("the tensor was made contiguous");
     &mut x.storage_mut()[start..end]
 }
 
-/// Values `[batch, height, width, maps]` as a tensor `[batch, maps, height, width]`.
+/// Channels-last values as a tensor of shape `[batch, maps, height, width]`.
 fn channels_first(values: Vec<f32>, [batch, height, width, maps]: [usize; 4]) -> FlexTensor {
     flat(values, &[batch, height, width, maps]).permute(&[0, 3, 1, 2])
 }
@@ -30,7 +31,7 @@ fn flat(values: Vec<f32>, dims: &[usize]) -> FlexTensor {
     FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(Dims::from(dims.to_vec())), DType::F32)
 }
 
-/// The numbers of a contiguous tensor.
+/// Values of a contiguous tensor.
 fn numbers(x: &FlexTensor) -> &[f32] {
     x.as_slice().expect("the tensor was made contiguous")
 }
@@ -41,39 +42,40 @@ fn dims(x: &FlexTensor) -> [usize; 4] {
 }
 
 impl Kernels for Flex {
-    /// The CPU packs weights by algorithm, when they are used, and keeps them packed while they live.
+    /// The CPU packs weights per algorithm on first use and caches them ([`super::packed`]), so there is nothing
+    /// to do here.
     fn pack(weights: FlexTensor, _: Operands) -> FlexTensor {
         weights
     }
 
-    fn down(large: FlexTensor, weights: FlexTensor, convolving: Convolving) -> FlexTensor {
-        let Convolving { geometry: Geometry { stride, before }, kernel, together, .. } = convolving;
+    fn down(large: FlexTensor, weights: FlexTensor, spec: ConvSpec) -> FlexTensor {
+        let ConvSpec { geometry: Geometry { stride, before }, kernel, whole_batch, .. } = spec;
         let [batch, maps, height, width] = dims(&large);
         let small = weights.shape()[0];
         let (height, width) = (height / stride, width / stride);
-        let shape = Shape { batch, height, width, small, large: maps, kernel, stride, before };
+        let shape = ConvShape { batch, height, width, small, large: maps, kernel, stride, before };
         let mut out = zeros(shape.small_len());
-        let weights = packed(shape, Way::Down, Algorithm::of(shape, together), &weights.to_contiguous());
+        let weights = packed(shape, ConvDirection::Down, Algorithm::of(shape, whole_batch), &weights.to_contiguous());
         convolution::down(shape, numbers(&channels_last(large)), &weights, &mut out);
         channels_first(out, [batch, shape.height, shape.width, small])
     }
 
-    fn up(small: FlexTensor, weights: FlexTensor, convolving: Convolving) -> FlexTensor {
-        let Convolving { geometry: Geometry { stride, before }, kernel, together, .. } = convolving;
+    fn up(small: FlexTensor, weights: FlexTensor, spec: ConvSpec) -> FlexTensor {
+        let ConvSpec { geometry: Geometry { stride, before }, kernel, whole_batch, .. } = spec;
         let [batch, maps, height, width] = dims(&small);
         let large = weights.shape()[1];
-        let shape = Shape { batch, height, width, small: maps, large, kernel, stride, before };
+        let shape = ConvShape { batch, height, width, small: maps, large, kernel, stride, before };
         let mut out = zeros(shape.large_len());
-        let weights = packed(shape, Way::Up, Algorithm::of(shape, together), &weights.to_contiguous());
+        let weights = packed(shape, ConvDirection::Up, Algorithm::of(shape, whole_batch), &weights.to_contiguous());
         convolution::up(shape, numbers(&channels_last(small)), &weights, &mut out);
         channels_first(out, [batch, stride * height, stride * width, large])
     }
 
-    fn weight_gradient(small: FlexTensor, large: FlexTensor, convolving: Convolving) -> FlexTensor {
-        let Convolving { geometry: Geometry { stride, before }, kernel, .. } = convolving;
+    fn weight_gradient(small: FlexTensor, large: FlexTensor, spec: ConvSpec) -> FlexTensor {
+        let ConvSpec { geometry: Geometry { stride, before }, kernel, .. } = spec;
         let [batch, maps, height, width] = dims(&small);
         let large_maps = large.shape()[1];
-        let shape = Shape { batch, height, width, small: maps, large: large_maps, kernel, stride, before };
+        let shape = ConvShape { batch, height, width, small: maps, large: large_maps, kernel, stride, before };
         let mut out = zeros(shape.weights_len());
         convolution::weight_gradient(
             shape,
@@ -122,7 +124,7 @@ impl Kernels for Flex {
         let maps = y.shape()[1];
         let (y, mut gradient) = (channels_last(y), channels_last(gradient));
         let (one, zero) = (vec![1.0; maps], vec![0.0; maps]);
-        // No share of `x`, so that any numbers do for it.
+        // The factor of `x` is zero, so any values will do.
         rectify::back(numbers(&y), numbers(&y), numbers_mut(&mut gradient), slope as f32, [&one, &zero, &zero]);
         gradient.permute(&[0, 3, 1, 2])
     }
@@ -173,7 +175,7 @@ impl Kernels for Flex {
     }
 
     fn tanh(x: FlexTensor) -> FlexTensor {
-        // Every value by itself: however they lie, they lie in the result.
+        // Elementwise: the memory layout does not matter.
         if !x.is_contiguous() {
             let dims = dims(&x);
             let x = channels_last(x);

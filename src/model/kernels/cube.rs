@@ -1,18 +1,18 @@
-//! The kernels on graphics cards, below fusion: what is fused there is left to the defaults.
+//! The kernels for GPUs, implemented below fusion. Operations that Burn fuses well keep their defaults.
 
 use burn::backend::TensorMetadata;
 use burn::backend::tensor::FloatTensor;
 use burn_cubecl::CubeBackend;
 use burn_cubecl::tensor::CubeTensor;
 
-use super::gpu::{self, Normed, Shapes};
-use super::{AdamStep, Convolving, Kernels};
+use super::gpu::{self, ProductShape, SavedNorm};
+use super::{AdamStep, ConvSpec, Kernels};
 use crate::device::Operands;
 
-/// The shapes of a convolution between a map of `[batch, _, height, width]` positions, small ones, and weights.
-fn shapes([batch, height, width]: [usize; 3], small: usize, large: usize, convolving: Convolving) -> Shapes {
-    let Convolving { kernel, geometry, .. } = convolving;
-    Shapes { batch, height, width, small, large, kernel, stride: geometry.stride, before: geometry.before }
+/// ProductShape of a convolution whose small map is `[batch, small, height, width]`.
+fn shapes([batch, height, width]: [usize; 3], small: usize, large: usize, spec: ConvSpec) -> ProductShape {
+    let ConvSpec { kernel, geometry, .. } = spec;
+    ProductShape { batch, height, width, small, large, kernel, stride: geometry.stride, before: geometry.before }
 }
 
 impl Kernels for CubeBackend {
@@ -20,23 +20,23 @@ impl Kernels for CubeBackend {
         gpu::packed(weights, operands)
     }
 
-    fn down(large: CubeTensor, packed: CubeTensor, convolving: Convolving) -> CubeTensor {
+    fn down(large: CubeTensor, packed: CubeTensor, spec: ConvSpec) -> CubeTensor {
         let [batch, maps, height, width] = large.shape().dims();
-        let stride = convolving.geometry.stride;
-        let shapes = shapes([batch, height / stride, width / stride], packed.shape()[3], maps, convolving);
-        gpu::down(large, packed, shapes, convolving.operands)
+        let stride = spec.geometry.stride;
+        let shapes = shapes([batch, height / stride, width / stride], packed.shape()[3], maps, spec);
+        gpu::down(large, packed, shapes, spec.operands)
     }
 
-    fn up(small: CubeTensor, packed: CubeTensor, convolving: Convolving) -> CubeTensor {
+    fn up(small: CubeTensor, packed: CubeTensor, spec: ConvSpec) -> CubeTensor {
         let [batch, maps, height, width] = small.shape().dims();
-        let shapes = shapes([batch, height, width], maps, packed.shape()[2], convolving);
-        gpu::up(small, packed, shapes, convolving.operands)
+        let shapes = shapes([batch, height, width], maps, packed.shape()[2], spec);
+        gpu::up(small, packed, shapes, spec.operands)
     }
 
-    fn weight_gradient(small: CubeTensor, large: CubeTensor, convolving: Convolving) -> CubeTensor {
+    fn weight_gradient(small: CubeTensor, large: CubeTensor, spec: ConvSpec) -> CubeTensor {
         let [batch, maps, height, width] = small.shape().dims();
-        let shapes = shapes([batch, height, width], maps, large.shape()[1], convolving);
-        gpu::weight_gradient(small, large, shapes, convolving.operands)
+        let shapes = shapes([batch, height, width], maps, large.shape()[1], spec);
+        gpu::weight_gradient(small, large, shapes, spec.operands)
     }
 
     fn norm(
@@ -59,7 +59,7 @@ impl Kernels for CubeBackend {
         epsilon: f64,
         slope: f64,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        gpu::norm_backward(Normed { x, y, gain, mean, variance }, gradient, epsilon, slope).into()
+        gpu::norm_backward(SavedNorm { x, y, gain, mean, variance }, gradient, epsilon, slope).into()
     }
 
     fn logistic(logits: CubeTensor, real: bool) -> (FloatTensor<Self>, FloatTensor<Self>) {

@@ -1,7 +1,8 @@
-//! The convolutions by Burn's own operations: what the kernels are compared with, and the one that second derivatives would need.
+//! Convolutions by Burn's own operations: the reference that tests compare the kernels with, and the fallback for
+//! second derivatives.
 //!
-//! Burn pads a map by as many zeros behind it as before it. More before than behind is no matter, since what is left over behind is
-//! not visited; for more behind than before, the map is widened first.
+//! Burn pads both ends equally. Surplus zeros before the map do no harm, since the remainder at the end is not
+//! visited; for more zeros at the end the map is padded first.
 
 use burn::backend::ops::ConvOptions;
 #[cfg(test)]
@@ -12,14 +13,14 @@ use burn::tensor::{Shape, Slice};
 
 use super::Geometry;
 
-/// [`super::Kernels::down`] of plain weights.
+/// [`super::Kernels::down`] with unpacked weights.
 #[cfg(test)]
 pub fn down<B: Backend>(large: FloatTensor<B>, weights: FloatTensor<B>, geometry: Geometry) -> FloatTensor<B> {
     let beyond = geometry.beyond(weights.shape()[2]);
     B::conv2d(widened::<B>(large, beyond), weights, None, options(geometry))
 }
 
-/// [`super::Kernels::up`] of plain weights.
+/// [`super::Kernels::up`] with unpacked weights.
 #[cfg(test)]
 pub fn up<B: Backend>(small: FloatTensor<B>, weights: FloatTensor<B>, geometry: Geometry) -> FloatTensor<B> {
     let Geometry { stride, before } = geometry;
@@ -42,7 +43,7 @@ pub fn weight_gradient<B: Backend>(
     kernel: usize,
     geometry: Geometry,
 ) -> FloatTensor<B> {
-    // It is only asked for its shape.
+    // Only its shape is used.
     let shape = Shape::new([small.shape()[1], large.shape()[1], kernel, kernel]);
     let weights = B::float_empty(shape, &large.device(), large.dtype().into());
     B::conv2d_weight_backward(widened::<B>(large, geometry.beyond(kernel)), weights, small, options(geometry))
@@ -52,7 +53,7 @@ fn options(geometry: Geometry) -> ConvOptions<2> {
     ConvOptions::new([geometry.stride; 2], [geometry.before; 2], [1, 1], 1)
 }
 
-/// A large map with `more` rows and columns of zeros behind it.
+/// Pads the large map with `more` rows and columns of zeros at the end.
 fn widened<B: Backend>(large: FloatTensor<B>, more: usize) -> FloatTensor<B> {
     if more == 0 {
         return large;
@@ -75,7 +76,7 @@ mod tests {
 
     use super::*;
     use crate::device::Operands;
-    use crate::model::kernels::{Convolving, Kernels};
+    use crate::model::kernels::{ConvSpec, Kernels};
 
     fn noise(sides: [usize; 4], seed: usize) -> FlexTensor {
         let count: usize = sides.iter().product();
@@ -99,13 +100,13 @@ mod tests {
             let small = noise([2, 6, 3, 5], 1);
             let large = noise([2, 4, 3 * geometry.stride, 5 * geometry.stride], 2);
             let weights = noise([6, 4, kernel, kernel], 3);
-            let convolving = Convolving { kernel, geometry, operands: Operands::F32, together: true };
+            let spec = ConvSpec { kernel, geometry, operands: Operands::F32, whole_batch: true };
             let ours = down::<Flex>(large.clone(), weights.clone(), geometry);
-            assert_near(ours, Flex::down(large.clone(), weights.clone(), convolving), &what);
+            assert_near(ours, Flex::down(large.clone(), weights.clone(), spec), &what);
             let ours = up::<Flex>(small.clone(), weights.clone(), geometry);
-            assert_near(ours, Flex::up(small.clone(), weights.clone(), convolving), &what);
+            assert_near(ours, Flex::up(small.clone(), weights.clone(), spec), &what);
             let ours = weight_gradient::<Flex>(small.clone(), large.clone(), kernel, geometry);
-            assert_near(ours, Flex::weight_gradient(small, large, convolving), &what);
+            assert_near(ours, Flex::weight_gradient(small, large, spec), &what);
         }
     }
 }

@@ -1,32 +1,32 @@
-//! The convolutions product by product.
+//! Direct convolutions: one matrix product per kernel tap.
 //!
-//! Rows of the matrix products are gathered by pointer: a tile of a few positions by a few vectors of output maps stays in
-//! registers while the kernel's taps go by.
+//! Rows are gathered by pointer. A tile of a few positions by a few vectors of output channels stays in registers
+//! while the taps are accumulated.
 
 use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::shape::{Grid, Shape};
+use super::shape::{ConvShape, Grid};
 use super::tile::{DEPTH, Rows, outer, panel_lanes, tile, with_tile};
 
-/// Positions one task takes.
+/// Positions per parallel range.
 const ROWS: usize = 192;
 
-/// Weights as the tiles read them: `[panels][taps][depth][lanes]`, the last panel filled up with zeros.
-struct Packed {
+/// TapPanels weights `[panels][taps][depth][lanes]`; the last panel is padded with zeros.
+struct TapPanels {
     values: Vec<f32>,
-    /// Offset of each tap's input from a position.
+    /// Offset of the input of each tap from the position.
     taps: Vec<(isize, isize)>,
     depth: usize,
     outputs: usize,
     lanes: usize,
 }
 
-impl Packed {
-    /// `at(tap, depth, output)` finds the weight of a tap. Weights of one (depth, output) pair lie together in memory, so all
-    /// their taps are fetched at once.
+impl TapPanels {
+    /// `at(tap, depth, output)` returns the weight of a tap. All taps of a (depth, output) pair are adjacent in
+    /// memory, so they are read together.
     fn new(
         taps: Vec<(isize, isize)>,
         depth: usize,
@@ -39,7 +39,7 @@ impl Packed {
         values.par_chunks_mut(count * depth * lanes).enumerate().for_each(|(panel, values)| {
             let first = panel * lanes;
             let used = lanes.min(outputs - first);
-            // Read map by map, written tap by tap: the block in between stays in the first-level cache.
+            // Read channel by channel, written tap by tap: the block in between fits in the L1 cache.
             let mut block = vec![0.0f32; count * lanes];
             for d in 0..depth {
                 for lane in 0..used {
@@ -60,103 +60,105 @@ impl Packed {
     }
 }
 
-/// One of the products a convolution is made of, its weights packed.
-pub struct Part {
-    weights: Packed,
-    /// Row and column of its outputs among those of a position.
-    place: [usize; 2],
+/// The packed weights of one phase.
+pub struct PhaseWeights {
+    weights: TapPanels,
+    /// Row and column offset of the phase in the output.
+    offset: [usize; 2],
 }
 
-/// A convolution: each position of `grid` makes `scale x scale` positions of an output of `maps` maps.
-struct Product<'a> {
+/// A convolution: each position of `grid` produces `scale x scale` positions of an output with `maps` channels.
+struct DirectProduct<'a> {
     grid: Grid,
     input: &'a [f32],
-    parts: &'a [Part],
+    phases: &'a [PhaseWeights],
     scale: usize,
     maps: usize,
 }
 
-impl Product<'_> {
+impl DirectProduct<'_> {
     fn run(&self, output: &mut [f32]) {
         let row = self.grid.width * self.maps * self.scale * self.scale;
         let rows = self.grid.batch * self.grid.height;
         let arch = Arch::new();
         if self.grid.len() <= ROWS {
-            // Too few positions to share out: the panels are shared out instead, and put into place afterwards.
-            let panels = self.parts.iter().flat_map(|part| (0..part.weights.panels()).map(move |panel| (part, panel)));
+            // Too few positions to parallelize: distribute panels instead, and scatter them afterwards.
+            let panels =
+                self.phases.iter().flat_map(|phase| (0..phase.weights.panels()).map(move |panel| (phase, panel)));
             let panels: Vec<_> = panels.collect();
-            let all = Task { product: self, first: 0, count: self.grid.len() };
-            let sums = panels.par_iter().map(|&(part, panel)| {
-                let mut found = Vec::new();
-                let put = |_, sums: &[f32]| found.extend_from_slice(sums);
-                arch.dispatch(Sums { task: all, part, panels: panel..panel + 1, put });
-                found
+            let all = PositionRange { product: self, first: 0, count: self.grid.len() };
+            let sums = panels.par_iter().map(|&(phase, panel)| {
+                let mut result = Vec::new();
+                let put = |_, sums: &[f32]| result.extend_from_slice(sums);
+                arch.dispatch(RangeSums { range: all, phase, panels: panel..panel + 1, put });
+                result
             });
             let sums: Vec<_> = sums.collect();
-            for ((part, panel), sums) in panels.into_iter().zip(sums) {
-                all.put(part, panel, &sums, output);
+            for ((phase, panel), sums) in panels.into_iter().zip(sums) {
+                all.put(phase, panel, &sums, output);
             }
             return;
         }
-        // Tasks of even length, as many for each thread.
+        // Equally long tasks, a multiple of the number of threads.
         let tasks = self.grid.len().div_ceil(ROWS).next_multiple_of(rayon::current_num_threads());
         let rows = rows.div_ceil(tasks);
         output.par_chunks_mut(rows * row).enumerate().for_each(|(i, output)| {
             let count = output.len() / (self.maps * self.scale * self.scale);
-            let task = Task { product: self, first: i * rows * self.grid.width, count };
-            for part in self.parts {
-                let put = |panel, sums: &[f32]| task.put(part, panel, sums, output);
-                arch.dispatch(Sums { task, part, panels: 0..part.weights.panels(), put });
+            let range = PositionRange { product: self, first: i * rows * self.grid.width, count };
+            for phase in self.phases {
+                let put = |panel, sums: &[f32]| range.put(phase, panel, sums, output);
+                arch.dispatch(RangeSums { range, phase, panels: 0..phase.weights.panels(), put });
             }
         });
     }
 }
 
-/// Some whole rows of the grid: `count` positions from `first` on.
+/// Whole rows of the grid: `count` positions from `first`.
 #[derive(Clone, Copy)]
-struct Task<'a> {
-    product: &'a Product<'a>,
+struct PositionRange<'a> {
+    product: &'a DirectProduct<'a>,
     first: usize,
     count: usize,
 }
 
-impl Task<'_> {
-    /// Puts a panel's sums `[positions, lanes]` to their places in the task's part of the output.
-    fn put(&self, part: &Part, panel: usize, sums: &[f32], output: &mut [f32]) {
+impl PositionRange<'_> {
+    /// Scatters the sums of a panel, `[positions, lanes]`, into the output of this range.
+    fn put(&self, phase: &PhaseWeights, panel: usize, sums: &[f32], output: &mut [f32]) {
         let (width, scale, maps) = (self.product.grid.width, self.product.scale, self.product.maps);
-        let lanes = part.weights.lanes;
-        let done = panel * lanes..(panel * lanes + lanes).min(part.weights.outputs);
+        let lanes = phase.weights.lanes;
+        let done = panel * lanes..(panel * lanes + lanes).min(phase.weights.outputs);
         for (i, sums) in sums.chunks_exact(lanes).take(self.count).enumerate() {
             let (row, column) = (i / width, i % width);
-            let place = ((row * scale + part.place[0]) * width * scale + column * scale + part.place[1]) * maps;
+            let place = ((row * scale + phase.offset[0]) * width * scale + column * scale + phase.offset[1]) * maps;
             output[place + done.start..place + done.end].copy_from_slice(&sums[..done.len()]);
         }
     }
 }
 
-/// A part's sums for the positions of a task; each panel's `[positions filled up to whole tiles, lanes]` go to `put`.
-struct Sums<'a, F> {
-    task: Task<'a>,
-    part: &'a Part,
+/// Computes the sums of one phase for a range of positions. The sums of each panel, `[positions padded to whole
+/// tiles, lanes]`, are passed to `put`.
+struct RangeSums<'a, F> {
+    range: PositionRange<'a>,
+    phase: &'a PhaseWeights,
     panels: Range<usize>,
     put: F,
 }
 
-impl<F: FnMut(usize, &[f32])> Sums<'_, F> {
+impl<F: FnMut(usize, &[f32])> RangeSums<'_, F> {
     #[inline(always)]
     fn run<S: Simd, const R: usize, const V: usize>(mut self, simd: S) {
-        let (packed, grid) = (&self.part.weights, &self.task.product.grid);
+        let (packed, grid) = (&self.phase.weights, &self.range.product.grid);
         let (lanes, depth, taps) = (V * S::F32_LANES, packed.depth, packed.taps.len());
         debug_assert_eq!(lanes, packed.lanes);
-        let tiles = self.task.count.div_ceil(R);
+        let tiles = self.range.count.div_ceil(R);
         let padding = vec![0.0f32; depth];
-        // Every tile's and tap's inputs, found once for all panels.
+        // Input rows of every tile and tap, looked up once for all panels.
         let mut inputs = vec![[padding.as_slice(); R]; tiles * taps];
-        for i in 0..self.task.count {
-            let place = grid.place(self.task.first + i);
+        for i in 0..self.range.count {
+            let place = grid.place(self.range.first + i);
             for (t, &tap) in packed.taps.iter().enumerate() {
                 if let Some(at) = grid.input(place, tap) {
-                    inputs[i / R * taps + t][i % R] = &self.task.product.input[at..at + depth];
+                    inputs[i / R * taps + t][i % R] = &self.range.product.input[at..at + depth];
                 }
             }
         }
@@ -170,13 +172,13 @@ impl<F: FnMut(usize, &[f32])> Sums<'_, F> {
                 for from in (0..depth).step_by(DEPTH) {
                     let deep = DEPTH.min(depth - from);
                     for (t, sums) in sums.iter_mut().enumerate() {
-                        let mut kept = *sums;
+                        let mut registers = *sums;
                         for tap in first..(first + together).min(taps) {
                             let inputs = inputs[t * taps + tap].map(|input| &input[from..from + deep]);
                             let weights = &weights[(tap * depth + from) * V..][..deep * V];
-                            tile::<S, R, V>(simd, &inputs, weights, deep, &mut kept);
+                            tile::<S, R, V>(simd, &inputs, weights, deep, &mut registers);
                         }
-                        *sums = kept;
+                        *sums = registers;
                     }
                 }
             }
@@ -185,40 +187,40 @@ impl<F: FnMut(usize, &[f32])> Sums<'_, F> {
     }
 }
 
-impl<F: FnMut(usize, &[f32])> WithSimd for Sums<'_, F> {
+impl<F: FnMut(usize, &[f32])> WithSimd for RangeSums<'_, F> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        with_tile!(self.part.weights.outputs, simd, self.run)
+        with_tile!(self.phase.weights.outputs, simd, self.run)
     }
 }
 
-/// Weights `[small, large, kernel, kernel]` as [`down`] reads them.
-pub fn pack_down(shape: Shape, weights: &[f32]) -> Vec<Part> {
+/// Packs weights `[small, large, kernel, kernel]` for [`down`].
+pub fn pack_down(shape: ConvShape, weights: &[f32]) -> Vec<PhaseWeights> {
     assert_eq!(weights.len(), shape.weights_len());
     let (padding, kernel, taps) = (shape.padding(), shape.kernel, shape.taps());
     let offsets = (0..taps).map(|t| ((t / kernel) as isize - padding, (t % kernel) as isize - padding)).collect();
-    let packed = Packed::new(offsets, shape.large, shape.small, panel_lanes(shape.small), |tap, from, to| {
+    let packed = TapPanels::new(offsets, shape.large, shape.small, panel_lanes(shape.small), |tap, from, to| {
         weights[(to * shape.large + from) * taps + tap]
     });
-    vec![Part { weights: packed, place: [0, 0] }]
+    vec![PhaseWeights { weights: packed, offset: [0, 0] }]
 }
 
-/// Strided convolution: the large map to the small one. `weights` are [`pack_down`]'s.
-pub fn down(shape: Shape, large: &[f32], weights: &[Part], small: &mut [f32]) {
+/// Strided convolution, large map to small map, with weights from [`pack_down`].
+pub fn down(shape: ConvShape, large: &[f32], weights: &[PhaseWeights], small: &mut [f32]) {
     assert_eq!((large.len(), small.len()), (shape.large_len(), shape.small_len()));
-    Product { grid: shape.over_large(), input: large, parts: weights, scale: 1, maps: shape.small }.run(small);
+    DirectProduct { grid: shape.over_large(), input: large, phases: weights, scale: 1, maps: shape.small }.run(small);
 }
 
-/// The kernel's row (or column) that joins output parity `parity` with the input `offset` steps away, if there is one.
-fn tap_of(shape: Shape, parity: usize, offset: isize) -> Option<usize> {
+/// The kernel row (or column) that connects output phase `parity` to the input `offset` steps away, if any.
+fn tap_of(shape: ConvShape, parity: usize, offset: isize) -> Option<usize> {
     let tap = parity as isize + shape.padding() - shape.stride as isize * offset;
     usize::try_from(tap).ok().filter(|&tap| tap < shape.kernel)
 }
 
-/// Weights `[small, large, kernel, kernel]` as [`up`] reads them.
-pub fn pack_up(shape: Shape, weights: &[f32]) -> Vec<Part> {
+/// Packs weights `[small, large, kernel, kernel]` for [`up`].
+pub fn pack_up(shape: ConvShape, weights: &[f32]) -> Vec<PhaseWeights> {
     assert_eq!(weights.len(), shape.weights_len());
     let (kernel, taps) = (shape.kernel, shape.taps());
     let offsets = -(kernel as isize)..=kernel as isize;
@@ -228,26 +230,27 @@ pub fn pack_up(shape: Shape, weights: &[f32]) -> Vec<Part> {
         let reach = |parity| offsets.clone().filter_map(move |offset| Some((offset, tap_of(shape, parity, offset)?)));
         let (offsets, kernels): (Vec<_>, Vec<_>) =
             reach(y).flat_map(|(dy, row)| reach(x).map(move |(dx, column)| ((dy, dx), row * kernel + column))).unzip();
-        let packed =
-            Packed::new(offsets, shape.small, maps, panel_lanes(maps), |tap, from, to| weight(from, to, kernels[tap]));
-        Part { weights: packed, place: [y, x] }
+        let packed = TapPanels::new(offsets, shape.small, maps, panel_lanes(maps), |tap, from, to| {
+            weight(from, to, kernels[tap])
+        });
+        PhaseWeights { weights: packed, offset: [y, x] }
     };
     (0..shape.stride).flat_map(|y| (0..shape.stride).map(move |x| (y, x))).map(|(y, x)| parity(y, x)).collect()
 }
 
-/// Fractionally-strided convolution: the small map to the large one. `weights` are [`pack_up`]'s.
-pub fn up(shape: Shape, small: &[f32], weights: &[Part], large: &mut [f32]) {
+/// Fractionally-strided convolution, small map to large map, with weights from [`pack_up`].
+pub fn up(shape: ConvShape, small: &[f32], weights: &[PhaseWeights], large: &mut [f32]) {
     assert_eq!((large.len(), small.len()), (shape.large_len(), shape.small_len()));
-    Product { grid: shape.over_small(), input: small, parts: weights, scale: shape.stride, maps: shape.large }
+    DirectProduct { grid: shape.over_small(), input: small, phases: weights, scale: shape.stride, maps: shape.large }
         .run(large);
 }
 
-/// Positions whose rows are summed at a time: both sides stay in the second-level cache.
+/// Positions per block: both operands fit in the L2 cache.
 const SUMMED: usize = 128;
 
-/// Gradient of the weights of both: sums over all positions of small times large, tap by tap. It is made where a kernel is too large
-/// for [`super::winograd`].
-pub fn weight_gradient(shape: Shape, small: &[f32], large: &[f32], gradient: &mut [f32]) {
+/// Gradient of the weights in either direction, tap by tap: the sum over all positions of small times large. Used for
+/// kernels that [`super::winograd`] does not support.
+pub fn weight_gradient(shape: ConvShape, small: &[f32], large: &[f32], gradient: &mut [f32]) {
     assert_eq!((large.len(), gradient.len(), small.len()), (shape.large_len(), shape.weights_len(), shape.small_len()));
     let taps = shape.taps();
     let sums: Vec<Gradient> = (0..taps)
@@ -267,12 +270,12 @@ pub fn weight_gradient(shape: Shape, small: &[f32], large: &[f32], gradient: &mu
     }
 }
 
-/// How long a filled up row of large maps is, and the sums `[small, filled up][large, filled up]`.
+/// Padded row length of the large map, and the sums `[small padded][large padded]`.
 type Gradient = (usize, Vec<f32>);
 
-/// The sums of one tap over all positions.
+/// The gradient of one tap.
 struct TapGradient<'a> {
-    shape: Shape,
+    shape: ConvShape,
     small: &'a [f32],
     large: &'a [f32],
     tap: (isize, isize),

@@ -1,15 +1,15 @@
-//! Memory for what the kernels give.
+//! Output buffers and per-thread scratch space.
 
 use std::cell::Cell;
 
 use rayon::prelude::*;
 
-/// Numbers of one part, which is cleared by one thread; and parts from which on it pays to share them out.
+/// Values cleared per task, and the minimum number of tasks for which clearing in parallel pays.
 const PART: usize = 1024;
 const PARTS: usize = 32;
 
-/// So many zeros. Large memory is new to the program each time, and clearing it takes the system longer than filling it takes
-/// a kernel: all cores do it.
+/// A vector of `length` zeros. The system maps and clears fresh pages on first touch, which takes longer than a
+/// kernel takes to fill them, so all cores do it.
 pub fn zeros(length: usize) -> Vec<f32> {
     if length < PARTS * PART {
         return vec![0.0; length];
@@ -20,14 +20,14 @@ pub fn zeros(length: usize) -> Vec<f32> {
     zeros
 }
 
-/// Two rows of numbers that a thread keeps from one task to the next. What they hold is left over from others.
+/// Two scratch buffers that a thread reuses. Their contents are unspecified.
 pub type Scratch = [Vec<f32>; 2];
 
 thread_local! {
     static KEPT: Cell<Scratch> = const { Cell::new([Vec::new(), Vec::new()]) };
 }
 
-/// Lends this thread's rows to a task, which otherwise would ask for new memory, and have it cleared, each time.
+/// Lends this thread's scratch buffers to `task`, which avoids allocating and clearing memory each time.
 pub fn with_scratch<T>(task: impl FnOnce(&mut Scratch) -> T) -> T {
     let mut scratch = KEPT.take();
     let done = task(&mut scratch);
@@ -35,7 +35,7 @@ pub fn with_scratch<T>(task: impl FnOnce(&mut Scratch) -> T) -> T {
     done
 }
 
-/// The first `length` numbers of a row, which grows to it.
+/// The first `length` values of a buffer, grown if necessary.
 pub fn at_least(row: &mut Vec<f32>, length: usize) -> &mut [f32] {
     if row.len() < length {
         row.resize(length, 0.0);
@@ -62,7 +62,7 @@ mod tests {
         with_scratch(|[row, other]| {
             assert_eq!(at_least(row, 7), [2.0, 2.0, 2.0, 2.0, 2.0, 0.0, 0.0]);
             assert_eq!(at_least(row, 3), [2.0; 3]);
-            // A task within a task has rows of its own.
+            // A nested task has its own buffers.
             with_scratch(|[row, _]| assert!(row.is_empty()));
             assert!(other.is_empty());
         });

@@ -1,10 +1,16 @@
-//! What the networks spend their time on: strided convolutions in both directions, and batch norm with its rectifier.
+//! Kernels for the operations that dominate training: strided and fractionally-strided convolutions, and batch norm
+//! with its rectifier.
 //!
-//! Each is one operation with its own backward pass. The CPU and graphics cards have their own kernels for what takes the time; the
-//! default bodies below, of Burn's operations, do the rest.
+//! A strided convolution maps a *large* feature map to a *small* one ([`down`]); its transpose, the
+//! fractionally-strided convolution, maps small to large ([`up`]). Both use weights `[small channels, large channels,
+//! kernel, kernel]`, so generator and discriminator share all kernels.
+//!
+//! Each kernel is one operation of the [`Kernels`] trait with its own backward pass. The CPU and GPUs implement what
+//! takes most of the time; default bodies made of Burn's operations do the rest.
 
 mod adam;
 mod autodiff;
+pub mod benchmark;
 mod convolution;
 mod cpu;
 mod cube;
@@ -18,7 +24,6 @@ mod rectify;
 mod shape;
 mod tanh;
 mod tile;
-pub mod trials;
 mod winograd;
 
 use burn::backend::fusion::custom::TensorSpec;
@@ -28,18 +33,18 @@ use burn::tensor::{Shape, Tensor};
 
 use crate::device::{Operands, on_card};
 
-/// How a convolution's kernel lies over its large map, whose sides are `stride` times the small map's. Zeros are added before the
-/// large map and, as many as are needed, behind it.
+/// Placement of a convolution kernel over the large map, whose sides are `stride` times those of the small map. The
+/// large map is padded with `before` zeros at the start, and with as many as needed at the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Geometry {
-    /// Positions of the large map between neighbours of the small one: 1 or 2.
+    /// Stride: 1 or 2.
     pub stride: usize,
-    /// Rows and columns of zeros before the large map.
+    /// Padding before the large map, in rows and columns.
     pub before: usize,
 }
 
 impl Geometry {
-    /// Kernel sizes and geometries that tests try: those of the presets and of other programs' networks.
+    /// Kernel sizes and geometries for tests: those of the presets and of imported networks.
     #[cfg(test)]
     pub(super) fn tried() -> [(usize, Self); 15] {
         [
@@ -61,34 +66,34 @@ impl Geometry {
         ]
     }
 
-    /// With as many zeros before the large map as behind it, or one more where they cannot be equal, as PyTorch and cuDNN pad it.
+    /// Symmetric padding, with one more zero at the end if the total is odd, as in PyTorch and cuDNN.
     pub const fn symmetric(kernel: usize, stride: usize) -> Self {
         Self { stride, before: (kernel - 1) / 2 }
     }
 
-    /// With TensorFlow's SAME padding: where the zeros cannot be equal, one more behind.
+    /// TensorFlow's SAME padding: if the total is odd, one more zero at the end.
     pub const fn same(kernel: usize, stride: usize) -> Self {
         Self { stride, before: (kernel - stride) / 2 }
     }
 
-    /// Zeros that a convolution needs behind the large map.
+    /// Padding at the end of the large map.
     pub fn behind(self, kernel: usize) -> usize {
         kernel - self.stride - self.before
     }
 
-    /// Zeros behind the large map beyond those before it, which Burn's and PyTorch's convolutions, having one
-    /// padding for both, do not add.
+    /// Padding at the end beyond that at the start. Burn and PyTorch have one padding for both ends and do not
+    /// add it.
     pub fn beyond(self, kernel: usize) -> usize {
         self.behind(kernel).saturating_sub(self.before)
     }
 }
 
-/// One number of the type of a tensor.
+/// A tensor of one value.
 fn single(like: &TensorSpec) -> TensorSpec {
     TensorSpec::new(Shape::new([1]), like.dtype)
 }
 
-/// What goes back through a rectifier whose output was `y`.
+/// Gradient through a rectifier with output `y`.
 fn unrectify<B: Backend>(y: FloatTensor<B>, gradient: FloatTensor<B>, slope: f64) -> FloatTensor<B> {
     let positive = B::relu_backward(y, gradient.clone());
     if slope == 0.0 {
@@ -101,7 +106,7 @@ fn rectified<B: Backend>(x: FloatTensor<B>, slope: f64) -> FloatTensor<B> {
     if slope == 0.0 { B::relu(x) } else { B::leaky_relu(x, slope.into()) }
 }
 
-/// Sums over all but the maps: `[maps]`.
+/// Sums over everything but the channels: `[maps]`.
 fn by_map<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
     let maps = x.shape()[1];
     B::float_reshape(B::float_sum_dims(x, &[0, 2, 3]), Shape::new([maps]))
@@ -112,87 +117,83 @@ fn per_map<B: Backend>(values: FloatTensor<B>) -> FloatTensor<B> {
     B::float_reshape(values, Shape::new([1, maps, 1, 1]))
 }
 
-/// Numbers of one update by Adam, bias corrections worked in.
+/// Coefficients of one Adam update, with bias corrections included.
 #[derive(Debug, Clone, Copy)]
 pub struct AdamStep {
-    /// Share of the mean that is kept.
+    /// Decay rate of the first moment.
     pub beta1: f64,
-    /// Share of the mean square that is kept.
+    /// Decay rate of the second moment.
     pub beta2: f64,
-    /// What the mean is multiplied by.
+    /// Step size that multiplies the first moment.
     pub rate: f64,
-    /// Added to the root of the mean square.
+    /// Epsilon, added to the root of the second moment.
     pub floor: f64,
     /// L2 penalty.
     pub decay: f64,
-    /// What gradients are multiplied by first: less than 1 where the loss was scaled.
+    /// Factor applied to gradients first: below 1 if the loss was scaled.
     pub unscale: f64,
 }
 
-/// How a convolution is computed.
+/// Options of a convolution.
 #[derive(Debug, Clone, Copy)]
-pub struct Convolving {
-    /// Side of its kernel.
+pub struct ConvSpec {
+    /// Kernel size.
     pub kernel: usize,
-    /// Where its kernel lies.
+    /// Stride and padding.
     pub geometry: Geometry,
-    /// What is multiplied. The CPU multiplies in single precision whatever this says.
+    /// Precision of the operands. The CPU always multiplies in single precision.
     pub operands: Operands,
-    /// Whether the algorithm may depend on the size of the batch, so that a picture's last bits do. Otherwise a picture is the same
-    /// alone and among others.
-    pub together: bool,
+    /// Whether the algorithm may depend on the batch size, and with it the last bits of each image. If not, an
+    /// image is the same alone and in any batch.
+    pub whole_batch: bool,
 }
 
-/// Shape of packed weights on a graphics card, `[kernel, kernel, large, small]`.
+/// Shape of packed weights on a GPU, `[kernel, kernel, large, small]`.
 fn packed_shape(weights: &Shape) -> Shape {
     let [small, large, kernel, _] = weights.dims();
     Shape::new([kernel, kernel, large, small])
 }
 
-/// Shape of the small map under a large one and packed weights.
-fn small_shape(large: &Shape, packed: &Shape, convolving: &Convolving) -> Shape {
-    let ([batch, _, height, width], stride) = (large.dims(), convolving.geometry.stride);
+/// Shape of the small map for a large map and packed weights.
+fn small_shape(large: &Shape, packed: &Shape, spec: &ConvSpec) -> Shape {
+    let ([batch, _, height, width], stride) = (large.dims(), spec.geometry.stride);
     Shape::new([batch, packed[3], height / stride, width / stride])
 }
 
-/// Shape of the large map over a small one and packed weights.
-fn large_shape(small: &Shape, packed: &Shape, convolving: &Convolving) -> Shape {
-    let ([batch, _, height, width], stride) = (small.dims(), convolving.geometry.stride);
+/// Shape of the large map for a small map and packed weights.
+fn large_shape(small: &Shape, packed: &Shape, spec: &ConvSpec) -> Shape {
+    let ([batch, _, height, width], stride) = (small.dims(), spec.geometry.stride);
     Shape::new([batch, packed[2], height * stride, width * stride])
 }
 
 /// Shape of the weights between a small and a large map.
-fn weights_shape(small: &Shape, large: &Shape, convolving: &Convolving) -> Shape {
-    Shape::new([small[1], large[1], convolving.kernel, convolving.kernel])
+fn weights_shape(small: &Shape, large: &Shape, spec: &ConvSpec) -> Shape {
+    Shape::new([small[1], large[1], spec.kernel, spec.kernel])
 }
 
-/// Convolutions by weights `[small, large, kernel, kernel]`, where the small map is `[batch, small, h, w]` and the large one
-/// `[batch, large, stride h, stride w]`; [`Geometry`] says where the kernel lies.
+/// The kernels as a Burn backend extension. Weights are `[small, large, kernel, kernel]`, the small map is `[batch,
+/// small, h, w]` and the large map `[batch, large, stride * h, stride * w]`; [`Geometry`] places the kernel.
 #[backend_extension(Flex, Cube, Fusion, Autodiff)]
 pub trait Kernels: Backend {
-    /// Weights as [`Self::down`] and [`Self::up`] read them: each device has its own layout.
+    /// Packs weights for [`Self::down`] and [`Self::up`]; each device has its own layout.
     #[fusion(dtype = operands.dtype(), shape = packed_shape(weights))]
     fn pack(weights: FloatTensor<Self>, operands: Operands) -> FloatTensor<Self>;
 
     /// Strided convolution, large to small.
-    #[fusion(dtype = large, shape = small_shape(large, packed, convolving))]
-    fn down(large: FloatTensor<Self>, packed: FloatTensor<Self>, convolving: Convolving) -> FloatTensor<Self>;
+    #[fusion(dtype = large, shape = small_shape(large, packed, spec))]
+    fn down(large: FloatTensor<Self>, packed: FloatTensor<Self>, spec: ConvSpec) -> FloatTensor<Self>;
 
     /// Fractionally-strided convolution, small to large.
-    #[fusion(dtype = small, shape = large_shape(small, packed, convolving))]
-    fn up(small: FloatTensor<Self>, packed: FloatTensor<Self>, convolving: Convolving) -> FloatTensor<Self>;
+    #[fusion(dtype = small, shape = large_shape(small, packed, spec))]
+    fn up(small: FloatTensor<Self>, packed: FloatTensor<Self>, spec: ConvSpec) -> FloatTensor<Self>;
 
-    /// Gradient of the weights of either, `[small, large, kernel, kernel]`.
-    #[fusion(dtype = small, shape = weights_shape(small, large, convolving))]
-    fn weight_gradient(
-        small: FloatTensor<Self>,
-        large: FloatTensor<Self>,
-        convolving: Convolving,
-    ) -> FloatTensor<Self> {
-        defaults::weight_gradient::<Self>(small, large, convolving.kernel, convolving.geometry)
+    /// Gradient of the weights in either direction, `[small, large, kernel, kernel]`.
+    #[fusion(dtype = small, shape = weights_shape(small, large, spec))]
+    fn weight_gradient(small: FloatTensor<Self>, large: FloatTensor<Self>, spec: ConvSpec) -> FloatTensor<Self> {
+        defaults::weight_gradient::<Self>(small, large, spec.kernel, spec.geometry)
     }
 
-    /// `scale * x + shift` by map, then times `slope` where negative (0 is ReLU).
+    /// `scale * x + shift` per channel, then times `slope` where negative (0 is ReLU).
     #[fusion(default)]
     fn rectify(
         x: FloatTensor<Self>,
@@ -218,7 +219,7 @@ pub trait Kernels: Backend {
         (Self::float_mul(gradient.clone(), per_map::<Self>(scale)), along, by_map::<Self>(gradient))
     }
 
-    /// LeakyReLU: negative numbers times `slope` (0 is ReLU).
+    /// LeakyReLU: negative values times `slope` (0 is ReLU).
     #[fusion(default)]
     fn leaky(x: FloatTensor<Self>, slope: f64) -> FloatTensor<Self> {
         rectified::<Self>(x, slope)
@@ -230,7 +231,8 @@ pub trait Kernels: Backend {
         unrectify::<Self>(y, gradient, slope)
     }
 
-    /// Batch norm by the batch's own statistics, then the rectifier; also the mean and the biased variance, `[maps]`.
+    /// Batch norm with batch statistics, then the rectifier; also returns the mean and the biased variance,
+    /// `[maps]`.
     #[fusion(meta = |x, gain, _, _, _| (x.clone(), gain.clone(), gain.clone()))]
     fn norm(
         x: FloatTensor<Self>,
@@ -258,7 +260,7 @@ pub trait Kernels: Backend {
         (back.x_grad, back.gamma_grad, back.beta_grad)
     }
 
-    /// The hyperbolic tangent of `[batch, maps, height, width]`.
+    /// Hyperbolic tangent of `[batch, maps, height, width]`.
     #[fusion(default)]
     fn tanh(x: FloatTensor<Self>) -> FloatTensor<Self> {
         Self::float_tanh(x)
@@ -271,8 +273,8 @@ pub trait Kernels: Backend {
         Self::float_sub(gradient, lost)
     }
 
-    /// The mean loss of logits `[batch]` that should be `real`, or not (section 4 of Goodfellow et al. 2014: `-log D`, `-log(1 - D)`), and
-    /// their mean probability: `[1]` each.
+    /// Mean binary cross-entropy of logits `[batch]` with target `real` (`-log D` or `-log(1 - D)`, Goodfellow et
+    /// al. 2014, section 4), and their mean probability: `[1]` each.
     #[fusion(meta = |logits, _| (single(logits), single(logits)))]
     fn logistic(logits: FloatTensor<Self>, real: bool) -> (FloatTensor<Self>, FloatTensor<Self>) {
         let toward = if real { logits.clone() } else { Self::float_neg(logits.clone()) };
@@ -288,7 +290,8 @@ pub trait Kernels: Backend {
         Self::float_mul(Self::float_div_scalar(off, count.into()), gradient)
     }
 
-    /// One update by Adam: the new value, mean and mean square, and `squares` with the sum of the gradient's squares spread over it.
+    /// One Adam update: returns the new value, first and second moment, and `squares`, the partial sums of
+    /// squared gradients, with this gradient's added.
     #[fusion(meta = |value, _, _, _, squares, _| (value.clone(), value.clone(), value.clone(), squares.clone()))]
     fn adam(
         value: FloatTensor<Self>,
@@ -300,33 +303,35 @@ pub trait Kernels: Backend {
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 }
 
-/// Numbers that the sum of squares is spread over while it is added up.
+/// Number of partial sums of squared gradients.
 pub const SQUARES: usize = gpu::SQUARES;
 
-/// `[batch, large, stride h, stride w]` to `[batch, small, h, w]`: strided convolution by weights `[small, large, kernel, kernel]`.
+/// Strided convolution, `[batch, large, stride * h, stride * w]` to `[batch, small, h, w]`, by weights `[small,
+/// large, kernel, kernel]`.
 pub fn down(large: Tensor<4>, weights: Tensor<4>, geometry: Geometry, operands: Operands) -> Tensor<4> {
     let [_, _, kernel, _] = weights.dims();
-    let convolving = Convolving { kernel, geometry, operands, together: false };
+    let spec = ConvSpec { kernel, geometry, operands, whole_batch: false };
     let packed = <Dispatch as Kernels>::pack(weights.into_dispatch(), operands);
-    Tensor::from_dispatch(<Dispatch as Kernels>::down(large.into_dispatch(), packed, convolving))
+    Tensor::from_dispatch(<Dispatch as Kernels>::down(large.into_dispatch(), packed, spec))
 }
 
-/// `[batch, small, h, w]` to `[batch, large, stride h, stride w]`: fractionally-strided convolution by weights
+/// Fractionally-strided convolution, `[batch, small, h, w]` to `[batch, large, stride * h, stride * w]`, by weights
 /// `[small, large, kernel, kernel]`.
 pub fn up(small: Tensor<4>, weights: Tensor<4>, geometry: Geometry, operands: Operands) -> Tensor<4> {
     let [_, _, kernel, _] = weights.dims();
-    let convolving = Convolving { kernel, geometry, operands, together: false };
+    let spec = ConvSpec { kernel, geometry, operands, whole_batch: false };
     let packed = <Dispatch as Kernels>::pack(weights.into_dispatch(), operands);
-    Tensor::from_dispatch(<Dispatch as Kernels>::up(small.into_dispatch(), packed, convolving))
+    Tensor::from_dispatch(<Dispatch as Kernels>::up(small.into_dispatch(), packed, spec))
 }
 
-/// `scale * x + shift` by map, then times `slope` where negative; `x` is `[batch, maps, h, w]`, the others `[maps]`.
+/// `scale * x + shift` per channel, then times `slope` where negative; `x` is `[batch, maps, h, w]`, scale and shift
+/// `[maps]`.
 pub fn rectify(x: Tensor<4>, scale: Tensor<1>, shift: Tensor<1>, slope: f64) -> Tensor<4> {
     let y = <Dispatch as Kernels>::rectify(x.into_dispatch(), scale.into_dispatch(), shift.into_dispatch(), slope);
     Tensor::from_dispatch(y)
 }
 
-/// Batch norm by the batch's own statistics, then the rectifier, of `x` `[batch, maps, h, w]`; also the batch's mean and
+/// Batch norm of `x` `[batch, maps, h, w]` with batch statistics, then the rectifier; also returns the mean and the
 /// biased variance `[maps]`.
 pub fn norm(
     x: Tensor<4>,
@@ -340,44 +345,46 @@ pub fn norm(
     (Tensor::from_dispatch(y), Tensor::from_dispatch(mean), Tensor::from_dispatch(variance))
 }
 
-/// The hyperbolic tangent, `[batch, maps, height, width]`.
+/// Hyperbolic tangent of `[batch, maps, height, width]`.
 pub fn tanh(x: Tensor<4>) -> Tensor<4> {
     Tensor::from_dispatch(<Dispatch as Kernels>::tanh(x.into_dispatch()))
 }
 
-/// LeakyReLU of `[batch, maps, height, width]`: negative numbers times `slope`.
+/// LeakyReLU of `[batch, maps, height, width]`: negative values times `slope`.
 pub fn leaky(x: Tensor<4>, slope: f64) -> Tensor<4> {
     Tensor::from_dispatch(<Dispatch as Kernels>::leaky(x.into_dispatch(), slope))
 }
 
-/// The mean loss of logits `[batch]` that should be `real`, or not, and their mean probability: `[1]` each. Only the loss has gradients.
+/// Mean binary cross-entropy of logits `[batch]` with target `real`, and their mean probability: `[1]` each. Only the
+/// loss is differentiable.
 pub fn logistic(logits: Tensor<1>, real: bool) -> (Tensor<1>, Tensor<1>) {
     let (loss, probability) = <Dispatch as Kernels>::logistic(logits.into_dispatch(), real);
     (Tensor::from_dispatch(loss), Tensor::from_dispatch(probability))
 }
 
-/// What Adam updates: a parameter's value, its gradient, mean and mean square, all of one length.
-pub struct Updated {
-    /// The value.
+/// State of one parameter for an Adam update; all tensors have the same length.
+pub struct AdamState {
+    /// Parameter values.
     pub value: Tensor<1>,
-    /// Its gradient.
+    /// Gradient.
     pub gradient: Tensor<1>,
-    /// The gradients' mean.
+    /// First moment.
     pub first: Tensor<1>,
-    /// Their mean square.
+    /// Second moment.
     pub second: Tensor<1>,
 }
 
-/// One update by Adam: the new value, mean and mean square, and `squares`, `[SQUARES]`, whose sum is more by the gradient's squares.
-pub fn adam(of: Updated, squares: Tensor<1>, step: AdamStep) -> [Tensor<1>; 4] {
+/// One Adam update: the new value, first and second moment, and `squares` `[SQUARES]`, whose sum grows by the squared
+/// norm of the gradient.
+pub fn adam(of: AdamState, squares: Tensor<1>, step: AdamStep) -> [Tensor<1>; 4] {
     let [value, gradient, first, second, squares] =
         [of.value, of.gradient, of.first, of.second, squares].map(Tensor::into_dispatch);
     let (value, first, second, squares) = <Dispatch as Kernels>::adam(value, gradient, first, second, squares, step);
     [value, first, second, squares].map(Tensor::from_dispatch)
 }
 
-/// z's `[batch, z_dim]` by weights `[z_dim, maps, side, side]` to maps `[batch, maps, side, side]`: a fractionally-strided convolution of a
-/// map of one position. On the CPU it is a matrix product.
+/// Projects z `[batch, z_dim]` by weights `[z_dim, maps, side, side]` to `[batch, maps, side, side]`: a
+/// fractionally-strided convolution of a 1x1 map. On the CPU it is a matrix product.
 pub fn project(z: Tensor<2>, weights: Tensor<4>, operands: Operands) -> Tensor<4> {
     let ([batch, z_dim], [_, maps, side, _]) = (z.dims(), weights.dims());
     if on_card(&z.device()) {
@@ -387,7 +394,8 @@ pub fn project(z: Tensor<2>, weights: Tensor<4>, operands: Operands) -> Tensor<4
     z.matmul(weights.reshape([z_dim, maps * side * side])).reshape([batch, maps, side, side])
 }
 
-/// Maps `[batch, maps, side, side]` by weights `[outputs, maps, side, side]` to `[batch, outputs]`: the opposite of [`project`].
+/// Projects maps `[batch, maps, side, side]` by weights `[outputs, maps, side, side]` to `[batch, outputs]`: the
+/// transpose of [`project`].
 pub fn gather(x: Tensor<4>, weights: Tensor<4>, operands: Operands) -> Tensor<2> {
     let ([batch, maps, side, _], [outputs, ..]) = (x.dims(), weights.dims());
     if on_card(&x.device()) {
@@ -420,7 +428,7 @@ mod tests {
         }
     }
 
-    /// Gradients of three inputs, when what is returned is weighed by fixed noise.
+    /// Gradients of the three inputs for a fixed, noisy output gradient.
     fn gradients(f: impl Fn(Tensor<4>, Tensor<1>, Tensor<1>) -> Tensor<4>) -> (Tensor<4>, Tensor<1>, Tensor<1>) {
         let x = noise([3, 5, 7, 6], 1).autodiff().require_grad();
         let (gain, shift) = (noise([5], 2).autodiff().require_grad(), noise([5], 3).autodiff().require_grad());
@@ -467,7 +475,7 @@ mod tests {
         let step = AdamStep { beta1: 0.5, beta2: 0.9, rate: 0.1, floor: 1e-8, decay: 0.0, unscale: 0.5 };
         let sum = |x: Tensor<1>| {
             let zeros = x.zeros_like();
-            let of = Updated { value: zeros.clone(), gradient: x, first: zeros.clone(), second: zeros };
+            let of = AdamState { value: zeros.clone(), gradient: x, first: zeros.clone(), second: zeros };
             let [_, _, _, squares] = adam(of, Tensor::ones([SQUARES], &Device::flex()), step);
             squares.sum() - SQUARES as f32
         };
@@ -477,7 +485,7 @@ mod tests {
 
     #[test]
     fn leaky_and_its_gradient_are_burns() {
-        // Off the kink at 0, where either slope is right.
+        // Avoid 0, where either slope is right.
         let x = || (noise([3, 5, 7, 6], 1) + 1e-4).autodiff().require_grad();
         let gradient = |f: fn(Tensor<4>) -> Tensor<4>| {
             let x = x();
@@ -530,7 +538,7 @@ mod tests {
             let small = || noise([2, 6, 3, 4], 3).autodiff().require_grad();
             let (w1, w2, x1, x2) = (weights(), weights(), large(), large());
             let ours = down(x1.clone(), w1.clone(), geometry, Operands::F32);
-            // All zeros are in the large map itself, so that no padding has to be the same on both sides.
+            // The map is padded explicitly, so that padding need not be symmetric.
             let behind = geometry.behind(kernel);
             let padded = x2.clone().pad((before, behind, before, behind), PadMode::Constant(0.0));
             let theirs = conv2d(padded, w2.clone(), None, ConvOptions::new([stride; 2], [0, 0], [1, 1], 1));

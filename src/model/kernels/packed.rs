@@ -1,48 +1,59 @@
-//! Packed weights, kept for as long as the weights they were packed of.
+//! Cache of packed weights; an entry lives as long as the weights it was packed from.
 //!
-//! Packing costs as much as drawing a picture or two. A generator that is explored draws thousands with the same weights,
-//! and a training step passes the same weights several times.
+//! Packing costs as much as one or two forward passes of a single image. Exploring a generator uses the same weights
+//! thousands of times, and a training step uses them several times.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use burn::backend::flex::FlexTensor;
 use burn::tensor::Bytes;
 
-use super::convolution::{self, Algorithm, Packed, Shape, Way};
+use super::convolution::{self, Algorithm, ConvDirection, ConvShape, PackedWeights};
 
-struct Entry {
-    /// While this lives, its place in memory is no other's and its values do not change: whoever would write to them finds
-    /// that they are not his alone.
+struct CacheEntry {
+    /// While this weak reference exists, the allocation is not reused and its values cannot change: a writer sees
+    /// that it is shared and copies.
     weights: Weak<Bytes>,
-    way: Way,
+    direction: ConvDirection,
     algorithm: Algorithm,
-    /// What it was packed for; the batch and the sides of the maps do not matter.
+    /// small, large, kernel, stride, padding before. Batch and map size do not matter.
     dims: [usize; 5],
-    packed: Arc<Packed>,
+    packed: Arc<PackedWeights>,
 }
 
-static KEPT: Mutex<Vec<Entry>> = Mutex::new(Vec::new());
+static CACHE: Mutex<Vec<CacheEntry>> = Mutex::new(Vec::new());
 
-/// The weights `[small, large, kernel, kernel]`, contiguous, packed for `way` and `algorithm`.
-pub fn packed(shape: Shape, way: Way, algorithm: Algorithm, weights: &FlexTensor) -> Arc<Packed> {
+/// Contiguous weights `[small, large, kernel, kernel]`, packed for `direction` and `algorithm`.
+pub fn packed(
+    shape: ConvShape,
+    direction: ConvDirection,
+    algorithm: Algorithm,
+    weights: &FlexTensor,
+) -> Arc<PackedWeights> {
     let values = weights.as_slice().expect("the weights are contiguous");
-    let place = weights.data_arc();
+    let allocation = weights.data_arc();
     let dims = [shape.small, shape.large, shape.kernel, shape.stride, shape.before];
-    let is = |entry: &Entry| {
-        let kind = (entry.way, entry.algorithm, entry.dims);
-        kind == (way, algorithm, dims) && std::ptr::eq(entry.weights.as_ptr(), Arc::as_ptr(&place))
+    let matches = |entry: &CacheEntry| {
+        let kind = (entry.direction, entry.algorithm, entry.dims);
+        kind == (direction, algorithm, dims) && std::ptr::eq(entry.weights.as_ptr(), Arc::as_ptr(&allocation))
     };
-    // A view that begins within its memory has values of its own, and is packed anew each time.
-    let whole = place.len() == size_of_val(values);
-    let lock = || KEPT.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(entry) = lock().iter().find(|entry| whole && is(entry)) {
+    // A view into a larger allocation cannot be identified by its address, so it is packed each time.
+    let whole = allocation.len() == size_of_val(values);
+    let lock = || CACHE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(entry) = lock().iter().find(|entry| whole && matches(entry)) {
         return entry.packed.clone();
     }
-    let packed = Arc::new(convolution::pack(shape, way, algorithm, values));
-    let mut kept = lock();
-    kept.retain(|entry| entry.weights.strong_count() > 0);
+    let packed = Arc::new(convolution::pack(shape, direction, algorithm, values));
+    let mut cache = lock();
+    cache.retain(|entry| entry.weights.strong_count() > 0);
     if whole {
-        kept.push(Entry { weights: Arc::downgrade(&place), way, algorithm, dims, packed: packed.clone() });
+        cache.push(CacheEntry {
+            weights: Arc::downgrade(&allocation),
+            direction,
+            algorithm,
+            dims,
+            packed: packed.clone(),
+        });
     }
     packed
 }

@@ -1,26 +1,27 @@
-//! The convolutions whose large map is a picture, or has few maps anyway.
+//! Convolutions whose large map is an image or has few channels.
 //!
-//! Too few maps to fill a vector; but a row of a kernel by the maps lies together in memory. All that a position of the small
-//! map meets is a patch `[kernel, kernel, large]`, and each convolution is one matrix product between small maps and patches.
+//! There are too few channels to fill a vector, but a kernel row times the channels is contiguous. Everything that a
+//! position of the small map sees is a patch `[kernel, kernel, large]`, and each convolution is one matrix product of
+//! small maps and patches.
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::shape::Shape;
+use super::shape::ConvShape;
 use super::tile::{Rows, multiply, outer, panel_lanes, with_tile};
 
-/// Positions whose patches stay in the second-level cache.
+/// Positions per block: their patches fit in the L2 cache.
 const POSITIONS: usize = 192;
 
-/// Weights `[panels][depth][lanes]`, and those of the two sides that they join.
-pub struct Weights {
+/// Packed weights `[panels][depth][lanes]`.
+pub struct PatchWeights {
     values: Vec<f32>,
     depth: usize,
     outputs: usize,
     lanes: usize,
 }
 
-impl Weights {
+impl PatchWeights {
     fn new(depth: usize, outputs: usize, at: impl Fn(usize, usize) -> f32) -> Self {
         let lanes = panel_lanes(outputs);
         let mut values = vec![0.0; outputs.div_ceil(lanes) * depth * lanes];
@@ -34,31 +35,36 @@ impl Weights {
     }
 }
 
-/// Values of a patch.
-fn patch_len(shape: Shape) -> usize {
+/// Number of values in a patch.
+fn patch_len(shape: ConvShape) -> usize {
     shape.taps() * shape.large
 }
 
-/// Where a value of a patch finds its weight among those of a small map.
-fn weight_of(shape: Shape, value: usize) -> usize {
+/// Index of the weight of a patch value within the weights of one small-map channel.
+fn weight_of(shape: ConvShape, value: usize) -> usize {
     value % shape.large * shape.taps() + value / shape.large
 }
 
-/// Weights `[small, large, kernel, kernel]` as [`down`] reads them.
-pub fn pack_down(shape: Shape, weights: &[f32]) -> Weights {
+/// Packs weights `[small, large, kernel, kernel]` for [`down`].
+pub fn pack_down(shape: ConvShape, weights: &[f32]) -> PatchWeights {
     assert_eq!(weights.len(), shape.weights_len());
-    Weights::new(patch_len(shape), shape.small, |value, map| weights[map * patch_len(shape) + weight_of(shape, value)])
+    PatchWeights::new(patch_len(shape), shape.small, |value, map| {
+        weights[map * patch_len(shape) + weight_of(shape, value)]
+    })
 }
 
-/// Weights `[small, large, kernel, kernel]` as [`up`] reads them.
-pub fn pack_up(shape: Shape, weights: &[f32]) -> Weights {
+/// Packs weights `[small, large, kernel, kernel]` for [`up`].
+pub fn pack_up(shape: ConvShape, weights: &[f32]) -> PatchWeights {
     assert_eq!(weights.len(), shape.weights_len());
-    Weights::new(shape.small, patch_len(shape), |map, value| weights[map * patch_len(shape) + weight_of(shape, value)])
+    PatchWeights::new(shape.small, patch_len(shape), |map, value| {
+        weights[map * patch_len(shape) + weight_of(shape, value)]
+    })
 }
 
-/// Calls `visit(from in the patch, from in the large map, count)` for each row of a position's patch, as far as it lies within the picture.
+/// Calls `visit(offset in the patch, offset in the large map, count)` for each row of the patch, clipped to the
+/// image.
 #[inline(always)]
-fn rows_of(shape: Shape, position: usize, mut visit: impl FnMut(usize, usize, usize)) {
+fn rows_of(shape: ConvShape, position: usize, mut visit: impl FnMut(usize, usize, usize)) {
     let stride = shape.stride as isize;
     let (height, width) = (stride * shape.height as isize, stride * shape.width as isize);
     let (picture, row, column) = shape.over_large().place(position);
@@ -75,17 +81,17 @@ fn rows_of(shape: Shape, position: usize, mut visit: impl FnMut(usize, usize, us
     }
 }
 
-/// The patches of positions from `first` on, one a row of `patches`. What lies outside the picture is zero.
+/// Copies the patches of the positions from `first` into the rows of `patches`. Values outside the image are zero.
 #[inline(always)]
-fn gather(shape: Shape, large: &[f32], first: usize, length: usize, patches: &mut [f32]) {
+fn gather(shape: ConvShape, large: &[f32], first: usize, length: usize, patches: &mut [f32]) {
     for (i, patch) in patches.chunks_exact_mut(length).enumerate() {
         patch.fill(0.0);
         rows_of(shape, first + i, |to, from, count| patch[to..to + count].copy_from_slice(&large[from..from + count]));
     }
 }
 
-/// Strided convolution: the large map to the small one. `weights` are [`pack_down`]'s.
-pub fn down(shape: Shape, large: &[f32], weights: &Weights, small: &mut [f32]) {
+/// Strided convolution, large map to small map, with weights from [`pack_down`].
+pub fn down(shape: ConvShape, large: &[f32], weights: &PatchWeights, small: &mut [f32]) {
     assert_eq!((large.len(), small.len()), (shape.large_len(), shape.small_len()));
     small.par_chunks_mut(POSITIONS * shape.small).enumerate().for_each(|(i, small)| {
         let first = i * POSITIONS;
@@ -93,21 +99,21 @@ pub fn down(shape: Shape, large: &[f32], weights: &Weights, small: &mut [f32]) {
         let depth = patch_len(shape);
         let mut patches = vec![0.0; count * depth];
         Arch::new().dispatch(|| gather(shape, large, first, depth, &mut patches));
-        Arch::new().dispatch(Product { rows: &patches, weights, output: small });
+        Arch::new().dispatch(PatchProduct { rows: &patches, weights, output: small });
     });
 }
 
-/// Fractionally-strided convolution: the small map to the large one. `weights` are [`pack_up`]'s.
-pub fn up(shape: Shape, small: &[f32], weights: &Weights, large: &mut [f32]) {
+/// Fractionally-strided convolution, small map to large map, with weights from [`pack_up`].
+pub fn up(shape: ConvShape, small: &[f32], weights: &PatchWeights, large: &mut [f32]) {
     assert_eq!((large.len(), small.len()), (shape.large_len(), shape.small_len()));
     let (positions, values) = (shape.height * shape.width, patch_len(shape));
-    let one = Shape { batch: 1, ..shape };
+    let one = ConvShape { batch: 1, ..shape };
     large.par_chunks_mut(one.large_len()).zip(small.par_chunks(one.small_len())).for_each(|(large, small)| {
         let mut patches = vec![0.0; positions.min(POSITIONS) * values];
         large.fill(0.0);
         for (i, small) in small.chunks(POSITIONS * shape.small).enumerate() {
             let patches = &mut patches[..small.len() / shape.small * values];
-            Arch::new().dispatch(Product { rows: small, weights, output: patches });
+            Arch::new().dispatch(PatchProduct { rows: small, weights, output: patches });
             Arch::new().dispatch(|| {
                 for (j, patch) in patches.chunks_exact(values).enumerate() {
                     rows_of(one, i * POSITIONS + j, |from, to, count| {
@@ -121,14 +127,14 @@ pub fn up(shape: Shape, small: &[f32], weights: &Weights, large: &mut [f32]) {
     });
 }
 
-/// `rows` `[count, depth]` times the weights: `output` `[count, outputs]`.
-struct Product<'a> {
+/// Matrix product of `rows` `[count, depth]` and the weights: `output` `[count, outputs]`.
+struct PatchProduct<'a> {
     rows: &'a [f32],
-    weights: &'a Weights,
+    weights: &'a PatchWeights,
     output: &'a mut [f32],
 }
 
-impl WithSimd for Product<'_> {
+impl WithSimd for PatchProduct<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -137,7 +143,7 @@ impl WithSimd for Product<'_> {
     }
 }
 
-impl Product<'_> {
+impl PatchProduct<'_> {
     #[inline(always)]
     fn run<S: Simd, const R: usize, const V: usize>(self, simd: S) {
         let Self { rows, weights, output } = self;
@@ -161,17 +167,17 @@ impl Product<'_> {
     }
 }
 
-/// Gradient of the weights of both: sums over all positions of small times large.
-pub fn weight_gradient(shape: Shape, small: &[f32], large: &[f32], gradient: &mut [f32]) {
+/// PatchGradient of the weights in either direction: the sum over all positions of small times large.
+pub fn weight_gradient(shape: ConvShape, small: &[f32], large: &[f32], gradient: &mut [f32]) {
     assert_eq!((large.len(), gradient.len(), small.len()), (shape.large_len(), shape.weights_len(), shape.small_len()));
-    // Parts of a fixed length, joined in order, so that no sum depends on the number of threads.
+    // Blocks of a fixed length, combined in order: no sum depends on the number of threads.
     let part = shape.positions().div_ceil(16).next_multiple_of(POSITIONS);
     let parts: Vec<(usize, Vec<f32>)> = (0..shape.positions())
         .into_par_iter()
         .step_by(part)
         .map(|first| {
             let count = part.min(shape.positions() - first);
-            Arch::new().dispatch(Gradient { shape, small, large, first, count })
+            Arch::new().dispatch(PatchGradient { shape, small, large, first, count })
         })
         .collect();
     for (map, gradient) in gradient.chunks_exact_mut(patch_len(shape)).enumerate() {
@@ -181,16 +187,16 @@ pub fn weight_gradient(shape: Shape, small: &[f32], large: &[f32], gradient: &mu
     }
 }
 
-/// The sums over some positions, `[small, filled up][patch, filled up]`, and how long a filled up patch is.
-struct Gradient<'a> {
-    shape: Shape,
+/// The gradient over a range of positions: the padded patch length, and the sums `[small padded][patch padded]`.
+struct PatchGradient<'a> {
+    shape: ConvShape,
     small: &'a [f32],
     large: &'a [f32],
     first: usize,
     count: usize,
 }
 
-impl WithSimd for Gradient<'_> {
+impl WithSimd for PatchGradient<'_> {
     type Output = (usize, Vec<f32>);
 
     #[inline(always)]
@@ -199,7 +205,7 @@ impl WithSimd for Gradient<'_> {
     }
 }
 
-impl Gradient<'_> {
+impl PatchGradient<'_> {
     #[inline(always)]
     fn run<S: Simd, const R: usize, const V: usize>(self, simd: S) -> (usize, Vec<f32>) {
         let Self { shape, small, large, first, count } = self;

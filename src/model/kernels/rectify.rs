@@ -1,27 +1,28 @@
-//! Batch norm and (leaky) ReLU on the CPU, channels last, each direction in one pass over the maps beyond the sums.
+//! Batch norm and (leaky) ReLU on the CPU, channels last: one pass over the maps per direction, besides the sums.
 //!
-//! Sums are made in chunks of fixed size and joined in order, so they do not depend on the number of threads. Loops are written
-//! in vectors: left to the compiler, the rectifier's choice becomes a branch that half of the values mispredict.
+//! BackwardSums are computed in chunks of a fixed size and combined in order, so they do not depend on the number of threads.
+//! The loops are vectorized by hand: the compiler turns the rectifier's choice into a branch that is mispredicted for
+//! half of the values.
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::memory::zeros;
 
-/// Positions of one chunk.
+/// Positions per chunk.
 const ROWS: usize = 512;
-/// Positions whose values stay in the first-level cache.
+/// Positions whose values fit in the L1 cache.
 const BAND: usize = 16;
 
-/// Work on `B` vectors of neighbouring maps, of which the last is cut off if it is not `WHOLE`.
-trait Work {
+/// An operation on `B` vectors of adjacent channels. The last vector is partial unless `WHOLE`.
+trait ChannelOp {
     fn run<S: Simd, const B: usize, const WHOLE: bool>(&mut self, simd: S, map: usize);
 }
 
-/// Does some work for all maps.
-struct All<W>(usize, W);
+/// Applies an operation to all channels.
+struct AllChannels<W>(usize, W);
 
-impl<W: Work> WithSimd for All<W> {
+impl<W: ChannelOp> WithSimd for AllChannels<W> {
     type Output = W;
 
     #[inline(always)]
@@ -41,7 +42,7 @@ impl<W: Work> WithSimd for All<W> {
     }
 }
 
-/// The vector of maps from `map` on in a row of all maps.
+/// Loads the vector of channels that begins at `map`.
 #[inline(always)]
 fn load<S: Simd, const WHOLE: bool>(simd: S, row: &[f32], map: usize) -> S::f32s {
     if WHOLE { S::as_simd_f32s(&row[map..map + S::F32_LANES]).0[0] } else { simd.partial_load_f32s(&row[map..]) }
@@ -56,60 +57,60 @@ fn store<S: Simd, const WHOLE: bool>(simd: S, row: &mut [f32], map: usize, value
     }
 }
 
-/// What goes back through the rectifier.
+/// Gradient through the rectifier.
 #[inline(always)]
 fn unrectify<S: Simd>(simd: S, y: S::f32s, gradient: S::f32s, slope: S::f32s) -> S::f32s {
     let positive = simd.greater_than_f32s(y, simd.splat_f32s(0.0));
     simd.select_f32s(positive, gradient, simd.mul_f32s(gradient, slope))
 }
 
-/// Adds `x` `[positions, maps]` to `sum` `[maps]`.
-struct Sum<'a>(&'a [f32], &'a mut [f32]);
+/// Adds the rows of `x` `[positions, maps]` to `sum` `[maps]`.
+struct AddRows<'a>(&'a [f32], &'a mut [f32]);
 
-impl Work for Sum<'_> {
+impl ChannelOp for AddRows<'_> {
     #[inline(always)]
     fn run<S: Simd, const B: usize, const WHOLE: bool>(&mut self, simd: S, map: usize) {
         let Self(x, sum) = self;
-        let mut kept = [simd.splat_f32s(0.0); B];
-        for (b, kept) in kept.iter_mut().enumerate() {
-            *kept = load::<S, WHOLE>(simd, sum, map + b * S::F32_LANES);
+        let mut registers = [simd.splat_f32s(0.0); B];
+        for (b, registers) in registers.iter_mut().enumerate() {
+            *registers = load::<S, WHOLE>(simd, sum, map + b * S::F32_LANES);
         }
         for x in x.chunks_exact(sum.len()) {
-            for (b, kept) in kept.iter_mut().enumerate() {
-                *kept = simd.add_f32s(*kept, load::<S, WHOLE>(simd, x, map + b * S::F32_LANES));
+            for (b, registers) in registers.iter_mut().enumerate() {
+                *registers = simd.add_f32s(*registers, load::<S, WHOLE>(simd, x, map + b * S::F32_LANES));
             }
         }
-        for (b, kept) in kept.iter().enumerate() {
-            store::<S, WHOLE>(simd, sum, map + b * S::F32_LANES, *kept);
+        for (b, registers) in registers.iter().enumerate() {
+            store::<S, WHOLE>(simd, sum, map + b * S::F32_LANES, *registers);
         }
     }
 }
 
 /// Adds the squares of `x - mean` to `sum`.
-struct Squares<'a>(&'a [f32], &'a [f32], &'a mut [f32]);
+struct AddSquares<'a>(&'a [f32], &'a [f32], &'a mut [f32]);
 
-impl Work for Squares<'_> {
+impl ChannelOp for AddSquares<'_> {
     #[inline(always)]
     fn run<S: Simd, const B: usize, const WHOLE: bool>(&mut self, simd: S, map: usize) {
         let Self(x, mean, sum) = self;
-        let (mut kept, mut middle) = ([simd.splat_f32s(0.0); B], [simd.splat_f32s(0.0); B]);
+        let (mut registers, mut middle) = ([simd.splat_f32s(0.0); B], [simd.splat_f32s(0.0); B]);
         for b in 0..B {
-            kept[b] = load::<S, WHOLE>(simd, sum, map + b * S::F32_LANES);
+            registers[b] = load::<S, WHOLE>(simd, sum, map + b * S::F32_LANES);
             middle[b] = load::<S, WHOLE>(simd, mean, map + b * S::F32_LANES);
         }
         for x in x.chunks_exact(mean.len()) {
             for b in 0..B {
                 let off = simd.sub_f32s(load::<S, WHOLE>(simd, x, map + b * S::F32_LANES), middle[b]);
-                kept[b] = simd.mul_add_f32s(off, off, kept[b]);
+                registers[b] = simd.mul_add_f32s(off, off, registers[b]);
             }
         }
-        for (b, kept) in kept.iter().enumerate() {
-            store::<S, WHOLE>(simd, sum, map + b * S::F32_LANES, *kept);
+        for (b, registers) in registers.iter().enumerate() {
+            store::<S, WHOLE>(simd, sum, map + b * S::F32_LANES, *registers);
         }
     }
 }
 
-/// Mean and biased variance of every map of `x` `[positions, maps]`.
+/// Mean and biased variance of each channel of `x` `[positions, maps]`.
 pub fn moments(x: &[f32], maps: usize) -> (Vec<f32>, Vec<f32>) {
     let arch = Arch::new();
     let parts: Vec<(usize, Vec<f32>, Vec<f32>)> = x
@@ -118,18 +119,18 @@ pub fn moments(x: &[f32], maps: usize) -> (Vec<f32>, Vec<f32>) {
             let count = chunk.len() / maps;
             let (mut mean, mut spread) = (vec![0.0f32; maps], vec![0.0f32; maps]);
             for band in chunk.chunks(BAND * maps) {
-                arch.dispatch(All(maps, Sum(band, &mut mean)));
+                arch.dispatch(AllChannels(maps, AddRows(band, &mut mean)));
             }
             for mean in &mut mean {
                 *mean /= count as f32;
             }
             for band in chunk.chunks(BAND * maps) {
-                arch.dispatch(All(maps, Squares(band, &mean, &mut spread)));
+                arch.dispatch(AllChannels(maps, AddSquares(band, &mean, &mut spread)));
             }
             (count, mean, spread)
         })
         .collect();
-    // Chan's rule joins the chunks without cancellation.
+    // Chan's formula combines the chunks without cancellation.
     let (mut total, mut mean, mut spread) = (0.0f64, vec![0.0f64; maps], vec![0.0f64; maps]);
     for (count, part_mean, part_spread) in &parts {
         let count = *count as f64;
@@ -143,7 +144,7 @@ pub fn moments(x: &[f32], maps: usize) -> (Vec<f32>, Vec<f32>) {
     (mean.iter().map(|&m| m as f32).collect(), spread.iter().map(|&s| (s / total) as f32).collect())
 }
 
-/// What is done to `B` vectors of maps: a factor and a summand for each map, then the rectifier.
+/// A scale and a shift per channel, then the rectifier, for `B` vectors.
 struct Affine<S: Simd, const B: usize> {
     scale: [S::f32s; B],
     shift: [S::f32s; B],
@@ -170,7 +171,7 @@ impl<S: Simd, const B: usize> Affine<S, B> {
 }
 
 /// `[positions, maps]`, and a number for every map.
-struct Rectify<'a> {
+struct RectifyOp<'a> {
     x: &'a [f32],
     scale: &'a [f32],
     shift: &'a [f32],
@@ -178,7 +179,7 @@ struct Rectify<'a> {
     y: &'a mut [f32],
 }
 
-impl Work for Rectify<'_> {
+impl ChannelOp for RectifyOp<'_> {
     #[inline(always)]
     fn run<S: Simd, const B: usize, const WHOLE: bool>(&mut self, simd: S, map: usize) {
         let by = Affine::<S, B>::load::<WHOLE>(simd, [self.scale, self.shift], self.slope, map);
@@ -198,21 +199,21 @@ pub fn rectify(x: &[f32], scale: &[f32], shift: &[f32], slope: f32) -> Vec<f32> 
     let mut y = zeros(x.len());
     y.par_chunks_mut(ROWS * maps).zip(x.par_chunks(ROWS * maps)).for_each(|(y, x)| {
         for (y, x) in y.chunks_mut(BAND * maps).zip(x.chunks(BAND * maps)) {
-            Arch::new().dispatch(All(maps, Rectify { x, scale, shift, slope, y }));
+            Arch::new().dispatch(AllChannels(maps, RectifyOp { x, scale, shift, slope, y }));
         }
     });
     y
 }
 
 /// `[positions, maps]`, and a number for every map.
-struct InPlace<'a> {
+struct RectifyInPlace<'a> {
     x: &'a mut [f32],
     scale: &'a [f32],
     shift: &'a [f32],
     slope: f32,
 }
 
-impl Work for InPlace<'_> {
+impl ChannelOp for RectifyInPlace<'_> {
     #[inline(always)]
     fn run<S: Simd, const B: usize, const WHOLE: bool>(&mut self, simd: S, map: usize) {
         let by = Affine::<S, B>::load::<WHOLE>(simd, [self.scale, self.shift], self.slope, map);
@@ -225,27 +226,27 @@ impl Work for InPlace<'_> {
     }
 }
 
-/// [`rectify`] of values that nobody needs any more.
+/// [`rectify`] in place.
 pub fn in_place(x: &mut [f32], scale: &[f32], shift: &[f32], slope: f32) {
     let maps = scale.len();
     x.par_chunks_mut(ROWS * maps).for_each(|x| {
         for x in x.chunks_mut(BAND * maps) {
-            Arch::new().dispatch(All(maps, InPlace { x, scale, shift, slope }));
+            Arch::new().dispatch(AllChannels(maps, RectifyInPlace { x, scale, shift, slope }));
         }
     });
 }
 
-/// Values on their way back, `[positions, maps]` each.
+/// The tensors of a backward pass, `[positions, maps]` each.
 #[derive(Clone, Copy)]
-struct Backward<'a> {
+struct BackwardTensors<'a> {
     x: &'a [f32],
     y: &'a [f32],
     gradient: &'a [f32],
     slope: f32,
 }
 
-impl<'a> Backward<'a> {
-    /// Parts of so many values.
+impl<'a> BackwardTensors<'a> {
+    /// Splits into bands of `size` values.
     fn bands(self, size: usize) -> impl Iterator<Item = Self> {
         let slope = self.slope;
         let rest = self.y.chunks(size).zip(self.gradient.chunks(size));
@@ -258,7 +259,7 @@ impl<'a> Backward<'a> {
         self.x.par_chunks(size).zip(rest).map(move |(x, (y, gradient))| Self { x, y, gradient, slope })
     }
 
-    /// `x` and what goes back through the rectifier, for some maps of each position.
+    /// `x` and the gradient through the rectifier, row by row.
     #[inline(always)]
     fn rows(self, maps: usize) -> impl Iterator<Item = (&'a [f32], &'a [f32], &'a [f32])> {
         let rest = self.y.chunks_exact(maps).zip(self.gradient.chunks_exact(maps));
@@ -266,33 +267,33 @@ impl<'a> Backward<'a> {
     }
 }
 
-/// Adds to the sums of what goes back, and of that times `x - centre`.
-struct Sums<'a> {
-    of: Backward<'a>,
-    centre: &'a [f32],
+/// Accumulates the gradient through the rectifier, and its product with `x - center`.
+struct BackwardSums<'a> {
+    of: BackwardTensors<'a>,
+    center: &'a [f32],
     plain: &'a mut [f32],
     centred: &'a mut [f32],
 }
 
-impl Work for Sums<'_> {
+impl ChannelOp for BackwardSums<'_> {
     #[inline(always)]
     fn run<S: Simd, const B: usize, const WHOLE: bool>(&mut self, simd: S, map: usize) {
         let slope = simd.splat_f32s(self.of.slope);
-        let (mut centre, mut plain, mut centred) = ([slope; B], [slope; B], [slope; B]);
+        let (mut center, mut plain, mut centred) = ([slope; B], [slope; B], [slope; B]);
         for b in 0..B {
             let at = map + b * S::F32_LANES;
-            centre[b] = load::<S, WHOLE>(simd, self.centre, at);
+            center[b] = load::<S, WHOLE>(simd, self.center, at);
             plain[b] = load::<S, WHOLE>(simd, self.plain, at);
             centred[b] = load::<S, WHOLE>(simd, self.centred, at);
         }
-        for (x, y, gradient) in self.of.rows(self.centre.len()) {
+        for (x, y, gradient) in self.of.rows(self.center.len()) {
             for b in 0..B {
                 let at = map + b * S::F32_LANES;
                 let x = load::<S, WHOLE>(simd, x, at);
                 let (y, gradient) = (load::<S, WHOLE>(simd, y, at), load::<S, WHOLE>(simd, gradient, at));
                 let back = unrectify(simd, y, gradient, slope);
                 plain[b] = simd.add_f32s(plain[b], back);
-                centred[b] = simd.mul_add_f32s(back, simd.sub_f32s(x, centre[b]), centred[b]);
+                centred[b] = simd.mul_add_f32s(back, simd.sub_f32s(x, center[b]), centred[b]);
             }
         }
         for b in 0..B {
@@ -303,17 +304,17 @@ impl Work for Sums<'_> {
     }
 }
 
-/// What goes back through the rectifier: `gradient` where `y` is positive, times `slope` elsewhere. Sums over positions of
-/// that, and of that times `x - centre`, for every map.
-pub fn sums(x: &[f32], y: &[f32], gradient: &[f32], centre: &[f32], slope: f32) -> (Vec<f32>, Vec<f32>) {
-    let maps = centre.len();
-    let (plain, centred): (Vec<_>, Vec<_>) = Backward { x, y, gradient, slope }
+/// Per-channel sums of the gradient through the rectifier (`gradient` where `y` is positive, times `slope` elsewhere)
+/// and of its product with `x - center`.
+pub fn sums(x: &[f32], y: &[f32], gradient: &[f32], center: &[f32], slope: f32) -> (Vec<f32>, Vec<f32>) {
+    let maps = center.len();
+    let (plain, centred): (Vec<_>, Vec<_>) = BackwardTensors { x, y, gradient, slope }
         .par_chunks(ROWS * maps)
         .map(|chunk| {
             let (mut plain, mut centred) = (vec![0.0f32; maps], vec![0.0f32; maps]);
             for of in chunk.bands(BAND * maps) {
                 let (plain, centred) = (&mut plain, &mut centred);
-                Arch::new().dispatch(All(maps, Sums { of, centre, plain, centred }));
+                Arch::new().dispatch(AllChannels(maps, BackwardSums { of, center, plain, centred }));
             }
             (plain, centred)
         })
@@ -330,17 +331,17 @@ pub fn sums(x: &[f32], y: &[f32], gradient: &[f32], centre: &[f32], slope: f32) 
     (total(&plain), total(&centred))
 }
 
-/// `[positions, maps]`, and numbers for every map.
-struct Back<'a> {
+/// BackwardTensors pass; `[positions, maps]` and three factors per channel.
+struct BackwardOp<'a> {
     x: &'a [f32],
     y: &'a [f32],
     slope: f32,
-    /// By, along and plus.
+    /// `by`, `along` and `plus`.
     factors: [&'a [f32]; 3],
     gradient: &'a mut [f32],
 }
 
-impl Work for Back<'_> {
+impl ChannelOp for BackwardOp<'_> {
     #[inline(always)]
     fn run<S: Simd, const B: usize, const WHOLE: bool>(&mut self, simd: S, map: usize) {
         let slope = simd.splat_f32s(self.slope);
@@ -364,15 +365,15 @@ impl Work for Back<'_> {
     }
 }
 
-/// Turns the gradient of `y` into that of `x`: what goes back through the rectifier, times `by`, plus `along * x + plus`, map by
-/// map; `factors` are these three.
+/// Turns the gradient of `y` into the gradient of `x`: the gradient through the rectifier times `by`, plus `along * x
+/// + plus`, per channel. `factors` are `by`, `along` and `plus`.
 pub fn back(x: &[f32], y: &[f32], gradient: &mut [f32], slope: f32, factors: [&[f32]; 3]) {
     let maps = factors[0].len();
     let size = ROWS * maps;
     gradient.par_chunks_mut(size).zip(x.par_chunks(size).zip(y.par_chunks(size))).for_each(|(gradient, (x, y))| {
         let bands = x.chunks(BAND * maps).zip(y.chunks(BAND * maps));
         for (gradient, (x, y)) in gradient.chunks_mut(BAND * maps).zip(bands) {
-            Arch::new().dispatch(All(maps, Back { x, y, slope, factors, gradient }));
+            Arch::new().dispatch(AllChannels(maps, BackwardOp { x, y, slope, factors, gradient }));
         }
     });
 }

@@ -1,28 +1,28 @@
-//! What a convolution joins, and where its positions lie in memory.
+//! ConvShape of a convolution, and the layout of its positions in memory.
 
-/// What a convolution joins: a small map `[batch, height, width, small]` and a large one
-/// `[batch, stride height, stride width, large]`, both channels last, by weights `[small, large, kernel, kernel]`.
+/// ConvShape of a convolution between a small map `[batch, height, width, small]` and a large map `[batch, stride *
+/// height, stride * width, large]`, both channels last, with weights `[small, large, kernel, kernel]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shape {
-    /// Pictures.
+pub struct ConvShape {
+    /// Images in the batch.
     pub batch: usize,
     /// Rows of the small map.
     pub height: usize,
     /// Columns of the small map.
     pub width: usize,
-    /// Maps on the small side.
+    /// Channels of the small map.
     pub small: usize,
-    /// Maps on the large side.
+    /// Channels of the large map.
     pub large: usize,
-    /// Side of the kernel: 1 to 8.
+    /// Kernel size: 1 to 8.
     pub kernel: usize,
-    /// Positions of the large map between neighbours of the small one: 1 or 2.
+    /// Stride: 1 or 2.
     pub stride: usize,
-    /// Rows and columns of zeros before the large map.
+    /// Padding before the large map, in rows and columns.
     pub before: usize,
 }
 
-impl Shape {
+impl ConvShape {
     pub fn positions(&self) -> usize {
         self.batch * self.height * self.width
     }
@@ -31,8 +31,8 @@ impl Shape {
         self.before as isize
     }
 
-    /// The same convolution as the other kernels make it: a 3x3 kernel of stride 2 is a 4x4 one whose first or last row and column
-    /// are zeros.
+    /// The same convolution with the kernel that the other algorithms support: a 3x3 kernel of stride 2 becomes a
+    /// 4x4 kernel whose first or last row and column are zero.
     pub fn whole(&self) -> Self {
         if self.stride == 2 && self.kernel == 3 { Self { kernel: 4, before: 1, ..*self } } else { *self }
     }
@@ -49,12 +49,12 @@ impl Shape {
         self.kernel * self.kernel
     }
 
-    /// Values of the small map.
+    /// Number of values of the small map.
     pub fn small_len(&self) -> usize {
         self.positions() * self.small
     }
 
-    /// Values of the large map.
+    /// Number of values of the large map.
     pub fn large_len(&self) -> usize {
         self.stride.pow(2) * self.positions() * self.large
     }
@@ -64,26 +64,26 @@ impl Shape {
         self.small * self.large * self.taps()
     }
 
-    /// The small map's positions, reading from the small map.
+    /// Positions of the small map, with inputs read from the small map.
     pub fn over_small(&self) -> Grid {
         let Self { batch, height, width, small, .. } = *self;
         Grid { batch, height, width, step: 1, rows: height, columns: width, maps: small }
     }
 
-    /// The small map's positions, reading from the large map.
+    /// Positions of the small map, with inputs read from the large map.
     pub fn over_large(&self) -> Grid {
         let Self { batch, height, width, large, stride, .. } = *self;
         Grid { batch, height, width, step: stride, rows: stride * height, columns: stride * width, maps: large }
     }
 }
 
-/// A grid of positions, and where the rows of the product come from and go to.
+/// A grid of positions and the layout of its input.
 #[derive(Clone, Copy)]
 pub struct Grid {
     pub batch: usize,
     pub height: usize,
     pub width: usize,
-    /// Rows and columns between neighbours in the input, and the input's own rows, columns and maps.
+    /// Step between neighboring positions in the input, and the rows, columns and channels of the input.
     pub step: usize,
     rows: usize,
     columns: usize,
@@ -95,12 +95,12 @@ impl Grid {
         self.batch * self.height * self.width
     }
 
-    /// Picture, row and column of a position.
+    /// Image, row and column of a position.
     pub fn place(&self, position: usize) -> (usize, usize, usize) {
         (position / (self.height * self.width), position / self.width % self.height, position % self.width)
     }
 
-    /// Where the input of a tap lies for a position, unless it is padding.
+    /// Offset of the input of a tap at a position; `None` in the padding.
     pub fn input(&self, (picture, row, column): (usize, usize, usize), tap: (isize, isize)) -> Option<usize> {
         let row = (row * self.step).checked_add_signed(tap.0).filter(|&row| row < self.rows)?;
         let column = (column * self.step).checked_add_signed(tap.1).filter(|&column| column < self.columns)?;

@@ -1,29 +1,29 @@
-//! The hyperbolic tangent on the CPU. Burn's takes one value after another on one thread, which is a tenth of the time that
-//! drawing pictures takes.
+//! Hyperbolic tangent on the CPU. Burn's is scalar and single-threaded: it took a tenth of the time of generating
+//! images.
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::memory::zeros;
 
-/// Values of one task.
+/// Values per parallel task.
 const CHUNK: usize = 1 << 13;
-/// Beyond this 1 is the nearest float.
+/// Above this, tanh rounds to 1.
 const END: f32 = 7.905_311;
-/// Coefficients of the odd numerator and of the even denominator, the highest power first: the rational approximation of
-/// Eigen's `ptanh`, good to a few units in the last place.
+/// Coefficients of the odd numerator and the even denominator, highest power first: the rational approximation of
+/// Eigen's `ptanh`, accurate to a few units in the last place.
 const ABOVE: [f32; 7] =
     [-2.760_768_5e-16, 2.000_188e-13, -8.604_672e-11, 5.122_297e-8, 1.485_722_4e-5, 6.372_619_3e-4, 4.893_524_6e-3];
 const BELOW: [f32; 4] = [1.198_258_4e-6, 1.185_347_1e-4, 2.268_434_6e-3, 4.893_525e-3];
 
-/// Of every value.
+/// tanh of every value.
 pub fn tanh(x: &[f32]) -> Vec<f32> {
     let mut y = zeros(x.len());
-    y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| Arch::new().dispatch(Tanh { x, y }));
+    y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| Arch::new().dispatch(TanhOp { x, y }));
     y
 }
 
-/// Turns the gradient of the tangents `y` into that of what they are of.
+/// Turns the gradient of the outputs `y` into the gradient of the inputs.
 pub fn back(y: &[f32], gradient: &mut [f32]) {
     gradient.par_chunks_mut(CHUNK).zip(y.par_chunks(CHUNK)).for_each(|(gradient, y)| {
         Arch::new().dispatch(|| {
@@ -34,12 +34,12 @@ pub fn back(y: &[f32], gradient: &mut [f32]) {
     });
 }
 
-struct Tanh<'a> {
+struct TanhOp<'a> {
     x: &'a [f32],
     y: &'a mut [f32],
 }
 
-impl WithSimd for Tanh<'_> {
+impl WithSimd for TanhOp<'_> {
     type Output = ();
 
     #[inline(always)]

@@ -1,13 +1,14 @@
-//! Tiles: a few positions by a few vectors of outputs, whose sums stay in registers while products are added to them.
+//! Register tiles: a few positions by a few vectors of outputs whose sums stay in registers while products are
+//! accumulated.
 
 use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
 
-/// Numbers of a weight panel that stay in the first-level cache while positions go by.
+/// Depth of a block of a weight panel that stays in the L1 cache.
 pub const DEPTH: usize = 192;
 
-/// How many positions (rows of a tile) and vectors of outputs keep the machine's registers full.
+/// Positions (rows of a tile) and vectors of outputs that fill the registers of this machine.
 pub fn tile_of<S: Simd>(outputs: usize) -> (usize, usize) {
     let lanes = S::F32_LANES;
     match (S::REGISTER_COUNT >= 32, outputs.div_ceil(lanes)) {
@@ -21,7 +22,7 @@ pub fn tile_of<S: Simd>(outputs: usize) -> (usize, usize) {
     }
 }
 
-/// Calls `$run::<S, R, V>($simd)` with the tile of so many outputs.
+/// Calls `$run::<S, R, V>($simd)` with the tile size for the number of outputs.
 macro_rules! with_tile {
     ($outputs:expr, $simd:ident, $self:ident . $run:ident) => {
         match $crate::model::kernels::tile::tile_of::<S>($outputs) {
@@ -36,8 +37,8 @@ macro_rules! with_tile {
 }
 pub(crate) use with_tile;
 
-/// Sums of products for `R` positions and `V` vectors of outputs, added to `sums`: `inputs` are `depth` numbers each,
-/// `weights` `depth` times `V` vectors.
+/// Adds products to `sums` for `R` positions and `V` vectors of outputs: `inputs` have `depth` values each, `weights`
+/// `depth` times `V` vectors.
 #[inline(always)]
 pub fn tile<S: Simd, const R: usize, const V: usize>(
     simd: S,
@@ -46,7 +47,7 @@ pub fn tile<S: Simd, const R: usize, const V: usize>(
     depth: usize,
     sums: &mut [[S::f32s; V]; R],
 ) {
-    // Cut to one length here, so that no index is checked in the loop.
+    // Equal lengths here remove the bounds checks in the loop.
     let inputs = inputs.map(|input| &input[..depth]);
     for (d, weights) in weights.chunks_exact(V).take(depth).enumerate() {
         for r in 0..R {
@@ -58,8 +59,8 @@ pub fn tile<S: Simd, const R: usize, const V: usize>(
     }
 }
 
-/// Adds the products of rows, `R` to a tile and `length` numbers each, by a panel's weights to the tiles' sums, as far as
-/// `depth` of a row goes; `weights` are those of the whole row.
+/// Accumulates the products of rows (`R` per tile, `length` values each) with the weights of a panel, for the range
+/// `depth` of each row; `weights` covers the whole row.
 #[inline(always)]
 pub fn multiply<'a, S: Simd, const R: usize, const V: usize>(
     simd: S,
@@ -74,26 +75,27 @@ pub fn multiply<'a, S: Simd, const R: usize, const V: usize>(
         let weights = &weights[from * V..][..deep * V];
         for (rows, sums) in tiles.clone().zip(sums.iter_mut()) {
             let inputs: [&[f32]; R] = std::array::from_fn(|r| &rows[r * length + from..][..deep]);
-            let mut kept = *sums;
-            tile::<S, R, V>(simd, &inputs, weights, deep, &mut kept);
-            *sums = kept;
+            let mut registers = *sums;
+            tile::<S, R, V>(simd, &inputs, weights, deep, &mut registers);
+            *sums = registers;
         }
     }
 }
 
-/// Some columns of rows that follow one another in memory.
+/// A range of columns of contiguous rows.
 #[derive(Clone, Copy)]
 pub struct Rows<'a> {
     pub values: &'a [f32],
-    /// Numbers of a row.
+    /// Values per row.
     pub length: usize,
-    /// The first of them that counts, and how many do.
+    /// First column and number of columns.
     pub from: usize,
     pub width: usize,
 }
 
-/// Adds the sums over rows of each column of `left` times each of `right` to `sums` `[left, right]`. The width of `left` is a
-/// multiple of `R`; that of `right`, its length and its first column are multiples of `V` vectors or one.
+/// Adds the products of each column of `left` with each column of `right`, summed over rows, to `sums` `[left,
+/// right]`. The width of `left` is a multiple of `R`; the width, length and first column of `right` are multiples of
+/// `V` vectors or of one.
 #[inline(always)]
 pub fn outer<S: Simd, const R: usize, const V: usize>(simd: S, left: Rows, right: Rows, sums: &mut [f32]) {
     let lanes = S::F32_LANES;
@@ -101,9 +103,9 @@ pub fn outer<S: Simd, const R: usize, const V: usize>(simd: S, left: Rows, right
     let across = right.width / lanes;
     for panel in (0..across).step_by(V) {
         for (strip, sums) in sums.chunks_exact_mut(R * across).enumerate() {
-            let mut kept = [[simd.splat_f32s(0.0); V]; R];
-            for (kept, sums) in kept.iter_mut().zip(sums.chunks_exact(across)) {
-                kept.copy_from_slice(&sums[panel..panel + V]);
+            let mut registers = [[simd.splat_f32s(0.0); V]; R];
+            for (registers, sums) in registers.iter_mut().zip(sums.chunks_exact(across)) {
+                registers.copy_from_slice(&sums[panel..panel + V]);
             }
             let (from_left, from_right) = (left.from + strip * R, right.from / lanes + panel);
             let lefts = left.values.chunks_exact(left.length).map(|row| &row[from_left..][..R]);
@@ -112,18 +114,18 @@ pub fn outer<S: Simd, const R: usize, const V: usize>(simd: S, left: Rows, right
                 for r in 0..R {
                     let x = simd.splat_f32s(left[r]);
                     for v in 0..V {
-                        kept[r][v] = simd.mul_add_f32s(x, right[v], kept[r][v]);
+                        registers[r][v] = simd.mul_add_f32s(x, right[v], registers[r][v]);
                     }
                 }
             }
-            for (kept, sums) in kept.iter().zip(sums.chunks_exact_mut(across)) {
-                sums[panel..panel + V].copy_from_slice(kept);
+            for (registers, sums) in registers.iter().zip(sums.chunks_exact_mut(across)) {
+                sums[panel..panel + V].copy_from_slice(registers);
             }
         }
     }
 }
 
-/// Lanes of a panel for so many outputs on this machine.
+/// Lanes per panel for the number of outputs on this machine.
 pub fn panel_lanes(outputs: usize) -> usize {
     struct Lanes(usize);
     impl WithSimd for Lanes {

@@ -1,7 +1,8 @@
-//! The kernels on graphics cards, in CubeCL's language: one source for SPIR-V, WGSL and Metal.
+//! GPU kernels in CubeCL: one source for SPIR-V, WGSL and Metal.
 //!
-//! Maps stay channels last between layers; only their strides say so. Every launch is unchecked: the kernels check each position
-//! against the shapes that they are compiled for, and the functions here see to it that the tensors have those shapes.
+//! Maps stay channels last between layers; only their strides show it. Launches are unchecked: kernels check each
+//! position against the shapes they are compiled for, and the functions here ensure that the tensors have those
+//! shapes.
 
 mod norm;
 mod pack;
@@ -20,15 +21,15 @@ use burn_cubecl::ops::{permute_nchw_to_nhwc, permute_nhwc_to_nchw};
 use burn_cubecl::tensor::CubeTensor;
 use half::{bf16, f16};
 
-pub use plan::Shapes;
+pub use plan::ProductShape;
 
 use crate::device::Operands;
 use small::UpdateLaunch;
-use tiling::{Direction, Plan};
+use tiling::{ConvOperation, ProductPlan};
 
 use super::AdamStep;
 
-/// A map as the kernels read it: `[batch, height, width, maps]`, contiguous.
+/// A map in the layout of the kernels: contiguous `[batch, height, width, maps]`.
 fn channels_last(x: CubeTensor) -> CubeTensor {
     into_contiguous(permute_nchw_to_nhwc(x))
 }
@@ -37,7 +38,8 @@ fn empty(like: &CubeTensor, shape: impl Into<Shape>) -> CubeTensor {
     empty_device_contiguous_dtype(like.client.clone(), like.device.clone(), shape.into(), DType::F32)
 }
 
-/// Weights `[small, large, kernel, kernel]` as `[kernel, kernel, large, small]` in the precision that they are multiplied in.
+/// Packs weights `[small, large, kernel, kernel]` as `[kernel, kernel, large, small]` in the precision of the
+/// multiplication.
 pub fn packed(weights: CubeTensor, operands: Operands) -> CubeTensor {
     let weights = into_contiguous(weights);
     let [small, large, kernel, _] = weights.shape().dims();
@@ -88,17 +90,17 @@ pub fn packed(weights: CubeTensor, operands: Operands) -> CubeTensor {
     out
 }
 
-/// Cubes along one side of a launch, at most; WebGPU allows a few more.
+/// Maximum cubes per launch dimension; WebGPU allows slightly more.
 const MOST_CUBES: u32 = 1 << 15;
 
-/// Numbers that are loaded at a time, of lines of so many.
+/// Vector width of loads from rows of `maps` values.
 fn vector(maps: usize) -> usize {
     if maps.is_multiple_of(4) { 4 } else { 1 }
 }
 
-fn launch(plan: Plan, operands: Operands, batch: usize, a: CubeTensor, b: CubeTensor, out: &CubeTensor) {
+fn launch(plan: ProductPlan, operands: Operands, batch: usize, a: CubeTensor, b: CubeTensor, out: &CubeTensor) {
     let client: Client = a.client.clone();
-    let a_width = vector(if plan.direction == Direction::Up { plan.small } else { plan.large });
+    let a_width = vector(if plan.direction == ConvOperation::Up { plan.small } else { plan.large });
     let b_width = vector(plan.small);
     let rows = plan.rows(batch).div_ceil(plan.tile.rows) as u32;
     let columns = plan.columns().div_ceil(plan.tile.columns) as u32;
@@ -114,22 +116,23 @@ fn launch(plan: Plan, operands: Operands, batch: usize, a: CubeTensor, b: CubeTe
             )
         };
     }
-    // SAFETY: the kernel checks its positions against the shapes that it is compiled for, and the callers allocate `out` by them.
+    // SAFETY: the kernel checks its positions against the shapes it is compiled for, and the callers allocate
+    // `out` with those shapes.
     #[allow(unsafe_code)]
     unsafe {
         match (operands, plan.direction) {
             (Operands::F32 | Operands::Rounded, _) => launch!(f32, f32),
-            (Operands::F16, Direction::Weights) => launch!(f16, f32),
+            (Operands::F16, ConvOperation::WeightGradient) => launch!(f16, f32),
             (Operands::F16, _) => launch!(f16, f16),
-            (Operands::Bf16, Direction::Weights) => launch!(bf16, f32),
+            (Operands::Bf16, ConvOperation::WeightGradient) => launch!(bf16, f32),
             (Operands::Bf16, _) => launch!(bf16, bf16),
         }
     }
 }
 
 /// Strided convolution of `[batch, large, stride h, stride w]` by packed weights.
-pub fn down(large: CubeTensor, packed: CubeTensor, shapes: Shapes, operands: Operands) -> CubeTensor {
-    let plan = shapes.plan(Direction::Down, operands, &large.client);
+pub fn down(large: CubeTensor, packed: CubeTensor, shapes: ProductShape, operands: Operands) -> CubeTensor {
+    let plan = shapes.plan(ConvOperation::Down, operands, &large.client);
     let out = empty(&large, [shapes.batch, shapes.height, shapes.width, shapes.small]);
     if shapes.small <= FEW {
         few(channels_last(large), packed, shapes, operands, &out);
@@ -140,18 +143,18 @@ pub fn down(large: CubeTensor, packed: CubeTensor, shapes: Shapes, operands: Ope
 }
 
 /// Fractionally-strided convolution of `[batch, small, h, w]` by packed weights.
-pub fn up(small: CubeTensor, packed: CubeTensor, shapes: Shapes, operands: Operands) -> CubeTensor {
-    let plan = shapes.plan(Direction::Up, operands, &small.client);
+pub fn up(small: CubeTensor, packed: CubeTensor, shapes: ProductShape, operands: Operands) -> CubeTensor {
+    let plan = shapes.plan(ConvOperation::Up, operands, &small.client);
     let side = |small: usize| small * shapes.stride;
     let out = empty(&small, [shapes.batch, side(shapes.height), side(shapes.width), shapes.large]);
     launch(plan, operands, shapes.batch, channels_last(small), packed, &out);
     permute_nhwc_to_nchw(out)
 }
 
-/// The gradient of the weights of either, `[small, large, kernel, kernel]`.
-pub fn weight_gradient(small: CubeTensor, large: CubeTensor, shapes: Shapes, operands: Operands) -> CubeTensor {
+/// Gradient of the weights in either direction, `[small, large, kernel, kernel]`.
+pub fn weight_gradient(small: CubeTensor, large: CubeTensor, shapes: ProductShape, operands: Operands) -> CubeTensor {
     let client = large.client.clone();
-    let plan = shapes.plan(Direction::Weights, operands, &client);
+    let plan = shapes.plan(ConvOperation::WeightGradient, operands, &client);
     let taps = shapes.kernel * shapes.kernel;
     let pieces = empty(&large, [plan.pieces, taps, shapes.large, shapes.small]);
     launch(plan, operands, shapes.batch, channels_last(large), channels_last(small), &pieces);
@@ -178,13 +181,13 @@ pub fn weight_gradient(small: CubeTensor, large: CubeTensor, shapes: Shapes, ope
     out
 }
 
-/// Small maps that are too few for tiles.
+/// Maximum small-map channels for which tiles would be mostly empty.
 const FEW: usize = 4;
 
-/// Strided convolution to few maps.
-fn few(large: CubeTensor, packed: CubeTensor, shapes: Shapes, operands: Operands, out: &CubeTensor) {
+/// Strided convolution to very few channels.
+fn few(large: CubeTensor, packed: CubeTensor, shapes: ProductShape, operands: Operands, out: &CubeTensor) {
     let client = large.client.clone();
-    let Shapes { batch, height, width, small, kernel, stride, before, .. } = shapes;
+    let ProductShape { batch, height, width, small, kernel, stride, before, .. } = shapes;
     let positions = (batch * height * width) as u32;
     let along = positions.min(MOST_CUBES);
     let count = CubeCount::Static(along, positions.div_ceil(along), small as u32);
@@ -199,7 +202,7 @@ fn few(large: CubeTensor, packed: CubeTensor, shapes: Shapes, operands: Operands
             )
         };
     }
-    // SAFETY: the kernel leaves positions alone that are not there, and looks at none outside the large map.
+    // SAFETY: the kernel skips positions beyond the small map and reads none outside the large map.
     #[allow(unsafe_code)]
     unsafe {
         match operands {
@@ -210,7 +213,8 @@ fn few(large: CubeTensor, packed: CubeTensor, shapes: Shapes, operands: Operands
     }
 }
 
-/// One update by Adam: the new value, mean and mean square, and the sums of squares `[SQUARES]` with this gradient's.
+/// One Adam update: returns the new value, first and second moment, and the partial sums of squares `[SQUARES]` with
+/// those of this gradient added.
 pub fn adam([value, gradient, first, second, squares]: [CubeTensor; 5], step: AdamStep) -> [CubeTensor; 4] {
     let client = value.client.clone();
     let length = value.shape().num_elements();
@@ -220,7 +224,7 @@ pub fn adam([value, gradient, first, second, squares]: [CubeTensor; 5], step: Ad
     let [new_value, new_first, new_second, new_squares] = new.each_ref().map(|new| new.clone().into_buffer_arg());
     let [value, gradient, first, second, squares] =
         [value, gradient, first, second, squares].map(CubeTensor::into_buffer_arg);
-    // SAFETY: all buffers have the length that is given, or that of the sums.
+    // SAFETY: all buffers have the given length, or that of the partial sums.
     #[allow(unsafe_code)]
     unsafe {
         small::adam::launch_unchecked(
@@ -243,10 +247,10 @@ pub fn adam([value, gradient, first, second, squares]: [CubeTensor; 5], step: Ad
     new
 }
 
-/// Sums that [`adam`] adds squares to.
+/// Number of partial sums of squared gradients.
 pub const SQUARES: usize = small::CUBES;
 
-/// The mean loss of logits that should be real, or not, and their mean probability: `[1]` each.
+/// Mean binary cross-entropy of logits with target `real`, and their mean probability: `[1]` each.
 pub fn logistic(logits: CubeTensor, real: bool) -> [CubeTensor; 2] {
     let client = logits.client.clone();
     let length = logits.shape().num_elements() as u32;
@@ -254,7 +258,7 @@ pub fn logistic(logits: CubeTensor, real: bool) -> [CubeTensor; 2] {
     let results = [1, 1].map(|length: usize| empty(&logits, [length]));
     let [loss, probability] = results.each_ref().map(|result| result.clone().into_buffer_arg());
     let (count, dim) = (CubeCount::Static(1, 1, 1), CubeDim::new_1d(small::UNITS as u32));
-    // SAFETY: the kernel reads as many logits as there are, and writes one number each.
+    // SAFETY: the kernel reads as many logits as there are, and writes one value each.
     #[allow(unsafe_code)]
     unsafe {
         small::logistic::launch_unchecked(
@@ -271,18 +275,19 @@ pub fn logistic(logits: CubeTensor, real: bool) -> [CubeTensor; 2] {
     results
 }
 
-/// How the norm's kernels share out maps of so many positions: cubes along the maps, stretches, and positions of a stretch.
+/// Launch configuration of the batch-norm kernels: cubes along the channels, ranges of positions, and positions per
+/// range.
 fn stretches(positions: usize, maps: usize) -> (u32, u32, u32) {
-    /// Cubes that keep a large card busy.
+    /// Cubes that keep a large GPU busy.
     const CUBES: usize = 512;
-    /// Positions below which a stretch is not worth a cube.
+    /// Minimum positions per cube.
     const LEAST: usize = 64;
     let across = maps.div_ceil(norm::ACROSS);
     let stretch = positions.div_ceil((CUBES / across).max(1)).max(LEAST);
     (across as u32, positions.div_ceil(stretch) as u32, stretch as u32)
 }
 
-/// Batch norm by the batch's own statistics, then the rectifier; also the mean and the biased variance.
+/// Batch norm with batch statistics, then the rectifier; also returns the mean and the biased variance.
 pub fn norm(x: CubeTensor, gain: CubeTensor, shift: CubeTensor, epsilon: f64, slope: f64) -> [CubeTensor; 3] {
     let client = x.client.clone();
     let [batch, maps, height, width] = x.shape().dims();
@@ -296,7 +301,8 @@ pub fn norm(x: CubeTensor, gain: CubeTensor, shift: CubeTensor, epsilon: f64, sl
     let [x, sums, gain, shift] = [x, sums, into_contiguous(gain), into_contiguous(shift)];
     let arg = |x: &CubeTensor| x.clone().into_buffer_arg();
     let positions = positions as u32;
-    // SAFETY: the kernels check positions and maps against the numbers that are given here, which are the tensors'.
+    // SAFETY: the kernels check positions and channels against the numbers given here, which are those of the
+    // tensors.
     #[allow(unsafe_code)]
     unsafe {
         norm::moments::launch_unchecked(
@@ -331,27 +337,27 @@ pub fn norm(x: CubeTensor, gain: CubeTensor, shift: CubeTensor, epsilon: f64, sl
     [permute_nhwc_to_nchw(out), mean, variance]
 }
 
-/// What [`norm`] keeps for its way back.
-pub struct Normed {
-    /// What was normalized.
+/// Tensors saved by [`norm`] for the backward pass.
+pub struct SavedNorm {
+    /// Input.
     pub x: CubeTensor,
-    /// What came of it.
+    /// Output.
     pub y: CubeTensor,
-    /// The gain.
+    /// Gain.
     pub gain: CubeTensor,
-    /// Each map's mean.
+    /// Mean per channel.
     pub mean: CubeTensor,
-    /// Each map's biased variance.
+    /// Biased variance per channel.
     pub variance: CubeTensor,
 }
 
 /// Gradients of `x`, gain and shift of [`norm`].
-pub fn norm_backward(normed: Normed, gradient: CubeTensor, epsilon: f64, slope: f64) -> [CubeTensor; 3] {
+pub fn norm_backward(saved: SavedNorm, gradient: CubeTensor, epsilon: f64, slope: f64) -> [CubeTensor; 3] {
     let client = gradient.client.clone();
     let [batch, maps, height, width] = gradient.shape().dims();
     let positions = batch * height * width;
-    let [x, y, gradient] = [normed.x, normed.y, gradient].map(channels_last);
-    let [gain, mean, variance] = [normed.gain, normed.mean, normed.variance].map(into_contiguous);
+    let [x, y, gradient] = [saved.x, saved.y, gradient].map(channels_last);
+    let [gain, mean, variance] = [saved.gain, saved.mean, saved.variance].map(into_contiguous);
     let (across, count, stretch) = stretches(positions, maps);
     let sums = empty(&x, [count as usize, 2, maps]);
     let (out, gain_gradient, shift_gradient) = (empty(&x, x.shape()), empty(&x, [maps]), empty(&x, [maps]));

@@ -1,16 +1,16 @@
-//! Batch norm and the rectifier after it, and their gradients, over maps that lie channels last: `[positions, maps]`.
+//! Batch norm with rectifier, and its gradients, on channels-last maps `[positions, maps]`.
 //!
-//! Each direction goes over the maps twice: once for sums by map, which cubes take over stretches of positions, and once for
-//! the result. The second pass adds up the stretches' sums for the maps that it writes.
+//! Each direction takes two passes: one for per-channel sums over ranges of positions, and one for the result, which
+//! also adds up the sums of the ranges.
 
 use cubecl::prelude::*;
 
-/// Units of a cube along the maps.
+/// Units per cube along the channels.
 pub const ACROSS: usize = 32;
-/// Units of a cube along the positions.
+/// Units per cube along the positions.
 pub const ALONG: usize = 8;
 
-/// Adds up two numbers of each map over the cube's units along the positions; unit 0 of them has the sums.
+/// Reduces two values per channel over the units along the positions; unit 0 has the sums.
 #[cube]
 fn add_up(mut first: f32, mut second: f32) -> (f32, f32) {
     let mut sums = Shared::<[f32]>::new_slice(comptime!(2 * ALONG * ACROSS));
@@ -30,8 +30,8 @@ fn add_up(mut first: f32, mut second: f32) -> (f32, f32) {
     (first, second)
 }
 
-/// Sums of each map and of its squares over a stretch of positions, both around the map's first number so that little cancels:
-/// `[stretches, 2, maps]`.
+/// Per-channel sums and sums of squares over a range of positions, both relative to the first value of the channel to
+/// avoid cancellation: `[ranges, 2, maps]`.
 #[cube(launch_unchecked)]
 pub fn moments(x: &[f32], sums: &mut [f32], positions: u32, stretch: u32, maps: u32) {
     let maps = maps as usize;
@@ -61,7 +61,7 @@ pub fn moments(x: &[f32], sums: &mut [f32], positions: u32, stretch: u32, maps: 
     }
 }
 
-/// Adds up a map's two numbers over all stretches.
+/// Reduces the two sums of a channel over all ranges.
 #[cube]
 fn over_stretches(sums: &[f32], map: usize, stretches: u32, maps: usize) -> (f32, f32) {
     let mut first = 0.0f32;
@@ -73,8 +73,8 @@ fn over_stretches(sums: &[f32], map: usize, stretches: u32, maps: usize) -> (f32
     (first, second)
 }
 
-/// Batch norm by the sums of [`moments`], then the rectifier; also each map's mean and biased variance. Each cube writes a stretch
-/// of positions of `ACROSS` maps.
+/// Batch norm with the sums of [`moments`], then the rectifier; also writes mean and biased variance. Each cube
+/// writes a range of positions of `ACROSS` channels.
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
 pub fn normalize(
@@ -127,7 +127,7 @@ pub fn normalize(
     }
 }
 
-/// Sums over a stretch of positions of what goes back through the rectifier, and of its products with `x - mean`.
+/// Sums over a range of positions of the gradient through the rectifier, and of its product with `x - mean`.
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
 pub fn products(
@@ -169,7 +169,7 @@ pub fn products(
     }
 }
 
-/// Gradients of `x`, of the gain and of the shift by the sums of [`products`].
+/// Gradients of `x`, gain and shift from the sums of [`products`].
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
 pub fn back(
@@ -198,7 +198,7 @@ pub fn back(
         let (plain, centered) = over_stretches(sums, map, stretches, maps);
         let count = f32::cast_from(positions);
         let inverse = 1.0 / (variance[map] + epsilon).sqrt();
-        // gain * inverse * (g - mean(g) - normed * mean(g * normed)), written as g * by + x * along + plus.
+        // gain * inverse * (g - mean(g) - normalized * mean(g * normalized)), written as g * by + x * along + plus.
         let by = gain[map] * inverse;
         let along = 0.0 - by * inverse * inverse * centered / count;
         factors[3 * column] = by;

@@ -1,14 +1,14 @@
-//! Weights as the products read them, `[kernel, kernel, large, small]`, and their gradients as everybody else does,
+//! Transposes between the weight layout of the products, `[kernel, kernel, large, small]`, and the public layout
 //! `[small, large, kernel, kernel]`.
 //!
-//! Both are transposes of a matrix whose lines are small maps on one side and large maps with their taps on the other. They go
-//! through shared memory in squares, so that memory is read and written in whole lines.
+//! Both directions transpose a matrix with small-map channels on one side and large-map channels times taps on the
+//! other, in squares through shared memory, so that global memory is accessed in whole rows.
 
 use cubecl::prelude::*;
 
-/// Side of the squares; a cube has as many units in a row, and `ROWS` of these.
+/// Side of the squares, and units per row of a cube.
 pub const SIDE: usize = 32;
-/// Rows of units.
+/// Rows of units per cube.
 pub const ROWS: usize = 8;
 
 /// Weights `[small, large * taps]` to `[taps * large, small]`.
@@ -39,7 +39,7 @@ pub fn pack<E: Float>(weights: &[f32], out: &mut [E], small: u32, large: u32, ta
     }
 }
 
-/// Gradients in pieces `[pieces, taps * large, small]`, added up, to `[small, large * taps]`.
+/// Sums gradients `[pieces, taps * large, small]` over pieces and transposes them to `[small, large * taps]`.
 #[cube(launch_unchecked)]
 pub fn unpack(gradients: &[f32], out: &mut [f32], small: u32, large: u32, taps: u32, pieces: u32) {
     let (small, large, taps, pieces) = (small as usize, large as usize, taps as usize, pieces as usize);

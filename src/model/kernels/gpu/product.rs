@@ -1,7 +1,7 @@
-//! Convolutions as matrix products, without columns in memory: each tile of the product gathers what it needs from the maps.
+//! Convolutions as implicit matrix products: each tile gathers its operands from the maps, so no columns are stored.
 //!
-//! Maps lie channels last, `[batch, height, width, maps]`; weights are packed as `[kernel, kernel, large, small]` by [`super::pack`].
-//! All three operations have one kernel, `rows x inner * inner x columns`:
+//! Maps are channels last, `[batch, height, width, maps]`; weights are packed as `[kernel, kernel, large, small]` by
+//! [`super::pack`]. All three operations share one kernel, `rows x inner * inner x columns`:
 //!
 //! | | rows | columns | inner |
 //! |---|---|---|---|
@@ -9,20 +9,20 @@
 //! | up | positions of the small map, once for each phase of the large one | large maps | taps of the phase x small maps |
 //! | weights | taps x large maps | small maps | positions of the small map |
 //!
-//! A phase is the positions of the large map with the same remainders by the stride; each has its own taps and writes to its own
-//! positions, so nothing is multiplied by zero and nothing is added twice.
+//! A phase is the set of positions of the large map with the same remainder modulo the stride. Each phase has its own
+//! taps and outputs, so no inserted zero is multiplied and no output is written twice.
 //!
-//! Tiles are staged in shared memory, in half precision where tensor cores multiply them. The next tile is loaded while the
-//! current one is multiplied.
+//! Tiles are staged in shared memory, in half precision for tensor cores. The next tile is loaded while the current
+//! one is multiplied.
 
 use cubecl::cmma::{self, Matrix, MatrixIdent, MatrixLayout};
 use cubecl::prelude::*;
 
-use super::tiling::{Direction, Plan};
+use super::tiling::{ConvOperation, ProductPlan};
 
-/// Picture, row and column of a position of the small map.
+/// Image, row and column of a position of the small map.
 #[cube]
-fn position(p: usize, #[comptime] plan: Plan) -> (usize, usize, usize) {
+fn position(p: usize, #[comptime] plan: ProductPlan) -> (usize, usize, usize) {
     let area = comptime!(plan.height * plan.width);
     let picture = p / area;
     let within = p - picture * area;
@@ -30,17 +30,18 @@ fn position(p: usize, #[comptime] plan: Plan) -> (usize, usize, usize) {
     (picture, y, within - y * comptime!(plan.width))
 }
 
-/// A kernel's row and column of a tap's number.
+/// Kernel row and column of a tap.
 #[cube]
-fn tap_of(tap: usize, #[comptime] plan: Plan) -> (usize, usize) {
+fn tap_of(tap: usize, #[comptime] plan: ProductPlan) -> (usize, usize) {
     let y = tap / comptime!(plan.kernel);
     (y, tap - y * comptime!(plan.kernel))
 }
 
-/// Where a number along the inner dimension is looked up: its map, and its tap's row and column, of the phase's for [`Direction::Up`].
+/// Channel, tap row and tap column of an index along the inner dimension. For [`ConvOperation::Up`] taps are those of
+/// the phase.
 #[cube]
-fn looked_up(inner: usize, taps_x: usize, #[comptime] plan: Plan) -> (usize, usize, usize) {
-    if comptime!(plan.direction == Direction::Down) {
+fn looked_up(inner: usize, taps_x: usize, #[comptime] plan: ProductPlan) -> (usize, usize, usize) {
+    if comptime!(plan.direction == ConvOperation::Down) {
         let tap = inner / comptime!(plan.large);
         let (y, x) = tap_of(tap, plan);
         (inner - tap * comptime!(plan.large), y, x)
@@ -51,8 +52,9 @@ fn looked_up(inner: usize, taps_x: usize, #[comptime] plan: Plan) -> (usize, usi
     }
 }
 
-/// The product. `a` is the map that is gathered from, `b` the packed weights, or the small map for [`Direction::Weights`]; `out`
-/// is a map, or `[pieces, kernel, kernel, large, small]`. `E` is what is multiplied.
+/// The product. `a` is the map to gather from, `b` the packed weights, or the small map for
+/// [`ConvOperation::WeightGradient`]. `out` is a map, or `[pieces, kernel, kernel, large, small]`. `E` is the element
+/// type of the operands.
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
 pub fn product<E: Float, A: Float, B: Float, NA: Size, NB: Size>(
@@ -60,7 +62,7 @@ pub fn product<E: Float, A: Float, B: Float, NA: Size, NB: Size>(
     b: &[Vector<B, NB>],
     out: &mut [f32],
     batch: u32,
-    #[comptime] plan: Plan,
+    #[comptime] plan: ProductPlan,
     #[comptime] a_width: usize,
     #[comptime] b_width: usize,
 ) {
@@ -71,15 +73,15 @@ pub fn product<E: Float, A: Float, B: Float, NA: Size, NB: Size>(
     let (small, large, before, stride) = comptime!((plan.small, plan.large, plan.before, plan.stride));
 
     let unit = UNIT_POS as usize;
-    // Cubes lie by rows of tiles, by columns, and by phase or piece. There can be more rows than a card counts along one side: they
-    // go on behind the columns.
+    // Cubes are numbered by tile rows, tile columns, and phase or piece. Rows beyond the launch limit continue
+    // along the columns.
     let across = comptime!(plan.columns().div_ceil(plan.tile.columns));
     let stretch = CUBE_POS_Y as usize / across;
     let first_row = (stretch * CUBE_COUNT_X as usize + CUBE_POS_X as usize) * tile_rows;
     let first_column = (CUBE_POS_Y as usize - stretch * across) * tile_columns;
     let positions = batch as usize * comptime!(plan.height * plan.width);
 
-    // The phase's first tap along each side, the number of its taps, and how far its positions lie ahead of the small map's.
+    // First tap of the phase along each side, number of taps, and offset of its positions.
     let phase_y = CUBE_POS_Z as usize / stride;
     let phase_x = CUBE_POS_Z as usize - phase_y * stride;
     let tap_y = (phase_y + before) % stride;
@@ -89,13 +91,13 @@ pub fn product<E: Float, A: Float, B: Float, NA: Size, NB: Size>(
     let ahead_y = (phase_y + before - tap_y) / stride;
     let ahead_x = (phase_x + before - tap_x) / stride;
 
-    // The part of the inner dimension that this cube goes through.
+    // Range of the inner dimension of this cube.
     let mut from = 0usize;
     let mut to = comptime!(plan.kernel * plan.kernel * plan.large).runtime();
-    if comptime!(plan.direction == Direction::Up) {
+    if comptime!(plan.direction == ConvOperation::Up) {
         to = taps_y * taps_x * small;
     }
-    if comptime!(plan.direction == Direction::Weights) {
+    if comptime!(plan.direction == ConvOperation::WeightGradient) {
         let steps = positions.div_ceil(depth);
         let piece = (steps + comptime!(plan.pieces - 1)) / comptime!(plan.pieces) * depth;
         from = CUBE_POS_Z as usize * piece;
@@ -108,18 +110,18 @@ pub fn product<E: Float, A: Float, B: Float, NA: Size, NB: Size>(
         }
     }
 
-    // Which numbers of the first operand this unit loads: always the same place along the contiguous side.
+    // The values of the first operand that this unit loads: always the same index along the contiguous side.
     let a_across = comptime!(if deep_a { depth / a_width } else { tile_rows / a_width });
     let a_step = comptime!(units / a_across);
     let a_lines = comptime!(plan.lines(deep_a, tile_rows));
     let a_count = comptime!(a_lines.div_ceil(a_step));
     let a_along = (unit % a_across) * a_width;
     let a_first = unit / a_across;
-    // Where the rows lie: the picture's first row in the map that is gathered from, and the corner of what is seen.
+    // Offset of the image in the map, and the corner of the window of each row.
     let mut row_picture = Array::<usize>::new(a_count);
     let mut row_y = Array::<usize>::new(a_count);
     let mut row_x = Array::<usize>::new(a_count);
-    // For the weights' gradient, the tap and the map of the unit's rows.
+    // For the weight gradient: tap and channel of the rows of this unit.
     let mut own_map = 0usize;
     let mut own_y = 0usize;
     let mut own_x = 0usize;
@@ -129,10 +131,10 @@ pub fn product<E: Float, A: Float, B: Float, NA: Size, NB: Size>(
         for i in 0..a_count {
             let row = first_row + a_first + i * a_step;
             let (picture, y, x) = position(row, plan);
-            // A row that is not there sees nothing: its corner is far outside.
+            // Rows beyond the end see only padding: their corner is far outside.
             let inside = row < positions;
             row_picture[i] = picture;
-            if comptime!(plan.direction == Direction::Down) {
+            if comptime!(plan.direction == ConvOperation::Down) {
                 row_y[i] = select(inside, y * stride, comptime!(1usize << 30).runtime());
                 row_x[i] = x * stride;
             } else {
@@ -171,7 +173,7 @@ pub fn product<E: Float, A: Float, B: Float, NA: Size, NB: Size>(
     let tensor_cores = comptime!(plan.tensor_cores());
     let instruction = comptime!(plan.instruction());
     let (plane_rows, plane_columns, plane) = comptime!(plan.planes());
-    // Instructions of each plane.
+    // Instructions per plane.
     let many = comptime!(if tensor_cores { tile_rows / plane_rows / instruction.rows } else { 1 });
     let wide = comptime!(if tensor_cores { tile_columns / plane_columns / instruction.columns } else { 1 });
     let plane_number = unit / plane;
@@ -206,13 +208,13 @@ pub fn product<E: Float, A: Float, B: Float, NA: Size, NB: Size>(
 
     let steps = (to - from).div_ceil(depth);
     for step in 0..comptime!(1usize).runtime() + steps {
-        // Loads the tile of this step; the one before is staged then, and multiplied.
+        // Loads the tile of this step; then the previous one is staged and multiplied.
         let begin = from + step * depth;
         let mut place = 0usize;
         if comptime!(stages == 2) {
             place = (step + 1) % 2;
         }
-        // What was loaded in the step before goes to the stage.
+        // Stages what the previous step loaded.
         if step > 0 {
             #[unroll]
             for i in 0..a_count {
@@ -236,7 +238,7 @@ pub fn product<E: Float, A: Float, B: Float, NA: Size, NB: Size>(
                 #[unroll]
                 for i in 0..a_count {
                     let mut value = Vector::<E, NA>::cast_from(0.0f32);
-                    if comptime!(plan.direction == Direction::Down) {
+                    if comptime!(plan.direction == ConvOperation::Down) {
                         let (at_y, at_x) = (row_y[i] + y, row_x[i] + x);
                         let seen = at_y >= before && at_y < before + height && at_x >= before && at_x < before + width;
                         if there && seen {
@@ -270,7 +272,7 @@ pub fn product<E: Float, A: Float, B: Float, NA: Size, NB: Size>(
                 }
             }
             if deep_b {
-                // Weights of the phase's taps: those of one large map lie by small map.
+                // Weights of the taps of the phase: contiguous along the small-map channels.
                 let inner = begin + b_along;
                 let (map, y, x) = looked_up(inner, taps_x, plan);
                 let tap = (tap_y + y * stride) * comptime!(plan.kernel) + tap_x + x * stride;
@@ -310,7 +312,8 @@ pub fn product<E: Float, A: Float, B: Float, NA: Size, NB: Size>(
                     b_width,
                 );
             } else {
-                // Unrolled as far as numbers are staged together, and no further: drivers take seconds to compile more.
+                // Unrolled by the width of a staged vector only: drivers take seconds to compile
+                // more.
                 let together = comptime!(a_width.max(b_width));
                 for group in 0..comptime!(depth / together) {
                     #[unroll]
@@ -333,13 +336,13 @@ pub fn product<E: Float, A: Float, B: Float, NA: Size, NB: Size>(
                         }
                     }
                 }
-                // One stage: it is filled again only after everybody has read it.
+                // With one stage, wait until everybody has read it before refilling.
                 sync_cube();
             }
         }
     }
 
-    let rows = if comptime!(plan.direction == Direction::Weights) {
+    let rows = if comptime!(plan.direction == ConvOperation::WeightGradient) {
         comptime!(plan.kernel * plan.kernel * plan.large).runtime()
     } else {
         positions
@@ -384,7 +387,7 @@ pub fn product<E: Float, A: Float, B: Float, NA: Size, NB: Size>(
     }
 }
 
-/// Multiplies a plane's part of a staged tile.
+/// Multiplies the part of a staged tile that belongs to a plane.
 #[cube]
 #[allow(clippy::too_many_arguments)]
 fn multiply<E: Float, NA: Size, NB: Size>(
@@ -394,7 +397,7 @@ fn multiply<E: Float, NA: Size, NB: Size>(
     place: usize,
     plane_row: usize,
     plane_column: usize,
-    #[comptime] plan: Plan,
+    #[comptime] plan: ProductPlan,
     #[comptime] a_width: usize,
     #[comptime] b_width: usize,
 ) {
@@ -450,11 +453,11 @@ fn multiply<E: Float, NA: Size, NB: Size>(
     }
 }
 
-/// Numbers as they are staged.
+/// Converts loaded values to the element type of the stage.
 #[cube]
-fn loaded<E: Float, F: Float, N: Size>(numbers: Vector<F, N>, #[comptime] plan: Plan) -> Vector<E, N> {
+fn loaded<E: Float, F: Float, N: Size>(numbers: Vector<F, N>, #[comptime] plan: ProductPlan) -> Vector<E, N> {
     if comptime!(plan.rounded) {
-        // To the nearest number of 8 significant bits, which is the sum's upper half; halfway, to the even one.
+        // Rounds to bfloat16 (8 significant bits, the upper half of a float), ties to even.
         let bits = Vector::<u32, N>::reinterpret(Vector::<f32, N>::cast_from(numbers));
         let even = (bits >> Vector::new(16u32)) & Vector::new(1u32);
         let nearest = (bits + even + Vector::new(0x7fffu32)) & Vector::new(0xffff_0000u32);
@@ -464,7 +467,7 @@ fn loaded<E: Float, F: Float, N: Size>(numbers: Vector<F, N>, #[comptime] plan: 
     }
 }
 
-/// One staged number: `within` is `inner` less a multiple of the width.
+/// One staged value: `within` is `inner` modulo the vector width.
 #[cube]
 fn staged<E: Float, N: Size>(
     stage: &Shared<[Vector<E, N>]>,
@@ -489,7 +492,7 @@ fn staged<E: Float, N: Size>(
     }
 }
 
-/// Writes one number of the result to where it lies.
+/// Writes one value of the result.
 #[cube]
 #[allow(clippy::too_many_arguments)]
 fn put(
@@ -500,16 +503,16 @@ fn put(
     phase_y: usize,
     phase_x: usize,
     value: f32,
-    #[comptime] plan: Plan,
+    #[comptime] plan: ProductPlan,
 ) {
     let columns = comptime!(plan.columns());
     if row < rows && column < columns {
-        if comptime!(plan.direction == Direction::Up) {
+        if comptime!(plan.direction == ConvOperation::Up) {
             let (picture, y, x) = position(row, plan);
             let (height, width) = comptime!((plan.stride * plan.height, plan.stride * plan.width));
             let (y, x) = (y * comptime!(plan.stride) + phase_y, x * comptime!(plan.stride) + phase_x);
             out[((picture * height + y) * width + x) * columns + column] = value;
-        } else if comptime!(plan.direction == Direction::Weights) {
+        } else if comptime!(plan.direction == ConvOperation::WeightGradient) {
             out[(CUBE_POS_Z as usize * rows + row) * columns + column] = value;
         } else {
             out[row * columns + column] = value;

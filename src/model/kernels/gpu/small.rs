@@ -1,15 +1,15 @@
-//! What is small beside the convolutions but would be many launches: Adam, a loss, and a convolution to very few maps.
+//! Small operations that would otherwise take many launches: Adam, the loss, and a convolution to very few channels.
 
 use cubecl::prelude::*;
 
 use super::super::AdamStep;
 
-/// Units of these kernels' cubes.
+/// Units per cube.
 pub const UNITS: usize = 256;
-/// Cubes of [`adam`] at most, each of which keeps a sum of squares.
+/// Maximum cubes of [`adam`], each of which has a partial sum of squares.
 pub const CUBES: usize = 256;
 
-/// Adds up a number of each unit of a cube; every unit gets the sum.
+/// Sums a value over the units of a cube; every unit gets the sum.
 #[cube]
 fn cube_sum(own: f32) -> f32 {
     let mut sums = Shared::<[f32]>::new_slice(UNITS);
@@ -30,7 +30,7 @@ fn cube_sum(own: f32) -> f32 {
     sum
 }
 
-/// The numbers of an update, as a kernel takes them.
+/// Scalar arguments of an update.
 #[derive(CubeType, CubeLaunch, Clone, Copy)]
 pub struct Update {
     beta1: f32,
@@ -48,7 +48,7 @@ impl From<AdamStep> for UpdateLaunch {
     }
 }
 
-/// One update by Adam; each cube adds the squares of its gradients to its own sum.
+/// One Adam update. Each cube adds the squares of its gradients to its partial sum.
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
 pub fn adam(
@@ -84,7 +84,7 @@ pub fn adam(
     if UNIT_POS == 0 {
         new_squares[cube] = squares[cube] + sum;
     }
-    // Cubes that this parameter is too short for pass their sums on.
+    // Cubes beyond the end of this parameter copy their partial sums.
     if cube == 0 {
         let mut other = CUBE_COUNT_X as usize + UNIT_POS as usize;
         while other < CUBES {
@@ -94,7 +94,7 @@ pub fn adam(
     }
 }
 
-/// The mean of `-log(sigmoid(l))` over logits, or of `-log(sigmoid(-l))` where they should not be `real`; and the mean of `sigmoid(l)`.
+/// Mean binary cross-entropy `-log(sigmoid(l))`, or `-log(sigmoid(-l))` if not `real`, and the mean of `sigmoid(l)`.
 #[cube(launch_unchecked)]
 pub fn logistic(logits: &[f32], loss: &mut [f32], probability: &mut [f32], length: u32, #[comptime] real: bool) {
     let mut losses = 0.0f32;
@@ -103,7 +103,7 @@ pub fn logistic(logits: &[f32], loss: &mut [f32], probability: &mut [f32], lengt
     while at < length as usize {
         let logit = logits[at];
         let toward = if comptime!(real) { logit } else { 0.0 - logit };
-        // log(1 + exp(-x)) without an exponential that overflows.
+        // log(1 + exp(-x)) without overflow.
         let size = max(toward, 0.0 - toward);
         losses += (0.0 - size).exp().log1p() + max(0.0 - toward, 0.0);
         probabilities += 1.0 / (1.0 + (0.0 - logit).exp());
@@ -118,7 +118,7 @@ pub fn logistic(logits: &[f32], loss: &mut [f32], probability: &mut [f32], lengt
     }
 }
 
-/// Strided convolution to so few maps that tiles would be empty: a cube for each number of the small map goes through all that it sees.
+/// Strided convolution to very few channels: one cube computes each output, where tiles would be mostly empty.
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
 pub fn few<E: Float>(

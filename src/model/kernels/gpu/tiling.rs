@@ -1,33 +1,33 @@
-//! How a product is cut into tiles, and how a cube's units share out a tile: what its kernel is compiled for.
+//! Tiling of a product: everything its kernel is specialized for.
 
-/// Which of the three operations a product is.
+/// The operation that a product computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Direction {
+pub enum ConvOperation {
     /// Strided convolution.
     Down,
     /// Fractionally-strided convolution.
     Up,
-    /// The gradient of the weights of either.
-    Weights,
+    /// Gradient of the weights.
+    WeightGradient,
 }
 
-/// Rows, columns and depth of a tile.
+/// Size of a tile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Tile {
     /// Rows of the result.
     pub rows: usize,
     /// Columns of the result.
     pub columns: usize,
-    /// Numbers that are multiplied and added for each of them at a time.
+    /// Depth: products added per step.
     pub depth: usize,
 }
 
-/// How a cube's units share out a tile.
+/// How the units of a cube share a tile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Method {
-    /// Each unit multiplies a block of so many rows and columns.
+pub enum TilePartition {
+    /// Each unit computes a block of rows and columns.
     Units(usize, usize),
-    /// So many rows and columns of planes, each with tensor cores that multiply tiles of this size.
+    /// A grid of planes, each with tensor cores that multiply tiles of the instruction size.
     Planes {
         /// Planes along the rows.
         rows: usize,
@@ -35,123 +35,124 @@ pub enum Method {
         columns: usize,
         /// Units in a plane.
         plane: usize,
-        /// What one instruction multiplies.
+        /// Tile of one instruction.
         instruction: Tile,
     },
 }
 
-/// Everything about a product that its kernel is compiled for.
+/// Everything a product kernel is compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Plan {
+pub struct ProductPlan {
     /// The operation.
-    pub direction: Direction,
-    /// Side of the convolution's kernel.
+    pub direction: ConvOperation,
+    /// Kernel size.
     pub kernel: usize,
-    /// Positions of the large map between neighbors of the small one.
+    /// Stride.
     pub stride: usize,
-    /// Rows and columns of zeros before the large map.
+    /// Padding before the large map, in rows and columns.
     pub before: usize,
-    /// Small maps.
+    /// Channels of the small map.
     pub small: usize,
-    /// Large maps.
+    /// Channels of the large map.
     pub large: usize,
     /// Rows of the small map.
     pub height: usize,
     /// Columns of the small map.
     pub width: usize,
-    /// What a cube computes.
+    /// Tile per cube.
     pub tile: Tile,
-    /// How its units share it out.
-    pub method: Method,
-    /// Whether operands are rounded to brain floats as they are loaded.
+    /// How the units share it.
+    pub method: TilePartition,
+    /// Whether operands are rounded to bfloat16 when loaded.
     pub rounded: bool,
-    /// Pieces that the inner dimension, which is positions, is cut into, to be added up later ([`Direction::Weights`]).
+    /// Number of pieces of the inner dimension (positions), summed afterwards ([`ConvOperation::WeightGradient`]
+    /// only).
     pub pieces: usize,
 }
 
-impl Plan {
-    /// Units of a cube.
+impl ProductPlan {
+    /// Units per cube.
     pub fn units(self) -> usize {
         match self.method {
-            Method::Units(rows, columns) => self.tile.rows / rows * (self.tile.columns / columns),
-            Method::Planes { rows, columns, plane, .. } => rows * columns * plane,
+            TilePartition::Units(rows, columns) => self.tile.rows / rows * (self.tile.columns / columns),
+            TilePartition::Planes { rows, columns, plane, .. } => rows * columns * plane,
         }
     }
 
     /// Phases of the large map.
     pub fn phases(self) -> usize {
-        if self.direction == Direction::Up { self.stride * self.stride } else { 1 }
+        if self.direction == ConvOperation::Up { self.stride * self.stride } else { 1 }
     }
 
     /// Columns of the result.
     pub fn columns(self) -> usize {
-        if self.direction == Direction::Up { self.large } else { self.small }
+        if self.direction == ConvOperation::Up { self.large } else { self.small }
     }
 
     /// Rows of the result.
     pub fn rows(self, batch: usize) -> usize {
         match self.direction {
-            Direction::Weights => self.kernel * self.kernel * self.large,
+            ConvOperation::WeightGradient => self.kernel * self.kernel * self.large,
             _ => batch * self.height * self.width,
         }
     }
 
-    /// Whether neighbors in memory of the first operand are neighbors along the inner dimension, rather than along the rows.
+    /// Whether the first operand is contiguous along the inner dimension rather than along the rows.
     pub fn deep_rows(self) -> bool {
-        self.direction != Direction::Weights
+        self.direction != ConvOperation::WeightGradient
     }
 
-    /// The same of the second operand and the columns.
+    /// Whether the second operand is contiguous along the inner dimension rather than along the columns.
     pub fn deep_columns(self) -> bool {
-        self.direction == Direction::Up
+        self.direction == ConvOperation::Up
     }
 
-    /// What one instruction multiplies, or what one unit does.
+    /// Tile of one instruction, or block of one unit.
     pub fn instruction(self) -> Tile {
         match self.method {
-            Method::Planes { instruction, .. } => instruction,
-            Method::Units(rows, columns) => Tile { rows, columns, depth: 1 },
+            TilePartition::Planes { instruction, .. } => instruction,
+            TilePartition::Units(rows, columns) => Tile { rows, columns, depth: 1 },
         }
     }
 
-    /// Planes along the rows and along the columns, and units in each.
+    /// Planes along the rows and columns, and units per plane.
     pub fn planes(self) -> (usize, usize, usize) {
         match self.method {
-            Method::Planes { rows, columns, plane, .. } => (rows, columns, plane),
-            Method::Units(..) => (1, 1, 1),
+            TilePartition::Planes { rows, columns, plane, .. } => (rows, columns, plane),
+            TilePartition::Units(..) => (1, 1, 1),
         }
     }
 
     /// Whether tensor cores multiply.
     pub fn tensor_cores(self) -> bool {
-        matches!(self.method, Method::Planes { .. })
+        matches!(self.method, TilePartition::Planes { .. })
     }
 
-    /// Numbers between the starts of two lines of a staged operand: a few more than it has, so that lines begin in different banks.
+    /// Row pitch of a staged operand: slightly longer than a row, so that rows begin in different banks.
     pub fn line(self, deep: bool, across: usize) -> usize {
         let numbers = if deep { self.tile.depth } else { across };
         numbers + if self.tensor_cores() { 8 } else { 4 }
     }
 
-    /// Lines of a staged operand.
+    /// Rows of a staged operand.
     pub fn lines(self, deep: bool, across: usize) -> usize {
         if deep { across } else { self.tile.depth }
     }
 
-    /// Bytes of shared memory, where operands are staged as numbers of `size` bytes.
+    /// Shared memory in bytes, with staged values of `size` bytes.
     pub fn shared_memory(self, size: usize) -> usize {
         let stage = |deep, across| self.lines(deep, across) * self.line(deep, across);
         let staged = stage(self.deep_rows(), self.tile.rows) + stage(self.deep_columns(), self.tile.columns);
         let scratch = match self.method {
-            Method::Planes { rows, columns, instruction, .. } => {
+            TilePartition::Planes { rows, columns, instruction, .. } => {
                 rows * columns * instruction.rows * instruction.columns
             }
-            Method::Units(..) => 0,
+            TilePartition::Units(..) => 0,
         };
         self.stages() * staged * size + scratch * size_of::<f32>()
     }
 
-    /// Tiles that are staged at a time: with two, one can be filled while the other is multiplied.
+    /// Stages: with two, one can be filled while the other is multiplied.
     pub fn stages(self) -> usize {
         if self.tensor_cores() { 2 } else { 1 }
     }

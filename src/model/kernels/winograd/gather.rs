@@ -1,19 +1,19 @@
-//! What goes into the products of a tile: sums and differences of neighbouring positions, map by map.
+//! Input transforms of Winograd tiles: sums and differences of neighboring positions, channel by channel.
 
 use std::ops::Range;
 
 use pulp::{NullaryFnOnce, Simd};
 
 use super::super::shape::Grid;
-use super::scheme::{BackToPoints, Half, Line, POINTS, ToPoints};
+use super::scheme::{AxisHalf, AxisTransform, BackToPoints, POINTS, ToPoints};
 
-/// The tiles of a grid: each is two rows and two columns of positions, or four and four.
+/// The tiles of a grid: 2x2 or 4x4 positions each.
 #[derive(Clone, Copy)]
 pub struct Tiles {
     pub grid: Grid,
-    /// Rows and columns of a tile.
+    /// Rows and columns per tile.
     pub side: usize,
-    /// Rows and columns of tiles in a picture.
+    /// Rows and columns of tiles per image.
     pub rows: usize,
     pub columns: usize,
 }
@@ -23,12 +23,12 @@ impl Tiles {
         Self { grid, side, rows: grid.height.div_ceil(side), columns: grid.width.div_ceil(side) }
     }
 
-    /// How many a picture has.
+    /// Tiles per image.
     pub fn of_picture(&self) -> usize {
         self.rows * self.columns
     }
 
-    /// Picture, and row and column of the first position.
+    /// Image, and row and column of the first position.
     #[inline(always)]
     pub fn place(&self, tile: usize) -> (usize, usize, usize) {
         let (row, column) = (tile / self.columns % self.rows, tile % self.columns);
@@ -36,7 +36,7 @@ impl Tiles {
     }
 }
 
-/// A map that is gathered from: its values and how they lie, and at least as many zeros as it has maps.
+/// A map to read from: its values, its layout, and at least one position of zeros.
 #[derive(Clone, Copy)]
 pub struct Map<'a> {
     pub values: &'a [f32],
@@ -44,37 +44,38 @@ pub struct Map<'a> {
     pub zeros: &'a [f32],
 }
 
-/// What some tiles are gathered to: a row each.
+/// Transformed inputs of some tiles, one row per tile.
 pub struct Gathered<'a> {
     pub tiles: Tiles,
-    /// The first of them.
+    /// First tile.
     pub first: usize,
-    /// How many.
+    /// Number of tiles.
     pub count: usize,
     pub rows: &'a mut [f32],
-    /// Numbers of a row.
+    /// Values per row.
     pub length: usize,
 }
 
-/// The maps around tiles at every pair of points of some halves, each to its offset in a row: the third of each item.
+/// Transforms the surroundings of tiles at every pair of points of some pairs of halves. The third of each item is
+/// the offset in a row.
 pub struct Inputs<'a, S, I> {
     pub simd: S,
     pub map: Map<'a>,
     pub gathered: Gathered<'a>,
-    /// Pairs of halves, and where the maps at each pair of points go in a row.
-    pub stretches: I,
+    /// Pairs of halves, and the offset in a row for each pair of points.
+    pub ranges: I,
 }
 
-impl<'a, S: Simd, I: Iterator<Item = ([&'a Half; 2], &'a [usize])> + Clone> NullaryFnOnce for Inputs<'a, S, I> {
+impl<'a, S: Simd, I: Iterator<Item = ([&'a AxisHalf; 2], &'a [usize])> + Clone> NullaryFnOnce for Inputs<'a, S, I> {
     type Output = ();
 
     #[inline(always)]
     fn call(self) {
-        let Self { simd, map, gathered, stretches } = self;
+        let Self { simd, map, gathered, ranges } = self;
         let (tiles, side) = (gathered.tiles, gathered.tiles.side);
         for (i, row) in gathered.rows.chunks_exact_mut(gathered.length).take(gathered.count).enumerate() {
             let place = tiles.place(gathered.first + i);
-            for (halves, to) in stretches.clone() {
+            for (halves, to) in ranges.clone() {
                 let points = halves.map(|half| half.points(side));
                 let patch = around(map, halves, points, place);
                 spread::<S, ToPoints>(simd, points, &patch, row, to);
@@ -83,14 +84,14 @@ impl<'a, S: Simd, I: Iterator<Item = ([&'a Half; 2], &'a [usize])> + Clone> Null
     }
 }
 
-/// Inputs that a tile has: at most as many as points, in rows and columns.
+/// Inputs of a tile: at most as many as points, in rows and columns.
 type Patch<'a> = [[&'a [f32]; POINTS]; POINTS];
 
-/// What a pair of halves sees around a tile; outside the picture all is zero.
+/// The inputs that a pair of halves sees around a tile; zero outside the image.
 #[inline(always)]
-fn around<'a>(map: Map<'a>, halves: [&Half; 2], points: [usize; 2], place: (usize, usize, usize)) -> Patch<'a> {
+fn around<'a>(map: Map<'a>, halves: [&AxisHalf; 2], points: [usize; 2], place: (usize, usize, usize)) -> Patch<'a> {
     let Map { values, grid, zeros } = map;
-    // In a map that is not interleaved the parity says where outputs go, not where inputs lie.
+    // If the map is not interleaved, the parity selects outputs and does not affect the inputs.
     let step = grid.step;
     let [y, x] = halves.map(|half| half.first * step as isize + (half.parity * (step - 1)) as isize);
     let mut patch = [[&zeros[..grid.maps]; POINTS]; POINTS];
@@ -105,13 +106,13 @@ fn around<'a>(map: Map<'a>, halves: [&Half; 2], points: [usize; 2], place: (usiz
     patch
 }
 
-/// Gradients of tiles' outputs as they come back to the products at every pair of points: the transposed scheme.
+/// Transforms output gradients of tiles to every pair of points: the transposed scheme.
 pub struct Outputs<'a, S> {
     pub simd: S,
     pub map: Map<'a>,
     pub gathered: Gathered<'a>,
     pub points: [usize; 2],
-    /// Which maps, and where those at each pair of points go in a row.
+    /// Channels, and the offset in a row for each pair of points.
     pub maps: Range<usize>,
     pub to: &'a [usize],
 }
@@ -138,9 +139,9 @@ impl<S: Simd> NullaryFnOnce for Outputs<'_, S> {
     }
 }
 
-/// A line along rows, then along columns, for so many points of each.
+/// Applies `L` along rows, then along columns, for the given numbers of points.
 #[inline(always)]
-fn spread<S: Simd, L: Line>(simd: S, points: [usize; 2], patch: &Patch, row: &mut [f32], to: &[usize]) {
+fn spread<S: Simd, L: AxisTransform>(simd: S, points: [usize; 2], patch: &Patch, row: &mut [f32], to: &[usize]) {
     match points {
         [3, 3] => spread_to::<S, L, 3, 3>(simd, patch, row, to),
         [3, 4] => spread_to::<S, L, 3, 4>(simd, patch, row, to),
@@ -155,14 +156,19 @@ fn spread<S: Simd, L: Line>(simd: S, points: [usize; 2], patch: &Patch, row: &mu
 
 /// [`spread`] for `Y` by `X` points.
 //
-// Loops by index: the closures of `map` and `from_fn` are compiled without the machine's vector instructions.
+// Loops by index: closures of `map` and `from_fn` are compiled without vector instructions.
 #[allow(clippy::needless_range_loop)]
 #[inline(always)]
-fn spread_to<S: Simd, L: Line, const Y: usize, const X: usize>(simd: S, patch: &Patch, row: &mut [f32], to: &[usize]) {
+fn spread_to<S: Simd, L: AxisTransform, const Y: usize, const X: usize>(
+    simd: S,
+    patch: &Patch,
+    row: &mut [f32],
+    to: &[usize],
+) {
     let (height, width) = (L::values(Y), L::values(X));
     let (maps, lanes) = (patch[0][0].len(), S::F32_LANES);
     let zero = simd.splat_f32s(0.0);
-    // Out here, since they would be cleared for each vector of maps.
+    // Declared outside the loop; inside it would be cleared for each vector of channels.
     let mut along = [[zero; POINTS]; POINTS];
     let mut values = [zero; POINTS];
     for from in (0..maps).step_by(lanes) {

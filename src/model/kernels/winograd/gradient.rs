@@ -1,5 +1,4 @@
-//! The gradient of the weights by Winograd's products: the transposed scheme, summed over all tiles before it is taken apart
-//! into taps.
+//! Weight gradient by the transposed Winograd scheme, summed over all tiles before the taps are recovered.
 
 use std::ops::Range;
 
@@ -7,38 +6,37 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::super::memory::{Scratch, at_least, with_scratch};
-use super::super::shape::Shape;
+use super::super::shape::ConvShape;
 use super::super::tile::{Rows, outer};
 use super::gather::{Gathered, Inputs, Map, Outputs, Tiles};
-use super::scheme::Half;
+use super::scheme::AxisHalf;
 
-/// Tiles that are gathered at a time, small ones and large ones: as many as pay for going through the sums once more, and few
-/// enough for the nearer caches.
+/// Tiles per block, for 2x2 and 4x4 tiles: enough to amortize a pass over the sums, few enough for the caches.
 const TILES: [usize; 2] = [64, 24];
-/// Small maps one task takes, at most.
+/// Maximum small-map channels per task.
 const MAPS: usize = 128;
-/// Twelve and six, the rows of a tile, fit into ranges of so many maps.
+/// Small-map channels are split into multiples of this: 12 and 6 are the row counts of register tiles.
 const STRIP: usize = 12;
 
-/// Gradient of the weights of both convolutions: sums over all positions of small times large.
-pub fn weight_gradient(shape: Shape, side: usize, small: &[f32], large: &[f32], gradient: &mut [f32]) {
+/// Gradient of the weights in either direction: the sum over all positions of small times large.
+pub fn weight_gradient(shape: ConvShape, side: usize, small: &[f32], large: &[f32], gradient: &mut [f32]) {
     assert_eq!((large.len(), gradient.len(), small.len()), (shape.large_len(), shape.weights_len(), shape.small_len()));
-    let halves = Half::of_inputs(shape);
+    let halves = AxisHalf::of_inputs(shape);
     let pairs: Vec<_> = halves.iter().flat_map(|y| halves.iter().map(move |x| [y, x])).collect();
-    // Which maps go together changes no sum, so it may depend on the number of threads.
+    // The split does not affect any sum, so it may depend on the number of threads.
     let ranges = shape.small.div_ceil(MAPS).max(rayon::current_num_threads().div_ceil(pairs.len()));
     let maps = shape.small.div_ceil(ranges).next_multiple_of(STRIP);
     let arch = Arch::new();
     let firsts: Vec<usize> = (0..shape.small).step_by(maps).collect();
     let tasks: Vec<_> = firsts.iter().flat_map(|&first| pairs.iter().map(move |&pair| (first, pair))).collect();
-    let sums: Vec<Sums> = tasks
+    let sums: Vec<ProductSums> = tasks
         .par_iter()
         .map(|&(first, halves)| {
             let maps = first..(first + maps).min(shape.small);
-            with_scratch(|scratch| arch.dispatch(Task { shape, side, small, large, halves, maps, scratch }))
+            with_scratch(|scratch| arch.dispatch(GradientTask { shape, side, small, large, halves, maps, scratch }))
         })
         .collect();
-    // Each map's taps lie together in the weights: written map by map, read product by product.
+    // The taps of a channel are adjacent in the weights: written channel by channel, read product by product.
     let taps = shape.taps();
     gradient.par_chunks_mut(shape.large * taps).enumerate().for_each(|(to, row)| {
         let mut planes = vec![0.0f32; taps * shape.large];
@@ -65,15 +63,15 @@ pub fn weight_gradient(shape: Shape, side: usize, small: &[f32], large: &[f32], 
     });
 }
 
-/// Sums over tiles of small times large: `[products][small][large]`, both filled up.
-struct Sums {
+/// ProductSums over tiles of small times large: `[products][small padded][large padded]`.
+struct ProductSums {
     values: Vec<f32>,
     small: usize,
     large: usize,
 }
 
-impl Sums {
-    /// Adds the sums of one small map with all large ones.
+impl ProductSums {
+    /// Adds the sums of one small-map channel with all large-map channels.
     #[inline(always)]
     fn add_row(&self, product: usize, small: usize, factor: f32, plane: &mut [f32]) {
         let sums = &self.values[(product * self.small + small) * self.large..];
@@ -83,30 +81,30 @@ impl Sums {
     }
 }
 
-/// All products of a pair of halves, for some of the small maps.
-struct Task<'a> {
-    shape: Shape,
-    /// Rows and columns of a tile.
+/// Computes all products of a pair of halves for some of the small-map channels.
+struct GradientTask<'a> {
+    shape: ConvShape,
+    /// Rows and columns per tile.
     side: usize,
     small: &'a [f32],
     large: &'a [f32],
-    halves: [&'a Half; 2],
+    halves: [&'a AxisHalf; 2],
     maps: Range<usize>,
     scratch: &'a mut Scratch,
 }
 
-impl WithSimd for Task<'_> {
-    type Output = Sums;
+impl WithSimd for GradientTask<'_> {
+    type Output = ProductSums;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> Sums {
+    fn with_simd<S: Simd>(self, simd: S) -> ProductSums {
         if S::REGISTER_COUNT >= 32 { self.run::<S, 12, 2>(simd) } else { self.run::<S, 6, 2>(simd) }
     }
 }
 
-impl Task<'_> {
+impl GradientTask<'_> {
     #[inline(always)]
-    fn run<S: Simd, const R: usize, const V: usize>(self, simd: S) -> Sums {
+    fn run<S: Simd, const R: usize, const V: usize>(self, simd: S) -> ProductSums {
         let (shape, side) = (self.shape, self.side);
         let tiles = Tiles::new(shape.over_small(), side);
         let together = TILES[usize::from(side == 4)];
@@ -115,7 +113,7 @@ impl Task<'_> {
         let zeros = vec![0.0f32; shape.large.max(shape.small)];
         let small = Map { values: self.small, grid: shape.over_small(), zeros: &zeros };
         let large = Map { values: self.large, grid: shape.over_large(), zeros: &zeros };
-        // Rows of an odd number of cache lines, so that those of one map do not all meet in the same few sets.
+        // An odd number of cache lines per row, so that one channel does not map to a few cache sets only.
         let odd = |length: usize| length / 32 * 32 + 48;
         let widths = [self.maps.len().next_multiple_of(R), shape.large.next_multiple_of(V * S::F32_LANES)];
         let lengths = widths.map(|width| odd(products * width));
@@ -131,8 +129,8 @@ impl Task<'_> {
             let [to_small, to_large] = gathered;
             let maps = self.maps.clone();
             simd.vectorize(Outputs { simd, map: small, gathered: to_small, points, maps, to: &to[0] });
-            let stretches = std::iter::once((self.halves, &to[1][..]));
-            simd.vectorize(Inputs { simd, map: large, gathered: to_large, stretches });
+            let ranges = std::iter::once((self.halves, &to[1][..]));
+            simd.vectorize(Inputs { simd, map: large, gathered: to_large, ranges });
             for (product, sums) in values.chunks_exact_mut(widths[0] * widths[1]).enumerate() {
                 let [left, right] = [0, 1].map(|side| {
                     let values: &[f32] = if side == 0 { smalls } else { larges };
@@ -142,6 +140,6 @@ impl Task<'_> {
                 outer::<S, R, V>(simd, left, right, sums);
             }
         }
-        Sums { values, small: widths[0], large: widths[1] }
+        ProductSums { values, small: widths[0], large: widths[1] }
     }
 }

@@ -1,44 +1,44 @@
-//! Both convolutions: products of gathered inputs and weights, and the sums of them that are the outputs.
+//! Both convolutions: products of transformed inputs and weights, then the output transform.
 
 use pulp::{Arch, NullaryFnOnce, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::super::memory::{Scratch, at_least, with_scratch};
-use super::super::shape::{Grid, Shape};
+use super::super::shape::{ConvShape, Grid};
 use super::super::tile::{multiply, with_tile};
 use super::gather::{Gathered, Inputs, Map, Tiles};
 use super::scheme::{POINTS, outputs};
-use super::weights::{Group, Weights};
+use super::weights::{ProductGroup, WinogradWeights};
 
-/// Positions in the tiles that one task takes, at most, unless a row of them or a picture has more.
+/// Maximum positions per task, unless a row of tiles or an image has more.
 const POSITIONS: usize = 512;
-/// Numbers that a task gathers at a time, at most, unless a picture has more.
+/// Maximum values that a task gathers at a time, unless an image has more.
 const GATHERED: usize = 1 << 19;
 
-/// Strided convolution: the large map to the small one. `weights` are [`super::pack_down`]'s.
-pub fn down(shape: Shape, large: &[f32], weights: &Weights, small: &mut [f32]) {
+/// Strided convolution, large map to small map, with weights from [`super::pack_down`].
+pub fn down(shape: ConvShape, large: &[f32], weights: &WinogradWeights, small: &mut [f32]) {
     assert_eq!((large.len(), small.len()), (shape.large_len(), shape.small_len()));
     run(shape.over_large(), large, weights, 1, small);
 }
 
-/// Fractionally-strided convolution: the small map to the large one. `weights` are [`super::pack_up`]'s.
-pub fn up(shape: Shape, small: &[f32], weights: &Weights, large: &mut [f32]) {
+/// Fractionally-strided convolution, small map to large map, with weights from [`super::pack_up`].
+pub fn up(shape: ConvShape, small: &[f32], weights: &WinogradWeights, large: &mut [f32]) {
     assert_eq!((large.len(), small.len()), (shape.large_len(), shape.small_len()));
     run(shape.over_small(), small, weights, shape.stride, large);
 }
 
-/// Each position of `grid` makes `scale x scale` positions of the output.
-fn run(grid: Grid, input: &[f32], weights: &Weights, scale: usize, output: &mut [f32]) {
+/// Each position of `grid` produces `scale x scale` positions of the output.
+fn run(grid: Grid, input: &[f32], weights: &WinogradWeights, scale: usize, output: &mut [f32]) {
     let tiles = Tiles::new(grid, weights.side);
-    // What is shared out: rows of tiles, or pictures where the last row is not a whole one.
+    // The unit of work: rows of tiles, or whole images where the last row of tiles is partial.
     let (unit, units) = if grid.height.is_multiple_of(weights.side) {
         (tiles.columns, grid.batch * tiles.rows)
     } else {
         (tiles.columns * tiles.rows, grid.batch)
     };
-    let widest = weights.groups.iter().map(Group::row).max().unwrap_or(1);
+    let widest = weights.groups.iter().map(ProductGroup::row).max().unwrap_or(1);
     let most = ((POSITIONS / weights.side.pow(2)).min(GATHERED / widest) / unit).max(1);
-    // Tasks of even length, as many for each thread.
+    // Equally long tasks, a multiple of the number of threads.
     let tasks = units.div_ceil(most).next_multiple_of(rayon::current_num_threads());
     let together = units.div_ceil(tasks);
     let size = output.len() / units;
@@ -47,26 +47,26 @@ fn run(grid: Grid, input: &[f32], weights: &Weights, scale: usize, output: &mut 
         let (first, count) = (i * together * unit, output.len() / size * unit);
         let start = i * together * size;
         with_scratch(|scratch| {
-            arch.dispatch(Task { tiles, input, weights, scale, first, count, start, output, scratch });
+            arch.dispatch(TileRange { tiles, input, weights, scale, first, count, start, output, scratch });
         });
     });
 }
 
-/// Some whole rows of tiles: `count` tiles from `first` on.
-struct Task<'a> {
+/// Whole rows of tiles: `count` tiles from `first`.
+struct TileRange<'a> {
     tiles: Tiles,
     input: &'a [f32],
-    weights: &'a Weights,
+    weights: &'a WinogradWeights,
     scale: usize,
     first: usize,
     count: usize,
-    /// Where its part of the output begins.
+    /// Offset of its output.
     start: usize,
     output: &'a mut [f32],
     scratch: &'a mut Scratch,
 }
 
-impl WithSimd for Task<'_> {
+impl WithSimd for TileRange<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -75,13 +75,13 @@ impl WithSimd for Task<'_> {
     }
 }
 
-impl Task<'_> {
+impl TileRange<'_> {
     #[inline(always)]
     fn run<S: Simd, const R: usize, const V: usize>(self, simd: S) {
         let weights = self.weights;
         debug_assert_eq!(weights.lanes, V * S::F32_LANES);
         let (panels, blocks) = (weights.panels(), self.count.div_ceil(R));
-        let widest = weights.groups.iter().map(Group::row).max().unwrap_or(0);
+        let widest = weights.groups.iter().map(ProductGroup::row).max().unwrap_or(0);
         let most = weights.groups.iter().map(|group| group.starts.len() - 1).max().unwrap_or(0);
         let zeros = vec![0.0f32; self.tiles.grid.maps];
         let [gathered, sums] = self.scratch;
@@ -93,8 +93,8 @@ impl Task<'_> {
             let input = Map { values: self.input, grid: self.tiles.grid, zeros: &zeros };
             let rows =
                 Gathered { tiles: self.tiles, first: self.first, count: self.count, rows: &mut *gathered, length };
-            let stretches = group.stretches.iter().map(|stretch| (stretch.halves.each_ref(), &stretch.to[..]));
-            simd.vectorize(Inputs { simd, map: input, gathered: rows, stretches });
+            let ranges = group.ranges.iter().map(|range| (range.halves.each_ref(), &range.to[..]));
+            simd.vectorize(Inputs { simd, map: input, gathered: rows, ranges });
             for (product, sums) in group.starts.windows(2).zip(sums.chunks_exact_mut(panels * blocks)) {
                 let &[start, end] = product else { unreachable!("windows of two") };
                 sums.fill([[simd.splat_f32s(0.0); V]; R]);
@@ -103,7 +103,7 @@ impl Task<'_> {
                     multiply(simd, gathered.chunks_exact(R * length), length, start..end, weights, sums);
                 }
             }
-            let put = Put {
+            let put = OutputBlock {
                 simd,
                 tiles: self.tiles,
                 group,
@@ -117,43 +117,54 @@ impl Task<'_> {
                 output: self.output,
             };
             match weights.side {
-                2 => simd.vectorize(PutTiles::<S, 2>(put)),
-                _ => simd.vectorize(PutTiles::<S, 4>(put)),
+                2 => simd.vectorize(WriteTiles::<S, 2>(put)),
+                _ => simd.vectorize(WriteTiles::<S, 4>(put)),
             }
         }
     }
 }
 
-/// Sums that become outputs.
-struct Put<'a, S: Simd> {
+/// ProductSums of products and where their outputs go.
+struct OutputBlock<'a, S: Simd> {
     simd: S,
     tiles: Tiles,
-    group: &'a Group,
-    weights: &'a Weights,
+    group: &'a ProductGroup,
+    weights: &'a WinogradWeights,
     scale: usize,
-    /// The first tile, and how many.
+    /// First tile and number of tiles.
     range: (usize, usize),
-    /// `[products][panels][tiles, filled up][vectors of a panel]`
+    /// `[products][panels][tiles, padded][vectors per panel]`
     sums: &'a [S::f32s],
-    /// Vectors of all tiles of a panel, and of one.
+    /// Vectors per panel (all tiles), and per tile.
     stride: usize,
     vectors: usize,
     start: usize,
     output: &'a mut [f32],
 }
 
-/// Puts the `M` by `M` outputs of each tile to their places.
-struct PutTiles<'a, S: Simd, const M: usize>(Put<'a, S>);
+/// Transforms and writes the `M` by `M` outputs of each tile.
+struct WriteTiles<'a, S: Simd, const M: usize>(OutputBlock<'a, S>);
 
-impl<S: Simd, const M: usize> NullaryFnOnce for PutTiles<'_, S, M> {
+impl<S: Simd, const M: usize> NullaryFnOnce for WriteTiles<'_, S, M> {
     type Output = ();
 
-    // Loops by index: the closures of `map` and `from_fn` are compiled without the machine's vector instructions.
+    // Loops by index: closures of `map` and `from_fn` are compiled without vector instructions.
     #[allow(clippy::needless_range_loop)]
     #[inline(always)]
     fn call(self) {
-        let Put { simd, tiles, group, weights, scale, range: (first, count), sums, stride, vectors, start, output } =
-            self.0;
+        let OutputBlock {
+            simd,
+            tiles,
+            group,
+            weights,
+            scale,
+            range: (first, count),
+            sums,
+            stride,
+            vectors,
+            start,
+            output,
+        } = self.0;
         let [rows, columns] = group.points;
         let (height, width, lanes) = (tiles.grid.height, tiles.grid.width, S::F32_LANES);
         let zero = simd.splat_f32s(0.0);

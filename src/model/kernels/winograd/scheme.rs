@@ -1,44 +1,45 @@
-//! Two or four neighbouring outputs of a short filter by fewer products (Winograd 1980; Lavin and Gray 2015).
+//! Winograd schemes: two or four neighboring outputs of a short filter with fewer multiplications (Winograd 1980;
+//! Lavin and Gray 2015).
 //!
-//! Two outputs of two taps take three products instead of four, four take five instead of eight; of three taps two outputs
-//! take four instead of six, and four take six instead of twelve. In two dimensions the shares are the squares. Filter and
-//! inputs are polynomials, multiplied at the points 0, 1, (-1, 2, -2), and infinity, in this order, as many as are needed.
-//! The factors of two outputs are 0, 1, -1 and one half, so hardly any precision is lost; of four they go up to 8 and down
-//! to 1/24, which costs about a digit of seven.
+//! Two outputs of a two-tap filter take three multiplications instead of four, four outputs take five instead of
+//! eight; with three taps, two outputs take four instead of six, and four take six instead of twelve. In two
+//! dimensions these ratios are squared. Filter and input are polynomials, evaluated at the points 0, 1, (-1, 2, -2)
+//! and infinity, in this order, as many as are needed. The factors for two outputs are 0, 1, -1 and 1/2, so almost no
+//! precision is lost; for four outputs they range from 1/24 to 8, which costs about one of seven decimal digits.
 
 use pulp::Simd;
 
-use super::super::shape::Shape;
+use super::super::shape::ConvShape;
 
-/// Points of an axis, at most.
+/// Maximum points per axis.
 pub const POINTS: usize = 6;
-/// Neighbouring outputs of an axis, at most.
+/// Maximum neighboring outputs per axis.
 pub const OUTPUTS: usize = 4;
 
-/// One half of an axis that a strided kernel sees as two interleaved ones, and its filter: every other tap. A kernel of stride
-/// 1 sees one, and has all taps.
+/// Every other position of an axis as seen by a strided kernel, and the filter taps that meet it. A kernel of stride
+/// 1 has a single "half" with all taps.
 #[derive(Clone, Debug)]
-pub struct Half {
-    /// Which of the two.
+pub struct AxisHalf {
+    /// Parity of the positions.
     pub parity: usize,
-    /// Where the first tap's input lies, counted from a position of the small map.
+    /// Input offset of the first tap, relative to the position in the small map.
     pub first: isize,
-    /// The kernel's rows (or columns) in the order of their inputs: two or three.
+    /// Kernel rows (or columns) in input order: two or three.
     pub taps: Vec<usize>,
 }
 
-impl Half {
-    /// What makes the outputs of each parity of a fractionally-strided convolution.
-    pub fn of_outputs(shape: Shape) -> Vec<Self> {
+impl AxisHalf {
+    /// The halves that produce each output parity of a fractionally-strided convolution.
+    pub fn of_outputs(shape: ConvShape) -> Vec<Self> {
         Self::all(shape, -1)
     }
 
-    /// What meets the inputs of each parity of a strided convolution.
-    pub fn of_inputs(shape: Shape) -> Vec<Self> {
+    /// The halves that meet each input parity of a strided convolution.
+    pub fn of_inputs(shape: ConvShape) -> Vec<Self> {
         Self::all(shape, 1)
     }
 
-    fn all(shape: Shape, sign: isize) -> Vec<Self> {
+    fn all(shape: ConvShape, sign: isize) -> Vec<Self> {
         let (padding, step) = (shape.padding(), sign * shape.stride as isize);
         let half = |parity| Self::new(parity, shape.kernel, |offset| parity as isize + padding + step * offset);
         (0..shape.stride).map(half).collect()
@@ -50,12 +51,12 @@ impl Half {
         Self { parity, first: offsets.clone().min().unwrap_or(0), taps: offsets.filter_map(met).collect() }
     }
 
-    /// How many points its filter needs for so many outputs; also how many inputs these have.
+    /// Number of points for the given number of outputs; also the number of inputs.
     pub fn points(&self, outputs: usize) -> usize {
         self.taps.len() + outputs - 1
     }
 
-    /// What each tap counts for at each point.
+    /// Factor of each tap at each point.
     pub fn factors(&self, outputs: usize) -> &'static [&'static [f32]] {
         match (outputs, self.taps.len()) {
             (2, 2) => &[&[1.0, 0.0], &[1.0, 1.0], &[0.0, 1.0]],
@@ -73,11 +74,11 @@ impl Half {
     }
 }
 
-/// Arithmetic of the schemes. Methods, since closures would be compiled without the machine's vector instructions.
+/// Vector arithmetic of the schemes. Methods, because closures would be compiled without vector instructions.
 #[derive(Clone, Copy)]
-struct By<S>(S);
+struct VectorOps<S>(S);
 
-impl<S: Simd> By<S> {
+impl<S: Simd> VectorOps<S> {
     #[inline(always)]
     fn add(self, a: S::f32s, b: S::f32s) -> S::f32s {
         self.0.add_f32s(a, b)
@@ -100,19 +101,20 @@ impl<S: Simd> By<S> {
     }
 }
 
-/// A linear map of a tile's rows, and of its columns. A trait, since a function that is handed over would not be inlined.
-pub trait Line {
-    /// How many values it takes for so many points.
+/// A linear transform along rows, and along columns, of a tile. A trait, because a function pointer would not be
+/// inlined.
+pub trait AxisTransform {
+    /// Number of input values for the given number of points.
     fn values(points: usize) -> usize;
 
-    /// What it makes of `values` for so many points: three or four for two outputs, five or six for four.
+    /// Transforms `values`: three or four points for two outputs, five or six for four.
     fn line<S: Simd>(simd: S, points: usize, values: [S::f32s; POINTS]) -> [S::f32s; POINTS];
 }
 
-/// The inputs of neighbouring outputs, at each point.
+/// Input transform: inputs of neighboring outputs to points.
 pub struct ToPoints;
 
-impl Line for ToPoints {
+impl AxisTransform for ToPoints {
     #[inline(always)]
     fn values(points: usize) -> usize {
         points
@@ -121,7 +123,7 @@ impl Line for ToPoints {
     #[inline(always)]
     fn line<S: Simd>(simd: S, points: usize, inputs: [S::f32s; POINTS]) -> [S::f32s; POINTS] {
         let [a, b, c, d, e, f] = inputs;
-        let by = By(simd);
+        let by = VectorOps(simd);
         match points {
             3 => [by.less(a, b), b, by.less(b, c), d, e, f],
             4 => [by.less(a, c), by.add(b, c), by.less(c, b), by.less(b, d), e, f],
@@ -152,11 +154,11 @@ impl Line for ToPoints {
     }
 }
 
-/// The outputs of products at each point: two of three or four, four of five or six.
+/// Output transform: two outputs of three or four points, four of five or six.
 #[inline(always)]
 pub fn outputs<S: Simd>(simd: S, points: usize, products: [S::f32s; POINTS]) -> [S::f32s; OUTPUTS] {
     let [a, b, c, d, e, f] = products;
-    let by = By(simd);
+    let by = VectorOps(simd);
     match points {
         3 => [by.add(a, b), by.less(b, c), c, d],
         4 => [by.add(by.add(a, b), c), by.less(by.less(b, c), d), c, d],
@@ -182,10 +184,10 @@ pub fn outputs<S: Simd>(simd: S, points: usize, products: [S::f32s; POINTS]) -> 
     }
 }
 
-/// What comes back from the outputs to the products at each point, [`outputs`] transposed.
+/// Transposed output transform: output gradients to points.
 pub struct BackToPoints;
 
-impl Line for BackToPoints {
+impl AxisTransform for BackToPoints {
     #[inline(always)]
     fn values(points: usize) -> usize {
         if points < 5 { 2 } else { OUTPUTS }
@@ -194,7 +196,7 @@ impl Line for BackToPoints {
     #[inline(always)]
     fn line<S: Simd>(simd: S, points: usize, outputs: [S::f32s; POINTS]) -> [S::f32s; POINTS] {
         let [a, b, c, d, ..] = outputs;
-        let by = By(simd);
+        let by = VectorOps(simd);
         match points {
             3 => [a, by.add(a, b), by.negative(b), c, c, c],
             4 => [a, by.add(a, b), by.less(a, b), by.negative(b), c, c],

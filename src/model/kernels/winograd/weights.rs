@@ -1,42 +1,44 @@
-//! Weights as the products read them.
+//! Transformed and packed weights.
 
 use pulp::Arch;
 use rayon::prelude::*;
 
-use super::super::shape::Shape;
+use super::super::shape::ConvShape;
 use super::super::tile::panel_lanes;
-use super::scheme::Half;
+use super::scheme::AxisHalf;
 
-/// A stretch of the products' depth: the maps around a tile that one pair of halves sees.
-pub struct Stretch {
-    pub halves: [Half; 2],
-    /// Where its inputs at each pair of points go in a tile's row.
+/// A range of the depth of the products: the channels around a tile that one pair of halves sees.
+pub struct DepthRange {
+    pub halves: [AxisHalf; 2],
+    /// Offset of its inputs in a row of a tile for each pair of points.
     pub to: Vec<usize>,
-    /// By which product of the group, and which taps with which factors.
+    /// Product of the group for each pair of points, and the taps with their factors.
     mixes: Vec<(usize, Vec<(usize, f32)>)>,
 }
 
 /// Products that are summed into the same outputs.
-pub struct Group {
-    /// Row and column of its outputs among those of a position.
+pub struct ProductGroup {
+    /// Row and column offset of its outputs.
     pub place: [usize; 2],
-    /// Points along rows and along columns.
+    /// Points along rows and columns.
     pub points: [usize; 2],
-    pub stretches: Vec<Stretch>,
-    /// Where each product's inputs begin in a tile's row; one more for the end. There is one product for every pair of points.
+    pub ranges: Vec<DepthRange>,
+    /// Offset of the inputs of each product in a row of a tile, and the end of the last. There is one product per
+    /// pair of points.
     pub starts: Vec<usize>,
-    /// Where the group's weights begin in a panel, in units of lanes.
+    /// Offset of the weights of the group in a panel, in units of lanes.
     first: usize,
 }
 
-impl Group {
-    /// The products that make outputs of what some pairs of halves see of `maps` maps. A filter of two taps leaves out the products of the point that only three need.
-    fn new(place: [usize; 2], pairs: &[[&Half; 2]], side: usize, kernel: usize, maps: usize) -> Self {
+impl ProductGroup {
+    /// The products of some pairs of halves with `maps` channels. A two-tap filter skips the products of the
+    /// point that only three taps need.
+    fn new(place: [usize; 2], pairs: &[[&AxisHalf; 2]], side: usize, kernel: usize, maps: usize) -> Self {
         let points = [0, 1].map(|axis| pairs.iter().map(|pair| pair[axis].points(side)).max().unwrap_or(0));
-        // The last point, infinity, is always the last.
+        // Infinity is always the last point.
         let point = |of: usize, point: usize, axis: usize| if point + 1 == of { points[axis] - 1 } else { point };
         let mut products = vec![Vec::new(); points[0] * points[1]];
-        let mut stretches = Vec::new();
+        let mut ranges = Vec::new();
         for (number, pair) in pairs.iter().enumerate() {
             let [rows, columns] = pair.map(|half| half.points(side));
             let mut mixes = Vec::new();
@@ -50,52 +52,52 @@ impl Group {
                     mixes.push((product, factors.filter(|&(_, factor)| factor != 0.0).collect()));
                 }
             }
-            stretches.push(Stretch { halves: pair.map(Half::clone), to: Vec::new(), mixes });
+            ranges.push(DepthRange { halves: pair.map(AxisHalf::clone), to: Vec::new(), mixes });
         }
         let mut starts = vec![0];
         for used in &products {
             starts.push(starts.last().unwrap_or(&0) + used.len() * maps);
         }
-        for (number, stretch) in stretches.iter_mut().enumerate() {
+        for (number, range) in ranges.iter_mut().enumerate() {
             let place = |product: usize| products[product].iter().take_while(|&&other| other != number).count();
-            stretch.to = stretch.mixes.iter().map(|&(product, _)| starts[product] + place(product) * maps).collect();
+            range.to = range.mixes.iter().map(|&(product, _)| starts[product] + place(product) * maps).collect();
         }
-        Self { place, points, stretches, starts, first: 0 }
+        Self { place, points, ranges, starts, first: 0 }
     }
 
-    /// What is mixed of the taps, in the order of a tile's row: product by product, and for each what every stretch gives.
+    /// Combinations of taps in the order of a tile row: product by product, and for each product range by range.
     fn mixes(&self) -> impl Iterator<Item = &[(usize, f32)]> {
         (0..self.starts.len() - 1).flat_map(|product| {
-            let mixes = self.stretches.iter().flat_map(|stretch| &stretch.mixes);
+            let mixes = self.ranges.iter().flat_map(|range| &range.mixes);
             mixes.filter(move |(of, _)| *of == product).map(|(_, mix)| mix.as_slice())
         })
     }
 
-    /// Numbers of a tile's row.
+    /// Values per tile row.
     pub fn row(&self) -> usize {
         self.starts.last().copied().unwrap_or(0)
     }
 }
 
-/// Numbers that are mixed at a time: they stay in the first-level cache until they are written.
+/// Values computed at a time: they fit in the L1 cache until they are written.
 const MIXED: usize = 1024;
 
-/// Weights `[panels][groups][depth of all products][lanes]` and what they belong to.
-pub struct Weights {
-    pub groups: Vec<Group>,
-    /// Rows and columns of a tile of outputs.
+/// Packed weights `[panels][groups][depth of all products][lanes]`, with their groups.
+pub struct WinogradWeights {
+    pub groups: Vec<ProductGroup>,
+    /// Rows and columns of outputs per tile.
     pub side: usize,
     values: Vec<Vec<f32>>,
     pub outputs: usize,
     pub lanes: usize,
 }
 
-impl Weights {
-    /// `at(map, output)` is where the taps of an input map and an output lie.
+impl WinogradWeights {
+    /// `at(map, output)` is the offset of the taps of an input channel and an output.
     fn new(
-        shape: Shape,
+        shape: ConvShape,
         side: usize,
-        mut groups: Vec<Group>,
+        mut groups: Vec<ProductGroup>,
         [maps, outputs]: [usize; 2],
         weights: &[f32],
         at: impl Fn(usize, usize) -> usize + Sync,
@@ -110,7 +112,8 @@ impl Weights {
         let panel = |panel: usize| {
             let (first, plane) = (panel * lanes, maps * lanes);
             let used = lanes.min(outputs - first);
-            // Tap by tap, since that is how they are mixed; what is written once and in order is not cleared before.
+            // Tap by tap, the order in which they are combined. Memory that is written once and in order
+            // is not cleared first.
             let mut planes = vec![0.0f32; taps * plane];
             for map in 0..maps {
                 for tap in 0..taps {
@@ -122,7 +125,7 @@ impl Weights {
             }
             let mut values = Vec::with_capacity(depth * lanes);
             let mut mixed = [0.0f32; MIXED];
-            for mix in groups.iter().flat_map(Group::mixes) {
+            for mix in groups.iter().flat_map(ProductGroup::mixes) {
                 for from in (0..plane).step_by(MIXED) {
                     let mixed = &mut mixed[..MIXED.min(plane - from)];
                     mixed.fill(0.0);
@@ -146,31 +149,32 @@ impl Weights {
         self.outputs.div_ceil(self.lanes)
     }
 
-    /// A group's weights in a panel: `[depth of all products][lanes]`.
-    pub fn of(&self, panel: usize, group: &Group) -> &[f32] {
+    /// WinogradWeights of a group in a panel: `[depth of all products][lanes]`.
+    pub fn of(&self, panel: usize, group: &ProductGroup) -> &[f32] {
         &self.values[panel][group.first * self.lanes..][..group.row() * self.lanes]
     }
 }
 
-/// Weights `[small, large, kernel, kernel]` as [`super::down`] reads them.
-pub fn pack_down(shape: Shape, side: usize, weights: &[f32]) -> Weights {
+/// Packs weights `[small, large, kernel, kernel]` for [`super::down`].
+pub fn pack_down(shape: ConvShape, side: usize, weights: &[f32]) -> WinogradWeights {
     assert_eq!(weights.len(), shape.weights_len());
-    let halves = Half::of_inputs(shape);
+    let halves = AxisHalf::of_inputs(shape);
     let pairs: Vec<_> = halves.iter().flat_map(|y| halves.iter().map(move |x| [y, x])).collect();
-    let groups = vec![Group::new([0, 0], &pairs, side, shape.kernel, shape.large)];
-    Weights::new(shape, side, groups, [shape.large, shape.small], weights, |map, output| {
+    let groups = vec![ProductGroup::new([0, 0], &pairs, side, shape.kernel, shape.large)];
+    WinogradWeights::new(shape, side, groups, [shape.large, shape.small], weights, |map, output| {
         (output * shape.large + map) * shape.taps()
     })
 }
 
-/// Weights `[small, large, kernel, kernel]` as [`super::up`] reads them.
-pub fn pack_up(shape: Shape, side: usize, weights: &[f32]) -> Weights {
+/// Packs weights `[small, large, kernel, kernel]` for [`super::up`].
+pub fn pack_up(shape: ConvShape, side: usize, weights: &[f32]) -> WinogradWeights {
     assert_eq!(weights.len(), shape.weights_len());
-    let halves = Half::of_outputs(shape);
+    let halves = AxisHalf::of_outputs(shape);
     let pairs = halves.iter().flat_map(|y| halves.iter().map(move |x| [y, x]));
-    let groups =
-        pairs.map(|[y, x]| Group::new([y.parity, x.parity], &[[y, x]], side, shape.kernel, shape.small)).collect();
-    Weights::new(shape, side, groups, [shape.small, shape.large], weights, |map, output| {
+    let groups = pairs
+        .map(|[y, x]| ProductGroup::new([y.parity, x.parity], &[[y, x]], side, shape.kernel, shape.small))
+        .collect();
+    WinogradWeights::new(shape, side, groups, [shape.small, shape.large], weights, |map, output| {
         (map * shape.large + output) * shape.taps()
     })
 }

@@ -1,97 +1,98 @@
-//! The kernels of a device on trial: beside the CPU's, and timed.
+//! Checks the kernels of a device against the CPU, and times them: `zscape bench --check` and `--per-op`.
 
 use std::time::{Duration, Instant};
 
 use burn::backend::Dispatch;
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::{Convolving, Geometry, Kernels};
+use super::{ConvSpec, Geometry, Kernels};
 use crate::device::Operands;
 use crate::model::ModelConfig;
 
-/// How long a kernel runs before it is timed: an idle card raises its clock only after a while.
+/// Warm-up before timing: an idle GPU takes a while to raise its clock.
 const WARM: Duration = Duration::from_millis(300);
-/// Runs of a measurement, and measurements, whose median counts.
+/// Runs per measurement, and measurements, of which the median counts.
 const RUNS: usize = 10;
 const MEASUREMENTS: usize = 5;
 
-/// One convolution of a network: the small map is `[batch, small, side, side]`.
+/// LayerShape of one convolution of a network: the small map is `[batch, small, side, side]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-pub struct Shape {
-    /// Pictures.
+pub struct LayerShape {
+    /// Images in the batch.
     pub batch: usize,
-    /// Maps of the small map.
+    /// Channels of the small map.
     pub small: usize,
-    /// Maps of the large one, whose sides are `stride` times as long.
+    /// Channels of the large map, whose sides are `stride` times as long.
     pub large: usize,
     /// Rows and columns of the small map.
     pub side: usize,
-    /// Side of the convolution's kernel.
+    /// Kernel size.
     pub kernel: usize,
-    /// Positions of the large map between neighbors of the small one.
+    /// Stride.
     pub stride: usize,
-    /// Rows and columns of zeros before the large map.
+    /// Padding before the large map, in rows and columns.
     pub before: usize,
 }
 
-/// What is tried of a shape.
+/// A kernel operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Operation {
+pub enum KernelOperation {
     /// Strided convolution.
     Down,
     /// Fractionally-strided convolution.
     Up,
-    /// The gradient of the weights of either.
+    /// Gradient of the weights.
     WeightGradient,
-    /// Batch norm with its rectifier.
+    /// Batch norm with rectifier.
     Norm,
-    /// Its gradients.
+    /// Gradients of batch norm with rectifier.
     NormBackward,
 }
 
-impl Operation {
-    /// All of them.
+impl KernelOperation {
+    /// All operations.
     pub const ALL: [Self; 5] = [Self::Down, Self::Up, Self::WeightGradient, Self::Norm, Self::NormBackward];
 }
 
-/// How far a device's result is from the CPU's.
+/// Difference between the result of a device and of the CPU.
 #[derive(Debug, Clone, Copy, serde::Serialize)]
 pub struct Agreement {
     /// What was computed.
-    pub operation: Operation,
+    pub operation: KernelOperation,
     /// Of which shape.
-    pub shape: Shape,
+    pub shape: LayerShape,
     /// `|a - b| / |b|` over all numbers of all results.
     pub error: f64,
-    /// What rounding explains.
+    /// Tolerance: the difference that rounding explains.
     pub allowed: f64,
 }
 
 impl Agreement {
-    /// Whether rounding explains the difference.
+    /// Whether the difference is within the tolerance.
     pub fn holds(&self) -> bool {
         self.error <= self.allowed
     }
 }
 
-/// What an operation takes.
+/// Duration and work of an operation.
 #[derive(Debug, Clone, Copy, serde::Serialize)]
 pub struct Timing {
     /// What was computed.
-    pub operation: Operation,
+    pub operation: KernelOperation,
     /// Of which shape.
-    pub shape: Shape,
-    /// Median, in milliseconds.
+    pub shape: LayerShape,
+    /// Median duration in milliseconds.
     pub ms: f64,
-    /// Multiplications and additions.
+    /// Floating-point operations.
     pub flop: f64,
-    /// Bytes that are read and written at least.
+    /// Minimum bytes read and written.
     pub bytes: f64,
 }
 
-impl Shape {
-    /// The convolutions between the hidden layers of a config's generator, and to its picture; the discriminator's are the same.
+impl LayerShape {
+    /// The convolutions between the hidden layers of a config's generator, and the last one to the image. The
+    /// discriminator has the same.
     pub fn of(config: &ModelConfig, batch: usize) -> Vec<Self> {
         let layout = config.layers();
         let layers = &layout.generator;
@@ -107,7 +108,7 @@ impl Shape {
         shapes
     }
 
-    /// Shapes that tiles fit badly, of every kernel and geometry that networks have.
+    /// Shapes that do not fit tiles, with every kernel and geometry that networks can have.
     pub fn odd() -> Vec<Self> {
         let maps = [(2, 4, 64, 32), (7, 3, 6, 4), (2, 8, 20, 3), (1, 4, 7, 1), (3, 5, 130, 68), (64, 2, 16, 8)];
         let geometries = [(4, 2, 1), (5, 2, 2), (5, 2, 1), (3, 2, 1), (3, 2, 0), (3, 1, 1), (4, 1, 1), (1, 1, 0)];
@@ -137,10 +138,10 @@ impl Shape {
         [self.small, self.large, self.kernel, self.kernel]
     }
 
-    /// The results of an operation on made-up numbers, as a closure that can be called again.
-    fn prepare(self, operation: Operation, operands: Operands, device: &Device) -> impl Fn() -> Vec<Tensor<1>> {
+    /// Returns a closure that computes the operation on deterministic pseudo-random values.
+    fn prepare(self, operation: KernelOperation, operands: Operands, device: &Device) -> impl Fn() -> Vec<Tensor<1>> {
         let geometry = Geometry { stride: self.stride, before: self.before };
-        let convolving = Convolving { kernel: self.kernel, geometry, operands, together: true };
+        let spec = ConvSpec { kernel: self.kernel, geometry, operands, whole_batch: true };
         let small = numbers(self.small_map(), 1, device);
         let large = numbers(self.large_map(), 2, device);
         let weights = numbers(self.weights(), 3, device);
@@ -151,17 +152,17 @@ impl Shape {
         move || {
             let flat = |x: Tensor<4>| vec![x.reshape([-1])];
             match operation {
-                Operation::Down => flat(super::down(large.clone(), weights.clone(), geometry, operands)),
-                Operation::Up => flat(super::up(small.clone(), weights.clone(), geometry, operands)),
-                Operation::WeightGradient => {
+                KernelOperation::Down => flat(super::down(large.clone(), weights.clone(), geometry, operands)),
+                KernelOperation::Up => flat(super::up(small.clone(), weights.clone(), geometry, operands)),
+                KernelOperation::WeightGradient => {
                     let [small, large] = [&small, &large].map(|map| map.clone().into_dispatch());
-                    flat(Tensor::from_dispatch(<Dispatch as Kernels>::weight_gradient(small, large, convolving)))
+                    flat(Tensor::from_dispatch(<Dispatch as Kernels>::weight_gradient(small, large, spec)))
                 }
-                Operation::Norm => {
+                KernelOperation::Norm => {
                     let (y, mean, variance) = super::norm(small.clone(), gain.clone(), shift.clone(), epsilon, slope);
                     vec![y.reshape([-1]), mean, variance]
                 }
-                Operation::NormBackward => {
+                KernelOperation::NormBackward => {
                     let [x, y, gradient] = [&small, &y, &small].map(|x| x.clone().into_dispatch());
                     let [gain, mean, variance] = [&gain, &mean, &variance].map(|x| x.clone().into_dispatch());
                     let back =
@@ -173,11 +174,11 @@ impl Shape {
         }
     }
 
-    /// How far the device's result is from the CPU's.
+    /// Compares the result of the device with that of the CPU.
     ///
     /// # Errors
     /// What the device says, if it fails.
-    pub fn compare(self, operation: Operation, operands: Operands, device: &Device) -> Result<Agreement, String> {
+    pub fn compare(self, operation: KernelOperation, operands: Operands, device: &Device) -> Result<Agreement, String> {
         let read = |device: &Device, operands| -> Result<Vec<f32>, String> {
             let results = self.prepare(operation, operands, device)();
             let values = results.into_iter().map(|result| result.try_into_data().map_err(|error| error.to_string()));
@@ -193,8 +194,9 @@ impl Shape {
         let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>().sqrt();
         let off = norm(&mut found.iter().zip(&exact).map(|(a, b)| f64::from(a - b)));
         let all = norm(&mut exact.iter().map(|&value| f64::from(value)));
-        let convolves = !matches!(operation, Operation::Norm | Operation::NormBackward);
-        // Operands are off by half of their last bit, in two factors; sums of single precision by far less than this bound.
+        let convolves = !matches!(operation, KernelOperation::Norm | KernelOperation::NormBackward);
+        // Each of two factors is rounded by half of its last bit; the rounding of single-precision sums is
+        // far below this bound.
         let allowed = match operands {
             Operands::F16 if convolves => 1e-3,
             Operands::Bf16 | Operands::Rounded if convolves => 8e-3,
@@ -203,29 +205,29 @@ impl Shape {
         Ok(Agreement { operation, shape: self, error: off / all.max(f64::MIN_POSITIVE), allowed })
     }
 
-    /// What an operation takes on a device.
+    /// Times an operation on a device.
     ///
     /// # Errors
     /// What the device says, if it fails.
-    pub fn time(self, operation: Operation, operands: Operands, device: &Device) -> Result<Timing, String> {
+    pub fn time(self, operation: KernelOperation, operands: Operands, device: &Device) -> Result<Timing, String> {
         let run = self.prepare(operation, operands, device);
         let ms = median(device, run)?;
         let count = |sides: [usize; 4]| sides.iter().product::<usize>() as f64;
         let (small, large, weights) = (count(self.small_map()), count(self.large_map()), count(self.weights()));
         let positions = (self.batch * self.side * self.side) as f64;
         let (flop, numbers) = match operation {
-            Operation::Norm => (0.0, 2.0 * small),
-            Operation::NormBackward => (0.0, 4.0 * small),
+            KernelOperation::Norm => (0.0, 2.0 * small),
+            KernelOperation::NormBackward => (0.0, 4.0 * small),
             _ => (2.0 * positions * weights, small + large + weights),
         };
         Ok(Timing { operation, shape: self, ms, flop, bytes: 4.0 * numbers })
     }
 }
 
-/// Bytes a second that a copy reads and writes, in GB, and what products of square matrices reach, in TFLOP/s: in single
-/// precision and in half floats, where the device has them.
+/// Peak rates: memory bandwidth of a copy in GB/s, and TFLOP/s of square matrix products in single and, where
+/// supported, half precision.
 #[derive(Debug, Clone, Copy, serde::Serialize)]
-pub struct Ceilings {
+pub struct PeakRates {
     /// GB/s.
     pub copy: f64,
     /// TFLOP/s.
@@ -234,11 +236,11 @@ pub struct Ceilings {
     pub product_f16: Option<f64>,
 }
 
-/// Measures the ceilings with Burn's own kernels, on `megabytes` and matrices of `side`.
+/// Measures the peak rates with Burn's own kernels, on a copy of `megabytes` and matrices of `side`.
 ///
 /// # Errors
 /// What the device says, if it fails.
-pub fn ceilings(device: &Device, megabytes: usize, side: usize) -> Result<Ceilings, String> {
+pub fn peak_rates(device: &Device, megabytes: usize, side: usize) -> Result<PeakRates, String> {
     let count = megabytes << 18;
     let source = Tensor::<1>::ones([count], device);
     let copied = median(device, || source.clone() + 1.0)?;
@@ -247,14 +249,15 @@ pub fn ceilings(device: &Device, megabytes: usize, side: usize) -> Result<Ceilin
     let product = median(device, || matrix.clone().matmul(matrix.clone()))?;
     let halves = device.supports_dtype(burn::tensor::DType::F16).then(|| matrix.cast(burn::tensor::DType::F16));
     let half = halves.map(|half| median(device, || half.clone().matmul(half.clone()))).transpose()?;
-    Ok(Ceilings {
+    Ok(PeakRates {
         copy: (8 * count) as f64 / copied / 1e6,
         product_f32: flop / product / 1e9,
         product_f16: half.map(|ms| flop / ms / 1e9),
     })
 }
 
-/// The median time of `run`, in milliseconds. Results live until the device is done: what nobody holds may never be computed.
+/// Median duration of `run` in milliseconds. Results are held until the device has finished: a result that is dropped
+/// may never be computed.
 fn median<R>(device: &Device, run: impl Fn() -> R) -> Result<f64, String> {
     let wait = || device.sync().map_err(|error| error.to_string());
     let began = Instant::now();
@@ -275,11 +278,11 @@ fn median<R>(device: &Device, run: impl Fn() -> R) -> Result<f64, String> {
     Ok(times[MEASUREMENTS / 2])
 }
 
-/// Numbers in -1..=1 that are the same on every device.
+/// Values in -1..=1 that are the same on every device.
 fn numbers(sides: [usize; 4], seed: u32, device: &Device) -> Tensor<4> {
     let mut state = seed.wrapping_mul(0x9e37_79b9) | 1;
     let mut next = || {
-        // Marsaglia's xorshift: nothing here needs better.
+        // Marsaglia's xorshift is good enough for test data.
         state ^= state << 13;
         state ^= state >> 17;
         state ^= state << 5;
@@ -301,9 +304,9 @@ mod tests {
         let mut wrong = Vec::new();
         for operands in [Operands::F32, Operands::Rounded] {
             let presets = Preset::ALL.map(|preset| ModelConfig { base: 8, ..ModelConfig::preset(preset) });
-            let layers = presets.iter().flat_map(|config| Shape::of(config, 2));
-            for shape in Shape::odd().into_iter().chain(layers) {
-                for operation in Operation::ALL {
+            let layers = presets.iter().flat_map(|config| LayerShape::of(config, 2));
+            for shape in LayerShape::odd().into_iter().chain(layers) {
+                for operation in KernelOperation::ALL {
                     let agreement = shape.compare(operation, operands, &software.device).unwrap();
                     if !agreement.holds() {
                         wrong.push(format!("{operands:?} {agreement:?}"));
