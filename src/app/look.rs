@@ -6,12 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use egui::TextureHandle;
 
+use super::background::BackgroundTasks;
 use super::dialogs::Dialog;
-use super::errands::Errands;
-use super::evaluate::held_out;
 use super::settings::Settings;
 use super::texture::upload;
-use crate::data::{Dataset, FILE_ENDINGS, Problem, Report, Source, compare, figure, mirrors, peek};
+use crate::data::{Dataset, FILE_ENDINGS, Problem, Report, Source, compare, figure, find_test_split, mirrors, peek};
 use crate::image::{Picture, PictureFormat, grid};
 use crate::train::{EpochEnd, Metrics, MetricsLog, Run, RunConfig, epoch_ends};
 
@@ -82,6 +81,7 @@ enum Answer {
     Folder(PathBuf),
     Run(PathBuf, RunConfig),
     Past(PathBuf, Past),
+    Failed(String),
 }
 
 struct Seen {
@@ -96,14 +96,14 @@ struct Seen {
 }
 
 pub(super) struct Looker {
-    errands: Errands<Answer>,
+    errands: BackgroundTasks<Answer>,
     /// How many looks were asked for: an older one stops.
     looks: Arc<AtomicU64>,
 }
 
 impl Looker {
     pub fn new(ctx: &egui::Context) -> Self {
-        Self { errands: Errands::new(ctx), looks: Arc::default() }
+        Self { errands: BackgroundTasks::new(ctx, Answer::Failed), looks: Arc::default() }
     }
 
     /// Looks at the pictures that `question` names, as they are and as they are prepared.
@@ -129,7 +129,7 @@ impl Looker {
                     pictures: dataset.len(),
                     summary: dataset.summary(),
                     classes: dataset.classes().len(),
-                    held_out: held_out(data),
+                    held_out: find_test_split(data),
                     notes: dataset.notes().to_vec(),
                     sheet: grid(&pictures, COLUMNS, 2),
                     compared: figure(&compared, SIDE),
@@ -242,6 +242,7 @@ impl Looker {
                 Answer::Moved(path) => settings.moved(path.to_string_lossy().into_owned()),
                 Answer::Folder(path) => settings.use_folder(path),
                 Answer::Run(folder, config) => settings.use_run(&folder, config),
+                Answer::Failed(error) => tracing::error!("{error}"),
                 Answer::Past(run, past) => found_past.push((run, past)),
             }
         }

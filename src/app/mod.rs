@@ -2,12 +2,12 @@
 //! [`look`], training happens in [`crate::train::Trainer`]; all of them answer over channels and wake it.
 
 mod advanced;
+mod background;
 mod closing;
 mod devices;
 mod dialogs;
 mod dissect;
 mod drops;
-mod errands;
 mod evaluate;
 mod explore;
 mod history;
@@ -17,6 +17,7 @@ mod opening;
 mod pending;
 mod preparation;
 mod rules;
+mod service;
 mod settings;
 mod tensor_texture;
 mod texture;
@@ -218,7 +219,7 @@ impl App {
 
     /// Has the trainer tell its networks as often as they are measured.
     fn tell_networks(&mut self) {
-        let every = if self.running() { self.measures.wants_every() } else { 0 };
+        let every = if self.running() { self.measures.snapshot_interval() } else { 0 };
         if every != self.told_every {
             self.tell(TrainerCommand::PublishNetworks(every));
             self.told_every = every;

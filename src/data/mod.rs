@@ -13,10 +13,10 @@ mod resize;
 mod skip;
 mod source;
 pub mod synth;
+mod test_split;
 
 pub use compare::{Compared, compare, figure};
 pub use dataset::{Dataset, Problem, peek};
-pub(crate) use formats::TEST_PARTS;
 pub use formats::{ClassesFrom, FILE_ENDINGS};
 pub use left_out::{LeftOut, Reason};
 pub use loader::{Batch, Loader, Place, mirrors};
@@ -26,3 +26,4 @@ pub use prepare::{UnusablePicture, read_examined, read_fitted, to_channels};
 pub use report::{Classes, Cropped, Report};
 pub use skip::{Listed, read_skipped, write_list};
 pub use source::{DataError, Source};
+pub use test_split::find_test_split;

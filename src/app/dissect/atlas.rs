@@ -1,4 +1,4 @@
-//! Many pictures of one size on one texture.
+//! Texture atlas: many images of one size on one texture.
 
 use std::ops::Range;
 
@@ -7,7 +7,6 @@ use egui::{Sense, TextureHandle, Ui, Vec2};
 use crate::app::texture::{tile, upload};
 use crate::image::{Picture, grid};
 
-/// Columns of the texture.
 const COLUMNS: usize = 16;
 
 pub(in crate::app) struct Atlas {
@@ -20,12 +19,12 @@ impl Atlas {
         Self { texture: upload(ctx, name, &grid(&pictures, COLUMNS, 0)), pictures }
     }
 
-    /// Picture `i` at `side` points.
+    /// Image `i` at `side` points.
     pub fn image(&self, i: usize, side: f32) -> egui::Image<'static> {
         tile(self.texture.id(), i, self.pictures.len(), COLUMNS, side)
     }
 
-    /// Rows of `columns` of the pictures `shown`, `side` points each, close together.
+    /// Draws the images `shown` in rows of `columns`, each `side` points large.
     pub fn sheet(&self, ui: &mut Ui, shown: Range<usize>, columns: usize, side: f32, name: &str) {
         let shown = shown.start..shown.end.min(self.pictures.len());
         let spacing = std::mem::replace(&mut ui.spacing_mut().item_spacing, Vec2::splat(2.0));
@@ -42,7 +41,7 @@ impl Atlas {
     }
 }
 
-/// Picture `i`, to be clicked, or an empty place until it is there.
+/// Draws image `i` so that it can be clicked, or a placeholder until it is there.
 pub(in crate::app) fn cell(ui: &mut Ui, atlas: Option<&Atlas>, i: usize, side: f32, name: String) -> egui::Response {
     match atlas.filter(|atlas| i < atlas.pictures.len()) {
         Some(atlas) => ui.add(atlas.image(i, side).sense(Sense::click()).alt_text(name)),

@@ -1,33 +1,34 @@
-//! A sample, large, that boxes are drawn over, or an area is painted on.
+//! A large image of a sample on which boxes are drawn, or an area is painted.
 
 use egui::{Color32, CursorIcon, Key, Modifiers, Pos2, Rect, Response, Sense, Stroke, StrokeKind, Ui, Vec2, pos2};
 
 use crate::image::{Area, Rectangle};
 
-/// How near a corner takes hold of it, in points.
-const REACH: f32 = 8.0;
-/// Pixels that a box has at least, across and down.
-const LEAST: u32 = 2;
+/// Distance within which a corner is grabbed, in points.
+const GRAB_DISTANCE: f32 = 8.0;
+/// Smallest width and height of a box, in pixels.
+const MIN_SIDE: u32 = 2;
 const BOX: Color32 = Color32::from_rgb(255, 200, 0);
 const CHOSEN: Color32 = Color32::from_rgb(0, 220, 120);
 const PAINT: Color32 = Color32::from_rgba_premultiplied(110, 10, 60, 110);
 
-enum Hold {
-    /// A corner follows the pointer, the opposite one stays.
-    Corner { at: usize, fixed: [u32; 2] },
-    /// The whole box follows, held at this distance from its corner.
-    Whole { at: usize, grip: [f32; 2] },
+/// What the pointer drags of box number `index`.
+enum Grab {
+    /// A corner, while the opposite one stays.
+    Corner { index: usize, fixed: [u32; 2] },
+    /// The whole box, grabbed at this distance from its top left corner.
+    Whole { index: usize, offset: [f32; 2] },
 }
 
 #[derive(Default)]
 pub(super) struct Canvas {
     chosen: Option<usize>,
-    hold: Option<Hold>,
-    /// Where the brush was in the frame before, while it paints.
+    grab: Option<Grab>,
+    /// The brush in the last frame, while it paints.
     brush: Option<Pos2>,
 }
 
-/// From points on the screen to pixels of the picture.
+/// Converts between points on the screen and pixels of the image.
 struct Scale {
     rect: Rect,
     zoom: f32,
@@ -51,12 +52,12 @@ fn ordered([x, y]: [u32; 2], [u, v]: [u32; 2]) -> Rectangle {
 }
 
 impl Canvas {
-    /// Another sample: nothing is chosen or held.
-    pub fn let_go(&mut self) {
+    /// Clears the selection, for another sample.
+    pub fn reset(&mut self) {
         *self = Self::default();
     }
 
-    /// Shows the picture with its boxes, which are drawn, moved, resized and deleted here; true when they changed.
+    /// Draws the image with its boxes and edits them: draw, move, resize, delete. Returns whether they changed.
     pub fn boxes(
         &mut self,
         ui: &mut Ui,
@@ -65,32 +66,32 @@ impl Canvas {
         size: usize,
         boxes: &mut Vec<Rectangle>,
     ) -> bool {
-        let (scale, response) = place(ui, image, side, size);
+        let (scale, response) = show(ui, image, side, size);
         let before = boxes.clone();
         self.chosen = self.chosen.filter(|&chosen| chosen < boxes.len());
         if response.drag_started()
             && let Some(start) = ui.input(|input| input.pointer.press_origin())
         {
-            self.take_hold(start, &scale, boxes);
+            self.start_drag(start, &scale, boxes);
         }
-        if let (Some(hold), Some(at)) = (&self.hold, response.interact_pointer_pos()) {
+        if let (Some(grab), Some(at)) = (&self.grab, response.interact_pointer_pos()) {
             let [x, y] = scale.pixel(at);
-            match hold {
-                Hold::Corner { at, fixed } => boxes[*at] = ordered(*fixed, [x.round() as u32, y.round() as u32]),
-                Hold::Whole { at, grip } => {
-                    let [left, top, right, bottom] = boxes[*at];
+            match grab {
+                Grab::Corner { index, fixed } => boxes[*index] = ordered(*fixed, [x.round() as u32, y.round() as u32]),
+                Grab::Whole { index, offset } => {
+                    let [left, top, right, bottom] = boxes[*index];
                     let (width, height) = (right - left, bottom - top);
-                    let corner = |at: f32, grip: f32, length: u32| {
-                        (at - grip).round().clamp(0.0, (scale.size - length) as f32) as u32
+                    let corner = |at: f32, offset: f32, length: u32| {
+                        (at - offset).round().clamp(0.0, (scale.size - length) as f32) as u32
                     };
-                    let (left, top) = (corner(x, grip[0], width), corner(y, grip[1], height));
-                    boxes[*at] = [left, top, left + width, top + height];
+                    let (left, top) = (corner(x, offset[0], width), corner(y, offset[1], height));
+                    boxes[*index] = [left, top, left + width, top + height];
                 }
             }
         }
         if response.drag_stopped() {
-            self.hold = None;
-            boxes.retain(|b| b[2] - b[0] >= LEAST && b[3] - b[1] >= LEAST);
+            self.grab = None;
+            boxes.retain(|b| b[2] - b[0] >= MIN_SIDE && b[3] - b[1] >= MIN_SIDE);
         }
         if response.clicked()
             && let Some(at) = response.interact_pointer_pos()
@@ -109,30 +110,30 @@ impl Canvas {
             self.chosen = None;
         }
         for (i, &rectangle) in boxes.iter().enumerate() {
-            let colour = if self.chosen == Some(i) { CHOSEN } else { BOX };
-            ui.painter().rect_stroke(scale.rect(rectangle), 0.0, Stroke::new(2.0, colour), StrokeKind::Middle);
+            let color = if self.chosen == Some(i) { CHOSEN } else { BOX };
+            ui.painter().rect_stroke(scale.rect(rectangle), 0.0, Stroke::new(2.0, color), StrokeKind::Middle);
         }
         if let Some(at) = response.hover_pos() {
-            ui.ctx().set_cursor_icon(match grasp(at, &scale, boxes) {
-                Some(Hold::Corner { .. }) => CursorIcon::Move,
-                Some(Hold::Whole { .. }) => CursorIcon::Grab,
+            ui.ctx().set_cursor_icon(match grab_at(at, &scale, boxes) {
+                Some(Grab::Corner { .. }) => CursorIcon::Move,
+                Some(Grab::Whole { .. }) => CursorIcon::Grab,
                 None => CursorIcon::Crosshair,
             });
         }
         *boxes != before
     }
 
-    fn take_hold(&mut self, start: Pos2, scale: &Scale, boxes: &mut Vec<Rectangle>) {
-        let hold = grasp(start, scale, boxes).unwrap_or_else(|| {
+    fn start_drag(&mut self, start: Pos2, scale: &Scale, boxes: &mut Vec<Rectangle>) {
+        let grab = grab_at(start, scale, boxes).unwrap_or_else(|| {
             let [x, y] = scale.pixel(start).map(|v| v.round() as u32);
             boxes.push([x, y, x, y]);
-            Hold::Corner { at: boxes.len() - 1, fixed: [x, y] }
+            Grab::Corner { index: boxes.len() - 1, fixed: [x, y] }
         });
-        let (Hold::Corner { at, .. } | Hold::Whole { at, .. }) = hold;
-        (self.chosen, self.hold) = (Some(at), Some(hold));
+        let (Grab::Corner { index, .. } | Grab::Whole { index, .. }) = grab;
+        (self.chosen, self.grab) = (Some(index), Some(grab));
     }
 
-    /// Shows the picture with an area, which is painted with the first button and wiped with the second.
+    /// Draws the image with an area, which the primary button paints and the secondary button wipes.
     pub fn paint(
         &mut self,
         ui: &mut Ui,
@@ -142,7 +143,7 @@ impl Canvas {
         radius: f32,
         area: &mut Option<Area>,
     ) {
-        let (scale, response) = place(ui, image, side, size);
+        let (scale, response) = show(ui, image, side, size);
         let (paints, wipes) = ui.input(|input| (input.pointer.primary_down(), input.pointer.secondary_down()));
         let brush = response.interact_pointer_pos().filter(|_| paints || wipes);
         if let Some(at) = brush {
@@ -167,15 +168,15 @@ impl Canvas {
     }
 }
 
-fn place(ui: &mut Ui, image: egui::Image<'_>, side: f32, size: usize) -> (Scale, Response) {
+fn show(ui: &mut Ui, image: egui::Image<'_>, side: f32, size: usize) -> (Scale, Response) {
     let (rect, response) = ui.allocate_exact_size(Vec2::splat(side), Sense::click_and_drag());
     image.paint_at(ui, rect);
     response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Image, true, "sample to be boxed"));
     (Scale { rect, zoom: side / size as f32, size: size as u32 }, response)
 }
 
-/// What the pointer would take hold of: a corner, a box, or nothing.
-fn grasp(at: Pos2, scale: &Scale, boxes: &[Rectangle]) -> Option<Hold> {
+/// What the pointer would grab: a corner, a box, or nothing.
+fn grab_at(at: Pos2, scale: &Scale, boxes: &[Rectangle]) -> Option<Grab> {
     for (i, &[left, top, right, bottom]) in boxes.iter().enumerate().rev() {
         let rect = scale.rect([left, top, right, bottom]);
         let corners = [
@@ -184,13 +185,13 @@ fn grasp(at: Pos2, scale: &Scale, boxes: &[Rectangle]) -> Option<Hold> {
             (rect.left_bottom(), [right, top]),
             (rect.right_bottom(), [left, top]),
         ];
-        let near = |corner: Pos2| corner.distance(pos2(at.x, at.y)) <= REACH;
+        let near = |corner: Pos2| corner.distance(pos2(at.x, at.y)) <= GRAB_DISTANCE;
         if let Some((_, fixed)) = corners.into_iter().find(|(corner, _)| near(*corner)) {
-            return Some(Hold::Corner { at: i, fixed });
+            return Some(Grab::Corner { index: i, fixed });
         }
         if rect.contains(at) {
             let [x, y] = scale.pixel(at);
-            return Some(Hold::Whole { at: i, grip: [x - left as f32, y - top as f32] });
+            return Some(Grab::Whole { index: i, offset: [x - left as f32, y - top as f32] });
         }
     }
     None

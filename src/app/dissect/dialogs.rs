@@ -1,15 +1,15 @@
-//! Dialogs and files of the inside, on threads of their own.
+//! The inspector's dialogs and files, on background threads.
 
 use std::path::{Path, PathBuf};
 
 use crossbeam_channel::Receiver;
 
+use crate::app::background::BackgroundTasks;
 use crate::app::dialogs::{Dialog, PICTURES};
-use crate::app::errands::Errands;
 use crate::image::{LabelError, Picture};
 use crate::latent::boxes::Boxes;
 
-pub(super) enum Answer {
+pub(super) enum DialogResponse {
     Boxes(Box<Boxes>),
     Picture(PathBuf),
     Data(PathBuf),
@@ -17,49 +17,49 @@ pub(super) enum Answer {
     Failed(String),
 }
 
-pub(super) struct Dialogs {
-    errands: Errands<Answer>,
-    /// Where figures and boxes go without being asked for.
+pub(super) struct InspectorDialogs {
+    tasks: BackgroundTasks<DialogResponse>,
+    /// The folder where files are written without a dialog.
     exports: Option<PathBuf>,
 }
 
-fn read(path: &Path) -> Answer {
+fn read(path: &Path) -> DialogResponse {
     match Boxes::read(path) {
-        Ok(boxes) => Answer::Boxes(Box::new(boxes)),
-        Err(error) => Answer::Failed(error.to_string()),
+        Ok(boxes) => DialogResponse::Boxes(Box::new(boxes)),
+        Err(error) => DialogResponse::Failed(error.to_string()),
     }
 }
 
-impl Dialogs {
+impl InspectorDialogs {
     pub fn new(ctx: &egui::Context, exports: Option<PathBuf>) -> Self {
-        Self { errands: Errands::new(ctx), exports }
+        Self { tasks: BackgroundTasks::new(ctx, DialogResponse::Failed), exports }
     }
 
-    pub fn answers(&self) -> &Receiver<Answer> {
-        self.errands.answers()
+    pub fn responses(&self) -> &Receiver<DialogResponse> {
+        self.tasks.answers()
     }
 
     pub fn read_boxes(&self, path: PathBuf) {
-        self.errands.ask(move || Some(read(&path)));
+        self.tasks.ask(move || Some(read(&path)));
     }
 
     pub fn ask_boxes(&self) {
-        self.errands.choose(Dialog::file("Open boxes").filter("Boxes", &["json"]), |path| read(&path));
+        self.tasks.choose(Dialog::file("Open boxes").filter("Boxes", &["json"]), |path| read(&path));
     }
 
     pub fn ask_picture(&self) {
-        self.errands.choose(Dialog::file("Open a picture").filter("Pictures", &PICTURES), Answer::Picture);
+        self.tasks.choose(Dialog::file("Open a picture").filter("Pictures", &PICTURES), DialogResponse::Picture);
     }
 
     pub fn ask_data(&self) {
-        self.errands.choose(Dialog::folder("A folder of pictures"), Answer::Data);
+        self.tasks.choose(Dialog::folder("A folder of pictures"), DialogResponse::Data);
     }
 
     pub fn save_boxes(&self, boxes: Boxes) {
         self.save("boxes.json", "json", move |path| boxes.write(path).map_err(|error| error.to_string()));
     }
 
-    /// Saves a picture that is drawn on another thread, unless that fails.
+    /// Renders an image on a background thread and saves it.
     pub fn save_picture(&self, name: &str, picture: impl FnOnce() -> Result<Picture, LabelError> + Send + 'static) {
         self.save(name, "png", move |path| {
             let picture = picture().map_err(|error| error.to_string())?;
@@ -69,11 +69,11 @@ impl Dialogs {
 
     fn save(&self, name: &str, ending: &'static str, write: impl FnOnce(&Path) -> Result<(), String> + Send + 'static) {
         let dialog = Dialog::save("Save", name).filter(ending, &[ending]);
-        self.errands.place(self.exports.clone(), dialog, move |path| {
+        self.tasks.place(self.exports.clone(), dialog, move |path| {
             let path = path?;
             Some(match write(&path) {
-                Ok(()) => Answer::Written(path),
-                Err(error) => Answer::Failed(error),
+                Ok(()) => DialogResponse::Written(path),
+                Err(error) => DialogResponse::Failed(error),
             })
         });
     }

@@ -1,14 +1,15 @@
-//! What the discriminator's features look for (figure 5), and what decides its verdict on a picture.
+//! The panel of the discriminator: the images that its features respond to (figure 5), and which pixels decide how it classifies an
+//! image.
 
 use std::path::PathBuf;
 
 use egui::Ui;
 
 use super::atlas::{Atlas, cell};
-use super::desk::{Ask, Inspector, Judged, Norms, Opened};
-use super::dialogs::Dialogs;
-use super::norms::NormsChoice;
-use super::subject;
+use super::dialogs::InspectorDialogs;
+use super::inspected;
+use super::statistics::StatisticsChoice;
+use super::worker::{DiscriminatorInput, InspectorRequest, InspectorWorker, OpenedModel, StatisticsSource};
 use crate::app::drops::offered;
 use crate::dissect::guided::{FEATURES, Feature, Verdict, figure};
 use crate::dissect::layers::lit;
@@ -16,35 +17,36 @@ use crate::image::Picture;
 use crate::latent::session::Session;
 use crate::model::Rule;
 
-/// Side of a picture in the figure, and of the judged picture, in points.
-const MOST: f32 = 56.0;
+/// Largest side of an image in the figure, and side of the classified image, in points.
+const MAX_SIDE: f32 = 56.0;
 const LARGE: f32 = 224.0;
 
-struct Shown {
+/// The result of a search for features.
+struct ShownFeatures {
     random: Vec<Feature>,
-    learnt: Vec<Feature>,
-    /// Signals and pictures, each of random and learnt features.
+    trained: Vec<Feature>,
+    /// Of random and of trained features: the guided gradients, and the images themselves.
     atlases: [[Atlas; 2]; 2],
 }
 
-pub(super) struct Judge {
-    /// Where the strongest answers are looked for.
+pub(super) struct DiscriminatorPanel {
+    /// The data that is searched.
     pub data: String,
     count: u64,
     layer: usize,
     first: usize,
     rule: Rule,
-    hunting: bool,
+    searching: bool,
     pub progress: Option<(u64, u64)>,
-    shown: Option<Shown>,
-    /// Whether the pictures themselves are shown instead of what is led back to them.
+    shown: Option<ShownFeatures>,
+    /// Whether the images themselves are shown instead of the guided gradients.
     pictures: bool,
     file: Option<PathBuf>,
-    asked: Option<(Judged, Rule, Norms)>,
+    requested: Option<(DiscriminatorInput, Rule, StatisticsSource)>,
     verdict: Option<(f32, Atlas)>,
 }
 
-impl Default for Judge {
+impl Default for DiscriminatorPanel {
     fn default() -> Self {
         Self {
             data: String::new(),
@@ -52,46 +54,46 @@ impl Default for Judge {
             layer: usize::MAX,
             first: 0,
             rule: Rule::Plain,
-            hunting: false,
+            searching: false,
             progress: None,
             shown: None,
             pictures: false,
             file: None,
-            asked: None,
+            requested: None,
             verdict: None,
         }
     }
 }
 
-impl Judge {
-    pub fn reopened(&mut self, opened: &Opened) {
+impl DiscriminatorPanel {
+    pub fn reopened(&mut self, opened: &OpenedModel) {
         let file = self.file.take();
         *self = Self { data: opened.data.clone().unwrap_or_default(), file, ..Self::default() };
     }
 
-    /// The model has learnt: the verdict is asked for again.
+    /// Requests the classification again: the model has been trained further.
     pub fn refresh(&mut self) {
-        self.asked = None;
+        self.requested = None;
     }
 
     pub fn failed(&mut self) {
-        self.hunting = false;
+        self.searching = false;
     }
 
-    /// The verdict on a picture of the person's own.
-    pub fn judge(&mut self, path: PathBuf) {
+    /// Classifies an image file.
+    pub fn classify(&mut self, path: PathBuf) {
         self.file = Some(path);
     }
 
-    pub fn take(&mut self, ctx: &egui::Context, random: Vec<Feature>, learnt: Vec<Feature>) {
-        self.hunting = false;
-        let of = |name: &str, features: &[Feature]| {
+    pub fn take_features(&mut self, ctx: &egui::Context, random: Vec<Feature>, trained: Vec<Feature>) {
+        self.searching = false;
+        let atlases_of = |name: &str, features: &[Feature]| {
             let signals = features.iter().flat_map(|feature| feature.signals.clone()).collect();
-            let answers = features.iter().flat_map(|f| f.responses.iter().map(|r| r.picture.clone())).collect();
-            [Atlas::new(ctx, &format!("signals {name}"), signals), Atlas::new(ctx, &format!("answers {name}"), answers)]
+            let images = features.iter().flat_map(|f| f.responses.iter().map(|r| r.picture.clone())).collect();
+            [Atlas::new(ctx, &format!("signals {name}"), signals), Atlas::new(ctx, &format!("images {name}"), images)]
         };
-        let atlases = [of("random", &random), of("learnt", &learnt)];
-        self.shown = Some(Shown { random, learnt, atlases });
+        let atlases = [atlases_of("random", &random), atlases_of("trained", &trained)];
+        self.shown = Some(ShownFeatures { random, trained, atlases });
     }
 
     pub fn take_verdict(&mut self, ctx: &egui::Context, picture: &Picture, verdict: &Verdict) {
@@ -102,13 +104,13 @@ impl Judge {
     pub fn ui(
         &mut self,
         ui: &mut Ui,
-        inspector: &Inspector,
-        dialogs: &Dialogs,
-        opened: &Opened,
+        inspector: &InspectorWorker,
+        dialogs: &InspectorDialogs,
+        opened: &OpenedModel,
         session: &mut Session,
-        norms: &mut NormsChoice,
+        statistics: &mut StatisticsChoice,
     ) {
-        if !opened.judges {
+        if !opened.has_discriminator {
             ui.heading("This model has no discriminator");
             ui.label(
                 "Bundled models, and files written with --generator-only, hold a generator only. Train a model (the button \
@@ -116,21 +118,21 @@ impl Judge {
             );
             return;
         }
-        ui.horizontal_wrapped(|ui| norms.ui(ui));
+        ui.horizontal_wrapped(|ui| statistics.ui(ui));
         ui.separator();
-        self.verdict_ui(ui, inspector, dialogs, opened, session, norms);
+        self.verdict_ui(ui, inspector, dialogs, opened, session, statistics);
         ui.separator();
-        self.hunt_ui(ui, inspector, dialogs, opened, norms);
+        self.features_ui(ui, inspector, dialogs, opened, statistics);
     }
 
     fn verdict_ui(
         &mut self,
         ui: &mut Ui,
-        inspector: &Inspector,
-        dialogs: &Dialogs,
-        opened: &Opened,
+        inspector: &InspectorWorker,
+        dialogs: &InspectorDialogs,
+        opened: &OpenedModel,
         session: &Session,
-        norms: &NormsChoice,
+        statistics: &StatisticsChoice,
     ) {
         ui.strong("What decides the verdict");
         ui.horizontal_wrapped(|ui| {
@@ -153,14 +155,14 @@ impl Judge {
                 "Guided backpropagation: only what is positive on the way back (Springenberg et al. 2014)",
             );
         });
-        let judged = match &self.file {
-            Some(path) => Judged::File(path.clone()),
-            None => Judged::Sample(subject(session, opened, norms.norms())),
+        let input = match &self.file {
+            Some(path) => DiscriminatorInput::File(path.clone()),
+            None => DiscriminatorInput::Sample(inspected(session, opened, statistics.source())),
         };
-        let now = (judged, self.rule, norms.norms());
-        if self.asked.as_ref() != Some(&now) {
-            self.asked = Some(now.clone());
-            inspector.ask(Ask::Judge(now.0, now.1, now.2));
+        let request = (input, self.rule, statistics.source());
+        if self.requested.as_ref() != Some(&request) {
+            self.requested = Some(request.clone());
+            inspector.send(InspectorRequest::Discriminate(request.0, request.1, request.2));
         }
         let Some((logit, atlas)) = &self.verdict else { return };
         ui.horizontal(|ui| {
@@ -178,13 +180,13 @@ impl Judge {
         });
     }
 
-    fn hunt_ui(
+    fn features_ui(
         &mut self,
         ui: &mut Ui,
-        inspector: &Inspector,
-        dialogs: &Dialogs,
-        opened: &Opened,
-        norms: &mut NormsChoice,
+        inspector: &InspectorWorker,
+        dialogs: &InspectorDialogs,
+        opened: &OpenedModel,
+        statistics: &mut StatisticsChoice,
     ) {
         let stages = opened.config.judging_stages();
         self.layer = self.layer.min(stages - 1);
@@ -214,44 +216,44 @@ impl Judge {
             ui.add(egui::DragValue::new(&mut self.first).range(0..=maps - 1)).labelled_by(label.id);
         });
         ui.horizontal_wrapped(|ui| {
-            if self.hunting {
-                let (done, all) = self.progress.unwrap_or((0, 1));
-                let share = done as f32 / all.max(1) as f32;
-                ui.add(egui::ProgressBar::new(share).desired_width(200.0).text(format!("{done} of {all} pictures")));
+            if self.searching {
+                let (done, total) = self.progress.unwrap_or((0, 1));
+                let share = done as f32 / total.max(1) as f32;
+                ui.add(egui::ProgressBar::new(share).desired_width(200.0).text(format!("{done} of {total} pictures")));
                 if ui.button("Stop").clicked() {
-                    inspector.ask(Ask::Stop);
-                    self.hunting = false;
+                    inspector.send(InspectorRequest::Cancel);
+                    self.searching = false;
                 }
             } else if ui
                 .button("Look")
                 .on_hover_text("The strongest responses of six features, of trained and of random filters")
                 .clicked()
             {
-                self.hunting = true;
+                self.searching = true;
                 self.progress = None;
-                norms.use_data(&self.data);
-                inspector.ask(Ask::Hunt {
+                statistics.use_data(&self.data);
+                inspector.send(InspectorRequest::FindFeatures {
                     data: self.data.clone(),
                     count: self.count,
                     layer: self.layer,
                     maps: (self.first..(self.first + FEATURES).min(maps)).collect(),
-                    norms: norms.norms(),
+                    statistics: statistics.source(),
                 });
             }
             if let Some(shown) = &self.shown {
                 ui.selectable_value(&mut self.pictures, false, "what they see");
                 ui.selectable_value(&mut self.pictures, true, "the pictures");
                 if ui.button("Save figure...").clicked() {
-                    let (random, learnt) = (shown.random.clone(), shown.learnt.clone());
-                    dialogs.save_picture("guided.png", move || figure(&random, &learnt));
+                    let (random, trained) = (shown.random.clone(), shown.trained.clone());
+                    dialogs.save_picture("guided.png", move || figure(&random, &trained));
                 }
             }
         });
         let Some(shown) = &self.shown else { return };
-        let columns = shown.learnt.first().map_or(1, |feature| feature.responses.len()).max(1);
-        let side = ((ui.available_width() - 112.0) / (2 * columns) as f32 - 2.0).clamp(20.0, MOST);
+        let columns = shown.trained.first().map_or(1, |feature| feature.responses.len()).max(1);
+        let side = ((ui.available_width() - 112.0) / (2 * columns) as f32 - 2.0).clamp(20.0, MAX_SIDE);
         ui.horizontal_top(|ui| {
-            let both = [("random filters", &shown.random), ("trained filters", &shown.learnt)];
+            let both = [("random filters", &shown.random), ("trained filters", &shown.trained)];
             for (i, (title, features)) in both.into_iter().enumerate() {
                 ui.vertical(|ui| {
                     ui.strong(title);

@@ -1,4 +1,5 @@
-//! Forgetting an object (section 6.3.1): boxes over it, the filters they lead to, and the samples without those.
+//! The panel that makes a generator forget an object (section 6.3.1): boxes are drawn over it, a regression finds the filters that
+//! draw it, and samples are compared with and without these filters.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -7,9 +8,9 @@ use egui::{Color32, Key, Modifiers, RichText, Stroke, StrokeKind, Ui};
 
 use super::atlas::{Atlas, cell};
 use super::canvas::Canvas;
-use super::desk::{Ask, Comparison, Inspector, Opened, Study};
-use super::dialogs::Dialogs;
+use super::dialogs::InspectorDialogs;
 use super::results::Results;
+use super::worker::{AblationComparison, FilterQuery, InspectorRequest, InspectorWorker, OpenedModel};
 use crate::app::drops::offered;
 use crate::dissect::figure::Parts;
 use crate::dissect::object::Found;
@@ -17,79 +18,80 @@ use crate::latent::boxes::{Boxes, second_highest};
 use crate::latent::session::Session;
 use crate::model::{Ablation, ModelConfig};
 
-/// Samples that are compared, at most: so many that the filters were found with, and so many fresh ones.
+/// Most samples that are compared: so many with which the filters were found, and so many fresh ones.
 const COMPARED: usize = 32;
-/// What the bundled finder finds.
-const FINDS: &str = "synth:rooms";
+/// The data in which the bundled network detects windows.
+const WINDOW_DATA: &str = "synth:rooms";
 
 #[derive(Default)]
-pub(super) struct Forget {
+pub(super) struct ForgetPanel {
     canvas: Canvas,
-    /// The sample that is boxed.
-    at: u64,
+    /// The number of the sample that boxes are drawn on.
+    current: u64,
+    /// Whether an area is painted instead.
     paints: bool,
     radius: f32,
     controls: bool,
     samples: Option<(u64, Atlas)>,
-    samples_asked: Option<(u64, u64)>,
-    fit_asked: Option<Study>,
-    found: Option<(Study, Result<Found, String>)>,
-    proposing: bool,
-    compared: Option<Comparison>,
+    requested_samples: Option<(u64, u64)>,
+    requested_fit: Option<FilterQuery>,
+    found: Option<(FilterQuery, Result<Found, String>)>,
+    detecting: bool,
+    compared: Option<AblationComparison>,
     pub results: Results,
-    /// What the curve was measured for.
-    curved: Option<Comparison>,
+    /// The comparison that the curve belongs to.
+    curve_of: Option<AblationComparison>,
     name: String,
-    /// What was written last, to tell the person.
+    /// The file that was written last.
     pub written: Option<PathBuf>,
 }
 
-impl Forget {
-    /// Another model: all that was found is of the old one.
+impl ForgetPanel {
+    /// Another model was opened: results of the old one are discarded.
     pub fn reopened(&mut self) {
         *self = Self { written: self.written.take(), ..Self::default() };
     }
 
-    /// The model has learnt: everything is asked for again.
+    /// Requests everything again: the model has been trained further.
     pub fn refresh(&mut self) {
-        (self.samples_asked, self.fit_asked, self.compared, self.curved) = (None, None, None, None);
+        (self.requested_samples, self.requested_fit, self.compared, self.curve_of) = (None, None, None, None);
     }
 
     pub fn failed(&mut self) {
-        self.proposing = false;
-        self.curved = None;
+        self.detecting = false;
+        self.curve_of = None;
     }
 
     pub fn take_samples(&mut self, ctx: &egui::Context, seed: u64, pictures: &[crate::image::Picture]) {
         self.samples = Some((seed, Atlas::new(ctx, "boxed samples", pictures.to_vec())));
     }
 
-    pub fn take_found(&mut self, study: Study, found: Result<Found, String>) {
-        self.found = Some((study, found));
+    pub fn take_found(&mut self, query: FilterQuery, found: Result<Found, String>) {
+        self.found = Some((query, found));
     }
 
-    pub fn proposed(&mut self) {
-        self.proposing = false;
+    pub fn stop_detecting(&mut self) {
+        self.detecting = false;
     }
 
     pub fn ui(
         &mut self,
         ui: &mut Ui,
-        inspector: &Inspector,
-        dialogs: &Dialogs,
-        opened: &Opened,
+        inspector: &InspectorWorker,
+        dialogs: &InspectorDialogs,
+        opened: &OpenedModel,
         session: &mut Session,
     ) {
         let config = &opened.config;
         let mut boxes = session.forget.boxes.clone();
         if boxes.boxes.is_empty() {
-            // Nothing is drawn yet: the samples are those of the gallery.
+            // Without boxes the samples are those of the gallery.
             (boxes.size, boxes.seed) = (config.size, session.seed);
         }
-        let wanted = (boxes.seed, session.forget.samples);
-        if self.samples_asked != Some(wanted) {
-            self.samples_asked = Some(wanted);
-            inspector.ask(Ask::Samples { seed: wanted.0, count: wanted.1 });
+        let (seed, count) = (boxes.seed, session.forget.samples);
+        if self.requested_samples != Some((seed, count)) {
+            self.requested_samples = Some((seed, count));
+            inspector.send(InspectorRequest::Samples { seed, count });
         }
         self.fit(ui, inspector, config, session, &boxes);
         let height = ui.available_height();
@@ -112,27 +114,27 @@ impl Forget {
         }
     }
 
-    /// Refits as soon as a box is let go.
-    fn fit(&mut self, ui: &Ui, inspector: &Inspector, config: &ModelConfig, session: &Session, boxes: &Boxes) {
+    /// Finds the filters again as soon as the pointer releases a box.
+    fn fit(&mut self, ui: &Ui, inspector: &InspectorWorker, config: &ModelConfig, session: &Session, boxes: &Boxes) {
         let forget = &session.forget;
-        let study = Study { samples: forget.samples, layer: forget.layer(config), boxes: boxes.clone() };
+        let query = FilterQuery { samples: forget.samples, layer: forget.layer(config), boxes: boxes.clone() };
         let busy = ui.input(|input| input.pointer.any_down());
-        if self.fit_asked.as_ref() != Some(&study) && !busy && boxes.marked() > 0 {
-            self.fit_asked = Some(study.clone());
-            inspector.ask(Ask::Fit(Box::new(study)));
+        if self.requested_fit.as_ref() != Some(&query) && !busy && boxes.marked() > 0 {
+            self.requested_fit = Some(query.clone());
+            inspector.send(InspectorRequest::Fit(Box::new(query)));
         }
         if boxes.marked() == 0 {
-            (self.fit_asked, self.found) = (None, None);
+            (self.requested_fit, self.found) = (None, None);
         }
     }
 
-    /// The sample with its boxes, and all samples small.
+    /// Draws the current sample with its boxes, and thumbnails of all samples.
     fn boxing(
         &mut self,
         ui: &mut Ui,
-        inspector: &Inspector,
-        dialogs: &Dialogs,
-        opened: &Opened,
+        inspector: &InspectorWorker,
+        dialogs: &InspectorDialogs,
+        opened: &OpenedModel,
         session: &mut Session,
         all: &mut Boxes,
     ) {
@@ -143,17 +145,17 @@ impl Forget {
             let label = ui.label("on");
             ui.add(egui::DragValue::new(&mut forget.samples).range(2..=2000)).labelled_by(label.id);
             ui.label("samples");
-            let propose = ui.add_enabled(!self.proposing, egui::Button::new("Propose boxes"));
+            let propose = ui.add_enabled(!self.detecting, egui::Button::new("Propose boxes"));
             let mut about = "Finds the windows of rooms, with a small network trained on rendered rooms".to_owned();
             let data = opened.data.as_deref().unwrap_or("unknown pictures");
-            if data != FINDS {
+            if data != WINDOW_DATA {
                 about += &format!("; this model was trained on {data}, where it may find nothing");
             }
             if propose.on_hover_text(about).clicked() {
-                self.proposing = true;
-                inspector.ask(Ask::Propose { seed: all.seed, count: forget.samples });
+                self.detecting = true;
+                inspector.send(InspectorRequest::DetectWindows { seed: all.seed, count: forget.samples });
             }
-            if self.proposing {
+            if self.detecting {
                 ui.spinner();
             }
             ui.menu_button("Boxes", |ui| {
@@ -172,38 +174,38 @@ impl Forget {
             });
         });
         let last = forget.samples.saturating_sub(1);
-        self.at = self.at.min(last);
-        let before = self.at;
+        self.current = self.current.min(last);
+        let before = self.current;
         self.keys(ui, last);
         let Some((_, atlas)) = self.samples.as_ref().filter(|(seed, _)| *seed == all.seed) else {
             ui.spinner();
             return;
         };
         let side = (ui.available_height() * 0.5).clamp(192.0, 384.0);
-        let image = atlas.image(self.at as usize, side);
+        let image = atlas.image(self.current as usize, side);
         if self.radius == 0.0 {
             self.radius = opened.config.size as f32 / 10.0;
         }
         if self.paints {
             self.canvas.paint(ui, image, side, opened.config.size, self.radius, &mut forget.area);
         } else {
-            let mut boxes = all.boxes.get(&self.at).cloned().unwrap_or_default();
+            let mut boxes = all.boxes.get(&self.current).cloned().unwrap_or_default();
             if self.canvas.boxes(ui, image, side, opened.config.size, &mut boxes) {
                 if boxes.is_empty() {
-                    all.boxes.remove(&self.at);
+                    all.boxes.remove(&self.current);
                 } else {
-                    all.boxes.insert(self.at, boxes);
+                    all.boxes.insert(self.current, boxes);
                 }
             }
         }
         ui.horizontal_wrapped(|ui| {
             if ui.button("<").on_hover_text("The sample before (Left)").clicked() {
-                self.at = self.at.saturating_sub(1);
+                self.current = self.current.saturating_sub(1);
             }
             if ui.button(">").on_hover_text("The next sample (Right)").clicked() {
-                self.at = (self.at + 1).min(last);
+                self.current = (self.current + 1).min(last);
             }
-            ui.label(format!("sample {}", self.at));
+            ui.label(format!("sample {}", self.current));
             ui.add_space(8.0);
             ui.selectable_value(&mut self.paints, false, "Boxes")
                 .on_hover_text("Drag to draw; drag a box or its corner to move it; Delete removes the chosen one");
@@ -232,19 +234,19 @@ impl Forget {
                         Some(true) => Some(Color32::from_gray(120)),
                         None => None,
                     };
-                    let colour = if number == self.at { Some(ui.visuals().selection.bg_fill) } else { colour };
+                    let colour = if number == self.current { Some(ui.visuals().selection.bg_fill) } else { colour };
                     if let Some(colour) = colour {
                         ui.painter().rect_stroke(shown.rect, 0.0, Stroke::new(2.0, colour), StrokeKind::Inside);
                     }
                     if shown.clicked() {
-                        self.at = number;
+                        self.current = number;
                     }
                     shown.on_hover_text(format!("sample {number}"));
                 }
             });
         });
-        if self.at != before {
-            self.canvas.let_go();
+        if self.current != before {
+            self.canvas.reset();
         }
     }
 
@@ -254,16 +256,16 @@ impl Forget {
         }
         let pressed = |key: Key| ui.input_mut(|input| input.consume_key(Modifiers::NONE, key));
         if pressed(Key::ArrowRight) {
-            self.at = (self.at + 1).min(last);
-            self.canvas.let_go();
+            self.current = (self.current + 1).min(last);
+            self.canvas.reset();
         }
         if pressed(Key::ArrowLeft) {
-            self.at = self.at.saturating_sub(1);
-            self.canvas.let_go();
+            self.current = self.current.saturating_sub(1);
+            self.canvas.reset();
         }
     }
 
-    /// The layer, what the regression found in it, and which of its filters are dropped.
+    /// Draws the choice of the layer, what the regression found in it, and which of its filters are dropped.
     fn filters(&mut self, ui: &mut Ui, config: &ModelConfig, session: &mut Session, boxes: &Boxes) {
         let forget = &mut session.forget;
         let layer = forget.layer(config);
@@ -289,7 +291,7 @@ impl Forget {
             }
         });
         let found = match &self.found {
-            Some((study, Ok(found))) if study.layer == forget.layer(config) => found,
+            Some((query, Ok(found))) if query.layer == forget.layer(config) => found,
             Some((_, Err(error))) => {
                 ui.colored_label(ui.visuals().error_fg_color, error);
                 return;
@@ -366,20 +368,20 @@ impl Forget {
         });
     }
 
-    /// With and without, live; the controls; the curve; and the named sets.
+    /// Compares samples with and without the filters, and draws the controls, the curve and the named sets.
     fn compare(
         &mut self,
         ui: &mut Ui,
-        inspector: &Inspector,
-        dialogs: &Dialogs,
-        opened: &Opened,
+        inspector: &InspectorWorker,
+        dialogs: &InspectorDialogs,
+        opened: &OpenedModel,
         session: &mut Session,
         boxes: &Boxes,
     ) {
         let config = &opened.config;
-        let Some((study, Ok(found))) = &self.found else { return };
+        let Some((query, Ok(found))) = &self.found else { return };
         let forget = &session.forget;
-        if study.layer != forget.layer(config) {
+        if query.layer != forget.layer(config) {
             return;
         }
         let ablation = forget.ablation(config, &found.ranked(), found.positive());
@@ -391,41 +393,41 @@ impl Forget {
         }
         let boxed = boxes.boxes.iter().filter(|(_, boxes)| !boxes.is_empty()).map(|(&number, _)| number);
         let mut numbers: Vec<u64> = boxed.take(COMPARED).collect();
-        // The first that nobody looks at while boxing.
+        // Fresh samples come after those that boxes are drawn on.
         let parts = Parts { fitted: numbers.len(), fresh: forget.samples..forget.samples + COMPARED as u64 };
         numbers.extend(parts.fresh.clone());
-        let looks = opened.data.as_deref() == Some(FINDS);
-        let comparison = Comparison { boxes: boxes.clone(), numbers, parts, ablations, looks };
+        let detects_windows = opened.data.as_deref() == Some(WINDOW_DATA);
+        let comparison = AblationComparison { boxes: boxes.clone(), numbers, parts, ablations, detects_windows };
         if self.compared.as_ref() != Some(&comparison)
-            && !ui.input(|input| input.pointer.any_down() && *boxes != study.boxes)
+            && !ui.input(|input| input.pointer.any_down() && *boxes != query.boxes)
         {
             self.compared = Some(comparison.clone());
-            self.results.forget_effects();
-            inspector.ask(Ask::Compare(Box::new(comparison.clone())));
+            self.results.clear_effects();
+            inspector.send(InspectorRequest::Compare(Box::new(comparison.clone())));
         }
-        let of = |comparison: &Comparison| {
+        let of = |comparison: &AblationComparison| {
             let ablation = &comparison.ablations[0];
             let gain = ablation.gains.values().next().copied();
             (comparison.boxes.clone(), ablation.layer, ablation.area.clone(), gain)
         };
-        if self.curved.as_ref().is_some_and(|curved| of(curved) != of(&comparison)) {
-            // The curve was of other boxes, another layer, or another place.
-            self.curved = None;
+        if self.curve_of.as_ref().is_some_and(|shown| of(shown) != of(&comparison)) {
+            // The curve belongs to other boxes, another layer, or another area.
+            self.curve_of = None;
             self.results.curve.clear();
-            inspector.ask(Ask::Stop);
+            inspector.send(InspectorRequest::Cancel);
         }
         let found = found.clone();
         ui.horizontal_wrapped(|ui| {
             ui.checkbox(&mut self.controls, "Controls").on_hover_text(
                 "The same with equally many random filters, and with as many of nearest mean activation: what the paper lacks",
             );
-            let running = self.curved.is_some() && self.results.progress.is_some_and(|(done, all)| done < all);
+            let running = self.curve_of.is_some() && self.results.progress.is_some_and(|(done, total)| done < total);
             if running {
-                let (done, all) = self.results.progress.unwrap_or((0, 1));
-                ui.add(egui::ProgressBar::new(done as f32 / all.max(1) as f32).desired_width(140.0).text("curve"));
+                let (done, total) = self.results.progress.unwrap_or((0, 1));
+                ui.add(egui::ProgressBar::new(done as f32 / total.max(1) as f32).desired_width(140.0).text("curve"));
                 if ui.button("Stop").clicked() {
-                    inspector.ask(Ask::Stop);
-                    self.curved = None;
+                    inspector.send(InspectorRequest::Cancel);
+                    self.curve_of = None;
                     self.results.progress = None;
                 }
             } else if ui
@@ -438,8 +440,8 @@ impl Forget {
             {
                 self.results.curve.clear();
                 self.results.progress = Some((0, 1));
-                self.curved = Some(comparison.clone());
-                inspector.ask(Ask::Curve(Box::new(comparison), Box::new(found)));
+                self.curve_of = Some(comparison.clone());
+                inspector.send(InspectorRequest::DoseCurve(Box::new(comparison), Box::new(found)));
             }
             if ui.button("Save figure...").on_hover_text("A PNG: as drawn, without, and the controls").clicked()
                 && let Some(figure) = self.results.figure()

@@ -1,16 +1,17 @@
-//! Inside the explored networks: their layers, the filters that draw an object, the discriminator (sections 6.2, 6.3.1).
+//! The panels that look inside the explored networks: feature maps of all layers, the filters that draw an object and samples
+//! without them (section 6.3.1), and what the discriminator's features respond to (section 6.2).
 
 mod atlas;
+mod calibrated;
 mod canvas;
-mod desk;
 mod dialogs;
 mod discriminator;
 mod forget;
-mod jobs;
-mod judge;
 mod layers;
-mod norms;
 mod results;
+mod statistics;
+mod tasks;
+mod worker;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,116 +23,123 @@ use crate::latent::boxes::Boxes;
 use crate::latent::session::Session;
 use crate::model::TensorFile;
 pub(super) use atlas::{Atlas, cell};
-use desk::{Ask, Inspector, Norms, Opened, Subject, Told};
-use dialogs::{Answer, Dialogs};
-use norms::NormsChoice;
+use dialogs::{DialogResponse, InspectorDialogs};
+use statistics::StatisticsChoice;
+use worker::{InspectedSample, InspectorRequest, InspectorResponse, InspectorWorker, OpenedModel, StatisticsSource};
 
-/// What is shown of the inside.
+/// A panel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
-    /// Every layer's maps.
+    /// The feature maps of all layers.
     Layers,
-    /// Filters that draw an object, and pictures without them.
+    /// Filters that draw an object, and samples without them.
     Forget,
-    /// What the discriminator looks for.
+    /// What the discriminator responds to.
     Discriminator,
 }
 
 pub(super) struct Inside {
-    inspector: Inspector,
-    dialogs: Dialogs,
-    /// The model that was asked for, and the one that is open.
-    asked: Option<PathBuf>,
-    opened: Option<Opened>,
+    inspector: InspectorWorker,
+    dialogs: InspectorDialogs,
+    requested: Option<PathBuf>,
+    opened: Option<OpenedModel>,
     error: Option<String>,
-    norms: NormsChoice,
-    layers: layers::Layers,
-    forget: forget::Forget,
-    discriminator: discriminator::Judge,
+    statistics: StatisticsChoice,
+    layers: layers::LayersPanel,
+    forget: forget::ForgetPanel,
+    discriminator: discriminator::DiscriminatorPanel,
 }
 
 impl Inside {
     pub fn new(device: Device, exports: Option<PathBuf>, ctx: &egui::Context) -> Self {
         Self {
-            inspector: Inspector::start(device, ctx),
-            dialogs: Dialogs::new(ctx, exports),
-            asked: None,
+            inspector: InspectorWorker::start(device, ctx),
+            dialogs: InspectorDialogs::new(ctx, exports),
+            requested: None,
             opened: None,
             error: None,
-            norms: NormsChoice::default(),
-            layers: layers::Layers::default(),
-            forget: forget::Forget::default(),
-            discriminator: discriminator::Judge::default(),
+            statistics: StatisticsChoice::default(),
+            layers: layers::LayersPanel::default(),
+            forget: forget::ForgetPanel::default(),
+            discriminator: discriminator::DiscriminatorPanel::default(),
         }
     }
 
-    /// The generator in training, as it is now; only where its inside is being looked at.
+    /// Opens the newest networks of a run in training, if the inside is looked at.
     pub fn follow(&mut self, run: PathBuf, generator: Arc<TensorFile>) {
-        if self.asked.is_some() {
-            // As the explorer's session names it.
+        if self.requested.is_some() {
+            // The explorer's session names it by its absolute path.
             let run = std::path::absolute(&run).unwrap_or(run);
-            self.asked = Some(run.clone());
-            self.inspector.ask(Ask::Follow(run, generator));
+            self.requested = Some(run.clone());
+            self.inspector.send(InspectorRequest::Follow(run, generator));
         }
     }
 
-    /// The same path holds another model now.
+    /// Opens the model again: another one was written to its path.
     pub fn reopen(&mut self) {
-        self.asked = None;
+        self.requested = None;
     }
 
-    /// Takes in what other threads finished.
+    /// Takes the responses of background threads.
     pub fn receive(&mut self, ctx: &egui::Context, session: &mut Session) {
-        while let Ok(answer) = self.dialogs.answers().try_recv() {
-            match answer {
-                Answer::Boxes(boxes) => self.take_boxes(*boxes, session),
-                Answer::Picture(path) => self.discriminator.judge(path),
-                Answer::Data(path) => self.discriminator.data = path.to_string_lossy().into_owned(),
-                Answer::Written(path) => self.forget.written = Some(path),
-                Answer::Failed(error) => self.error = Some(error),
+        while let Ok(response) = self.dialogs.responses().try_recv() {
+            match response {
+                DialogResponse::Boxes(boxes) => self.take_boxes(*boxes, session),
+                DialogResponse::Picture(path) => self.discriminator.classify(path),
+                DialogResponse::Data(path) => self.discriminator.data = path.to_string_lossy().into_owned(),
+                DialogResponse::Written(path) => self.forget.written = Some(path),
+                DialogResponse::Failed(error) => self.error = Some(error),
             }
         }
-        while let Ok(told) = self.inspector.told.try_recv() {
-            match told {
-                Told::Opened(opened) => {
-                    // A model in training comes again and again: what is looked at stays, and is looked at anew.
-                    let same = |old: &Opened| old.path == opened.path && old.config == opened.config;
+        while let Ok(response) = self.inspector.responses.try_recv() {
+            match response {
+                InspectorResponse::Opened(opened) => {
+                    // A model in training is opened again and again: the panels keep their state and ask for the new results.
+                    let same = |old: &OpenedModel| old.path == opened.path && old.config == opened.config;
                     if self.opened.as_ref().is_some_and(same) {
                         self.layers.refresh();
                         self.forget.refresh();
                         self.discriminator.refresh();
                     } else {
-                        self.norms.reopened(&opened);
-                        self.layers = layers::Layers::default();
+                        self.statistics.reopened(&opened);
+                        self.layers = layers::LayersPanel::default();
                         self.forget.reopened();
                         self.discriminator.reopened(&opened);
                     }
                     self.opened = Some(opened);
                 }
-                Told::Layers { picture, maps } => self.layers.take(ctx, &picture, &maps),
-                Told::Responses { maps, logit } => self.layers.take_responses(ctx, &maps, logit),
-                Told::Calibrating { done, all } => self.norms.take_progress(done, all),
-                Told::Calibrated(statistics) => self.norms.take(statistics),
-                Told::Focus { place, lit, tops, trial } => self.layers.focus(ctx, place, &lit, tops, trial),
-                Told::Samples { seed, pictures } => self.forget.take_samples(ctx, seed, &pictures),
-                Told::Fitted(study, found) => self.forget.take_found(*study, found),
-                Told::Drawn { which, pictures, parts } => {
-                    self.forget.results.take_drawn(ctx, which, pictures, parts);
+                InspectorResponse::Layers { picture, maps } => self.layers.take(ctx, &picture, &maps),
+                InspectorResponse::Responses { maps, logit } => self.layers.take_responses(ctx, &maps, logit),
+                InspectorResponse::Calibrating { done, total } => self.statistics.take_progress(done, total),
+                InspectorResponse::Calibrated(statistics) => self.statistics.take(statistics),
+                InspectorResponse::Focus { map, overlay, top_samples, effect } => {
+                    self.layers.take_focus(ctx, map, &overlay, top_samples, effect);
                 }
-                Told::Measured { which, effects } => self.forget.results.take_effects(which, effects),
-                Told::Proposed { seed, boxes } => {
+                InspectorResponse::Samples { seed, pictures } => self.forget.take_samples(ctx, seed, &pictures),
+                InspectorResponse::Fitted(query, found) => self.forget.take_found(*query, found),
+                InspectorResponse::Generated { ablation, pictures, parts } => {
+                    self.forget.results.take_pictures(ctx, ablation, pictures, parts);
+                }
+                InspectorResponse::Measured { ablation, effects } => {
+                    self.forget.results.take_effects(ablation, effects)
+                }
+                InspectorResponse::WindowsDetected { seed, boxes } => {
                     let size = self.opened.as_ref().map_or(0, |opened| opened.config.size);
-                    self.forget.proposed();
+                    self.forget.stop_detecting();
                     session.forget.boxes = Boxes { size, seed, boxes };
                 }
-                Told::Dose(dose) => self.forget.results.curve.push(dose),
-                Told::Progress { done, all } => {
-                    self.forget.results.progress = Some((done, all));
-                    self.discriminator.progress = Some((done, all));
+                InspectorResponse::Dose(dose) => self.forget.results.curve.push(dose),
+                InspectorResponse::Progress { done, total } => {
+                    self.forget.results.progress = Some((done, total));
+                    self.discriminator.progress = Some((done, total));
                 }
-                Told::Hunted { random, learnt } => self.discriminator.take(ctx, random, learnt),
-                Told::Judged { picture, verdict } => self.discriminator.take_verdict(ctx, &picture, &verdict),
-                Told::Failed(error) => {
+                InspectorResponse::FeaturesFound { random, trained } => {
+                    self.discriminator.take_features(ctx, random, trained)
+                }
+                InspectorResponse::Discriminated { picture, verdict } => {
+                    self.discriminator.take_verdict(ctx, &picture, &verdict)
+                }
+                InspectorResponse::Failed(error) => {
                     self.forget.failed();
                     self.discriminator.failed();
                     self.error = Some(error);
@@ -145,10 +153,10 @@ impl Inside {
         self.dialogs.read_boxes(path);
     }
 
-    /// Asks for the verdict on a picture.
+    /// Has the discriminator classify an image file.
     pub fn judge(&mut self, path: PathBuf) {
         self.error = None;
-        self.discriminator.judge(path);
+        self.discriminator.classify(path);
     }
 
     fn take_boxes(&mut self, boxes: Boxes, session: &mut Session) {
@@ -158,12 +166,12 @@ impl Inside {
         }
     }
 
-    /// Draws a part; true when a z's samples should be picked beside it.
+    /// Draws a panel.
     pub fn ui(&mut self, ui: &mut Ui, part: Part, session: &mut Session) {
-        if self.asked.as_ref() != Some(&session.model) {
-            self.asked = Some(session.model.clone());
+        if self.requested.as_ref() != Some(&session.model) {
+            self.requested = Some(session.model.clone());
             self.error = None;
-            self.inspector.ask(Ask::Open(session.model.clone()));
+            self.inspector.send(InspectorRequest::Open(session.model.clone()));
         }
         if let Some(error) = self.error.clone() {
             ui.horizontal_wrapped(|ui| {
@@ -173,28 +181,33 @@ impl Inside {
                 }
             });
         }
-        let Some(opened) = self.opened.as_ref().filter(|opened| Some(&opened.path) == self.asked.as_ref()) else {
+        let Some(opened) = self.opened.as_ref().filter(|opened| Some(&opened.path) == self.requested.as_ref()) else {
             if self.error.is_none() {
                 ui.spinner();
             }
             return;
         };
         match part {
-            Part::Layers => self.layers.ui(ui, &self.inspector, opened, session, &mut self.norms),
+            Part::Layers => self.layers.ui(ui, &self.inspector, opened, session, &mut self.statistics),
             Part::Forget => self.forget.ui(ui, &self.inspector, &self.dialogs, opened, session),
             Part::Discriminator => {
-                self.discriminator.ui(ui, &self.inspector, &self.dialogs, opened, session, &mut self.norms);
+                self.discriminator.ui(ui, &self.inspector, &self.dialogs, opened, session, &mut self.statistics);
             }
         }
     }
 }
 
-/// The session's subject under what is dropped.
-fn subject(session: &Session, opened: &Opened, norms: Norms) -> Subject {
-    Subject { z: session.subject.z(&opened.config), seed: session.seed, ablations: session.ablations.clone(), norms }
+/// The session's subject under its ablations.
+fn inspected(session: &Session, opened: &OpenedModel, statistics: StatisticsSource) -> InspectedSample {
+    InspectedSample {
+        z: session.subject.z(&opened.config),
+        seed: session.seed,
+        ablations: session.ablations.clone(),
+        statistics,
+    }
 }
 
-/// The named ablation sets, with a box each to turn them on and off; nothing where there are none.
+/// Draws a check box for each named ablation set, which turns it on and off; nothing where there are none.
 pub(super) fn ablation_sets(ui: &mut Ui, session: &mut Session) {
     if session.ablations.is_empty() {
         return;

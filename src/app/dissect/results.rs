@@ -1,4 +1,4 @@
-//! The same z's with and without, the controls beside them, and the dose-response curve.
+//! Samples with and without an object's filters, control ablations beside them, and the dose-response curve.
 
 use egui::{Color32, Ui};
 use egui_plot::{Corner, Legend, Line, Plot, PlotPoints};
@@ -8,9 +8,9 @@ use crate::dissect::effect::{Dose, Effect};
 use crate::dissect::figure::{Parts, ROWS, figure};
 use crate::image::{LabelError, Picture};
 
-/// Columns of a grid of pictures.
+/// Columns of a grid of samples.
 const COLUMNS: usize = 8;
-/// Pictures of each part in a row of the figure: as many as the command line draws.
+/// Samples of each part in a row of the saved figure, as on the command line.
 const IN_FIGURE: usize = 8;
 
 #[derive(Default)]
@@ -18,36 +18,42 @@ pub(super) struct Results {
     before: Option<Atlas>,
     after: [Option<Atlas>; 3],
     parts: Option<Parts>,
-    /// Of each, on the samples that the filters were found with and on fresh ones.
+    /// Of each ablation, on the samples that the filters were found with and on fresh ones.
     effects: [Option<[Effect; 2]>; 3],
     pub curve: Vec<Dose>,
-    /// How far the curve is.
+    /// Done and total steps of the curve.
     pub progress: Option<(u64, u64)>,
 }
 
 impl Results {
-    pub fn take_drawn(&mut self, ctx: &egui::Context, which: Option<usize>, pictures: Vec<Picture>, parts: Parts) {
+    pub fn take_pictures(
+        &mut self,
+        ctx: &egui::Context,
+        ablation: Option<usize>,
+        pictures: Vec<Picture>,
+        parts: Parts,
+    ) {
         if self.parts.as_ref() != Some(&parts) {
-            // What is there still is of other samples.
+            // The images that are shown are of other samples.
             (self.before, self.after) = (None, [None, None, None]);
             self.parts = Some(parts);
         }
-        match which {
+        match ablation {
             None => self.before = Some(Atlas::new(ctx, ROWS[0], pictures)),
             Some(i) => self.after[i] = Some(Atlas::new(ctx, ROWS[i + 1], pictures)),
         }
     }
 
-    pub fn take_effects(&mut self, which: usize, effects: [Effect; 2]) {
-        self.effects[which] = Some(effects);
+    pub fn take_effects(&mut self, ablation: usize, effects: [Effect; 2]) {
+        self.effects[ablation] = Some(effects);
     }
 
-    /// Something else is compared: what was measured does not hold.
-    pub fn forget_effects(&mut self) {
+    /// Discards the effects, when something else is compared.
+    pub fn clear_effects(&mut self) {
         self.effects = [None; 3];
     }
 
-    /// The figure of what is there, as the command line lays it out; it is drawn when it is called for.
+    /// A closure that renders the figure as the command line does, for a background thread.
     pub fn figure(&self) -> Option<impl FnOnce() -> Result<Picture, LabelError> + Send + 'static> {
         let all = self.parts.as_ref()?;
         let ranges = all.ranges().map(|range| range.start..range.end.min(range.start + IN_FIGURE));
@@ -61,7 +67,7 @@ impl Results {
         Some(move || figure(&rows, &parts))
     }
 
-    /// The grids two by two; the controls only where they are asked for.
+    /// Draws the grids, two side by side; the control ablations below.
     pub fn grids(&self, ui: &mut Ui, controls: bool) {
         let Some(parts) = &self.parts else { return };
         let side = ((ui.available_width() - 24.0) / 2.0 / COLUMNS as f32 - 2.0).clamp(20.0, 64.0);
@@ -74,7 +80,7 @@ impl Results {
                         continue;
                     }
                     ui.label(heading);
-                    ui.weak(effects.map_or_else(String::new, |effects| told(&effects[part])));
+                    ui.weak(effects.map_or_else(String::new, |effects| summary(&effects[part])));
                     if let Some(atlas) = atlas {
                         atlas.sheet(ui, range, COLUMNS, side, title);
                     }
@@ -101,19 +107,19 @@ impl Results {
         }
     }
 
-    /// Filters dropped against object removed, and against change elsewhere.
+    /// Plots the share of the object that is removed, and the change elsewhere, over the number of dropped filters.
     pub fn plots(&self, ui: &mut Ui) {
         if self.curve.is_empty() {
             return;
         }
-        let colours =
+        let colors =
             [Color32::from_rgb(240, 120, 60), Color32::from_rgb(90, 160, 240), Color32::from_rgb(150, 150, 150)];
         let names = ["ranked filters", "random", "equally loud"];
-        let of = |dose: &Dose, which: usize| [dose.found, dose.random, dose.matched][which];
+        let curve = |dose: &Dose, curve: usize| [dose.found, dose.random, dose.matched][curve];
         let removes = self.curve.iter().all(|dose| dose.found.removed.is_some());
-        /// What a plot shows of an effect, and up to where its axis goes at least.
-        type Shown<'a> = (&'a str, f64, &'a dyn Fn(Effect) -> f32);
-        let value: [Shown; 2] = [
+        /// A plot: its title, a value that its axis includes, and what it shows of an effect.
+        type PlottedValue<'a> = (&'a str, f64, &'a dyn Fn(Effect) -> f32);
+        let plots: [PlottedValue; 2] = [
             if removes {
                 ("object removed, %", 100.0, &|effect| 100.0 * effect.removed.unwrap_or(0.0))
             } else {
@@ -123,16 +129,16 @@ impl Results {
         ];
         let width = (ui.available_width() - 12.0) / 2.0;
         ui.horizontal(|ui| {
-            for (title, top, value) in value {
+            for (title, top, value) in plots {
                 let legend = Legend::default().position(Corner::LeftTop);
                 let plot = Plot::new(title).width(width).height(190.0).include_y(0.0).include_y(top).legend(legend);
                 let plot = plot.allow_scroll(false).x_axis_label("filters dropped").y_axis_label(title);
                 plot.show(ui, |plot| {
                     for (i, name) in names.into_iter().enumerate() {
-                        let point = |dose: &Dose| [dose.dropped as f64, f64::from(value(of(dose, i)))];
+                        let point = |dose: &Dose| [dose.dropped as f64, f64::from(value(curve(dose, i)))];
                         let points: Vec<[f64; 2]> =
                             std::iter::once([0.0, 0.0]).chain(self.curve.iter().map(point)).collect();
-                        plot.line(Line::new(name, PlotPoints::from(points)).color(colours[i]).width(2.0));
+                        plot.line(Line::new(name, PlotPoints::from(points)).color(colors[i]).width(2.0));
                     }
                 });
             }
@@ -140,7 +146,7 @@ impl Results {
     }
 }
 
-fn told(effect: &Effect) -> String {
+fn summary(effect: &Effect) -> String {
     let removed = effect.removed.map_or_else(String::new, |share| format!("{:.0} % removed; ", 100.0 * share));
     let [inside, outside] = [effect.inside, effect.outside].map(|change| 100.0 * change);
     match effect.known {

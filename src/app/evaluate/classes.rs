@@ -1,4 +1,4 @@
-//! *Classes*: how well a linear classifier tells classes by the discriminator's features (section 5), live while it trains.
+//! The *Classes* tab: the accuracy of linear probes on the discriminator's features (section 5), live while it trains.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,165 +9,172 @@ use crossbeam_channel::{Sender, unbounded};
 use egui::{Color32, DragValue, Ui};
 use egui_plot::{Corner, HLine, Legend, Line, Plot, PlotPoints, Points};
 
-use super::heat::Heat;
-use super::judging::{Order, Told, judge};
+use super::confusion::ConfusionView;
+use super::controls::{error_label, job_controls, placeholder};
+use super::probing::{self, ProbeEvent, ProbeTask};
 use super::sources::Sources;
-use super::work::{Work, controls, receive, until};
+use crate::app::service::Job;
 use crate::evaluate::Labelled;
 use crate::evaluate::classify::{Scored, Settings};
 use crate::evaluate::statistics::Estimate;
 use crate::model::TensorFile;
 
-/// Pictures that are learnt from, and others to be tried on, where nobody says it.
-const COUNT: usize = 1000;
-/// Labels of the few-label protocol, how often they are drawn, and pictures to learn from and to be tried on with it: the paper's
-/// 1,000 labels of the street numbers (section 5.2), and what the command line has where nobody says it.
-const FEW: [usize; 2] = [1000, 10];
-const FEW_COUNT: usize = 10_000;
-/// Steps of a training from one measure to the next, where nobody says it.
-const EVERY: u64 = 100;
+/// Default numbers of training and of test images.
+const DEFAULT_COUNT: usize = 1000;
+/// Defaults of the few-label protocol, as in the paper (section 5.2) and on the command line: labels, draws of them, and numbers of
+/// training and of test images.
+const FEW_LABELS: [usize; 2] = [1000, 10];
+const FEW_LABELS_COUNT: usize = 10_000;
+/// Default number of training steps between two evaluations.
+const DEFAULT_INTERVAL: u64 = 100;
 
-pub(super) struct Classes {
+pub(super) struct ClassesPanel {
     device: Device,
+    /// Numbers of training and of test images.
     counts: [usize; 2],
-    /// Whether few labels are drawn again and again, how many, and how often.
-    few: bool,
+    few_labels: bool,
+    /// Labels of the few-label protocol, and how often they are drawn.
     draws: [usize; 2],
-    /// Pictures that batch norm's statistics are taken from; 0 for all.
+    /// Images from which batch-norm statistics are measured; 0 for all.
     statistics: usize,
-    /// Draws that a supervised network learns from; 0 for none.
+    /// Label draws on which a supervised network is trained; 0 for none.
     supervised: usize,
     follow: bool,
-    every: u64,
-    work: Option<Work<Told>>,
-    /// Where networks in training go.
-    outbox: Option<Sender<Arc<TensorFile>>>,
+    /// Training steps between two evaluations.
+    interval: u64,
+    job: Option<Job<ProbeEvent>>,
+    /// Sends networks in training to the job.
+    networks: Option<Sender<Arc<TensorFile>>>,
     error: Option<String>,
-    found: Found,
+    results: ProbeResults,
 }
 
-/// What was measured of a network or of a run.
+/// The results of a network or of a run.
 #[derive(Default)]
-struct Found {
+struct ProbeResults {
     network: PathBuf,
     test: Option<Arc<Labelled>>,
+    /// Number of training images.
     training: usize,
     settings: Option<Settings>,
-    /// Pictures that batch norm's statistics are taken from.
+    /// Images from which batch-norm statistics are measured.
     statistics: usize,
     skipped: usize,
-    /// The discriminator's features, by the steps that it took.
-    learnt: BTreeMap<u64, Scored>,
-    /// Random weights, pixels, and the supervised network where it was asked for.
-    beside: Vec<Scored>,
-    heat: Option<Heat>,
+    /// Accuracies of the discriminator's features, by its training step.
+    by_step: BTreeMap<u64, Scored>,
+    /// Random weights, pixels, and the supervised network if chosen.
+    baselines: Vec<Scored>,
+    confusion: Option<ConfusionView>,
 }
 
-impl Classes {
+impl ClassesPanel {
     pub fn new(device: Device) -> Self {
         Self {
             device,
-            counts: [COUNT; 2],
-            few: false,
-            draws: FEW,
+            counts: [DEFAULT_COUNT; 2],
+            few_labels: false,
+            draws: FEW_LABELS,
             statistics: 0,
             supervised: 0,
             follow: true,
-            every: EVERY,
-            work: None,
-            outbox: None,
+            interval: DEFAULT_INTERVAL,
+            job: None,
+            networks: None,
             error: None,
-            found: Found::default(),
+            results: ProbeResults::default(),
         }
     }
 
-    /// The steps of a training after which its networks are wanted; 0 for never.
-    pub fn wants_every(&self) -> u64 {
-        if self.outbox.is_some() { self.every } else { 0 }
+    /// The number of training steps after which the trainer is to publish its networks; 0 for never.
+    pub fn snapshot_interval(&self) -> u64 {
+        if self.networks.is_some() { self.interval } else { 0 }
     }
 
-    /// Takes networks in training.
+    /// Evaluates networks in training.
     pub fn take_networks(&mut self, file: Arc<TensorFile>) {
-        if let Some(outbox) = &self.outbox
-            && outbox.send(file).is_err()
+        if let Some(networks) = &self.networks
+            && networks.send(file).is_err()
         {
-            // It was measured to its end, or failed.
-            self.outbox = None;
+            // The job has ended or failed.
+            self.networks = None;
         }
     }
 
-    /// A training began in `run`: it is measured as it learns, unless that is switched off or something else is measured.
+    /// A training has started: evaluates it live, unless that is switched off or another evaluation runs.
     pub fn training_began(&mut self, ctx: &egui::Context, sources: &Sources) {
-        // One that has measured all of another run, and waits for more of it, gives way.
-        if self.follow && self.work.as_ref().is_none_or(Work::waits) {
+        // A job that waits for more checkpoints of another run is replaced.
+        if self.follow && self.job.as_ref().is_none_or(Job::is_waiting) {
             self.start(ctx, sources, true);
         }
     }
 
-    /// The training ended: what it saved last is measured, and no more comes.
+    /// The training has ended: only its last checkpoint is still to be evaluated.
     pub fn training_ended(&mut self) {
-        self.outbox = None;
+        self.networks = None;
     }
 
     fn start(&mut self, ctx: &egui::Context, sources: &Sources, training: bool) {
-        let order = Order {
+        let task = ProbeTask {
             network: PathBuf::from(&sources.network),
             training: sources.training.clone(),
             preparation: sources.preparation,
             test: sources.test.clone(),
             counts: self.counts,
-            few: self.few.then_some(self.draws),
+            few: self.few_labels.then_some(self.draws),
             statistics: (self.statistics > 0).then_some(self.statistics),
             supervised: self.supervised,
             seed: sources.seed,
             follow: self.follow,
         };
         self.error = None;
-        self.found = Found { network: order.network.clone(), ..Found::default() };
+        self.results = ProbeResults { network: task.network.clone(), ..ProbeResults::default() };
         let inbox = (training && self.follow).then(|| {
-            let (outbox, inbox) = unbounded();
-            self.outbox = Some(outbox);
+            let (networks, inbox) = unbounded();
+            self.networks = Some(networks);
             inbox
         });
         let device = self.device.clone();
-        self.work = Some(Work::start(ctx, move |teller| judge(&order, inbox.as_ref(), &device, teller)));
+        self.job =
+            Some(Job::start("probing", ctx, move |reporter| probing::run(&task, inbox.as_ref(), &device, reporter)));
     }
 
     pub fn receive(&mut self) {
-        for told in receive(&mut self.work, &mut self.error) {
-            match told {
-                Told::Read { test, training, settings, statistics, skipped } => {
-                    let found = &mut self.found;
-                    (found.test, found.settings) = (Some(test), Some(settings));
-                    (found.training, found.statistics, found.skipped) = (training, statistics, skipped);
+        for event in Job::receive(&mut self.job, &mut self.error) {
+            match event {
+                ProbeEvent::Read { test, training, settings, statistics, skipped } => {
+                    let results = &mut self.results;
+                    (results.test, results.settings) = (Some(test), Some(settings));
+                    (results.training, results.statistics, results.skipped) = (training, statistics, skipped);
                 }
-                Told::Learnt { step, scored, confusion } => {
-                    let newest = self.found.learnt.last_key_value().is_none_or(|(last, _)| *last <= step);
-                    if let (true, Some(test)) = (newest, &self.found.test) {
-                        self.found.heat = Some(Heat::new(confusion, test.clone(), self.found.heat.as_ref()));
+                ProbeEvent::Evaluated { step, scored, confusion } => {
+                    let results = &mut self.results;
+                    let is_newest = results.by_step.last_key_value().is_none_or(|(last, _)| *last <= step);
+                    if let (true, Some(test)) = (is_newest, &results.test) {
+                        let view = ConfusionView::new(confusion, test.clone(), results.confusion.as_ref());
+                        results.confusion = Some(view);
                     }
-                    self.found.learnt.insert(step, *scored);
+                    results.by_step.insert(step, *scored);
                 }
-                Told::Beside(scored) => self.found.beside.push(*scored),
+                ProbeEvent::Baseline(scored) => self.results.baselines.push(*scored),
             }
         }
-        if self.work.is_none() {
-            self.outbox = None;
+        if self.job.is_none() {
+            self.networks = None;
         }
     }
 
-    /// The settings; `training` is the run of a training that goes on.
+    /// Draws the settings; `training` is the folder of the running training.
     pub fn settings(&mut self, ui: &mut Ui, sources: &Sources, training: Option<&Path>) {
-        ui.add_enabled_ui(self.work.is_none(), |ui| {
+        ui.add_enabled_ui(self.job.is_none(), |ui| {
             egui::Grid::new("classes").num_columns(2).spacing([12.0, 6.0]).show(ui, |ui| {
-                let [learnt_from, tried_on] = &mut self.counts;
+                let [training_count, test_count] = &mut self.counts;
                 let rows = [
                     (
                         "To learn from",
                         "Labelled pictures that the classifier learns from, as many of each class",
-                        learnt_from,
+                        training_count,
                     ),
-                    ("To be tried on", "Test pictures that it is tried on", tried_on),
+                    ("To be tried on", "Test pictures that it is tried on", test_count),
                 ];
                 for (name, tip, value) in rows {
                     let label = ui.label(name);
@@ -191,20 +198,20 @@ impl Classes {
                 );
                 ui.end_row();
             });
-            self.few(ui);
+            self.few_labels_ui(ui);
         });
         let follow = ui.checkbox(&mut self.follow, "Live, over the steps of a run").on_hover_text(
             "Measures every checkpoint of the run, and goes on as it trains. It begins with each training on pictures that \
              have classes. On the CPU the training gets slower by what this takes. Off: the newest network alone",
         );
         if follow.changed() && !self.follow {
-            (self.work, self.outbox) = (None, None);
+            (self.job, self.networks) = (None, None);
         }
         ui.horizontal(|ui| {
             let label = ui.label("Measured every");
             ui.add_enabled(
                 self.follow,
-                DragValue::new(&mut self.every).range(1..=1_000_000).speed(10).suffix(" steps"),
+                DragValue::new(&mut self.interval).range(1..=1_000_000).speed(10).suffix(" steps"),
             )
             .labelled_by(label.id)
             .on_hover_text("Steps of this window's training. Where measuring takes longer, the newest network is next");
@@ -220,23 +227,23 @@ impl Classes {
         };
         let tip = "Teaches a linear classifier (L2-SVM) with the discriminator's features, and compares it with random weights \
             and pixels (the paper's section 5)";
-        if controls(ui, &mut self.work, "Tell classes", tip, obstacle) {
+        if job_controls(ui, &mut self.job, "Tell classes", tip, obstacle) {
             self.start(&ui.ctx().clone(), sources, live);
         }
-        error(ui, &mut self.error);
+        error_label(ui, &mut self.error);
     }
 
-    /// The few-label protocol of section 5.2.
-    fn few(&mut self, ui: &mut Ui) {
-        let few = ui.checkbox(&mut self.few, "Few labels, drawn again and again").on_hover_text(
+    /// Draws the settings of the few-label protocol (section 5.2).
+    fn few_labels_ui(&mut self, ui: &mut Ui) {
+        let few = ui.checkbox(&mut self.few_labels, "Few labels, drawn again and again").on_hover_text(
             "As the paper measured the street numbers (section 5.2): the classifier learns from few labels, as many of each class, \
              and its penalty is chosen on other pictures; drawn several times, the mean and its spread are told",
         );
-        if few.changed() && self.few && self.counts == [COUNT; 2] {
-            // So many that labels and the pictures for the penalty can be drawn from them.
-            self.counts = [FEW_COUNT; 2];
+        if few.changed() && self.few_labels && self.counts == [DEFAULT_COUNT; 2] {
+            // Enough to draw labels, and other images on which the penalty is chosen.
+            self.counts = [FEW_LABELS_COUNT; 2];
         }
-        ui.add_enabled_ui(self.few, |ui| {
+        ui.add_enabled_ui(self.few_labels, |ui| {
             egui::Grid::new("few").num_columns(2).spacing([12.0, 6.0]).show(ui, |ui| {
                 let [labels, draws] = &mut self.draws;
                 let rows = [
@@ -252,24 +259,24 @@ impl Classes {
         });
     }
 
-    /// What was measured.
+    /// Draws the results.
     pub fn results(&mut self, ui: &mut Ui) {
-        if self.found.learnt.is_empty() {
+        if self.results.by_step.is_empty() {
             ui.heading("How well do its features tell classes?");
             ui.label(
                 "A discriminator learns without labels. Here a linear classifier is taught with its features and a few labels, \
                  and tried on other pictures: the better it tells classes, the more the features mean. Random weights of the \
                  same shape and raw pixels are measured beside it.",
             );
-            until(
+            placeholder(
                 ui,
-                self.work.as_ref(),
+                self.job.as_ref(),
                 "Choose a network with its discriminator, and pictures whose folders are their classes.",
             );
             return;
         }
-        let found = &mut self.found;
-        found.summary(ui);
+        let results = &mut self.results;
+        results.summary(ui);
         ui.separator();
         let room = ui.available_size();
         let left = (room.x * 0.56).min(room.y).max(240.0);
@@ -278,25 +285,25 @@ impl Classes {
                 ui.strong("What is taken for what").on_hover_text(
                     "A row for each class, a column for what its pictures are taken for, by the newest network",
                 );
-                if let Some(heat) = &mut found.heat {
-                    egui::ScrollArea::both().id_salt("matrix").show(ui, |ui| heat.matrix(ui, left - 24.0));
+                if let Some(confusion) = &mut results.confusion {
+                    egui::ScrollArea::both().id_salt("matrix").show(ui, |ui| confusion.matrix(ui, left - 24.0));
                 }
             });
             ui.vertical(|ui| {
                 let height = (room.y * 0.42).clamp(160.0, 360.0);
-                ui.allocate_ui(egui::vec2(ui.available_width(), height), |ui| found.curve(ui, "accuracy"));
+                ui.allocate_ui(egui::vec2(ui.available_width(), height), |ui| results.curve(ui, "accuracy"));
                 ui.separator();
-                if let Some(heat) = &mut found.heat {
-                    heat.pictures(ui);
+                if let Some(confusion) = &mut results.confusion {
+                    confusion.images(ui);
                 }
             });
         });
     }
 
-    /// The accuracy over the steps alone, for those who watch a training.
+    /// Draws the curve of accuracies alone, for the view of the training.
     pub fn curve(&self, ui: &mut Ui) {
-        if self.found.learnt.is_empty() {
-            ui.weak(match (&self.error, &self.work) {
+        if self.results.by_step.is_empty() {
+            ui.weak(match (&self.error, &self.job) {
                 (Some(error), _) => error.as_str(),
                 (None, Some(_)) => "measured as soon as the first network is there",
                 (None, None) => {
@@ -305,20 +312,20 @@ impl Classes {
             });
             return;
         }
-        self.found.curve(ui, "accuracy beside the training");
+        self.results.curve(ui, "accuracy beside the training");
     }
 }
 
-impl Found {
-    /// Each way with its accuracy.
+impl ProbeResults {
+    /// Draws the table of accuracies.
     fn summary(&self, ui: &mut Ui) {
-        let Some((step, newest)) = self.learnt.last_key_value() else { return };
+        let Some((step, newest)) = self.by_step.last_key_value() else { return };
         let test = self.test.as_ref();
         let classes = test.map_or(0, |test| test.classes.len());
         let what = if *step > 0 { format!(", after step {step}") } else { ", untrained".to_owned() };
         ui.horizontal_wrapped(|ui| {
             ui.strong(format!("{}{what}", self.network.display()));
-            let learnt = match self.settings.and_then(|settings| Some((settings, settings.labels?))) {
+            let protocol = match self.settings.and_then(|settings| Some((settings, settings.labels?))) {
                 Some((Settings { draws, validation, .. }, labels)) => {
                     let from = self.training - validation;
                     format!(
@@ -328,7 +335,7 @@ impl Found {
                 None => format!("{} pictures to learn from", self.training),
             };
             ui.label(format!(
-                "{classes} classes; {learnt}, {} to be tried on; statistics of {} pictures",
+                "{classes} classes; {protocol}, {} to be tried on; statistics of {} pictures",
                 test.map_or(0, |test| test.pictures.len()),
                 self.statistics
             ));
@@ -352,9 +359,9 @@ impl Found {
                 ui.weak(head).on_hover_text(tip);
             }
             ui.end_row();
-            for (i, scored) in std::iter::once(newest).chain(&self.beside).enumerate() {
+            for (i, scored) in std::iter::once(newest).chain(&self.baselines).enumerate() {
                 let Estimate { value, low, high } = scored.accuracy;
-                ui.colored_label(colours(ui)[i.min(3)], scored.way.name());
+                ui.colored_label(colors(ui)[i.min(3)], scored.way.name());
                 ui.strong(format!("{:.1} %", value * 1e2));
                 ui.label(format!("{:.1} to {:.1} %", low * 1e2, high * 1e2));
                 ui.label(scored.spread.map_or(String::new(), |spread| format!("\u{b1} {:.1} %", spread * 1e2)));
@@ -367,7 +374,7 @@ impl Found {
             }
         });
         if classes > 0 {
-            let many = match self.learnt.len() {
+            let many = match self.by_step.len() {
                 1 => String::new(),
                 count => format!(" {count} networks of the run are measured."),
             };
@@ -375,45 +382,36 @@ impl Found {
         }
     }
 
-    /// Accuracy over the steps, with intervals, beside what it is compared with.
+    /// Plots the accuracy over the training steps with its intervals, and the baselines.
     fn curve(&self, ui: &mut Ui, name: &str) {
-        let colours = colours(ui);
+        let colors = colors(ui);
         let legend = Legend::default().position(Corner::RightBottom).follow_insertion_order(true);
-        // From zero, so that the legend has room below, and a small difference looks small.
+        // The axis starts at zero: the legend has space below, and a small difference looks small.
         let plot = Plot::new(name.to_owned()).legend(legend).include_y(0.0).allow_scroll(false);
         plot.x_axis_label("step").y_axis_label("accuracy, %").show(ui, |plot| {
             let points: Vec<[f64; 2]> =
-                self.learnt.iter().map(|(&step, scored)| [step as f64, scored.accuracy.value * 1e2]).collect();
-            for (&step, scored) in &self.learnt {
+                self.by_step.iter().map(|(&step, scored)| [step as f64, scored.accuracy.value * 1e2]).collect();
+            for (&step, scored) in &self.by_step {
                 let Estimate { low, high, .. } = scored.accuracy;
                 let bar = [low, high].map(|end| [step as f64, end * 1e2]).to_vec();
-                plot.line(Line::new("", PlotPoints::from(bar)).color(colours[0].gamma_multiply(0.5)).width(1.5));
+                plot.line(Line::new("", PlotPoints::from(bar)).color(colors[0].gamma_multiply(0.5)).width(1.5));
             }
-            let way = self.learnt.values().next().map_or("", |scored| scored.way.name());
-            plot.line(Line::new(way, PlotPoints::from(points.clone())).color(colours[0]).width(1.8));
-            plot.points(Points::new(way, PlotPoints::from(points)).color(colours[0]).radius(3.0));
-            for (scored, colour) in self.beside.iter().zip(&colours[1..]) {
-                plot.hline(HLine::new(scored.way.name(), scored.accuracy.value * 1e2).color(*colour).width(1.5));
+            let way = self.by_step.values().next().map_or("", |scored| scored.way.name());
+            plot.line(Line::new(way, PlotPoints::from(points.clone())).color(colors[0]).width(1.8));
+            plot.points(Points::new(way, PlotPoints::from(points)).color(colors[0]).radius(3.0));
+            for (scored, color) in self.baselines.iter().zip(&colors[1..]) {
+                plot.hline(HLine::new(scored.way.name(), scored.accuracy.value * 1e2).color(*color).width(1.5));
             }
         });
     }
 }
 
-/// Of the discriminator's features, random weights, pixels and the supervised network.
-fn colours(ui: &Ui) -> [Color32; 4] {
+/// Colors of the discriminator's features, random weights, pixels and the supervised network.
+fn colors(ui: &Ui) -> [Color32; 4] {
     let [features, random, pixels, supervised] = if ui.visuals().dark_mode {
         [[110, 170, 255], [255, 165, 80], [190, 190, 190], [120, 210, 130]]
     } else {
         [[20, 90, 200], [200, 90, 0], [90, 90, 90], [20, 130, 50]]
     };
     [features, random, pixels, supervised].map(|[r, g, b]| Color32::from_rgb(r, g, b))
-}
-
-/// What went wrong, until it is closed.
-pub(super) fn error(ui: &mut Ui, error: &mut Option<String>) {
-    let Some(text) = error.clone() else { return };
-    ui.colored_label(ui.visuals().error_fg_color, text);
-    if ui.small_button("Close").on_hover_text("Hides the message").clicked() {
-        *error = None;
-    }
 }

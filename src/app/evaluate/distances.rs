@@ -1,4 +1,4 @@
-//! *Distances*: how far samples are from real pictures, as sets, over a run's checkpoints.
+//! The *Distances* tab: distances between the distributions of samples and of real images, over a run's checkpoints.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,11 +8,11 @@ use burn::tensor::Device;
 use egui::{Color32, DragValue, Ui};
 use egui_plot::{HLine, Line, Plot, PlotPoints, Points};
 
-use super::classes::error;
+use super::controls::{error_label, job_controls, placeholder};
 use super::sources::Sources;
-use super::work::{Teller, Work, controls, receive, until};
+use crate::app::background::BackgroundTasks;
 use crate::app::dialogs::Dialog;
-use crate::app::errands::Errands;
+use crate::app::service::{Job, Reporter};
 use crate::data::{Dataset, Source};
 use crate::evaluate::curves::curves;
 use crate::evaluate::features::{By, Kind};
@@ -21,41 +21,43 @@ use crate::image::Preparation;
 use crate::image::plot::{self, Curve, Value};
 use crate::model::{Model, checkpoints};
 
-/// What pictures can be compared by.
+/// The feature spaces to choose from.
 const SPACES: [Kind; 4] = [Kind::Discriminator, Kind::Random, Kind::Pixels, Kind::Inception];
 
-/// What dialogs and files answer.
-enum Answer {
+enum DistanceFileResponse {
+    /// The chosen file of an Inception network.
     Inception(PathBuf),
+    /// Where the curves were saved, or why they were not.
     Saved(Result<PathBuf, String>),
 }
 
-enum Told {
-    /// What real pictures give, and how many there are.
+enum DistanceEvent {
+    /// The distances between two sets of real images, and their number.
     Floor(Box<Measured>, usize),
+    /// The distances of the samples of a training step.
     At(u64, Box<Measured>),
 }
 
-pub(super) struct Distances {
+pub(super) struct DistancesPanel {
     device: Device,
-    /// Where curves are written without asking.
+    /// The folder where curves are written without a dialog.
     exports: Option<PathBuf>,
     count: usize,
     space: Kind,
     /// The file of an Inception network.
     inception: String,
-    errands: Errands<Answer>,
+    tasks: BackgroundTasks<DistanceFileResponse>,
     /// Where the curves were saved.
     saved: Option<PathBuf>,
-    work: Option<Work<Told>>,
+    job: Option<Job<DistanceEvent>>,
     error: Option<String>,
     network: String,
     floor: Option<(Box<Measured>, usize)>,
     measured: BTreeMap<u64, Measured>,
 }
 
-/// What a thread measures.
-struct Task {
+/// What the job measures.
+struct DistanceTask {
     network: PathBuf,
     data: String,
     space: Kind,
@@ -65,8 +67,8 @@ struct Task {
 }
 
 /// Measures the newest checkpoint of a run, then all others from the first on; or one model.
-fn measure(task: &Task, device: &Device, teller: &Teller<Told>) -> anyhow::Result<()> {
-    let Task { network, data, space, inception, settings, preparation } = task;
+fn measure(task: &DistanceTask, device: &Device, reporter: &Reporter<DistanceEvent>) -> anyhow::Result<()> {
+    let DistanceTask { network, data, space, inception, settings, preparation } = task;
     let mut models: Vec<PathBuf> =
         checkpoints(&network.join("checkpoints")).into_iter().map(|(_, path)| path).collect();
     let newest = models.pop().unwrap_or_else(|| network.clone());
@@ -74,26 +76,26 @@ fn measure(task: &Task, device: &Device, teller: &Teller<Told>) -> anyhow::Resul
     let config = first.config();
     let by = By::open(*space, &first, &newest, inception, device)?;
     let dataset = Dataset::open(&Source::parse(data)?, config.pictures().prepared(*preparation)?, settings.seed)?;
-    let mut progress = |what, done, of| teller.progress(what, done, of);
+    let mut progress = |what, done, total| reporter.report(what, done, total);
     let yardstick = Yardstick::new(by, &dataset, *settings, device, &mut progress)?;
-    teller.tell(Told::Floor(Box::new(yardstick.floor), yardstick.count));
-    let mut tell = |model: &Model| -> anyhow::Result<()> {
+    reporter.send(DistanceEvent::Floor(Box::new(yardstick.floor), yardstick.count));
+    let mut measure = |model: &Model| -> anyhow::Result<()> {
         let measured = yardstick.measure(model, &mut progress)?;
-        teller.tell(Told::At(model.provenance.steps, Box::new(measured)));
+        reporter.send(DistanceEvent::At(model.provenance.steps, Box::new(measured)));
         Ok(())
     };
-    tell(&first)?;
+    measure(&first)?;
     for path in models {
         // A training removes old checkpoints.
         if path.is_dir() {
             let model = Model::open(&path, device).with_context(|| path.display().to_string())?;
-            tell(&model)?;
+            measure(&model)?;
         }
     }
     Ok(())
 }
 
-impl Distances {
+impl DistancesPanel {
     pub fn new(device: Device, exports: Option<PathBuf>, ctx: &egui::Context) -> Self {
         Self {
             device,
@@ -101,9 +103,9 @@ impl Distances {
             count: 1000,
             space: Kind::Discriminator,
             inception: String::new(),
-            errands: Errands::new(ctx),
+            tasks: BackgroundTasks::new(ctx, |error| DistanceFileResponse::Saved(Err(error))),
             saved: None,
-            work: None,
+            job: None,
             error: None,
             network: String::new(),
             floor: None,
@@ -112,23 +114,23 @@ impl Distances {
     }
 
     pub fn receive(&mut self) {
-        while let Ok(answer) = self.errands.answers().try_recv() {
-            match answer {
-                Answer::Inception(path) => self.inception = path.to_string_lossy().into_owned(),
-                Answer::Saved(Ok(path)) => self.saved = Some(path),
-                Answer::Saved(Err(cause)) => self.error = Some(cause),
+        while let Ok(response) = self.tasks.answers().try_recv() {
+            match response {
+                DistanceFileResponse::Inception(path) => self.inception = path.to_string_lossy().into_owned(),
+                DistanceFileResponse::Saved(Ok(path)) => self.saved = Some(path),
+                DistanceFileResponse::Saved(Err(error)) => self.error = Some(error),
             }
         }
-        for told in receive(&mut self.work, &mut self.error) {
-            match told {
-                Told::Floor(measured, count) => self.floor = Some((measured, count)),
-                Told::At(step, measured) => drop(self.measured.insert(step, *measured)),
+        for event in Job::receive(&mut self.job, &mut self.error) {
+            match event {
+                DistanceEvent::Floor(measured, count) => self.floor = Some((measured, count)),
+                DistanceEvent::At(step, measured) => drop(self.measured.insert(step, *measured)),
             }
         }
     }
 
     pub fn settings(&mut self, ui: &mut Ui, sources: &Sources) {
-        ui.add_enabled_ui(self.work.is_none(), |ui| {
+        ui.add_enabled_ui(self.job.is_none(), |ui| {
             let label = ui.label("Compared by");
             egui::ComboBox::from_id_salt("space")
                 .selected_text(self.space.name())
@@ -164,11 +166,11 @@ impl Distances {
             None
         };
         let tip = "Measures the newest checkpoint of the run, then all others";
-        if controls(ui, &mut self.work, "Measure distances", tip, obstacle) {
+        if job_controls(ui, &mut self.job, "Measure distances", tip, obstacle) {
             (self.error, self.floor, self.saved) = (None, None, None);
             self.measured.clear();
             self.network.clone_from(&sources.network);
-            let task = Task {
+            let task = DistanceTask {
                 network: PathBuf::from(&sources.network),
                 data: real.clone(),
                 space: self.space,
@@ -177,9 +179,9 @@ impl Distances {
                 preparation: sources.preparation,
             };
             let device = self.device.clone();
-            self.work = Some(Work::start(ui.ctx(), move |teller| measure(&task, &device, teller)));
+            self.job = Some(Job::start("distances", ui.ctx(), move |reporter| measure(&task, &device, reporter)));
         }
-        error(ui, &mut self.error);
+        error_label(ui, &mut self.error);
     }
 
     fn inception_ui(&mut self, ui: &mut Ui) {
@@ -191,7 +193,7 @@ impl Distances {
             ui.add(text.desired_width(ui.available_width() - 70.0)).labelled_by(label.id).on_hover_text(TIP);
             if ui.button("File...").on_hover_text("Choose the network's file").clicked() {
                 let dialog = Dialog::file("Inception network").filter("Networks", &["pth", "pt", "safetensors"]);
-                self.errands.choose(dialog.filter("All files", &["*"]), Answer::Inception);
+                self.tasks.choose(dialog.filter("All files", &["*"]), DistanceFileResponse::Inception);
             }
         });
     }
@@ -203,7 +205,7 @@ impl Distances {
                 "Samples and real pictures are compared as sets, over the checkpoints of a run. Each measure stands beside what \
                  two sets of real pictures give, which is the mark to reach: a number beyond it is no better.",
             );
-            until(ui, self.work.as_ref(), "Choose a run and pictures like those that it was trained on.");
+            placeholder(ui, self.job.as_ref(), "Choose a run and pictures like those that it was trained on.");
             return;
         };
         let curves = curves(floor, self.measured.iter().map(|(&step, measured)| (step, measured)));
@@ -217,10 +219,10 @@ impl Distances {
                 let (curves, title) =
                     (curves.clone(), format!("{}: {count} samples beside {count} pictures", self.network));
                 let dialog = Dialog::save("Save curves", "curves.png").filter("PNG", &["png"]).filter("SVG", &["svg"]);
-                self.errands.place(self.exports.clone(), dialog, move |path| {
+                self.tasks.place(self.exports.clone(), dialog, move |path| {
                     let path = path?;
                     let written = plot::write(&path, &title, "step", &curves);
-                    Some(Answer::Saved(written.map(|()| path).map_err(|cause| cause.to_string())))
+                    Some(DistanceFileResponse::Saved(written.map(|()| path).map_err(|error| error.to_string())))
                 });
             }
             if let Some(path) = &self.saved {
@@ -246,9 +248,9 @@ impl Distances {
     }
 }
 
-/// One measure over the steps.
+/// Plots a measure over the training steps.
 fn show(ui: &mut Ui, Curve { name, about, points, mark }: &Curve) {
-    let (colour, real) = if ui.visuals().dark_mode {
+    let (color, real) = if ui.visuals().dark_mode {
         (Color32::from_rgb(110, 170, 255), Color32::from_rgb(120, 200, 120))
     } else {
         (Color32::from_rgb(20, 90, 200), Color32::from_rgb(20, 130, 50))
@@ -263,10 +265,10 @@ fn show(ui: &mut Ui, Curve { name, about, points, mark }: &Curve) {
         plot.hline(HLine::new("real pictures", mark.value).color(real).width(1.5));
         for (x, Value { low, high, .. }) in points {
             let bar = PlotPoints::from(vec![[*x, *low], [*x, *high]]);
-            plot.line(Line::new("", bar).color(colour.gamma_multiply(0.6)).width(1.5));
+            plot.line(Line::new("", bar).color(color.gamma_multiply(0.6)).width(1.5));
         }
         let points: Vec<[f64; 2]> = points.iter().map(|(x, value)| [*x, value.value]).collect();
-        plot.line(Line::new("samples", PlotPoints::from(points.clone())).color(colour).width(1.5));
-        plot.points(Points::new("samples", PlotPoints::from(points)).color(colour).radius(3.0));
+        plot.line(Line::new("samples", PlotPoints::from(points.clone())).color(color).width(1.5));
+        plot.points(Points::new("samples", PlotPoints::from(points)).color(color).radius(3.0));
     });
 }

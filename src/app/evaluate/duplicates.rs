@@ -1,4 +1,4 @@
-//! *Duplicates*: pictures that a set has more than once, to look at and to leave out of training.
+//! The *Duplicates* tab: finds images that a data set contains more than once, and leaves them out of training.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -8,28 +8,28 @@ use burn::tensor::Device;
 use crossbeam_channel::{Sender, unbounded};
 use egui::{Color32, DragValue, Rect, Stroke, StrokeKind, Ui, Vec2, vec2};
 
-use super::classes::error;
-use super::grouping::{Ask, Group, Member, Told, serve};
+use super::clustering::{self, ClusteringEvent, ClusteringRequest, Duplicate, DuplicateGroup};
+use super::controls::{error_label, job_controls, placeholder};
 use super::sources::Sources;
-use super::work::{Work, controls, receive, until};
+use crate::app::background::BackgroundTasks;
 use crate::app::dialogs::Dialog;
 use crate::app::dissect::{Atlas, cell};
-use crate::app::errands::Errands;
+use crate::app::service::Job;
 use crate::data::{Listed, Problem, write_list};
 use crate::evaluate::dedup::{Alike, Settings};
 use crate::evaluate::hash::BITS;
 
-/// Groups on a page, and pictures of each that are shown.
+/// Groups on a page, and most images of each that are shown.
 const PAGE: usize = 30;
-const SHOWN: usize = 12;
-/// Side of a picture, in points; room for what a group is, for how many more it has, and before the next group.
+const MAX_SHOWN: usize = 12;
+/// In points: the side of an image, and the space for a group's heading, for the number of images not shown, and between groups.
 const SIDE: f32 = 60.0;
-const HEAD: f32 = 76.0;
+const HEADING: f32 = 76.0;
 const MORE: f32 = 88.0;
-const APART: f32 = 28.0;
+const GROUP_GAP: f32 = 28.0;
 const CROSS: Color32 = Color32::from_rgb(225, 60, 50);
 
-/// Pictures that a training is to leave out.
+/// Images that a training is to leave out.
 pub(in crate::app) struct LeaveOut {
     pub data: String,
     pub names: Vec<String>,
@@ -37,14 +37,14 @@ pub(in crate::app) struct LeaveOut {
 
 /// Which groups are shown.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Which {
+enum GroupFilter {
     All,
     Exact,
     Near,
 }
 
-impl Which {
-    fn holds(self, group: &Group) -> bool {
+impl GroupFilter {
+    fn includes(self, group: &DuplicateGroup) -> bool {
         match self {
             Self::All => true,
             Self::Exact => group.exact,
@@ -53,57 +53,57 @@ impl Which {
     }
 }
 
-/// A set whose pictures are hashed.
-struct Found {
+/// A data set whose images are hashed.
+struct HashedSet {
     data: String,
     pictures: usize,
     bits: usize,
     skipped: Vec<Problem>,
-    groups: Vec<Group>,
-    of: Option<Alike>,
+    groups: Vec<DuplicateGroup>,
+    /// The criterion by which they were grouped.
+    grouped_by: Option<Alike>,
 }
 
-pub(super) struct Duplicates {
+pub(super) struct DuplicatesPanel {
     device: Device,
     alike: Alike,
     steps: usize,
-    /// Hashes, and stays to answer.
-    work: Option<Work<Told>>,
-    asks: Option<Sender<Ask>>,
-    /// The set that is looked at.
+    /// Hashes, then serves requests.
+    job: Option<Job<ClusteringEvent>>,
+    requests: Option<Sender<ClusteringRequest>>,
+    /// The data set that is hashed.
     data: String,
-    found: Option<Found>,
-    /// What was asked for last.
-    asked: Option<Alike>,
-    asked_pictures: Vec<u64>,
+    found: Option<HashedSet>,
+    requested: Option<Alike>,
+    requested_pictures: Vec<u64>,
     atlas: Option<(Vec<u64>, Atlas)>,
-    /// Pictures of which it was decided otherwise than by their place in their group.
+    /// Images for which a click overrode the rule that all but the first of a group are left out.
     flipped: HashSet<u64>,
-    which: Which,
+    filter: GroupFilter,
     page: usize,
-    files: Errands<Result<PathBuf, String>>,
+    tasks: BackgroundTasks<Result<PathBuf, String>>,
     exports: Option<PathBuf>,
     error: Option<String>,
     notice: Option<String>,
 }
 
-impl Duplicates {
+impl DuplicatesPanel {
     pub fn new(device: Device, exports: Option<PathBuf>, ctx: &egui::Context) -> Self {
         Self {
             device,
             alike: Alike { radius: 12, confirm: true },
             steps: 2000,
-            work: None,
-            asks: None,
+            job: None,
+            requests: None,
             data: String::new(),
             found: None,
-            asked: None,
-            asked_pictures: Vec::new(),
+            requested: None,
+            requested_pictures: Vec::new(),
             atlas: None,
             flipped: HashSet::new(),
-            which: Which::All,
+            filter: GroupFilter::All,
             page: 0,
-            files: Errands::new(ctx),
+            tasks: BackgroundTasks::new(ctx, Err),
             exports,
             error: None,
             notice: None,
@@ -111,23 +111,24 @@ impl Duplicates {
     }
 
     pub fn receive(&mut self, ctx: &egui::Context) {
-        for told in receive(&mut self.work, &mut self.error) {
-            match (told, &mut self.found) {
-                (Told::Hashed { pictures, bits, skipped }, _) => {
+        for event in Job::receive(&mut self.job, &mut self.error) {
+            match (event, &mut self.found) {
+                (ClusteringEvent::Hashed { pictures, bits, skipped }, _) => {
                     let data = self.data.clone();
-                    self.found = Some(Found { data, pictures, bits, skipped, groups: Vec::new(), of: None });
+                    self.found =
+                        Some(HashedSet { data, pictures, bits, skipped, groups: Vec::new(), grouped_by: None });
                 }
-                (Told::Groups(of, groups), Some(found)) => {
-                    (found.groups, found.of) = (groups, Some(of));
-                    self.asked_pictures.clear();
+                (ClusteringEvent::Groups(grouped_by, groups), Some(found)) => {
+                    (found.groups, found.grouped_by) = (groups, Some(grouped_by));
+                    self.requested_pictures.clear();
                 }
-                (Told::Pictures(numbers, pictures), _) => {
+                (ClusteringEvent::Pictures(numbers, pictures), _) => {
                     self.atlas = Some((numbers, Atlas::new(ctx, "duplicates", pictures)));
                 }
-                (Told::Groups(..), None) => {}
+                (ClusteringEvent::Groups(..), None) => {}
             }
         }
-        while let Ok(written) = self.files.answers().try_recv() {
+        while let Ok(written) = self.tasks.answers().try_recv() {
             match written {
                 Ok(path) => self.notice = Some(format!("written: {}", path.display())),
                 Err(error) => self.error = Some(error),
@@ -146,7 +147,7 @@ impl Duplicates {
             "Pictures whose hashes differ must correlate at 0.9 when one is moved by up to two pixels; otherwise the hash alone \
              decides, as in the paper",
         );
-        let hashing = self.work.is_some() && self.found.is_none();
+        let hashing = self.job.is_some() && self.found.is_none();
         ui.add_enabled_ui(!hashing, |ui| {
             ui.horizontal(|ui| {
                 let label = ui.label("The hash learns for");
@@ -157,41 +158,43 @@ impl Duplicates {
         });
         ui.add_space(6.0);
         if hashing {
-            controls(ui, &mut self.work, "", "", None);
+            job_controls(ui, &mut self.job, "", "", None);
         } else {
             let obstacle = sources.training.trim().is_empty().then_some("Choose training pictures");
             let tip = "Teaches a hash with the training pictures, and finds those that are there more than once (the paper's \
                 section 4.1)";
-            if controls(ui, &mut None::<Work<Told>>, "Look for duplicates", tip, obstacle) {
+            if job_controls(ui, &mut None::<Job<ClusteringEvent>>, "Look for duplicates", tip, obstacle) {
                 self.start(ui.ctx(), sources);
             }
         }
-        error(ui, &mut self.error);
-        self.ask_groups();
+        error_label(ui, &mut self.error);
+        self.request_groups();
     }
 
     fn start(&mut self, ctx: &egui::Context, sources: &Sources) {
-        (self.error, self.notice, self.found, self.asked, self.atlas) = (None, None, None, None, None);
-        (self.page, self.which) = (0, Which::All);
-        self.asked_pictures.clear();
+        (self.error, self.notice, self.found, self.requested, self.atlas) = (None, None, None, None, None);
+        (self.page, self.filter) = (0, GroupFilter::All);
+        self.requested_pictures.clear();
         self.flipped.clear();
         self.data.clone_from(&sources.training);
         let settings = Settings { steps: self.steps, seed: sources.seed };
-        let (asks, inbox) = unbounded();
-        self.asks = Some(asks);
+        let (requests, inbox) = unbounded();
+        self.requests = Some(requests);
         let (data, device, preparation) = (self.data.clone(), self.device.clone(), sources.preparation);
-        self.work = Some(Work::start(ctx, move |teller| serve(&data, preparation, settings, &inbox, &device, teller)));
+        self.job = Some(Job::start("clustering", ctx, move |reporter| {
+            clustering::run(&data, preparation, settings, &inbox, &device, reporter)
+        }));
     }
 
-    /// Asks for the groups that the slider says, once there are hashes.
-    fn ask_groups(&mut self) {
-        if let (Some(_), Some(asks), true) = (&self.found, &self.asks, self.asked != Some(self.alike)) {
-            let _ = asks.send(Ask::Groups(self.alike));
-            self.asked = Some(self.alike);
+    /// Requests the groups of the slider's value, once the hashes are there.
+    fn request_groups(&mut self) {
+        if let (Some(_), Some(requests), true) = (&self.found, &self.requests, self.requested != Some(self.alike)) {
+            let _ = requests.send(ClusteringRequest::Groups(self.alike));
+            self.requested = Some(self.alike);
         }
     }
 
-    /// Draws what was found; tells what a training is to leave out when that was asked for.
+    /// Draws the groups. Returns the images to leave out of training when the button for that was clicked.
     pub fn results(&mut self, ui: &mut Ui) -> Option<LeaveOut> {
         let Some(found) = &self.found else {
             ui.heading("Which pictures are there more than once?");
@@ -199,10 +202,10 @@ impl Duplicates {
                 "A picture that a set has many times is learnt by heart. Here an autoencoder learns to hash the training \
                  pictures; those with equal or similar hashes are shown in groups, and can be left out of the next training.",
             );
-            until(ui, self.work.as_ref(), "Choose training pictures. No network is needed.");
+            placeholder(ui, self.job.as_ref(), "Choose training pictures. No network is needed.");
             return None;
         };
-        let shown: Vec<usize> = (0..found.groups.len()).filter(|&i| self.which.holds(&found.groups[i])).collect();
+        let shown: Vec<usize> = (0..found.groups.len()).filter(|&i| self.filter.includes(&found.groups[i])).collect();
         let pages = shown.len().div_ceil(PAGE).max(1);
         self.page = self.page.min(pages - 1);
         let visible: Vec<usize> = shown.iter().copied().skip(self.page * PAGE).take(PAGE).collect();
@@ -210,21 +213,21 @@ impl Duplicates {
         let found = self.found.as_ref()?;
         let numbers: Vec<u64> = visible
             .iter()
-            .flat_map(|&i| found.groups[i].members.iter().take(SHOWN).map(|member| member.number))
+            .flat_map(|&i| found.groups[i].members.iter().take(MAX_SHOWN).map(|member| member.number))
             .collect();
-        // Once the groups are those that were asked for: a newer question would push this one out.
-        if numbers != self.asked_pictures
-            && found.of == self.asked
-            && let Some(asks) = &self.asks
+        // Only once the requested groups have come: a newer request would replace this one.
+        if numbers != self.requested_pictures
+            && found.grouped_by == self.requested
+            && let Some(requests) = &self.requests
         {
-            let _ = asks.send(Ask::Pictures(numbers.clone()));
-            self.asked_pictures = numbers;
+            let _ = requests.send(ClusteringRequest::Pictures(numbers.clone()));
+            self.requested_pictures = numbers;
         }
         ui.separator();
         egui::ScrollArea::vertical().id_salt("groups").auto_shrink(false).show(ui, |ui| {
             let (room, gap) = (ui.available_width(), ui.spacing().item_spacing.x);
-            let sizes: Vec<Extent> =
-                visible.iter().map(|&i| Extent::new(found.groups[i].members.len(), room, gap)).collect();
+            let sizes: Vec<GroupExtent> =
+                visible.iter().map(|&i| GroupExtent::new(found.groups[i].members.len(), room, gap)).collect();
             for line in lines(&sizes, room) {
                 ui.horizontal_top(|ui| {
                     for at in line {
@@ -241,11 +244,11 @@ impl Duplicates {
         leave_out
     }
 
-    /// What there is, what is done with it, and which of it is shown.
+    /// Draws the numbers of groups, the buttons, and the filter.
     fn head(&mut self, ui: &mut Ui, pages: usize) -> Option<LeaveOut> {
         let found = self.found.as_ref()?;
         let mut leave_out = None;
-        let removed: Vec<&Member> = found
+        let removed: Vec<&Duplicate> = found
             .groups
             .iter()
             .flat_map(|group| group.members.iter().enumerate().filter(|(i, member)| removed(*i, member, &self.flipped)))
@@ -259,7 +262,7 @@ impl Duplicates {
                 found.groups.len(),
                 found.bits
             ));
-            if found.of != self.asked {
+            if found.grouped_by != self.requested {
                 ui.spinner();
             }
             if !found.skipped.is_empty() {
@@ -285,7 +288,7 @@ impl Duplicates {
             if ui.add_enabled(!found.groups.is_empty(), egui::Button::new("Save list...")).on_hover_text(tip).clicked() {
                 let rows = listed(&found.groups, &self.flipped);
                 let dialog = Dialog::save("Save the list", "duplicates.csv").filter("CSV", &["csv"]);
-                self.files.place(self.exports.clone(), dialog, move |path| {
+                self.tasks.place(self.exports.clone(), dialog, move |path| {
                     let path = path?;
                     Some(match write_list(&path, rows) {
                         Ok(()) => Ok(path),
@@ -298,13 +301,13 @@ impl Duplicates {
                 self.flipped.clear();
             }
             ui.separator();
-            let count = |which: Which| found.groups.iter().filter(|group| which.holds(group)).count();
-            for (which, name, tip) in [
-                (Which::All, "all", "Every group"),
-                (Which::Exact, "exact", "Groups whose pictures are the same in every pixel, at 32x32"),
-                (Which::Near, "near", "Groups whose pictures differ a little"),
+            let count = |filter: GroupFilter| found.groups.iter().filter(|group| filter.includes(group)).count();
+            for (filter, name, tip) in [
+                (GroupFilter::All, "all", "Every group"),
+                (GroupFilter::Exact, "exact", "Groups whose pictures are the same in every pixel, at 32x32"),
+                (GroupFilter::Near, "near", "Groups whose pictures differ a little"),
             ] {
-                ui.selectable_value(&mut self.which, which, format!("{} {name}", count(which))).on_hover_text(tip);
+                ui.selectable_value(&mut self.filter, filter, format!("{} {name}", count(filter))).on_hover_text(tip);
             }
             if pages > 1 {
                 ui.separator();
@@ -324,12 +327,12 @@ impl Duplicates {
     }
 }
 
-/// Whether a picture is left out: all but the first of its group, but for what was decided otherwise.
-fn removed(place: usize, member: &Member, flipped: &HashSet<u64>) -> bool {
+/// Whether an image is left out: all but the first of its group are, unless a click decided otherwise.
+fn removed(place: usize, member: &Duplicate, flipped: &HashSet<u64>) -> bool {
     (place > 0) != flipped.contains(&member.number)
 }
 
-fn listed(groups: &[Group], flipped: &HashSet<u64>) -> Vec<Listed> {
+fn listed(groups: &[DuplicateGroup], flipped: &HashSet<u64>) -> Vec<Listed> {
     let rows = groups.iter().enumerate().flat_map(|(number, group)| {
         group.members.iter().enumerate().map(move |(place, member)| Listed {
             group: number,
@@ -341,52 +344,52 @@ fn listed(groups: &[Group], flipped: &HashSet<u64>) -> Vec<Listed> {
     rows.collect()
 }
 
-/// How much of a group is shown, and the room that it takes, in points.
+/// How many images of a group are shown, and how wide they are in points.
 #[derive(Debug, Clone, Copy)]
-struct Extent {
+struct GroupExtent {
     shown: usize,
     width: f32,
 }
 
-impl Extent {
-    /// Of a group of so many pictures in a window with `room`; `gap` is between two things side by side.
+impl GroupExtent {
+    /// For a group of `members` images in a panel that is `room` wide, with `gap` between widgets.
     fn new(members: usize, room: f32, gap: f32) -> Self {
-        let fitting = ((room - HEAD - MORE - APART) / (SIDE + gap)) as usize;
-        let shown = members.min(fitting.clamp(2, SHOWN));
+        let fitting = ((room - HEADING - MORE - GROUP_GAP) / (SIDE + gap)) as usize;
+        let shown = members.min(fitting.clamp(2, MAX_SHOWN));
         let more = if members > shown { MORE } else { 0.0 };
-        Self { shown, width: HEAD + shown as f32 * (SIDE + gap) + more + APART }
+        Self { shown, width: HEADING + shown as f32 * (SIDE + gap) + more + GROUP_GAP }
     }
 }
 
-/// Puts groups side by side, as many to a line as there is room for.
-fn lines(groups: &[Extent], room: f32) -> Vec<Range<usize>> {
+/// Breaks groups into lines that are at most `room` wide.
+fn lines(groups: &[GroupExtent], room: f32) -> Vec<Range<usize>> {
     let mut lines: Vec<Range<usize>> = Vec::new();
-    let mut taken = f32::INFINITY;
+    let mut width = f32::INFINITY;
     for (at, group) in groups.iter().enumerate() {
-        taken += group.width;
+        width += group.width;
         match lines.last_mut() {
-            Some(line) if taken <= room => line.end = at + 1,
+            Some(line) if width <= room => line.end = at + 1,
             _ => {
                 lines.push(at..at + 1);
-                taken = group.width;
+                width = group.width;
             }
         }
     }
     lines
 }
 
-/// A group: what it is, and the first of its pictures, to be crossed or kept by a click.
+/// Draws a group: its heading and its first images, which a click crosses out or keeps.
 fn group(
     ui: &mut Ui,
     number: usize,
-    group: &Group,
+    group: &DuplicateGroup,
     shown: usize,
     atlas: Option<&(Vec<u64>, Atlas)>,
     flipped: &mut HashSet<u64>,
 ) {
     ui.horizontal(|ui| {
         ui.vertical(|ui| {
-            ui.set_width(HEAD);
+            ui.set_width(HEADING);
             ui.strong(format!("{} pictures", group.members.len()));
             ui.weak(if group.exact { "exact" } else { "near" });
             let any = group.members.iter().enumerate().any(|(place, member)| removed(place, member, flipped));
@@ -394,7 +397,7 @@ fn group(
                 if any { ("Keep all", "Leaves out none of them") } else { ("Cross", "Leaves out all but the first") };
             if ui.push_id(number, |ui| ui.small_button(name).on_hover_text(tip).clicked()).inner {
                 for (place, member) in group.members.iter().enumerate() {
-                    // The first is kept by its place, all others by having been decided otherwise.
+                    // The first is kept by the rule, all others by overriding it.
                     if any && place > 0 {
                         flipped.insert(member.number);
                     } else {
@@ -414,7 +417,7 @@ fn group(
                 let response = cell(ui, picture, at.unwrap_or(0), SIDE, name.clone());
                 if out {
                     let rect = response.rect;
-                    // In a corner, since what is crossed is to be compared with what is kept.
+                    // The cross is in a corner, so that the image can still be compared with the others.
                     let corner = Rect::from_min_size(rect.right_top() - vec2(16.0, 0.0), Vec2::splat(16.0));
                     ui.painter().rect_stroke(rect, 0.0, Stroke::new(2.0, CROSS), StrokeKind::Inside);
                     ui.painter().rect_filled(corner, 0.0, CROSS);
@@ -446,13 +449,13 @@ mod tests {
 
     #[test]
     fn groups_stand_side_by_side_where_there_is_room() {
-        let sizes = [40, 3, 2, 2, 2, 2].map(|members| Extent::new(members, 1000.0, 8.0));
+        let sizes = [40, 3, 2, 2, 2, 2].map(|members| GroupExtent::new(members, 1000.0, 8.0));
         assert_eq!(sizes.map(|size| size.shown), [11, 3, 2, 2, 2, 2]);
         assert_eq!(lines(&sizes, 1000.0), [0..1, 1..4, 4..6]);
         for line in lines(&sizes, 1000.0) {
             assert!(sizes[line].iter().map(|size| size.width).sum::<f32>() <= 1000.0);
         }
-        let narrow = [40, 2].map(|members| Extent::new(members, 200.0, 8.0));
+        let narrow = [40, 2].map(|members| GroupExtent::new(members, 200.0, 8.0));
         assert_eq!(narrow.map(|size| size.shown), [2, 2]);
         assert_eq!(lines(&narrow, 200.0), [0..1, 1..2], "one at least");
         assert!(lines(&[], 200.0).is_empty());

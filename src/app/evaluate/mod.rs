@@ -1,15 +1,15 @@
-//! *Measure*: what a network learnt and what it draws, measured against real pictures; and the pictures themselves. Every
-//! measure is taken on a thread of its own and tells how far it is; the window shows what it was told last.
+//! The *Measure* view: evaluates what a network has learned and generates against real images, and finds duplicates among these. Every
+//! evaluation is a [`Job`](super::service::Job), whose newest results are shown.
 
 mod classes;
+mod clustering;
+mod confusion;
+mod controls;
 mod distances;
 mod duplicates;
-mod grouping;
-mod heat;
-mod judging;
-mod memory;
+mod memorization;
+mod probing;
 mod sources;
-mod work;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,24 +19,23 @@ use egui::{Key, Modifiers, Ui};
 
 use super::look::{Look, Question};
 use crate::model::TensorFile;
-use classes::Classes;
-use distances::Distances;
-use duplicates::Duplicates;
+use classes::ClassesPanel;
+use distances::DistancesPanel;
+use duplicates::DuplicatesPanel;
 pub(super) use duplicates::LeaveOut;
-use memory::Memory;
-pub(super) use sources::held_out;
-use sources::{Field, Known, Sources};
+use memorization::MemorizationPanel;
+use sources::{Field, OpenNetworks, Sources};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Tab {
+enum EvaluationTab {
     Classes,
-    Memory,
+    Memorization,
     Distances,
     Duplicates,
 }
 
-impl Tab {
-    /// With their names, what they are for, and their keys.
+impl EvaluationTab {
+    /// All tabs with their names, tool tips and keys.
     const ALL: [(Self, &'static str, &'static str, Key); 4] = [
         (
             Self::Classes,
@@ -45,7 +44,7 @@ impl Tab {
             Key::Num1,
         ),
         (
-            Self::Memory,
+            Self::Memorization,
             "Memorising",
             "The training pictures nearest to samples, and how many distinct samples there are (sections 4.1 and 6.1)",
             Key::Num2,
@@ -61,30 +60,30 @@ impl Tab {
 }
 
 pub(super) struct Measures {
-    tab: Tab,
+    tab: EvaluationTab,
     sources: Sources,
-    /// The data of the last look, which is suggested once: what a person chose after it is not to be changed back.
-    looked_at: Option<String>,
-    classes: Classes,
-    memory: Memory,
-    distances: Distances,
-    duplicates: Duplicates,
+    /// The data that was suggested last. It is suggested once, so that the user can change it.
+    suggested: Option<String>,
+    classes: ClassesPanel,
+    memorization: MemorizationPanel,
+    distances: DistancesPanel,
+    duplicates: DuplicatesPanel,
 }
 
 impl Measures {
     pub fn new(device: &Device, exports: Option<PathBuf>, ctx: &egui::Context) -> Self {
         Self {
-            tab: Tab::Classes,
+            tab: EvaluationTab::Classes,
             sources: Sources::new(ctx),
-            looked_at: None,
-            classes: Classes::new(device.clone()),
-            memory: Memory::new(device.clone()),
-            distances: Distances::new(device.clone(), exports.clone(), ctx),
-            duplicates: Duplicates::new(device.clone(), exports, ctx),
+            suggested: None,
+            classes: ClassesPanel::new(device.clone()),
+            memorization: MemorizationPanel::new(device.clone()),
+            distances: DistancesPanel::new(device.clone(), exports.clone(), ctx),
+            duplicates: DuplicatesPanel::new(device.clone(), exports, ctx),
         }
     }
 
-    /// A network, or pictures, were dropped on the window.
+    /// Takes a network or images that were dropped on the window.
     pub fn take_dropped(&mut self, path: PathBuf, model: bool) {
         match model {
             true => self.sources.use_network(&path, None),
@@ -92,12 +91,12 @@ impl Measures {
         }
     }
 
-    /// Suggests what is chosen for training.
+    /// Suggests the data that is chosen for training.
     pub fn suggest(&mut self, look: Option<&Look>) {
         if let Some(Look { question: Question { data, .. }, found: Ok(found), .. }) = look
-            && self.looked_at.as_ref() != Some(data)
+            && self.suggested.as_ref() != Some(data)
         {
-            self.looked_at = Some(data.clone());
+            self.suggested = Some(data.clone());
             self.sources.suggest(Field::Training, data);
             self.sources.suggest(Field::Test, found.held_out.as_deref().unwrap_or_default());
         }
@@ -108,7 +107,7 @@ impl Measures {
         self.sources.suggest(Field::Network, &run.to_string_lossy());
     }
 
-    /// A training began in `run`, on pictures that have classes or not.
+    /// A training has started in `run`; `classes` is whether its images have classes.
     pub fn training_began(&mut self, ctx: &egui::Context, run: &Path, classes: bool) {
         self.sources.suggest(Field::Network, &run.to_string_lossy());
         if classes && Path::new(&self.sources.network) == run {
@@ -116,37 +115,37 @@ impl Measures {
         }
     }
 
-    /// Networks in training came.
+    /// Evaluates networks in training.
     pub fn take_networks(&mut self, file: Arc<TensorFile>) {
         self.classes.take_networks(file);
     }
 
-    /// No more networks come.
+    /// The training has ended.
     pub fn training_ended(&mut self) {
         self.classes.training_ended();
     }
 
-    /// The steps of a training after which its networks are wanted; 0 for never.
-    pub fn wants_every(&self) -> u64 {
-        self.classes.wants_every()
+    /// The number of training steps after which the trainer is to publish its networks; 0 for never.
+    pub fn snapshot_interval(&self) -> u64 {
+        self.classes.snapshot_interval()
     }
 
-    /// Takes in what other threads found.
+    /// Takes the results of background threads.
     pub fn receive(&mut self, ctx: &egui::Context) {
         self.sources.receive();
         self.classes.receive();
-        self.memory.receive(ctx);
+        self.memorization.receive(ctx);
         self.distances.receive();
         self.duplicates.receive(ctx);
     }
 
-    /// How well features tell classes over the steps, for those who watch the training.
+    /// Draws the curve of probe accuracies, for the view of the training.
     pub fn accuracy(&self, ui: &mut Ui) {
         self.classes.curve(ui);
     }
 
-    /// Draws the view; `run` is the folder of this window's training and whether it goes on, `explored` the model that is
-    /// explored with what it was trained on. Tells what a training is to leave out when that was asked for.
+    /// Draws the view. `run` is the folder of this window's training and whether it is running, `explored` the explored model and its
+    /// training data. Returns the images to leave out of training when the button for that was clicked.
     pub fn ui(
         &mut self,
         ui: &mut Ui,
@@ -154,7 +153,7 @@ impl Measures {
         explored: Option<(PathBuf, String)>,
     ) -> Option<LeaveOut> {
         if !ui.ctx().text_edit_focused() {
-            for (tab, _, _, key) in Tab::ALL {
+            for (tab, _, _, key) in EvaluationTab::ALL {
                 if ui.input_mut(|input| input.consume_key(Modifiers::NONE, key)) {
                     self.tab = tab;
                 }
@@ -163,42 +162,42 @@ impl Measures {
         egui::Panel::top("measures").show(ui, |ui| {
             ui.add_space(4.0);
             ui.horizontal_wrapped(|ui| {
-                for (tab, name, about, key) in Tab::ALL {
+                for (tab, name, about, key) in EvaluationTab::ALL {
                     ui.selectable_value(&mut self.tab, tab, name)
                         .on_hover_text(format!("{about} ({})", key.symbol_or_name()));
                 }
             });
             ui.add_space(4.0);
         });
-        let known = Known { explored, run: run.map(|(run, _)| run.to_owned()) };
+        let networks = OpenNetworks { explored, run: run.map(|(run, _)| run.to_owned()) };
         let training = run.filter(|(_, going)| *going).map(|(run, _)| run);
         egui::Panel::left("measured").default_size(320.0).size_range(280.0..=460.0).show(ui, |ui| {
             egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
                 ui.add_space(6.0);
-                self.sources.ui(ui, &known);
+                self.sources.ui(ui, &networks);
                 ui.separator();
                 match self.tab {
-                    Tab::Classes => self.classes.settings(ui, &self.sources, training),
-                    Tab::Memory => self.memory.settings(ui, &self.sources),
-                    Tab::Distances => self.distances.settings(ui, &self.sources),
-                    Tab::Duplicates => self.duplicates.settings(ui, &self.sources),
+                    EvaluationTab::Classes => self.classes.settings(ui, &self.sources, training),
+                    EvaluationTab::Memorization => self.memorization.settings(ui, &self.sources),
+                    EvaluationTab::Distances => self.distances.settings(ui, &self.sources),
+                    EvaluationTab::Duplicates => self.duplicates.settings(ui, &self.sources),
                 }
             });
         });
         let central = egui::CentralPanel::default().show(ui, |ui| match self.tab {
-            Tab::Classes => {
+            EvaluationTab::Classes => {
                 self.classes.results(ui);
                 None
             }
-            Tab::Memory => {
-                self.memory.results(ui);
+            EvaluationTab::Memorization => {
+                self.memorization.results(ui);
                 None
             }
-            Tab::Distances => {
+            EvaluationTab::Distances => {
                 self.distances.results(ui);
                 None
             }
-            Tab::Duplicates => self.duplicates.results(ui),
+            EvaluationTab::Duplicates => self.duplicates.results(ui),
         });
         central.inner
     }

@@ -1,19 +1,18 @@
-//! What is measured: a network, the pictures it was trained on, and others. All measures share them.
+//! What is evaluated: a network, its training images, and test images. All tabs share these choices.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use egui::{RichText, Ui};
 
+use crate::app::background::BackgroundTasks;
 use crate::app::dialogs::Dialog;
 use crate::app::drops::with_drops;
-use crate::app::errands::Errands;
 use crate::app::preparation;
-use crate::data::{Dataset, FILE_ENDINGS, Source, TEST_PARTS};
-use crate::image::{PictureFormat, Preparation};
+use crate::data::{FILE_ENDINGS, find_test_split};
+use crate::image::Preparation;
 use crate::train::Run;
 
-/// One of the things that are named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Field {
     Network,
@@ -47,18 +46,19 @@ impl Field {
     }
 }
 
-enum Answer {
+enum SourceResponse {
     Chosen(Field, PathBuf),
-    /// What a run was trained on.
+    /// The training data of the chosen network, and test data beside it.
     TrainedOn(String, Option<String>),
+    Failed(String),
 }
 
-/// What the rest of the window knows.
+/// Networks that other views of the window use.
 #[derive(Default)]
-pub(super) struct Known {
-    /// The model that is explored, and what it was trained on.
+pub(super) struct OpenNetworks {
+    /// The explored model, and its training data.
     pub explored: Option<(PathBuf, String)>,
-    /// The run of the training that goes on, or that went on last.
+    /// The folder of the running or last training.
     pub run: Option<PathBuf>,
 }
 
@@ -66,14 +66,14 @@ pub(super) struct Sources {
     pub network: String,
     pub training: String,
     pub test: String,
-    /// Decides which pictures are taken, samples, and random weights.
+    /// Decides which images are taken, the samples, and random weights.
     pub seed: u64,
-    /// How pictures are prepared; `None` as the network's run had it.
+    /// How images are prepared; `None` as the network was trained.
     pub preparation: Option<Preparation>,
-    /// Those that a person chose, and nothing else may change.
+    /// Whether the user has filled each [`Field`], which suggestions then leave alone.
     chosen: [bool; 3],
-    errands: Errands<Answer>,
-    /// Pictures that were dropped, of which it is not said yet what they are.
+    tasks: BackgroundTasks<SourceResponse>,
+    /// Dropped images, until the user says whether they are for training or test.
     dropped: VecDeque<PathBuf>,
 }
 
@@ -86,7 +86,7 @@ impl Sources {
             seed: 1,
             preparation: None,
             chosen: [false; 3],
-            errands: Errands::new(ctx),
+            tasks: BackgroundTasks::new(ctx, SourceResponse::Failed),
             dropped: VecDeque::new(),
         }
     }
@@ -99,26 +99,26 @@ impl Sources {
         }
     }
 
-    /// Fills a field that nobody has chosen.
+    /// Fills a field that the user has not filled.
     pub fn suggest(&mut self, field: Field, text: &str) {
         if !self.chosen[field as usize] {
             text.clone_into(self.text(field));
         }
     }
 
-    /// Chooses the network, and suggests what it was trained on: `data`, or what its run says.
+    /// Chooses the network, and suggests its training data: `data`, or that of its run.
     pub fn use_network(&mut self, path: &Path, data: Option<String>) {
         self.choose(Field::Network, path);
         let path = path.to_owned();
-        self.errands.ask(move || {
+        self.tasks.ask(move || {
             // A checkpoint lies two folders deep in its run.
             let run = || {
                 let folders = [Some(path.as_path()), path.parent().and_then(Path::parent)].into_iter().flatten();
                 folders.filter_map(|folder| Run::open(folder).ok()).next()
             };
             let data = data.or_else(|| Some(run()?.config().data.clone()))?;
-            let held_out = held_out(&data);
-            Some(Answer::TrainedOn(data, held_out))
+            let test = find_test_split(&data);
+            Some(SourceResponse::TrainedOn(data, test))
         });
     }
 
@@ -127,29 +127,30 @@ impl Sources {
         self.chosen[field as usize] = true;
     }
 
-    /// Pictures were dropped on the window.
+    /// Asks what images that were dropped on the window are.
     pub fn drop_pictures(&mut self, path: PathBuf) {
         self.dropped.push_back(path);
     }
 
-    /// Takes in what dialogs chose.
+    /// Takes the responses of dialogs and files.
     pub fn receive(&mut self) {
-        while let Ok(answer) = self.errands.answers().try_recv() {
-            match answer {
-                Answer::Chosen(Field::Network, path) => self.use_network(&path, None),
-                Answer::Chosen(field, path) => self.choose(field, &path),
-                Answer::TrainedOn(data, held_out) => {
+        while let Ok(response) = self.tasks.answers().try_recv() {
+            match response {
+                SourceResponse::Chosen(Field::Network, path) => self.use_network(&path, None),
+                SourceResponse::Chosen(field, path) => self.choose(field, &path),
+                SourceResponse::Failed(error) => tracing::error!("{error}"),
+                SourceResponse::TrainedOn(data, test) => {
                     self.suggest(Field::Training, &data);
-                    self.suggest(Field::Test, &held_out.unwrap_or_default());
+                    self.suggest(Field::Test, &test.unwrap_or_default());
                 }
             }
         }
     }
 
-    pub fn ui(&mut self, ui: &mut Ui, known: &Known) {
+    pub fn ui(&mut self, ui: &mut Ui, networks: &OpenNetworks) {
         self.dropped_ui(ui);
         for field in Field::ALL {
-            self.field(ui, field, known);
+            self.field(ui, field, networks);
         }
         ui.horizontal(|ui| {
             let label = ui.label("Seed");
@@ -171,7 +172,7 @@ impl Sources {
         }
     }
 
-    fn field(&mut self, ui: &mut Ui, field: Field, known: &Known) {
+    fn field(&mut self, ui: &mut Ui, field: Field, networks: &OpenNetworks) {
         let about = with_drops(ui.ctx(), field.about(), ". It can also be dropped here");
         let label = ui.strong(field.name()).on_hover_text(&about);
         let hint = if field == Field::Test { "held out of the training pictures" } else { "a path" };
@@ -181,7 +182,7 @@ impl Sources {
         }
         ui.horizontal_wrapped(|ui| {
             if ui.button("Folder...").on_hover_text("Choose a folder").clicked() {
-                self.errands.choose(Dialog::folder(field.name()), move |path| Answer::Chosen(field, path));
+                self.tasks.choose(Dialog::folder(field.name()), move |path| SourceResponse::Chosen(field, path));
             }
             if ui.button("File...").on_hover_text("Choose a file").clicked() {
                 let dialog = match field {
@@ -190,16 +191,16 @@ impl Sources {
                     }
                     _ => Dialog::file(field.name()).filter("Pictures", &FILE_ENDINGS),
                 };
-                self.errands.choose(dialog.filter("All files", &["*"]), move |path| Answer::Chosen(field, path));
+                self.tasks.choose(dialog.filter("All files", &["*"]), move |path| SourceResponse::Chosen(field, path));
             }
             if field == Field::Network {
-                if let Some(path) = &known.run {
+                if let Some(path) = &networks.run {
                     let tip = format!("The run of this window's training: {}", path.display());
                     if ui.button("The training").on_hover_text(tip).clicked() {
                         self.use_network(path, None);
                     }
                 }
-                if let Some((path, data)) = &known.explored {
+                if let Some((path, data)) = &networks.explored {
                     let tip = format!("What Explore shows: {}", path.display());
                     if ui.button("The explored model").on_hover_text(tip).clicked() {
                         self.use_network(path, Some(data.clone()));
@@ -210,7 +211,7 @@ impl Sources {
         ui.add_space(6.0);
     }
 
-    /// Asks what dropped pictures are.
+    /// Draws the question what dropped images are.
     fn dropped_ui(&mut self, ui: &mut Ui) {
         let Some(path) = self.dropped.front().cloned() else { return };
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
@@ -232,53 +233,12 @@ impl Sources {
     }
 }
 
-/// The test pictures that lie beside training pictures: `set.zip/test` beside `set.zip/train`. Opens files.
-pub(in crate::app) fn held_out(data: &str) -> Option<String> {
-    let path = Path::new(data);
-    let name = path.file_name()?.to_str()?;
-    // What is beside the training pictures, or the part that a set's folder leaves out.
-    let parts: Vec<PathBuf> = match ["training", "train"].into_iter().find(|word| name.contains(word)) {
-        Some(word) => TEST_PARTS.iter().map(|part| path.with_file_name(name.replacen(word, part, 1))).collect(),
-        None if path.is_dir() => TEST_PARTS.iter().map(|part| path.join(part)).filter(|part| !part.exists()).collect(),
-        None => Vec::new(),
-    };
-    // A file is not opened: a packed one would be unpacked for it.
-    let opens = |part: &PathBuf| {
-        let source = Source::parse(&part.to_string_lossy());
-        source.is_ok_and(|source| part.is_file() || Dataset::open(&source, PictureFormat::new(16, 1), 1).is_ok())
-    };
-    parts.into_iter().find(opens).map(|part| part.to_string_lossy().into_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::Picture;
 
     #[test]
-    fn test_pictures_are_found_beside_the_training_pictures() {
-        let folder = tempfile::tempdir().unwrap();
-        for part in ["train", "val"] {
-            Picture::new(8, 8, 1, vec![0; 64]).write_png(&folder.path().join(part).join("a/1.png")).unwrap();
-        }
-        let path = |part: &str| folder.path().join(part).to_string_lossy().into_owned();
-        assert_eq!(held_out(&path("train")), Some(path("val")));
-        assert_eq!(held_out(&path("val")), None);
-        assert_eq!(held_out(&folder.path().to_string_lossy()), None, "its pictures are all learnt from");
-        assert_eq!(held_out("synth:rooms"), None);
-        std::fs::create_dir(folder.path().join("test")).unwrap();
-        assert_eq!(held_out(&path("train")), Some(path("val")), "an empty folder is no set of pictures");
-
-        let batches = tempfile::tempdir().unwrap();
-        for part in ["data_batch_1.bin", "test_batch.bin"] {
-            std::fs::write(batches.path().join(part), vec![0; 3073]).unwrap();
-        }
-        let path = |part: &str| batches.path().join(part).to_string_lossy().into_owned();
-        assert_eq!(held_out(&path("")), Some(path("test")));
-    }
-
-    #[test]
-    fn what_a_person_chose_is_not_changed_by_suggestions() {
+    fn suggestions_do_not_replace_what_the_user_chose() {
         let mut sources = Sources::new(&egui::Context::default());
         sources.suggest(Field::Training, "synth:rooms");
         assert_eq!(sources.training, "synth:rooms");

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
+use crate::app::background::BackgroundTasks;
 use crate::app::dialogs::{Dialog, PICTURES};
 use crate::app::drops::What;
-use crate::app::errands::Errands;
 use crate::app::pending::Writing;
 use crate::files;
 use crate::image::Picture;
@@ -41,7 +41,7 @@ pub(super) enum Answer {
 }
 
 pub(super) struct Files {
-    errands: Errands<Answer>,
+    errands: BackgroundTasks<Answer>,
     /// Where the session is kept between starts.
     kept: Option<PathBuf>,
     /// Where figures and films go without being asked for.
@@ -67,7 +67,7 @@ impl<T> Keeper<T> {
 /// Writes the newest of what arrives, on a thread of its own. An error is told once for as long as it stays the same: what is
 /// kept is written at every change.
 fn keeper<T: Send + 'static>(
-    errands: &Errands<Answer>,
+    errands: &BackgroundTasks<Answer>,
     what: &'static str,
     write: impl Fn(&T) -> Result<(), String> + Send + 'static,
 ) -> Keeper<T> {
@@ -93,7 +93,7 @@ fn keeper<T: Send + 'static>(
 impl Files {
     /// `kept` is where the session is kept between starts, if anywhere; `exports` a folder for everything that is written.
     pub fn new(ctx: &egui::Context, kept: Option<PathBuf>, exports: Option<PathBuf>) -> Self {
-        let errands = Errands::new(ctx);
+        let errands = BackgroundTasks::new(ctx, Answer::Failed);
         let place = kept.clone();
         let autosaves = keeper(&errands, "What you explore", move |session: &Session| {
             place.as_ref().map_or(Ok(()), |path| session.write(path)).map_err(|error| error.to_string())

@@ -204,7 +204,7 @@ impl Explorer {
     pub fn receive(&mut self, ctx: &egui::Context) {
         self.answers();
         self.inside.receive(ctx, &mut self.session);
-        while let Ok(reply) = self.worker.replies.try_recv() {
+        while let Ok(reply) = self.worker.responses.try_recv() {
             // The worker does one thing after the other: whatever it says next, it has done with opening.
             self.began_to_open = matches!(reply, Reply::Opening).then(Instant::now);
             match reply {

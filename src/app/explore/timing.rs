@@ -72,7 +72,7 @@ pub fn latency(model: &Model, device: &Device, ones: usize, galleries: usize) ->
 fn answers(worker: &Worker, count: usize, wanted: impl Fn(&Reply) -> bool) -> Result<(), LatencyError> {
     let mut seen = 0;
     while seen < count {
-        match worker.replies.recv_timeout(PATIENCE) {
+        match worker.responses.recv_timeout(PATIENCE) {
             Ok(Reply::Failed(cause)) => return Err(LatencyError::Failed(cause)),
             Ok(reply) => seen += usize::from(wanted(&reply)),
             Err(_) => return Err(LatencyError::Silent),

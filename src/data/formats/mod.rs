@@ -40,7 +40,7 @@ pub(super) use cache::{Reading, Writing};
 pub(super) use drawn::draw;
 pub use labels::ClassesFrom;
 pub(super) use labels::Labels;
-pub(crate) use parts::TEST_PARTS;
+pub(super) use parts::TEST_PARTS;
 pub(super) use picked::picked;
 
 use self::cache::Cache;

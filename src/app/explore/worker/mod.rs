@@ -4,15 +4,13 @@ mod queue;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use burn::tensor::Device;
-use crossbeam_channel::{Receiver, Sender, unbounded};
 use queue::Queue;
 
+use crate::app::service::{Handler, Outbox, Service};
 use crate::app::tensor_texture::TexturePainter;
 use crate::app::texture::{Pictures, Sheet};
 use crate::data;
@@ -164,43 +162,22 @@ pub(super) enum Search {
     Best(Picture, Progress),
 }
 
-/// A handle to the thread, which ends with it.
-pub(super) struct Worker {
-    requests: Sender<Request>,
-    pub replies: Receiver<Reply>,
-}
+/// The handle of the explorer's thread.
+pub(super) type Worker = Service<Request, Reply>;
 
 impl Worker {
+    /// Starts the thread; with a `painter` where the window draws with the device that computes.
     pub fn start(device: Device, painter: Option<TexturePainter>, ctx: &egui::Context) -> Self {
-        let (requests, inbox) = unbounded();
-        let (outbox, replies) = unbounded();
-        let ctx = ctx.clone();
-        let answer = outbox.clone();
-        let work = move || {
-            let reply = |reply| {
-                let _ = outbox.send(reply);
-                ctx.request_repaint();
-            };
-            Desk {
-                device,
-                painter,
-                model: None,
-                encoder: None,
-                queue: Queue::default(),
-                effects: None,
-                photo: Photo::None,
-                ablations: Vec::new(),
-            }
-            .serve(&inbox, &reply);
-        };
-        if let Err(cause) = std::thread::Builder::new().name("explorer".into()).spawn(work) {
-            let _ = answer.send(Reply::Failed(format!("the explorer's thread cannot be started: {cause}")));
-        }
-        Self { requests, replies }
-    }
-
-    pub fn send(&self, request: Request) {
-        let _ = self.requests.send(request);
+        Self::spawn("explorer", ctx, move || State {
+            device,
+            painter,
+            model: None,
+            encoder: None,
+            queue: Queue::default(),
+            effects: None,
+            photo: Photo::None,
+            ablations: Vec::new(),
+        })
     }
 }
 
@@ -211,10 +188,9 @@ enum Photo {
     Projecting(Box<Projection>),
 }
 
-/// What the thread has, and has to do.
-struct Desk {
+/// What the thread owns.
+struct State {
     device: Device,
-    /// Where the window draws with the device that computes.
     painter: Option<TexturePainter>,
     model: Option<Model>,
     encoder: Option<Encoder>,
@@ -222,45 +198,52 @@ struct Desk {
     /// The search for the coordinates that matter, which takes a while.
     effects: Option<Effects>,
     photo: Photo,
-    /// What everything is drawn without.
+    /// Applied to whatever is generated.
     ablations: Vec<Ablation>,
 }
 
-impl Desk {
-    fn serve(&mut self, inbox: &Receiver<Request>, reply: &dyn Fn(Reply)) {
-        let mut waiting = VecDeque::new();
-        loop {
-            waiting.extend(inbox.try_iter());
-            let idle = self.queue.is_empty() && self.effects.is_none() && matches!(self.photo, Photo::None);
-            if waiting.is_empty() && idle {
-                match inbox.recv() {
-                    Ok(request) => waiting.push_back(request),
-                    Err(_) => return,
-                }
-            }
-            let next = waiting.pop_front();
-            // A slider drawn through checkpoints asks for many: only the last is wanted.
-            let model = |request: &Request| matches!(request, Request::Open(_, None) | Request::Follow(..));
-            if next.as_ref().is_some_and(model) && waiting.iter().any(model) {
-                continue;
-            }
-            // A device that is lost in the middle must not take the window's explorer with it unsaid.
-            let done = catch_unwind(AssertUnwindSafe(|| match next {
-                Some(request) => self.take(request, reply),
-                None => self.work(reply),
-            }));
-            match done {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => reply(Reply::Failed(format!("{error:#}"))),
-                Err(_) => {
-                    (self.photo, self.encoder, self.effects) = (Photo::None, None, None);
-                    self.queue.clear();
-                    reply(Reply::Failed("the device failed while drawing; open the model again".to_owned()));
-                }
-            }
+impl Handler for State {
+    type Request = Request;
+    type Response = Reply;
+
+    fn handle(&mut self, request: Request, outbox: &Outbox<Reply>) -> anyhow::Result<()> {
+        self.take(request, outbox)
+    }
+
+    fn is_busy(&self) -> bool {
+        !self.queue.is_empty() || self.effects.is_some() || !matches!(self.photo, Photo::None)
+    }
+
+    fn step(&mut self, outbox: &Outbox<Reply>) -> anyhow::Result<()> {
+        self.work(outbox)
+    }
+
+    /// A slider dragged through checkpoints asks for many models: only the last is wanted.
+    fn supersedes(newer: &Request, older: &Request) -> bool {
+        let is_model = |request: &Request| matches!(request, Request::Open(_, None) | Request::Follow(..));
+        is_model(newer) && is_model(older)
+    }
+
+    fn activity(request: Option<&Request>) -> &'static str {
+        match request {
+            Some(Request::Open(..) | Request::Follow(..)) => "opening the model",
+            Some(Request::Project(_)) => "reading the picture",
+            Some(Request::Find(_)) => "finding directions",
+            _ => "drawing",
         }
     }
 
+    fn recover(&mut self) {
+        (self.photo, self.encoder, self.effects) = (Photo::None, None, None);
+        self.queue.clear();
+    }
+
+    fn failure(error: String) -> Reply {
+        Reply::Failed(error)
+    }
+}
+
+impl State {
     /// Has the generator draw under the ablations that are its model's; what is half drawn begins anew.
     fn ablate(&mut self) {
         let Some(model) = &mut self.model else { return };
@@ -269,12 +252,12 @@ impl Desk {
         self.queue.begin_anew();
     }
 
-    fn take(&mut self, request: Request, reply: &dyn Fn(Reply)) -> anyhow::Result<()> {
+    fn take(&mut self, request: Request, outbox: &Outbox<Reply>) -> anyhow::Result<()> {
         match request {
             Request::Open(path, session) => {
-                reply(Reply::Opening);
+                outbox.send(Reply::Opening);
                 let path = whole(&path);
-                reply(self.open(&path, session).unwrap_or_else(|error| Reply::NotOpened {
+                outbox.send(self.open(&path, session).unwrap_or_else(|error| Reply::NotOpened {
                     error: format!("{error:#}"),
                     gone: !path.starts_with("bundled:") && !file_of(&path).exists(),
                 }));
@@ -286,7 +269,7 @@ impl Desk {
                 // A photograph's search goes on with the generator it began with; what is half drawn begins anew.
                 (self.model, self.encoder) = (Some(model), None);
                 self.ablate();
-                reply(Reply::Followed { path, config, provenance });
+                outbox.send(Reply::Followed { path, config, provenance });
             }
             Request::Draw { seed, chunk } => {
                 if let Some(config) = self.model.as_ref().map(Model::config) {
@@ -304,12 +287,12 @@ impl Desk {
             Request::Find(method) => {
                 if let Some(model) = &self.model {
                     let directions = directions::find(&model.generator, method, DIRECTIONS, SEED, &self.device)?;
-                    reply(Reply::Found { method, directions });
+                    outbox.send(Reply::Found { method, directions });
                 }
             }
             Request::Project(path) => {
-                if let Err(error) = self.project(path, reply) {
-                    reply(Reply::NotProjected(format!("{error:#}")));
+                if let Err(error) = self.project(path, outbox) {
+                    outbox.send(Reply::NotProjected(format!("{error:#}")));
                 }
             }
             Request::Ablate(ablations) => {
@@ -337,13 +320,13 @@ impl Desk {
         Ok(Reply::Opened { path: path.to_owned(), config, provenance, siblings, session, notes })
     }
 
-    fn project(&mut self, path: PathBuf, reply: &dyn Fn(Reply)) -> anyhow::Result<()> {
+    fn project(&mut self, path: PathBuf, outbox: &Outbox<Reply>) -> anyhow::Result<()> {
         let Some(model) = &self.model else { anyhow::bail!("no model is open") };
         let config = model.config();
         let Decoded { picture: original, treatment } =
             data::read_examined(&path, config.pictures(), &DecodeOptions::default())?;
-        reply(Reply::Projecting(Search::Fitting(path, original.clone(), 0.0)));
-        reply(Reply::Projecting(Search::Seen(treatment.remarks())));
+        outbox.send(Reply::Projecting(Search::Fitting(path, original.clone(), 0.0)));
+        outbox.send(Reply::Projecting(Search::Seen(treatment.remarks())));
         let settings = Settings::default();
         self.photo = match &self.encoder {
             Some(encoder) => {
@@ -356,35 +339,35 @@ impl Desk {
     }
 
     /// The most urgent piece of work: what the pointer waits for, then the gallery, then what takes long.
-    fn work(&mut self, reply: &dyn Fn(Reply)) -> anyhow::Result<()> {
+    fn work(&mut self, outbox: &Outbox<Reply>) -> anyhow::Result<()> {
         let Some(model) = &self.model else {
             self.queue.clear();
             return Ok(());
         };
         if !self.queue.is_empty() {
             if let Some(done) = self.queue.work(model, self.painter.as_ref(), &self.device)? {
-                reply(done);
+                outbox.send(done);
             }
         } else if let Some(mut effects) = self.effects.take() {
             if effects.step(&model.generator, &self.device)? {
-                reply(Reply::Found { method: Method::Raw, directions: effects.strongest(DIRECTIONS) });
+                outbox.send(Reply::Found { method: Method::Raw, directions: effects.strongest(DIRECTIONS) });
             } else {
                 self.effects = Some(effects);
             }
-        } else if let Err(error) = self.search(reply) {
-            reply(Reply::NotProjected(format!("{error:#}")));
+        } else if let Err(error) = self.search(outbox) {
+            outbox.send(Reply::NotProjected(format!("{error:#}")));
         }
         Ok(())
     }
 
     /// A step of the search for a picture's z.
-    fn search(&mut self, reply: &dyn Fn(Reply)) -> anyhow::Result<()> {
+    fn search(&mut self, outbox: &Outbox<Reply>) -> anyhow::Result<()> {
         let Some(model) = &self.model else { return Ok(()) };
         match std::mem::replace(&mut self.photo, Photo::None) {
             Photo::None => {}
             Photo::Fitting(original, mut fitting) => {
                 let share = fitting.step(&self.device)?;
-                reply(Reply::Projecting(Search::Fitting(PathBuf::new(), original.clone(), share)));
+                outbox.send(Reply::Projecting(Search::Fitting(PathBuf::new(), original.clone(), share)));
                 if share < 1.0 {
                     self.photo = Photo::Fitting(original, fitting);
                 } else {
@@ -402,7 +385,7 @@ impl Desk {
                     }
                 }
                 let drawn = latent::pictures(projection.generator(), &[progress.z.clone()], &self.device)?.remove(0);
-                reply(Reply::Projecting(Search::Best(drawn, progress)));
+                outbox.send(Reply::Projecting(Search::Best(drawn, progress)));
                 if !projection.done() {
                     self.photo = Photo::Projecting(projection);
                 } else if let Some(encoder) = &mut self.encoder {

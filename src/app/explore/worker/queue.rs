@@ -1,8 +1,11 @@
 //! What the explorer's thread has to draw, in the order in which it is waited for.
 
+use std::collections::VecDeque;
+
 use burn::tensor::{Device, Tensor};
 
 use super::{COLUMNS, Reply, Slot, Zs};
+use crate::app::service::push_latest;
 use crate::app::tensor_texture::{TargetTexture, TexturePainter};
 use crate::app::texture::{Pictures, SLOT_COLUMNS, Sheet};
 use crate::image::Picture;
@@ -125,9 +128,9 @@ impl Addition {
 /// which what was asked for last is on the screen; then what is read back of the slots.
 #[derive(Default)]
 pub(super) struct Queue {
-    slots: Vec<Job<Slot>>,
+    slots: VecDeque<Job<Slot>>,
     /// Slots whose pictures are wanted in memory.
-    read: Vec<Job<Slot>>,
+    read: VecDeque<Job<Slot>>,
     addition: Option<Addition>,
     gallery: Vec<Job<(u64, u64)>>,
 }
@@ -150,15 +153,13 @@ impl Queue {
 
     /// Asks for a slot's pictures; what was asked of it before counts no more.
     pub fn render(&mut self, slot: Slot, z: Zs) {
-        self.slots.retain(|job| job.what != slot);
         self.read.retain(|job| job.what != slot);
-        self.slots.push(Job::new(slot, z));
+        push_latest(&mut self.slots, Job::new(slot, z), |newer, older| newer.what == older.what);
     }
 
     /// Asks for a slot's pictures in memory: what is saved or compared cannot stay on the card.
     pub fn read(&mut self, slot: Slot, z: Zs) {
-        self.read.retain(|job| job.what != slot);
-        self.read.push(Job::new(slot, z));
+        push_latest(&mut self.read, Job::new(slot, z), |newer, older| newer.what == older.what);
     }
 
     /// Asks for a sum made of each hidden layer's feature maps; an earlier one counts no more.
@@ -184,12 +185,12 @@ impl Queue {
         device: &Device,
     ) -> anyhow::Result<Option<Reply>> {
         let urgent = (0..self.slots.len()).min_by_key(|&i| self.slots[i].what);
-        if let Some(mut job) = urgent.map(|i| self.slots.swap_remove(i)) {
+        if let Some(mut job) = urgent.and_then(|i| self.slots.remove(i)) {
             if job.go_on(model, painter, device)? {
                 let pictures = job.drawn.finish(painter);
                 return Ok(Some(Reply::Rendered { slot: job.what, z: job.z, pictures }));
             }
-            self.slots.push(job);
+            self.slots.push_back(job);
         } else if let Some(mut addition) = self.addition.take() {
             if addition.go_on(model, painter, device)? {
                 let pictures = addition.drawn.finish(painter);
@@ -210,12 +211,12 @@ impl Queue {
                 return Ok(Some(Reply::Drawn { seed, chunk, sheet }));
             }
             self.gallery.push(job);
-        } else if let Some(mut job) = self.read.pop() {
+        } else if let Some(mut job) = self.read.pop_back() {
             if job.go_on(model, None, device)? {
                 let Pictures::Memory(pictures) = job.drawn.finish(None) else { return Ok(None) };
                 return Ok(Some(Reply::Read { slot: job.what, z: job.z, pictures }));
             }
-            self.read.push(job);
+            self.read.push_back(job);
         }
         Ok(None)
     }

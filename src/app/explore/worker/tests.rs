@@ -39,7 +39,7 @@ fn model(folder: &Path) -> (PathBuf, ModelConfig) {
 
 fn until<T>(worker: &Worker, mut wanted: impl FnMut(Reply) -> Option<T>) -> T {
     loop {
-        let reply = worker.replies.recv_timeout(std::time::Duration::from_secs(60)).unwrap();
+        let reply = worker.responses.recv_timeout(std::time::Duration::from_secs(60)).unwrap();
         if let Reply::Failed(error) | Reply::NotOpened { error, .. } = &reply {
             panic!("{error}");
         }

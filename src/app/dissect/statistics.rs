@@ -1,44 +1,43 @@
-//! The choice of the discriminator's batch-norm statistics, which every tool that looks into it shares.
+//! The choice of the discriminator's batch-norm statistics, which all panels share.
 
 use egui::Ui;
 
-use super::desk::{Norms, Opened};
+use super::worker::{OpenedModel, StatisticsSource};
 use crate::dissect::calibration::NormStatistics;
 
 #[derive(Default)]
-pub(super) struct NormsChoice {
+pub(super) struct StatisticsChoice {
     /// Whether the running statistics of the training are used, instead of those of real pictures.
     running: bool,
-    /// Where the real pictures are from; empty where that is not known.
+    /// The data set of the real images; empty where it is not known.
     data: String,
     progress: Option<(usize, usize)>,
     used: Option<NormStatistics>,
 }
 
-impl NormsChoice {
-    /// The statistics to ask for.
-    pub fn norms(&self) -> Norms {
-        if self.running { Norms::Running } else { Norms::Data(self.data.clone()) }
+impl StatisticsChoice {
+    /// The statistics to request.
+    pub fn source(&self) -> StatisticsSource {
+        if self.running { StatisticsSource::Running } else { StatisticsSource::Data(self.data.clone()) }
     }
 
-    /// Another model is open.
-    pub fn reopened(&mut self, opened: &Opened) {
+    /// Another model was opened.
+    pub fn reopened(&mut self, opened: &OpenedModel) {
         *self = Self { running: self.running, data: opened.data.clone().unwrap_or_default(), ..Self::default() };
     }
 
-    /// Real pictures are taken from `data` from now on.
+    /// Uses the images of `data` from now on.
     pub fn use_data(&mut self, data: &str) {
         if !data.trim().is_empty() {
             data.clone_into(&mut self.data);
         }
     }
 
-    /// How far the statistics are.
-    pub fn take_progress(&mut self, done: usize, all: usize) {
-        self.progress = (done < all).then_some((done, all));
+    pub fn take_progress(&mut self, done: usize, total: usize) {
+        self.progress = (done < total).then_some((done, total));
     }
 
-    /// What the discriminator uses now.
+    /// Shows the statistics that the discriminator uses now.
     pub fn take(&mut self, used: NormStatistics) {
         (self.progress, self.used) = (None, Some(used));
     }
@@ -52,7 +51,7 @@ impl NormsChoice {
             "Running statistics of the training, which mix real and generated pictures. The choice changes every response",
         );
         match (&self.progress, &self.used) {
-            (Some((done, all)), _) => drop(ui.weak(format!("measuring: {done} of {all} pictures"))),
+            (Some((done, total)), _) => drop(ui.weak(format!("measuring: {done} of {total} pictures"))),
             (None, Some(used @ NormStatistics::Running { reason: Some(_) })) => {
                 ui.colored_label(ui.visuals().warn_fg_color, used.to_string());
             }

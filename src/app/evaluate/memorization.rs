@@ -1,14 +1,14 @@
-//! *Memorising*: samples beside the training pictures nearest to them, and how many distinct samples there are.
+//! The *Memorising* tab: samples beside their nearest training images, and an estimate of how many distinct samples there are.
 
 use std::path::PathBuf;
 
 use burn::tensor::Device;
 use egui::{DragValue, Ui};
 
-use super::classes::error;
+use super::controls::{error_label, job_controls, placeholder};
 use super::sources::Sources;
-use super::work::{Teller, Work, controls, receive, until};
 use crate::app::dissect::{Atlas, cell};
+use crate::app::service::{Job, Reporter};
 use crate::data::{Dataset, Source};
 use crate::evaluate::features::By;
 use crate::evaluate::judging;
@@ -17,27 +17,27 @@ use crate::evaluate::statistics::Estimate;
 use crate::image::{Picture, Preparation};
 use crate::model::Model;
 
-/// Rows that are shown in each order.
+/// Rows that are shown.
 const ROWS: usize = 16;
-/// Closest pairs of samples that are shown in each space.
+/// Closest pairs of samples that are shown for each feature space.
 const PAIRS: usize = 8;
-/// Side of a picture, in points: the least, to which many fit, and the most, to which they are drawn where there is room.
+/// Smallest and largest side of an image, in points.
 const SIDES: std::ops::RangeInclusive<f32> = 52.0..=104.0;
-/// Between groups of pictures, and between columns of them.
+/// Space between groups of images, and between columns of them, in points.
 const GAP: f32 = 12.0;
 const COLUMN_GAP: f32 = 24.0;
 
-/// In which order samples are shown.
+/// The order in which samples are shown.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Order {
+enum SampleOrder {
     Number,
-    /// The nearest first, in the space of this number.
+    /// Those nearest to a training image first, in the feature space of this index.
     Nearest(usize),
     /// Pairs of samples, the closest first.
     Pairs,
 }
 
-impl Order {
+impl SampleOrder {
     const ALL: [(Self, &'static str, &'static str); 4] = [
         (
             Self::Nearest(1),
@@ -58,36 +58,36 @@ impl Order {
     ];
 }
 
-/// A sample with what is nearest to it: by pixels, then by features.
-struct Row {
+/// A sample and its nearest training images: by pixels, then by features.
+struct NeighborRow {
     sample: usize,
-    /// Where its picture is on the atlas.
+    /// Its index on the atlas.
     at: usize,
-    /// Where each neighbour's picture is, what it is called, and how far it is.
+    /// Index on the atlas, name and distance of each neighbor.
     near: [Vec<(usize, String, f32)>; 2],
 }
 
-/// What a thread found, with the pictures that are shown.
-struct Seen {
+/// The report of the job, and the images that are shown.
+struct NeighborResults {
     report: Report,
-    rows: Vec<Row>,
-    /// Two places on the atlas and the distance, by pixels and by features.
+    rows: Vec<NeighborRow>,
+    /// Two indices on the atlas and their distance, by pixels and by features.
     pairs: [Vec<([usize; 2], f32)>; 2],
     pictures: Vec<Picture>,
 }
 
-pub(super) struct Memory {
+pub(super) struct MemorizationPanel {
     device: Device,
     samples: usize,
     count: usize,
-    order: Order,
-    work: Option<Work<Box<Seen>>>,
+    order: SampleOrder,
+    job: Option<Job<Box<NeighborResults>>>,
     error: Option<String>,
-    seen: Option<(Box<Seen>, Atlas)>,
+    results: Option<(Box<NeighborResults>, Atlas)>,
 }
 
-/// Everything is measured with these.
-struct Task {
+/// What the job measures.
+struct NeighborTask {
     network: PathBuf,
     training: String,
     test: String,
@@ -95,24 +95,24 @@ struct Task {
     preparation: Option<Preparation>,
 }
 
-fn measure(task: &Task, device: &Device, teller: &Teller<Box<Seen>>) -> anyhow::Result<()> {
-    let Task { network, training, test, settings, preparation } = task;
+fn measure(task: &NeighborTask, device: &Device, reporter: &Reporter<Box<NeighborResults>>) -> anyhow::Result<()> {
+    let NeighborTask { network, training, test, settings, preparation } = task;
     let model = Model::open(network, device)?;
     let (judge, config) = (judging(&model, network)?, model.config());
     let open = |text: &String, seed| -> anyhow::Result<Dataset> {
         Ok(Dataset::open(&Source::parse(text)?, config.pictures().prepared(*preparation)?, seed)?)
     };
     let data = open(training, settings.seed)?;
-    // Of what the program draws, another seed's pictures are others.
+    // Synthetic data sets give other images under another seed.
     let held = (!test.is_empty()).then(|| open(test, !settings.seed)).transpose()?;
-    let mut progress = |what, done, of| teller.progress(what, done, of);
+    let mut progress = |what, done, total| reporter.report(what, done, total);
     let by = By::Discriminator(judge);
     let report = neighbours(&model, by, &data, held.as_ref(), *settings, device, &mut progress)?;
-    teller.tell(Box::new(Seen::new(report, &data)));
+    reporter.send(Box::new(NeighborResults::new(report, &data)));
     Ok(())
 }
 
-impl Seen {
+impl NeighborResults {
     fn new(report: Report, data: &Dataset) -> Self {
         let mut pictures = Vec::new();
         let mut put = |picture: Picture| {
@@ -140,7 +140,7 @@ impl Seen {
                     }
                 }
             }
-            rows.push(Row { sample, at, near });
+            rows.push(NeighborRow { sample, at, near });
         }
         let mut pairs = [Vec::new(), Vec::new()];
         for (pairs, space) in pairs.iter_mut().zip(&report.spaces) {
@@ -151,11 +151,11 @@ impl Seen {
         Self { report, rows, pairs, pictures }
     }
 
-    /// The rows in an order.
-    fn rows(&self, order: Order) -> Vec<&Row> {
-        let mut rows: Vec<&Row> = self.rows.iter().collect();
-        if let Order::Nearest(space) = order {
-            let least = |row: &&Row| row.near[space].first().map_or(f32::INFINITY, |(.., distance)| *distance);
+    /// The rows that are shown, in this order.
+    fn rows(&self, order: SampleOrder) -> Vec<&NeighborRow> {
+        let mut rows: Vec<&NeighborRow> = self.rows.iter().collect();
+        if let SampleOrder::Nearest(space) = order {
+            let least = |row: &&NeighborRow| row.near[space].first().map_or(f32::INFINITY, |(.., distance)| *distance);
             rows.sort_by(|a, b| least(a).total_cmp(&least(b)));
         }
         rows.truncate(ROWS);
@@ -163,21 +163,21 @@ impl Seen {
     }
 }
 
-impl Memory {
+impl MemorizationPanel {
     pub fn new(device: Device) -> Self {
-        let order = Order::Nearest(1);
-        Self { device, samples: 1000, count: 100_000, order, work: None, error: None, seen: None }
+        let order = SampleOrder::Nearest(1);
+        Self { device, samples: 1000, count: 100_000, order, job: None, error: None, results: None }
     }
 
     pub fn receive(&mut self, ctx: &egui::Context) {
-        for mut seen in receive(&mut self.work, &mut self.error) {
-            let atlas = Atlas::new(ctx, "samples and their neighbours", std::mem::take(&mut seen.pictures));
-            self.seen = Some((seen, atlas));
+        for mut results in Job::receive(&mut self.job, &mut self.error) {
+            let atlas = Atlas::new(ctx, "samples and their neighbors", std::mem::take(&mut results.pictures));
+            self.results = Some((results, atlas));
         }
     }
 
     pub fn settings(&mut self, ui: &mut Ui, sources: &Sources) {
-        ui.add_enabled_ui(self.work.is_none(), |ui| {
+        ui.add_enabled_ui(self.job.is_none(), |ui| {
             egui::Grid::new("memory").num_columns(2).spacing([12.0, 6.0]).show(ui, |ui| {
                 let label = ui.label("Samples");
                 ui.add(DragValue::new(&mut self.samples).range(8..=4096).speed(10))
@@ -200,45 +200,45 @@ impl Memory {
         };
         let tip =
             "Looks for the training pictures nearest to samples, by pixels and by features (the paper's section 6.1)";
-        if controls(ui, &mut self.work, "Look for neighbours", tip, obstacle) {
+        if job_controls(ui, &mut self.job, "Look for neighbours", tip, obstacle) {
             self.error = None;
             let settings =
                 Settings { samples: self.samples, count: self.count, held: self.samples, seed: sources.seed };
             let (training, test) = (sources.training.clone(), sources.test.clone());
             let (network, preparation) = (PathBuf::from(&sources.network), sources.preparation);
-            let task = Task { network, training, test, settings, preparation };
+            let task = NeighborTask { network, training, test, settings, preparation };
             let device = self.device.clone();
-            self.work = Some(Work::start(ui.ctx(), move |teller| measure(&task, &device, teller)));
+            self.job = Some(Job::start("memorization", ui.ctx(), move |reporter| measure(&task, &device, reporter)));
         }
-        error(ui, &mut self.error);
+        error_label(ui, &mut self.error);
     }
 
     pub fn results(&mut self, ui: &mut Ui) {
-        let Some((seen, atlas)) = &self.seen else {
+        let Some((results, atlas)) = &self.results else {
             ui.heading("Does it memorise?");
             ui.label(
                 "A generator that memorises draws its training pictures again. Here the training pictures nearest to samples are \
                  shown beside them, and it is counted whether samples are nearer to training pictures than to test pictures, \
                  and how many distinct samples there are.",
             );
-            until(
+            placeholder(
                 ui,
-                self.work.as_ref(),
+                self.job.as_ref(),
                 "Choose a network with its discriminator, and the pictures that it was trained on.",
             );
             return;
         };
-        numbers(ui, &seen.report);
+        summary(ui, &results.report);
         ui.separator();
         ui.horizontal_wrapped(|ui| {
-            for (order, name, tip) in Order::ALL {
+            for (order, name, tip) in SampleOrder::ALL {
                 ui.selectable_value(&mut self.order, order, name).on_hover_text(tip);
             }
         });
         egui::ScrollArea::vertical().id_salt("neighbours").auto_shrink(false).show(ui, |ui| {
             ui.spacing_mut().item_spacing = egui::Vec2::splat(2.0);
-            if self.order == Order::Pairs {
-                pairs(ui, seen, atlas);
+            if self.order == SampleOrder::Pairs {
+                pairs(ui, results, atlas);
                 return;
             }
             let pictures = (2 * KEPT + 1) as f32;
@@ -246,13 +246,13 @@ impl Memory {
             let columns = ((ui.available_width() / (width(*SIDES.start()) + COLUMN_GAP)) as usize).max(1);
             let room = ui.available_width() / columns as f32 - COLUMN_GAP - 2.0 * GAP;
             let side = (room / pictures - 2.0).floor().clamp(*SIDES.start(), *SIDES.end());
-            let rows = seen.rows(self.order);
+            let rows = results.rows(self.order);
             ui.horizontal_top(|ui| {
                 for part in rows.chunks(rows.len().div_ceil(columns).max(1)) {
                     ui.vertical(|ui| {
                         ui.set_width(width(side));
-                        heads(ui, side);
-                        part.iter().for_each(|row| neighbours_of(ui, row, atlas, side));
+                        headings(ui, side);
+                        part.iter().for_each(|row| neighbors(ui, row, atlas, side));
                     });
                     ui.add_space(COLUMN_GAP);
                 }
@@ -261,8 +261,8 @@ impl Memory {
     }
 }
 
-/// What stands under it, each over its pictures.
-fn heads(ui: &mut Ui, side: f32) {
+/// Draws the headings of the columns.
+fn headings(ui: &mut Ui, side: f32) {
     ui.horizontal(|ui| {
         let place = |ui: &mut Ui, count: usize, name: &str| {
             let size = egui::vec2(count as f32 * (side + 2.0) - 2.0, 16.0);
@@ -280,7 +280,7 @@ fn heads(ui: &mut Ui, side: f32) {
     });
 }
 
-fn neighbours_of(ui: &mut Ui, row: &Row, atlas: &Atlas, side: f32) {
+fn neighbors(ui: &mut Ui, row: &NeighborRow, atlas: &Atlas, side: f32) {
     ui.horizontal(|ui| {
         let name = format!("sample {}", row.sample);
         cell(ui, Some(atlas), row.at, side, name.clone()).on_hover_text(name);
@@ -294,8 +294,8 @@ fn neighbours_of(ui: &mut Ui, row: &Row, atlas: &Atlas, side: f32) {
     });
 }
 
-fn pairs(ui: &mut Ui, seen: &Seen, atlas: &Atlas) {
-    for (pairs, by) in seen.pairs.iter().zip(["pixels", "features"]) {
+fn pairs(ui: &mut Ui, results: &NeighborResults, atlas: &Atlas) {
+    for (pairs, by) in results.pairs.iter().zip(["pixels", "features"]) {
         ui.weak(format!("the closest pairs of samples by {by}"));
         ui.horizontal_wrapped(|ui| {
             for (pair, distance) in pairs {
@@ -314,8 +314,8 @@ fn percent(Estimate { value, low, high }: Estimate) -> String {
     format!("{:.1} % ({:.1} to {:.1})", value * 1e2, low * 1e2, high * 1e2)
 }
 
-/// What was counted, by pixels and by features.
-fn numbers(ui: &mut Ui, report: &Report) {
+/// Draws the verdict and the table of measures.
+fn summary(ui: &mut Ui, report: &Report) {
     let beside = if report.held_out {
         format!("{} test pictures", report.held)
     } else {
@@ -339,9 +339,9 @@ fn numbers(ui: &mut Ui, report: &Report) {
             .on_hover_text(names.join("\n"));
     }
     ui.add_space(4.0);
-    /// What is counted, why, and what it gave.
-    type Count = (&'static str, &'static str, fn(&InSpace) -> Option<String>);
-    let counts: [Count; 4] = [
+    /// Name and explanation of a measure, and its value in a feature space.
+    type Measure = (&'static str, &'static str, fn(&InSpace) -> Option<String>);
+    let measures: [Measure; 4] = [
         (
             "Nearest is a training picture",
             "Of as many training and test pictures, the share of samples whose nearest is a training picture: 50 % is no \
@@ -364,12 +364,15 @@ fn numbers(ui: &mut Ui, report: &Report) {
             "By the birthday paradox (Arora and Zhang 2017): pairs of samples by pairs that are closer than any two of as many \
              real pictures",
             |space| {
-                let told = &space.birthday;
-                Some(match (told.distinct, told.at_most) {
+                let birthday = &space.birthday;
+                Some(match (birthday.distinct, birthday.at_most) {
                     (Some(distinct), Some(most)) => {
-                        format!("about {distinct:.0} ({:.0} to {most:.0}); {} pairs alike", told.at_least, told.alike)
+                        format!(
+                            "about {distinct:.0} ({:.0} to {most:.0}); {} pairs alike",
+                            birthday.at_least, birthday.alike
+                        )
                     }
-                    _ => format!("at least {:.0}; no pair alike", told.at_least),
+                    _ => format!("at least {:.0}; no pair alike", birthday.at_least),
                 })
             },
         ),
@@ -380,10 +383,10 @@ fn numbers(ui: &mut Ui, report: &Report) {
             ui.strong(format!("by {}", space.space.name()));
         }
         ui.end_row();
-        for (name, tip, count) in counts {
+        for (name, tip, value) in measures {
             ui.label(name).on_hover_text(tip);
             for space in &report.spaces {
-                ui.label(count(space).unwrap_or_else(|| "needs test pictures".to_owned())).on_hover_text(tip);
+                ui.label(value(space).unwrap_or_else(|| "needs test pictures".to_owned())).on_hover_text(tip);
             }
             ui.end_row();
         }
