@@ -5,7 +5,7 @@
 //!   [`data::Dataset`]; a [`data::Loader`] decodes it into batches ahead of the training.
 //! - A [`model::Model`] is a file with a [`model::Generator`] and usually a [`model::Discriminator`]. One
 //!   [`model::ModelConfig`] describes both; a [`model::Preset`] names a published one.
-//! - A [`train::Trainer`] trains both on its own thread: it takes [`train::Command`]s, sends [`train::Event`]s, and writes a run folder
+//! - A [`train::Trainer`] trains both on its own thread: it takes [`train::TrainerCommand`]s, sends [`train::Event`]s, and writes a run folder
 //!   that can be resumed bit for bit on the CPU.
 //! - A z is a point of latent space. Sample number i of seed s is the same z everywhere ([`latent::samples`]). Walks, arithmetic,
 //!   directions and projections are functions of z in [`latent`]; a [`latent::session::Session`] is everything that a user explored.

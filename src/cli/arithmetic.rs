@@ -1,72 +1,75 @@
-//! `zscape arithmetic`.
+//! `zscape arithmetic`: vector arithmetic on samples in latent space (section 6.3.2).
 
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::Args;
 
-use super::score::Score;
-use super::{Exploration, Explored, Numbers, outputs};
+use super::score::ScoreArgs;
+use super::{Exploration, ModelArgs, NumberList, outputs};
 use crate::image::grid;
 use crate::latent;
 use crate::latent::arithmetic::{self, Sum, Term};
 
 #[derive(Args, Debug)]
-pub(super) struct Arithmetic {
+pub(super) struct ArithmeticArgs {
     #[command(flatten)]
-    explored: Explored,
-    /// Samples whose average is added, such as 3,17,42; may be given several times
+    model_args: ModelArgs,
+    /// Samples whose average is added, such as 3,17,42; can be repeated
     #[arg(long, value_name = "NUMBERS", required_unless_present_any = ["from", "session", "score"])]
-    plus: Vec<Numbers>,
-    /// Samples whose average is taken away; may be given several times
+    plus: Vec<NumberList>,
+    /// Samples whose average is subtracted; can be repeated
     #[arg(long, value_name = "NUMBERS")]
-    minus: Vec<Numbers>,
-    /// Instead: the turn of figure 8, from the average of these samples ...
+    minus: Vec<NumberList>,
+    /// Turn vector (figure 8), instead of arithmetic: from the average of these samples ...
     #[arg(long, value_name = "NUMBERS", requires = "to", conflicts_with_all = ["plus", "minus"])]
-    from: Option<Numbers>,
-    /// ... to the average of these, applied to --on
+    from: Option<NumberList>,
+    /// ... to the average of these; it is applied to --on
     #[arg(long, value_name = "NUMBERS", requires = "from")]
-    to: Option<Numbers>,
-    /// Replay the session's turn instead of its sum
+    to: Option<NumberList>,
+    /// Replay the session's turn vector instead of its arithmetic
     #[arg(long, requires = "session", conflicts_with_all = ["plus", "minus", "from"])]
     turn: bool,
-    /// Samples that the turn is applied to, a row each
+    /// Samples that the turn vector is applied to, one row each
     #[arg(long, value_name = "NUMBERS", default_value = "0,1,2,3,4")]
-    on: Numbers,
-    /// Pictures in a row of the turn
+    on: NumberList,
+    /// Pictures per row of the turn
     #[arg(long, default_value_t = 11)]
     steps: usize,
-    /// Bring the result back to the prior's length before drawing
+    /// Normalize the result to the typical norm of the prior before generating its picture
     #[arg(long)]
     normalise: bool,
-    /// Beneath the sum, the same with the feature maps of each hidden layer, from the first to the last
+    /// Below the result, show the same arithmetic on the feature maps of each hidden layer
     #[arg(long, conflicts_with_all = ["from", "turn", "score"])]
     maps: bool,
-    /// The figure, as .png, .jpg, .webp, .bmp or .tif
+    /// Figure to write, as .png, .jpg, .webp, .bmp or .tif
     #[arg(long, value_name = "FIGURE.png", value_parser = outputs::picture, required_unless_present = "score")]
     out: Option<PathBuf>,
     #[command(flatten)]
-    score: Score,
+    score: ScoreArgs,
 }
 
-impl Arithmetic {
+impl ArithmeticArgs {
     pub(super) fn run(&self) -> anyhow::Result<()> {
-        let exploration = self.explored.open()?;
-        if self.score.asked() {
-            return self.score.run(&exploration, &self.explored.common, self.out.as_deref());
+        let exploration = self.model_args.open()?;
+        if self.score.requested() {
+            return self.score.run(&exploration, &self.model_args.common, self.out.as_deref());
         }
-        let out = self.out.as_deref().context("name the figure's file with --out")?;
-        let draw = |z: &[Vec<f32>]| exploration.draw(z);
-        if let Some(rows) = self.turned(&exploration)? {
-            grid(&draw(&rows.concat())?, self.steps.max(2), 2).write(out)?;
+        let out = self.out.as_deref().context("give the figure's file with --out")?;
+        let generate = |z: &[Vec<f32>]| exploration.generate(z);
+        if let Some(rows) = self.turn_rows(&exploration)? {
+            grid(&generate(&rows.concat())?, self.steps.max(2), 2).write(out)?;
             let summary = serde_json::json!({ "out": out, "rows": rows.len(), "steps": self.steps.max(2) });
-            return self.explored.common.print(&summary, || format!("{} rows in {}", rows.len(), out.display()));
+            return self.model_args.common.print(&summary, || format!("{} rows in {}", rows.len(), out.display()));
         }
         let prior = exploration.model.config().prior;
         let inside = self.normalise || exploration.session.as_ref().is_some_and(|session| session.inside);
         let sum = Sum::new(self.terms(&exploration), prior, inside, exploration.seed)?;
-        let (exemplars, averages, around) = (draw(&sum.exemplars())?, draw(&sum.averages)?, draw(&sum.around)?);
-        let Some(mut figure) = sum.figure(&exemplars, &averages, &around) else { bail!("there is nothing to add up") };
+        let (exemplars, averages, around) =
+            (generate(&sum.exemplars())?, generate(&sum.averages)?, generate(&sum.around)?);
+        let Some(mut figure) = sum.figure(&exemplars, &averages, &around) else {
+            bail!("no samples to add: give --plus")
+        };
         if self.maps {
             let (generator, device) = (&exploration.model.generator, &exploration.compute.device);
             for layer in 0..exploration.model.config().stages() {
@@ -76,13 +79,13 @@ impl Arithmetic {
         figure.sheet().write(out)?;
         let Sum { fit, z, .. } = sum;
         let summary = serde_json::json!({ "out": out, "fit": fit, "normalised": inside, "z": z });
-        self.explored.common.print(&summary, || {
+        self.model_args.common.print(&summary, || {
             let warning = match (fit.outside(), inside) {
-                (true, false) => "; this is outside what the generator was trained on: --normalise brings it back",
+                (true, false) => "; this is outside the prior that the generator was trained on: use --normalise",
                 _ => "",
             };
             format!(
-                "{}: the result is {:.2} long where the prior's z's are {:.2} ({:+.1} standard deviations){warning}",
+                "{}: the result has norm {:.2}, typical of the prior is {:.2} ({:+.1} standard deviations){warning}",
                 out.display(),
                 fit.norm,
                 fit.expected,
@@ -91,10 +94,10 @@ impl Arithmetic {
         })
     }
 
-    /// The turn's rows, if a turn is wanted.
-    fn turned(&self, exploration: &Exploration) -> anyhow::Result<Option<Vec<Vec<Vec<f32>>>>> {
+    /// The z's of the turn's rows, if a turn is requested.
+    fn turn_rows(&self, exploration: &Exploration) -> anyhow::Result<Option<Vec<Vec<Vec<f32>>>>> {
         let (config, steps) = (exploration.model.config(), self.steps.max(2));
-        let samples = |numbers: &Numbers| exploration.samples(numbers.0.iter().copied());
+        let samples = |numbers: &NumberList| exploration.samples(numbers.0.iter().copied());
         Ok(match (&self.from, &self.to, &exploration.session) {
             (Some(from), Some(to), _) => {
                 Some(arithmetic::turn(&samples(from), &samples(to), &samples(&self.on), steps)?)
@@ -104,16 +107,18 @@ impl Arithmetic {
         })
     }
 
-    /// The first sum, then what is taken away, then what is added again: the paper's order.
+    /// The terms in the paper's order: the first added one, the subtracted ones, the other added ones.
     fn terms(&self, exploration: &Exploration) -> Vec<Term> {
         if let (Some(session), []) = (&exploration.session, &self.plus[..]) {
             return session.terms(exploration.model.config());
         }
-        let term =
-            |minus: bool, numbers: &Numbers| Term { minus, exemplars: exploration.samples(numbers.0.iter().copied()) };
+        let term = |minus: bool, numbers: &NumberList| Term {
+            minus,
+            exemplars: exploration.samples(numbers.0.iter().copied()),
+        };
         let (first, rest) = self.plus.split_at(self.plus.len().min(1));
         let added = first.iter().map(|numbers| term(false, numbers));
-        let taken = self.minus.iter().map(|numbers| term(true, numbers));
-        added.chain(taken).chain(rest.iter().map(|numbers| term(false, numbers))).collect()
+        let subtracted = self.minus.iter().map(|numbers| term(true, numbers));
+        added.chain(subtracted).chain(rest.iter().map(|numbers| term(false, numbers))).collect()
     }
 }

@@ -1,4 +1,4 @@
-//! `zscape bench`.
+//! `zscape bench`: measures the speed of training, sampling, the explorer, and the window.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use burn::tensor::{Distribution, Tensor};
 use clap::Args;
 use indicatif::ProgressBar;
 
-use super::{Common, PrecisionChoice};
+use super::{CommonArgs, PrecisionChoice};
 use crate::app;
 use crate::data::read_fitted;
 use crate::data::synth::Scene;
@@ -18,55 +18,55 @@ use crate::model::benchmark::{self, KernelOperation, LayerShape, Timing};
 use crate::model::{Generator, Model, ModelConfig, Preset, Provenance};
 use crate::train::{LearningRates, Networks, TrainConfig};
 
-/// Steps and drawings that warm caches up and are not counted.
-const WARM: usize = 3;
-/// Single samples that the explorer is asked for, and whole galleries.
-const LATENCIES: usize = 300;
-const GALLERIES: usize = 5;
-/// Megabytes that are copied and sides of matrices that are multiplied, to see what a device can do.
-const CARD: (usize, usize) = (256, 4096);
-const PROCESSOR: (usize, usize) = (64, 512);
-/// Sides of the photographs that are read, and of what they are read as; and how often.
-const PHOTOGRAPHS: [usize; 2] = [250, 1000];
-const READ_AS: usize = 64;
-const READ: usize = 100;
+/// Runs before the measured ones, to warm up caches.
+const WARM_UP: usize = 3;
+/// Requests to the explorer: single samples, and whole galleries.
+const SINGLE_REQUESTS: usize = 300;
+const GALLERY_REQUESTS: usize = 5;
+/// Megabytes to copy and side of the matrices to multiply, to measure the peak rates of a graphics card and of a CPU.
+const CARD_PEAK: (usize, usize) = (256, 4096);
+const CPU_PEAK: (usize, usize) = (64, 512);
+/// Sides of JPEG files to decode, the side that they are resized to, and the number of runs.
+const JPEG_SIDES: [usize; 2] = [250, 1000];
+const RESIZED_SIDE: usize = 64;
+const JPEG_RUNS: usize = 100;
 
 #[derive(Args, Debug)]
-pub(super) struct Bench {
+pub(super) struct BenchArgs {
     #[command(flatten)]
-    common: Common,
-    /// Whose numbers to start from
+    common: CommonArgs,
+    /// Published settings of the networks
     #[arg(long, value_enum, default_value = "pytorch")]
     preset: Preset,
-    /// Feature maps of the widest-resolution hidden layer
+    /// Filters of the hidden layer with the highest resolution [default: the preset's]
     #[arg(long)]
     base: Option<usize>,
-    /// Side of the convolution kernels: 4 or 5
+    /// Side of the convolution kernels: 3, 4 or 5 [default: the preset's]
     #[arg(long)]
     kernel: Option<usize>,
-    /// Pictures in a training step
+    /// Batch size
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
     batch: u16,
-    /// Training steps that are timed
+    /// Training steps to time
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
     steps: u16,
-    /// How precisely convolutions multiply on a graphics card
+    /// Precision of multiplications in convolutions on a graphics card
     #[arg(long, value_enum, default_value = "auto")]
     precision: PrecisionChoice,
-    /// Time each operation of a training step by itself, beside what the device can copy and multiply
+    /// Time each operation of a training step, relative to the device's copy and multiplication speed
     #[arg(long)]
     per_op: bool,
-    /// Compare the device's kernels with the CPU's instead, in shapes that are hard and in the preset's
+    /// Compare the results of the device's kernels with the CPU's, in difficult shapes and those of all presets
     #[arg(long, conflicts_with = "per_op")]
     check: bool,
-    /// Time the window instead: its first picture, and its frames while it trains for so many seconds
+    /// Time the window instead: until its first picture, and its frames during this many seconds of training
     #[arg(long, value_name = "SECONDS", conflicts_with_all = ["preset", "base", "kernel", "batch", "steps", "precision", "per_op", "check"])]
     window: Option<u16>,
 }
 
-impl Bench {
-    /// Times training steps, drawing, the explorer's replies, and reading photographs, and prints medians. Initial weights and random
-    /// pictures do, since the work is the same whatever the numbers are.
+impl BenchArgs {
+    /// Times training steps, sampling, the explorer's replies, and decoding of JPEG files, and prints medians.
+    /// Untrained networks and random pictures suffice, since the time does not depend on the values.
     pub(super) fn run(&self, began: Instant) -> anyhow::Result<()> {
         let compute = self.common.compute()?;
         if let Some(seconds) = self.window {
@@ -104,44 +104,44 @@ impl Bench {
         let memory = compute.memory_in_use().map(|bytes| bytes as f64 / f64::from(1 << 20));
         let mut generator = Generator::new(&config, 1, &compute.device);
         generator.layers_mut().iter_mut().for_each(|layer| layer.multiply(operands));
-        let draw = |count: u64| {
+        let sample = |count: u64| {
             let z = latent::samples(&config, 1, 0..count);
             median(25, || Ok(latent::pictures(&generator, &z, &compute.device).map(drop)?))
         };
-        let (one, many) = (draw(1)?, draw(64)?);
+        let (one, many) = (sample(1)?, sample(64)?);
         let model = Model { generator: generator.clone(), discriminator: None, provenance: Provenance::default() };
-        let latency = app::latency(&model, &compute.device, LATENCIES, GALLERIES)?;
+        let latency = app::latency(&model, &compute.device, SINGLE_REQUESTS, GALLERY_REQUESTS)?;
         let (replies, galleries) = (sorted(&latency.one), sorted(&latency.gallery));
         let rate = batch as f64 / step_ms * 1e3;
-        let [small, large] = reading()?;
+        let [small, large] = decoding_speed()?;
         let summary = serde_json::json!({
             "device": compute.name, "compiler": compute.compiler(), "preset": self.preset, "base": config.base,
             "kernel": config.kernel, "batch": batch, "operands": operands,
             "step_ms": step_ms, "images_per_s": rate, "memory_mib": memory, "infer1_ms": one, "infer64_ms": many,
-            "latency_ms_median": at(&replies, 0.5), "latency_ms_95": at(&replies, 0.95),
-            "gallery256_ms": at(&galleries, 0.5), "read250_per_s": small, "read1000_per_s": large,
+            "latency_ms_median": quantile(&replies, 0.5), "latency_ms_95": quantile(&replies, 0.95),
+            "gallery256_ms": quantile(&galleries, 0.5), "read250_per_s": small, "read1000_per_s": large,
         });
         self.common.print(&summary, || {
             let memory = memory.map(|mib| format!(", {mib:.0} MiB on the card")).unwrap_or_default();
             format!(
                 "{}, {}, base {}, {k}x{k} kernels, operands {operands:?}\ntraining step of {batch}  {step_ms:9.1} ms  {rate:.1} images/s{memory}\n\
-                 one picture drawn      {one:9.2} ms\n64 pictures drawn      {many:9.1} ms\n\
-                 from request to reply  {:9.2} ms for one sample in the explorer, 95 % under {:.2} ms\n\
+                 one sample             {one:9.2} ms\n64 samples             {many:9.1} ms\n\
+                 explorer's reply       {:9.2} ms for one sample, 95 % below {:.2} ms\n\
                  gallery of {}         {:9.1} ms\n\
-                 JPEG files read        {small:9.0} a second of 250x250 on one core, {large:.0} of 1000x1000, as 64x64",
+                 JPEG files decoded     {small:9.0} per second and core of 250x250, {large:.0} of 1000x1000, resized to 64x64",
                 compute.name,
                 self.preset,
                 config.base,
-                at(&replies, 0.5),
-                at(&replies, 0.95),
+                quantile(&replies, 0.5),
+                quantile(&replies, 0.95),
                 app::GALLERY,
-                at(&galleries, 0.5),
+                quantile(&galleries, 0.5),
                 k = config.kernel
             )
         })
     }
 
-    /// Compares the device's kernels with the CPU's, and fails where one differs by more than rounding.
+    /// Compares the device's kernels with the CPU's, and fails if a result differs by more than rounding.
     fn check(&self, compute: &Compute, operands: Operands) -> anyhow::Result<()> {
         let presets = Preset::ALL.map(ModelConfig::preset);
         let mut shapes = LayerShape::odd();
@@ -183,10 +183,10 @@ impl Bench {
         Ok(())
     }
 
-    /// Times each operation of a step by itself.
+    /// Times each operation of a training step.
     fn operations(&self, compute: &Compute, operands: Operands, shapes: &[LayerShape]) -> anyhow::Result<()> {
         let card = compute.kind == Kind::Gpu;
-        let (megabytes, side) = if card { CARD } else { PROCESSOR };
+        let (megabytes, side) = if card { CARD_PEAK } else { CPU_PEAK };
         let rates = benchmark::peak_rates(&compute.device, megabytes, side).map_err(anyhow::Error::msg)?;
         let mut timings = Vec::new();
         let bar = progress((shapes.len() * KernelOperation::ALL.len()) as u64);
@@ -201,7 +201,7 @@ impl Bench {
             Operands::F32 | Operands::Rounded => rates.product_f32,
             Operands::F16 | Operands::Bf16 => rates.product_f16.unwrap_or(rates.product_f32),
         };
-        // The larger share is what an operation is limited by.
+        // An operation is limited by whichever share is larger.
         let share = |timing: &Timing| {
             (timing.flop / timing.ms / 1e9 / product).max(timing.bytes / timing.ms / 1e6 / rates.copy)
         };
@@ -245,14 +245,14 @@ impl Bench {
     }
 }
 
-/// A bar for so many steps, where somebody watches.
+/// A progress bar on standard error.
 fn progress(steps: u64) -> ProgressBar {
     let bar = ProgressBar::new(steps);
     bar.set_draw_target(indicatif::ProgressDrawTarget::stderr());
     bar
 }
 
-impl Bench {
+impl BenchArgs {
     fn window(&self, compute: Compute, began: Instant, train_for: Duration) -> anyhow::Result<()> {
         let run = tempfile::tempdir()?;
         let device = compute.name.clone();
@@ -265,65 +265,64 @@ impl Bench {
         let within = work.iter().filter(|&&time| time < 20.0).count() as f64 / work.len() as f64;
         let summary = serde_json::json!({
             "device": device, "first_picture_ms": first.as_secs_f64() * 1e3, "frames": work.len(), "steps": frames.steps,
-            "frame_ms_median": at(&work, 0.5), "frame_ms_95": at(&work, 0.95), "under_20_ms": within,
-            "interval_ms_median": at(&intervals, 0.5), "interval_ms_95": at(&intervals, 0.95),
-            "previews": previews.len(), "preview_ms_median": at(&previews, 0.5), "preview_ms_95": at(&previews, 0.95),
+            "frame_ms_median": quantile(&work, 0.5), "frame_ms_95": quantile(&work, 0.95), "under_20_ms": within,
+            "interval_ms_median": quantile(&intervals, 0.5), "interval_ms_95": quantile(&intervals, 0.95),
+            "previews": previews.len(), "preview_ms_median": quantile(&previews, 0.5), "preview_ms_95": quantile(&previews, 0.95),
         });
         self.common.print(&summary, || {
             format!(
-                "{device}\nfirst picture         {:9.0} ms\n{} frames while {} steps were trained, {:.1} % of them \
-                 under 20 ms\na frame               {:9.1} ms, 95 % under {:.1} ms\n\
-                 from frame to frame   {:9.1} ms, 95 % under {:.1} ms\n\
-                 from step to screen   {:9.1} ms, 95 % under {:.1} ms, of {} previews",
+                "{device}\nfirst picture         {:9.0} ms\n{} frames during {} training steps, {:.1} % of them \
+                 below 20 ms\nframe                 {:9.1} ms, 95 % below {:.1} ms\n\
+                 frame to frame        {:9.1} ms, 95 % below {:.1} ms\n\
+                 step to screen        {:9.1} ms, 95 % below {:.1} ms, of {} previews",
                 first.as_secs_f64() * 1e3,
                 work.len(),
                 frames.steps,
                 within * 1e2,
-                at(&work, 0.5),
-                at(&work, 0.95),
-                at(&intervals, 0.5),
-                at(&intervals, 0.95),
-                at(&previews, 0.5),
-                at(&previews, 0.95),
+                quantile(&work, 0.5),
+                quantile(&work, 0.95),
+                quantile(&intervals, 0.5),
+                quantile(&intervals, 0.95),
+                quantile(&previews, 0.5),
+                quantile(&previews, 0.95),
                 previews.len()
             )
         })
     }
 }
 
-/// Photographs of each size that one thread reads in a second, from the files' bytes to a picture for the networks. They are
-/// drawn here, and are always the same.
-fn reading() -> anyhow::Result<[f64; 2]> {
+/// JPEG files of each size that one thread decodes and resizes per second. They are rendered here, always the same.
+fn decoding_speed() -> anyhow::Result<[f64; 2]> {
     let folder = tempfile::tempdir()?;
     let mut rates = [0.0; 2];
-    for (rate, side) in rates.iter_mut().zip(PHOTOGRAPHS) {
+    for (rate, side) in rates.iter_mut().zip(JPEG_SIDES) {
         let path = folder.path().join(format!("{side}.jpg"));
         let room = Scene::Rooms.draw(1, 0, side).picture;
         image::save_buffer(&path, room.pixels(), side as u32, side as u32, image::ExtendedColorType::Rgb8)?;
-        *rate = 1e3 / median(READ, || Ok(read_fitted(&path, PictureFormat::new(READ_AS, 3)).map(drop)?))?;
+        *rate = 1e3 / median(JPEG_RUNS, || Ok(read_fitted(&path, PictureFormat::new(RESIZED_SIDE, 3)).map(drop)?))?;
     }
     Ok(rates)
 }
 
-/// Times in milliseconds, the shortest first.
+/// Times in milliseconds, in ascending order.
 fn sorted(times: &[Duration]) -> Vec<f64> {
     let mut times: Vec<_> = times.iter().map(|time| time.as_secs_f64() * 1e3).collect();
     times.sort_by(f64::total_cmp);
     times
 }
 
-/// The time that a share of some sorted times is under.
-fn at(times: &[f64], share: f64) -> f64 {
+/// A quantile of sorted times.
+fn quantile(times: &[f64], share: f64) -> f64 {
     times[(times.len() as f64 * share) as usize]
 }
 
-/// The median time of `count` runs after a few that are not counted, in milliseconds.
+/// The median time of `count` runs after a few warm-up runs, in milliseconds.
 fn median(count: usize, mut run: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<f64> {
     let mut times = Vec::with_capacity(count);
-    for i in 0..WARM + count {
+    for i in 0..WARM_UP + count {
         let began = Instant::now();
         run()?;
-        if i >= WARM {
+        if i >= WARM_UP {
             times.push(began.elapsed().as_secs_f64() * 1e3);
         }
     }

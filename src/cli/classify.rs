@@ -1,12 +1,12 @@
-//! `zscape classify`.
+//! `zscape classify`: linear probes on the discriminator's features (section 5).
 
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::prepared::Prepared;
-use super::progress::Telling;
-use super::{Common, outputs};
+use super::prepared::PreparationArgs;
+use super::progress::StageProgress;
+use super::{CommonArgs, outputs};
 use crate::data::{Dataset, Source};
 use crate::evaluate::classify::{Report, Scored, Settings, classify, validation_of};
 use crate::evaluate::features::{Kind, width};
@@ -14,69 +14,69 @@ use crate::evaluate::statistics::Estimate;
 use crate::evaluate::{Labelled, judging};
 use crate::model::{Model, ModelConfig};
 
-/// Draws of few labels.
+/// Default number of random label subsets.
 const DRAWS: usize = 10;
 
 #[derive(Args, Debug)]
-pub(super) struct Classify {
+pub(super) struct ClassifyArgs {
     #[command(flatten)]
-    common: Common,
-    /// A model file, a checkpoint, or a run folder, with a discriminator in it
+    common: CommonArgs,
+    /// Model file, checkpoint, or run folder, with a discriminator
     #[arg(long, value_name = "FILE|DIR")]
     model: PathBuf,
-    /// Pictures with classes to learn from: a folder whose sub-folders are classes, an archive, or a part: set.zip/train
+    /// Labeled training pictures: a folder whose subfolders are classes, an archive, or a split of one: set.zip/train
     #[arg(long, value_name = "SRC")]
     train: String,
-    /// Others of the same classes to be tried on
+    /// Labeled test pictures of the same classes
     #[arg(long, value_name = "SRC")]
     test: String,
     #[command(flatten)]
-    prepared: Prepared,
-    /// Learn from so many labels in all, as many of each class, drawn again and again
+    preparation: PreparationArgs,
+    /// Train with only this many labels, equally many per class, in several random subsets [default: all labels]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(2..))]
     labels: Option<u32>,
-    /// How often they are drawn [default: 10; the authors: 100]
+    /// Number of random subsets of labels [default: 10; the authors: 100]
     #[arg(long, value_name = "COUNT", requires = "labels", value_parser = clap::value_parser!(u32).range(1..))]
     draws: Option<u32>,
-    /// Training pictures at most, as many of each class
+    /// Most training pictures, equally many per class
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(2..))]
     count: u32,
-    /// Test pictures at most
+    /// Most test pictures
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     test_count: u32,
-    /// Training pictures that C is chosen on [default: a fifth, at most 10000]
+    /// Training pictures held out as validation set, to choose C [default: a fifth, at most 10000]
     #[arg(long, value_name = "COUNT")]
     validation: Option<u32>,
-    /// Training pictures, with labels or without, that the batch norm's statistics are taken from [default: all of --train, as in
-    /// the authors' code]
+    /// Training pictures, labeled or not, for the batch-norm statistics [default: all of --train, as in the authors'
+    /// code]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
     statistics: Option<u32>,
-    /// Draws that a supervised network of the same shape learns from too; 0 for none
+    /// Label subsets on which a supervised network of the same architecture is trained for comparison; 0 for none
     #[arg(long, value_name = "COUNT", default_value_t = 3)]
     supervised: u32,
-    /// Its passes through the pictures it learns from
+    /// Epochs of the supervised network
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     epochs: u32,
-    /// Memory that features may have, in GiB
+    /// Most memory for features, in GiB
     #[arg(long, value_name = "GIB", default_value_t = 8.0)]
     memory: f64,
-    /// Decides which pictures and labels are taken, random weights, and orders
+    /// Seed of the choice of pictures and labels, random weights, and orders
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Also draw the confusion matrix with the pictures behind each cell, as .png, .jpg, .webp, .bmp or .tif
+    /// Write the confusion matrix with the pictures in each cell, as .png, .jpg, .webp, .bmp or .tif
     #[arg(long, value_name = "FIGURE.png", value_parser = outputs::picture)]
     out: Option<PathBuf>,
 }
 
-impl Classify {
+impl ClassifyArgs {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let compute = self.common.compute()?;
         let model = Model::open(&self.model, &compute.device)?;
-        let judge = judging(&model, &self.model)?;
-        let telling = Telling::new();
+        let discriminator = judging(&model, &self.model)?;
+        let progress_bar = StageProgress::new();
         let set = self.open(&self.train, model.config())?;
-        let training = self.read(&set, self.count, &telling)?;
-        let test = self.read(&self.open(&self.test, model.config())?, self.test_count, &telling)?;
+        let training = self.read(&set, self.count, &progress_bar)?;
+        let test = self.read(&self.open(&self.test, model.config())?, self.test_count, &progress_bar)?;
         let test = test.renumbered(&training.classes, self.test.clone())?;
         let pictures = training.pictures.len();
         let settings = Settings {
@@ -91,10 +91,10 @@ impl Classify {
         };
         let features = width(Kind::Discriminator, model.config());
         let gib = (pictures * features * size_of::<f32>()) as f64 / f64::from(1u32 << 30);
-        telling.say(&format!("{pictures} pictures of {features} features: {gib:.2} GiB of memory"));
-        let mut progress = telling.callback();
-        let report = classify(judge, [&training, &test], &set, settings, &compute.device, &mut progress)?;
-        drop(telling);
+        progress_bar.print(&format!("{pictures} pictures of {features} features: {gib:.2} GiB of memory"));
+        let mut progress = progress_bar.callback();
+        let report = classify(discriminator, [&training, &test], &set, settings, &compute.device, &mut progress)?;
+        drop(progress_bar);
         if let Some(out) = &self.out {
             report.confusion.figure(&test).write(out)?;
         }
@@ -102,12 +102,12 @@ impl Classify {
     }
 
     fn open(&self, text: &str, config: &ModelConfig) -> anyhow::Result<Dataset> {
-        Ok(Dataset::open(&Source::parse(text)?, self.prepared.on(config.pictures())?, self.seed)?)
+        Ok(Dataset::open(&Source::parse(text)?, self.preparation.on(config.pictures())?, self.seed)?)
     }
 
-    fn read(&self, set: &Dataset, count: u32, telling: &Telling) -> anyhow::Result<Labelled> {
-        let read = Labelled::read(set, count as usize, self.seed, &mut telling.callback())?;
-        telling.skipped(&read.skipped);
+    fn read(&self, set: &Dataset, count: u32, progress_bar: &StageProgress) -> anyhow::Result<Labelled> {
+        let read = Labelled::read(set, count as usize, self.seed, &mut progress_bar.callback())?;
+        progress_bar.print_skipped(&read.skipped);
         Ok(read)
     }
 }
@@ -115,7 +115,7 @@ impl Classify {
 fn text(report: &Report, out: Option<&Path>) -> String {
     let Settings { labels, draws, validation, seed, .. } = report.settings;
     let learnt = match labels {
-        Some(labels) => format!("{labels} labels, drawn {draws} times from {} pictures", report.training - validation),
+        Some(labels) => format!("{labels} labels, {draws} random subsets of {} pictures", report.training - validation),
         None => format!("all {} labels", report.training),
     };
     let mut lines = vec![
@@ -124,7 +124,7 @@ fn text(report: &Report, out: Option<&Path>) -> String {
             report.classes.len(),
             report.test
         ),
-        format!("  batch norm's statistics of {} training pictures", report.statistics),
+        format!("  batch-norm statistics of {} training pictures", report.statistics),
         format!(
             "  {:<26}{:>9}{:>10}{:>13}  {:<28}{:>9}",
             "", "features", "C", "validation", "test accuracy, 95 % interval", "seconds"
@@ -132,15 +132,14 @@ fn text(report: &Report, out: Option<&Path>) -> String {
     ];
     lines.extend(report.scored.iter().map(row));
     if labels.is_some() {
-        lines.push(
-            "  intervals of the mean over draws; +- is what 95 % of single draws keep to, as the paper has it".into(),
-        );
+        lines.push("  intervals of the mean over subsets; +- covers 95 % of single subsets, as in the paper".into());
     }
     if report.scored.iter().any(|scored| !scored.settled) {
-        lines.push("  * stopped after 200 passes, before it was quite done".into());
+        lines.push("  * stopped after 200 epochs, before it had converged".into());
     }
     lines.push(
-        "\nBy the discriminator's features: a row for each class, a column for what its pictures are taken for".into(),
+        "\nConfusion matrix of the discriminator's features: one row per true class, one column per predicted class"
+            .into(),
     );
     lines.push(report.confusion.table(&report.classes));
     if let Some(out) = out {

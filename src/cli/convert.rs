@@ -1,4 +1,4 @@
-//! `zscape convert`.
+//! `zscape convert`: writes a model in another format.
 
 use std::path::PathBuf;
 
@@ -6,32 +6,35 @@ use anyhow::bail;
 use burn::tensor::Device;
 use clap::Args;
 
-use super::Common;
+use super::CommonArgs;
 use crate::model::{Format, Model};
 
 #[derive(Args, Debug)]
-pub(super) struct Convert {
+pub(super) struct ConvertArgs {
     #[command(flatten)]
-    common: Common,
-    /// A model file of zscape's, PyTorch's or safetensors, a folder of .npy arrays, a checkpoint, or a run folder. What such
-    /// a file leaves open is chosen after it: netG.pth@prior=uniform,sampling=batch,output=sigmoid,leak=0.2,flipped=true,crop=108,fit=pad,resize=area.
-    /// RUN@average=20 is the mean of the generators of 20 checkpoints, which draws with less grain; `zscape train --keep-last`
-    /// says how many are kept
+    common: CommonArgs,
+    /// Model to convert: a model file of zscape or PyTorch, safetensors, a folder of .npy arrays, a checkpoint, or a
+    /// run folder
+    ///
+    /// Settings that the file does not store are inferred, and can be changed after its name:
+    /// netG.pth@prior=uniform,sampling=batch,output=sigmoid,leak=0.2,flipped=true,crop=108,fit=pad,resize=area.
+    /// RUN@average=20 averages the generators of the 20 newest checkpoints, whose samples have fewer artifacts;
+    /// `zscape train --keep-last` sets how many checkpoints are kept.
     #[arg(value_name = "IN")]
     input: PathBuf,
-    /// The file to write: .safetensors (zscape's own), .pth or .pt (PyTorch state dicts under the names of its DCGAN
-    /// tutorial, the discriminator's in a second file beside it), or .onnx (the generator, z to pictures)
+    /// File to write: .safetensors (zscape's format), .pth or .pt (PyTorch state dicts with the names of its DCGAN
+    /// tutorial; the discriminator goes to a second file), or .onnx (only the generator)
     #[arg(value_name = "OUT")]
     output: PathBuf,
-    /// Leave the discriminator out: the file then only samples
+    /// Omit the discriminator
     #[arg(long)]
     generator_only: bool,
-    /// Store 16-bit floats: half the size, pictures all but the same (.safetensors only)
+    /// Store float16: half the size, nearly the same samples (only .safetensors)
     #[arg(long)]
     half: bool,
 }
 
-impl Convert {
+impl ConvertArgs {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let format = Format::of(&self.output)?;
         if self.half && format != Format::Own {
@@ -47,8 +50,8 @@ impl Convert {
         let summary = serde_json::json!({ "out": written, "averaged": averaged });
         self.common.print(&summary, || {
             let names: Vec<_> = written.iter().map(|file| file.display().to_string()).collect();
-            let of = if averaged > 0 { format!(", the mean of {averaged} checkpoints") } else { String::new() };
-            format!("written {}{of}", names.join(" and "))
+            let of = if averaged > 0 { format!(", the average of {averaged} checkpoints") } else { String::new() };
+            format!("wrote {}{of}", names.join(" and "))
         })
     }
 }

@@ -1,4 +1,4 @@
-//! `zscape dedup`.
+//! `zscape dedup`: finds duplicate pictures (section 4.1).
 
 use std::collections::HashSet;
 use std::fs;
@@ -7,61 +7,62 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::Args;
 
-use super::prepared::Prepared;
-use super::progress::Telling;
-use super::{Common, outputs};
+use super::prepared::PreparationArgs;
+use super::progress::StageProgress;
+use super::{CommonArgs, outputs};
 use crate::data::{Dataset, Listed, Source, write_list};
 use crate::evaluate::dedup::{Alike, Group, Hashed, Planted, Settings};
 use crate::evaluate::hash::{BITS, CHANNELS, SIDE};
 use crate::evaluate::statistics::Share;
 use crate::image::{PictureFormat, grid};
 
-/// Groups, and pictures of each, that the figure shows at most.
-const ROWS: usize = 40;
-const COLUMNS: usize = 8;
+/// Most groups in the figure, and most pictures of each.
+const FIGURE_ROWS: usize = 40;
+const FIGURE_COLUMNS: usize = 8;
 
 #[derive(Args, Debug)]
-pub(super) struct Dedup {
+pub(super) struct DedupArgs {
     #[command(flatten)]
-    common: Common,
-    /// The pictures: a folder, an archive, or a part of one: set.zip/train
+    common: CommonArgs,
+    /// Pictures: a folder, an archive, or a split of one: set.zip/train
     #[arg(long, value_name = "SRC")]
     data: String,
     #[command(flatten)]
-    prepared: Prepared,
-    /// Bits of 128 by which the hashes of duplicates may differ; 0 is the paper's, which takes equal ones only
+    preparation: PreparationArgs,
+    /// Bits of 128 by which the hashes of duplicates may differ, 0 to 24; 0 requires equal hashes, as the paper does
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(0..=24))]
     radius: u32,
-    /// Go by the hashes alone; otherwise pictures whose hashes differ must also show the same, moved by up to two pixels
+    /// Compare only hashes. By default, pictures with different hashes must also have nearly the same pixels, shifted
+    /// by up to two
     #[arg(long)]
     hash_only: bool,
-    /// Steps of 128 pictures that the autoencoder learns for
+    /// Training steps of the autoencoder that computes the hashes, with batches of 128 pictures
     #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..))]
     steps: u32,
-    /// Decides all that is random
+    /// Random seed
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Write the groups as a table: group, whether it is kept, bits that differ from the one that is, name; `zscape train
-    /// --skip` leaves out what is not kept
+    /// Write the groups as a table: group, whether the picture is kept, hash bits that differ from the kept one,
+    /// name. `zscape train --skip` skips the pictures that are not kept
     #[arg(long, value_name = "FILE.csv")]
     list: Option<PathBuf>,
-    /// Copy what is left, one picture of each group and all others, into a new folder, to train on
+    /// Copy the data set without duplicates into a new folder
     #[arg(long, value_name = "DIR")]
     copy_to: Option<PathBuf>,
-    /// Show the groups, a row for each, as .png, .jpg, .webp, .bmp or .tif
+    /// Write a figure with one row per group, as .png, .jpg, .webp, .bmp or .tif
     #[arg(long, value_name = "FIGURE.png", value_parser = outputs::picture)]
     out: Option<PathBuf>,
-    /// Also plant duplicates of so many pictures and tell how well they are found: copies, re-encoded ones, cropped ones
+    /// Measure the recall: plant copies, re-encoded and cropped duplicates of this many pictures and search for them
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
     plant: Option<u32>,
 }
 
-impl Dedup {
+impl DedupArgs {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let compute = self.common.compute()?;
         let data = Dataset::open(
             &Source::parse(&self.data)?,
-            self.prepared.on(PictureFormat::new(SIDE, CHANNELS))?,
+            self.preparation.on(PictureFormat::new(SIDE, CHANNELS))?,
             self.seed,
         )?;
         if data.len().is_none() {
@@ -70,14 +71,14 @@ impl Dedup {
         if let Some(folder) = &self.copy_to
             && fs::read_dir(folder).is_ok_and(|mut inside| inside.next().is_some())
         {
-            bail!("{} is not empty; name a folder that is, or a new one", folder.display());
+            bail!("{} is not empty; give an empty or a new folder", folder.display());
         }
-        let telling = Telling::new();
-        let mut progress = telling.callback();
+        let progress_bar = StageProgress::new();
+        let mut progress = progress_bar.callback();
         let settings = Settings { steps: self.steps as usize, seed: self.seed };
         let wanted = Alike { radius: self.radius, confirm: !self.hash_only };
         let hashed = Hashed::new(&data, settings, &compute.device, &mut progress)?;
-        telling.skipped(&hashed.skipped);
+        progress_bar.print_skipped(&hashed.skipped);
         let groups = hashed.groups(&data, wanted);
         let planted = self.plant.map(|count| hashed.plant(&data, count as usize, self.seed)).transpose()?;
         let removed: HashSet<u64> = groups.iter().flat_map(|group| &group.members[1..]).copied().collect();
@@ -103,7 +104,7 @@ impl Dedup {
                 progress("copying", done + 1, left.len())?;
             }
         }
-        drop(telling);
+        drop(progress_bar);
         let named: Vec<Vec<String>> =
             groups.iter().map(|group| group.members.iter().map(|&number| data.name(number)).collect()).collect();
         let summary = serde_json::json!({
@@ -124,9 +125,9 @@ impl Dedup {
                 hashed.used_bits(),
                 self.seed
             )];
-            lines.extend(named.iter().take(COLUMNS).map(|group| format!("  {}", group.join("  "))));
-            if named.len() > COLUMNS {
-                lines.push(format!("  and {} groups more; --list FILE.csv writes all", named.len() - COLUMNS));
+            lines.extend(named.iter().take(FIGURE_COLUMNS).map(|group| format!("  {}", group.join("  "))));
+            if named.len() > FIGURE_COLUMNS {
+                lines.push(format!("  and {} groups more; --list FILE.csv writes all", named.len() - FIGURE_COLUMNS));
             }
             if let (Some(out), true) = (&self.out, groups.is_empty()) {
                 lines.push(format!("  {} was not written: there is no group to show", out.display()));
@@ -137,15 +138,14 @@ impl Dedup {
     }
 }
 
-/// How well planted duplicates were found within more and more bits.
+/// A table of recall and precision for planted duplicates, by radius.
 fn table(planted: &Planted) -> String {
     let percent = |share: Share| share.wilson().map_or("-".to_owned(), |share| format!("{:.1}", share.value * 1e2));
     let both = |hash: Share, confirmed: Share| format!("{:>27}", format!("{} / {}", percent(hash), percent(confirmed)));
     let heads: String = planted.kinds.iter().chain([&"precision"]).map(|kind| format!("{kind:>27}")).collect();
     let mut lines = vec![
         format!(
-            "\nDuplicates planted of {} pictures: % found within so many bits, and % of what is found that is theirs; by \
-             the hash alone / confirmed by pixels",
+            "\nPlanted duplicates of {} pictures: recall and precision in % by radius; hashes only / confirmed by pixels",
             planted.originals
         ),
         format!("  {:>4}{heads}", "bits"),
@@ -156,7 +156,9 @@ fn table(planted: &Planted) -> String {
         let precision = both(found.hash.precision, found.confirmed.precision);
         lines.push(format!("  {:>4}{recall}{precision}", found.radius));
     }
-    lines.push("  A set's own duplicates count as mistakes here; --radius chooses the bits.".to_owned());
+    lines.push(
+        "  Duplicates that the data set had before count as errors here. Set the radius with --radius.".to_owned(),
+    );
     lines.join("\n")
 }
 
@@ -164,18 +166,18 @@ fn figure(data: &Dataset, groups: &[Group]) -> crate::image::Picture {
     let blank = crate::image::Picture::new(SIDE, SIDE, CHANNELS, vec![255; SIDE * SIDE * CHANNELS]);
     let row = |group: &Group| {
         let mut row: Vec<_> =
-            group.members.iter().take(COLUMNS).filter_map(|&number| data.picture(number).ok()).collect();
-        row.resize(COLUMNS, blank.clone());
+            group.members.iter().take(FIGURE_COLUMNS).filter_map(|&number| data.picture(number).ok()).collect();
+        row.resize(FIGURE_COLUMNS, blank.clone());
         row
     };
-    let cells: Vec<_> = groups.iter().take(ROWS).flat_map(row).collect();
-    grid(&cells, COLUMNS, 2)
+    let cells: Vec<_> = groups.iter().take(FIGURE_ROWS).flat_map(row).collect();
+    grid(&cells, FIGURE_COLUMNS, 2)
 }
 
-/// Copies a picture's file, or writes it as a PNG where it has none of its own, under the name that it has in the set.
+/// Copies a picture's file, or writes a PNG if the picture has no file of its own, under its name in the data set.
 fn copy(data: &Dataset, number: u64, folder: &Path) -> anyhow::Result<()> {
     let name = data.name(number);
-    // A name that climbs out of its set must not climb out of the folder.
+    // A name with `..` must not leave the folder.
     let inside: PathBuf =
         Path::new(&name).components().filter(|part| matches!(part, std::path::Component::Normal(_))).collect();
     let to = folder.join(&inside);
@@ -189,7 +191,7 @@ fn copy(data: &Dataset, number: u64, folder: &Path) -> anyhow::Result<()> {
         return Ok(());
     }
     let picture = data.original(number).map_err(|problem| anyhow::anyhow!("{}: {}", problem.name, problem.cause))?;
-    // The whole name stays, so that cat.jpg and cat.png do not become one.
+    // The whole name is kept, so that cat.jpg and cat.png do not collide.
     let mut to = to.into_os_string();
     to.push(".png");
     Ok(picture.write_png(Path::new(&to))?)

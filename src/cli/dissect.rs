@@ -1,21 +1,21 @@
-//! What commands that look inside the networks have in common.
+//! Flags shared by the commands that look inside the networks: layers, ablations, batch-norm statistics.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use burn::tensor::Device;
-use indicatif::{ProgressBar, ProgressStyle};
 
+use super::progress::bar;
 use crate::data::{Dataset, Source};
 use crate::dissect::calibration::{Calibration, NormStatistics};
 use crate::model::{Ablation, Discriminator, Model, ModelConfig};
 
-/// Which hidden layer of the generator, as the command line names it.
+/// Name of a hidden layer of the generator on the command line.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum LayerName {
-    /// Its number, 0 the projection.
+    /// `project` is 0, `up1` is 1, ...
     Number(usize),
-    /// The side of its maps: `16x16`.
+    /// Side of its feature maps, such as `16x16`.
     Side(usize),
 }
 
@@ -29,15 +29,18 @@ impl std::str::FromStr for LayerName {
             ("project", ..) => Ok(Self::Number(0)),
             (_, Some(stage), _) => Ok(Self::Number(stage)),
             (_, _, Some((a, b))) if a == b => Ok(Self::Side(a)),
-            _ => {
-                Err(format!("{text:?} is no layer; name it project, up1, up2 ... or by its maps' size, such as 16x16"))
-            }
+            _ => Err(format!(
+                "{text:?} is not a layer; use project, up1, up2 ... or the size of its feature maps, such as 16x16"
+            )),
         }
     }
 }
 
 impl LayerName {
-    /// The hidden layer's number.
+    /// The number of the layer in a generator.
+    ///
+    /// # Errors
+    /// If the generator has no such layer, or several.
     pub fn find(&self, config: &ModelConfig) -> anyhow::Result<usize> {
         let all = 0..config.stages();
         let named =
@@ -51,28 +54,27 @@ impl LayerName {
             [layer] => Ok(layer),
             [] => {
                 let all: Vec<usize> = all.collect();
-                bail!("this generator has no such hidden layer; there are {}", named(&all))
+                bail!("this generator has no such hidden layer; it has {}", named(&all))
             }
-            _ => bail!("several hidden layers have maps of that size; name one of {}", named(&found)),
+            _ => bail!("several hidden layers have feature maps of that size; use one of {}", named(&found)),
         }
     }
 }
 
-/// Ablations that are to act, from a file that `forget --save-ablation` wrote.
+/// Ablations to apply to the generator.
 #[derive(clap::Args, Debug, Clone, Default)]
-pub(super) struct Ablated {
-    /// Draw without these filters: a file that `forget --save-ablation` wrote
+pub(super) struct AblationArgs {
+    /// Ablate filters: a file written by `forget --save-ablation`
     #[arg(long, value_name = "FILE")]
     ablation: Option<PathBuf>,
 }
 
-impl Ablated {
+impl AblationArgs {
     pub fn read(&self, config: &ModelConfig) -> anyhow::Result<Vec<Ablation>> {
         let Some(path) = &self.ablation else { return Ok(Vec::new()) };
         let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-        let ablations: Vec<Ablation> = serde_json::from_str(&text).with_context(|| {
-            format!("{} is no file of ablations as forget --save-ablation writes them", path.display())
-        })?;
+        let ablations: Vec<Ablation> = serde_json::from_str(&text)
+            .with_context(|| format!("{} is not an ablation file of forget --save-ablation", path.display()))?;
         for ablation in &ablations {
             ablation.check(config).with_context(|| path.display().to_string())?;
         }
@@ -80,7 +82,7 @@ impl Ablated {
     }
 }
 
-/// Writes ablations for [`Ablated`].
+/// Writes an ablation file for [`AblationArgs`].
 pub(super) fn write_ablations(path: &Path, ablations: &[Ablation]) -> anyhow::Result<()> {
     let json = serde_json::to_vec_pretty(ablations)?;
     crate::files::write(path, |file| std::io::Write::write_all(file, &json)).with_context(|| path.display().to_string())
@@ -88,28 +90,28 @@ pub(super) fn write_ablations(path: &Path, ablations: &[Ablation]) -> anyhow::Re
 
 /// Which batch-norm statistics the discriminator uses. The choice changes every response.
 #[derive(clap::Args, Debug, Clone)]
-pub(super) struct Normed {
-    /// Judge with the running batch-norm statistics of the training, which mix real and generated pictures, instead of those of
-    /// real pictures
+pub(super) struct NormStatisticsArgs {
+    /// Use the discriminator's running batch-norm statistics, which mix real and generated pictures, instead of those
+    /// of real pictures
     #[arg(long)]
     running_stats: bool,
-    /// Refused: it was how every response came to depend on the other pictures
+    /// Refused, because every response would depend on the other pictures
     #[arg(long, hide = true)]
     batch_stats: bool,
 }
 
-impl Normed {
+impl NormStatisticsArgs {
     /// Refuses statistics under which a picture's responses depend on the others.
     fn check(&self) -> anyhow::Result<()> {
         anyhow::ensure!(
             !self.batch_stats,
-            "--batch-stats would make each picture's responses depend on the other pictures; leave it out for batch-norm \
-             statistics of real pictures, or use --running-stats for those of the training"
+            "--batch-stats would make each picture's responses depend on the other pictures; omit it for batch-norm statistics of \
+             real pictures, or use --running-stats for those of the training"
         );
         Ok(())
     }
 
-    /// `networks` with the statistics of pictures of `data`, which was named on the command line.
+    /// `networks` with the batch-norm statistics of pictures of `data`.
     ///
     /// # Errors
     /// If none of the pictures can be read, or the device fails.
@@ -135,15 +137,16 @@ impl Normed {
         Ok((networks, NormStatistics::Data { data: data.source().to_string(), pictures }))
     }
 
-    /// The model's discriminator with the statistics of pictures of `data`, or else of what the model was trained on. Where that
-    /// is unknown or gone it keeps the running statistics, and says why.
+    /// The model's discriminator with the batch-norm statistics of pictures of `data`, or of the training data. If
+    /// that is unknown or missing, the discriminator keeps its running statistics, and the returned statistics say
+    /// why.
     ///
     /// # Errors
-    /// If `data` was named and cannot be read, or the device fails.
+    /// If `data` is given and cannot be read, or the device fails.
     pub fn on_training_data(
         &self,
         model: &Model,
-        judge: &Discriminator,
+        discriminator: &Discriminator,
         data: Option<&str>,
         device: &Device,
     ) -> anyhow::Result<(Discriminator, NormStatistics)> {
@@ -154,13 +157,13 @@ impl Normed {
         };
         let measured = match (data, model.provenance.source()) {
             _ if self.running_stats => Err(None),
-            (Some(data), _) => Ok(self.on_data(vec![judge.clone()], &open(data)?, device)?),
+            (Some(data), _) => Ok(self.on_data(vec![discriminator.clone()], &open(data)?, device)?),
             (None, Some(source)) => {
-                open(source).and_then(|data| self.on_data(vec![judge.clone()], &data, device)).map_err(|error| {
-                    Some(format!("its training pictures cannot be read ({error:#}); name others with --data"))
-                })
+                open(source).and_then(|data| self.on_data(vec![discriminator.clone()], &data, device)).map_err(
+                    |error| Some(format!("its training pictures cannot be read ({error:#}); give others with --data")),
+                )
             }
-            (None, None) => Err(Some("what it was trained on is not known; name its pictures with --data".to_owned())),
+            (None, None) => Err(Some("its training data is unknown; give pictures with --data".to_owned())),
         };
         Ok(match measured {
             Ok((mut networks, statistics)) => (networks.remove(0), statistics),
@@ -169,14 +172,8 @@ impl Normed {
                 if reason.is_some() {
                     tracing::warn!("the discriminator uses the {statistics}");
                 }
-                (judge.clone(), statistics)
+                (discriminator.clone(), statistics)
             }
         })
     }
-}
-
-/// A bar on standard error, where that is a terminal.
-pub(super) fn bar(length: u64, what: &'static str) -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg:>24} {bar:24} {pos}/{len}");
-    ProgressBar::new(length).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())).with_message(what)
 }

@@ -1,4 +1,4 @@
-//! `zscape distances`.
+//! `zscape distances`: distances between sets of samples and real pictures.
 
 use std::path::{Path, PathBuf};
 
@@ -6,9 +6,9 @@ use anyhow::{Context, bail};
 use clap::Args;
 use serde::Serialize;
 
-use super::Common;
-use super::prepared::Prepared;
-use super::progress::Telling;
+use super::CommonArgs;
+use super::prepared::PreparationArgs;
+use super::progress::StageProgress;
 use crate::data::{Dataset, Source};
 use crate::evaluate::curves::{MEASURES, curves};
 use crate::evaluate::distances::{Measures, NEIGHBOUR};
@@ -21,52 +21,52 @@ use crate::image::plot::{self, Format};
 use crate::model::{Model, checkpoints};
 
 #[derive(Args, Debug)]
-pub(super) struct Distances {
+pub(super) struct DistancesArgs {
     #[command(flatten)]
-    common: Common,
-    /// A model file, a checkpoint, or a run folder
+    common: CommonArgs,
+    /// Model file, checkpoint, or run folder
     #[arg(long, value_name = "FILE|DIR", required_unless_present = "run")]
     model: Option<PathBuf>,
-    /// Instead: every checkpoint of a run, in the space of the newest one's discriminator
+    /// Measure every checkpoint of a run instead, in the feature space of the newest one's discriminator
     #[arg(long, value_name = "DIR", conflicts_with = "model")]
     run: Option<PathBuf>,
-    /// Real pictures: a folder, an archive or a part of one (set.zip/test), synth:rooms or synth:faces
+    /// Real pictures: a folder, an archive or a split of one (set.zip/test), synth:rooms or synth:faces
     #[arg(long, value_name = "SRC")]
     data: String,
-    /// What pictures are compared by
+    /// Feature space in which pictures are compared
     #[arg(long, value_enum, default_value = "discriminator")]
     space: Kind,
-    /// Instead: by Inception, with FID and KID as they are published; pytorch-fid's pt_inception-2015-12-05-6726825d.pth, or
-    /// its tensors as safetensors
+    /// Compare in Inception's feature space, and compute FID and KID as published: pytorch-fid's
+    /// pt_inception-2015-12-05-6726825d.pth, or its tensors as safetensors
     #[arg(long, value_name = "FILE", conflicts_with = "space")]
     inception: Option<PathBuf>,
-    /// Drawn pictures, real ones, and other real ones for the floor; half of the real ones where there are fewer. Published
-    /// FIDs are of 10,000 to 50,000; the other measures take 5,000 at the most
+    /// Number of samples, of real pictures, and of other real pictures for the floor; half of the data set if that is
+    /// smaller. Published FIDs use 10,000 to 50,000; without --inception at most 5,000
     #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u16).range(50..=50_000))]
     count: u16,
     #[command(flatten)]
-    prepared: Prepared,
-    /// Names the samples; picks pictures, directions and resamples
+    preparation: PreparationArgs,
+    /// Seed of the samples, the choice of pictures, projections and bootstrap
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Also write the measures as a table, a row for each model
+    /// Write the distances as a table, one row per model
     #[arg(long, value_name = "TABLE.csv")]
     out: Option<PathBuf>,
-    /// Also draw them over the steps, each with its intervals and what real pictures give
+    /// Plot the distances over the steps, with intervals and the floor of real pictures
     #[arg(long, value_name = "CURVES.png|svg")]
     plot: Option<PathBuf>,
 }
 
-/// What one model's samples gave.
+/// The distances of one model.
 #[derive(Serialize)]
-struct OfModel {
+struct ModelDistances {
     model: PathBuf,
     steps: u64,
     #[serde(flatten)]
     measured: Measured,
 }
 
-impl Distances {
+impl DistancesArgs {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let compute = self.common.compute()?;
         let device = &compute.device;
@@ -76,10 +76,10 @@ impl Distances {
         };
         let newest = models.last().with_context(|| {
             let run = self.run.as_deref().unwrap_or(Path::new("")).display();
-            format!("{run} holds no checkpoint yet; give a run folder that was saved at least once")
+            format!("{run} holds no checkpoint yet; give a run that was saved at least once")
         })?;
         if self.inception.is_none() && usize::from(self.count) > MOST_COMPARED {
-            bail!("--count is {}, and without --inception it goes to {MOST_COMPARED}", self.count);
+            bail!("--count is {}; without --inception it goes to {MOST_COMPARED}", self.count);
         }
         if let Some(path) = &self.plot {
             Format::of(path)?;
@@ -89,19 +89,19 @@ impl Distances {
         let (space, inception) =
             self.inception.as_deref().map_or((self.space, Path::new("")), |path| (Kind::Inception, path));
         let by = By::open(space, &model, newest, inception, device)?;
-        let data = Dataset::open(&Source::parse(&self.data)?, self.prepared.on(config.pictures())?, self.seed)?;
-        let telling = Telling::new();
-        let mut progress = telling.callback();
+        let data = Dataset::open(&Source::parse(&self.data)?, self.preparation.on(config.pictures())?, self.seed)?;
+        let progress_bar = StageProgress::new();
+        let mut progress = progress_bar.callback();
         let settings = Settings { count: self.count.into(), seed: self.seed };
         let yardstick = Yardstick::new(by, &data, settings, device, &mut progress)?;
-        telling.skipped(&yardstick.skipped);
+        progress_bar.print_skipped(&yardstick.skipped);
         let mut measured = Vec::new();
         for path in &models {
             let model = Model::open(path, device)?;
-            let told = yardstick.measure(&model, &mut progress)?;
-            measured.push(OfModel { model: path.clone(), steps: model.provenance.steps, measured: told });
+            let distances = yardstick.measure(&model, &mut progress)?;
+            measured.push(ModelDistances { model: path.clone(), steps: model.provenance.steps, measured: distances });
         }
-        drop(telling);
+        drop(progress_bar);
         if let Some(out) = &self.out {
             write(out, &measured, &yardstick.floor).with_context(|| out.display().to_string())?;
         }
@@ -109,7 +109,7 @@ impl Distances {
         if let Some(path) = &self.plot {
             let steps = measured.iter().map(|of| (of.steps, &of.measured));
             let title =
-                format!("{count} samples beside {count} pictures of {}, by {}", self.data, yardstick.space.kind.name());
+                format!("{count} samples and {count} pictures of {}, by {}", self.data, yardstick.space.kind.name());
             plot::write(path, &title, "step", &curves(&yardstick.floor, steps))?;
         }
         let warning = self.inception.as_ref().and_then(|_| few(count));
@@ -128,25 +128,25 @@ impl Distances {
         })
     }
 
-    fn lines(&self, yardstick: &Yardstick, newest: &Path, measured: &[OfModel]) -> Vec<String> {
+    fn lines(&self, yardstick: &Yardstick, newest: &Path, measured: &[ModelDistances]) -> Vec<String> {
         let (count, floor, width) = (yardstick.count, &yardstick.floor, yardstick.space.width());
         let of = self.inception.as_deref().unwrap_or(newest).display();
         let names = MEASURES.map(|measure| measure.name.to_owned());
         let mut lines = vec![
             format!(
-                "{count} drawn and {count} real pictures of {}, by {} ({width}) of {of}; neighbour {NEIGHBOUR}; seed {}",
+                "{count} samples and {count} real pictures of {}, by {} ({width}) of {of}; neighbor {NEIGHBOUR}; seed {}",
                 self.data,
                 yardstick.space.kind.name(),
                 self.seed
             ),
             row("", names),
-            row("real beside real", told(&floor.measures)),
+            row("real vs. real", cells(&floor.measures)),
         ];
-        lines.extend(measured.iter().map(|of| row(&format!("step {}", of.steps), told(&of.measured.measures))));
-        lines.push("Values with their 95 % intervals; real beside real is what sets of one kind give.".into());
+        lines.extend(measured.iter().map(|of| row(&format!("step {}", of.steps), cells(&of.measured.measures))));
+        lines.push("Values with 95 % intervals; real vs. real is the floor, between two sets of real pictures.".into());
         let Some(published) = floor.published else { return lines };
         lines.push(String::new());
-        lines.push(as_published("real beside real", published));
+        lines.push(as_published("real vs. real", published));
         let rows = measured.iter().filter_map(|of| Some((of.steps, of.measured.published?)));
         lines.extend(rows.map(|(steps, published)| as_published(&format!("step {steps}"), published)));
         if let Some(Kid { subsets, size, .. }) = published.kid {
@@ -159,7 +159,7 @@ impl Distances {
     }
 }
 
-/// What is to be said of FIDs of so few pictures.
+/// A warning if FID is not comparable with published values because of few pictures.
 fn few(count: usize) -> Option<String> {
     let cause = if count < fid::FEWEST {
         format!("fewer than the {} features, which makes the covariances singular and FID much too large", fid::FEWEST)
@@ -169,7 +169,7 @@ fn few(count: usize) -> Option<String> {
         return None;
     };
     Some(format!(
-        "Not to be compared with published FIDs: {count} pictures of each are {cause}. Give --count 10000 or more."
+        "Not to be compared with published FIDs: {count} pictures of each are {cause}. Use --count 10000 or more."
     ))
 }
 
@@ -178,7 +178,7 @@ fn as_published(name: &str, Published { fid, kid }: Published) -> String {
     format!("  {name:<17} FID {fid:<10.3} KID {kid}")
 }
 
-fn told(measures: &Measures) -> [String; 6] {
+fn cells(measures: &Measures) -> [String; 6] {
     MEASURES.map(|measure| {
         let Estimate { value, low, high } = (measure.of)(measures);
         format!("{value:.3} ({low:.3} to {high:.3})")
@@ -190,13 +190,13 @@ fn row(name: &str, cells: [String; 6]) -> String {
     format!("  {name:<17}{}", cells.concat()).trim_end().to_owned()
 }
 
-/// A row for each model and for the floor; each measure with the ends of its interval.
-fn write(path: &Path, measured: &[OfModel], floor: &Measured) -> std::io::Result<()> {
+/// Writes one row per model and one for the floor; each distance with the ends of its interval.
+fn write(path: &Path, measured: &[ModelDistances], floor: &Measured) -> std::io::Result<()> {
     files::write(path, |file| {
         let mut table = csv::Writer::from_writer(file);
         let heads =
             MEASURES.iter().flat_map(|measure| ["", "_low", "_high"].map(|end| format!("{}{end}", measure.short)));
-        // Where FID is taken, it has columns too.
+        // With Inception there are columns for FID and KID.
         let ends: &[&str] = if floor.published.is_some() { &["fid", "kid", "kid_deviation"] } else { &[] };
         let heads = heads.chain(ends.iter().map(|&name| name.to_owned()));
         table.write_record(["model".to_owned(), "steps".to_owned()].into_iter().chain(heads))?;
@@ -209,7 +209,7 @@ fn write(path: &Path, measured: &[OfModel], floor: &Measured) -> std::io::Result
             all.into_iter().map(|value| value.map(|value| value.to_string()).unwrap_or_default()).collect()
         };
         table.write_record(["real".to_owned(), String::new()].into_iter().chain(numbers(floor)))?;
-        for OfModel { model, steps, measured } in measured {
+        for ModelDistances { model, steps, measured } in measured {
             let name = [model.display().to_string(), steps.to_string()];
             table.write_record(name.into_iter().chain(numbers(measured)))?;
         }

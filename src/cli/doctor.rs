@@ -1,5 +1,6 @@
-//! `zscape doctor`: it tries what the other commands need, and says what is missing. What may take the program down with it, a
-//! window and a graphics card, is tried in processes of their own.
+//! `zscape doctor`: tries what the other commands need, and reports what is missing.
+//!
+//! A window and graphics cards are tried in child processes, since a driver may crash the process.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -7,146 +8,150 @@ use std::time::{Duration, Instant};
 use anyhow::anyhow;
 use clap::Args;
 
-use super::Common;
+use super::CommonArgs;
 use crate::app::{Tried, try_window};
 use crate::desktop::Distribution;
 use crate::device::{Adapter, Card, Choice, Compute, Kind, adapters, cards, tuning};
 use crate::panics;
 use crate::train::SelfTest;
 
-/// How long a window or a card may take; compiling a card's programs takes most of it.
-const PATIENCE: Duration = Duration::from_secs(90);
+/// Time limit of a child process. Compiling a card's kernels takes most of it.
+const TIME_LIMIT: Duration = Duration::from_secs(90);
 
 #[derive(Args, Debug)]
-pub(super) struct Doctor {
+pub(super) struct DoctorArgs {
     #[command(flatten)]
-    common: Common,
-    /// Try this alone, and say how it went: what a doctor has its own processes do
+    common: CommonArgs,
+    /// Try only this and print the result; for child processes
     #[arg(long, value_enum, hide = true)]
     attempt: Option<Attempt>,
 }
 
-/// What is tried.
+/// A check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Attempt {
-    /// Training steps.
+    /// Training steps on a device.
     Step,
-    /// A window.
+    /// Opening a window.
     Window,
 }
 
 impl Attempt {
-    /// Tries it in this process.
-    fn run(self, common: &Common) -> anyhow::Result<serde_json::Value> {
+    /// The value of `--attempt`.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Step => "step",
+            Self::Window => "window",
+        }
+    }
+
+    /// Runs the check in this process.
+    fn run(self, common: &CommonArgs) -> anyhow::Result<serde_json::Value> {
         let compute = common.compute()?;
         let value = match self {
             Self::Step => {
-                let trial = SelfTest::run(&compute.device).map_err(|error| anyhow!(error))?;
-                serde_json::to_value(OnCard { trial, memory: compute.memory })?
+                let self_test = SelfTest::run(&compute.device).map_err(|error| anyhow!(error))?;
+                serde_json::to_value(CardReport { self_test, memory: compute.memory })?
             }
             Self::Window => serde_json::to_value(try_window(compute)?)?,
         };
         Ok(value)
     }
 
-    /// Tries it in a child process. Returns what it found, and what else it printed.
-    fn apart<T: serde::de::DeserializeOwned>(self, device: &Choice) -> (Result<T, String>, Vec<String>) {
-        let name = match self {
-            Self::Step => "step",
-            Self::Window => "window",
-        };
+    /// Runs the check in a child process. Returns its result and its other messages.
+    fn run_in_child<T: serde::de::DeserializeOwned>(self, device: &Choice) -> (Result<T, String>, Vec<String>) {
         let program = match std::env::current_exe() {
             Ok(program) => program,
-            Err(cause) => return (Err(format!("the program does not find itself: {cause}")), Vec::new()),
+            Err(cause) => return (Err(format!("cannot find the program's own file: {cause}")), Vec::new()),
         };
         let mut command = Command::new(program);
-        command.args(["doctor", "--json", "--device", &device.to_string(), "--attempt", name]);
+        command.args(["doctor", "--json", "--device", &device.to_string(), "--attempt", self.name()]);
         command.env("ZSCAPE_LOG", "error,eframe=off,winit=error").env_remove("RUST_BACKTRACE");
-        match finished(command) {
+        match run_with_time_limit(command) {
             Err(error) => (Err(error), Vec::new()),
-            Ok(Finished { how, stdout, stderr }) => {
+            Ok(ChildOutput { failure, stdout, stderr }) => {
                 let mut notes: Vec<String> =
                     stderr.lines().filter_map(|line| line.strip_prefix("zscape: ")).map(str::to_owned).collect();
-                let found = stdout.lines().last().and_then(|line| serde_json::from_str(line).ok());
-                let found = found.ok_or_else(|| match (notes.pop(), how) {
+                let result = stdout.lines().last().and_then(|line| serde_json::from_str(line).ok());
+                let result = result.ok_or_else(|| match (notes.pop(), failure) {
                     (Some(error), _) => error,
-                    (None, Some(how)) => format!("{how}{}", last_words(&stderr)),
-                    (None, None) => "it ended without a word".to_owned(),
+                    (None, Some(failure)) => format!("{failure}{}", last_words(&stderr)),
+                    (None, None) => "it exited without a result".to_owned(),
                 });
-                (found, notes)
+                (result, notes)
             }
         }
     }
 }
 
-/// What a process said before it ended in silence, in brackets.
+/// The last line that a process printed, in brackets.
 fn last_words(stderr: &str) -> String {
     let last = stderr.lines().rev().find(|line| !line.trim().is_empty());
     last.map(|line| format!(" ({})", panics::plain(line.trim()))).unwrap_or_default()
 }
 
-/// A process that ended.
-struct Finished {
-    /// What is wrong with how it ended.
-    how: Option<String>,
+/// The result of a child process.
+struct ChildOutput {
+    /// What is wrong with the exit status.
+    failure: Option<String>,
     stdout: String,
     stderr: String,
 }
 
-/// Runs a command to its end, or kills it when it takes too long.
-fn finished(mut command: Command) -> Result<Finished, String> {
-    let failed = |cause: std::io::Error| format!("it cannot be tried: {cause}");
+/// Runs a command, and kills it after [`TIME_LIMIT`].
+fn run_with_time_limit(mut command: Command) -> Result<ChildOutput, String> {
+    let failed = |cause: std::io::Error| format!("cannot start the check: {cause}");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(failed)?;
     let began = Instant::now();
     let late = loop {
         match child.try_wait().map_err(failed)? {
             Some(_) => break false,
-            None if began.elapsed() > PATIENCE => break true,
+            None if began.elapsed() > TIME_LIMIT => break true,
             None => std::thread::sleep(Duration::from_millis(20)),
         }
     };
     if late {
-        // It may end in this very moment.
+        // An error means that it has just exited.
         let _ = child.kill();
     }
     let output = child.wait_with_output().map_err(failed)?;
-    let how = match (late, output.status.code()) {
-        (true, _) => Some(format!("it did not answer within {} s", PATIENCE.as_secs())),
+    let failure = match (late, output.status.code()) {
+        (true, _) => Some(format!("it did not answer within {} s", TIME_LIMIT.as_secs())),
         (false, None) => Some(format!("it crashed ({}), perhaps in a driver: update it", output.status)),
         (false, Some(0)) => None,
-        (false, Some(code)) => Some(format!("it ended with code {code}")),
+        (false, Some(code)) => Some(format!("it exited with code {code}")),
     };
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    Ok(Finished { how, stdout: text(output.stdout), stderr: text(output.stderr) })
+    Ok(ChildOutput { failure, stdout: text(output.stdout), stderr: text(output.stderr) })
 }
 
-/// What a process finds out about a card.
+/// What a child process reports about a card.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
-struct OnCard {
-    trial: SelfTest,
+struct CardReport {
+    self_test: SelfTest,
     memory: Option<u64>,
 }
 
-/// A graphics adapter, and its memory where it is known.
+/// A graphics adapter, and its memory if known.
 #[derive(Debug, serde::Serialize)]
-struct Listed {
+struct AdapterReport {
     #[serde(flatten)]
     adapter: Adapter,
     memory_bytes: Option<u64>,
 }
 
-impl Listed {
+impl AdapterReport {
     fn line(&self) -> String {
         let Adapter { id, name, backend, kind, driver, .. } = &self.adapter;
         let id = id.as_ref().map(|id| format!("{id}: ")).unwrap_or_default();
-        let memory = self.memory_bytes.map(|bytes| format!(", {}", size(bytes))).unwrap_or_default();
+        let memory = self.memory_bytes.map(|bytes| format!(", {}", format_bytes(bytes))).unwrap_or_default();
         format!("  {id}{name} ({kind}, {backend}, {driver}{memory})\n")
     }
 }
 
-/// Bytes for people.
-fn size(bytes: u64) -> String {
+/// Formats bytes.
+fn format_bytes(bytes: u64) -> String {
     match bytes {
         0..0x10_0000 => format!("{} KiB", bytes.div_ceil(1 << 10)),
         0x10_0000..0x4000_0000 => format!("{} MiB", bytes >> 20),
@@ -154,19 +159,19 @@ fn size(bytes: u64) -> String {
     }
 }
 
-/// A training step on one device.
+/// The result of training steps on one device.
 #[derive(Debug, serde::Serialize)]
-struct Step {
+struct DeviceReport {
     device: String,
     kind: Kind,
     seconds: Option<f64>,
     error: Option<String>,
 }
 
-impl Step {
+impl DeviceReport {
     fn new(device: String, kind: Kind, tried: Result<SelfTest, String>) -> Self {
         match tried {
-            Ok(trial) => Self { device, kind, seconds: Some(trial.seconds), error: None },
+            Ok(self_test) => Self { device, kind, seconds: Some(self_test.seconds), error: None },
             Err(error) => Self { device, kind, seconds: None, error: Some(error) },
         }
     }
@@ -174,49 +179,49 @@ impl Step {
     fn line(&self) -> String {
         match (&self.error, self.seconds) {
             (Some(error), _) => format!("  {}: {error}\n", self.device),
-            (None, seconds) => format!("  {}: right, in {:.1} s\n", self.device, seconds.unwrap_or_default()),
+            (None, seconds) => format!("  {}: correct, in {:.1} s\n", self.device, seconds.unwrap_or_default()),
         }
     }
 }
 
-impl Doctor {
+impl DoctorArgs {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         if let Some(attempt) = self.attempt {
-            let value =
-                panics::caught(|| attempt.run(&self.common)).map_err(|panic| anyhow!("it broke: {panic}"))??;
+            let value = panics::caught(|| attempt.run(&self.common))
+                .map_err(|panic| anyhow!("it failed unexpectedly: {panic}"))??;
             return self.common.print(&value, || value.to_string());
         }
         let device = self.common.device();
-        let mut adapters: Vec<Listed> = panics::caught(adapters)
+        let mut adapters: Vec<AdapterReport> = panics::caught(adapters)
             .unwrap_or_default()
             .into_iter()
-            .map(|adapter| Listed { adapter, memory_bytes: None })
+            .map(|adapter| AdapterReport { adapter, memory_bytes: None })
             .collect();
         let all = panics::caught(cards).unwrap_or_default();
         let found = panics::caught(|| Card::find(&device)).unwrap_or(Ok(None));
         let cpu = Compute::cpu();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let on_cpu = panics::caught(|| SelfTest::run(&cpu.device)).and_then(|tried| tried);
-        let mut steps = vec![Step::new(cpu.name.clone(), Kind::Cpu, on_cpu.clone())];
-        // All of them, or the one that was named.
+        let mut steps = vec![DeviceReport::new(cpu.name.clone(), Kind::Cpu, on_cpu.clone())];
+        // All graphics cards, or the one that was named.
         let to_try: Vec<&Card> = match (&device, &found) {
             (Choice::Cpu, _) | (_, Err(_)) => Vec::new(),
             (Choice::Auto | Choice::Gpu, _) => all.iter().filter(|card| card.kind() == Kind::Gpu).collect(),
             (Choice::Card(_) | Choice::Named(_), Ok(card)) => card.iter().copied().collect(),
         };
         for card in &to_try {
-            let (tried, _) = Attempt::Step.apart::<OnCard>(&card.choice(all));
+            let (tried, _) = Attempt::Step.run_in_child::<CardReport>(&card.choice(all));
             if let (Ok(found), Some(number)) = (&tried, all.iter().position(|other| std::ptr::eq(other, *card))) {
-                // The cards come first in the list of adapters.
+                // Cards come first in the list of adapters.
                 if let Some(card) = adapters.get_mut(number) {
                     card.memory_bytes = found.memory;
                 }
             }
-            let tried = tried.and_then(|OnCard { trial, .. }| {
-                on_cpu.as_ref().map_or(Ok(()), |right| trial.check_against(right))?;
-                Ok(trial)
+            let tried = tried.and_then(|CardReport { self_test, .. }| {
+                on_cpu.as_ref().map_or(Ok(()), |right| self_test.check_against(right))?;
+                Ok(self_test)
             });
-            steps.push(Step::new(card.name().to_owned(), card.kind(), tried));
+            steps.push(DeviceReport::new(card.name().to_owned(), card.kind(), tried));
         }
         let broken = steps.iter().any(|step| step.kind != Kind::Cpu && step.error.is_some());
         let chosen = found.map(|card| card.map_or_else(|| cpu.name.clone(), |card| card.name().to_owned()));
@@ -224,7 +229,7 @@ impl Doctor {
         let card = to_try.first();
         let kind = card.map_or(Kind::Cpu, |card| card.kind());
         let tuning = tuning::kept();
-        let (tried, notes) = Attempt::Window.apart::<Tried>(&device);
+        let (tried, notes) = Attempt::Window.run_in_child::<Tried>(&device);
         let window =
             tried.as_ref().map(|tried| format!("on {}, by {}", tried.on, tried.drawn_by)).map_err(Clone::clone);
         let value = serde_json::json!({
@@ -253,22 +258,22 @@ impl Doctor {
                 Ok(name) => format!("Computing: on {name}\n"),
                 Err(error) => format!("Computing: {error}\n"),
             };
-            text += "Training steps, tried:\n";
+            text += "Training steps:\n";
             steps.iter().for_each(|step| text += &step.line());
             if broken {
-                text += "  Use --device cpu until the graphics driver is right.\n";
+                text += "  Use --device cpu until the graphics driver is fixed.\n";
             }
             if device != Choice::Cpu && card.is_none() && chosen.is_ok() {
-                text += "  No graphics card was found, so training runs on the CPU: it works, but far \
-                         slower.\n  If this machine has one, install its Vulkan driver and run this again.\n";
+                text += "  No graphics card was found, so training runs on the CPU, far slower.\n  If this machine has a card, install its \
+                         Vulkan driver and run this again.\n";
             }
             text += &match &tuning.file {
-                None => "Tuning results of graphics cards: not kept, since ZSCAPE_CACHE says so\n".to_owned(),
+                None => "Tuning results of graphics cards: not saved, because of ZSCAPE_CACHE\n".to_owned(),
                 Some(file) if tuning.bytes == 0 => {
-                    format!("Tuning results of graphics cards: none yet; they will be in {}\n", file.display())
+                    format!("Tuning results of graphics cards: none yet; they will be saved in {}\n", file.display())
                 }
                 Some(file) => {
-                    format!("Tuning results of graphics cards: {} in {}\n", size(tuning.bytes), file.display())
+                    format!("Tuning results of graphics cards: {} in {}\n", format_bytes(tuning.bytes), file.display())
                 }
             };
             for note in &notes {
@@ -282,7 +287,7 @@ impl Doctor {
                     }
                     text += "\n";
                     if !tried.takes_drops {
-                        text += "  Files cannot be dropped on it: that needs X11, or Xwayland.\n";
+                        text += "  It does not accept dropped files, which needs X11 or Xwayland.\n";
                     }
                 }
                 Err(missing) => text += &format!("Window: {missing}\n"),
@@ -298,16 +303,16 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn how_a_process_ended_is_told() {
+    fn exit_statuses_are_described() {
         let shell = |script: &str| {
             let mut command = Command::new("sh");
             command.args(["-c", script]);
-            finished(command).unwrap()
+            run_with_time_limit(command).unwrap()
         };
         let well = shell("echo said; echo told >&2");
-        assert_eq!((well.how, well.stdout.as_str(), well.stderr.as_str()), (None, "said\n", "told\n"));
-        assert!(shell("exit 7").how.unwrap().contains("code 7"));
-        assert!(shell("kill -SEGV $$").how.unwrap().contains("crashed"));
+        assert_eq!((well.failure, well.stdout.as_str(), well.stderr.as_str()), (None, "said\n", "told\n"));
+        assert!(shell("exit 7").failure.unwrap().contains("code 7"));
+        assert!(shell("kill -SEGV $$").failure.unwrap().contains("crashed"));
         assert_eq!(last_words("a\nwhat at /r/src/x.rs:7: broke\n\n"), " (what broke)");
         assert_eq!(last_words("\n"), "");
     }

@@ -1,33 +1,33 @@
-//! `zscape finder`: trains what `forget --find windows` looks with.
+//! `zscape finder`: trains the window detector of `forget --find windows`.
 
 use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
 
-use super::Common;
-use super::dissect::bar;
+use super::CommonArgs;
+use super::progress::bar;
 use crate::dissect::segment::Finder;
 
-/// Rooms that the finder is judged on, of a seed it never saw.
-const JUDGED_ON: u64 = 1000;
+/// Test rooms, of another seed than the training rooms.
+const TEST_ROOMS: u64 = 1000;
 
 #[derive(Args, Debug)]
-pub(super) struct Train {
+pub(super) struct FinderArgs {
     #[command(flatten)]
-    common: Common,
-    /// Steps of 32 rooms
+    common: CommonArgs,
+    /// Training steps, with batches of 32 rooms
     #[arg(long, default_value_t = 4000)]
     steps: u64,
-    /// Names the rooms it learns from
+    /// Seed of the training rooms
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Where it is written
+    /// File to write
     #[arg(long, value_name = "FILE.safetensors")]
     out: PathBuf,
 }
 
-impl Train {
+impl FinderArgs {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let compute = self.common.compute()?;
         let began = Instant::now();
@@ -36,13 +36,10 @@ impl Train {
         bar.finish_and_clear();
         let seconds = began.elapsed().as_secs_f64();
         finder.to_file()?.write(&self.out, true)?;
-        let overlap = finder.overlap(JUDGED_ON, self.seed ^ 0x6f_7468_6572)?;
+        let overlap = finder.overlap(TEST_ROOMS, self.seed ^ 0x6f_7468_6572)?;
         let summary = serde_json::json!({ "out": self.out, "iou": overlap, "seconds": seconds });
         self.common.print(&summary, || {
-            format!(
-                "{}: IoU {overlap:.3} on {JUDGED_ON} rooms it has not seen, after {seconds:.0} s",
-                self.out.display()
-            )
+            format!("{}: IoU {overlap:.3} on {TEST_ROOMS} test rooms, after {seconds:.0} s", self.out.display())
         })
     }
 }

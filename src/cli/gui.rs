@@ -4,32 +4,32 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Common;
+use super::CommonArgs;
 use crate::device::{Choice, Compute};
 use crate::{app, desktop};
 
 #[derive(Args, Debug, Default)]
-pub(super) struct Gui {
-    /// Explore this model: a file, a checkpoint, or a run folder
+pub(super) struct GuiArgs {
+    /// Open this model in the explorer: a file, a checkpoint, or a run folder
     #[arg(long, value_name = "FILE|DIR")]
     model: Option<PathBuf>,
-    /// Have these pictures ready for training
+    /// Training pictures
     #[arg(long, value_name = "SRC")]
     data: Option<String>,
-    /// Keep the training in this folder; a run that is there can be resumed
+    /// Run folder of the training; a run in it can be resumed
     #[arg(long, value_name = "DIR")]
     run: Option<PathBuf>,
-    /// Open this session: what was explored, and with which model
+    /// Open this session: a model with its explored samples
     #[arg(long, value_name = "FILE", conflicts_with = "model")]
     session: Option<PathBuf>,
-    /// Write figures and films into this folder, without asking for each
+    /// Export figures and films to this folder, without a dialog for each
     #[arg(long, value_name = "DIR")]
     exports: Option<PathBuf>,
 }
 
-impl Gui {
-    pub(super) fn run(self, common: &Common) -> anyhow::Result<()> {
-        // Nothing is computed for a window that cannot open.
+impl GuiArgs {
+    pub(super) fn run(self, common: &CommonArgs) -> anyhow::Result<()> {
+        // Checked first, since computing is useless if no window can open.
         desktop::backends().map_err(app::WindowError::from)?;
         let folder = eframe::storage_dir("zscape");
         let kept = folder.as_ref().map(|folder| folder.join("last-session.zscape"));
@@ -45,12 +45,12 @@ impl Gui {
     }
 }
 
-/// Opens what was chosen in the window; a card that is no longer there, or fails, does not keep the window from opening.
+/// Opens the device that was last chosen in the window, or the default if that is missing or fails.
 fn remembered(chosen: &Choice) -> anyhow::Result<Compute> {
     Ok(match Compute::choose(chosen) {
         Ok(compute) => compute,
         Err(error) => {
-            tracing::warn!("the device chosen in the window, {chosen}, is not used: {error}");
+            tracing::warn!("cannot use the device last chosen in the window, {chosen}: {error}");
             Compute::choose(&Choice::Auto)?
         }
     })

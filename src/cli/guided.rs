@@ -1,4 +1,5 @@
-//! `zscape guided`.
+//! `zscape guided`: guided backpropagation of the discriminator's features (section 6.2), and saliency maps of its
+//! output.
 
 use std::path::PathBuf;
 
@@ -6,92 +7,94 @@ use anyhow::{Context, bail};
 use burn::tensor::Device;
 use clap::Args;
 
-use super::dissect::{Normed, bar};
-use super::prepared::Prepared;
-use super::{Common, Numbers, outputs};
+use super::dissect::NormStatisticsArgs;
+use super::prepared::PreparationArgs;
+use super::progress::bar;
+use super::{CommonArgs, NumberList, outputs};
 use crate::data::{Dataset, Source, read_fitted};
 use crate::dissect::guided::{FEATURES, Feature, PICTURES, RANDOM, Search, figure, verdicts};
 use crate::dissect::layers::lit;
 use crate::image::{Picture, grid};
 use crate::model::{Discriminator, Model, Rule};
 
-/// Pictures judged at once.
+/// Batch size.
 const BATCH: u64 = 64;
 
 #[derive(Args, Debug)]
-pub(super) struct Guided {
+pub(super) struct GuidedArgs {
     #[command(flatten)]
-    common: Common,
-    /// A model file, a checkpoint, or a run folder, with a discriminator in it
+    common: CommonArgs,
+    /// Model file, checkpoint, or run folder, with a discriminator
     #[arg(long, value_name = "FILE|DIR")]
     model: PathBuf,
-    /// Pictures among which the strongest responses are looked for, and whose batch-norm statistics the discriminator uses:
-    /// whatever `train` takes [default for --picture: what the model was trained on]
+    /// Pictures in which the strongest responses are searched, and whose batch-norm statistics the discriminator
+    /// uses: any source that `train` reads [default with --picture: the training data]
     #[arg(long, value_name = "SRC", required_unless_present = "picture")]
     data: Option<String>,
-    /// How many of them are looked at
+    /// Most pictures to search
     #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..))]
     count: u64,
-    /// The convolution, 1 the first [default: the last, as in the paper]
+    /// Convolution, counted from 1 [default: the last, as in the paper]
     #[arg(long, value_name = "NUMBER")]
     layer: Option<usize>,
-    /// These features instead of the first six
+    /// Numbers of the features [default: the first six]
     #[arg(long, value_name = "NUMBERS")]
-    features: Option<Numbers>,
-    /// Names synthetic pictures
+    features: Option<NumberList>,
+    /// Seed of rendered pictures
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Instead: what in this picture decides the verdict; may be given several times
+    /// Show instead which pixels of this picture decide the discriminator's output; can be repeated
     #[arg(long, value_name = "FILE")]
     picture: Vec<PathBuf>,
-    /// How the logit is propagated back to the picture
+    /// Backward rule of rectifiers
     #[arg(long, value_enum, default_value = "plain")]
     rule: Rule,
     #[command(flatten)]
-    prepared: Prepared,
+    preparation: PreparationArgs,
     #[command(flatten)]
-    normed: Normed,
-    /// The figure, as .png, .jpg, .webp, .bmp or .tif
+    norm_statistics: NormStatisticsArgs,
+    /// Figure to write, as .png, .jpg, .webp, .bmp or .tif
     #[arg(long, value_name = "FIGURE.png", value_parser = outputs::picture)]
     out: PathBuf,
 }
 
-impl Guided {
+impl GuidedArgs {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let compute = self.common.compute()?;
         let model = Model::open(&self.model, &compute.device)?;
-        let judge = model.discriminator.as_ref().with_context(|| {
+        let discriminator = model.discriminator.as_ref().with_context(|| {
             format!(
-                "{} holds a generator only (as bundled models do, and files made with --generator-only); guided needs a \
-                 discriminator: name a run folder, or a model that was kept whole",
+                "{} holds a generator only, as bundled models and files made with --generator-only do, and guided needs a \
+                 discriminator: give a run folder, or a model with both networks",
                 self.model.display()
             )
         })?;
         let (config, device) = (model.config(), &compute.device);
         if !self.picture.is_empty() {
-            return self.saliency(&model, judge, device);
+            return self.saliency(&model, discriminator, device);
         }
         let layer = match self.layer {
             None => config.judging_stages() - 1,
             Some(number) if (1..=config.judging_stages()).contains(&number) => number - 1,
             Some(number) => bail!("there is no convolution {number}; there are 1 to {}", config.judging_stages()),
         };
-        let count = judge.layers[layer].weight.shape[0];
+        let count = discriminator.layers[layer].weight.shape[0];
         let maps: Vec<usize> = match &self.features {
-            Some(Numbers(numbers)) => numbers.iter().map(|&number| number as usize).collect(),
+            Some(NumberList(numbers)) => numbers.iter().map(|&number| number as usize).collect(),
             None => (0..FEATURES.min(count)).collect(),
         };
         if let Some(map) = maps.iter().find(|&&map| map >= count) {
             bail!("there is no feature {map}; convolution {} has features 0 to {}", layer + 1, count - 1);
         }
         let source = Source::parse(self.data.as_deref().unwrap_or_default())?;
-        let data = Dataset::open(&source, self.prepared.on(config.pictures())?, self.seed)?;
+        let data = Dataset::open(&source, self.preparation.on(config.pictures())?, self.seed)?;
         let count = data.len().map_or(self.count, |length| self.count.min(length as u64));
         let random = Discriminator::new(config, RANDOM, device);
-        let (networks, statistics) = self.normed.on_data(vec![judge.clone(), random], &data, device)?;
-        let (judge, random) = (&networks[0], &networks[1]);
+        let (networks, statistics) =
+            self.norm_statistics.on_data(vec![discriminator.clone(), random], &data, device)?;
+        let (discriminator, random) = (&networks[0], &networks[1]);
         let search = || Search::new(layer, maps.iter().copied(), PICTURES);
-        let (mut learnt, mut unlearnt) = (search(), search());
+        let (mut trained, mut untrained) = (search(), search());
         let (bar, mut skipped) = (bar(count, "pictures"), 0);
         for first in (0..count).step_by(BATCH as usize) {
             let mut pictures = Vec::new();
@@ -105,8 +108,8 @@ impl Guided {
                 }
             }
             if !pictures.is_empty() {
-                learnt.look(judge, &pictures, device)?;
-                unlearnt.look(random, &pictures, device)?;
+                trained.look(discriminator, &pictures, device)?;
+                untrained.look(random, &pictures, device)?;
             }
             bar.set_position(first + BATCH);
         }
@@ -114,9 +117,9 @@ impl Guided {
         if skipped == count {
             bail!("none of the {count} pictures of {source} can be read");
         }
-        let (learnt, unlearnt) = (learnt.finish(judge, device)?, unlearnt.finish(random, device)?);
-        figure(&unlearnt, &learnt)?.write(&self.out)?;
-        let told = |features: &[Feature]| -> Vec<_> {
+        let (trained, untrained) = (trained.finish(discriminator, device)?, untrained.finish(random, device)?);
+        figure(&untrained, &trained)?.write(&self.out)?;
+        let as_json = |features: &[Feature]| -> Vec<_> {
             let of = |feature: &Feature| {
                 let numbers: Vec<_> = feature.responses.iter().map(|response| response.number).collect();
                 let values: Vec<_> = feature.responses.iter().map(|response| response.value).collect();
@@ -126,7 +129,7 @@ impl Guided {
         };
         let summary = serde_json::json!({
             "out": self.out, "layer": layer + 1, "pictures": count - skipped, "statistics": statistics.name(),
-            "learnt": told(&learnt), "random": told(&unlearnt),
+            "learnt": as_json(&trained), "random": as_json(&untrained),
         });
         self.common.print(&summary, || {
             let row = |feature: &Feature| {
@@ -134,9 +137,9 @@ impl Guided {
                 let least = feature.responses.last().map_or(0.0, |response| response.value);
                 format!("feature {}: responses {best:.2} to {least:.2}", feature.map)
             };
-            let rows: Vec<_> = learnt.iter().map(row).collect();
+            let rows: Vec<_> = trained.iter().map(row).collect();
             format!(
-                "{}: random filters left, trained filters right; {} pictures looked at; {statistics}\n{}",
+                "{}: random filters left, trained filters right; {} pictures searched; {statistics}\n{}",
                 self.out.display(),
                 count - skipped,
                 rows.join("\n")
@@ -144,17 +147,18 @@ impl Guided {
         })
     }
 
-    fn saliency(&self, model: &Model, judge: &Discriminator, device: &Device) -> anyhow::Result<()> {
-        let config = judge.config();
-        let format = self.prepared.on(config.pictures())?;
+    fn saliency(&self, model: &Model, discriminator: &Discriminator, device: &Device) -> anyhow::Result<()> {
+        let config = discriminator.config();
+        let format = self.preparation.on(config.pictures())?;
         let read = |path: &PathBuf| read_fitted(path, format);
         let pictures = self.picture.iter().map(read).collect::<Result<Vec<Picture>, _>>()?;
-        let (judge, statistics) = self.normed.on_training_data(model, judge, self.data.as_deref(), device)?;
-        let told = verdicts(&judge, &pictures, self.rule, device)?;
-        let pairs = pictures.iter().zip(&told);
-        let shown: Vec<_> = pairs.flat_map(|(p, told)| [p.clone(), lit(p, &told.saliency, config.size)]).collect();
+        let (discriminator, statistics) =
+            self.norm_statistics.on_training_data(model, discriminator, self.data.as_deref(), device)?;
+        let saliency_maps = verdicts(&discriminator, &pictures, self.rule, device)?;
+        let pairs = pictures.iter().zip(&saliency_maps);
+        let shown: Vec<_> = pairs.flat_map(|(p, map)| [p.clone(), lit(p, &map.saliency, config.size)]).collect();
         grid(&shown, 2, 2).write(&self.out)?;
-        let logits: Vec<f32> = told.iter().map(|verdict| verdict.logit).collect();
+        let logits: Vec<f32> = saliency_maps.iter().map(|verdict| verdict.logit).collect();
         let summary = serde_json::json!({ "out": self.out, "logits": logits, "statistics": statistics.name() });
         self.common.print(&summary, || {
             let row = |(path, logit): (&PathBuf, &f32)| {

@@ -1,57 +1,51 @@
-//! The flags of a training's plain numbers, which a preset sets otherwise.
+//! Flags for single hyperparameters of a preset.
 
 use clap::Args;
 
 use crate::train::{RunConfig, Schedule};
 
-/// Hyperparameters of the networks and of Adam. What is not given is the preset's.
+/// Hyperparameters of the networks and of Adam. Flags that are not given leave the preset's values.
 #[derive(Args, Debug, Clone, Default)]
-pub(super) struct Hyperparameters {
-    /// Coordinates of z (the paper: 100)
+#[command(next_help_heading = "Hyperparameters [default: the preset's]")]
+pub(super) struct HyperparameterArgs {
+    /// Dimensions of z (the paper: 100)
     #[arg(long, value_name = "COUNT")]
     z_dim: Option<usize>,
     /// Whether the convolutions have biases (tensorflow: true)
     #[arg(long, value_name = "true|false")]
     bias: Option<bool>,
-    /// Added to the variance in batch norm (PyTorch: 1e-5, the authors: 1e-8)
+    /// Batch norm's epsilon, added to the variance (PyTorch: 1e-5, the authors: 1e-8)
     #[arg(long, value_name = "EPSILON", allow_negative_numbers = true)]
     norm_epsilon: Option<f64>,
-    /// Share of the newest batch in batch norm's running statistics: PyTorch's momentum, one minus TensorFlow's [default: 0.1]
-    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
+    /// Weight of the newest batch in batch norm's running statistics: PyTorch's momentum, or one minus TensorFlow's
+    /// [default: 0.1]
+    #[arg(long, value_name = "WEIGHT", allow_negative_numbers = true)]
     norm_momentum: Option<f64>,
-    /// Adam's first momentum (the paper: 0.5; 0.9 made training oscillate)
-    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
+    /// Adam's beta1, at least 0 and below 1 (the paper: 0.5; with 0.9 training oscillated)
+    #[arg(long, value_name = "BETA", allow_negative_numbers = true)]
     beta1: Option<f32>,
-    /// Adam's second momentum (usual: 0.999)
-    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
+    /// Adam's beta2, at least 0 and below 1 (usual: 0.999)
+    #[arg(long, value_name = "BETA", allow_negative_numbers = true)]
     beta2: Option<f32>,
-    /// Added to Adam's denominator (usual: 1e-8)
+    /// Adam's epsilon, added to the denominator (usual: 1e-8)
     #[arg(long, value_name = "EPSILON", allow_negative_numbers = true)]
     adam_epsilon: Option<f32>,
-    /// L2 penalty on the weights (the authors' face code: 1e-5)
+    /// L2 penalty on the weights, 0 to 1 (the authors' face code: 1e-5)
     #[arg(long, value_name = "WEIGHT", allow_negative_numbers = true)]
     l2: Option<f32>,
-    /// Generator updates for each of the discriminator's, 1 to 100; alternate: one network a step, the discriminator first; or
-    /// alternate-generator-first (the authors' face code)
+    /// Generator updates per discriminator update, 1 to 100; or alternate: each step updates one network, the
+    /// discriminator first; or alternate-generator-first (the authors' face code)
     #[arg(long, value_name = "COUNT|alternate", allow_negative_numbers = true)]
     schedule: Option<Schedule>,
 }
 
-impl Hyperparameters {
-    /// Puts what was given into a run's settings, which are checked when the run starts.
-    pub fn put(&self, config: &mut RunConfig) {
-        fn set<T: Copy>(field: &mut T, given: Option<T>) {
-            *field = given.unwrap_or(*field);
-        }
-        let (model, train) = (&mut config.model, &mut config.train);
-        set(&mut model.z_dim, self.z_dim);
-        set(&mut model.bias, self.bias);
-        set(&mut model.norm_epsilon, self.norm_epsilon);
-        set(&mut model.norm_momentum, self.norm_momentum);
-        set(&mut train.beta1, self.beta1);
-        set(&mut train.beta2, self.beta2);
-        set(&mut train.epsilon, self.adam_epsilon);
-        set(&mut train.decay, self.l2);
-        set(&mut train.schedule, self.schedule);
+impl HyperparameterArgs {
+    /// Overwrites the settings of a run with the given flags.
+    pub fn apply(&self, config: &mut RunConfig) {
+        let RunConfig { model, train, .. } = config;
+        apply_flags!(self => model; z_dim, bias, norm_epsilon, norm_momentum);
+        apply_flags!(self => train; beta1, beta2, schedule);
+        train.epsilon = self.adam_epsilon.unwrap_or(train.epsilon);
+        train.decay = self.l2.unwrap_or(train.decay);
     }
 }

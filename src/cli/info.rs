@@ -1,32 +1,32 @@
-//! `zscape info`.
+//! `zscape info`: describes a model.
 
 use std::path::PathBuf;
 
 use burn::tensor::Device;
 use clap::Args;
 
-use super::Common;
+use super::CommonArgs;
 use crate::model::{Layer, Model, ModelConfig, Provenance};
 use crate::train::{EpochEnd, epoch_ends};
 
 #[derive(Args, Debug)]
-pub(super) struct Info {
+pub(super) struct InfoArgs {
     #[command(flatten)]
-    common: Common,
-    /// A model file of zscape's, PyTorch's or safetensors, a folder of .npy arrays, a checkpoint, or a run folder
+    common: CommonArgs,
+    /// Model file of zscape or PyTorch, safetensors, folder of .npy arrays, checkpoint, or run folder
     #[arg(value_name = "FILE|DIR")]
     path: PathBuf,
 }
 
 #[derive(serde::Serialize)]
-struct Shape {
+struct LayerEntry {
     name: String,
     shape: Vec<usize>,
     batch_norm: bool,
 }
 
-fn shapes(layers: &[Layer]) -> Vec<Shape> {
-    let shape = |layer: &Layer| Shape {
+fn shapes(layers: &[Layer]) -> Vec<LayerEntry> {
+    let shape = |layer: &Layer| LayerEntry {
         name: layer.weight.name.clone(),
         shape: layer.weight.shape.clone(),
         batch_norm: layer.norm.is_some(),
@@ -34,18 +34,18 @@ fn shapes(layers: &[Layer]) -> Vec<Shape> {
     layers.iter().map(shape).collect()
 }
 
-fn trained(story: &Provenance) -> String {
-    let mean = match story.averaged {
+fn training(provenance: &Provenance) -> String {
+    let mean = match provenance.averaged {
         0 => String::new(),
-        count => format!("its generator is the mean of {count} checkpoints\n"),
+        count => format!("its generator is the average of {count} checkpoints\n"),
     };
     format!(
         "trained on {} for {} steps, {} pictures (seed {}, zscape {})\n{mean}",
-        story.data, story.steps, story.images, story.seed, story.version
+        provenance.data, provenance.steps, provenance.images, provenance.seed, provenance.version
     )
 }
 
-/// Sides of the generator's kernels, each once.
+/// The distinct kernel sizes of the generator.
 fn kernels(config: &ModelConfig) -> String {
     let mut sides: Vec<usize> = config.layers().generator[1..].iter().map(|plan| plan.kernel).collect();
     sides.dedup();
@@ -53,22 +53,22 @@ fn kernels(config: &ModelConfig) -> String {
     sides.join(", ")
 }
 
-impl Info {
+impl InfoArgs {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let mut warnings = Vec::new();
         let model = Model::open_noting(&self.path, &Device::flex(), &mut |warning| {
             tracing::warn!("{warning}");
             warnings.push(warning);
         })?;
-        let (config, story) = (model.config(), &model.provenance);
+        let (config, origin) = (model.config(), &model.provenance.origin);
         let generator = shapes(model.generator.layers());
         let discriminator = model.discriminator.as_ref().map(|d| shapes(&d.layers));
         let epochs = epoch_ends(&self.path.join("checkpoints"));
         let learnt_d = model.discriminator.as_ref().map(|d| d.parameter_count());
-        let mut provenance = serde_json::to_value(story)?;
+        let mut provenance = serde_json::to_value(&model.provenance)?;
         let mut guesses = serde_json::json!([]);
-        if let Some(origin) = &story.origin {
-            // Scripts know remarks as sentences.
+        if let Some(origin) = origin {
+            // In JSON, remarks are sentences.
             let sentences: Vec<_> = origin.remarks.iter().map(ToString::to_string).collect();
             provenance["origin"]["remarks"] = serde_json::json!(sentences);
             guesses =
@@ -91,7 +91,7 @@ impl Info {
                 config.preset,
                 config.size,
                 config.size,
-                if config.channels == 1 { "grey" } else { "colour" },
+                if config.channels == 1 { "gray" } else { "color" },
                 config.base,
                 kernels(config),
                 if config.bias { " with biases" } else { "" },
@@ -103,7 +103,7 @@ impl Info {
             if !departures.is_empty() {
                 text += &format!("unlike the paper's plan: {}\n", departures.join(", "));
             }
-            if let Some(origin) = &story.origin {
+            if let Some(origin) = origin {
                 text += &format!("opened from {}\n", origin.format);
                 for remark in &origin.remarks {
                     text += &format!("  {remark}\n");
@@ -113,10 +113,10 @@ impl Info {
                         text += &format!("  {} {what}:\n    {}\n", names.len(), names.join("\n    "));
                     }
                 }
-                text += "a guess is changed in the window, or by its name: FILE@prior=uniform,sampling=batch,output=sigmoid,leak=0.2,flipped=true,crop=108,fit=pad,resize=area\n";
-                text += "strides, picture size, batch norm's epsilon and class likewise: FILE@strides=1,2,2 (from z to the picture), FILE@size=28, FILE@eps=1e-3, FILE@class=3\n";
+                text += "change an inferred setting in the window, or after the file name: FILE@prior=uniform,sampling=batch,output=sigmoid,leak=0.2,flipped=true,crop=108,fit=pad,resize=area\n";
+                text += "in the same way: FILE@strides=1,2,2 (from z to the picture), FILE@size=28, FILE@eps=1e-3 (of batch norm), FILE@class=3\n";
             } else {
-                text += &trained(story);
+                text += &training(&model.provenance);
             }
             for EpochEnd { epoch, step } in &epochs {
                 text += &format!("epoch {epoch} ended with step {step}: checkpoints/step-{step:08}\n");

@@ -1,4 +1,16 @@
-//! The command line: everything the window does, headless and repeatable. One file a command.
+//! The command line: everything that the window does, without a window and repeatable. One file per command.
+//!
+//! Each command is a struct of arguments with a `run` method. Results go to standard output, as JSON with `--json`;
+//! progress and warnings go to standard error.
+
+/// Overwrites fields of a settings struct with the flags of the same names that were given.
+macro_rules! apply_flags {
+    ($flags:expr => $settings:expr; $($field:ident),+) => {
+        $(if let Some(value) = $flags.$field {
+            $settings.$field = value;
+        })+
+    };
+}
 
 mod arithmetic;
 mod bench;
@@ -46,81 +58,93 @@ use crate::latent::{self, session::Session};
 use crate::model::Model;
 use crate::panics;
 
-/// What is said while kernels are tuned.
-const TUNING: &str = "Tuning kernels for this GPU";
+/// Printed when the first kernel is tuned.
+const TUNING_NOTICE: &str = "Tuning kernels for this GPU";
 
-/// Explore the latent space of a DCGAN, and watch it learn.
+/// Train DCGANs and explore their latent space
 #[derive(Parser, Debug)]
 #[command(name = "zscape", version, about, max_term_width = 100, args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(flatten)]
-    common: Common,
+    common: CommonArgs,
     #[command(flatten)]
-    gui: gui::Gui,
+    gui: gui::GuiArgs,
     #[command(subcommand)]
     command: Option<Command>,
 }
 
 #[derive(Subcommand, Debug)]
 enum Command {
-    /// Open the window (also what `zscape` alone does)
+    /// Open the window (the default without a command)
     Gui {
         #[command(flatten)]
-        common: Common,
+        common: CommonArgs,
         #[command(flatten)]
-        gui: gui::Gui,
+        gui: gui::GuiArgs,
     },
-    /// Train a DCGAN on pictures, without a window
-    Train(Box<train::Train>),
-    /// Show pictures of a set before and after they are cropped and resized for the networks
-    Preview(preview::Preview),
-    /// Draw pictures with a trained generator
-    Sample(sample::Sample),
-    /// Walk from sample to sample through Z
-    Walk(walk::Walk),
-    /// Add and take away concepts: averages of samples
-    Arithmetic(arithmetic::Arithmetic),
-    /// Find directions of Z that change the picture
-    Directions(directions::Directions),
-    /// Find the z that draws a picture
-    Project(project::Project),
-    /// Find the filters that draw an object, and draw without them
-    Forget(forget::Forget),
-    /// Show what the discriminator's features look for, and what decides its verdict
-    Guided(guided::Guided),
+    /// Train a DCGAN without a window
+    Train(Box<train::TrainArgs>),
+    /// Show pictures of a data set before and after they are cropped and resized for training
+    Preview(preview::PreviewArgs),
+    /// Generate samples
+    Sample(sample::SampleArgs),
+    /// Interpolate between samples in latent space
+    #[command(visible_alias = "interpolate")]
+    Walk(walk::WalkArgs),
+    /// Do vector arithmetic on averaged samples in latent space
+    Arithmetic(arithmetic::ArithmeticArgs),
+    /// Find directions in latent space that change the picture
+    Directions(directions::DirectionsArgs),
+    /// Find the latent vector of a picture (GAN inversion)
+    #[command(visible_alias = "invert")]
+    Project(project::ProjectArgs),
+    /// Find the generator's filters that draw an object, and generate samples without them
+    #[command(visible_alias = "ablate")]
+    Forget(forget::ForgetArgs),
+    /// Visualize the discriminator's features by guided backpropagation, or what decides its output for a picture
+    #[command(visible_alias = "guided-backprop")]
+    Guided(guided::GuidedArgs),
     /// Show every layer's feature maps for a sample
-    Layers(layers::Layers),
-    /// Tell classes by the discriminator's features, beside random weights, pixels and a supervised network
-    Classify(classify::Classify),
-    /// Find the training pictures nearest to samples, and tell whether the model memorises
-    Neighbours(neighbours::Neighbours),
-    /// Measure how far samples are from real pictures, as sets
-    Distances(distances::Distances),
-    /// Find the pictures that a set has more than once
-    Dedup(dedup::Dedup),
-    /// Train what finds windows for `forget`
-    Finder(finder::Train),
-    /// Tell what a model, a checkpoint or a run folder is
-    Info(info::Info),
-    /// Write a model as a smaller file
-    Convert(convert::Convert),
-    /// Write synthetic pictures with their ground truth
-    Synth(synth::Synth),
-    /// Time training steps and drawing on this machine
-    Bench(bench::Bench),
-    /// Tell what this machine can compute and draw on, and what is missing
-    Doctor(doctor::Doctor),
+    #[command(visible_alias = "feature-maps")]
+    Layers(layers::LayersArgs),
+    /// Classify pictures with linear probes on the discriminator's features, and compare with random weights, pixels
+    /// and supervised training
+    #[command(visible_alias = "linear-probe")]
+    Classify(classify::ClassifyArgs),
+    /// Find the training pictures nearest to samples, and test whether the model memorized them
+    #[command(visible_alias = "nearest")]
+    Neighbours(neighbours::NeighboursArgs),
+    /// Measure distances between samples and real pictures: Frechet distance, kernel distance, sliced Wasserstein
+    /// distance, precision, recall
+    Distances(distances::DistancesArgs),
+    /// Find duplicate pictures in a data set
+    #[command(visible_alias = "duplicates")]
+    Dedup(dedup::DedupArgs),
+    /// Train the window detector of `forget --find windows`
+    #[command(visible_alias = "train-segmenter")]
+    Finder(finder::FinderArgs),
+    /// Show the settings, origin and layers of a model, a checkpoint or a run
+    Info(info::InfoArgs),
+    /// Convert a model to a smaller file, PyTorch or ONNX, or average checkpoints
+    Convert(convert::ConvertArgs),
+    /// Render synthetic pictures with their ground truth
+    #[command(visible_alias = "render")]
+    Synth(synth::SynthArgs),
+    /// Measure the speed of training and sampling on this machine
+    #[command(visible_alias = "benchmark")]
+    Bench(bench::BenchArgs),
+    /// Check which devices can compute and show a window, and what is missing
+    Doctor(doctor::DoctorArgs),
 }
 
-/// What every command understands.
-/// What `--precision` says.
+/// `--precision`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum PrecisionChoice {
-    /// Single precision, until mixed precision has been measured beside it on a card
+    /// float32, until mixed precision has been measured on a card
     Auto,
-    /// Single precision
+    /// float32
     F32,
-    /// Half floats or brain floats, added up in single precision
+    /// float16 or bfloat16, with sums in float32
     Mixed,
 }
 
@@ -133,10 +157,12 @@ impl PrecisionChoice {
     }
 }
 
+/// Flags of every command.
 #[derive(Args, Debug, Clone)]
-struct Common {
-    /// Where to compute: auto (the best graphics card, or the CPU where there is none), cpu, gpu, gpu:1 for a card by its
-    /// number in `zscape doctor`, or part of a card's name [default: auto; the window remembers what was chosen in it]
+struct CommonArgs {
+    /// Compute device: auto (the best graphics card, or the CPU if there is none), cpu, gpu, gpu:1 for a card by its
+    /// number in
+    /// `zscape doctor`, or part of a card's name [default: auto; the window remembers its last choice]
     #[arg(long, value_name = "auto|cpu|gpu|gpu:N|NAME")]
     device: Option<Choice>,
     /// Print one JSON object on standard output
@@ -144,8 +170,8 @@ struct Common {
     json: bool,
 }
 
-impl Common {
-    /// What `--device` asks for.
+impl CommonArgs {
+    /// The value of `--device`, or its default.
     fn device(&self) -> Choice {
         self.device.clone().unwrap_or_default()
     }
@@ -156,10 +182,10 @@ impl Common {
         Ok(compute)
     }
 
-    /// Prints `value` as JSON when that was asked for, `text` otherwise.
+    /// Prints `value` as one line of JSON with `--json`, and `text` otherwise.
     fn print(&self, value: &impl serde::Serialize, text: impl FnOnce() -> String) -> anyhow::Result<()> {
         let line = if self.json { serde_json::to_string(value)? } else { text() };
-        // A reader that has seen enough (`| head`) is no failure.
+        // A closed pipe (`| head`) is no failure.
         match std::io::Write::write_all(&mut std::io::stdout(), format!("{}\n", line.trim_end()).as_bytes()) {
             Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
             _ => Ok(()),
@@ -167,24 +193,24 @@ impl Common {
     }
 }
 
-/// What to say of tuned kernels.
-fn tuned(kernels: u64) -> String {
-    let kept = if tuning::folder().is_some() { "; the next start finds them" } else { "" };
-    format!("{kernels} kernels are tuned for this GPU{kept}")
+/// A sentence about tuned kernels.
+fn tuned_notice(kernels: u64) -> String {
+    let saved = if tuning::folder().is_some() { "; saved for the next start" } else { "" };
+    format!("{kernels} kernels are tuned for this GPU{saved}")
 }
 
-/// Says on standard error when kernels are tuned, and at its end how many were.
-struct Announced {
+/// Prints on standard error that kernels are being tuned, and when dropped how many were.
+struct TuningNotice {
     counts: crossbeam_channel::Receiver<u64>,
     _watch: tuning::Watch,
 }
 
-impl Announced {
+impl TuningNotice {
     fn new() -> Self {
         let (sender, counts) = crossbeam_channel::unbounded();
         let watch = tuning::watch(move |kernels| {
             if kernels == 1 {
-                eprintln!("{TUNING}");
+                eprintln!("{TUNING_NOTICE}");
             }
             let _ = sender.send(kernels);
         });
@@ -192,34 +218,34 @@ impl Announced {
     }
 }
 
-impl Drop for Announced {
+impl Drop for TuningNotice {
     fn drop(&mut self) {
         if let Some(kernels) = self.counts.try_iter().last() {
-            eprintln!("{}", tuned(kernels));
+            eprintln!("{}", tuned_notice(kernels));
         }
     }
 }
 
-/// What every command that explores a model understands.
+/// Flags of every command that explores a model.
 #[derive(Args, Debug, Clone)]
-struct Explored {
+struct ModelArgs {
     #[command(flatten)]
-    common: Common,
-    /// A model file, a checkpoint, a run folder (its newest checkpoint; RUN@average=20 is the mean of
-    /// its 20 newest), bundled:rooms or bundled:faces
+    common: CommonArgs,
+    /// Model file, checkpoint, run folder (its newest checkpoint; RUN@average=20 averages its 20 newest),
+    /// bundled:rooms or bundled:faces
     #[arg(long, value_name = "FILE|DIR", required_unless_present = "session")]
     model: Option<PathBuf>,
-    /// Replay what was saved in the window: its model and seed, and the walk or the arithmetic in it
+    /// Replay a session that was saved in the window: its model and seed, and its walk or arithmetic
     #[arg(long, value_name = "FILE")]
     session: Option<PathBuf>,
-    /// Names the samples: sample number i of seed s is the same z everywhere [default: 1, or the session's]
+    /// Seed of the samples: sample i of seed s is the same z in every command [default: 1, or the session's]
     #[arg(long)]
     seed: Option<u64>,
     #[command(flatten)]
-    ablated: dissect::Ablated,
+    ablation: dissect::AblationArgs,
 }
 
-/// An open model, and what of a session goes with it.
+/// An open model, with the session that it belongs to.
 struct Exploration {
     compute: Compute,
     model: Model,
@@ -227,14 +253,14 @@ struct Exploration {
     seed: u64,
 }
 
-impl Explored {
+impl ModelArgs {
     fn open(&self) -> anyhow::Result<Exploration> {
         let compute = self.common.compute()?;
         let session = self.session.as_deref().map(Session::read).transpose()?;
         let path = self.model.as_ref().or(session.as_ref().map(|session| &session.model));
-        let path = path.ok_or_else(|| anyhow::anyhow!("name a --model or a --session"))?;
+        let path = path.ok_or_else(|| anyhow::anyhow!("give a --model or a --session"))?;
         let mut model = Model::open(path, &compute.device)?;
-        let mut ablations = self.ablated.read(model.config())?;
+        let mut ablations = self.ablation.read(model.config())?;
         if let Some(session) = &session {
             session.check(model.config())?;
             ablations.extend(session.ablations.iter().cloned());
@@ -250,30 +276,30 @@ impl Explored {
 }
 
 impl Exploration {
-    /// The z's of samples of the seed.
+    /// The z's of samples, by their numbers.
     fn samples(&self, numbers: impl IntoIterator<Item = u64>) -> Vec<Vec<f32>> {
         latent::samples(self.model.config(), self.seed, numbers)
     }
 
-    fn draw(&self, z: &[Vec<f32>]) -> anyhow::Result<Vec<Picture>> {
+    fn generate(&self, z: &[Vec<f32>]) -> anyhow::Result<Vec<Picture>> {
         Ok(latent::pictures(&self.model.generator, z, &self.compute.device)?)
     }
 }
 
-/// Sample numbers as the command line takes them: `3,17,42`.
+/// A list of numbers such as `3,17,42`.
 #[derive(Debug, Clone)]
-struct Numbers(Vec<u64>);
+struct NumberList(Vec<u64>);
 
-impl std::str::FromStr for Numbers {
+impl std::str::FromStr for NumberList {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let number = |part: &str| part.trim().parse().map_err(|_| format!("{part:?} is no sample number"));
+        let number = |part: &str| part.trim().parse().map_err(|_| format!("{part:?} is not a number"));
         text.split(',').map(number).collect::<Result<_, _>>().map(Self)
     }
 }
 
-/// Runs the command line; 0 done, 1 failed with a message, 2 wrong usage.
+/// Runs the command line. Exit codes: 0 success, 1 failure with a message, 2 wrong usage.
 pub fn main() -> ExitCode {
     let began = Instant::now();
     panics::install();
@@ -282,7 +308,7 @@ pub fn main() -> ExitCode {
             "warn,wgpu_hal=error,tiny_skia=error,egui_wgpu=error,winit=error,eframe=off,cubecl_environment=error,cubecl_runtime=error",
         )
     });
-    // A warning is for the person at the terminal: no module's name in it, and no colors in a file.
+    // Warnings are for people at a terminal: without module names, and without colors in files.
     let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).without_time().with_target(false);
     let log = log.with_ansi(std::io::stderr().is_terminal()).with_filter(filter);
     tracing_subscriber::registry().with(log).with(tuning::listener()).init();
@@ -302,9 +328,9 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(command: Command, began: Instant) -> anyhow::Result<()> {
-    // A training and the window say it among what else they say, and a doctor tries in other processes.
-    let own = matches!(command, Command::Gui { .. } | Command::Train(_) | Command::Doctor(_));
-    let _announced = (!own).then(Announced::new);
+    // These print the notice among their other output, or compute in other processes.
+    let has_own_notice = matches!(command, Command::Gui { .. } | Command::Train(_) | Command::Doctor(_));
+    let _notice = (!has_own_notice).then(TuningNotice::new);
     match command {
         Command::Gui { common, gui } => gui.run(&common),
         Command::Train(command) => command.run(),

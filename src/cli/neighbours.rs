@@ -1,12 +1,12 @@
-//! `zscape neighbours`.
+//! `zscape neighbours`: nearest training pictures of samples, and tests for memorization.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
-use super::prepared::Prepared;
-use super::progress::Telling;
-use super::{Common, outputs};
+use super::prepared::PreparationArgs;
+use super::progress::StageProgress;
+use super::{CommonArgs, outputs};
 use crate::data::{Dataset, Source};
 use crate::evaluate::birthday::Birthday;
 use crate::evaluate::features::By;
@@ -15,42 +15,43 @@ use crate::evaluate::neighbours::{InSpace, Report, Settings, Sides, neighbours};
 use crate::model::{Inception, Model};
 
 #[derive(Args, Debug)]
-pub(super) struct Neighbours {
+pub(super) struct NeighboursArgs {
     #[command(flatten)]
-    common: Common,
-    /// A model file, a checkpoint, or a run folder, with a discriminator in it unless --inception is given
+    common: CommonArgs,
+    /// Model file, checkpoint, or run folder, with a discriminator unless --inception is given
     #[arg(long, value_name = "FILE|DIR")]
     model: PathBuf,
-    /// Features of Inception instead of the discriminator's; pytorch-fid's pt_inception-2015-12-05-6726825d.pth, or its
-    /// tensors as safetensors
+    /// Use Inception's features instead of the discriminator's: pytorch-fid's pt_inception-2015-12-05-6726825d.pth,
+    /// or its tensors as safetensors
     #[arg(long, value_name = "FILE")]
     inception: Option<PathBuf>,
-    /// The pictures it was trained on: a folder, an archive or a part of one (set.zip/train), synth:rooms or synth:faces
+    /// Training pictures: a folder, an archive or a split of one (set.zip/train), synth:rooms or synth:faces
     #[arg(long, value_name = "SRC")]
     data: String,
-    /// Pictures like those that it was not trained on; without them, training pictures are compared with all others
+    /// Held-out pictures of the same kind [default: training pictures, each compared with all others]
     #[arg(long, value_name = "SRC")]
     held_out: Option<String>,
-    /// Samples, and held-out pictures beside them
+    /// Number of samples, and of held-out pictures
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u16).range(8..=4096))]
     samples: u16,
-    /// Training pictures that are looked through at most
+    /// Most training pictures to search
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
     count: u64,
-    /// Rows of the figure: of the first samples, and of those nearest to a training picture
+    /// Rows of the figure: the first samples, and those nearest to a training picture
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64))]
     rows: u16,
     #[command(flatten)]
-    prepared: Prepared,
-    /// Names the samples, and picks pictures
+    preparation: PreparationArgs,
+    /// Seed of the samples and the choice of pictures
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// The figure, as .png, .jpg, .webp, .bmp or .tif: sample, its nearest by pixels, sample, its nearest by features; below the closest pairs of samples
+    /// Figure to write, as .png, .jpg, .webp, .bmp or .tif: samples with their nearest pictures by pixels and by
+    /// features; below, the closest pairs of samples
     #[arg(long, value_name = "FIGURE.png", value_parser = outputs::picture)]
     out: PathBuf,
 }
 
-impl Neighbours {
+impl NeighboursArgs {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let compute = self.common.compute()?;
         let model = Model::open(&self.model, &compute.device)?;
@@ -60,17 +61,17 @@ impl Neighbours {
         };
         let config = model.config();
         let open = |text: &String, seed| -> anyhow::Result<Dataset> {
-            Ok(Dataset::open(&Source::parse(text)?, self.prepared.on(config.pictures())?, seed)?)
+            Ok(Dataset::open(&Source::parse(text)?, self.preparation.on(config.pictures())?, seed)?)
         };
         let data = open(&self.data, self.seed)?;
         let held = self.held_out.as_ref().map(|text| open(text, !self.seed)).transpose()?;
         let samples = usize::from(self.samples);
         let settings = Settings { samples, count: self.count as usize, held: samples, seed: self.seed };
-        let telling = Telling::new();
-        let mut progress = telling.callback();
+        let progress_bar = StageProgress::new();
+        let mut progress = progress_bar.callback();
         let report = neighbours(&model, by, &data, held.as_ref(), settings, &compute.device, &mut progress)?;
-        telling.skipped(&report.skipped);
-        drop(telling);
+        progress_bar.print_skipped(&report.skipped);
+        drop(progress_bar);
         report.figure(&data, usize::from(self.rows)).write(&self.out)?;
         let named = |space: &InSpace| -> Vec<_> {
             let names = space.nearest.iter().map(|nearest| nearest.first().map(|nearest| data.name(nearest.number)));
@@ -79,20 +80,20 @@ impl Neighbours {
         let mut summary = serde_json::to_value(&report)?;
         summary["out"] = serde_json::to_value(&self.out)?;
         summary["verdict"] = serde_json::to_value(report.verdict())?;
-        for (told, space) in report.spaces.iter().enumerate() {
-            summary["spaces"][told]["names"] = named(space).into();
+        for (i, space) in report.spaces.iter().enumerate() {
+            summary["spaces"][i]["names"] = named(space).into();
         }
         self.common.print(&summary, || self.text(&report))
     }
 
     fn text(&self, report: &Report) -> String {
-        let beside = if report.held_out {
+        let reference = if report.held_out {
             format!("{} held-out pictures", report.held)
         } else {
             format!("{} training pictures, each compared with all others (no --held-out was given)", report.held)
         };
         let mut lines = vec![format!(
-            "{}: {} samples of seed {} among {} training pictures, beside {beside}",
+            "{}: {} samples of seed {} among {} training pictures; reference: {reference}",
             self.out.display(),
             report.settings.samples,
             report.settings.seed,
@@ -102,8 +103,8 @@ impl Neighbours {
             lines.push(format!("\nBy {}", space.name()));
             if let Some(Sides { share, .. }) = sides {
                 lines.push(format!(
-                    "  of as many training and held-out pictures, the nearest is a training one: {:.1} % ({:.1} to {:.1}); \
-                     50 % is no memorising",
+                    "  among equally many training and held-out pictures, a sample's nearest is a training picture: {:.1} % ({:.1} to {:.1}); \
+                     50 % without memorization",
                     share.value * 1e2,
                     share.low * 1e2,
                     share.high * 1e2
@@ -111,7 +112,7 @@ impl Neighbours {
             }
             if let Some(nearer) = nearer {
                 lines.push(format!(
-                    "  a sample is nearer to a training picture than such a picture is: {:.1} % ({:.1} to {:.1}); above 50 % also where samples are smooth",
+                    "  a sample is nearer to a training picture than a reference picture is: {:.1} % ({:.1} to {:.1}); above 50 % also if samples are smooth",
                     nearer.value * 1e2,
                     nearer.low * 1e2,
                     nearer.high * 1e2
@@ -119,13 +120,13 @@ impl Neighbours {
             }
             if let Some(share) = suspicious.wilson() {
                 lines.push(format!(
-                    "  samples nearer than all but 5 % of them: {:.1} % ({:.1} to {:.1}); 5 % of them are",
+                    "  samples nearer than 95 % of the reference pictures: {:.1} % ({:.1} to {:.1}); 5 % without memorization",
                     share.value * 1e2,
                     share.low * 1e2,
                     share.high * 1e2
                 ));
             }
-            lines.push(format!("  {}", distinct(birthday)));
+            lines.push(format!("  {}", birthday_sentence(birthday)));
         }
         lines.push("\nIntervals are 95 %.".into());
         lines.push(report.verdict().text);
@@ -133,8 +134,8 @@ impl Neighbours {
     }
 }
 
-fn distinct(told: &Birthday) -> String {
-    let Birthday { pairs, alike, limit, real, distinct, at_least, at_most, .. } = told;
+fn birthday_sentence(birthday: &Birthday) -> String {
+    let Birthday { pairs, alike, limit, real, distinct, at_least, at_most, .. } = birthday;
     let alike =
         format!("{alike} of {pairs} pairs of samples are closer than any two of {real} real pictures ({limit:.2})");
     match (distinct, at_most) {

@@ -1,4 +1,4 @@
-//! NumPy files in and out.
+//! Reads and writes NumPy files.
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Write};
@@ -9,9 +9,12 @@ use npyz::WriterBuilder;
 
 use crate::files;
 
-/// z's `[n, z_dim]` float32.
+/// Reads z's from a float32 array `[n, z_dim]`.
+///
+/// # Errors
+/// With the file's path, if it is not such an array or has values that are infinite or NaN.
 pub(super) fn read_z(path: &Path, z_dim: usize) -> anyhow::Result<Vec<Vec<f32>>> {
-    let named = || format!("{} cannot be read as a NumPy file of float32", path.display());
+    let named = || format!("cannot read {} as a NumPy file of float32", path.display());
     let file = File::open(path).with_context(named)?;
     let npy = npyz::NpyFile::new(BufReader::new(file)).with_context(named)?;
     let shape = npy.shape().to_vec();
@@ -19,16 +22,16 @@ pub(super) fn read_z(path: &Path, z_dim: usize) -> anyhow::Result<Vec<Vec<f32>>>
         bail!("{} has shape {shape:?}; this model's z's are [n, {z_dim}]", path.display());
     }
     if npy.order() != npyz::Order::C {
-        bail!("{} is in Fortran order; save it with numpy.ascontiguousarray", path.display());
+        bail!("{} is in Fortran order; convert it with numpy.ascontiguousarray", path.display());
     }
     let values = npy.into_vec::<f32>().with_context(named)?;
     if values.iter().any(|value| !value.is_finite()) {
-        bail!("{} holds values that are no numbers (NaN or infinite)", path.display());
+        bail!("{} has values that are infinite or NaN", path.display());
     }
     Ok(values.chunks_exact(z_dim).map(<[f32]>::to_vec).collect())
 }
 
-/// An array of float32, row-major.
+/// Writes a float32 array in C order.
 pub(super) fn write(path: &Path, shape: &[u64], values: &[f32]) -> anyhow::Result<()> {
     let write = |file: &mut File| -> std::io::Result<()> {
         let mut out = BufWriter::new(file);
@@ -37,5 +40,5 @@ pub(super) fn write(path: &Path, shape: &[u64], values: &[f32]) -> anyhow::Resul
         writer.finish()?;
         out.flush()
     };
-    files::write(path, write).with_context(|| format!("{} cannot be written", path.display()))
+    files::write(path, write).context("cannot write the array")
 }

@@ -1,4 +1,4 @@
-//! `zscape preview`.
+//! `zscape preview`: shows how pictures are prepared for the networks.
 
 use std::path::PathBuf;
 
@@ -6,8 +6,8 @@ use anyhow::bail;
 use burn::tensor::Device;
 use clap::Args;
 
-use super::prepared::Prepared;
-use super::{Common, outputs};
+use super::prepared::PreparationArgs;
+use super::{CommonArgs, outputs};
 use crate::data::{Dataset, Report, Source, compare, figure};
 use crate::image::PictureFormat;
 use crate::model::Model;
@@ -16,38 +16,37 @@ use crate::model::Model;
 const SIDE: usize = 192;
 
 #[derive(Args, Debug)]
-pub(super) struct Preview {
+pub(super) struct PreviewArgs {
     #[command(flatten)]
-    common: Common,
-    /// The pictures: whatever `train` learns from
+    common: CommonArgs,
+    /// Pictures: any source that `train` reads
     #[arg(long, value_name = "SRC")]
     data: String,
     /// Prepare them as for this model: a model file, a checkpoint or a run folder
     #[arg(long, value_name = "FILE|DIR", conflicts_with_all = ["size", "channels"])]
     model: Option<PathBuf>,
-    /// Side of what they become
+    /// Side of the prepared pictures in pixels, 1 to 1024
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
     size: u16,
-    /// 1 (gray) or 3 (color)
+    /// Color channels: 1 (gray) or 3 (color)
     #[arg(long, default_value_t = 3, value_parser = channels)]
     channels: usize,
     #[command(flatten)]
-    prepared: Prepared,
-    /// Mirror those that a training with this seed mirrors in its first epoch
+    preparation: PreparationArgs,
+    /// Mirror the pictures that a training with this seed mirrors in its first epoch
     #[arg(long)]
     mirror: bool,
-    /// How many pictures
+    /// Number of pictures, 1 to 64
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64))]
     count: u16,
-    /// Picks pictures; names synthetic ones
+    /// Seed of the choice of pictures, and of rendered ones
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// The figure, as .png, .jpg, .webp, .bmp or .tif: above the pictures with the part that is taken framed, below what they become
+    /// Figure to write, as .png, .jpg, .webp, .bmp or .tif: pictures with their crop above, prepared pictures below
     #[arg(long, value_name = "FIGURE.png", value_parser = outputs::picture)]
     out: PathBuf,
 }
 
-/// Gray or color.
 fn channels(text: &str) -> Result<usize, String> {
     match text {
         "1" => Ok(1),
@@ -56,13 +55,13 @@ fn channels(text: &str) -> Result<usize, String> {
     }
 }
 
-impl Preview {
+impl PreviewArgs {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let format = match &self.model {
             Some(path) => Model::open(path, &Device::flex())?.config().pictures(),
             None => PictureFormat::new(self.size.into(), self.channels),
         };
-        let format = self.prepared.on(format)?;
+        let format = self.preparation.on(format)?;
         let dataset = Dataset::open(&Source::parse(&self.data)?, format, self.seed)?;
         dataset.notes().iter().for_each(|note| eprintln!("{note}"));
         let report = Report::of(&dataset, &|| false);
@@ -72,7 +71,7 @@ impl Preview {
             eprintln!("cannot be used: {}: {}", problem.name, problem.cause);
         }
         if pictures.is_empty() {
-            bail!("none of the {} pictures of {} that were looked at can be used", problems.len(), self.data);
+            bail!("none of the {} pictures of {} that were examined can be used", problems.len(), self.data);
         }
         figure(&pictures, SIDE).write(&self.out)?;
         let preparation = dataset.format().preparation;

@@ -1,59 +1,66 @@
-//! How far a long command is, on standard error, and what it had to leave out.
+//! Progress of a long command on standard error.
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::data::Problem;
 use crate::progress::Cancelled;
 
-/// Pictures that could not be read of which each is named; of more, only how many.
-const NAMED: usize = 5;
+/// Skipped pictures that are named; more are only counted.
+const MAX_NAMED: usize = 5;
 
-/// A bar for work that comes in parts.
-pub(super) struct Telling(ProgressBar);
+/// A progress bar for work in several stages. Dropping it removes the bar.
+pub(super) struct StageProgress(ProgressBar);
 
-impl Telling {
+impl StageProgress {
     pub fn new() -> Self {
         Self(ProgressBar::new(0))
     }
 
-    /// A progress callback that draws the bar. It never cancels: a command is interrupted by its signal.
+    /// A callback for long-running functions that draws the bar; a total of 0 shows a spinner. It never cancels,
+    /// since a command is interrupted by a signal.
     pub fn callback(&self) -> impl FnMut(&'static str, usize, usize) -> Result<(), Cancelled> + use<> {
         let bar = self.0.clone();
-        move |what, done, of| {
-            if bar.message() != what {
+        move |stage, done, total| {
+            if bar.message() != stage {
                 let template =
-                    if of == 0 { "{msg:>40} {spinner}" } else { "{msg:>40} {bar:30} {pos}/{len} {eta} left" };
+                    if total == 0 { "{msg:>40} {spinner}" } else { "{msg:>40} {bar:30} {pos}/{len} {eta} left" };
                 let style = ProgressStyle::with_template(template);
                 bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
                 bar.reset();
-                bar.set_message(what);
+                bar.set_message(stage);
             }
-            bar.set_length(of as u64);
+            bar.set_length(total as u64);
             bar.set_position(done as u64);
             Ok(())
         }
     }
 
-    /// Says which pictures were passed over.
-    pub fn skipped(&self, problems: &[Problem]) {
+    /// Prints which pictures were skipped.
+    pub fn print_skipped(&self, problems: &[Problem]) {
         self.0.suspend(|| {
-            for problem in problems.iter().take(NAMED) {
+            for problem in problems.iter().take(MAX_NAMED) {
                 eprintln!("skipped {}: {}", problem.name, problem.cause);
             }
-            if problems.len() > NAMED {
-                eprintln!("skipped {} more that cannot be read", problems.len() - NAMED);
+            if problems.len() > MAX_NAMED {
+                eprintln!("skipped {} more that cannot be read", problems.len() - MAX_NAMED);
             }
         });
     }
 
-    /// Says something above the bar.
-    pub fn say(&self, text: &str) {
+    /// Prints a line above the bar.
+    pub fn print(&self, text: &str) {
         self.0.suspend(|| eprintln!("{text}"));
     }
 }
 
-impl Drop for Telling {
+impl Drop for StageProgress {
     fn drop(&mut self) {
         self.0.finish_and_clear();
     }
+}
+
+/// A bar with a constant message for `length` parts.
+pub(super) fn bar(length: u64, message: &'static str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg:>24} {bar:24} {pos}/{len}");
+    ProgressBar::new(length).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())).with_message(message)
 }

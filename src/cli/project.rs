@@ -1,45 +1,45 @@
-//! `zscape project`.
+//! `zscape project`: finds the latent vector of a picture (GAN inversion).
 
 use std::path::PathBuf;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::prepared::Prepared;
-use super::{Explored, numpy, outputs};
+use super::prepared::PreparationArgs;
+use super::{ModelArgs, numpy, outputs};
 use crate::data;
 use crate::image::{DecodeOptions, Decoded, grid};
 use crate::latent::project::{Encoder, LIMIT, Projection, Scale, Settings};
 
 #[derive(Args, Debug)]
-pub(super) struct Project {
+pub(super) struct ProjectArgs {
     #[command(flatten)]
-    explored: Explored,
-    /// The picture to look for; it is cropped and resized as those that the model was trained on
+    model_args: ModelArgs,
+    /// Picture to project; it is cropped and resized like the model's training pictures
     #[arg(long, value_name = "FILE")]
     picture: PathBuf,
     #[command(flatten)]
-    prepared: Prepared,
-    /// z's tried side by side
+    preparation: PreparationArgs,
+    /// Random restarts, optimized in parallel, 1 to 256
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u16).range(1..=256))]
     restarts: u16,
-    /// Steps of optimisation
+    /// Optimization steps
     #[arg(long, default_value_t = 250, value_parser = clap::value_parser!(u16).range(1..))]
     steps: u16,
-    /// Also write the z as a NumPy file, [1, z_dim] float32
+    /// Also write the z to a NumPy file: float32 [1, z_dim]
     #[arg(long, value_name = "OUT.npy")]
     z: Option<PathBuf>,
-    /// Original, reconstruction and their difference side by side, as .png, .jpg, .webp, .bmp or .tif
+    /// Figure to write with original, reconstruction and difference, as .png, .jpg, .webp, .bmp or .tif
     #[arg(long, value_name = "FIGURE.png", value_parser = outputs::picture)]
     out: PathBuf,
 }
 
-impl Project {
+impl ProjectArgs {
     pub(super) fn run(&self) -> anyhow::Result<()> {
-        let exploration = self.explored.open()?;
+        let exploration = self.model_args.open()?;
         let (model, device) = (&exploration.model, &exploration.compute.device);
         let config = model.config();
-        let format = self.prepared.on(config.pictures())?;
+        let format = self.preparation.on(config.pictures())?;
         let Decoded { picture: original, treatment } =
             data::read_examined(&self.picture, format, &DecodeOptions::default())?;
         let settings =
@@ -56,9 +56,9 @@ impl Project {
             bar.set_message(format!("error {:.4}", last.error));
         }
         bar.finish_and_clear();
-        let drawn = exploration.draw(std::slice::from_ref(&last.z))?.remove(0);
-        let difference = original.difference(&drawn);
-        grid(&[original, drawn, difference], 3, 2).write(&self.out)?;
+        let reconstruction = exploration.generate(std::slice::from_ref(&last.z))?.remove(0);
+        let difference = original.difference(&reconstruction);
+        grid(&[original, reconstruction, difference], 3, 2).write(&self.out)?;
         if let Some(path) = &self.z {
             numpy::write(path, &[1, last.z.len() as u64], &last.z)?;
         }
@@ -67,15 +67,15 @@ impl Project {
             "position": last.position(), "limit": LIMIT, "verdict": last.verdict(), "drawable": last.drawable(), "z": last.z,
             "picture": treatment.remarks(),
         });
-        self.explored.common.print(&summary, || {
+        self.model_args.common.print(&summary, || {
             let Scale { own, average, blurred } = last.scale;
             let remarks = treatment.remarks();
             let remarks = remarks.iter().map(|remark| format!("{}: {remark}\n", self.picture.display()));
             remarks.collect::<String>()
                 + &format!(
-                "{}: {} of the way from the model's own samples (0 %) to its average picture (100 %), and up to {:.0} % is drawn\n\
-                 detail lacking: {:.2}; of own samples {own:.2}, of the average picture {average:.2}, of a blurred copy {blurred:.2}\n\
-                 pixel error {:.4} (samples are {:.4} apart); {}",
+                "{}: {} of the way from the model's own samples (0 %) to its average picture (100 %); up to {:.0} % counts as reproduced\n\
+                 missing detail: {:.2}; own samples {own:.2}, the average picture {average:.2}, a blurred copy {blurred:.2}\n\
+                 pixel error {:.4} (distance between samples {:.4}); {}",
                 last.verdict().text(),
                 last.place(),
                 LIMIT * 100.0,

@@ -1,88 +1,81 @@
-//! The paper's rules for stable networks as switches, to see what becomes of training without one; and the details in which the
-//! published sources differ.
+//! Flags that break the paper's rules for stable networks one by one, and flags for details in which published
+//! sources differ.
 
 use clap::{Args, ValueEnum};
 
 use crate::model::{Activation, ModelConfig, Norms, Padding, Resampling};
 use crate::train::TrainConfig;
 
-/// Slope below zero of the generator's LeakyReLU: the discriminator's.
-const LEAK: f64 = 0.2;
+/// Negative slope of the generator's LeakyReLU; the same as in the discriminator.
+const LEAKY_SLOPE: f64 = 0.2;
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "The paper's rules")]
-pub(super) struct Rules {
-    /// Batch norm: off; on, but not on the generator's output and the discriminator's input (the paper); or everywhere
+pub(super) struct RuleArgs {
+    /// Batch norm: off; on, except at the generator's output and the discriminator's input (the paper); or everywhere
     #[arg(long, value_enum, value_name = "WHERE")]
     batch_norm: Option<Norms>,
-    /// What follows the generator's hidden layers (the paper: relu)
+    /// Activation after the generator's hidden layers (the paper: relu)
     #[arg(long, value_enum, value_name = "KIND")]
-    activation: Option<After>,
-    /// How sides are halved and doubled: by strided convolutions (the paper), or by 2x2 max pooling and by repeating positions
+    activation: Option<ActivationChoice>,
+    /// Up- and downsampling: by strided convolutions (the paper), or by nearest-neighbor upsampling and 2x2 max pooling
     #[arg(long, value_enum, value_name = "HOW")]
     resampling: Option<Resampling>,
     /// Units of a fully connected hidden layer in both networks; 0 for none (the paper)
     #[arg(long, value_name = "UNITS")]
     hidden: Option<usize>,
-    /// Standard deviation of the weights before training (the paper: 0.02)
+    /// Standard deviation of the initial weights (the paper: 0.02)
     #[arg(long, value_name = "DEVIATION")]
     init_std: Option<f64>,
 }
 
+/// `--activation`.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum After {
+enum ActivationChoice {
     /// ReLU
     Relu,
-    /// LeakyReLU with a slope of 0.2 below zero, as in the discriminator
+    /// LeakyReLU with a negative slope of 0.2, as in the discriminator
     LeakyRelu,
-    /// The hyperbolic tangent
+    /// Hyperbolic tangent
     Tanh,
 }
 
-impl Rules {
-    /// Writes down what was said.
+impl RuleArgs {
+    /// Overwrites the networks' settings with the given flags.
     pub fn apply(&self, model: &mut ModelConfig) {
-        if let Some(norms) = self.batch_norm {
-            model.norms = norms;
-        }
-        if let Some(after) = self.activation {
-            (model.activation, model.leak) = match after {
-                After::Relu => (Activation::Rectifier, 0.0),
-                After::LeakyRelu => (Activation::Rectifier, LEAK),
-                After::Tanh => (Activation::Tanh, 0.0),
+        apply_flags!(self => model; resampling, hidden);
+        model.norms = self.batch_norm.unwrap_or(model.norms);
+        model.initial.weights = self.init_std.unwrap_or(model.initial.weights);
+        if let Some(activation) = self.activation {
+            (model.activation, model.leak) = match activation {
+                ActivationChoice::Relu => (Activation::Rectifier, 0.0),
+                ActivationChoice::LeakyRelu => (Activation::Rectifier, LEAKY_SLOPE),
+                ActivationChoice::Tanh => (Activation::Tanh, 0.0),
             };
-        }
-        if let Some(resampling) = self.resampling {
-            model.resampling = resampling;
-        }
-        if let Some(hidden) = self.hidden {
-            model.hidden = hidden;
-        }
-        if let Some(deviation) = self.init_std {
-            model.initial.weights = deviation;
         }
     }
 }
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Details in which the presets' sources differ")]
-pub(super) struct Details {
-    /// Convolutions in each stage: 1, or 2 of which one has stride 1 (the paper's 32x32 network)
+pub(super) struct DetailArgs {
+    /// Convolutions per stage: 1, or 2 of which one has stride 1 (the paper's 32x32 network)
     #[arg(long, value_name = "COUNT")]
     per_stage: Option<usize>,
-    /// Where a zero more is added if a convolution's zeros cannot be equal: before, symmetric (PyTorch), or behind, same (TensorFlow)
+    /// Where a convolution puts the extra zero if its padding cannot be equal on both sides: before, symmetric
+    /// (PyTorch), or after, same (TensorFlow)
     #[arg(long, value_enum)]
     padding: Option<Padding>,
-    /// Batch norm of each unit of the projection (the authors) and not of each map
+    /// Batch norm of the projection per unit (the authors) instead of per feature map
     #[arg(long, value_name = "true|false")]
     unit_norm: Option<bool>,
-    /// Biases of each unit of the projection (carpedm20), where there are biases, and not of each map
+    /// Biases of the projection per unit (carpedm20) instead of per feature map, if there are biases
     #[arg(long, value_name = "true|false")]
     unit_bias: Option<bool>,
-    /// Standard deviation of batch norm's gains before training (the authors: 0.02; carpedm20: 0)
+    /// Standard deviation of batch norm's initial gains (the authors: 0.02; carpedm20: 0)
     #[arg(long, value_name = "DEVIATION")]
     gain_std: Option<f64>,
-    /// Draw initial weights of the discriminator's convolutions again where they are beyond two deviations (carpedm20)
+    /// Truncate the initial weights of the discriminator's convolutions at two standard deviations (carpedm20)
     #[arg(long, value_name = "true|false")]
     truncated: Option<bool>,
     /// Use the same z's for all updates of a step (carpedm20)
@@ -90,16 +83,12 @@ pub(super) struct Details {
     same_z: Option<bool>,
 }
 
-impl Details {
-    /// Writes down what was said.
+impl DetailArgs {
+    /// Overwrites the settings with the given flags.
     pub fn apply(&self, model: &mut ModelConfig, train: &mut TrainConfig) {
-        let set = |field: &mut bool, said: Option<bool>| *field = said.unwrap_or(*field);
-        model.per_stage = self.per_stage.unwrap_or(model.per_stage);
-        model.padding = self.padding.unwrap_or(model.padding);
+        apply_flags!(self => model; per_stage, padding, unit_norm, unit_bias);
+        apply_flags!(self => model.initial; truncated);
+        apply_flags!(self => train; same_z);
         model.initial.gains = self.gain_std.unwrap_or(model.initial.gains);
-        set(&mut model.unit_norm, self.unit_norm);
-        set(&mut model.unit_bias, self.unit_bias);
-        set(&mut model.initial.truncated, self.truncated);
-        set(&mut train.same_z, self.same_z);
     }
 }

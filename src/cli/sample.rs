@@ -1,68 +1,68 @@
-//! `zscape sample`.
+//! `zscape sample`: generates samples.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Common, dissect, numpy, outputs};
+use super::{CommonArgs, dissect, numpy, outputs};
 use crate::image::{grid, names_folder, write_numbered};
 use crate::latent;
 use crate::model::{Model, Statistics};
 
 #[derive(Args, Debug)]
-pub(super) struct Sample {
+pub(super) struct SampleArgs {
     #[command(flatten)]
-    common: Common,
-    /// A model file, a checkpoint, a run folder (its newest checkpoint; RUN@average=20 is the mean of
-    /// its 20 newest), bundled:rooms or bundled:faces
+    common: CommonArgs,
+    /// Model file, checkpoint, run folder (its newest checkpoint; RUN@average=20 averages its 20 newest),
+    /// bundled:rooms or bundled:faces
     #[arg(long, value_name = "FILE|DIR")]
     model: PathBuf,
-    /// How many pictures
+    /// Number of samples
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..))]
     count: u64,
-    /// Names the pictures: sample number i of seed s is the same z everywhere
+    /// Seed of the samples: sample i of seed s is the same z in every command
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// The first sample's number
+    /// Number of the first sample
     #[arg(long, default_value_t = 0)]
     first: u64,
-    /// Draw these z's instead: a NumPy file, [n, z_dim] float32
+    /// Generate pictures of these z's instead: a NumPy file, float32 [n, z_dim]
     #[arg(long, value_name = "FILE.npy", conflicts_with_all = ["count", "seed", "first"])]
     z: Option<PathBuf>,
-    /// Also write the pictures as a NumPy file, [n, channels, height, width] float32 in [-1, 1]
+    /// Also write the samples to a NumPy file: float32 [n, channels, height, width] in [-1, 1]
     #[arg(long, value_name = "OUT.npy")]
     tensor: Option<PathBuf>,
-    /// The grid of pictures, such as .png or .jpg; or a folder for single pictures: 000042.png is sample number 42, or
-    /// number 42 of --z
+    /// File for a grid of all samples, such as .png or .jpg; or a folder for single pictures, where 000042.png is
+    /// sample 42, or number 42 of --z
     #[arg(long, value_name = "GRID.png|DIR", value_parser = outputs::pictures)]
     out: PathBuf,
-    /// Pictures in a row
+    /// Columns of the grid
     #[arg(long, default_value_t = 8)]
     columns: usize,
-    /// Draw all pictures as one batch, normalized by its own statistics, as the authors draw their sheets: pictures then
+    /// Normalize all samples as one batch with its own statistics, as the authors do for their figures; samples then
     /// depend on one another
     #[arg(long, conflicts_with = "running_stats")]
     batch_stats: bool,
-    /// Use the running batch-norm statistics of the training
+    /// Normalize with batch norm's running statistics
     #[arg(long)]
     running_stats: bool,
     #[command(flatten)]
-    ablated: dissect::Ablated,
+    ablation: dissect::AblationArgs,
 }
 
-/// What the pictures were normalized by.
+/// The batch-norm statistics of the samples.
 #[derive(Clone, Copy, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Norms {
-    /// All of them, as one batch.
+enum NormalizedBy {
+    /// Those of all samples as one batch.
     Batch,
-    /// The reference batch.
+    /// Those of the reference batch.
     Reference,
     /// The running statistics of the training.
     Running,
 }
 
-impl Sample {
+impl SampleArgs {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let compute = self.common.compute()?;
         let mut warnings = Vec::new();
@@ -76,16 +76,18 @@ impl Sample {
             None => latent::samples(&config, self.seed, self.first..self.first + self.count),
         };
         let count = z.len();
-        let generator = model.generator.under(&self.ablated.read(&config)?);
+        let generator = model.generator.under(&self.ablation.read(&config)?);
         let norms = match (self.batch_stats, self.running_stats, config.sampling) {
-            (true, ..) => Norms::Batch,
-            (_, false, Statistics::Batch) => Norms::Reference,
-            _ => Norms::Running,
+            (true, ..) => NormalizedBy::Batch,
+            (_, false, Statistics::Batch) => NormalizedBy::Reference,
+            _ => NormalizedBy::Running,
         };
         let values = match norms {
-            Norms::Batch => latent::read(generator.sample_batch(latent::tensor(&z, &compute.device)))?,
-            Norms::Reference => latent::values(&generator, &z, &compute.device)?,
-            Norms::Running => latent::values(&generator.sampling_with(Statistics::Running), &z, &compute.device)?,
+            NormalizedBy::Batch => latent::read(generator.sample_batch(latent::tensor(&z, &compute.device)))?,
+            NormalizedBy::Reference => latent::values(&generator, &z, &compute.device)?,
+            NormalizedBy::Running => {
+                latent::values(&generator.sampling_with(Statistics::Running), &z, &compute.device)?
+            }
         };
         if let Some(path) = &self.tensor {
             let shape = [count as u64, config.channels as u64, config.size as u64, config.size as u64];
@@ -102,11 +104,11 @@ impl Sample {
         });
         self.common.print(&summary, || {
             let norms = match norms {
-                Norms::Batch => "normalized as one batch".to_owned(),
-                Norms::Reference => format!("normalized by {}", Statistics::Batch.describe()),
-                Norms::Running => format!("normalized by {}", Statistics::Running.describe()),
+                NormalizedBy::Batch => "normalized as one batch".to_owned(),
+                NormalizedBy::Reference => format!("normalized by {}", Statistics::Batch.describe()),
+                NormalizedBy::Running => format!("normalized by {}", Statistics::Running.describe()),
             };
-            format!("{count} pictures in {}, {norms}", self.out.display())
+            format!("{count} samples in {}, {norms}", self.out.display())
         })
     }
 }

@@ -1,4 +1,4 @@
-//! `zscape arithmetic --score`.
+//! `zscape arithmetic --score`: measures how often vector arithmetic works.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -6,59 +6,59 @@ use std::path::Path;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Common, Exploration};
+use super::{CommonArgs, Exploration};
 use crate::evaluate::statistics::{Estimate, Share};
 use crate::evaluate::triples::OfAttribute;
 use crate::evaluate::{Attribute, Doing, Fitting, Report, Seen, Settings, Way, figure, score};
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Score")]
-pub(super) struct Score {
-    /// Instead: measure how well arithmetic works on a model of synth:faces
+pub(super) struct ScoreArgs {
+    /// Measure how often arithmetic works on a model of synth:faces, instead of showing one result
     ///
-    /// A small network learns smile, glasses, beard, hair style, skin (light or dark) and turn (left or right) from
-    /// rendered faces, whose truth is known. A triple is two attributes with two values each: A has the target value and
-    /// one base value ("smile, no beard"), B only the base ("no smile, no beard"), C the other base ("no smile, beard").
-    /// Exemplars are chosen at random among samples of which the network is sure in both attributes; nothing else about
-    /// them is chosen, and no result is looked at. A - B + C succeeds if the network finds in it the target value
-    /// ("smile": obtained), and the base of C ("beard") and every other attribute of which the network is sure in all
-    /// exemplars of C and in which they agree (kept). One exemplar is held to the same as three or more. Beside Z the same sums
-    /// are made of the pictures, and of the feature maps of each hidden layer, from which the later layers draw. Intervals are
-    /// 95 %: Wilson's for shares, the bootstrap's over turn vectors for the correlation.
+    /// A small classifier is trained to recognize smile, glasses, beard, hair style, skin (light or dark) and pose
+    /// (left or right) on rendered faces, whose attributes are known. A triple consists of two attributes with two
+    /// values each: A has the target value and one base value ("smile, no beard"), B only the base ("no smile, no
+    /// beard"), C the other base ("no smile, beard"). Exemplars are chosen at random among samples for which the
+    /// classifier is confident in both attributes. A - B + C succeeds if the classifier finds the target value in it
+    /// ("smile": obtained), and the base of C ("beard") and every other attribute that is confident and equal in all
+    /// exemplars of C (preserved). Results with a single exemplar are measured the same way. For comparison, the same
+    /// arithmetic is done on pixels, and on the feature maps of each hidden layer. Intervals are 95 %: Wilson's for
+    /// shares, bootstrap over turn vectors for the correlation.
     ///
-    /// The turn is measured along the vector from four samples that face left to four that face right, on five samples in
-    /// eleven steps.
+    /// The turn vector goes from four samples that face left to four that face right, and is applied to five samples
+    /// in eleven steps.
     #[arg(long, conflicts_with_all = ["plus", "minus", "from", "to", "session"])]
     score: bool,
-    /// Triples of concepts
+    /// Number of triples
     #[arg(long, value_name = "COUNT", default_value_t = 200, value_parser = clap::value_parser!(u16).range(1..), requires = "score")]
     triples: u16,
-    /// Exemplars of a concept that are averaged, beside a single one; the paper averages three
+    /// Exemplars averaged per concept, compared with a single one; the paper averages three
     #[arg(long, value_name = "COUNT", default_value_t = 3, value_parser = clap::value_parser!(u16).range(2..=100), requires = "score")]
     exemplars: u16,
-    /// Turn vectors
+    /// Number of turn vectors
     #[arg(long, value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..), requires = "score")]
     turns: u16,
-    /// Samples that exemplars are chosen from
+    /// Samples from which exemplars are chosen
     #[arg(long, value_name = "COUNT", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=65_536), requires = "score")]
     pool: u32,
-    /// Steps that the network learns for
+    /// Training steps of the classifier
     #[arg(long, value_name = "STEPS", default_value_t = 700, value_parser = clap::value_parser!(u16).range(1..), requires = "score")]
     fit_steps: u16,
-    /// Probability from which on the network is sure
+    /// Probability from which on the classifier is confident
     #[arg(long, value_name = "P", default_value_t = 0.95, requires = "score")]
     sure: f32,
-    /// Triples in the figure that --out names
+    /// Triples in the figure --out
     #[arg(long, value_name = "COUNT", default_value_t = 12, value_parser = clap::value_parser!(u16).range(1..=100), requires = "score")]
     rows: u16,
 }
 
-impl Score {
-    pub(super) fn asked(&self) -> bool {
+impl ScoreArgs {
+    pub(super) fn requested(&self) -> bool {
         self.score
     }
 
-    pub(super) fn run(&self, exploration: &Exploration, common: &Common, out: Option<&Path>) -> anyhow::Result<()> {
+    pub(super) fn run(&self, exploration: &Exploration, common: &CommonArgs, out: Option<&Path>) -> anyhow::Result<()> {
         let settings = Settings {
             triples: self.triples.into(),
             exemplars: self.exemplars.into(),
@@ -77,8 +77,8 @@ impl Score {
         bar.set_message("rendering faces");
         let report = score(&exploration.model, settings, &exploration.compute.device, &mut |doing, done, of| {
             let message = match doing {
-                Doing::Teaching => "learning the attributes",
-                Doing::Sampling => "drawing samples",
+                Doing::Teaching => "training the classifier",
+                Doing::Sampling => "generating samples",
                 Doing::Adding => "doing arithmetic",
                 Doing::Turning => "turning heads",
             };
@@ -105,17 +105,16 @@ fn text(report: &Report, out: Option<(&Path, usize)>) -> String {
         let _ = writeln!(text, "{written}");
     };
     line(format!(
-        "The judge, on {} faces that it did not learn from: right as rendered, right disturbed, right where sure of \
-         disturbed ones",
+        "The classifier on {} test faces: accuracy on rendered faces, on corrupted ones, and on corrupted ones where it is confident",
         report.judge.faces
     ));
-    for told in &report.judge.told {
-        let correlation = told.correlation.map_or(String::new(), |r| format!("   correlation {r:.3}"));
-        let shares = [told.clean, told.disturbed, told.sure].map(|share| format!("{:>8}", percent(share)));
-        line(format!("  {:<8} {}{correlation}", told.attribute.name(), shares.concat()));
+    for accuracy in &report.judge.told {
+        let correlation = accuracy.correlation.map_or(String::new(), |r| format!("   correlation {r:.3}"));
+        let shares = [accuracy.clean, accuracy.disturbed, accuracy.sure].map(|share| format!("{:>8}", percent(share)));
+        line(format!("  {:<8} {}{correlation}", accuracy.attribute.name(), shares.concat()));
     }
     line(format!(
-        "\nWhat it sees in {} samples of seed {}: of how many it is sure, how many of those planes in Z tell, and the values",
+        "\nIts output on {} samples of seed {}: share that is confident, accuracy of linear probes in Z on those, and the values",
         report.settings.samples, report.settings.seed
     ));
     for Seen { attribute, sure, values, linear } in &report.seen {
@@ -125,11 +124,11 @@ fn text(report: &Report, out: Option<(&Path, usize)>) -> String {
         line(format!("  {:<8} {:>7} {linear:>7}   {}", attribute.name(), percent(*sure), named.join(", ")));
     }
     line(format!(
-        "\n{} triples over {} of 30 pairs of attributes: shares and their 95 % intervals",
+        "\n{} triples over {} of 30 pairs of attributes: shares with 95 % intervals",
         report.triples.len(),
         report.pairs
     ));
-    line(format!("  {:<42} {:<23} {:<23} {}", "", "target obtained", "others kept", "both: success"));
+    line(format!("  {:<42} {:<23} {:<23} {}", "", "target obtained", "others preserved", "both: success"));
     for scored in &report.scored {
         let plural = if scored.exemplars == 1 { "" } else { "s" };
         line(format!(
@@ -141,7 +140,9 @@ fn text(report: &Report, out: Option<(&Path, usize)>) -> String {
         ));
     }
     let exemplars = report.settings.exemplars;
-    line(format!("\nBy attribute, {exemplars} exemplars in Z: obtained as target, kept as base, kept where C's agree"));
+    line(format!(
+        "\nBy attribute, {exemplars} exemplars in Z: obtained as target, preserved as base, preserved where C's exemplars agree"
+    ));
     if let Some(scored) = report.scored.iter().find(|scored| scored.exemplars == exemplars && scored.way == Way::Z) {
         for OfAttribute { attribute, obtained, base, other } in &scored.tally.by_attribute {
             let counts = [obtained, base, other].map(|share| format!("{:>7} of {:<4}", percent(*share), share.of));
@@ -153,8 +154,8 @@ fn text(report: &Report, out: Option<(&Path, usize)>) -> String {
         Some(turn) => {
             let Estimate { value, low, high } = turn.correlation;
             line(format!(
-                "\nThe turn: correlation with the place on the vector {value:.3} ({low:.3} to {high:.3}), {} rows of {} \
-                 vectors; {} of the rows at 0.9 or more; on average from {:.2} to {:.2}",
+                "\nThe turn: correlation with the position along the vector {value:.3} ({low:.3} to {high:.3}), {} rows of {} \
+                 vectors; {} of the rows at 0.9 or more; mean pose from {:.2} to {:.2}",
                 turn.rows,
                 turn.draws,
                 percent(turn.even),
@@ -166,8 +167,8 @@ fn text(report: &Report, out: Option<(&Path, usize)>) -> String {
     if let Some((out, rows)) = out {
         let names = Attribute::ALL.map(Attribute::name).join(", ");
         line(format!(
-            "\n{}: exemplars of A, B and C; the results in Z and in pixels with one exemplar, then with {exemplars}. Lights: \
-             {names}; green as it must be, red not, grey free. Then a turn. The rows:",
+            "\n{}: exemplars of A, B and C; results in Z and in pixels with one exemplar, then with {exemplars}. Dots: {names}; \
+             green right, red wrong, gray not required. Then a turn. The rows:",
             out.display()
         ));
         for triple in report.triples.iter().take(rows) {
@@ -182,6 +183,7 @@ fn percent(share: Share) -> String {
 }
 
 fn interval(share: Share) -> String {
-    let told = |Estimate { value, low, high }| format!("{:.1} % ({:.1} to {:.1})", value * 1e2, low * 1e2, high * 1e2);
-    share.wilson().map_or("-".to_owned(), told)
+    let format =
+        |Estimate { value, low, high }| format!("{:.1} % ({:.1} to {:.1})", value * 1e2, low * 1e2, high * 1e2);
+    share.wilson().map_or("-".to_owned(), format)
 }

@@ -1,56 +1,55 @@
-//! `zscape walk`.
+//! `zscape walk`: interpolates between samples (section 6.1).
 
 use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::Args;
 
-use super::{Exploration, Explored, Numbers, outputs};
+use super::{Exploration, ModelArgs, NumberList, outputs};
 use crate::image::{names_folder, write_frames, write_gif, write_mp4};
 use crate::latent::walk;
 use crate::latent::walk::{Way, changes, jumps};
 
 #[derive(Args, Debug)]
-pub(super) struct Walk {
+pub(super) struct WalkArgs {
     #[command(flatten)]
-    explored: Explored,
-    /// How many samples are visited, counted from --first
+    model_args: ModelArgs,
+    /// Number of samples to visit, counted from --first
     #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u64).range(2..))]
     points: u64,
-    /// The first sample's number
+    /// Number of the first sample
     #[arg(long, default_value_t = 0)]
     first: u64,
     /// Visit these samples instead, such as 3,17,42
     #[arg(long, value_name = "NUMBERS", conflicts_with_all = ["points", "first"])]
-    visit: Option<Numbers>,
-    /// Pictures from one sample to the next
+    visit: Option<NumberList>,
+    /// Pictures per segment, from one sample to the next, both included
     #[arg(long, default_value_t = 11, value_parser = clap::value_parser!(u16).range(2..))]
     steps: u16,
-    /// Go back to the first sample at the end
+    /// Return to the first sample at the end
     #[arg(long = "loop")]
     closed: bool,
-    /// Walk on great circles instead of straight
+    /// Interpolate spherically (slerp) instead of linearly
     #[arg(long)]
     slerp: bool,
-    /// Frames a second of a GIF or a video
+    /// Frames per second of a GIF or video, 1 to 50
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=50))]
     rate: u32,
-    /// Enlarges the pixels of a GIF or a video
+    /// Magnification of a GIF or video, 1 to 16
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=16))]
     zoom: u16,
-    /// A picture such as .png or .jpg (one row from each sample to the next, as the paper's figure 4), a .gif, an .mp4 (H.264,
-    /// uncompressed), or a folder for single frames
+    /// File to write: a picture such as .png or .jpg with one row per segment (as figure 4 of the paper), a .gif, an
+    /// .mp4 (H.264 without compression), or a folder for single frames
     #[arg(long, value_name = "WALK.png|WALK.gif|WALK.mp4|DIR", value_parser = outputs::film)]
     out: PathBuf,
 }
 
-impl Walk {
+impl WalkArgs {
     pub(super) fn run(&self) -> anyhow::Result<()> {
-        let exploration = self.explored.open()?;
+        let exploration = self.model_args.open()?;
         let walk = self.walk(&exploration)?;
         let steps = usize::from(self.steps);
-        let draw = |z: &[Vec<f32>]| exploration.draw(z);
-        let film = draw(&walk.film(steps - 1))?;
+        let film = exploration.generate(&walk.film(steps - 1))?;
         match outputs::film_ending(&self.out) {
             _ if names_folder(&self.out) => write_frames(&self.out, &film)?,
             Some("gif") => write_gif(&self.out, &film, self.rate, usize::from(self.zoom))?,
@@ -63,12 +62,12 @@ impl Walk {
         let summary = serde_json::json!({
             "out": self.out, "legs": walk.legs(), "frames": film.len(), "changes": changes, "jumps": jumps,
         });
-        self.explored.common.print(&summary, || {
+        self.model_args.common.print(&summary, || {
             let jumps = match jumps.len() {
                 0 => "no sudden jump".to_owned(),
-                count => format!("{count} sudden jumps (the paper's sign of memorisation), at frames {jumps:?}"),
+                count => format!("{count} sudden jumps (a sign of memorization, section 6.1), at frames {jumps:?}"),
             };
-            format!("{} legs in {}; {jumps}; largest change {largest:.3}", walk.legs(), self.out.display())
+            format!("{} segments in {}; {jumps}; largest change {largest:.3}", walk.legs(), self.out.display())
         })
     }
 
@@ -76,13 +75,13 @@ impl Walk {
         if let (Some(session), None) = (&exploration.session, &self.visit) {
             let walk = session.walk(exploration.model.config());
             if walk.legs() == 0 {
-                bail!("the session has no walk: it needs two keyframes at least");
+                bail!("the session has no walk: a walk needs at least two keyframes");
             }
             return Ok(walk);
         }
         let numbers = match &self.visit {
-            Some(Numbers(numbers)) if numbers.len() < 2 => bail!("a walk visits at least two samples"),
-            Some(Numbers(numbers)) => numbers.clone(),
+            Some(NumberList(numbers)) if numbers.len() < 2 => bail!("a walk visits at least two samples"),
+            Some(NumberList(numbers)) => numbers.clone(),
             None => (self.first..self.first + self.points).collect(),
         };
         let way = if self.slerp { Way::Spherical } else { Way::Linear };

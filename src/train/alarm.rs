@@ -13,7 +13,8 @@ use super::messages::LearningRates;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(tag = "trouble", rename_all = "kebab-case")]
 pub enum FailureMode {
-    /// The discriminator separates real and generated pictures almost perfectly, so its gradients teach the generator nothing.
+    /// The discriminator separates real and generated pictures almost perfectly, so its gradients teach the generator
+    /// nothing.
     DiscriminatorWon {
         /// Mean D(x) over about 25 steps.
         d_real: f32,

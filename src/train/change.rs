@@ -13,7 +13,8 @@ pub struct SettingsChange {
     pub back_to: Option<u64>,
     /// Learning rates.
     pub rates: Option<LearningRates>,
-    /// Standard deviation of the instance noise, and the number of steps over which it fades from now on; 0 steps for never.
+    /// Standard deviation of the instance noise, and the number of steps over which it fades from now on; 0 steps for
+    /// never.
     pub noise: Option<(f32, u64)>,
     /// Whether pictures are mirrored.
     pub mirror: Option<bool>,
@@ -48,7 +49,8 @@ impl fmt::Display for SettingsChange {
     }
 }
 
-/// Sets those of the settings in `train` that can change in the middle of a run to the values in force: the run began with `initial`, and
+/// Sets those of the settings in `train` that can change in the middle of a run to the values in force: the run began
+/// with `initial`, and
 /// `state` records what was changed since.
 pub(super) fn set_in_force(train: &mut TrainConfig, initial: &TrainConfig, state: &TrainingState) {
     (train.noise, train.noise_steps, train.noise_from) =

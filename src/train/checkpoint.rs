@@ -1,6 +1,7 @@
 //! Checkpoints: both networks, both optimizers, the step, and the place in the data.
 //!
-//! [`Checkpoint::write`] writes a hidden folder and renames it, so that a folder with a checkpoint's name is always complete.
+//! [`Checkpoint::write`] writes a hidden folder and renames it, so that a folder with a checkpoint's name is always
+//! complete.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -73,7 +74,8 @@ pub struct TrainingState {
     /// The epoch that ended with this step, if the run keeps the ends of epochs. Such a checkpoint is never removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch_end: Option<u64>,
-    /// Instance noise that was changed in the middle of the run: standard deviation, steps over which it fades, and the step of the change.
+    /// Instance noise that was changed in the middle of the run: standard deviation, steps over which it fades, and
+    /// the step of the change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub noise: Option<(f32, u64, u64)>,
     /// Mirroring, if it was changed in the middle of the run.
@@ -130,8 +132,8 @@ fn folder_name(step: u64) -> String {
 }
 
 impl Checkpoint {
-    /// Writes the checkpoint into `checkpoints` and returns its folder. `settings` is the text of the run's `run.toml`, which can be restored
-    /// from this copy.
+    /// Writes the checkpoint into `checkpoints` and returns its folder. `settings` is the text of the run's
+    /// `run.toml`, which can be restored from this copy.
     ///
     /// # Errors
     /// [`CheckpointError`] with the file's path. Existing checkpoints are never changed.
@@ -211,7 +213,8 @@ pub(super) fn newest_before(checkpoints: &Path, step: u64) -> Option<(u64, PathB
 
 /// Removes old checkpoints, and what an interrupted writer left behind.
 ///
-/// It keeps the newest `keep_last`, those at multiples of `keep_every` steps, ends of epochs, those from before an alarm, and for each step in
+/// It keeps the newest `keep_last`, those at multiples of `keep_every` steps, ends of epochs, those from before an
+/// alarm, and for each step in
 /// `suspected`, at which a failure may have begun, the newest one from before it.
 ///
 /// # Errors

@@ -8,8 +8,8 @@ use crate::device::Precision;
 use crate::files::is_default;
 use crate::model::{ModelConfig, Preset};
 
-/// Instance noise for rendered pictures: standard deviation, and steps over which it fades. One run with it, at 64x64, showed heads after 200
-/// steps; runs without it showed noise for 300 to 500. Other values were not tried.
+/// Instance noise for rendered pictures: standard deviation, and steps over which it fades. One run with it, at
+/// 64x64, showed heads after 200 steps; runs without it showed noise for 300 to 500. Other values were not tried.
 const RENDERED_NOISE: (f32, u64) = (0.2, 3000);
 
 /// The order of the networks' updates.
@@ -20,12 +20,13 @@ pub enum Schedule {
     Generator(usize),
     /// Each step updates one network, in turn; step 1 the discriminator.
     Alternate,
-    /// Each step updates one network, in turn; step 1 the generator. This is the authors' face code, whose updates count from 0 and are the
-    /// generator's if `n_updates % (k + 1) == 0`.
+    /// Each step updates one network, in turn; step 1 the generator. This is the authors' face code, whose updates
+    /// count from 0 and are the generator's if `n_updates % (k + 1) == 0`.
     AlternateGeneratorFirst,
 }
 
-/// Most generator updates per step. Published numbers are 1 and 2; many more would make a step so long that the window shows no progress.
+/// Most generator updates per step. Published numbers are 1 and 2; many more would make a step so long that the
+/// window shows no progress.
 pub const MAX_UPDATES: usize = 100;
 
 impl Schedule {
@@ -106,8 +107,8 @@ pub struct TrainConfig {
     /// Whether all updates of a step use the same z's, instead of new ones each.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub same_z: bool,
-    /// Standard deviation of the instance noise on the discriminator's input (Sønderby et al. 2017), for pixel values in [-1, 1]. The paper
-    /// adds none.
+    /// Standard deviation of the instance noise on the discriminator's input (Sønderby et al. 2017), for pixel values
+    /// in [-1, 1]. The paper adds none.
     #[serde(default)]
     pub noise: f32,
     /// Steps over which the noise fades to 0; 0 for never.
@@ -127,16 +128,18 @@ pub struct TrainConfig {
 impl TrainConfig {
     /// The values of a preset, each from its authors' source ([`ModelConfig::preset`] names the files):
     ///
-    /// - `paper`: section 4. One update of each network a step is Goodfellow's algorithm 1 with one discriminator update.
-    /// - `authors-faces`: Adam with `lr=0.0002, b1=0.5`, otherwise the defaults of `lib/updates.py` (`b2=0.999, e=1e-8`; its `l=1-1e-8`
-    ///   makes `b1` smaller by 1e-8 of itself a step, which is left out); `l2=1e-5` added to the gradient of every parameter, gains and
-    ///   shifts too; every batch of 128 is for one update, and the first is the generator's.
+    /// - `paper`: section 4. One update of each network per step is algorithm 1 of Goodfellow et al. 2014 with one
+    ///   discriminator update.
+    /// - `authors-faces`: Adam with `lr=0.0002, b1=0.5`, otherwise the defaults of `lib/updates.py` (`b2=0.999,
+    ///   e=1e-8`; its `l=1-1e-8`, which shrinks `b1` by a factor of 1 - 1e-8 per step, is omitted). `l2=1e-5` is added
+    ///   to the gradients of all parameters, batch norm's too. Every batch of 128 serves one update, the first the
+    ///   generator's.
     /// - `authors-svhn`: rate 0.0005 and batch 64 are in the folder's name; the rest is the paper's.
     /// - `paper-imagenet`: the paper's.
     /// - `pytorch`: the tutorial.
-    /// - `tensorflow`: `learning_rate=0.0002, beta1=0.5`, batches of 64; one update of the discriminator and two of the generator,
-    ///   all three fed the same `batch_z`. TensorFlow's Adam adds epsilon after its bias correction where this one, as PyTorch's, adds it
-    ///   before: 1e-8 or, at the first step, 3e-10, which matters only for gradients below 1e-7.
+    /// - `tensorflow`: `learning_rate=0.0002, beta1=0.5`, batches of 64; one update of the discriminator and two of the
+    ///   generator, all three with the same `batch_z`. TensorFlow's Adam adds epsilon after its bias correction,
+    ///   PyTorch's and this one before: 1e-8 or, in the first step, 3e-10, which matters only for gradients below 1e-7.
     pub fn preset(preset: Preset) -> Self {
         let paper = Self {
             batch: 128,
@@ -199,8 +202,8 @@ pub struct RunConfig {
     pub data: String,
     /// Seed of the weights, the order of the pictures, and every z.
     pub seed: u64,
-    /// Names of pictures that are left out. The names are stored here, not the path of their list, so that a resumed run has the same
-    /// pictures in the same order even if the list has changed.
+    /// Names of pictures that are left out. The names are stored here, not the path of their list, so that a resumed
+    /// run has the same pictures in the same order even if the list has changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skip: Vec<String>,
     /// The networks.
@@ -218,8 +221,8 @@ impl RunConfig {
         config
     }
 
-    /// Sets the data source, without skipped pictures, and its instance noise: rendered pictures have no noise of their own, so a
-    /// discriminator would separate them from a young generator's at a glance. Photographs need none.
+    /// Sets the data source, without skipped pictures, and its instance noise: rendered pictures have no noise of
+    /// their own, so a discriminator would separate them from a young generator's at a glance. Photographs need none.
     pub fn use_data(&mut self, data: String) {
         let rendered = data.starts_with("synth:");
         (self.train.noise, self.train.noise_steps) = if rendered { RENDERED_NOISE } else { (0.0, 0) };
@@ -231,7 +234,8 @@ impl RunConfig {
 
     /// The fields in which `other` differs, as `field: own value, not the other's`.
     ///
-    /// Learning rates, instance noise, mirroring and precision may differ, since they can change in the middle of a run.
+    /// Learning rates, instance noise, mirroring and precision may differ, since they can change in the middle of a
+    /// run.
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let mut found = Vec::new();
         compare("", &as_json(self), &as_json(other), &mut found);

@@ -73,7 +73,8 @@ impl PictureNames {
         }
     }
 
-    /// The difference from an earlier state of the data set, whose names are in the file `list` if it exists; `None` if they are the same.
+    /// The difference from an earlier state of the data set, whose names are in the file `list` if it exists; `None`
+    /// if they are the same.
     pub fn difference(&self, earlier: &Fingerprint, list: &Path) -> Option<DatasetDifference> {
         if self.fingerprint == *earlier {
             return None;

@@ -1,8 +1,8 @@
-//! Detects training failures from each step's metrics and from samples: a discriminator that has won, mode collapse, divergence, a data set
-//! that is too small.
+//! Detects training failures from each step's metrics and from samples: a discriminator that has won, mode collapse,
+//! divergence, a data set that is too small.
 //!
-//! [`HealthMonitor`] takes metrics and samples and returns [`HealthEvent`]s. The thresholds come from recorded runs, which docs/MEASURES.md
-//! lists.
+//! [`HealthMonitor`] takes metrics and samples and returns [`HealthEvent`]s. The thresholds come from recorded runs,
+//! which docs/MEASURES.md lists.
 
 use std::collections::VecDeque;
 
@@ -24,8 +24,8 @@ const SAME_PICTURE: f32 = 1e-5;
 const DECAY: f32 = 0.96;
 /// Steps after the first until the moving average means something.
 const WARM_UP: u64 = 10;
-/// D(x) - D(G(z)) above which the discriminator is suspected of having won, and below which it has not. Healthy runs on photographs
-/// reach 0.85.
+/// D(x) - D(G(z)) above which the discriminator is suspected of having won, and below which it has not. Healthy runs
+/// on photographs reach 0.85.
 const WON_GAP: f32 = 0.9;
 const NOT_WON_GAP: f32 = 0.8;
 /// The discriminator has won after so many steps above [`WON_GAP`] ...
@@ -46,13 +46,15 @@ const LARGE_NORM: f32 = 1000.0;
 const DIVERGING: (usize, u64) = (4, 20);
 /// Steps without a large one after which a divergence is over.
 const CALM_STEPS: u64 = 200;
-/// Variety of samples, relative to real pictures, below which a generator has collapsed, and from which on it has recovered.
+/// Variety of samples, relative to real pictures, below which a generator has collapsed, and from which on it has
+/// recovered.
 const COLLAPSED: f32 = 0.25;
 const VARIED: f32 = 0.5;
-/// Steps that a young generator may take, at the paper's learning rate of 2e-4, before its samples must vary a little, ...
+/// Steps that a young generator may take, at the paper's learning rate of 2e-4, before its samples must vary a
+/// little, ...
 const YOUNG_STEPS: u64 = 500;
-/// ... and the variety that they must then reach: photographs of rooms stay at 0.2 to 0.35 for 400 steps, flat drawings whose training fails
-/// at 0.1.
+/// ... and the variety that they must then reach: photographs of rooms stay at 0.2 to 0.35 for 400 steps, flat
+/// drawings whose training fails at 0.1.
 const COLLAPSED_YOUNG: f32 = 0.15;
 /// Variety of real pictures below which samples cannot be compared with them, as with one picture in many copies.
 const MIN_REAL_VARIETY: f32 = 0.02;
@@ -112,8 +114,8 @@ pub struct HealthMonitor {
 struct RealVariety {
     /// Root mean square distance from their mean.
     spread: f32,
-    /// Median distance to the nearest other picture. Missing if there are fewer than [`SAMPLES`] distinct pictures: samples of few pictures
-    /// have to be close to one another, so only the spread counts.
+    /// Median distance to the nearest other picture. Missing if there are fewer than [`SAMPLES`] distinct pictures:
+    /// samples of few pictures have to be close to one another, so only the spread counts.
     nearest: Option<f32>,
 }
 
@@ -332,8 +334,8 @@ struct Variety {
 }
 
 impl Variety {
-    /// Measures pictures, given as one row of values each. Pictures within the squared distance `same` count as identical and are left out
-    /// of the nearest distances.
+    /// Measures pictures, given as one row of values each. Pictures within the squared distance `same` count as
+    /// identical and are left out of the nearest distances.
     fn measure(rows: &[Vec<f32>], same: f32) -> Self {
         let length = rows.first().map_or(0, Vec::len);
         let mut mean = vec![0.0f32; length];

@@ -1,11 +1,11 @@
-//! Instance noise (Sønderby et al. 2017, "Amortised MAP inference for image super-resolution", section 3.3): Gaussian noise on the
-//! discriminator's input, real and generated, which fades during the run.
+//! Instance noise (Sønderby et al. 2017, "Amortised MAP inference for image super-resolution", section 3.3): Gaussian
+//! noise on the discriminator's input, real and generated, which fades during the run.
 //!
-//! The discriminator separates pictures without any noise of their own, such as rendered ones, from a young generator's at a glance, and a
-//! discriminator that is certain has no useful gradients.
+//! The discriminator separates pictures without any noise of their own, such as rendered ones, from a young
+//! generator's at a glance, and a discriminator that is certain has no useful gradients.
 //!
-//! Each value is a function of seed, step, batch and position, computed where the pictures are. It uses only integers and sums of products,
-//! no logarithm or cosine, so that all devices agree up to rounding.
+//! Each value is a function of seed, step, batch and position, computed where the pictures are. It uses only integers
+//! and sums of products, no logarithm or cosine, so that all devices agree up to rounding.
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use rand::{Rng, SeedableRng};
@@ -29,8 +29,9 @@ const LANES: u32 = 0x00ff_00ff;
 /// Mean of a sum of twelve bytes, and four times its standard deviation.
 const MEAN: f32 = 1530.0;
 const WIDTH: f32 = 1024.0;
-/// Teichroew's polynomial in odd powers, from the ninth down to the first, which turns a sum of twelve uniform numbers into a normal one,
-/// to about 2e-4 within three standard deviations (Knuth, "The Art of Computer Programming", volume 2, section 3.4.1).
+/// Teichroew's polynomial in odd powers, from the ninth down to the first, which turns a sum of twelve uniform
+/// numbers into a normal one, to about 2e-4 within three standard deviations (Knuth, "The Art of Computer
+/// Programming", volume 2, section 3.4.1).
 const NORMAL: [f32; 5] = [0.029_899_776, 0.008_355_968, 0.076_542_91, 0.252_408_8, 3.949_846];
 
 /// The noise of one step. It depends only on seed and step, so that a resumed run needs no stored random state.
@@ -69,8 +70,8 @@ impl InstanceNoise {
     }
 }
 
-/// Normally distributed values of a batch: the sum of the twelve bytes of three hashes of each position. They come in steps of 1/256 of a
-/// standard deviation.
+/// Normally distributed values of a batch: the sum of the twelve bytes of three hashes of each position. They come in
+/// steps of 1/256 of a standard deviation.
 fn normal(keys: [u32; 3], dims: [usize; 4]) -> Vec<f32> {
     let picture: usize = dims[1..].iter().product();
     let mut values = vec![0.0f32; dims[0] * picture];

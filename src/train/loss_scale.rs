@@ -1,8 +1,8 @@
 //! Dynamic loss scaling for half floats (Micikevicius et al. 2018, "Mixed precision training", section 3.2).
 //!
-//! Gradients below 6e-8 underflow in half floats, so the loss is multiplied by a power of two before backpropagation and the gradients are
-//! divided by it before the update. A step whose gradients overflow is skipped and halves the scale; many steps without an overflow double
-//! it.
+//! Gradients below 6e-8 underflow in half floats, so the loss is multiplied by a power of two before backpropagation
+//! and the gradients are divided by it before the update. A step whose gradients overflow is skipped and halves the
+//! scale; many steps without an overflow double it.
 
 /// The initial scale, PyTorch's. A training that needs a smaller one finds it within a few skipped steps.
 const INITIAL_SCALE: f32 = 65_536.0;

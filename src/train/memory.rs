@@ -1,7 +1,7 @@
 //! Estimates how much memory a training needs and compares it with what the computer or the graphics card has.
 //!
-//! [`check`] does so before a training starts: the operating system kills programs that run out of memory without a message, and some drivers
-//! do the same with programs that fill a graphics card.
+//! [`check`] does so before a training starts: the operating system kills programs that run out of memory without a
+//! message, and some drivers do the same with programs that fill a graphics card.
 
 use super::config::{RunConfig, TrainConfig};
 use super::error::TrainError;
@@ -12,14 +12,15 @@ use crate::model::ModelConfig;
 const VALUE_BYTES: u64 = 4;
 /// Bytes of the program before it trains.
 const PROGRAM_BYTES: u64 = 64 << 20;
-/// Copies of each weight: value, gradient, Adam's two moments, a packed copy for convolutions, and the last good step's while a new one is
-/// computed.
+/// Copies of each weight: value, gradient, Adam's two moments, a packed copy for convolutions, and the last good
+/// step's while a new one is computed.
 const WEIGHT_COPIES: u64 = 8;
-/// Values in memory at once during a step, per value of the generator's feature maps: both networks process the batch, three times in all,
-/// and every operation keeps what its gradient needs. Measured between 16x16 and 64x64: 8 to 13.
+/// Values in memory at once during a step, per value of the generator's feature maps: both networks process the
+/// batch, three times in all, and every operation keeps what its gradient needs. Measured between 16x16 and 64x64: 8
+/// to 13.
 const ACTIVATION_COPIES: u64 = 11;
-/// Pages held by a graphics card's allocator relative to the memory in use, as a fraction: freed blocks rarely have the size needed next,
-/// and the first start copies buffers to tune kernels.
+/// Pages held by a graphics card's allocator relative to the memory in use, as a fraction: freed blocks rarely have
+/// the size needed next, and the first start copies buffers to tune kernels.
 const CARD_OVERHEAD: (u64, u64) = (4, 3);
 /// Batches that the loader decodes ahead, and the most bytes that they take.
 const PREFETCHED_BATCHES: u64 = 4;
@@ -77,8 +78,8 @@ pub(super) fn needed_on_cpu(model: &ModelConfig, train: &TrainConfig) -> u64 {
     PROGRAM_BYTES.saturating_add(weights).saturating_add(prefetched).saturating_add(step)
 }
 
-/// Estimated bytes of a training on a graphics card: without what stays in the computer's memory, but with the freed pages that the card's
-/// allocator keeps.
+/// Estimated bytes of a training on a graphics card: without what stays in the computer's memory, but with the freed
+/// pages that the card's allocator keeps.
 pub(super) fn needed_on_card(model: &ModelConfig, train: &TrainConfig) -> u64 {
     let (step, weights) = step_and_weights(model, train);
     weights.saturating_add(step.saturating_mul(CARD_OVERHEAD.0) / CARD_OVERHEAD.1)
@@ -106,8 +107,8 @@ fn step_and_weights(model: &ModelConfig, train: &TrainConfig) -> (u64, u64) {
     (step, weights * WEIGHT_COPIES * VALUE_BYTES)
 }
 
-/// Bytes that this process can still allocate, as far as the system says: the minimum of the machine's free memory, its control group's
-/// limit, and its own limit.
+/// Bytes that this process can still allocate, as far as the system says: the minimum of the machine's free memory,
+/// its control group's limit, and its own limit.
 fn available() -> Option<u64> {
     let read = |path: &str| std::fs::read_to_string(path).ok();
     let machine = read("/proc/meminfo").and_then(|text| parse_meminfo(&text));

@@ -72,8 +72,9 @@ pub struct Preview {
     pub step_ended: Instant,
     /// Samples 0, 1, 2, ... of the run's seed.
     pub pictures: Vec<Picture>,
-    /// Whether this preview belongs to the filmstrip and is saved in the run's `samples/`. The filmstrip is dense at the start of a run,
-    /// where much changes, and ever sparser later, so that it stays short. Ends of epochs always belong to it.
+    /// Whether this preview belongs to the filmstrip and is saved in the run's `samples/`. The filmstrip is dense at
+    /// the start of a run, where much changes, and ever sparser later, so that it stays short. Ends of epochs always
+    /// belong to it.
     pub in_filmstrip: bool,
     /// The epoch that ended with this step, if the run keeps the ends of epochs.
     pub epoch_end: Option<u64>,
@@ -138,7 +139,8 @@ pub enum Event {
     },
     /// How the pictures of the data set are prepared.
     DatasetReport(Arc<Report>),
-    /// Kernels are being tuned for this graphics card, as on the first training of a size: the number tuned by this process so far.
+    /// Kernels are being tuned for this graphics card, as on the first training of a size: the number tuned by this
+    /// process so far.
     Tuning(u64),
     /// Information, such as what the data set contains and what was inferred about it.
     Note(String),

@@ -45,7 +45,8 @@ pub struct MetricsLog {
 }
 
 impl MetricsLog {
-    /// Opens or creates the file to continue after `step`. Rows of later steps, which a session logged and never saved, are removed.
+    /// Opens or creates the file to continue after `step`. Rows of later steps, which a session logged and never
+    /// saved, are removed.
     ///
     /// # Errors
     /// Errors of the file system, with the path.

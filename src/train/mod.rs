@@ -1,7 +1,8 @@
 //! Training of a DCGAN.
 //!
-//! [`Trainer`] trains a run on its own thread: it takes [`TrainerCommand`]s and sends [`Event`]s. A run is a folder ([`Run`]) with settings
-//! ([`RunConfig`]), checkpoints ([`Checkpoint`]), metrics ([`MetricsLog`]) and sample grids. [`Networks::step`] is one training step.
+//! [`Trainer`] trains a run on its own thread: it takes [`TrainerCommand`]s and sends [`Event`]s. A run is a folder
+//! ([`Run`]) with settings ([`RunConfig`]), checkpoints ([`Checkpoint`]), metrics ([`MetricsLog`]) and sample grids.
+//! [`Networks::step`] is one training step.
 
 mod alarm;
 mod change;

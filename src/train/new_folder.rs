@@ -11,7 +11,8 @@ use crate::model;
 const RUN_FILES: [&str; 5] = ["run.toml", "pictures.txt", "metrics.csv", "health.log", "unfinished.txt"];
 const RUN_FOLDERS: [&str; 2] = ["samples", "checkpoints"];
 
-/// Whether the run in `folder` has trained at least one step: it has a checkpoint of one, even if damaged, or a row of metrics.
+/// Whether the run in `folder` has trained at least one step: it has a checkpoint of one, even if damaged, or a row
+/// of metrics.
 pub(super) fn has_steps(folder: &Path) -> bool {
     let checkpoints = folder.join("checkpoints");
     let has_damaged = || {

@@ -1,4 +1,5 @@
-//! Compares the first steps of every preset with PyTorch in double precision. `tests/presets/make.py` computed the reference values.
+//! Compares the first steps of every preset with PyTorch in double precision. `tests/presets/make.py` computed the
+//! reference values.
 
 use std::collections::BTreeMap;
 
@@ -15,13 +16,13 @@ const BATCH: usize = 4;
 
 /// A preset's steps: losses of D and G if they were measured, and some values of every tensor after the last step.
 #[derive(serde::Deserialize)]
-struct Steps {
+struct ReferenceSteps {
     losses: Vec<[Option<f32>; 2]>,
-    tensors: BTreeMap<String, Values>,
+    tensors: BTreeMap<String, ReferenceTensor>,
 }
 
 #[derive(serde::Deserialize)]
-struct Values {
+struct ReferenceTensor {
     at: Vec<usize>,
     value: Vec<f64>,
     /// Adam's first moment, which shows the gradients. Running statistics have none.
@@ -51,7 +52,13 @@ fn flat(tensor: &Tensor<1>) -> Vec<f64> {
     tensor.to_data().iter::<f32>().map(f64::from).collect()
 }
 
-fn check_network(network: &str, layers: &[Layer], moments: &[Option<Moments>], steps: &Steps, rate: f64) -> usize {
+fn check_network(
+    network: &str,
+    layers: &[Layer],
+    moments: &[Option<Moments>],
+    steps: &ReferenceSteps,
+    rate: f64,
+) -> usize {
     let mut compared = 0;
     let learnt = layers.iter().flat_map(Layer::learnt).map(|p| p.name.clone()).collect::<Vec<_>>();
     for (layer, parameter) in layers.iter().flat_map(|layer| layer.kept().map(move |parameter| (layer, parameter))) {
@@ -65,8 +72,8 @@ fn check_network(network: &str, layers: &[Layer], moments: &[Option<Moments>], s
         assert_eq!(moment.is_some(), wanted.moment.is_some(), "{name}");
         for (i, (&at, &value)) in wanted.at.iter().zip(&wanted.value).enumerate() {
             let theirs = wanted.moment.as_ref().map(|moment| moment[i]);
-            // Batch norm cancels the bias before it, so the bias's gradient is 0 up to rounding, and rounding decides in which direction
-            // Adam moves it.
+            // Batch norm cancels the bias before it, so the bias's gradient is 0 up to rounding, and rounding decides
+            // in which direction Adam moves it.
             let vanishes = theirs.is_some_and(|moment| moment.abs() < 1e-7);
             // The running mean follows such a bias by a tenth.
             let moved = layer.bias.is_some() && parameter.name.ends_with("norm.mean");
@@ -89,7 +96,7 @@ fn check_network(network: &str, layers: &[Layer], moments: &[Option<Moments>], s
 
 #[test]
 fn the_first_steps_of_every_preset_match_pytorch() {
-    let reference: BTreeMap<String, Steps> = serde_json::from_str(REFERENCE).unwrap();
+    let reference: BTreeMap<String, ReferenceSteps> = serde_json::from_str(REFERENCE).unwrap();
     assert_eq!(reference.len(), Preset::ALL.len());
     let device = Device::flex();
     for preset in Preset::ALL {

@@ -30,7 +30,8 @@ pub(super) fn recover_settings(checkpoints: &Path) -> Option<RecoveredSettings> 
     copy.or_else(|| all.iter().rev().find_map(|(step, folder)| infer_settings(*step, folder)))
 }
 
-/// Infers settings from a checkpoint of an older version, without a copy of `run.toml`: from its model's header and its state.
+/// Infers settings from a checkpoint of an older version, without a copy of `run.toml`: from its model's header and
+/// its state.
 fn infer_settings(step: u64, folder: &Path) -> Option<RecoveredSettings> {
     let state = TrainingState::read(folder).ok()?;
     let model = Model::open(folder, &Device::flex()).ok()?;

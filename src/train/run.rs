@@ -113,11 +113,12 @@ fn write_synced(path: &Path, text: &str) -> io::Result<()> {
 }
 
 impl Run {
-    /// Starts a run in a new folder, an empty one, or one with a run without steps, which is then removed. Dropping the returned
-    /// [`NewRunFolder`] undoes that.
+    /// Starts a run in a new folder, an empty one, or one with a run without steps, which is then removed. Dropping
+    /// the returned [`NewRunFolder`] undoes that.
     ///
     /// # Errors
-    /// [`RunError::Exists`] if the folder holds another run, [`RunError::Io`] if it cannot be written. The folder is then left as it was.
+    /// [`RunError::Exists`] if the folder holds another run, [`RunError::Io`] if it cannot be written. The folder is
+    /// then left as it was.
     pub(super) fn create(
         folder: &Path,
         config: RunConfig,
@@ -241,8 +242,8 @@ impl Run {
         Ok(self)
     }
 
-    /// Locks a run's folder until the returned file is dropped. Returns `None` if the folder does not exist yet, or its file system has no
-    /// locks.
+    /// Locks a run's folder until the returned file is dropped. Returns `None` if the folder does not exist yet, or
+    /// its file system has no locks.
     ///
     /// # Errors
     /// [`RunError::Busy`] if another process trains the run.
@@ -320,8 +321,8 @@ impl Run {
         self.folder.join("samples").join(format!("step-{step:08}.png"))
     }
 
-    /// The newest readable checkpoint; `None` if the run has no checkpoint. Newer ones that are damaged are renamed, since the run will write
-    /// those steps again; `warn` is called for each.
+    /// The newest readable checkpoint; `None` if the run has no checkpoint. Newer ones that are damaged are renamed,
+    /// since the run will write those steps again; `warn` is called for each.
     ///
     /// # Errors
     /// [`RunError::Damaged`] if no checkpoint can be read; [`RunError::Io`] if a damaged one cannot be renamed.

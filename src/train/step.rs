@@ -1,7 +1,8 @@
-//! One DCGAN training step (Radford et al. 2016, sections 3 and 4): the non-saturating loss on logits, Adam, and batch normalization with
-//! the batch's own statistics.
+//! One DCGAN training step (Radford et al. 2016, sections 3 and 4): the non-saturating loss on logits, Adam, and
+//! batch normalization with the batch's own statistics.
 //!
-//! [`Networks::step`] trains one step and returns its [`StepMetrics`], which stay on the device until [`StepMetrics::read`].
+//! [`Networks::step`] trains one step and returns its [`StepMetrics`], which stay on the device until
+//! [`StepMetrics::read`].
 
 use burn::tensor::{Device, Gradients, Tensor};
 
@@ -21,11 +22,13 @@ pub struct Networks {
     pub discriminator: Discriminator,
     pub(super) optimiser_g: Optimiser,
     pub(super) optimiser_d: Optimiser,
-    /// The factor on losses before backpropagation: 1, except with half floats, in which small gradients would underflow.
+    /// The factor on losses before backpropagation: 1, except with half floats, in which small gradients would
+    /// underflow.
     pub(super) loss_scale: f32,
 }
 
-/// What one step measured: one-element tensors on the device, or numbers. A step that trains only one network leaves out the other's.
+/// What one step measured: one-element tensors on the device, or numbers. A step that trains only one network leaves
+/// out the other's.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct StepMetrics<T = f32> {
     /// Loss of the discriminator, real and generated pictures added.
@@ -125,10 +128,11 @@ impl Networks {
 
     /// Trains step number `step` (the first is 1) on real pictures `[batch, channels, size, size]` in [-1, 1].
     ///
-    /// The discriminator's running batch-norm statistics are updated by the two batches of its own update, real and generated. In PyTorch's
-    /// DCGAN tutorial they are updated a third time when the generator's update passes the generated batch through the discriminator; here
-    /// that pass also uses the batch's own statistics, but leaves the running ones alone. No update depends on them: the discriminator uses
-    /// them only to classify single pictures, and evaluation estimates them anew from data.
+    /// The discriminator's running batch-norm statistics are updated by the two batches of its own update, real and
+    /// generated. In PyTorch's DCGAN tutorial they are updated a third time when the generator's update passes the
+    /// generated batch through the discriminator; here that pass also uses the batch's own statistics, but leaves the
+    /// running ones alone. No update depends on them: the discriminator uses them only to classify single pictures,
+    /// and evaluation estimates them anew from data.
     pub fn step(
         &mut self,
         real: Tensor<4>,
@@ -170,8 +174,8 @@ impl Networks {
             self.update_discriminator([noise.add_to(real.clone(), 0), noise.add_to(fake, 1)], rates, &mut metrics);
         }
         for update in 0..updates_g {
-            // The discriminator's update uses the z's of the first generator update. With `same_z`, later updates pass the same z's
-            // through the generator as the earlier updates changed it.
+            // The discriminator's update uses the z's of the first generator update. With `same_z`, later updates
+            // pass the same z's through the generator as the earlier updates changed it.
             let (generator, fake) = self.generate(z(update));
             if update == 0 && update_d {
                 let fake = noise.add_to(fake.clone().inner(), 1);
@@ -238,8 +242,8 @@ impl Networks {
 /// Low bits of a z number that hold the update within its step.
 const UPDATE_BITS: u32 = 4;
 
-/// The number that seeds the z's of an update, unique over all updates of a run. The first 16 updates of a step use the low bits of the
-/// step's number, as old runs did; further updates count down from the largest number.
+/// The number that seeds the z's of an update, unique over all updates of a run. The first 16 updates of a step use
+/// the low bits of the step's number, as old runs did; further updates count down from the largest number.
 fn z_number(step: u64, update: u64) -> u64 {
     match update.checked_sub(1 << UPDATE_BITS) {
         None => step << UPDATE_BITS | update,
@@ -298,7 +302,8 @@ mod tests {
         assert!(generator.learnt().all(|parameter| parameter.value.grad(&grads).is_some()));
     }
 
-    /// Compares the largest gradient of each tensor with finite differences of the loss. Smaller gradients would be lost in rounding.
+    /// Compares the largest gradient of each tensor with finite differences of the loss. Smaller gradients would be
+    /// lost in rounding.
     fn check_gradients(
         what: &str,
         networks: &Networks,

@@ -25,8 +25,8 @@ pub struct TrainerOptions {
     pub resume: bool,
     /// The last step; `None` to train until stopped.
     pub steps: Option<u64>,
-    /// The last epoch, if that comes before the last step. Only with it are sample grids and checkpoints kept at the ends of epochs: a run
-    /// by steps alone, or without an end, may pass through a small data set every few steps.
+    /// The last epoch, if that comes before the last step. Only with it are sample grids and checkpoints kept at the
+    /// ends of epochs: a run by steps alone, or without an end, may pass through a small data set every few steps.
     pub epochs: Option<u64>,
     /// With `epochs`: keep every so many-th epoch, and the last one; 0 for none.
     pub keep_epochs: u64,

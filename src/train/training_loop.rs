@@ -1,5 +1,5 @@
-//! The training loop, which runs on the trainer thread: [`TrainingLoop::open`] opens or creates a run, [`TrainingLoop::run`] trains it to
-//! the end.
+//! The training loop, which runs on the trainer thread: [`TrainingLoop::open`] opens or creates a run,
+//! [`TrainingLoop::run`] trains it to the end.
 //!
 //! It owns the networks, obeys commands between steps, and reports everything as [`Event`]s.
 
@@ -75,8 +75,8 @@ pub(super) struct TrainingLoop<'a> {
     /// Steps between two snapshots of both networks; 0 for none.
     snapshot_interval: u64,
     health: HealthMonitor,
-    /// The run when no failure was suspected, in case one turns out to have begun since. Steps replace tensors and never write to them, so
-    /// this keeps tensors alive but copies nothing.
+    /// The run when no failure was suspected, in case one turns out to have begun since. Steps replace tensors and
+    /// never write to them, so this keeps tensors alive but copies nothing.
     healthy: Option<Checkpoint>,
     /// An alarm of the start, logged with the first step: a start that fails leaves no log.
     unlogged: Option<HealthEvent>,
@@ -106,7 +106,8 @@ impl TrainingLoop<'_> {
         // After a failure, steps may be pending: they are saved only if their metrics are good.
         let read = self.read_back();
         let outcome = outcome.and_then(|ending| read.map(|()| ending));
-        // A run that failed before its first step could not be started, so its folder is removed. One that diverged did start.
+        // A run that failed before its first step could not be started, so its folder is removed. One that diverged
+        // did start.
         let refused = outcome.as_ref().is_err_and(|error| !matches!(error, TrainError::Diverged { .. }));
         match (refused, self.new_folder.take()) {
             (true, Some(folder)) => {
@@ -252,7 +253,8 @@ impl TrainingLoop<'_> {
         Ok(DeviceBatch { real, count: batch.count, next: batch.next })
     }
 
-    /// Does what is due after a step: previews, snapshots, checkpoints. Metrics are read back first, so that none of them shows a bad step.
+    /// Does what is due after a step: previews, snapshots, checkpoints. Metrics are read back first, so that none of
+    /// them shows a bad step.
     fn after_step(&mut self, step: u64) -> Result<(), TrainError> {
         let epoch_end = self.state.epoch_end;
         let preview = step.is_multiple_of(self.options.preview_every.max(1)) || epoch_end.is_some();

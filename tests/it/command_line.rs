@@ -268,7 +268,7 @@ fn impossible_walks_and_arithmetic_explain_why() {
     let run = |command: &str, rest: &[&str], code| stderr(&mut zscape(&[&[command], &model[..], rest].concat()), code);
     assert!(run("walk", &["--out", "a.avi"], 2).contains(".mp4"));
     assert!(run("walk", &["--visit", "3", "--out", "a.png"], 1).contains("at least two"));
-    assert!(run("arithmetic", &["--plus", "3,x", "--out", "a.png"], 2).contains("no sample number"));
+    assert!(run("arithmetic", &["--plus", "3,x", "--out", "a.png"], 2).contains("is not a number"));
     assert!(run("arithmetic", &["--out", "a.png"], 2).contains("--plus"));
     assert!(run("project", &["--picture", "no/such.png", "--out", "a.png"], 1).contains("no/such.png"));
     let unknown = stderr(&mut zscape(&["walk", "--model", "bundled:cats", "--out", "a.png"]), 1);
@@ -322,4 +322,26 @@ fn bench_prints_positive_times() {
     for what in ["step_ms", "images_per_s", "infer1_ms", "infer64_ms"].into_iter().chain(times) {
         assert!(reply[what].as_f64().unwrap() > 0.0, "{what}");
     }
+}
+
+#[test]
+fn commands_have_their_standard_names_as_aliases() {
+    for (alias, command) in [
+        ("ablate", "forget"),
+        ("benchmark", "bench"),
+        ("duplicates", "dedup"),
+        ("feature-maps", "layers"),
+        ("guided-backprop", "guided"),
+        ("interpolate", "walk"),
+        ("invert", "project"),
+        ("linear-probe", "classify"),
+        ("nearest", "neighbours"),
+        ("render", "synth"),
+        ("train-segmenter", "finder"),
+    ] {
+        let [by_alias, by_name] = [alias, command].map(|name| stdout(&mut zscape(&[name, "--help"])));
+        assert_eq!(by_alias, by_name, "{alias}");
+    }
+    let help = stdout(&mut zscape(&["--help"]));
+    assert!(help.contains("ablate") && help.contains("train-segmenter"), "{help}");
 }

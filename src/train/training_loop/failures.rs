@@ -41,8 +41,8 @@ impl TrainingLoop<'_> {
         }
     }
 
-    /// Marks the newest checkpoint from before an alarm so that it is never removed, after writing the one in memory if that is newer.
-    /// Returns its step; `None` if there is no such checkpoint.
+    /// Marks the newest checkpoint from before an alarm so that it is never removed, after writing the one in memory
+    /// if that is newer. Returns its step; `None` if there is no such checkpoint.
     fn keep_checkpoint_before(&mut self, alarm: &Alarm) -> Result<Option<u64>, TrainError> {
         let checkpoints = self.run.checkpoints();
         let (step, folder) = match (checkpoint::newest_before(&checkpoints, alarm.since.max(1)), &self.healthy) {

@@ -25,7 +25,8 @@ impl<'a> TrainingLoop<'a> {
     /// Opens the run of `options`. Everything that can be refused is, before anything is written.
     ///
     /// # Errors
-    /// [`TrainError`] if the data, the settings, the run folder, a checkpoint, or the memory does not allow this training.
+    /// [`TrainError`] if the data, the settings, the run folder, a checkpoint, or the memory does not allow this
+    /// training.
     pub fn open(mut options: TrainerOptions, compute: Compute, emit: &'a dyn Fn(Event)) -> Result<Self, TrainError> {
         options.config.model.check()?;
         options.config.train.check()?;
@@ -144,7 +145,8 @@ impl<'a> TrainingLoop<'a> {
     }
 }
 
-/// The run that `options` resumes; `None` if that run has no step yet and other settings, so that a new run can replace it.
+/// The run that `options` resumes; `None` if that run has no step yet and other settings, so that a new run can
+/// replace it.
 fn resumable(options: &TrainerOptions) -> Result<Option<Run>, TrainError> {
     let run = Run::resume(&options.folder, &options.config);
     let differs = match &run {
@@ -183,8 +185,8 @@ fn untrained(config: &RunConfig, compute: &Compute) -> Checkpoint {
     }
 }
 
-/// Records in `state` those requested settings that differ from the run's initial ones; others keep the values that they were changed to
-/// in earlier sessions.
+/// Records in `state` those requested settings that differ from the run's initial ones; others keep the values that
+/// they were changed to in earlier sessions.
 fn apply_requested(requested: &TrainConfig, initial: &TrainConfig, state: &mut TrainingState) {
     if requested.generator_rate != initial.generator_rate {
         state.generator_rate = requested.generator_rate;

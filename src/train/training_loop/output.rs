@@ -77,7 +77,8 @@ impl TrainingLoop<'_> {
         }
     }
 
-    /// Writes a checkpoint and returns whether that worked. If it fails, the run warns and continues, and can be saved later.
+    /// Writes a checkpoint and returns whether that worked. If it fails, the run warns and continues, and can be
+    /// saved later.
     pub(super) fn save_or_warn(&mut self) -> bool {
         let saved = self.save();
         if let Err(error) = &saved {

@@ -1,7 +1,8 @@
 //! Reads metrics back from the device, logs and reports them.
 //!
-//! A graphics card works ahead: it receives further steps before the metrics of the last ones are read, so that it never waits for the
-//! CPU. If a metric turns out to be infinite or NaN, the run is restored to the state before the pending steps.
+//! A graphics card works ahead: it receives further steps before the metrics of the last ones are read, so that it
+//! never waits for the CPU. If a metric turns out to be infinite or NaN, the run is restored to the state before the
+//! pending steps.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -66,7 +67,8 @@ impl TrainingLoop<'_> {
         if self.compute.kind == Kind::Cpu || self.state.loss_scale.is_some() { 0 } else { MAX_PENDING }
     }
 
-    /// Reads back and reports the metrics of all pending steps. If one failed, the run is restored to its state before them.
+    /// Reads back and reports the metrics of all pending steps. If one failed, the run is restored to its state
+    /// before them.
     pub(super) fn read_back(&mut self) -> Result<(), TrainError> {
         let Some((before, pending)) = self.pending.take() else { return Ok(()) };
         let began = Instant::now();
@@ -105,8 +107,8 @@ impl TrainingLoop<'_> {
         }
     }
 
-    /// Records a step with a scaled loss. There is only one pending, since the scale of the next depends on it. If it overflowed, its
-    /// update is undone and training continues with a smaller scale.
+    /// Records a step with a scaled loss. There is only one pending, since the scale of the next depends on it. If it
+    /// overflowed, its update is undone and training continues with a smaller scale.
     fn record_scaled(
         &mut self,
         before: Checkpoint,
