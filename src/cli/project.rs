@@ -21,10 +21,10 @@ pub(super) struct ProjectArgs {
     #[command(flatten)]
     preparation: PreparationArgs,
     /// Random restarts, optimized in parallel, 1 to 256
-    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(long, default_value_t = Settings::default().restarts as u16, value_parser = clap::value_parser!(u16).range(1..=256))]
     restarts: u16,
     /// Optimization steps
-    #[arg(long, default_value_t = 250, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, default_value_t = Settings::default().steps as u16, value_parser = clap::value_parser!(u16).range(1..))]
     steps: u16,
     /// Also write the z to a NumPy file: float32 [1, z_dim]
     #[arg(long, value_name = "OUT.npy")]

@@ -6,7 +6,7 @@ use anyhow::bail;
 use clap::Args;
 
 use super::{Exploration, ModelArgs, NumberList, outputs};
-use crate::image::{names_folder, write_frames, write_gif, write_mp4};
+use crate::image::{FRAME_RATE, ZOOM, names_folder, write_frames, write_gif, write_mp4};
 use crate::latent::walk;
 use crate::latent::walk::{Way, changes, jumps};
 
@@ -33,10 +33,10 @@ pub(super) struct WalkArgs {
     #[arg(long)]
     slerp: bool,
     /// Frames per second of a GIF or video, 1 to 50
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=50))]
+    #[arg(long, default_value_t = FRAME_RATE, value_parser = clap::value_parser!(u32).range(1..=50))]
     rate: u32,
     /// Magnification of a GIF or video, 1 to 16
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=16))]
+    #[arg(long, default_value_t = ZOOM, value_parser = clap::value_parser!(u16).range(1..=16))]
     zoom: u16,
     /// File to write: a picture such as .png or .jpg with one row per segment (as figure 4 of the paper), a .gif, an
     /// .mp4 (H.264 without compression), or a folder for single frames

@@ -8,6 +8,11 @@ use image::{Delay, Frame, RgbaImage};
 use super::{Picture, PictureError};
 use crate::files;
 
+/// Default frame rate of films, in frames per second.
+pub const FRAME_RATE: u32 = 20;
+/// Default factor by which films enlarge pixels.
+pub const ZOOM: u16 = 4;
+
 /// Writes `frames` as an endlessly repeated GIF of `rate` frames a second, each pixel enlarged `zoom` times.
 ///
 /// # Errors

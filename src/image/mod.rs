@@ -20,7 +20,7 @@ pub use area::{Area, NotAnArea, Rectangle};
 pub use background::{Background, UnknownBackground};
 pub use decode::{DecodeError, DecodeOptions, Decoded, Range, Ranges, Samples, Treatment, decode};
 pub(crate) use decode::{LIMIT, Spread, guarded, orientation, spread, swaps, turned};
-pub use film::{write_frames, write_gif};
+pub use film::{FRAME_RATE, ZOOM, write_frames, write_gif};
 pub use grid::{Sheet, grid};
 pub use label::{LABEL_HEIGHT, LabelError, label};
 pub use output::{OutputError, WRITTEN_ENDINGS, check_picture_name, names_folder, write_numbered};

@@ -5,7 +5,7 @@ use egui::Ui;
 use super::Explorer;
 use super::plans::{STEPS, TURN_STEPS};
 use super::worker::Slot;
-use crate::image::{grid, write_frames, write_gif, write_mp4};
+use crate::image::{FRAME_RATE, ZOOM, grid, write_frames, write_gif, write_mp4};
 
 /// Frames a second, and how much pixels are enlarged, of films: the command line's defaults.
 pub(super) struct Film {
@@ -15,7 +15,7 @@ pub(super) struct Film {
 
 impl Default for Film {
     fn default() -> Self {
-        Self { rate: 20, zoom: 4 }
+        Self { rate: FRAME_RATE, zoom: ZOOM.into() }
     }
 }
 
