@@ -11,12 +11,13 @@ use super::segment::SIZE;
 use crate::data::synth::Scene;
 use crate::image::{Area, Picture};
 use crate::latent::{self, DrawError};
-use crate::model::{Adam, Optimiser, Segmenter, keep_statistics, track};
+use crate::model::{FitSchedule, Segmenter, fit};
 
 /// Rooms of a step.
 const BATCH: u64 = 32;
-/// Learning rate at the start; it falls as a cosine.
+/// Learning rate at the start; it decays as a cosine, to this share of it at the least.
 const RATE: f64 = 3e-3;
+const FLOOR: f64 = 0.01;
 
 /// A rendered room and where its window is.
 pub(super) fn room(seed: u64, number: u64) -> (Picture, Area) {
@@ -33,9 +34,9 @@ pub(super) fn train(
     mut told: impl FnMut(u64, f32),
 ) -> Result<Segmenter, DrawError> {
     let mut segmenter = Segmenter::new(seed, device);
-    let mut optimiser = Optimiser::new(Adam::default(), &segmenter.layers);
-    for step in 0..steps {
-        let rooms: Vec<_> = (step * BATCH..(step + 1) * BATCH)
+    let loss = |step: usize, network: &mut Segmenter| {
+        let first = step as u64 * BATCH;
+        let rooms: Vec<_> = (first..first + BATCH)
             .into_par_iter()
             .map(|number| {
                 let (picture, area) = room(seed, number);
@@ -51,18 +52,13 @@ pub(super) fn train(
         let shape = |channels| [BATCH as usize, channels, SIZE, SIZE];
         let pictures = Tensor::<4>::from_data(TensorData::new(pictures, shape(3)), device);
         let truth = Tensor::<4>::from_data(TensorData::new(truth, shape(1)), device).autodiff();
-
-        let mut tracked = segmenter.clone();
-        track(&mut tracked.layers);
-        let logits = tracked.train(pictures.autodiff());
-        keep_statistics(&mut segmenter.layers, &tracked.layers);
-        let loss = cost(logits, truth);
-        let share = step as f64 / steps as f64;
-        let rate = RATE * (0.5 * (1.0 + (std::f64::consts::PI * share).cos())).max(0.01);
-        let mut gradients = loss.backward();
-        optimiser.update(&mut segmenter.layers, &tracked.layers, &mut gradients, rate);
-        told(step + 1, latent::read(loss.inner())?[0]);
-    }
+        cost(network.train(pictures.autodiff()), truth)
+    };
+    let schedule = FitSchedule { steps: steps as usize, rate: RATE, floor: FLOOR };
+    fit(&mut segmenter, schedule, loss, |step, _, loss| {
+        told(step as u64, latent::read(loss)?[0]);
+        Ok::<_, DrawError>(())
+    })?;
     Ok(segmenter)
 }
 

@@ -8,7 +8,7 @@ use super::draw::{self, DrawError};
 use super::fidelity::{Fidelity, strength};
 use super::samples;
 use crate::image::Picture;
-use crate::model::{Generator, Prior};
+use crate::model::{Adam, Generator, Moments, Prior, cosine_decay};
 
 /// Own samples that the encoder is fitted on.
 const FITTED_ON: u64 = 2048;
@@ -19,7 +19,11 @@ const SMALL: usize = 16;
 /// Strength of the encoder's ridge, as a share of the mean variance of a pixel.
 const RIDGE: f32 = 0.05;
 /// Learning rate of the optimisation at its start.
-const RATE: f32 = 0.08;
+const RATE: f64 = 0.08;
+/// The least that the learning rate decays to, as a share of it.
+const FLOOR: f64 = 0.01;
+/// A short memory of squared gradients: the search takes a few hundred steps only.
+const ADAM: Adam = Adam { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, decay: 0.0 };
 /// What leaving the prior costs beside the picture's error.
 const LEAVING: f32 = 2e-3;
 /// Own samples, none of which the encoder saw, that are looked for by the same search, and the z's tried for each.
@@ -320,8 +324,7 @@ pub struct Projection {
     of: Vec<usize>,
     wanted: Vec<Wanted>,
     z: Tensor<2>,
-    first: Tensor<2>,
-    second: Tensor<2>,
+    moments: Option<Moments>,
     settings: Settings,
     progress: Progress,
     device: Device,
@@ -388,8 +391,7 @@ impl Projection {
         Ok(Self {
             generator: generator.on_tape(),
             target: target.autodiff(),
-            first: Tensor::zeros(z.dims(), device),
-            second: Tensor::zeros(z.dims(), device),
+            moments: None,
             z,
             settings,
             progress: Progress {
@@ -435,14 +437,10 @@ impl Projection {
         self.take_best(&read)?;
         self.progress.step += 1;
         if let Some(grad) = z.grad_remove(&mut grads) {
-            let step = self.progress.step as i32;
-            self.first = self.first.clone() * 0.9 + grad.clone() * 0.1;
-            self.second = self.second.clone() * 0.99 + grad.square() * 0.01;
-            let first = self.first.clone() / (1.0 - 0.9f32.powi(step));
-            let second = self.second.clone() / (1.0 - 0.99f32.powi(step));
-            let share = self.progress.step as f32 / self.settings.steps.max(1) as f32;
-            let rate = RATE * 0.5 * (1.0 + (std::f32::consts::PI * share).cos()).max(0.02);
-            self.z = self.z.clone() - first / (second.sqrt() + 1e-8) * rate;
+            let share = self.progress.step as f64 / self.settings.steps.max(1) as f64;
+            let (shape, rate) = (self.z.dims(), RATE * cosine_decay(share).max(FLOOR));
+            let [z, grad] = [self.z.clone(), grad].map(|z| z.reshape([shape[0] * shape[1]]));
+            self.z = ADAM.update(z, grad, &mut self.moments, rate).reshape(shape);
         }
         if self.progress.step == 1 || self.progress.step.is_multiple_of(COMPARED_EVERY) || self.done() {
             self.compare()?;

@@ -71,22 +71,41 @@ impl Optimiser {
         let leaves = tracked.iter().flat_map(Layer::learnt);
         for ((parameter, leaf), moments) in parameters.zip(leaves).zip(&mut self.moments) {
             let Some(grad) = leaf.value.grad_remove(grads) else { continue };
-            let Moments { first, second, time } = moments.take().unwrap_or_else(|| {
-                let zeros = grad.zeros_like();
-                Moments { first: zeros.clone(), second: zeros, time: 0 }
-            });
-            let step = AdamStep { unscale: 1.0 / f64::from(scale), ..self.adam.step(rate, time + 1) };
-            let of = AdamState { value: parameter.value.clone(), gradient: grad, first, second };
-            let [value, first, second, added] = kernels::adam(of, squares, step);
-            squares = added;
-            parameter.value = value;
-            *moments = Some(Moments { first, second, time: time + 1 });
+            [parameter.value, squares] =
+                self.adam.apply(parameter.value.clone(), grad, moments, squares, (rate, f64::from(scale)));
         }
         squares.sum().sqrt()
     }
 }
 
 impl Adam {
+    /// One update of a single tensor by its gradient; `moments` is `None` before the first.
+    pub fn update(&self, value: Tensor<1>, gradient: Tensor<1>, moments: &mut Option<Moments>, rate: f64) -> Tensor<1> {
+        let squares = Tensor::zeros([kernels::SQUARES], &value.device());
+        let [value, _] = self.apply(value, gradient, moments, squares, (rate, 1.0));
+        value
+    }
+
+    /// The updated value, and `squares` with the squares of `gradient`, which is that of a loss multiplied by `scale`.
+    fn apply(
+        &self,
+        value: Tensor<1>,
+        gradient: Tensor<1>,
+        moments: &mut Option<Moments>,
+        squares: Tensor<1>,
+        (rate, scale): (f64, f64),
+    ) -> [Tensor<1>; 2] {
+        let Moments { first, second, time } = moments.take().unwrap_or_else(|| {
+            let zeros = gradient.zeros_like();
+            Moments { first: zeros.clone(), second: zeros, time: 0 }
+        });
+        let step = AdamStep { unscale: 1.0 / scale, ..self.step(rate, time + 1) };
+        let [value, first, second, squares] =
+            kernels::adam(AdamState { value, gradient, first, second }, squares, step);
+        *moments = Some(Moments { first, second, time: time + 1 });
+        [value, squares]
+    }
+
     /// The numbers of update `time` (the first is 1), its bias corrections among them.
     fn step(&self, rate: f64, time: u32) -> AdamStep {
         let [beta1, beta2] = [self.beta1, self.beta2].map(f64::from);
