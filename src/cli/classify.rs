@@ -8,10 +8,10 @@ use super::prepared::PreparationArgs;
 use super::progress::StageProgress;
 use super::{CommonArgs, outputs};
 use crate::data::{Dataset, Source};
-use crate::evaluate::classify::{Report, Scored, Settings, classify, validation_of};
-use crate::evaluate::features::{Kind, width};
+use crate::evaluate::features::{FeatureKind, feature_width};
+use crate::evaluate::probe::{ProbeReport, ProbeScore, ProbeSettings, default_validation_count, run_probe};
 use crate::evaluate::statistics::Estimate;
-use crate::evaluate::{Labelled, judging};
+use crate::evaluate::{LabeledSet, require_discriminator};
 use crate::model::{Model, ModelConfig};
 
 /// Default number of random label subsets.
@@ -72,28 +72,28 @@ impl ClassifyArgs {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let compute = self.common.compute()?;
         let model = Model::open(&self.model, &compute.device)?;
-        let discriminator = judging(&model, &self.model)?;
+        let discriminator = require_discriminator(&model, &self.model)?;
         let progress_bar = StageProgress::new();
         let set = self.open(&self.train, model.config())?;
         let training = self.read(&set, self.count, &progress_bar)?;
         let test = self.read(&self.open(&self.test, model.config())?, self.test_count, &progress_bar)?;
-        let test = test.renumbered(&training.classes, self.test.clone())?;
+        let test = test.with_classes(&training.classes, self.test.clone())?;
         let pictures = training.pictures.len();
-        let settings = Settings {
+        let settings = ProbeSettings {
             labels: self.labels.map(|labels| labels as usize),
             draws: self.draws.map_or(DRAWS, |draws| draws as usize),
-            validation: self.validation.map_or(validation_of(pictures), |count| count as usize),
+            validation: self.validation.map_or(default_validation_count(pictures), |count| count as usize),
             supervised: self.supervised as usize,
             epochs: self.epochs as usize,
             statistics: self.statistics.map(|count| count as usize),
             memory: self.memory,
             seed: self.seed,
         };
-        let features = width(Kind::Discriminator, model.config());
+        let features = feature_width(FeatureKind::Discriminator, model.config());
         let gib = (pictures * features * size_of::<f32>()) as f64 / f64::from(1u32 << 30);
         progress_bar.print(&format!("{pictures} pictures of {features} features: {gib:.2} GiB of memory"));
         let mut progress = progress_bar.callback();
-        let report = classify(discriminator, [&training, &test], &set, settings, &compute.device, &mut progress)?;
+        let report = run_probe(discriminator, [&training, &test], &set, settings, &compute.device, &mut progress)?;
         drop(progress_bar);
         if let Some(out) = &self.out {
             report.confusion.figure(&test).write(out)?;
@@ -105,15 +105,15 @@ impl ClassifyArgs {
         Ok(Dataset::open(&Source::parse(text)?, self.preparation.on(config.pictures())?, self.seed)?)
     }
 
-    fn read(&self, set: &Dataset, count: u32, progress_bar: &StageProgress) -> anyhow::Result<Labelled> {
-        let read = Labelled::read(set, count as usize, self.seed, &mut progress_bar.callback())?;
+    fn read(&self, set: &Dataset, count: u32, progress_bar: &StageProgress) -> anyhow::Result<LabeledSet> {
+        let read = LabeledSet::read(set, count as usize, self.seed, &mut progress_bar.callback())?;
         progress_bar.print_skipped(&read.skipped);
         Ok(read)
     }
 }
 
-fn text(report: &Report, out: Option<&Path>) -> String {
-    let Settings { labels, draws, validation, seed, .. } = report.settings;
+fn text(report: &ProbeReport, out: Option<&Path>) -> String {
+    let ProbeSettings { labels, draws, validation, seed, .. } = report.settings;
     let learnt = match labels {
         Some(labels) => format!("{labels} labels, {draws} random subsets of {} pictures", report.training - validation),
         None => format!("all {} labels", report.training),
@@ -130,11 +130,11 @@ fn text(report: &Report, out: Option<&Path>) -> String {
             "", "features", "C", "validation", "test accuracy, 95 % interval", "seconds"
         ),
     ];
-    lines.extend(report.scored.iter().map(row));
+    lines.extend(report.scores.iter().map(row));
     if labels.is_some() {
         lines.push("  intervals of the mean over subsets; +- covers 95 % of single subsets, as in the paper".into());
     }
-    if report.scored.iter().any(|scored| !scored.settled) {
+    if report.scores.iter().any(|scored| !scored.converged) {
         lines.push("  * stopped after 200 epochs, before it had converged".into());
     }
     lines.push(
@@ -148,18 +148,18 @@ fn text(report: &Report, out: Option<&Path>) -> String {
     lines.join("\n")
 }
 
-fn row(scored: &Scored) -> String {
+fn row(scored: &ProbeScore) -> String {
     let Estimate { value, low, high } = scored.accuracy;
     let percent = |share: f64| format!("{:.1}", share * 1e2);
     let spread = scored.spread.map_or(String::new(), |spread| format!(" +-{}", percent(spread)));
     let accuracy = format!("{} % ({} to {}){spread}", percent(value), percent(low), percent(high));
     format!(
         "  {:<26}{:>9}{:>10}{:>11} %  {accuracy:<28}{:>9.0}{}",
-        scored.way.name(),
+        scored.method.name(),
         scored.features.map_or("-".to_owned(), |features| features.to_string()),
         scored.c.map_or("-".to_owned(), |c| format!("{c:.0e}")),
         percent(scored.validation),
         scored.seconds,
-        if scored.settled { "" } else { " *" }
+        if scored.converged { "" } else { " *" }
     )
 }

@@ -11,9 +11,9 @@ use super::prepared::PreparationArgs;
 use super::progress::StageProgress;
 use super::{CommonArgs, outputs};
 use crate::data::{Dataset, Listed, Source, write_list};
-use crate::evaluate::dedup::{Alike, Group, Hashed, Planted, Settings};
+use crate::evaluate::dedup::{DedupEvaluation, DedupSettings, DuplicateCriterion, HashGroup, HashedDataset};
 use crate::evaluate::hash::{BITS, CHANNELS, SIDE};
-use crate::evaluate::statistics::Share;
+use crate::evaluate::statistics::Proportion;
 use crate::image::{PictureFormat, grid};
 
 /// Most groups in the figure, and most pictures of each.
@@ -75,12 +75,12 @@ impl DedupArgs {
         }
         let progress_bar = StageProgress::new();
         let mut progress = progress_bar.callback();
-        let settings = Settings { steps: self.steps as usize, seed: self.seed };
-        let wanted = Alike { radius: self.radius, confirm: !self.hash_only };
-        let hashed = Hashed::new(&data, settings, &compute.device, &mut progress)?;
+        let settings = DedupSettings { steps: self.steps as usize, seed: self.seed };
+        let wanted = DuplicateCriterion { radius: self.radius, confirm: !self.hash_only };
+        let hashed = HashedDataset::new(&data, settings, &compute.device, &mut progress)?;
         progress_bar.print_skipped(&hashed.skipped);
         let groups = hashed.groups(&data, wanted);
-        let planted = self.plant.map(|count| hashed.plant(&data, count as usize, self.seed)).transpose()?;
+        let planted = self.plant.map(|count| hashed.evaluate(&data, count as usize, self.seed)).transpose()?;
         let removed: HashSet<u64> = groups.iter().flat_map(|group| &group.members[1..]).copied().collect();
         if let Some(list) = &self.list {
             let rows = groups.iter().zip(0..).flat_map(|(group, number)| {
@@ -139,10 +139,13 @@ impl DedupArgs {
 }
 
 /// A table of recall and precision for planted duplicates, by radius.
-fn table(planted: &Planted) -> String {
-    let percent = |share: Share| share.wilson().map_or("-".to_owned(), |share| format!("{:.1}", share.value * 1e2));
-    let both = |hash: Share, confirmed: Share| format!("{:>27}", format!("{} / {}", percent(hash), percent(confirmed)));
-    let heads: String = planted.kinds.iter().chain([&"precision"]).map(|kind| format!("{kind:>27}")).collect();
+fn table(planted: &DedupEvaluation) -> String {
+    let percent =
+        |share: Proportion| share.wilson().map_or("-".to_owned(), |share| format!("{:.1}", share.value * 1e2));
+    let both = |hash: Proportion, confirmed: Proportion| {
+        format!("{:>27}", format!("{} / {}", percent(hash), percent(confirmed)))
+    };
+    let heads: String = planted.distortions.iter().chain([&"precision"]).map(|kind| format!("{kind:>27}")).collect();
     let mut lines = vec![
         format!(
             "\nPlanted duplicates of {} pictures: recall and precision in % by radius; hashes only / confirmed by pixels",
@@ -150,10 +153,10 @@ fn table(planted: &Planted) -> String {
         ),
         format!("  {:>4}{heads}", "bits"),
     ];
-    for found in planted.found.iter().filter(|found| found.radius % 2 == 0) {
-        let kinds = found.hash.recall.iter().zip(&found.confirmed.recall);
+    for found in planted.by_radius.iter().filter(|found| found.radius % 2 == 0) {
+        let kinds = found.by_hash.recall.iter().zip(&found.confirmed.recall);
         let recall: String = kinds.map(|(&hash, &confirmed)| both(hash, confirmed)).collect();
-        let precision = both(found.hash.precision, found.confirmed.precision);
+        let precision = both(found.by_hash.precision, found.confirmed.precision);
         lines.push(format!("  {:>4}{recall}{precision}", found.radius));
     }
     lines.push(
@@ -162,9 +165,9 @@ fn table(planted: &Planted) -> String {
     lines.join("\n")
 }
 
-fn figure(data: &Dataset, groups: &[Group]) -> crate::image::Picture {
+fn figure(data: &Dataset, groups: &[HashGroup]) -> crate::image::Picture {
     let blank = crate::image::Picture::new(SIDE, SIDE, CHANNELS, vec![255; SIDE * SIDE * CHANNELS]);
-    let row = |group: &Group| {
+    let row = |group: &HashGroup| {
         let mut row: Vec<_> =
             group.members.iter().take(FIGURE_COLUMNS).filter_map(|&number| data.picture(number).ok()).collect();
         row.resize(FIGURE_COLUMNS, blank.clone());

@@ -10,12 +10,12 @@ use super::CommonArgs;
 use super::prepared::PreparationArgs;
 use super::progress::StageProgress;
 use crate::data::{Dataset, Source};
-use crate::evaluate::curves::{MEASURES, curves};
-use crate::evaluate::distances::{Measures, NEIGHBOUR};
-use crate::evaluate::features::{By, Kind};
+use crate::evaluate::curves::{METRICS, curves};
+use crate::evaluate::distances::{NEIGHBOR, SetMetrics};
+use crate::evaluate::features::{FeatureKind, FeatureSource};
 use crate::evaluate::fid::{self, Kid};
+use crate::evaluate::reference_set::{InceptionMetrics, MAX_COMPARED, ReferenceSet, ReferenceSettings, SetComparison};
 use crate::evaluate::statistics::Estimate;
-use crate::evaluate::yardstick::{MOST_COMPARED, Measured, Published, Settings, Yardstick};
 use crate::files;
 use crate::image::plot::{self, Format};
 use crate::model::{Model, checkpoints};
@@ -35,7 +35,7 @@ pub(super) struct DistancesArgs {
     data: String,
     /// Feature space in which pictures are compared
     #[arg(long, value_enum, default_value = "discriminator")]
-    space: Kind,
+    space: FeatureKind,
     /// Compare in Inception's feature space, and compute FID and KID as published: pytorch-fid's
     /// pt_inception-2015-12-05-6726825d.pth, or its tensors as safetensors
     #[arg(long, value_name = "FILE", conflicts_with = "space")]
@@ -63,7 +63,7 @@ struct ModelDistances {
     model: PathBuf,
     steps: u64,
     #[serde(flatten)]
-    measured: Measured,
+    measured: SetComparison,
 }
 
 impl DistancesArgs {
@@ -78,8 +78,8 @@ impl DistancesArgs {
             let run = self.run.as_deref().unwrap_or(Path::new("")).display();
             format!("{run} holds no checkpoint yet; give a run that was saved at least once")
         })?;
-        if self.inception.is_none() && usize::from(self.count) > MOST_COMPARED {
-            bail!("--count is {}; without --inception it goes to {MOST_COMPARED}", self.count);
+        if self.inception.is_none() && usize::from(self.count) > MAX_COMPARED {
+            bail!("--count is {}; without --inception it goes to {MAX_COMPARED}", self.count);
         }
         if let Some(path) = &self.plot {
             Format::of(path)?;
@@ -87,69 +87,72 @@ impl DistancesArgs {
         let model = Model::open(newest, device)?;
         let config = model.config();
         let (space, inception) =
-            self.inception.as_deref().map_or((self.space, Path::new("")), |path| (Kind::Inception, path));
-        let by = By::open(space, &model, newest, inception, device)?;
+            self.inception.as_deref().map_or((self.space, Path::new("")), |path| (FeatureKind::Inception, path));
+        let by = FeatureSource::open(space, &model, newest, inception, device)?;
         let data = Dataset::open(&Source::parse(&self.data)?, self.preparation.on(config.pictures())?, self.seed)?;
         let progress_bar = StageProgress::new();
         let mut progress = progress_bar.callback();
-        let settings = Settings { count: self.count.into(), seed: self.seed };
-        let yardstick = Yardstick::new(by, &data, settings, device, &mut progress)?;
-        progress_bar.print_skipped(&yardstick.skipped);
+        let settings = ReferenceSettings { count: self.count.into(), seed: self.seed };
+        let reference = ReferenceSet::new(by, &data, settings, device, &mut progress)?;
+        progress_bar.print_skipped(&reference.skipped);
         let mut measured = Vec::new();
         for path in &models {
             let model = Model::open(path, device)?;
-            let distances = yardstick.measure(&model, &mut progress)?;
+            let distances = reference.measure(&model, &mut progress)?;
             measured.push(ModelDistances { model: path.clone(), steps: model.provenance.steps, measured: distances });
         }
         drop(progress_bar);
         if let Some(out) = &self.out {
-            write(out, &measured, &yardstick.floor).with_context(|| out.display().to_string())?;
+            write(out, &measured, &reference.floor).with_context(|| out.display().to_string())?;
         }
-        let count = yardstick.count;
+        let count = reference.count;
         if let Some(path) = &self.plot {
             let steps = measured.iter().map(|of| (of.steps, &of.measured));
-            let title =
-                format!("{count} samples and {count} pictures of {}, by {}", self.data, yardstick.space.kind.name());
-            plot::write(path, &title, "step", &curves(&yardstick.floor, steps))?;
+            let title = format!(
+                "{count} samples and {count} pictures of {}, by {}",
+                self.data,
+                reference.extractor.kind.name()
+            );
+            plot::write(path, &title, "step", &curves(&reference.floor, steps))?;
         }
         let warning = self.inception.as_ref().and_then(|_| few(count));
         let mut summary = serde_json::json!({
-            "space": yardstick.space.kind, "features": yardstick.space.width(), "of": newest, "drawn": count, "real": count,
-            "neighbour": NEIGHBOUR, "seed": self.seed, "floor": yardstick.floor, "measured": measured,
+            "space": reference.extractor.kind, "features": reference.extractor.width(), "of": newest, "drawn": count, "real": count,
+            "neighbour": NEIGHBOR, "seed": self.seed, "floor": reference.floor, "measured": measured,
         });
         if let Some(inception) = &self.inception {
             summary["inception"] = serde_json::to_value(inception)?;
             summary["warning"] = serde_json::to_value(&warning)?;
         }
         self.common.print(&summary, || {
-            let mut lines = self.lines(&yardstick, newest, &measured);
+            let mut lines = self.lines(&reference, newest, &measured);
             lines.extend(warning);
             lines.join("\n")
         })
     }
 
-    fn lines(&self, yardstick: &Yardstick, newest: &Path, measured: &[ModelDistances]) -> Vec<String> {
-        let (count, floor, width) = (yardstick.count, &yardstick.floor, yardstick.space.width());
+    fn lines(&self, reference: &ReferenceSet, newest: &Path, measured: &[ModelDistances]) -> Vec<String> {
+        let (count, floor, width) = (reference.count, &reference.floor, reference.extractor.width());
         let of = self.inception.as_deref().unwrap_or(newest).display();
-        let names = MEASURES.map(|measure| measure.name.to_owned());
+        let names = METRICS.map(|measure| measure.name.to_owned());
         let mut lines = vec![
             format!(
-                "{count} samples and {count} real pictures of {}, by {} ({width}) of {of}; neighbor {NEIGHBOUR}; seed {}",
+                "{count} samples and {count} real pictures of {}, by {} ({width}) of {of}; neighbor {NEIGHBOR}; seed {}",
                 self.data,
-                yardstick.space.kind.name(),
+                reference.extractor.kind.name(),
                 self.seed
             ),
             row("", names),
-            row("real vs. real", cells(&floor.measures)),
+            row("real vs. real", cells(&floor.metrics)),
         ];
-        lines.extend(measured.iter().map(|of| row(&format!("step {}", of.steps), cells(&of.measured.measures))));
+        lines.extend(measured.iter().map(|of| row(&format!("step {}", of.steps), cells(&of.measured.metrics))));
         lines.push("Values with 95 % intervals; real vs. real is the floor, between two sets of real pictures.".into());
-        let Some(published) = floor.published else { return lines };
+        let Some(inception) = floor.inception else { return lines };
         lines.push(String::new());
-        lines.push(as_published("real vs. real", published));
-        let rows = measured.iter().filter_map(|of| Some((of.steps, of.measured.published?)));
-        lines.extend(rows.map(|(steps, published)| as_published(&format!("step {steps}"), published)));
-        if let Some(Kid { subsets, size, .. }) = published.kid {
+        lines.push(as_published("real vs. real", inception));
+        let rows = measured.iter().filter_map(|of| Some((of.steps, of.measured.inception?)));
+        lines.extend(rows.map(|(steps, inception)| as_published(&format!("step {steps}"), inception)));
+        if let Some(Kid { subsets, size, .. }) = inception.kid {
             lines.push(format!(
                 "KID is the mean of {subsets} subsets of {size} with their standard deviation. Pictures went from the \
                  network's size to 299x299 as pytorch-fid resizes them."
@@ -161,10 +164,13 @@ impl DistancesArgs {
 
 /// A warning if FID is not comparable with published values because of few pictures.
 fn few(count: usize) -> Option<String> {
-    let cause = if count < fid::FEWEST {
-        format!("fewer than the {} features, which makes the covariances singular and FID much too large", fid::FEWEST)
-    } else if count < fid::USUAL {
-        format!("fewer than {}, and FID falls with more pictures", fid::USUAL)
+    let cause = if count < fid::MIN_IMAGES {
+        format!(
+            "fewer than the {} features, which makes the covariances singular and FID much too large",
+            fid::MIN_IMAGES
+        )
+    } else if count < fid::USUAL_IMAGES {
+        format!("fewer than {}, and FID falls with more pictures", fid::USUAL_IMAGES)
     } else {
         return None;
     };
@@ -173,14 +179,14 @@ fn few(count: usize) -> Option<String> {
     ))
 }
 
-fn as_published(name: &str, Published { fid, kid }: Published) -> String {
+fn as_published(name: &str, InceptionMetrics { fid, kid }: InceptionMetrics) -> String {
     let kid = kid.map_or_else(|| "-".to_owned(), |kid| format!("{:.5} +- {:.5}", kid.mean, kid.deviation));
     format!("  {name:<17} FID {fid:<10.3} KID {kid}")
 }
 
-fn cells(measures: &Measures) -> [String; 6] {
-    MEASURES.map(|measure| {
-        let Estimate { value, low, high } = (measure.of)(measures);
+fn cells(metrics: &SetMetrics) -> [String; 6] {
+    METRICS.map(|measure| {
+        let Estimate { value, low, high } = (measure.of)(metrics);
         format!("{value:.3} ({low:.3} to {high:.3})")
     })
 }
@@ -191,19 +197,19 @@ fn row(name: &str, cells: [String; 6]) -> String {
 }
 
 /// Writes one row per model and one for the floor; each distance with the ends of its interval.
-fn write(path: &Path, measured: &[ModelDistances], floor: &Measured) -> std::io::Result<()> {
+fn write(path: &Path, measured: &[ModelDistances], floor: &SetComparison) -> std::io::Result<()> {
     files::write(path, |file| {
         let mut table = csv::Writer::from_writer(file);
         let heads =
-            MEASURES.iter().flat_map(|measure| ["", "_low", "_high"].map(|end| format!("{}{end}", measure.short)));
+            METRICS.iter().flat_map(|measure| ["", "_low", "_high"].map(|end| format!("{}{end}", measure.short)));
         // With Inception there are columns for FID and KID.
-        let ends: &[&str] = if floor.published.is_some() { &["fid", "kid", "kid_deviation"] } else { &[] };
+        let ends: &[&str] = if floor.inception.is_some() { &["fid", "kid", "kid_deviation"] } else { &[] };
         let heads = heads.chain(ends.iter().map(|&name| name.to_owned()));
         table.write_record(["model".to_owned(), "steps".to_owned()].into_iter().chain(heads))?;
-        let numbers = |Measured { measures, published }: &Measured| -> Vec<String> {
-            let estimates = MEASURES.iter().map(|measure| (measure.of)(measures));
+        let numbers = |SetComparison { metrics, inception }: &SetComparison| -> Vec<String> {
+            let estimates = METRICS.iter().map(|measure| (measure.of)(metrics));
             let mut all: Vec<_> = estimates.flat_map(|e| [e.value, e.low, e.high].map(Some)).collect();
-            if let Some(Published { fid, kid }) = published {
+            if let Some(InceptionMetrics { fid, kid }) = inception {
                 all.extend([Some(*fid), kid.map(|kid| kid.mean), kid.map(|kid| kid.deviation)]);
             }
             all.into_iter().map(|value| value.map(|value| value.to_string()).unwrap_or_default()).collect()

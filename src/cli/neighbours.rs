@@ -8,10 +8,10 @@ use super::prepared::PreparationArgs;
 use super::progress::StageProgress;
 use super::{CommonArgs, outputs};
 use crate::data::{Dataset, Source};
-use crate::evaluate::birthday::Birthday;
-use crate::evaluate::features::By;
-use crate::evaluate::judging;
-use crate::evaluate::neighbours::{InSpace, Report, Settings, Sides, neighbours};
+use crate::evaluate::birthday::BirthdayTest;
+use crate::evaluate::features::FeatureSource;
+use crate::evaluate::neighbors::{NearestSetShare, NeighborReport, NeighborSettings, SpaceNeighbors, find_neighbors};
+use crate::evaluate::require_discriminator;
 use crate::model::{Inception, Model};
 
 #[derive(Args, Debug)]
@@ -56,8 +56,8 @@ impl NeighboursArgs {
         let compute = self.common.compute()?;
         let model = Model::open(&self.model, &compute.device)?;
         let by = match &self.inception {
-            Some(path) => By::Inception(Inception::open(path, &compute.device)?),
-            None => By::Discriminator(judging(&model, &self.model)?),
+            Some(path) => FeatureSource::Inception(Inception::open(path, &compute.device)?),
+            None => FeatureSource::Discriminator(require_discriminator(&model, &self.model)?),
         };
         let config = model.config();
         let open = |text: &String, seed| -> anyhow::Result<Dataset> {
@@ -66,31 +66,31 @@ impl NeighboursArgs {
         let data = open(&self.data, self.seed)?;
         let held = self.held_out.as_ref().map(|text| open(text, !self.seed)).transpose()?;
         let samples = usize::from(self.samples);
-        let settings = Settings { samples, count: self.count as usize, held: samples, seed: self.seed };
+        let settings = NeighborSettings { samples, count: self.count as usize, held_out: samples, seed: self.seed };
         let progress_bar = StageProgress::new();
         let mut progress = progress_bar.callback();
-        let report = neighbours(&model, by, &data, held.as_ref(), settings, &compute.device, &mut progress)?;
+        let report = find_neighbors(&model, by, &data, held.as_ref(), settings, &compute.device, &mut progress)?;
         progress_bar.print_skipped(&report.skipped);
         drop(progress_bar);
         report.figure(&data, usize::from(self.rows)).write(&self.out)?;
-        let named = |space: &InSpace| -> Vec<_> {
+        let named = |space: &SpaceNeighbors| -> Vec<_> {
             let names = space.nearest.iter().map(|nearest| nearest.first().map(|nearest| data.name(nearest.number)));
             names.collect()
         };
         let mut summary = serde_json::to_value(&report)?;
         summary["out"] = serde_json::to_value(&self.out)?;
-        summary["verdict"] = serde_json::to_value(report.verdict())?;
+        summary["verdict"] = serde_json::to_value(report.diagnosis())?;
         for (i, space) in report.spaces.iter().enumerate() {
             summary["spaces"][i]["names"] = named(space).into();
         }
         self.common.print(&summary, || self.text(&report))
     }
 
-    fn text(&self, report: &Report) -> String {
+    fn text(&self, report: &NeighborReport) -> String {
         let reference = if report.held_out {
-            format!("{} held-out pictures", report.held)
+            format!("{} held-out pictures", report.compared)
         } else {
-            format!("{} training pictures, each compared with all others (no --held-out was given)", report.held)
+            format!("{} training pictures, each compared with all others (no --held-out was given)", report.compared)
         };
         let mut lines = vec![format!(
             "{}: {} samples of seed {} among {} training pictures; reference: {reference}",
@@ -99,9 +99,9 @@ impl NeighboursArgs {
             report.settings.seed,
             report.training
         )];
-        for InSpace { space, sides, nearer, suspicious, birthday, .. } in &report.spaces {
+        for SpaceNeighbors { space, nearest_is_training, nearer, suspicious, birthday, .. } in &report.spaces {
             lines.push(format!("\nBy {}", space.name()));
-            if let Some(Sides { share, .. }) = sides {
+            if let Some(NearestSetShare { share, .. }) = nearest_is_training {
                 lines.push(format!(
                     "  among equally many training and held-out pictures, a sample's nearest is a training picture: {:.1} % ({:.1} to {:.1}); \
                      50 % without memorization",
@@ -129,15 +129,16 @@ impl NeighboursArgs {
             lines.push(format!("  {}", birthday_sentence(birthday)));
         }
         lines.push("\nIntervals are 95 %.".into());
-        lines.push(report.verdict().text);
+        lines.push(report.diagnosis().text);
         lines.join("\n")
     }
 }
 
-fn birthday_sentence(birthday: &Birthday) -> String {
-    let Birthday { pairs, alike, limit, real, distinct, at_least, at_most, .. } = birthday;
-    let alike =
-        format!("{alike} of {pairs} pairs of samples are closer than any two of {real} real pictures ({limit:.2})");
+fn birthday_sentence(birthday: &BirthdayTest) -> String {
+    let BirthdayTest { pairs, near_duplicates, threshold, real, distinct, at_least, at_most, .. } = birthday;
+    let alike = format!(
+        "{near_duplicates} of {pairs} pairs of samples are closer than any two of {real} real pictures ({threshold:.2})"
+    );
     match (distinct, at_most) {
         (Some(distinct), Some(at_most)) => {
             format!("{alike}: about {distinct:.0} distinct samples ({at_least:.0} to {at_most:.0})")

@@ -7,9 +7,12 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{CommonArgs, Exploration};
-use crate::evaluate::statistics::{Estimate, Share};
-use crate::evaluate::triples::OfAttribute;
-use crate::evaluate::{Attribute, Doing, Fitting, Report, Seen, Settings, Way, figure, score};
+use crate::evaluate::faces::triples::AttributeOutcomes;
+use crate::evaluate::faces::{
+    ArithmeticSpace, Attribute, AttributeClassifierSettings, AttributeCounts, ScoreReport, ScoreSettings, ScoreStage,
+    figure, score,
+};
+use crate::evaluate::statistics::{Estimate, Proportion};
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Score")]
@@ -59,28 +62,28 @@ impl ScoreArgs {
     }
 
     pub(super) fn run(&self, exploration: &Exploration, common: &CommonArgs, out: Option<&Path>) -> anyhow::Result<()> {
-        let settings = Settings {
+        let settings = ScoreSettings {
             triples: self.triples.into(),
             exemplars: self.exemplars.into(),
             turns: self.turns.into(),
             samples: self.pool as usize,
             seed: exploration.seed,
-            fitting: Fitting {
+            classifier: AttributeClassifierSettings {
                 steps: self.fit_steps.into(),
-                sure: self.sure,
+                confidence: self.sure,
                 seed: exploration.seed,
-                ..Fitting::default()
+                ..AttributeClassifierSettings::default()
             },
         };
         let bar = ProgressBar::new(0);
         bar.set_style(ProgressStyle::with_template("{msg:24} {bar:30} {pos}/{len} {eta} left")?);
         bar.set_message("rendering faces");
-        let report = score(&exploration.model, settings, &exploration.compute.device, &mut |doing, done, of| {
-            let message = match doing {
-                Doing::Teaching => "training the classifier",
-                Doing::Sampling => "generating samples",
-                Doing::Adding => "doing arithmetic",
-                Doing::Turning => "turning heads",
+        let report = score(&exploration.model, settings, &exploration.compute.device, &mut |stage, done, of| {
+            let message = match stage {
+                ScoreStage::TrainingClassifier => "training the classifier",
+                ScoreStage::Sampling => "generating samples",
+                ScoreStage::Arithmetic => "doing arithmetic",
+                ScoreStage::Turning => "turning heads",
             };
             if bar.message() != message {
                 bar.reset();
@@ -99,29 +102,30 @@ impl ScoreArgs {
     }
 }
 
-fn text(report: &Report, out: Option<(&Path, usize)>) -> String {
+fn text(report: &ScoreReport, out: Option<(&Path, usize)>) -> String {
     let mut text = String::new();
     let mut line = |written: String| {
         let _ = writeln!(text, "{written}");
     };
     line(format!(
         "The classifier on {} test faces: accuracy on rendered faces, on corrupted ones, and on corrupted ones where it is confident",
-        report.judge.faces
+        report.classifier.faces
     ));
-    for accuracy in &report.judge.told {
+    for accuracy in &report.classifier.by_attribute {
         let correlation = accuracy.correlation.map_or(String::new(), |r| format!("   correlation {r:.3}"));
-        let shares = [accuracy.clean, accuracy.disturbed, accuracy.sure].map(|share| format!("{:>8}", percent(share)));
+        let shares =
+            [accuracy.clean, accuracy.corrupted, accuracy.confident].map(|share| format!("{:>8}", percent(share)));
         line(format!("  {:<8} {}{correlation}", accuracy.attribute.name(), shares.concat()));
     }
     line(format!(
         "\nIts output on {} samples of seed {}: share that is confident, accuracy of linear probes in Z on those, and the values",
         report.settings.samples, report.settings.seed
     ));
-    for Seen { attribute, sure, values, linear } in &report.seen {
+    for AttributeCounts { attribute, confident, values, linear } in &report.attributes {
         let named = attribute.values().iter().zip(values);
         let named: Vec<_> = named.map(|(name, count)| format!("{name} {count}")).collect();
         let linear = percent(linear.unwrap_or_default());
-        line(format!("  {:<8} {:>7} {linear:>7}   {}", attribute.name(), percent(*sure), named.join(", ")));
+        line(format!("  {:<8} {:>7} {linear:>7}   {}", attribute.name(), percent(*confident), named.join(", ")));
     }
     line(format!(
         "\n{} triples over {} of 30 pairs of attributes: shares with 95 % intervals",
@@ -129,23 +133,25 @@ fn text(report: &Report, out: Option<(&Path, usize)>) -> String {
         report.pairs
     ));
     line(format!("  {:<42} {:<23} {:<23} {}", "", "target obtained", "others preserved", "both: success"));
-    for scored in &report.scored {
+    for scored in &report.scores {
         let plural = if scored.exemplars == 1 { "" } else { "s" };
         line(format!(
             "  {:<42} {:<23} {:<23} {}",
-            format!("{} exemplar{plural}, {}", scored.exemplars, scored.way.name()),
-            interval(scored.tally.obtained),
-            interval(scored.tally.kept),
-            interval(scored.tally.success)
+            format!("{} exemplar{plural}, {}", scored.exemplars, scored.space.name()),
+            interval(scored.counts.obtained),
+            interval(scored.counts.kept),
+            interval(scored.counts.success)
         ));
     }
     let exemplars = report.settings.exemplars;
     line(format!(
         "\nBy attribute, {exemplars} exemplars in Z: obtained as target, preserved as base, preserved where C's exemplars agree"
     ));
-    if let Some(scored) = report.scored.iter().find(|scored| scored.exemplars == exemplars && scored.way == Way::Z) {
-        for OfAttribute { attribute, obtained, base, other } in &scored.tally.by_attribute {
-            let counts = [obtained, base, other].map(|share| format!("{:>7} of {:<4}", percent(*share), share.of));
+    if let Some(scored) =
+        report.scores.iter().find(|scored| scored.exemplars == exemplars && scored.space == ArithmeticSpace::Z)
+    {
+        for AttributeOutcomes { attribute, obtained, base, other } in &scored.counts.by_attribute {
+            let counts = [obtained, base, other].map(|share| format!("{:>7} of {:<4}", percent(*share), share.total));
             line(format!("  {:<8} {}", attribute.name(), counts.join("")));
         }
     }
@@ -157,7 +163,7 @@ fn text(report: &Report, out: Option<(&Path, usize)>) -> String {
                 "\nThe turn: correlation with the position along the vector {value:.3} ({low:.3} to {high:.3}), {} rows of {} \
                  vectors; {} of the rows at 0.9 or more; mean pose from {:.2} to {:.2}",
                 turn.rows,
-                turn.draws,
+                turn.trials,
                 percent(turn.even),
                 turn.path.first().copied().unwrap_or_default(),
                 turn.path.last().copied().unwrap_or_default(),
@@ -178,11 +184,11 @@ fn text(report: &Report, out: Option<(&Path, usize)>) -> String {
     text
 }
 
-fn percent(share: Share) -> String {
+fn percent(share: Proportion) -> String {
     share.wilson().map_or("-".to_owned(), |share| format!("{:.1} %", share.value * 1e2))
 }
 
-fn interval(share: Share) -> String {
+fn interval(share: Proportion) -> String {
     let format =
         |Estimate { value, low, high }| format!("{:.1} % ({:.1} to {:.1})", value * 1e2, low * 1e2, high * 1e2);
     share.wilson().map_or("-".to_owned(), format)

@@ -1,85 +1,88 @@
-//! How many distinct pictures a generator draws, by the birthday paradox (Arora and Zhang 2017): of N equally likely ones, two
-//! among n are the same for one pair in N.
+//! The birthday paradox test of mode collapse (Arora and Zhang 2017): if a generator had N equally likely images, one pair of
+//! samples in N would be the same, so near-duplicates among samples estimate the size of its support.
 
 use burn::tensor::Device;
 use serde::Serialize;
 
-use super::features::distances;
-use super::statistics::poisson;
-use super::svm::Table;
+use super::statistics::poisson_interval;
+use super::table::{FeatureTable, squared_distances};
 use crate::latent::DrawError;
 
-/// Closest pairs that are kept to be looked at.
-const KEPT: usize = 32;
+/// Closest pairs to show.
+const CLOSEST: usize = 32;
+/// Real images at a smaller distance are exact duplicates, which many data sets have.
+const EXACT: f32 = 1e-2;
 
-/// Two samples.
+/// Two samples and their distance.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Pair {
-    /// Their numbers.
+pub struct SamplePair {
+    /// Their indices.
     pub samples: [usize; 2],
-    /// Euclidean.
+    /// Euclidean distance of their features.
     pub distance: f32,
 }
 
-/// Pairs that look alike, and what they say of the number of distinct samples.
+/// Near-duplicates among samples, and the number of distinct samples that they imply.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Birthday {
-    /// Pairs of samples.
+pub struct BirthdayTest {
+    /// All pairs of samples.
     pub pairs: usize,
-    /// Pairs closer than `limit`.
-    pub alike: usize,
-    /// The least distance between two real pictures, of as many as there are samples.
-    pub limit: f32,
-    /// Real pictures that gave the limit.
+    /// Pairs closer than `threshold`.
+    #[serde(rename = "alike")]
+    pub near_duplicates: usize,
+    /// The least distance between two real images, of as many as there are samples.
+    #[serde(rename = "limit")]
+    pub threshold: f32,
+    /// Real images that the threshold was measured on.
     pub real: usize,
-    /// Distinct samples: pairs by pairs that are alike. None where no two are.
+    /// Estimated number of distinct samples, `pairs / near_duplicates`; `None` without near-duplicates.
     pub distinct: Option<f64>,
-    /// At least and at most so many, with 95 % confidence.
+    /// Lower end of the 95 % confidence interval of `distinct`.
     pub at_least: f64,
-    /// None where no two are alike.
+    /// Upper end of the interval; `None` without near-duplicates.
     pub at_most: Option<f64>,
-    /// The closest pairs, for eyes to judge.
-    pub closest: Vec<Pair>,
+    /// The closest pairs, for a person to look at.
+    pub closest: Vec<SamplePair>,
 }
 
-impl Birthday {
-    /// Counts pairs of samples that are closer than any two of as many real pictures; equal ones, of which a set may have
-    /// some, do not count among the real.
+impl BirthdayTest {
+    /// Counts the pairs of samples that are closer than any two of as many real images. Exact duplicates among the real images do
+    /// not set the threshold.
     ///
     /// # Errors
     /// [`DrawError`] when the device fails.
-    pub fn count(samples: &Table, real: &Table, device: &Device) -> Result<Self, DrawError> {
-        let limit = closest(real, samples.len(), device)?
+    pub fn count(samples: &FeatureTable, real: &FeatureTable, device: &Device) -> Result<Self, DrawError> {
+        let threshold = sorted_pairs(real, samples.len(), device)?
             .into_iter()
             .map(|pair| pair.distance)
-            .find(|&distance| distance > 1e-2)
+            .find(|&distance| distance > EXACT)
             .unwrap_or(0.0);
-        let all = closest(samples, samples.len(), device)?;
+        let all = sorted_pairs(samples, samples.len(), device)?;
         let count = samples.len();
         let pairs = count * count.saturating_sub(1) / 2;
-        let alike = all.iter().filter(|pair| pair.distance < limit).count();
-        let (low, high) = poisson(alike);
+        let near_duplicates = all.iter().filter(|pair| pair.distance < threshold).count();
+        let (low, high) = poisson_interval(near_duplicates);
         Ok(Self {
             pairs,
-            alike,
-            limit,
+            near_duplicates,
+            threshold,
             real: real.len().min(count),
-            distinct: (alike > 0).then(|| pairs as f64 / alike as f64),
+            distinct: (near_duplicates > 0).then(|| pairs as f64 / near_duplicates as f64),
             at_least: pairs as f64 / high,
-            at_most: (alike > 0).then(|| pairs as f64 / low),
-            closest: all.into_iter().take(KEPT).collect(),
+            at_most: (near_duplicates > 0).then(|| pairs as f64 / low),
+            closest: all.into_iter().take(CLOSEST).collect(),
         })
     }
 }
 
 /// All pairs of the first `count` rows, the closest first.
-fn closest(table: &Table, count: usize, device: &Device) -> Result<Vec<Pair>, DrawError> {
-    let count = table.len().min(count);
-    let first = Table::new(table.rows().take(count).flatten().copied().collect(), table.width());
-    let squares = distances(&first, &first, device)?;
-    let mut pairs: Vec<Pair> = (0..count)
+fn sorted_pairs(table: &FeatureTable, count: usize, device: &Device) -> Result<Vec<SamplePair>, DrawError> {
+    let first = table.head(count);
+    let count = first.len();
+    let squares = squared_distances(&first, &first, device)?;
+    let mut pairs: Vec<SamplePair> = (0..count)
         .flat_map(|a| (a + 1..count).map(move |b| (a, b)))
-        .map(|(a, b)| Pair { samples: [a, b], distance: squares[a * count + b].sqrt() })
+        .map(|(a, b)| SamplePair { samples: [a, b], distance: squares[a * count + b].sqrt() })
         .collect();
     pairs.sort_by(|a, b| a.distance.total_cmp(&b.distance));
     Ok(pairs)
@@ -91,21 +94,22 @@ mod tests {
     use crate::latent::numbered;
     use crate::model::Prior;
 
-    fn table(rows: impl Iterator<Item = u64>, seed: u64) -> Table {
-        Table::new(rows.flat_map(|row| numbered(Prior::Normal, 16, seed, row)).collect(), 16)
+    fn table(rows: impl Iterator<Item = u64>, seed: u64) -> FeatureTable {
+        FeatureTable::new(rows.flat_map(|row| numbered(Prior::Normal, 16, seed, row)).collect(), 16)
     }
 
     #[test]
-    fn a_generator_of_few_pictures_is_found_out_and_one_of_many_is_not() {
+    fn test_detects_a_generator_of_few_images_and_not_one_of_many() {
         let device = Device::flex();
         let real = table(0..400, 1);
-        // 400 draws of 250 pictures.
-        let few = Birthday::count(&table((0..400u64).map(|i| i * i * 31 % 251 + i % 2), 2), &real, &device).unwrap();
+        // 400 samples of a generator with 250 images.
+        let few =
+            BirthdayTest::count(&table((0..400u64).map(|i| i * i * 31 % 251 + i % 2), 2), &real, &device).unwrap();
         let distinct = few.distinct.unwrap();
         assert!((100.0..500.0).contains(&distinct), "{few:?}");
         assert!(few.at_least < distinct && distinct < few.at_most.unwrap());
-        let many = Birthday::count(&table(0..400, 3), &real, &device).unwrap();
-        assert!(many.alike < 10 && many.at_least > 5000.0, "{many:?}");
-        assert_eq!((many.pairs, many.closest.len()), (400 * 399 / 2, KEPT));
+        let many = BirthdayTest::count(&table(0..400, 3), &real, &device).unwrap();
+        assert!(many.near_duplicates < 10 && many.at_least > 5000.0, "{many:?}");
+        assert_eq!((many.pairs, many.closest.len()), (400 * 399 / 2, CLOSEST));
     }
 }

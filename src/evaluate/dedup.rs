@@ -1,4 +1,7 @@
-//! Which pictures of a set are there more than once (section 4.1), and how well that is told where it is known.
+//! Near-duplicates in a data set by semantic hashes (section 4.1), and the precision and recall of their detection.
+//!
+//! [`HashedDataset::new`] fits the hash and hashes the set; [`HashedDataset::groups`] lists duplicates for any [`DuplicateCriterion`];
+//! [`HashedDataset::evaluate`] measures how many planted duplicates are detected.
 
 use burn::tensor::Device;
 use rand::seq::index;
@@ -7,89 +10,89 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::alike::alike;
-use super::error::MeasureError;
-use super::hash::{BITS, Hasher, Link, groups, links};
-use super::labelled::{decode, read};
-use super::neighbours::pick;
-use super::statistics::Share;
+use super::error::EvaluationError;
+use super::hash::{BITS, HashPair, SemanticHasher, groups, near_pairs};
+use super::labeled::{decode, read};
+use super::neighbors::sample_indices;
+use super::similarity::same_content;
+use super::statistics::Proportion;
 use crate::data::{Dataset, Problem, fit};
 use crate::image::Picture;
 use crate::progress::Progress;
 
-/// Pictures that the autoencoder learns from at most, which are in memory.
-const LEARNT_FROM: usize = 50_000;
-/// Pictures that are hashed between two words of progress.
-const AT_ONCE: usize = 2048;
-/// Most bits that a table of planted duplicates goes to.
-const FURTHEST: u32 = 24;
+/// The most images to train the autoencoder on; they are in memory.
+const MAX_TRAINING: usize = 50_000;
+/// Images hashed between two reports of progress.
+const HASH_BATCH: usize = 2048;
+/// The largest Hamming distance at which detection is measured.
+const MAX_RADIUS: u32 = 24;
 
-/// When pictures are taken for one. It is asked of hashes that are there, so that another answer takes a moment.
+/// When two images count as duplicates. It applies to hashes that are computed already, so changing it takes a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Alike {
-    /// Bits by which hashes of duplicates may differ.
+pub struct DuplicateCriterion {
+    /// The largest Hamming distance between hashes of duplicates.
     pub radius: u32,
-    /// Whether those that are not equal must show the same besides, moved by up to two pixels.
+    /// Whether images with different hashes must also show the same content, at a shift of up to two pixels.
     pub confirm: bool,
 }
 
-/// How the hash is learnt.
+/// Options of [`HashedDataset::new`].
 #[derive(Debug, Clone, Copy, Serialize)]
-pub struct Settings {
-    /// Steps that the autoencoder learns for.
+pub struct DedupSettings {
+    /// Training steps of the autoencoder.
     pub steps: usize,
-    /// Decides all that is random.
+    /// Decides everything random.
     pub seed: u64,
 }
 
-/// A group of pictures that are taken for one.
+/// Duplicates of one image, by index.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Group {
-    /// Their numbers: the first, which is kept, then those nearest to it.
+pub struct HashGroup {
+    /// Indices of the images: the one to keep first, then those nearest to it.
     pub members: Vec<u64>,
-    /// By how many bits each differs from the first.
+    /// Hamming distance of each to the first.
     pub bits: Vec<u32>,
 }
 
-/// The hashes of a set.
-pub struct Hashed {
-    /// What was read.
+/// A data set with its hashes.
+pub struct HashedDataset {
+    /// Indices of the images that can be read.
     pub numbers: Vec<u64>,
-    /// Its hashes.
+    /// Their hashes.
     pub hashes: Vec<u128>,
-    /// What could not be read.
+    /// Files that cannot be read.
     pub skipped: Vec<Problem>,
-    hasher: Hasher,
+    hasher: SemanticHasher,
 }
 
-impl Hashed {
-    /// Learns to hash from a set of 32x32 colour pictures, and hashes it.
+impl HashedDataset {
+    /// Fits a hash to a data set of 32x32 color images, and hashes it.
     ///
     /// # Errors
-    /// [`MeasureError`]: fewer than two pictures, or a device that fails.
+    /// [`EvaluationError`]: fewer than two images, a device that fails, or `progress` cancels.
     pub fn new(
         data: &Dataset,
-        settings: Settings,
+        settings: DedupSettings,
         device: &Device,
         progress: &mut Progress,
-    ) -> Result<Self, MeasureError> {
-        let (learnt, _) = read(data, &pick(data, LEARNT_FROM, settings.seed), progress)?;
-        let pictures: Vec<Picture> = learnt.into_iter().map(|(_, picture)| picture).collect();
+    ) -> Result<Self, EvaluationError> {
+        let (decoded, _) = read(data, &sample_indices(data, MAX_TRAINING, settings.seed), progress)?;
+        let pictures: Vec<Picture> = decoded.into_iter().map(|(_, picture)| picture).collect();
         if pictures.len() < 2 {
-            let hint = "duplicates need two at least";
+            let hint = "duplicates need at least two";
             let source_name = data.source().to_string();
-            return Err(MeasureError::TooFew { source_name, class: None, have: pictures.len(), need: 2, hint });
+            return Err(EvaluationError::TooFew { source_name, class: None, have: pictures.len(), need: 2, hint });
         }
         let steps = settings.steps;
-        let hasher = Hasher::learn(&pictures, steps, settings.seed, device, &mut |done| {
-            progress("learning to hash", done, steps)
+        let hasher = SemanticHasher::fit(&pictures, steps, settings.seed, device, &mut |done| {
+            progress("training the hash", done, steps)
         })?;
         drop(pictures);
-        let all = pick(data, usize::MAX, settings.seed);
+        let all = sample_indices(data, usize::MAX, settings.seed);
         let mut hashed = Self { numbers: Vec::new(), hashes: Vec::new(), skipped: Vec::new(), hasher };
-        for part in all.chunks(AT_ONCE) {
-            let (read, problems) = decode(data, part);
-            let (numbers, pictures): (Vec<u64>, Vec<Picture>) = read.into_iter().unzip();
+        for batch in all.chunks(HASH_BATCH) {
+            let (decoded, problems) = decode(data, batch);
+            let (numbers, pictures): (Vec<u64>, Vec<Picture>) = decoded.into_iter().unzip();
             hashed.hashes.extend(hashed.hasher.hashes(&pictures)?);
             hashed.numbers.extend(numbers);
             hashed.skipped.extend(problems);
@@ -98,123 +101,127 @@ impl Hashed {
         Ok(hashed)
     }
 
-    /// Groups of pictures that are `wanted` to count as one with their first, the largest first.
-    pub fn groups(&self, data: &Dataset, wanted: Alike) -> Vec<Group> {
-        let Alike { radius, confirm } = wanted;
-        let mut links = links(&self.hashes, radius);
-        if confirm {
+    /// Groups of images that are duplicates of their first, the largest group first.
+    pub fn groups(&self, data: &Dataset, criterion: DuplicateCriterion) -> Vec<HashGroup> {
+        let mut pairs = near_pairs(&self.hashes, criterion.radius);
+        if criterion.confirm {
             let picture = |number: usize| data.picture(self.numbers[number]).ok();
-            let sure = |link: &Link| {
-                let both = || Some(alike(&picture(link.a)?, &picture(link.b)?));
-                link.bits == 0 || both().unwrap_or(false)
+            let confirmed = |pair: &HashPair| {
+                let same = || Some(same_content(&picture(pair.a)?, &picture(pair.b)?));
+                pair.bits == 0 || same().unwrap_or(false)
             };
-            links = links.into_par_iter().filter(sure).collect();
+            pairs = pairs.into_par_iter().filter(confirmed).collect();
         }
-        let found = groups(self.hashes.len(), &links);
         let group = |mut members: Vec<usize>| {
             let first = self.hashes[members[0]];
-            let off = |&member: &usize| (self.hashes[member] ^ first).count_ones();
-            members[1..].sort_by_key(off);
-            Group {
-                bits: members.iter().map(off).collect(),
+            let distance = |&member: &usize| (self.hashes[member] ^ first).count_ones();
+            members[1..].sort_by_key(distance);
+            HashGroup {
+                bits: members.iter().map(distance).collect(),
                 members: members.into_iter().map(|member| self.numbers[member]).collect(),
             }
         };
-        found.into_iter().map(group).collect()
+        groups(self.hashes.len(), &pairs).into_iter().map(group).collect()
     }
 
-    /// How many of the bits vary, so that they can tell pictures apart: are one for at least 1 % and zero for as many.
+    /// The number of informative bits: those set in more than 1 % and less than 99 % of the hashes.
     pub fn used_bits(&self) -> usize {
         let few = self.hashes.len() / 100;
         let ones = |bit: usize| self.hashes.iter().filter(|&&hash| hash >> bit & 1 == 1).count();
         (0..BITS).into_par_iter().filter(|&bit| (few + 1..self.hashes.len() - few).contains(&ones(bit))).count()
     }
 
-    /// Plants duplicates of `count` pictures of the set (of each a copy, a re-encoded one and slightly cropped ones), and tells how many of them are found within each number of bits, and how many of those that are found
-    /// are not theirs.
+    /// Plants duplicates of `count` images of the set, one for each [`Distortion`], and measures at each Hamming distance how many
+    /// are detected, and how many of all detections near the originals are planted ones.
     ///
     /// # Errors
-    /// [`MeasureError`] when the device fails.
-    pub fn plant(&self, data: &Dataset, count: usize, seed: u64) -> Result<Planted, MeasureError> {
+    /// [`EvaluationError`] when the device fails.
+    pub fn evaluate(&self, data: &Dataset, count: usize, seed: u64) -> Result<DedupEvaluation, EvaluationError> {
         let mut rng = ChaCha8Rng::seed_from_u64(!seed);
-        let among = index::sample(&mut rng, self.hashes.len(), count.min(self.hashes.len()));
-        let originals: Vec<usize> = among.into_iter().collect();
-        // For each change, and for each picture: by how many bits it differs, and whether it shows the same.
+        let originals: Vec<usize> =
+            index::sample(&mut rng, self.hashes.len(), count.min(self.hashes.len())).into_iter().collect();
+        // By distortion, then by image: its Hamming distance to the original, and whether the two show the same content.
         let mut planted: Vec<Vec<(u32, bool)>> = Vec::new();
-        for change in Change::ALL {
+        for distortion in Distortion::ALL {
             let seeds: Vec<u64> = originals.iter().map(|_| rng.random()).collect();
-            let changed: Vec<(usize, bool, Picture)> = (originals.par_iter().zip(seeds))
+            let distorted: Vec<(usize, bool, Picture)> = (originals.par_iter().zip(seeds))
                 .filter_map(|(&i, seed)| {
-                    let changed = change.apply(&data.original(self.numbers[i]).ok()?, seed)?;
-                    let changed = fit(&changed, data.format()).ok()?;
-                    Some((i, alike(&data.picture(self.numbers[i]).ok()?, &changed), changed))
+                    let distorted = distortion.apply(&data.original(self.numbers[i]).ok()?, seed)?;
+                    let distorted = fit(&distorted, data.format()).ok()?;
+                    Some((i, same_content(&data.picture(self.numbers[i]).ok()?, &distorted), distorted))
                 })
                 .collect();
-            let pictures: Vec<Picture> = changed.iter().map(|(.., picture)| picture.clone()).collect();
+            let pictures: Vec<Picture> = distorted.iter().map(|(.., picture)| picture.clone()).collect();
             let hashes = self.hasher.hashes(&pictures)?;
-            let told = changed.iter().zip(hashes).map(|(&(i, same, _), hash)| {
+            let distances = distorted.iter().zip(hashes).map(|(&(i, same, _), hash)| {
                 let bits = (self.hashes[i] ^ hash).count_ones();
                 (bits, same || bits == 0)
             });
-            planted.push(told.collect());
+            planted.push(distances.collect());
         }
-        // What is near an original without having been planted.
+        // Other images of the set near an original.
         let near = |&i: &usize| -> Vec<(u32, bool)> {
             let own = data.picture(self.numbers[i]).ok();
             let others = (0..self.hashes.len()).filter(|&j| j != i);
-            let bits = others.map(|j| (j, (self.hashes[i] ^ self.hashes[j]).count_ones()));
-            let same = |j: usize| Some(alike(own.as_ref()?, &data.picture(self.numbers[j]).ok()?));
-            let near = bits.filter(|&(_, bits)| bits <= FURTHEST);
+            let distances = others.map(|j| (j, (self.hashes[i] ^ self.hashes[j]).count_ones()));
+            let same = |j: usize| Some(same_content(own.as_ref()?, &data.picture(self.numbers[j]).ok()?));
+            let near = distances.filter(|&(_, bits)| bits <= MAX_RADIUS);
             near.map(|(j, bits)| (bits, bits == 0 || same(j).unwrap_or(false))).collect()
         };
-        let strangers: Vec<(u32, bool)> = originals.par_iter().flat_map_iter(near).collect();
-        let counted = |radius: u32, confirmed: bool| {
+        let others: Vec<(u32, bool)> = originals.par_iter().flat_map_iter(near).collect();
+        let count = |radius: u32, confirm: bool| {
             let hits =
-                |of: &[(u32, bool)]| of.iter().filter(|&&(bits, same)| bits <= radius && (same || !confirmed)).count();
-            let recall: Vec<Share> = planted.iter().map(|of| Share { hits: hits(of), of: of.len() }).collect();
-            let theirs = recall.iter().map(|share| share.hits).sum::<usize>();
-            Counted { precision: Share { hits: theirs, of: theirs + hits(&strangers) }, recall }
+                |of: &[(u32, bool)]| of.iter().filter(|&&(bits, same)| bits <= radius && (same || !confirm)).count();
+            let recall: Vec<Proportion> =
+                planted.iter().map(|of| Proportion { hits: hits(of), total: of.len() }).collect();
+            let true_positives = recall.iter().map(|recall| recall.hits).sum::<usize>();
+            let detections = true_positives + hits(&others);
+            PrecisionRecall { precision: Proportion { hits: true_positives, total: detections }, recall }
         };
-        let of_radius = |radius| Found { radius, hash: counted(radius, false), confirmed: counted(radius, true) };
-        let found = (0..=FURTHEST).map(of_radius).collect();
-        Ok(Planted { originals: originals.len(), kinds: Change::ALL.map(Change::name).to_vec(), found })
+        let at_radius =
+            |radius| DetectionAtRadius { radius, by_hash: count(radius, false), confirmed: count(radius, true) };
+        Ok(DedupEvaluation {
+            originals: originals.len(),
+            distortions: Distortion::ALL.map(Distortion::name).to_vec(),
+            by_radius: (0..=MAX_RADIUS).map(at_radius).collect(),
+        })
     }
 }
 
-/// How a duplicate differs from its original.
+/// How a planted duplicate differs from its original.
 #[derive(Debug, Clone, Copy)]
-enum Change {
+enum Distortion {
     Copy,
-    Encoded,
-    CroppedLittle,
-    CroppedMore,
+    Jpeg,
+    SmallCrop,
+    LargeCrop,
 }
 
-impl Change {
-    const ALL: [Self; 4] = [Self::Copy, Self::Encoded, Self::CroppedLittle, Self::CroppedMore];
+impl Distortion {
+    const ALL: [Self; 4] = [Self::Copy, Self::Jpeg, Self::SmallCrop, Self::LargeCrop];
 
     fn name(self) -> &'static str {
         match self {
             Self::Copy => "copy",
-            Self::Encoded => "JPEG of quality 50 to 90",
-            Self::CroppedLittle => "3 % of the sides cut off",
-            Self::CroppedMore => "6 % of the sides cut off",
+            Self::Jpeg => "JPEG of quality 50 to 90",
+            Self::SmallCrop => "3 % of the sides cut off",
+            Self::LargeCrop => "6 % of the sides cut off",
         }
     }
 
-    /// None where the picture cannot be encoded, which no decoded one is.
+    /// `None` if the image cannot be encoded.
     fn apply(self, picture: &Picture, seed: u64) -> Option<Picture> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         match self {
             Self::Copy => Some(picture.clone()),
-            Self::Encoded => encoded(picture, rng.random_range(50..=90)),
-            Self::CroppedLittle => Some(cropped(picture, 0.03, &mut rng)),
-            Self::CroppedMore => Some(cropped(picture, 0.06, &mut rng)),
+            Self::Jpeg => reencode(picture, rng.random_range(50..=90)),
+            Self::SmallCrop => Some(crop(picture, 0.03, &mut rng)),
+            Self::LargeCrop => Some(crop(picture, 0.06, &mut rng)),
         }
     }
 }
 
-fn encoded(picture: &Picture, quality: u8) -> Option<Picture> {
+fn reencode(picture: &Picture, quality: u8) -> Option<Picture> {
     let (width, height) = (picture.width() as u32, picture.height() as u32);
     let mut jpeg = Vec::new();
     let mut encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut jpeg, quality);
@@ -222,8 +229,8 @@ fn encoded(picture: &Picture, quality: u8) -> Option<Picture> {
     Some(Picture::from_dynamic(image::load_from_memory(&jpeg).ok()?))
 }
 
-/// Without a share of its width and height, one pixel at least, cut off at random between the sides.
-fn cropped(picture: &Picture, share: f64, rng: &mut ChaCha8Rng) -> Picture {
+/// Crops `share` of the width and of the height, at least one pixel, divided at random between opposite sides.
+fn crop(picture: &Picture, share: f64, rng: &mut ChaCha8Rng) -> Picture {
     let cut = |side: usize| ((side as f64 * share).round() as usize).max(1).min(side - 1);
     let (across, down) = (cut(picture.width()), cut(picture.height()));
     let (left, top) = (rng.random_range(0..=across), rng.random_range(0..=down));
@@ -233,35 +240,38 @@ fn cropped(picture: &Picture, share: f64, rng: &mut ChaCha8Rng) -> Picture {
     Picture::new(width, height, depth, pixels)
 }
 
-/// How well planted duplicates are found.
+/// How well planted duplicates are detected.
 #[derive(Debug, Clone, Serialize)]
-pub struct Planted {
-    /// Pictures of which there were planted some.
+pub struct DedupEvaluation {
+    /// Images with planted duplicates.
     pub originals: usize,
-    /// What was done to them.
-    pub kinds: Vec<&'static str>,
-    /// For hashes that differ by no more than 0 bits, 1, 2 ...
-    pub found: Vec<Found>,
+    /// Names of the distortions.
+    #[serde(rename = "kinds")]
+    pub distortions: Vec<&'static str>,
+    /// Detection at Hamming distances of up to 0, 1, 2 ... bits.
+    #[serde(rename = "found")]
+    pub by_radius: Vec<DetectionAtRadius>,
 }
 
-/// What is found within some bits.
+/// Detection within a Hamming distance.
 #[derive(Debug, Clone, Serialize)]
-pub struct Found {
-    /// The bits.
+pub struct DetectionAtRadius {
+    /// The largest Hamming distance.
     pub radius: u32,
     /// By the hash alone, as in the paper.
-    pub hash: Counted,
-    /// Of those, what shows the same.
-    pub confirmed: Counted,
+    #[serde(rename = "hash")]
+    pub by_hash: PrecisionRecall,
+    /// By the hash, and confirmed by the same content.
+    pub confirmed: PrecisionRecall,
 }
 
-/// How much is found, and how much of it rightly.
+/// Precision and recall of a detection.
 #[derive(Debug, Clone, Serialize)]
-pub struct Counted {
-    /// Of the planted ones, by what was done to them.
-    pub recall: Vec<Share>,
-    /// Of all that is found beside an original, what was planted there. The set's own duplicates count as mistakes.
-    pub precision: Share,
+pub struct PrecisionRecall {
+    /// Share of the planted duplicates that are detected, by distortion.
+    pub recall: Vec<Proportion>,
+    /// Share of all detections near an original that were planted. The set's own duplicates count as mistakes.
+    pub precision: Proportion,
 }
 
 #[cfg(test)]
@@ -273,7 +283,7 @@ mod tests {
     use crate::image::PictureFormat;
 
     #[test]
-    fn planted_duplicates_are_found_and_listed() {
+    fn planted_duplicates_are_detected_and_own_ones_listed() {
         let folder = tempfile::tempdir().unwrap();
         let rooms: Vec<Picture> = (0..60).map(|i| Scene::Rooms.draw(1, i, 48).picture).collect();
         for (i, room) in rooms.iter().enumerate() {
@@ -284,11 +294,11 @@ mod tests {
         }
         let source = Source::parse(&folder.path().to_string_lossy()).unwrap();
         let data = Dataset::open(&source, PictureFormat::new(SIDE, CHANNELS), 1).unwrap();
-        let settings = Settings { steps: 60, seed: 1 };
+        let settings = DedupSettings { steps: 60, seed: 1 };
         let device = Device::flex();
-        let hashed = Hashed::new(&data, settings, &device, &mut |_, _, _| Ok(())).unwrap();
+        let hashed = HashedDataset::new(&data, settings, &device, &mut |_, _, _| Ok(())).unwrap();
         assert!(hashed.used_bits() > 60, "{}", hashed.used_bits());
-        let groups = |radius: u32, confirm: bool| hashed.groups(&data, Alike { radius, confirm });
+        let groups = |radius: u32, confirm: bool| hashed.groups(&data, DuplicateCriterion { radius, confirm });
         let names: Vec<Vec<String>> = groups(8, true)
             .iter()
             .map(|group| group.members.iter().map(|&number| data.name(number)).collect())
@@ -296,17 +306,17 @@ mod tests {
         for i in [3, 40] {
             assert!(names.contains(&vec![format!("{i:02}.png"), format!("copy-{i}.png")]), "{names:?}");
         }
-        let pictures = |groups: Vec<Group>| groups.iter().map(|group| group.members.len()).sum::<usize>();
-        let [equal, confirmed, near] = [(0, true), (40, true), (40, false)].map(|(r, c)| pictures(groups(r, c)));
+        let total = |groups: Vec<HashGroup>| groups.iter().map(|group| group.members.len()).sum::<usize>();
+        let [equal, confirmed, near] = [(0, true), (40, true), (40, false)].map(|(r, c)| total(groups(r, c)));
         assert!(
             equal >= 4 && confirmed >= equal && near > confirmed,
             "both settings count: {equal} {confirmed} {near}"
         );
-        let planted = hashed.plant(&data, 20, 1).unwrap();
-        let recall = |radius: usize, kind: usize| planted.found[radius].hash.recall[kind].hits;
-        assert_eq!((planted.originals, recall(0, 0)), (20, 20), "copies have the same hash");
-        let first = &planted.found[8];
-        assert!(first.confirmed.recall[1].hits <= first.hash.recall[1].hits, "{first:?}");
-        assert!(recall(24, 1) >= 15 && recall(24, 1) >= recall(0, 1), "{:?}", planted.found);
+        let evaluation = hashed.evaluate(&data, 20, 1).unwrap();
+        let recall = |radius: usize, kind: usize| evaluation.by_radius[radius].by_hash.recall[kind].hits;
+        assert_eq!((evaluation.originals, recall(0, 0)), (20, 20), "copies have the same hash");
+        let first = &evaluation.by_radius[8];
+        assert!(first.confirmed.recall[1].hits <= first.by_hash.recall[1].hits, "{first:?}");
+        assert!(recall(24, 1) >= 15 && recall(24, 1) >= recall(0, 1), "{:?}", evaluation.by_radius);
     }
 }

@@ -1,4 +1,4 @@
-//! What may keep a measure from being taken.
+//! [`EvaluationError`]: why a metric cannot be measured.
 
 use std::path::{Path, PathBuf};
 
@@ -7,10 +7,10 @@ use crate::latent::DrawError;
 use crate::model::{Discriminator, InceptionError, Model, ModelError};
 use crate::progress::Cancelled;
 
-/// Why something could not be measured.
+/// Why a metric cannot be measured.
 #[derive(Debug, thiserror::Error)]
-pub enum MeasureError {
-    /// The pictures cannot be had.
+pub enum EvaluationError {
+    /// The images cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),
     /// The model cannot be opened.
@@ -25,61 +25,59 @@ pub enum MeasureError {
     /// The caller cancelled it.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
-    /// The features are the discriminator's, and there is none.
+    /// The features are the discriminator's, and the file holds a generator only.
     #[error(
-        "{path} holds a generator only (as bundled models do, and files made with --generator-only), and these features are \
-         the discriminator's; name a run folder, or a model that was kept whole"
+        "{path} has no discriminator, which these features need: it is a bundled model, or was written with \
+         --generator-only; give a run folder or a complete model"
     )]
     NoDiscriminator {
-        /// The model.
+        /// The model's file.
         path: PathBuf,
     },
-    /// The pictures have no classes.
-    #[error(
-        "{source_name} has no classes; give a folder or an archive whose sub-folders are the classes, two at least"
-    )]
+    /// The data set has no classes.
+    #[error("{source_name} has no classes; give a folder or an archive with one subfolder per class, at least two")]
     NoClasses {
-        /// The pictures' source.
+        /// The data set.
         source_name: String,
     },
-    /// The test pictures have classes that nothing was learnt about.
+    /// The test set has a class that the training set does not have.
     #[error(
-        "{source_name} has a class called {class}, which the training pictures have not ({known}); use parts of one set"
+        "{source_name} has a class \"{class}\", which the training images do not have ({known}); use two splits of the same data set"
     )]
     UnknownClass {
-        /// The test pictures' source.
+        /// The test set.
         source_name: String,
         /// The class.
         class: String,
-        /// What the training pictures have.
+        /// The classes of the training set.
         known: String,
     },
-    /// Too few pictures.
-    #[error("{source_name} has {have} usable pictures{}, and {need} are needed; {hint}", of_class(class.as_ref()))]
+    /// There are too few images.
+    #[error("{source_name} has {have} usable pictures{}; at least {need} are needed; {hint}", of_class(class.as_ref()))]
     TooFew {
-        /// The pictures' source.
+        /// The data set.
         source_name: String,
-        /// Of this class, where that matters.
+        /// The class with too few, if it is about one class.
         class: Option<String>,
-        /// How many there are.
+        /// Usable images.
         have: usize,
-        /// How many there should be.
+        /// The least number.
         need: usize,
         /// What to do.
         hint: &'static str,
     },
-    /// The features would not fit into the memory that they may have.
+    /// The feature table would exceed its memory limit.
     #[error(
-        "{rows} pictures of {width} features are {:.1} GiB, and {limit} GiB are allowed; take fewer pictures (--count), or allow \
-         more (--memory)",
+        "the features of {rows} pictures ({width} each) take {:.1} GiB, and the limit is {limit} GiB; use fewer pictures (--count) \
+         or raise the limit (--memory)",
         gib(*rows, *width)
     )]
     TooLarge {
-        /// Pictures.
+        /// Images.
         rows: usize,
-        /// Features of each.
+        /// Features per image.
         width: usize,
-        /// GiB allowed.
+        /// The limit in GiB.
         limit: f64,
     },
 }
@@ -88,15 +86,15 @@ fn of_class(class: Option<&String>) -> String {
     class.map(|class| format!(" of class {class}")).unwrap_or_default()
 }
 
-/// The size of a table of `f32`.
+/// Size in GiB of a table of `f32`.
 pub(super) fn gib(rows: usize, width: usize) -> f64 {
     (rows * width * size_of::<f32>()) as f64 / f64::from(1u32 << 30)
 }
 
-/// The discriminator of a model, opened from `path`, that must have one.
+/// The discriminator of a model that was opened from `path`.
 ///
 /// # Errors
-/// [`MeasureError::NoDiscriminator`].
-pub(crate) fn judging<'a>(model: &'a Model, path: &Path) -> Result<&'a Discriminator, MeasureError> {
-    model.discriminator.as_ref().ok_or_else(|| MeasureError::NoDiscriminator { path: path.to_owned() })
+/// [`EvaluationError::NoDiscriminator`].
+pub(crate) fn require_discriminator<'a>(model: &'a Model, path: &Path) -> Result<&'a Discriminator, EvaluationError> {
+    model.discriminator.as_ref().ok_or_else(|| EvaluationError::NoDiscriminator { path: path.to_owned() })
 }

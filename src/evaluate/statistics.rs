@@ -1,47 +1,47 @@
-//! Shares, correlations, and how sure they are.
+//! Proportions, correlations and means with 95 % confidence intervals.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
-/// The normal distribution's 97.5 % point: intervals are of 95 %.
+/// The 97.5 % quantile of the standard normal distribution.
 const Z: f64 = 1.959_964;
 /// Resamples of a bootstrap.
 const RESAMPLES: usize = 4000;
 
-/// A value and the ends of its 95 % interval.
+/// A value with its 95 % confidence interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Estimate {
-    /// The value itself.
+    /// The point estimate.
     pub value: f64,
-    /// The lower end.
+    /// Lower end of the interval.
     pub low: f64,
-    /// The upper end.
+    /// Upper end of the interval.
     pub high: f64,
 }
 
-/// How many of how many.
+/// A proportion: `hits` of `total`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Share {
-    /// Those that count.
+pub struct Proportion {
+    /// Cases with the property.
     pub hits: usize,
-    /// All of them.
-    pub of: usize,
+    /// All cases.
+    pub total: usize,
 }
 
-impl Share {
-    /// Counts one more.
+impl Proportion {
+    /// Counts another case.
     pub fn count(&mut self, hit: bool) {
-        self.of += 1;
+        self.total += 1;
         self.hits += usize::from(hit);
     }
 
-    /// The share with Wilson's score interval (1927), which is honest near 0 and 1; of nothing there is none.
+    /// `hits / total` with Wilson's score interval (1927), which stays accurate near 0 and 1; `None` of no cases.
     pub fn wilson(self) -> Option<Estimate> {
-        if self.of == 0 {
+        if self.total == 0 {
             return None;
         }
-        let (n, p) = (self.of as f64, self.hits as f64 / self.of as f64);
+        let (n, p) = (self.total as f64, self.hits as f64 / self.total as f64);
         let scale = 1.0 + Z * Z / n;
         let middle = (p + Z * Z / (2.0 * n)) / scale;
         let half = Z / scale * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
@@ -49,20 +49,21 @@ impl Share {
     }
 }
 
-impl Serialize for Share {
-    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+/// Written as `hits`, `of`, and the fields of its [`Estimate`].
+impl Serialize for Proportion {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
-        struct Whole {
+        struct WithInterval {
             hits: usize,
             of: usize,
             #[serde(flatten)]
-            share: Option<Estimate>,
+            estimate: Option<Estimate>,
         }
-        Whole { hits: self.hits, of: self.of, share: self.wilson() }.serialize(to)
+        WithInterval { hits: self.hits, of: self.total, estimate: self.wilson() }.serialize(serializer)
     }
 }
 
-/// Pearson's correlation of two series of one length; none where one of them does not vary.
+/// Pearson's correlation of two series of the same length; `None` if either is constant.
 pub fn pearson(x: &[f64], y: &[f64]) -> Option<f64> {
     let n = x.len().min(y.len()) as f64;
     let mean = |values: &[f64]| values.iter().sum::<f64>() / n;
@@ -76,8 +77,8 @@ pub fn pearson(x: &[f64], y: &[f64]) -> Option<f64> {
     r.is_finite().then(|| r.clamp(-1.0, 1.0))
 }
 
-/// The mean with the percentile bootstrap's 95 % interval; of nothing there is none.
-pub fn mean(values: &[f64], seed: u64) -> Option<Estimate> {
+/// The mean with the percentile bootstrap's 95 % interval; `None` of no values.
+pub fn bootstrap_mean(values: &[f64], seed: u64) -> Option<Estimate> {
     if values.is_empty() {
         return None;
     }
@@ -85,44 +86,44 @@ pub fn mean(values: &[f64], seed: u64) -> Option<Estimate> {
     let average = |sum: f64| sum / n as f64;
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let means = (0..RESAMPLES).map(|_| average((0..n).map(|_| values[rng.random_range(0..n)]).sum())).collect();
-    let (low, high) = ends(means);
+    let (low, high) = percentiles(means);
     Some(Estimate { value: average(values.iter().sum()), low, high })
 }
 
-/// How often one of `a` is less than one of `b`, ties counting half, with the percentile bootstrap's 95 % interval over
-/// both; of nothing there is none.
-pub fn less(a: &[f64], b: &[f64], seed: u64) -> Option<Estimate> {
+/// The probability that a value of `a` is less than one of `b`, ties counting half (the Mann-Whitney statistic as a share of all
+/// pairs), with the percentile bootstrap's 95 % interval over both; `None` if either is empty.
+pub fn probability_less(a: &[f64], b: &[f64], seed: u64) -> Option<Estimate> {
     if a.is_empty() || b.is_empty() {
         return None;
     }
     let share = |a: &[f64], b: &mut Vec<f64>| {
         b.sort_by(f64::total_cmp);
         let above = |&a: &f64| {
-            let (below, upto) = (b.partition_point(|&b| b < a), b.partition_point(|&b| b <= a));
-            b.len() as f64 - (below + upto) as f64 / 2.0
+            let (below, up_to) = (b.partition_point(|&b| b < a), b.partition_point(|&b| b <= a));
+            b.len() as f64 - (below + up_to) as f64 / 2.0
         };
         a.iter().map(above).sum::<f64>() / (a.len() * b.len()) as f64
     };
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut drawn =
+    let mut resample =
         |from: &[f64]| -> Vec<f64> { (0..from.len()).map(|_| from[rng.random_range(0..from.len())]).collect() };
-    let shares = (0..RESAMPLES / 4).map(|_| share(&drawn(a), &mut drawn(b))).collect();
-    let (low, high) = ends(shares);
+    let shares = (0..RESAMPLES / 4).map(|_| share(&resample(a), &mut resample(b))).collect();
+    let (low, high) = percentiles(shares);
     Some(Estimate { value: share(a, &mut b.to_vec()), low, high })
 }
 
-/// What 2.5 % of resampled values lie below, and what 2.5 % lie above.
-fn ends(mut values: Vec<f64>) -> (f64, f64) {
+/// The 2.5 % and the 97.5 % percentile.
+fn percentiles(mut values: Vec<f64>) -> (f64, f64) {
     values.sort_by(f64::total_cmp);
     let at = |share: f64| values[((values.len() - 1) as f64 * share).round() as usize];
     (at(0.025), at(0.975))
 }
 
-/// The 95 % interval of the rate of a Poisson count (Garwood 1936).
-pub fn poisson(count: usize) -> (f64, f64) {
-    // The rate at which so many or fewer have a probability.
+/// The exact 95 % confidence interval of the rate of a Poisson count (Garwood 1936).
+pub fn poisson_interval(count: usize) -> (f64, f64) {
+    // The rate at which `count` or fewer events have a probability.
     let rate = |count: usize, probability: f64| {
-        let upto = |rate: f64| {
+        let cumulative = |rate: f64| {
             let terms = (0..=count).scan(-rate, |log, k| {
                 *log += if k == 0 { 0.0 } else { (rate / k as f64).ln() };
                 Some(log.exp())
@@ -132,7 +133,7 @@ pub fn poisson(count: usize) -> (f64, f64) {
         let (mut low, mut high) = (0.0, count as f64 + 10.0 * (count as f64 + 1.0).sqrt() + 10.0);
         for _ in 0..100 {
             let middle = (low + high) / 2.0;
-            if upto(middle) > probability { low = middle } else { high = middle }
+            if cumulative(middle) > probability { low = middle } else { high = middle }
         }
         low
     };
@@ -146,14 +147,17 @@ mod tests {
     #[test]
     fn wilsons_interval_is_the_published_one() {
         // Newcombe 1998, table I: 81 of 263, 15 of 148, 0 of 20, 1 of 29.
-        for (hits, of, low, high) in
+        for (hits, total, low, high) in
             [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)]
         {
-            let told = Share { hits, of }.wilson().unwrap();
-            assert!((told.low - low).abs() < 1e-4 && (told.high - high).abs() < 1e-4, "{hits}/{of}: {told:?}");
+            let interval = Proportion { hits, total }.wilson().unwrap();
+            assert!(
+                (interval.low - low).abs() < 1e-4 && (interval.high - high).abs() < 1e-4,
+                "{hits}/{total}: {interval:?}"
+            );
         }
-        assert_eq!(Share::default().wilson(), None);
-        assert!((Share { hits: 5, of: 5 }.wilson().unwrap().high - 1.0).abs() < 1e-12);
+        assert_eq!(Proportion::default().wilson(), None);
+        assert!((Proportion { hits: 5, total: 5 }.wilson().unwrap().high - 1.0).abs() < 1e-12);
     }
 
     #[test]
@@ -163,41 +167,41 @@ mod tests {
         assert!((pearson(&x, &[4.0, 3.0, 2.0, 1.0]).unwrap() + 1.0).abs() < 1e-12);
         // By hand: the sums of products are 3, 5 and 2.
         assert!((pearson(&x, &[0.0, 1.0, 1.0, 2.0]).unwrap() - 3.0 / 10f64.sqrt()).abs() < 1e-12);
-        assert_eq!(pearson(&x, &[2.0; 4]), None, "what does not vary correlates with nothing");
+        assert_eq!(pearson(&x, &[2.0; 4]), None, "a constant series has no correlation");
         assert_eq!(pearson(&[], &[]), None);
     }
 
     #[test]
-    fn pairs_are_compared() {
-        let told = less(&[1.0, 2.0, 3.0], &[2.0, 4.0], 1).unwrap();
+    fn probability_less_counts_ties_half() {
+        let estimate = probability_less(&[1.0, 2.0, 3.0], &[2.0, 4.0], 1).unwrap();
         // Of six pairs 1 < 2, 1 < 4, 2 < 4, 3 < 4, and 2 = 2 counts half.
-        assert!((told.value - 4.5 / 6.0).abs() < 1e-12, "{told:?}");
-        assert!(told.low <= told.value && told.value <= told.high);
+        assert!((estimate.value - 4.5 / 6.0).abs() < 1e-12, "{estimate:?}");
+        assert!(estimate.low <= estimate.value && estimate.value <= estimate.high);
         let same: Vec<f64> = (0..400).map(|i| f64::from(i * 37 % 400)).collect();
-        let told = less(&same, &same, 1).unwrap();
-        assert!(told.low < 0.5 && told.high > 0.5 && told.high - told.low < 0.1, "{told:?}");
-        assert_eq!(less(&[], &[1.0], 1), None);
+        let estimate = probability_less(&same, &same, 1).unwrap();
+        assert!(estimate.low < 0.5 && estimate.high > 0.5 && estimate.high - estimate.low < 0.1, "{estimate:?}");
+        assert_eq!(probability_less(&[], &[1.0], 1), None);
     }
 
     #[test]
-    fn the_interval_of_a_count_is_the_published_one() {
+    fn poisson_interval_is_the_published_one() {
         for (count, low, high) in
             [(0, 0.0, 3.6889), (1, 0.0253, 5.5716), (10, 4.7954, 18.3904), (100, 81.3640, 121.6268)]
         {
-            let told = poisson(count);
-            assert!((told.0 - low).abs() < 2e-4 && (told.1 - high).abs() < 2e-4, "{count}: {told:?}");
+            let interval = poisson_interval(count);
+            assert!((interval.0 - low).abs() < 2e-4 && (interval.1 - high).abs() < 2e-4, "{count}: {interval:?}");
         }
     }
 
     #[test]
-    fn a_bootstrapped_mean_is_as_sure_as_the_standard_error_says() {
+    fn bootstrap_interval_agrees_with_the_standard_error() {
         let values: Vec<f64> = (0..100).map(|i| f64::from(i % 10)).collect();
-        let told = mean(&values, 1).unwrap();
-        assert!((told.value - 4.5).abs() < 1e-12);
+        let estimate = bootstrap_mean(&values, 1).unwrap();
+        assert!((estimate.value - 4.5).abs() < 1e-12);
         // The standard deviation is 2.872, so the interval's half is 1.96 * 0.2872 = 0.563.
-        assert!((told.high - told.low - 1.126).abs() < 0.08, "{told:?}");
-        assert!(told.low < 4.5 && told.high > 4.5);
-        assert_eq!(told, mean(&values, 1).unwrap());
-        assert_eq!(mean(&[], 1), None);
+        assert!((estimate.high - estimate.low - 1.126).abs() < 0.08, "{estimate:?}");
+        assert!(estimate.low < 4.5 && estimate.high > 4.5);
+        assert_eq!(estimate, bootstrap_mean(&values, 1).unwrap());
+        assert_eq!(bootstrap_mean(&[], 1), None);
     }
 }

@@ -1,4 +1,4 @@
-//! What the same convolutions learn from the labels alone: the supervised network that the paper compares with (5.2).
+//! [`SupervisedBaseline`]: the discriminator's architecture trained on the labels, the baseline of section 5.2.
 
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -6,103 +6,100 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::error::MeasureError;
+use super::error::EvaluationError;
 use super::features::tensor;
-use super::labelled::Labelled;
-use super::statistics::Share;
-use super::svm::highest;
+use super::labeled::LabeledSet;
+use super::statistics::Proportion;
+use super::svm::argmax;
 use crate::image::Picture;
 use crate::latent::{DrawError, read};
-use crate::model::{Adam, Classifier, ModelConfig, Optimiser, keep_statistics, track};
+use crate::model::{Classifier, FitSchedule, ModelConfig, fit};
 use crate::progress::Progress;
 
-/// Pictures in a step.
+/// Training images per step.
 const BATCH: usize = 64;
-/// The largest learning rate; it falls as a cosine.
+/// Learning rate of the first step; it decays as a cosine.
 const RATE: f64 = 5e-4;
-/// Fewest steps, however few labels there are.
-const STEPS: usize = 600;
-/// How often it is tried on the validation pictures, and on how many of them at most.
-const TRIES: usize = 20;
-const TRIED_ON: usize = 2000;
-/// Pictures judged at a time.
-const JUDGED: usize = 256;
+/// The least number of steps, however few labels there are.
+const MIN_STEPS: usize = 600;
+/// How often accuracy is measured on the validation images, and on how many of them at most.
+const VALIDATIONS: usize = 20;
+const VALIDATION_IMAGES: usize = 2000;
+/// Images classified at a time.
+const TEST_BATCH: usize = 256;
 
-/// A network of the discriminator's shape with an output for each class.
+/// A network of the discriminator's architecture with an output per class.
 #[derive(Clone)]
-pub(super) struct Supervised {
+pub(super) struct SupervisedBaseline {
     network: Classifier,
     config: ModelConfig,
     device: Device,
-    /// Right, of the validation pictures.
-    pub validation: Share,
+    /// Accuracy on the validation images.
+    pub validation: Proportion,
 }
 
-impl Supervised {
-    /// Learns from the pictures `rows`, for `epochs` passes or 600 steps. What it was when it did best on those of
-    /// `validation` is kept. Cross entropy, Adam, no augmentation.
+impl SupervisedBaseline {
+    /// Trains on the images `rows` for `epochs`, but at least 600 steps, and returns the network with the best accuracy on the
+    /// `validation` images. Cross entropy loss, Adam, no augmentation.
     ///
     /// # Errors
-    /// [`MeasureError`]: the device fails, or `progress` cancels.
+    /// [`EvaluationError`]: the device fails, or `progress` cancels.
     pub fn fit(
         config: &ModelConfig,
-        set: &Labelled,
+        set: &LabeledSet,
         [rows, validation]: [&[usize]; 2],
         (epochs, seed): (usize, u64),
         device: &Device,
         progress: &mut Progress,
-    ) -> Result<Self, MeasureError> {
+    ) -> Result<Self, EvaluationError> {
         let classes = set.classes.len();
-        let network = Classifier::new(config, classes, seed, device);
-        let mut newest = Self { network, config: config.clone(), device: device.clone(), validation: Share::default() };
-        let mut optimiser = Optimiser::new(Adam::default(), &newest.network.layers);
+        let mut network = Classifier::new(config, classes, seed, device);
         let (mut rng, mut order) = (ChaCha8Rng::seed_from_u64(seed), rows.to_vec());
-        let of_epoch = rows.len().div_ceil(BATCH).max(1);
-        let steps = (epochs * of_epoch).max(STEPS);
-        let every = steps.div_ceil(TRIES);
-        let tried_on: Vec<usize> = validation.iter().copied().take(TRIED_ON).collect();
-        let mut best = None::<Self>;
-        for step in 0..steps {
-            let first = step % of_epoch * BATCH;
+        let per_epoch = rows.len().div_ceil(BATCH).max(1);
+        let steps = (epochs * per_epoch).max(MIN_STEPS);
+        let interval = steps.div_ceil(VALIDATIONS);
+        let validation: Vec<usize> = validation.iter().copied().take(VALIDATION_IMAGES).collect();
+        let loss = |step: usize, network: &mut Classifier| {
+            let first = step % per_epoch * BATCH;
             if first == 0 {
                 order.shuffle(&mut rng);
             }
-            let chosen = &order[first..(first + BATCH).min(order.len())];
-            let pictures: Vec<Picture> = chosen.iter().map(|&row| set.pictures[row].clone()).collect();
-            let mut wanted = vec![0.0f32; chosen.len() * classes];
-            for (i, &row) in chosen.iter().enumerate() {
-                wanted[i * classes + set.labels[row]] = 1.0;
+            let batch = &order[first..(first + BATCH).min(order.len())];
+            let pictures: Vec<Picture> = batch.iter().map(|&row| set.pictures[row].clone()).collect();
+            let mut targets = vec![0.0f32; batch.len() * classes];
+            for (i, &row) in batch.iter().enumerate() {
+                targets[i * classes + set.labels[row]] = 1.0;
             }
-            let wanted = Tensor::<2>::from_data(TensorData::new(wanted, [chosen.len(), classes]), device).autodiff();
-            let mut tracked = newest.network.clone();
-            track(&mut tracked.layers);
-            let given = tracked.train(tensor(&pictures, config, device).autodiff());
-            let loss = (log_softmax(given, 1) * wanted).sum().neg() / chosen.len() as f32;
-            let mut grads = loss.backward();
-            keep_statistics(&mut newest.network.layers, &tracked.layers);
-            let rate = RATE * 0.5 * (1.0 + (std::f64::consts::PI * step as f64 / steps as f64).cos());
-            optimiser.update(&mut newest.network.layers, &tracked.layers, &mut grads, rate);
-            progress("training a supervised network", step + 1, steps)?;
-            if (step + 1) % every == 0 || step + 1 == steps {
-                newest.validation = newest.right(set, &tried_on)?;
+            let targets = Tensor::<2>::from_data(TensorData::new(targets, [batch.len(), classes]), device).autodiff();
+            let logits = network.train(tensor(&pictures, config, device).autodiff());
+            (log_softmax(logits, 1) * targets).sum().neg() / batch.len() as f32
+        };
+        let mut best = None::<Self>;
+        fit(&mut network, FitSchedule { steps, rate: RATE, floor: 0.0 }, loss, |step, network, _| {
+            progress("training a supervised network", step, steps)?;
+            if step % interval == 0 || step == steps {
+                let (network, config, device) = (network.clone(), config.clone(), device.clone());
+                let mut newest = Self { network, config, device, validation: Proportion::default() };
+                newest.validation = newest.accuracy(set, &validation)?;
                 if best.as_ref().is_none_or(|best| best.validation.hits < newest.validation.hits) {
-                    best = Some(newest.clone());
+                    best = Some(newest);
                 }
             }
-        }
-        Ok(best.unwrap_or(newest))
+            Ok::<_, EvaluationError>(())
+        })?;
+        Ok(best.expect("the network is validated after the last step"))
     }
 
-    /// How many of the pictures `rows` it tells right.
-    pub fn right(&self, set: &Labelled, rows: &[usize]) -> Result<Share, DrawError> {
-        let mut share = Share::default();
-        for rows in rows.chunks(JUDGED) {
+    /// Accuracy on the images `rows`.
+    pub fn accuracy(&self, set: &LabeledSet, rows: &[usize]) -> Result<Proportion, DrawError> {
+        let mut accuracy = Proportion::default();
+        for rows in rows.chunks(TEST_BATCH) {
             let pictures: Vec<Picture> = rows.iter().map(|&row| set.pictures[row].clone()).collect();
-            let outputs = read(self.network.judge(tensor(&pictures, &self.config, &self.device)))?;
-            for (outputs, &row) in outputs.chunks_exact(set.classes.len()).zip(rows) {
-                share.count(highest(outputs).0 == set.labels[row]);
+            let logits = read(self.network.judge(tensor(&pictures, &self.config, &self.device)))?;
+            for (logits, &row) in logits.chunks_exact(set.classes.len()).zip(rows) {
+                accuracy.count(argmax(logits).0 == set.labels[row]);
             }
         }
-        Ok(share)
+        Ok(accuracy)
     }
 }

@@ -14,8 +14,8 @@ use super::controls::{error_label, job_controls, placeholder};
 use super::probing::{self, ProbeEvent, ProbeTask};
 use super::sources::Sources;
 use crate::app::service::Job;
-use crate::evaluate::Labelled;
-use crate::evaluate::classify::{Scored, Settings};
+use crate::evaluate::LabeledSet;
+use crate::evaluate::probe::{ProbeScore, ProbeSettings};
 use crate::evaluate::statistics::Estimate;
 use crate::model::TensorFile;
 
@@ -53,17 +53,17 @@ pub(super) struct ClassesPanel {
 #[derive(Default)]
 struct ProbeResults {
     network: PathBuf,
-    test: Option<Arc<Labelled>>,
+    test: Option<Arc<LabeledSet>>,
     /// Number of training images.
     training: usize,
-    settings: Option<Settings>,
+    settings: Option<ProbeSettings>,
     /// Images from which batch-norm statistics are measured.
     statistics: usize,
     skipped: usize,
     /// Accuracies of the discriminator's features, by its training step.
-    by_step: BTreeMap<u64, Scored>,
+    by_step: BTreeMap<u64, ProbeScore>,
     /// Random weights, pixels, and the supervised network if chosen.
-    baselines: Vec<Scored>,
+    baselines: Vec<ProbeScore>,
     confusion: Option<ConfusionView>,
 }
 
@@ -326,7 +326,7 @@ impl ProbeResults {
         ui.horizontal_wrapped(|ui| {
             ui.strong(format!("{}{what}", self.network.display()));
             let protocol = match self.settings.and_then(|settings| Some((settings, settings.labels?))) {
-                Some((Settings { draws, validation, .. }, labels)) => {
+                Some((ProbeSettings { draws, validation, .. }, labels)) => {
                     let from = self.training - validation;
                     format!(
                         "{labels} labels, drawn {draws} times from {from} pictures, C chosen on {validation} others"
@@ -361,13 +361,13 @@ impl ProbeResults {
             ui.end_row();
             for (i, scored) in std::iter::once(newest).chain(&self.baselines).enumerate() {
                 let Estimate { value, low, high } = scored.accuracy;
-                ui.colored_label(colors(ui)[i.min(3)], scored.way.name());
+                ui.colored_label(colors(ui)[i.min(3)], scored.method.name());
                 ui.strong(format!("{:.1} %", value * 1e2));
                 ui.label(format!("{:.1} to {:.1} %", low * 1e2, high * 1e2));
                 ui.label(scored.spread.map_or(String::new(), |spread| format!("\u{b1} {:.1} %", spread * 1e2)));
                 ui.label(scored.features.map_or(String::new(), |features| features.to_string()));
                 let c = ui.label(scored.c.map_or(String::new(), |c| format!("{c:.0e}")));
-                if !scored.settled {
+                if !scored.converged {
                     c.on_hover_text("Stopped after 200 passes, before it was quite done");
                 }
                 ui.end_row();
@@ -396,11 +396,11 @@ impl ProbeResults {
                 let bar = [low, high].map(|end| [step as f64, end * 1e2]).to_vec();
                 plot.line(Line::new("", PlotPoints::from(bar)).color(colors[0].gamma_multiply(0.5)).width(1.5));
             }
-            let way = self.by_step.values().next().map_or("", |scored| scored.way.name());
+            let way = self.by_step.values().next().map_or("", |scored| scored.method.name());
             plot.line(Line::new(way, PlotPoints::from(points.clone())).color(colors[0]).width(1.8));
             plot.points(Points::new(way, PlotPoints::from(points)).color(colors[0]).radius(3.0));
             for (scored, color) in self.baselines.iter().zip(&colors[1..]) {
-                plot.hline(HLine::new(scored.way.name(), scored.accuracy.value * 1e2).color(*color).width(1.5));
+                plot.hline(HLine::new(scored.method.name(), scored.accuracy.value * 1e2).color(*color).width(1.5));
             }
         });
     }

@@ -5,12 +5,12 @@ use crossbeam_channel::Receiver;
 
 use crate::app::service::{Reporter, recv_latest};
 use crate::data::{Dataset, Problem, Source};
-use crate::evaluate::dedup::{Alike, Hashed, Settings};
+use crate::evaluate::dedup::{DedupSettings, DuplicateCriterion, HashedDataset};
 use crate::evaluate::hash::{CHANNELS, SIDE};
 use crate::image::{Picture, PictureFormat, Preparation};
 
 pub(super) enum ClusteringRequest {
-    Groups(Alike),
+    Groups(DuplicateCriterion),
     /// Images by their numbers.
     Pictures(Vec<u64>),
 }
@@ -37,7 +37,7 @@ pub(super) enum ClusteringEvent {
         bits: usize,
         skipped: Vec<Problem>,
     },
-    Groups(Alike, Vec<DuplicateGroup>),
+    Groups(DuplicateCriterion, Vec<DuplicateGroup>),
     Pictures(Vec<u64>, Vec<Picture>),
 }
 
@@ -45,7 +45,7 @@ pub(super) enum ClusteringEvent {
 pub(super) fn run(
     data: &str,
     preparation: Option<Preparation>,
-    settings: Settings,
+    settings: DedupSettings,
     inbox: &Receiver<ClusteringRequest>,
     device: &Device,
     reporter: &Reporter<ClusteringEvent>,
@@ -57,7 +57,8 @@ pub(super) fn run(
         "{} is endless, so it has no duplicates to leave out; choose a folder or an archive",
         data.source()
     );
-    let hashed = Hashed::new(&data, settings, device, &mut |what, done, total| reporter.report(what, done, total))?;
+    let hashed =
+        HashedDataset::new(&data, settings, device, &mut |what, done, total| reporter.report(what, done, total))?;
     let (pictures, bits, skipped) = (hashed.numbers.len(), hashed.used_bits(), hashed.skipped.clone());
     reporter.send(ClusteringEvent::Hashed { pictures, bits, skipped });
     // While a slider moves only its last position counts; images requested before belong to other groups then.
@@ -76,8 +77,8 @@ pub(super) fn run(
     Ok(())
 }
 
-fn groups(hashed: &Hashed, data: &Dataset, alike: Alike) -> Vec<DuplicateGroup> {
-    let group = |group: crate::evaluate::dedup::Group| {
+fn groups(hashed: &HashedDataset, data: &Dataset, alike: DuplicateCriterion) -> Vec<DuplicateGroup> {
+    let group = |group: crate::evaluate::dedup::HashGroup| {
         let first = data.picture(group.members[0]).ok();
         // Equal hashes do not imply equal pixels.
         let exact = group.bits.iter().all(|&bits| bits == 0)

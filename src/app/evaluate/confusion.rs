@@ -6,7 +6,7 @@ use egui::epaint::TextShape;
 use egui::{Align2, Color32, FontId, Rect, Sense, Stroke, Ui, Vec2, pos2, vec2};
 
 use crate::app::dissect::Atlas;
-use crate::evaluate::{Confusion, Labelled};
+use crate::evaluate::{ConfusionMatrix, LabeledSet};
 
 /// Smallest and largest side of a cell, and the smallest one that shows its count, in points.
 const SIDES: [f32; 2] = [6.0, 56.0];
@@ -23,8 +23,8 @@ const WRONG: Color32 = Color32::from_rgb(205, 60, 45);
 
 /// The confusion matrix of a network on the test images.
 pub(super) struct ConfusionView {
-    confusion: Confusion,
-    test: Arc<Labelled>,
+    confusion: ConfusionMatrix,
+    test: Arc<LabeledSet>,
     /// The selected cell: `[true class, predicted class]`.
     chosen: Option<[usize; 2]>,
     /// The images of a cell.
@@ -33,7 +33,7 @@ pub(super) struct ConfusionView {
 
 impl ConfusionView {
     /// Shows a matrix. If `before` is of the same test images, its selected cell stays selected.
-    pub fn new(confusion: Confusion, test: Arc<Labelled>, before: Option<&Self>) -> Self {
+    pub fn new(confusion: ConfusionMatrix, test: Arc<LabeledSet>, before: Option<&Self>) -> Self {
         let same = before.filter(|before| Arc::ptr_eq(&before.test, &test));
         Self { confusion, test, chosen: same.and_then(|before| before.chosen), images: None }
     }
@@ -113,7 +113,7 @@ impl ConfusionView {
             ui.weak("Click a cell of the matrix to see the test pictures behind it.");
             return;
         };
-        let numbers = &self.confusion.behind[chosen[0]][chosen[1]];
+        let numbers = &self.confusion.members[chosen[0]][chosen[1]];
         if self.images.as_ref().is_none_or(|(of, _)| *of != chosen) {
             let pictures = numbers.iter().take(MAX_SHOWN).map(|&number| self.test.pictures[number].clone()).collect();
             self.images = Some((chosen, Atlas::new(ui.ctx(), "behind a cell", pictures)));

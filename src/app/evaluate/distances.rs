@@ -15,14 +15,15 @@ use crate::app::dialogs::Dialog;
 use crate::app::service::{Job, Reporter};
 use crate::data::{Dataset, Source};
 use crate::evaluate::curves::curves;
-use crate::evaluate::features::{By, Kind};
-use crate::evaluate::yardstick::{Measured, Settings, Yardstick};
+use crate::evaluate::features::{FeatureKind, FeatureSource};
+use crate::evaluate::reference_set::{ReferenceSet, ReferenceSettings, SetComparison};
 use crate::image::Preparation;
 use crate::image::plot::{self, Curve, Value};
 use crate::model::{Model, checkpoints};
 
 /// The feature spaces to choose from.
-const SPACES: [Kind; 4] = [Kind::Discriminator, Kind::Random, Kind::Pixels, Kind::Inception];
+const SPACES: [FeatureKind; 4] =
+    [FeatureKind::Discriminator, FeatureKind::Random, FeatureKind::Pixels, FeatureKind::Inception];
 
 enum DistanceFileResponse {
     /// The chosen file of an Inception network.
@@ -33,9 +34,9 @@ enum DistanceFileResponse {
 
 enum DistanceEvent {
     /// The distances between two sets of real images, and their number.
-    Floor(Box<Measured>, usize),
+    Floor(Box<SetComparison>, usize),
     /// The distances of the samples of a training step.
-    At(u64, Box<Measured>),
+    At(u64, Box<SetComparison>),
 }
 
 pub(super) struct DistancesPanel {
@@ -43,7 +44,7 @@ pub(super) struct DistancesPanel {
     /// The folder where curves are written without a dialog.
     exports: Option<PathBuf>,
     count: usize,
-    space: Kind,
+    space: FeatureKind,
     /// The file of an Inception network.
     inception: String,
     tasks: BackgroundTasks<DistanceFileResponse>,
@@ -52,17 +53,17 @@ pub(super) struct DistancesPanel {
     job: Option<Job<DistanceEvent>>,
     error: Option<String>,
     network: String,
-    floor: Option<(Box<Measured>, usize)>,
-    measured: BTreeMap<u64, Measured>,
+    floor: Option<(Box<SetComparison>, usize)>,
+    measured: BTreeMap<u64, SetComparison>,
 }
 
 /// What the job measures.
 struct DistanceTask {
     network: PathBuf,
     data: String,
-    space: Kind,
+    space: FeatureKind,
     inception: PathBuf,
-    settings: Settings,
+    settings: ReferenceSettings,
     preparation: Option<Preparation>,
 }
 
@@ -74,13 +75,13 @@ fn measure(task: &DistanceTask, device: &Device, reporter: &Reporter<DistanceEve
     let newest = models.pop().unwrap_or_else(|| network.clone());
     let first = Model::open(&newest, device)?;
     let config = first.config();
-    let by = By::open(*space, &first, &newest, inception, device)?;
+    let by = FeatureSource::open(*space, &first, &newest, inception, device)?;
     let dataset = Dataset::open(&Source::parse(data)?, config.pictures().prepared(*preparation)?, settings.seed)?;
     let mut progress = |what, done, total| reporter.report(what, done, total);
-    let yardstick = Yardstick::new(by, &dataset, *settings, device, &mut progress)?;
-    reporter.send(DistanceEvent::Floor(Box::new(yardstick.floor), yardstick.count));
+    let reference = ReferenceSet::new(by, &dataset, *settings, device, &mut progress)?;
+    reporter.send(DistanceEvent::Floor(Box::new(reference.floor), reference.count));
     let mut measure = |model: &Model| -> anyhow::Result<()> {
-        let measured = yardstick.measure(model, &mut progress)?;
+        let measured = reference.measure(model, &mut progress)?;
         reporter.send(DistanceEvent::At(model.provenance.steps, Box::new(measured)));
         Ok(())
     };
@@ -101,7 +102,7 @@ impl DistancesPanel {
             device,
             exports,
             count: 1000,
-            space: Kind::Discriminator,
+            space: FeatureKind::Discriminator,
             inception: String::new(),
             tasks: BackgroundTasks::new(ctx, |error| DistanceFileResponse::Saved(Err(error))),
             saved: None,
@@ -143,7 +144,7 @@ impl DistancesPanel {
                 .response
                 .labelled_by(label.id)
                 .on_hover_text("The space that pictures are points of; the newest network's where it is learnt");
-            if self.space == Kind::Inception {
+            if self.space == FeatureKind::Inception {
                 self.inception_ui(ui);
             }
             ui.horizontal(|ui| {
@@ -160,7 +161,7 @@ impl DistancesPanel {
             Some("Choose a network")
         } else if real.trim().is_empty() {
             Some("Choose pictures to compare with")
-        } else if self.space == Kind::Inception && self.inception.trim().is_empty() {
+        } else if self.space == FeatureKind::Inception && self.inception.trim().is_empty() {
             Some("Choose the Inception network's file")
         } else {
             None
@@ -175,7 +176,7 @@ impl DistancesPanel {
                 data: real.clone(),
                 space: self.space,
                 inception: PathBuf::from(self.inception.trim()),
-                settings: Settings { count: self.count, seed: sources.seed },
+                settings: ReferenceSettings { count: self.count, seed: sources.seed },
                 preparation: sources.preparation,
             };
             let device = self.device.clone();

@@ -16,7 +16,7 @@ use crate::app::dialogs::Dialog;
 use crate::app::dissect::{Atlas, cell};
 use crate::app::service::Job;
 use crate::data::{Listed, Problem, write_list};
-use crate::evaluate::dedup::{Alike, Settings};
+use crate::evaluate::dedup::{DedupSettings, DuplicateCriterion};
 use crate::evaluate::hash::BITS;
 
 /// Groups on a page, and most images of each that are shown.
@@ -61,12 +61,12 @@ struct HashedSet {
     skipped: Vec<Problem>,
     groups: Vec<DuplicateGroup>,
     /// The criterion by which they were grouped.
-    grouped_by: Option<Alike>,
+    grouped_by: Option<DuplicateCriterion>,
 }
 
 pub(super) struct DuplicatesPanel {
     device: Device,
-    alike: Alike,
+    alike: DuplicateCriterion,
     steps: usize,
     /// Hashes, then serves requests.
     job: Option<Job<ClusteringEvent>>,
@@ -74,7 +74,7 @@ pub(super) struct DuplicatesPanel {
     /// The data set that is hashed.
     data: String,
     found: Option<HashedSet>,
-    requested: Option<Alike>,
+    requested: Option<DuplicateCriterion>,
     requested_pictures: Vec<u64>,
     atlas: Option<(Vec<u64>, Atlas)>,
     /// Images for which a click overrode the rule that all but the first of a group are left out.
@@ -91,7 +91,7 @@ impl DuplicatesPanel {
     pub fn new(device: Device, exports: Option<PathBuf>, ctx: &egui::Context) -> Self {
         Self {
             device,
-            alike: Alike { radius: 12, confirm: true },
+            alike: DuplicateCriterion { radius: 12, confirm: true },
             steps: 2000,
             job: None,
             requests: None,
@@ -177,7 +177,7 @@ impl DuplicatesPanel {
         self.requested_pictures.clear();
         self.flipped.clear();
         self.data.clone_from(&sources.training);
-        let settings = Settings { steps: self.steps, seed: sources.seed };
+        let settings = DedupSettings { steps: self.steps, seed: sources.seed };
         let (requests, inbox) = unbounded();
         self.requests = Some(requests);
         let (data, device, preparation) = (self.data.clone(), self.device.clone(), sources.preparation);

@@ -10,9 +10,9 @@ use super::sources::Sources;
 use crate::app::dissect::{Atlas, cell};
 use crate::app::service::{Job, Reporter};
 use crate::data::{Dataset, Source};
-use crate::evaluate::features::By;
-use crate::evaluate::judging;
-use crate::evaluate::neighbours::{InSpace, KEPT, Report, Settings, neighbours};
+use crate::evaluate::features::FeatureSource;
+use crate::evaluate::neighbors::{NEIGHBORS, NeighborReport, NeighborSettings, SpaceNeighbors, find_neighbors};
+use crate::evaluate::require_discriminator;
 use crate::evaluate::statistics::Estimate;
 use crate::image::{Picture, Preparation};
 use crate::model::Model;
@@ -69,7 +69,7 @@ struct NeighborRow {
 
 /// The report of the job, and the images that are shown.
 struct NeighborResults {
-    report: Report,
+    report: NeighborReport,
     rows: Vec<NeighborRow>,
     /// Two indices on the atlas and their distance, by pixels and by features.
     pairs: [Vec<([usize; 2], f32)>; 2],
@@ -91,14 +91,14 @@ struct NeighborTask {
     network: PathBuf,
     training: String,
     test: String,
-    settings: Settings,
+    settings: NeighborSettings,
     preparation: Option<Preparation>,
 }
 
 fn measure(task: &NeighborTask, device: &Device, reporter: &Reporter<Box<NeighborResults>>) -> anyhow::Result<()> {
     let NeighborTask { network, training, test, settings, preparation } = task;
     let model = Model::open(network, device)?;
-    let (judge, config) = (judging(&model, network)?, model.config());
+    let (judge, config) = (require_discriminator(&model, network)?, model.config());
     let open = |text: &String, seed| -> anyhow::Result<Dataset> {
         Ok(Dataset::open(&Source::parse(text)?, config.pictures().prepared(*preparation)?, seed)?)
     };
@@ -106,21 +106,21 @@ fn measure(task: &NeighborTask, device: &Device, reporter: &Reporter<Box<Neighbo
     // Synthetic data sets give other images under another seed.
     let held = (!test.is_empty()).then(|| open(test, !settings.seed)).transpose()?;
     let mut progress = |what, done, total| reporter.report(what, done, total);
-    let by = By::Discriminator(judge);
-    let report = neighbours(&model, by, &data, held.as_ref(), *settings, device, &mut progress)?;
+    let by = FeatureSource::Discriminator(judge);
+    let report = find_neighbors(&model, by, &data, held.as_ref(), *settings, device, &mut progress)?;
     reporter.send(Box::new(NeighborResults::new(report, &data)));
     Ok(())
 }
 
 impl NeighborResults {
-    fn new(report: Report, data: &Dataset) -> Self {
+    fn new(report: NeighborReport, data: &Dataset) -> Self {
         let mut pictures = Vec::new();
         let mut put = |picture: Picture| {
             pictures.push(picture);
             pictures.len() - 1
         };
         let least =
-            |space: &InSpace, sample: usize| space.nearest[sample].first().map_or(f32::INFINITY, |n| n.distance);
+            |space: &SpaceNeighbors, sample: usize| space.nearest[sample].first().map_or(f32::INFINITY, |n| n.distance);
         let mut shown: Vec<usize> = (0..report.samples.len().min(ROWS)).collect();
         for space in &report.spaces {
             let mut order: Vec<usize> = (0..report.samples.len()).collect();
@@ -202,8 +202,12 @@ impl MemorizationPanel {
             "Looks for the training pictures nearest to samples, by pixels and by features (the paper's section 6.1)";
         if job_controls(ui, &mut self.job, "Look for neighbours", tip, obstacle) {
             self.error = None;
-            let settings =
-                Settings { samples: self.samples, count: self.count, held: self.samples, seed: sources.seed };
+            let settings = NeighborSettings {
+                samples: self.samples,
+                count: self.count,
+                held_out: self.samples,
+                seed: sources.seed,
+            };
             let (training, test) = (sources.training.clone(), sources.test.clone());
             let (network, preparation) = (PathBuf::from(&sources.network), sources.preparation);
             let task = NeighborTask { network, training, test, settings, preparation };
@@ -241,7 +245,7 @@ impl MemorizationPanel {
                 pairs(ui, results, atlas);
                 return;
             }
-            let pictures = (2 * KEPT + 1) as f32;
+            let pictures = (2 * NEIGHBORS + 1) as f32;
             let width = |side: f32| pictures * (side + 2.0) + 2.0 * GAP;
             let columns = ((ui.available_width() / (width(*SIDES.start()) + COLUMN_GAP)) as usize).max(1);
             let room = ui.available_width() / columns as f32 - COLUMN_GAP - 2.0 * GAP;
@@ -275,7 +279,7 @@ fn headings(ui: &mut Ui, side: f32) {
         place(ui, 1, "sample");
         for name in ["nearest by pixels", "nearest by features"] {
             ui.add_space(GAP);
-            place(ui, KEPT, name);
+            place(ui, NEIGHBORS, name);
         }
     });
 }
@@ -315,13 +319,13 @@ fn percent(Estimate { value, low, high }: Estimate) -> String {
 }
 
 /// Draws the verdict and the table of measures.
-fn summary(ui: &mut Ui, report: &Report) {
+fn summary(ui: &mut Ui, report: &NeighborReport) {
     let beside = if report.held_out {
-        format!("{} test pictures", report.held)
+        format!("{} test pictures", report.compared)
     } else {
-        format!("{} training pictures, each compared with all others: no test pictures were chosen", report.held)
+        format!("{} training pictures, each compared with all others: no test pictures were chosen", report.compared)
     };
-    let verdict = report.verdict();
+    let verdict = report.diagnosis();
     let text = egui::RichText::new(verdict.text).strong();
     if verdict.collapsed == Some(true) || verdict.memorizes == Some(true) {
         ui.colored_label(ui.visuals().warn_fg_color, text);
@@ -340,13 +344,13 @@ fn summary(ui: &mut Ui, report: &Report) {
     }
     ui.add_space(4.0);
     /// Name and explanation of a measure, and its value in a feature space.
-    type Measure = (&'static str, &'static str, fn(&InSpace) -> Option<String>);
+    type Measure = (&'static str, &'static str, fn(&SpaceNeighbors) -> Option<String>);
     let measures: [Measure; 4] = [
         (
             "Nearest is a training picture",
             "Of as many training and test pictures, the share of samples whose nearest is a training picture: 50 % is no \
              memorising",
-            |space| space.sides.map(|sides| percent(sides.share)),
+            |space| space.nearest_is_training.map(|training| percent(training.share)),
         ),
         (
             "Nearer than test pictures are",
@@ -369,7 +373,7 @@ fn summary(ui: &mut Ui, report: &Report) {
                     (Some(distinct), Some(most)) => {
                         format!(
                             "about {distinct:.0} ({:.0} to {most:.0}); {} pairs alike",
-                            birthday.at_least, birthday.alike
+                            birthday.at_least, birthday.near_duplicates
                         )
                     }
                     _ => format!("at least {:.0}; no pair alike", birthday.at_least),

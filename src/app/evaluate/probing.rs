@@ -12,9 +12,9 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use crate::app::service::Reporter;
 use crate::data::{Dataset, Source};
-use crate::evaluate::classify::{Scored, Settings, Trial, validation_of};
-use crate::evaluate::features::By;
-use crate::evaluate::{Confusion, Labelled, judging};
+use crate::evaluate::features::FeatureSource;
+use crate::evaluate::probe::{ProbeExperiment, ProbeScore, ProbeSettings, default_validation_count};
+use crate::evaluate::{ConfusionMatrix, LabeledSet, require_discriminator};
 use crate::image::Preparation;
 use crate::model::{Model, ModelConfig, TensorFile, checkpoints};
 
@@ -50,11 +50,11 @@ pub(super) struct ProbeTask {
 pub(super) enum ProbeEvent {
     /// The images are read. `training` is the number of training images, `statistics` the number from which batch-norm statistics are
     /// measured, `skipped` the number of files that cannot be read.
-    Read { test: Arc<Labelled>, training: usize, settings: Settings, statistics: usize, skipped: usize },
+    Read { test: Arc<LabeledSet>, training: usize, settings: ProbeSettings, statistics: usize, skipped: usize },
     /// The accuracy of the discriminator's features after a training step.
-    Evaluated { step: u64, scored: Box<Scored>, confusion: Confusion },
+    Evaluated { step: u64, scored: Box<ProbeScore>, confusion: ConfusionMatrix },
     /// The accuracy of a baseline.
-    Baseline(Box<Scored>),
+    Baseline(Box<ProbeScore>),
 }
 
 /// Runs the job. `inbox` receives networks in training, and is closed when the training ends.
@@ -73,10 +73,10 @@ pub(super) fn run(
     let config = first.config().clone();
     let set = open(task, &task.training, &config).context("training pictures")?;
     let [training, test] = read(task, &set, &config, reporter)?;
-    let settings = Settings {
+    let settings = ProbeSettings {
         labels: task.few.map(|[labels, _]| labels),
         draws: task.few.map_or(1, |[_, draws]| draws),
-        validation: validation_of(training.pictures.len()),
+        validation: default_validation_count(training.pictures.len()),
         supervised: task.supervised,
         epochs: EPOCHS,
         statistics: task.statistics,
@@ -85,30 +85,36 @@ pub(super) fn run(
     };
     let test = Arc::new(test);
     let skipped = training.skipped.len() + test.skipped.len();
-    let trial = Trial::new(&config, [&training, &test], &set, settings)?;
+    let experiment = ProbeExperiment::new(&config, [&training, &test], &set, settings)?;
     let count = training.pictures.len();
     reporter.send(ProbeEvent::Read {
         test: test.clone(),
         training: count,
         settings,
-        statistics: trial.statistics(),
+        statistics: experiment.statistics(),
         skipped,
     });
     let mut progress = |what, done, total| reporter.report(what, done, total);
     let mut evaluated = BTreeSet::new();
     let mut evaluate = |model: &Model, evaluated: &mut BTreeSet<u64>| -> anyhow::Result<()> {
         let step = model.provenance.steps;
-        let (scored, confusion) = trial.by(By::Discriminator(judging(model, path)?), device, &mut progress)?;
+        let (scored, confusion) = experiment.score_features(
+            FeatureSource::Discriminator(require_discriminator(model, path)?),
+            device,
+            &mut progress,
+        )?;
         reporter.send(ProbeEvent::Evaluated { step, scored: Box::new(scored), confusion });
         evaluated.insert(step);
         Ok(())
     };
     evaluate(&first, &mut evaluated)?;
-    for by in [By::Random(&config), By::Pixels(&config)] {
-        let (scored, _) = trial.by(by, device, &mut |what, done, total| reporter.report(what, done, total))?;
+    for by in [FeatureSource::Random(&config), FeatureSource::Pixels(&config)] {
+        let (scored, _) =
+            experiment.score_features(by, device, &mut |what, done, total| reporter.report(what, done, total))?;
         reporter.send(ProbeEvent::Baseline(Box::new(scored)));
     }
-    let supervised = trial.supervised(&config, device, &mut |what, done, total| reporter.report(what, done, total))?;
+    let supervised =
+        experiment.score_supervised(&config, device, &mut |what, done, total| reporter.report(what, done, total))?;
     supervised.into_iter().for_each(|scored| reporter.send(ProbeEvent::Baseline(Box::new(scored))));
     let checkpoint_folder = path.join("checkpoints");
     if !task.follow || (inbox.is_none() && !checkpoint_folder.is_dir()) {
@@ -164,19 +170,19 @@ fn read(
     set: &Dataset,
     config: &ModelConfig,
     reporter: &Reporter<ProbeEvent>,
-) -> anyhow::Result<[Labelled; 2]> {
+) -> anyhow::Result<[LabeledSet; 2]> {
     let [training, test] = task.counts;
     let read = |set: &Dataset, count: usize| {
-        Labelled::read(set, count, task.seed, &mut |what, done, total| reporter.report(what, done, total))
+        LabeledSet::read(set, count, task.seed, &mut |what, done, total| reporter.report(what, done, total))
     };
     if task.test.is_empty() {
         let all = read(set, training + test)?;
         let count = all.pictures.len() * training / (training + test).max(1);
-        return Ok(all.parted(count));
+        return Ok(all.split_stratified(count));
     }
     let training = read(set, training).context("training pictures")?;
     let test_set = open(task, &task.test, config).context("test pictures")?;
     let test = read(&test_set, test).context("test pictures")?;
-    let test = test.renumbered(&training.classes, task.test.clone())?;
+    let test = test.with_classes(&training.classes, task.test.clone())?;
     Ok([training, test])
 }
