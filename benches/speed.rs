@@ -26,7 +26,7 @@ fn training_step(bencher: Bencher, (base, kernel, batch): (usize, usize, usize))
     let train = TrainConfig { batch, ..TrainConfig::preset(Preset::Pytorch) };
     let rates = LearningRates { generator: train.generator_rate, discriminator: train.discriminator_rate };
     let mut networks = Networks::new(&config, &train, 1, &compute.device);
-    let z = latent::samples(&config, 1, 0..batch as u64);
+    let z = latent::sample_zs(&config, 1, 0..batch as u64);
     let z = burn::tensor::Tensor::from_data(
         burn::tensor::TensorData::new(z.concat(), [batch, config.z_dim]),
         &compute.device,
@@ -43,10 +43,10 @@ fn training_step(bencher: Bencher, (base, kernel, batch): (usize, usize, usize))
 fn drawing(bencher: Bencher, count: u64) {
     let (compute, config) = (Compute::cpu(), config(64, 4));
     let generator = Generator::new(&config, 1, &compute.device);
-    let z = latent::samples(&config, 1, 0..count);
+    let z = latent::sample_zs(&config, 1, 0..count);
     bencher
         .counter(ItemsCount::new(count))
-        .bench_local(|| latent::pictures(&generator, &z, &compute.device).expect("the CPU does not fail"));
+        .bench_local(|| latent::generate_pictures(&generator, &z, &compute.device).expect("the CPU does not fail"));
 }
 
 /// Photographs of the size of those in LFW, and of an old camera's, read from their files.

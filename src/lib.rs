@@ -7,7 +7,7 @@
 //!   [`model::ModelConfig`] describes both; a [`model::Preset`] names a published one.
 //! - A [`train::Trainer`] trains both on its own thread: it takes [`train::TrainerCommand`]s, sends [`train::Event`]s, and writes a run folder
 //!   that can be resumed bit for bit on the CPU.
-//! - A z is a point of latent space. Sample number i of seed s is the same z everywhere ([`latent::samples`]). Walks, arithmetic,
+//! - A z is a point of latent space. Sample number i of seed s is the same z everywhere ([`latent::sample_zs`]). Walks, arithmetic,
 //!   directions and projections are functions of z in [`latent`]; a [`latent::session::Session`] is everything that a user explored.
 //! - [`dissect`] looks inside the networks, and [`evaluate`] compares samples with real pictures.
 //! - A [`device::Compute`] is where tensors live: a graphics card through wgpu, or the CPU.
@@ -22,15 +22,15 @@
 //!
 //! use zscape::device::Compute;
 //! use zscape::image::grid;
-//! use zscape::latent::{pictures, samples, vector::lerp};
+//! use zscape::latent::{generate_pictures, sample_zs, vector::lerp};
 //! use zscape::model::Model;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let device = Compute::cpu().device;
 //! let model = Model::open(Path::new("bundled:faces"), &device)?;
-//! let ends = samples(model.config(), 1, [3, 17]);
+//! let ends = sample_zs(model.config(), 1, [3, 17]);
 //! let z: Vec<_> = (0..=10).map(|step| lerp(&ends[0], &ends[1], step as f32 / 10.0)).collect();
-//! let walk = pictures(&model.generator, &z, &device)?;
+//! let walk = generate_pictures(&model.generator, &z, &device)?;
 //! grid(&walk, 11, 2).write_png(Path::new("walk.png"))?;
 //! # Ok(())
 //! # }

@@ -1,8 +1,9 @@
-//! What a file is by its first bytes, whatever its name says.
+//! File types by their first bytes: [`picture_format`] recognizes the picture formats that can be decoded,
+//! [`describe`] names other files for error messages.
 
-/// Formats of pictures that are read.
+/// Picture formats that can be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Format {
+pub(crate) enum PictureFileFormat {
     Png,
     Jpeg,
     Gif,
@@ -12,49 +13,49 @@ pub(crate) enum Format {
     Pnm,
 }
 
-/// Bytes that are looked at.
-pub(crate) const LOOKED_AT: usize = 4096;
+/// The number of bytes that are examined at most.
+pub(crate) const HEADER_BYTES: usize = 4096;
 
-/// What [`other`] calls a text of which it knows no more.
+/// The description of a text of unknown kind.
 pub(crate) const TEXT: &str = "a text";
 
-/// The format of a picture that can be read.
-pub(crate) fn picture(bytes: &[u8]) -> Option<Format> {
+/// The picture format of a file that starts with `bytes`. `None` if it is not a picture that can be decoded.
+pub(crate) fn picture_format(bytes: &[u8]) -> Option<PictureFileFormat> {
     let webp = bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP");
     let pnm = matches!(bytes, [b'P', b'1'..=b'7', space, ..] if space.is_ascii_whitespace() || *space == b'#');
-    let starts: [(&[u8], Format); 8] = [
-        (b"\x89PNG\r\n\x1a\n", Format::Png),
-        (b"\xff\xd8\xff", Format::Jpeg),
-        (b"GIF8", Format::Gif),
-        (b"BM", Format::Bmp),
-        (b"II*\0", Format::Tiff),
-        (b"MM\0*", Format::Tiff),
-        (b"II+\0", Format::Tiff),
-        (b"MM\0+", Format::Tiff),
+    let starts: [(&[u8], PictureFileFormat); 8] = [
+        (b"\x89PNG\r\n\x1a\n", PictureFileFormat::Png),
+        (b"\xff\xd8\xff", PictureFileFormat::Jpeg),
+        (b"GIF8", PictureFileFormat::Gif),
+        (b"BM", PictureFileFormat::Bmp),
+        (b"II*\0", PictureFileFormat::Tiff),
+        (b"MM\0*", PictureFileFormat::Tiff),
+        (b"II+\0", PictureFileFormat::Tiff),
+        (b"MM\0+", PictureFileFormat::Tiff),
     ];
     match starts.into_iter().find(|(start, _)| bytes.starts_with(start)) {
-        // Two letters are no proof; the two words behind the length are mostly zero, and the header has one of these lengths.
-        Some((_, Format::Bmp)) => {
+        // Two letters are weak evidence, so also check the size of the header that follows.
+        Some((_, PictureFileFormat::Bmp)) => {
             matches!(bytes.get(14..18), Some([12 | 16 | 40 | 52 | 56 | 64 | 108 | 124, 0, 0, 0]) | None)
-                .then_some(Format::Bmp)
+                .then_some(PictureFileFormat::Bmp)
         }
         Some((_, format)) => Some(format),
-        None if webp => Some(Format::WebP),
-        None => pnm.then_some(Format::Pnm),
+        None if webp => Some(PictureFileFormat::WebP),
+        None => pnm.then_some(PictureFileFormat::Pnm),
     }
 }
 
-/// What a file is that is no picture of a format that is read, and what to do about it where that is known; with its article,
-/// so that it goes on after "it is". `None` where nothing is known of it.
-pub(crate) fn other(bytes: &[u8]) -> Option<&'static str> {
+/// Describes a file that cannot be decoded as a picture, and says what to do about it if possible. The text continues
+/// a sentence that ends in "it is". `None` if the type is unknown.
+pub(crate) fn describe(bytes: &[u8]) -> Option<&'static str> {
     if bytes.is_empty() {
         return Some("empty");
     }
-    let head = &bytes[..bytes.len().min(LOOKED_AT)];
+    let head = &bytes[..bytes.len().min(HEADER_BYTES)];
     if head.iter().all(|&byte| byte == 0) {
-        return Some("nothing but zeros, as a download that failed leaves it; get it again");
+        return Some("all zeros, probably from a failed download; download it again");
     }
-    if let Some(kind) = boxed(head) {
+    if let Some(kind) = iso_media(head) {
         return Some(kind);
     }
     let starts: [(&[u8], &str); 40] = [
@@ -65,22 +66,22 @@ pub(crate) fn other(bytes: &[u8]) -> Option<&'static str> {
         (b"8BPS", "a Photoshop document (PSD); save it as PNG"),
         (b"%PDF", "a PDF document; save its pictures as PNG"),
         (b"%!PS", "a PostScript document; save it as PNG"),
-        (b"\xff\x0a", "a JPEG XL picture, which is not read; save it as PNG or JPEG"),
-        (b"\0\0\0\x0cJXL ", "a JPEG XL picture, which is not read; save it as PNG or JPEG"),
-        (b"\0\0\0\x0cjP  ", "a JPEG 2000 picture, which is not read; save it as PNG or JPEG"),
-        (b"\xff\x4f\xff\x51", "a JPEG 2000 picture, which is not read; save it as PNG or JPEG"),
-        (b"\x76\x2f\x31\x01", "an OpenEXR picture, which is not read; save it as PNG or TIFF"),
-        (b"#?RADIANCE", "a Radiance HDR picture, which is not read; save it as PNG or TIFF"),
-        (b"#?RGBE", "a Radiance HDR picture, which is not read; save it as PNG or TIFF"),
-        (b"\0\0\x01\0", "a Windows icon (ICO), which is not read; save it as PNG"),
-        (b"\0\0\x02\0", "a Windows cursor (CUR), which is not read; save it as PNG"),
-        (b"DDS ", "a DirectDraw texture (DDS), which is not read; save it as PNG"),
-        (b"qoif", "a QOI picture, which is not read; save it as PNG"),
-        (b"farbfeld", "a farbfeld picture, which is not read; save it as PNG"),
+        (b"\xff\x0a", "a JPEG XL picture, which is not supported; save it as PNG or JPEG"),
+        (b"\0\0\0\x0cJXL ", "a JPEG XL picture, which is not supported; save it as PNG or JPEG"),
+        (b"\0\0\0\x0cjP  ", "a JPEG 2000 picture, which is not supported; save it as PNG or JPEG"),
+        (b"\xff\x4f\xff\x51", "a JPEG 2000 picture, which is not supported; save it as PNG or JPEG"),
+        (b"\x76\x2f\x31\x01", "an OpenEXR picture, which is not supported; save it as PNG or TIFF"),
+        (b"#?RADIANCE", "a Radiance HDR picture, which is not supported; save it as PNG or TIFF"),
+        (b"#?RGBE", "a Radiance HDR picture, which is not supported; save it as PNG or TIFF"),
+        (b"\0\0\x01\0", "a Windows icon (ICO), which is not supported; save it as PNG"),
+        (b"\0\0\x02\0", "a Windows cursor (CUR), which is not supported; save it as PNG"),
+        (b"DDS ", "a DirectDraw texture (DDS), which is not supported; save it as PNG"),
+        (b"qoif", "a QOI picture, which is not supported; save it as PNG"),
+        (b"farbfeld", "a farbfeld picture, which is not supported; save it as PNG"),
         (b"gimp xcf", "a GIMP document (XCF); save it as PNG"),
-        (b"Pf\n", "a portable floatmap (PFM), which is not read; save it as TIFF"),
-        (b"PF\n", "a portable floatmap (PFM), which is not read; save it as TIFF"),
-        (b"SIMPLE  =", "a FITS file, which is not read; save it as TIFF"),
+        (b"Pf\n", "a portable floatmap (PFM), which is not supported; save it as TIFF"),
+        (b"PF\n", "a portable floatmap (PFM), which is not supported; save it as TIFF"),
+        (b"SIMPLE  =", "a FITS file, which is not supported; save it as TIFF"),
         (b"FUJIFILMCCD-RAW", "a camera's raw file; save it as TIFF or PNG with a raw converter"),
         (b"IIRO", "a camera's raw file; save it as TIFF or PNG with a raw converter"),
         (b"IIU\0", "a camera's raw file; save it as TIFF or PNG with a raw converter"),
@@ -111,7 +112,7 @@ pub(crate) fn other(bytes: &[u8]) -> Option<&'static str> {
         _ => {}
     }
     if head.get(128..132) == Some(b"DICM") {
-        return Some("a DICOM file, which is not read; save it as 16-bit PNG or TIFF");
+        return Some("a DICOM file, which is not supported; save it as 16-bit PNG or TIFF");
     }
     if head.get(257..262) == Some(b"ustar") {
         return Some("a tar archive");
@@ -119,15 +120,15 @@ pub(crate) fn other(bytes: &[u8]) -> Option<&'static str> {
     text(head)
 }
 
-/// Files that begin with a box `ftyp`: pictures of the newer formats, and videos.
-fn boxed(head: &[u8]) -> Option<&'static str> {
+/// Files that begin with an ISO base media box `ftyp`: newer picture formats, and videos.
+fn iso_media(head: &[u8]) -> Option<&'static str> {
     let brands =
         head.get(4..).filter(|rest| rest.starts_with(b"ftyp")).and_then(|rest| rest.get(4..rest.len().min(60)))?;
     let has = |brand: &[u8]| brands.chunks(4).any(|known| known.eq_ignore_ascii_case(brand));
     Some(if has(b"avif") || has(b"avis") {
-        "an AVIF picture, which is not read; save it as PNG or JPEG"
+        "an AVIF picture, which is not supported; save it as PNG or JPEG"
     } else if [b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"].iter().any(|brand| has(*brand)) {
-        "an HEIC picture, which is not read; save it as PNG or JPEG"
+        "an HEIC picture, which is not supported; save it as PNG or JPEG"
     } else if brands.starts_with(b"crx ") {
         "a camera's raw file (CR3); save it as TIFF or PNG with a raw converter"
     } else {
@@ -138,7 +139,7 @@ fn boxed(head: &[u8]) -> Option<&'static str> {
 fn text(head: &[u8]) -> Option<&'static str> {
     let text = match std::str::from_utf8(head) {
         Ok(text) => text,
-        // The last letter may be cut.
+        // The last character may be cut off.
         Err(error) if error.error_len().is_none() => std::str::from_utf8(&head[..error.valid_up_to()]).ok()?,
         Err(_) => return None,
     };
@@ -148,9 +149,9 @@ fn text(head: &[u8]) -> Option<&'static str> {
     let start = text.trim_start_matches(['\u{feff}', ' ', '\n', '\r', '\t']).to_ascii_lowercase();
     let marked = start.starts_with('<');
     Some(if marked && (start.contains("<html") || start.contains("<!doctype html") || start.contains("<head")) {
-        "a web page (HTML): the download gave a page in place of the file; get the file again"
+        "a web page (HTML): the server sent a page instead of the file; download it again"
     } else if marked && start.contains("<svg") {
-        "an SVG drawing, which is not read; save it as PNG"
+        "an SVG drawing, which is not supported; save it as PNG"
     } else if marked {
         "an XML text"
     } else if start.starts_with(['{', '[']) {
@@ -165,18 +166,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_bytes_say_what_a_file_is() {
+    fn file_types_are_recognized_by_their_first_bytes() {
         for (bytes, format) in [
-            (&b"\x89PNG\r\n\x1a\n...."[..], Format::Png),
-            (b"\xff\xd8\xff\xe0", Format::Jpeg),
-            (b"GIF89a", Format::Gif),
-            (b"RIFF\0\0\0\0WEBPVP8 ", Format::WebP),
-            (b"BM\0\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0", Format::Bmp),
-            (b"MM\0*\0\0\0\x08", Format::Tiff),
-            (b"P5\n2 2", Format::Pnm),
-            (b"P6#by hand", Format::Pnm),
+            (&b"\x89PNG\r\n\x1a\n...."[..], PictureFileFormat::Png),
+            (b"\xff\xd8\xff\xe0", PictureFileFormat::Jpeg),
+            (b"GIF89a", PictureFileFormat::Gif),
+            (b"RIFF\0\0\0\0WEBPVP8 ", PictureFileFormat::WebP),
+            (b"BM\0\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0", PictureFileFormat::Bmp),
+            (b"MM\0*\0\0\0\x08", PictureFileFormat::Tiff),
+            (b"P5\n2 2", PictureFileFormat::Pnm),
+            (b"P6#by hand", PictureFileFormat::Pnm),
         ] {
-            assert_eq!(picture(bytes), Some(format));
+            assert_eq!(picture_format(bytes), Some(format));
         }
         for (bytes, said) in [
             (&b""[..], "empty"),
@@ -196,9 +197,9 @@ mod tests {
             (b"P5 is a magic number", "a text"),
             (b"PK\x03\x04\x14\0", "zip"),
         ] {
-            assert!(other(bytes).is_some_and(|kind| kind.contains(said)), "{said}: {:?}", other(bytes));
+            assert!(describe(bytes).is_some_and(|kind| kind.contains(said)), "{said}: {:?}", describe(bytes));
         }
-        assert_eq!((picture(b"BMW and other cars, and more"), picture(b"\x01\x02\x03")), (None, None));
-        assert_eq!(other(b"\x01\x02\x03"), None);
+        assert_eq!((picture_format(b"BMW and other cars, and more"), picture_format(b"\x01\x02\x03")), (None, None));
+        assert_eq!(describe(b"\x01\x02\x03"), None);
     }
 }

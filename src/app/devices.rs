@@ -9,31 +9,31 @@ use crossbeam_channel::{Receiver, unbounded};
 use egui::containers::menu::{MenuButton, MenuConfig};
 use egui::{PopupCloseBehavior, RichText, Ui};
 
-use crate::device::tuning::{self, Watch};
-use crate::device::{Card, Choice, Compute, Kind, cards};
+use crate::device::tuning::{self, TuningSubscription};
+use crate::device::{Card, Compute, DeviceChoice, Hardware, cards};
 use crate::files;
 
 /// How long the status bar speaks of the tuning after an operation was tuned: the next one may take as long.
 const LINGER: Duration = Duration::from_secs(3);
 
 /// The device that was chosen in the window, as `file` keeps it.
-pub fn remembered(file: &Path) -> Option<Choice> {
+pub fn remembered(file: &Path) -> Option<DeviceChoice> {
     std::fs::read_to_string(file).ok()?.parse().ok()
 }
 
 pub(super) struct Devices {
     /// What the command line said.
-    asked: Option<Choice>,
+    asked: Option<DeviceChoice>,
     /// Where the choice is kept.
     file: Option<PathBuf>,
-    chosen: Choice,
+    chosen: DeviceChoice,
     /// What was chosen when the window opened.
-    before: Choice,
+    before: DeviceChoice,
     tuning: Option<Tuning>,
 }
 
 impl Devices {
-    pub fn new(compute: &Compute, asked: Option<Choice>, file: Option<PathBuf>, ctx: &egui::Context) -> Self {
+    pub fn new(compute: &Compute, asked: Option<DeviceChoice>, file: Option<PathBuf>, ctx: &egui::Context) -> Self {
         let chosen = file.as_deref().and_then(remembered).unwrap_or_default();
         let tuning = compute.wgpu.is_some().then(|| Tuning::watch(ctx));
         Self { asked, file, before: chosen.clone(), chosen, tuning }
@@ -42,8 +42,8 @@ impl Devices {
     /// Draws the device as a button with a menu of all of them. Returns why a choice is not remembered.
     pub fn ui(&mut self, ui: &mut Ui, compute: &Compute) -> Option<String> {
         let name = match compute.kind {
-            Kind::Cpu => format!("{} (no graphics card in use)", compute.name),
-            Kind::Gpu | Kind::Software => compute.name.clone(),
+            Hardware::Cpu => format!("{} (no graphics card in use)", compute.name),
+            Hardware::Gpu | Hardware::Software => compute.name.clone(),
         };
         let button = egui::Button::new(name).small();
         let stays = MenuConfig::new().close_behavior(PopupCloseBehavior::CloseOnClickOutside);
@@ -66,7 +66,7 @@ impl Devices {
         let hardware: Vec<&Card> = cards.iter().filter(|card| card.number().is_some()).collect();
         if hardware.is_empty() {
             let found = match cards.first() {
-                Some(card) => format!("only {}, {}", card.name(), card.described()),
+                Some(card) => format!("only {}, {}", card.name(), card.description()),
                 None => "no graphics driver at all".to_owned(),
             };
             ui.label(format!("The CPU is the only choice: no graphics card was found ({found})."));
@@ -78,17 +78,17 @@ impl Devices {
         ui.strong("Compute and draw on");
         let before = self.chosen.clone();
         let first = hardware[0].name();
-        ui.radio_value(&mut self.chosen, Choice::Auto, format!("Automatic: the best graphics card ({first})"));
+        ui.radio_value(&mut self.chosen, DeviceChoice::Auto, format!("Automatic: the best graphics card ({first})"));
         for card in &hardware {
             let name = format!(
                 "{}: {}, {}",
                 card.number().map_or(String::new(), |n| format!("gpu:{n}")),
                 card.name(),
-                card.described()
+                card.description()
             );
             ui.radio_value(&mut self.chosen, card.choice(cards), name);
         }
-        ui.radio_value(&mut self.chosen, Choice::Cpu, "CPU");
+        ui.radio_value(&mut self.chosen, DeviceChoice::Cpu, "CPU");
         if let Some(asked) = &self.asked {
             ui.label(format!("--device {asked} was given on the command line, and comes before what is chosen here."));
         }
@@ -112,18 +112,18 @@ impl Devices {
 struct Tuning {
     counts: Receiver<u64>,
     newest: Option<(u64, Instant)>,
-    _watch: Watch,
+    _subscription: TuningSubscription,
 }
 
 impl Tuning {
     fn watch(ctx: &egui::Context) -> Self {
         let (sender, counts) = unbounded();
         let ctx = ctx.clone();
-        let watch = tuning::watch(move |count| {
+        let subscription = tuning::subscribe(move |count| {
             let _ = sender.send(count);
             ctx.request_repaint();
         });
-        Self { counts, newest: None, _watch: watch }
+        Self { counts, newest: None, _subscription: subscription }
     }
 
     fn status(&mut self, ctx: &egui::Context) -> Option<String> {
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
     use crate::device::two_equal_cards;
 
-    fn window(asked: Option<Choice>, file: &Path, cards: Vec<Card>) -> Harness<'static, Option<Devices>> {
+    fn window(asked: Option<DeviceChoice>, file: &Path, cards: Vec<Card>) -> Harness<'static, Option<Devices>> {
         let file = file.to_owned();
         let draw = move |ui: &mut Ui, devices: &mut Option<Devices>| {
             let ctx = ui.ctx().clone();
@@ -166,15 +166,15 @@ mod tests {
         harness.get_by_label_contains("gpu:1").click();
         harness.run();
         assert!(harness.query_by_label_contains("Takes effect when zscape starts again").is_some());
-        assert_eq!(remembered(&file), Some(Choice::Card(1)));
+        assert_eq!(remembered(&file), Some(DeviceChoice::Card(1)));
 
-        let mut next = window(Some(Choice::Cpu), &file, two_equal_cards());
+        let mut next = window(Some(DeviceChoice::Cpu), &file, two_equal_cards());
         next.run();
         assert!(next.query_by_label_contains("starts again").is_none(), "it has taken effect");
         assert!(next.query_by_label_contains("--device cpu was given").is_some());
         next.get_by_label("CPU").click();
         next.run();
-        assert_eq!(remembered(&file), Some(Choice::Cpu));
+        assert_eq!(remembered(&file), Some(DeviceChoice::Cpu));
     }
 
     #[test]

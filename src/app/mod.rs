@@ -27,7 +27,7 @@ use std::path::PathBuf;
 
 use egui::{Key, KeyboardShortcut, Modifiers};
 
-use crate::device::{Choice, Compute};
+use crate::device::{Compute, DeviceChoice};
 use crate::train::{Ending, Event, SettingsChange, Trainer, TrainerCommand, TrainerOptions};
 use closing::Closing;
 use devices::Devices;
@@ -62,7 +62,7 @@ pub struct Start {
     /// Where figures and films are written without asking.
     pub exports: Option<PathBuf>,
     /// The device that the command line named.
-    pub device: Option<Choice>,
+    pub device: Option<DeviceChoice>,
     /// The file that keeps the device that was chosen in the window, if any does.
     pub device_file: Option<PathBuf>,
     /// Whether the desktop's dialogs ask for files; otherwise, and where there are none, the window's own do.

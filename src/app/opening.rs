@@ -7,8 +7,8 @@ use egui::{Vec2, ViewportCommand};
 
 use super::drops;
 use super::tensor_texture::TexturePainter;
-use crate::desktop::{self, Backend, NoDisplay};
-use crate::device::{self, Compute, Kind};
+use crate::desktop::{self, DisplayServer, NoDisplay};
+use crate::device::{self, Compute, Hardware};
 use crate::panics;
 
 /// The size that is wanted, and the smallest in which everything is easily reached, in points.
@@ -29,7 +29,7 @@ pub enum WindowError {
     #[error("the window cannot be opened on {backend}: {cause}")]
     NotOpened {
         /// Where it was tried.
-        backend: Backend,
+        backend: DisplayServer,
         /// What is missing.
         cause: String,
     },
@@ -72,7 +72,7 @@ pub fn try_window(compute: Compute) -> Result<Tried, WindowError> {
 }
 
 struct Trying {
-    backend: Backend,
+    backend: DisplayServer,
     drawn_by: String,
     frames: u32,
     tried: Arc<Mutex<Option<Tried>>>,
@@ -87,7 +87,7 @@ impl eframe::App for Trying {
             // Two frames are on the screen.
             let monitor = ctx.input(|input| input.viewport().monitor_size).map(Into::into);
             let (on, drawn_by) = (self.backend.to_string(), self.drawn_by.clone());
-            let takes_drops = self.backend.takes_drops();
+            let takes_drops = self.backend.supports_file_drops();
             let tried = Tried { on, drawn_by, takes_drops, monitor, scale: ctx.pixels_per_point() };
             *self.tried.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(tried);
             ctx.send_viewport_cmd(ViewportCommand::Close);
@@ -105,7 +105,7 @@ struct Opened {
     compute: Compute,
     painter: Option<TexturePainter>,
     ctx: egui::Context,
-    backend: Backend,
+    backend: DisplayServer,
     drawn_by: String,
 }
 
@@ -114,9 +114,9 @@ pub(super) fn open(
     compute: Compute,
     create: impl FnOnce(Compute, Option<TexturePainter>, &egui::Context) -> Box<dyn eframe::App> + 'static,
 ) -> anyhow::Result<()> {
-    if compute.kind == Kind::Cpu {
+    if compute.kind == Hardware::Cpu {
         // Every core computes while nobody looks, and whatever draws the window goes first.
-        rayon::ThreadPoolBuilder::new().start_handler(|_| device::give_way()).build_global()?;
+        rayon::ThreadPoolBuilder::new().start_handler(|_| device::lower_thread_priority()).build_global()?;
     }
     open_sized(compute, SIZE, true, |Opened { compute, painter, ctx, .. }| create(compute, painter, &ctx)).map_err(
         |error| match error {
@@ -133,7 +133,7 @@ fn open_sized(
     persist: bool,
     create: impl FnOnce(Opened) -> Box<dyn eframe::App> + 'static,
 ) -> Result<(), WindowError> {
-    let backends = desktop::backends()?;
+    let backends = desktop::available_servers()?;
     let [backend, rest @ ..] = &backends[..] else { return Ok(()) };
     let backend = *backend;
     let opened = Arc::new(AtomicBool::new(false));
@@ -158,22 +158,22 @@ fn open_sized(
     }
     let create = move |cc: &eframe::CreationContext<'_>| -> Result<Box<dyn eframe::App>, _> {
         flag.store(true, Ordering::Relaxed);
-        drops::offer(&cc.egui_ctx, backend.takes_drops());
+        drops::offer(&cc.egui_ctx, backend.supports_file_drops());
         let state = cc.wgpu_render_state.as_ref();
         let drawn_by = state.map(|state| state.adapter.get_info().name).unwrap_or_default();
         let painter = state.filter(|_| compute.wgpu.is_some()).map(TexturePainter::new);
         Ok(create(Opened { compute, painter, ctx: cc.egui_ctx.clone(), backend, drawn_by }))
     };
-    let ended = panics::caught(|| eframe::run_native("zscape", options, Box::new(create)));
+    let ended = panics::catch(|| eframe::run_native("zscape", options, Box::new(create)));
     let cause = match ended {
         Ok(Ok(())) => return Ok(()),
         Ok(Err(error)) => error.to_string(),
         Err(panic) => panic,
     };
     if opened.load(Ordering::Relaxed) {
-        return Err(WindowError::Broke { cause: panics::plain(&cause) });
+        return Err(WindowError::Broke { cause: panics::without_source_locations(&cause) });
     }
-    let cause = desktop::explain(&cause);
+    let cause = desktop::explain_window_error(&cause);
     match rest.first() {
         Some(next) => Err(again_on(*next, backend, cause)),
         None => Err(WindowError::NotOpened { backend, cause }),
@@ -182,35 +182,35 @@ fn open_sized(
 
 /// Has the window open on `backend`, whatever the environment says.
 #[cfg(all(unix, not(target_os = "macos")))]
-fn force(builder: &mut winit::event_loop::EventLoopBuilder<eframe::UserEvent>, backend: Backend) {
+fn force(builder: &mut winit::event_loop::EventLoopBuilder<eframe::UserEvent>, backend: DisplayServer) {
     use winit::platform::wayland::EventLoopBuilderExtWayland;
     use winit::platform::x11::EventLoopBuilderExtX11;
     match backend {
-        Backend::X11 => _ = builder.with_x11(),
-        Backend::Wayland => _ = builder.with_wayland(),
-        Backend::System => {}
+        DisplayServer::X11 => _ = builder.with_x11(),
+        DisplayServer::Wayland => _ = builder.with_wayland(),
+        DisplayServer::System => {}
     }
 }
 
 /// As above, where there is only one.
 #[cfg(not(all(unix, not(target_os = "macos"))))]
-fn force<T>(_builder: &mut T, _backend: Backend) {}
+fn force<T>(_builder: &mut T, _backend: DisplayServer) {}
 
 /// Begins the program anew with another display; returns only where that fails.
 #[cfg(unix)]
-fn again_on(next: Backend, failed: Backend, cause: String) -> WindowError {
+fn again_on(next: DisplayServer, failed: DisplayServer, cause: String) -> WindowError {
     use std::os::unix::process::CommandExt;
     eprintln!("zscape: no window on {failed}: {cause}. Trying {next}");
     let not_opened = |more: String| WindowError::NotOpened { backend: failed, cause: format!("{cause}{more}") };
     let Ok(program) = std::env::current_exe() else { return not_opened(String::new()) };
     let mut command = std::process::Command::new(program);
-    command.args(std::env::args_os().skip(1)).env(desktop::CHOICE, next.to_string().to_ascii_lowercase());
+    command.args(std::env::args_os().skip(1)).env(desktop::DISPLAY_VARIABLE, next.to_string().to_ascii_lowercase());
     not_opened(format!("; and the program cannot begin anew on {next}: {}", command.exec()))
 }
 
 /// As above.
 #[cfg(not(unix))]
-fn again_on(_next: Backend, failed: Backend, cause: String) -> WindowError {
+fn again_on(_next: DisplayServer, failed: DisplayServer, cause: String) -> WindowError {
     WindowError::NotOpened { backend: failed, cause }
 }
 

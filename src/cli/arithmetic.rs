@@ -9,7 +9,7 @@ use super::score::ScoreArgs;
 use super::{Exploration, ModelArgs, NumberList, outputs};
 use crate::image::grid;
 use crate::latent;
-use crate::latent::arithmetic::{self, Sum, Term};
+use crate::latent::arithmetic::{self, ArithmeticResult, Term};
 
 #[derive(Args, Debug)]
 pub(super) struct ArithmeticArgs {
@@ -63,24 +63,24 @@ impl ArithmeticArgs {
             return self.model_args.common.print(&summary, || format!("{} rows in {}", rows.len(), out.display()));
         }
         let prior = exploration.model.config().prior;
-        let inside = self.normalise || exploration.session.as_ref().is_some_and(|session| session.inside);
-        let sum = Sum::new(self.terms(&exploration), prior, inside, exploration.seed)?;
-        let (exemplars, averages, around) =
-            (generate(&sum.exemplars())?, generate(&sum.averages)?, generate(&sum.around)?);
-        let Some(mut figure) = sum.figure(&exemplars, &averages, &around) else {
+        let inside = self.normalise || exploration.session.as_ref().is_some_and(|session| session.normalize);
+        let sum = ArithmeticResult::new(self.terms(&exploration), prior, inside, exploration.seed)?;
+        let (exemplars, averages, neighbors) =
+            (generate(&sum.exemplars())?, generate(&sum.averages)?, generate(&sum.neighbors)?);
+        let Some(mut figure) = sum.figure(&exemplars, &averages, &neighbors) else {
             bail!("no samples to add: give --plus")
         };
         if self.maps {
             let (generator, device) = (&exploration.model.generator, &exploration.compute.device);
             for layer in 0..exploration.model.config().stages() {
-                figure.maps.extend(latent::in_maps(generator, &[&sum.terms], layer, device)?);
+                figure.maps.extend(latent::generate_from_feature_sums(generator, &[&sum.terms], layer, device)?);
             }
         }
-        figure.sheet().write(out)?;
-        let Sum { fit, z, .. } = sum;
+        figure.render().write(out)?;
+        let ArithmeticResult { norm_fit: fit, z, .. } = sum;
         let summary = serde_json::json!({ "out": out, "fit": fit, "normalised": inside, "z": z });
         self.model_args.common.print(&summary, || {
-            let warning = match (fit.outside(), inside) {
+            let warning = match (fit.is_outlier(), inside) {
                 (true, false) => "; this is outside the prior that the generator was trained on: use --normalise",
                 _ => "",
             };
@@ -100,9 +100,9 @@ impl ArithmeticArgs {
         let samples = |numbers: &NumberList| exploration.samples(numbers.0.iter().copied());
         Ok(match (&self.from, &self.to, &exploration.session) {
             (Some(from), Some(to), _) => {
-                Some(arithmetic::turn(&samples(from), &samples(to), &samples(&self.on), steps)?)
+                Some(arithmetic::turn_rows(&samples(from), &samples(to), &samples(&self.on), steps)?)
             }
-            (_, _, Some(session)) if self.turn => Some(session.turned(config, steps)?),
+            (_, _, Some(session)) if self.turn => Some(session.turn_rows(config, steps)?),
             _ => None,
         })
     }

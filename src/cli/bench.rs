@@ -11,7 +11,7 @@ use super::{CommonArgs, PrecisionChoice};
 use crate::app;
 use crate::data::read_fitted;
 use crate::data::synth::Scene;
-use crate::device::{Compute, Kind, Operands};
+use crate::device::{Compute, Hardware, Operands};
 use crate::image::PictureFormat;
 use crate::latent;
 use crate::model::benchmark::{self, KernelOperation, LayerShape, Timing};
@@ -105,8 +105,8 @@ impl BenchArgs {
         let mut generator = Generator::new(&config, 1, &compute.device);
         generator.layers_mut().iter_mut().for_each(|layer| layer.multiply(operands));
         let sample = |count: u64| {
-            let z = latent::samples(&config, 1, 0..count);
-            median(25, || Ok(latent::pictures(&generator, &z, &compute.device).map(drop)?))
+            let z = latent::sample_zs(&config, 1, 0..count);
+            median(25, || Ok(latent::generate_pictures(&generator, &z, &compute.device).map(drop)?))
         };
         let (one, many) = (sample(1)?, sample(64)?);
         let model = Model { generator: generator.clone(), discriminator: None, provenance: Provenance::default() };
@@ -185,7 +185,7 @@ impl BenchArgs {
 
     /// Times each operation of a training step.
     fn operations(&self, compute: &Compute, operands: Operands, shapes: &[LayerShape]) -> anyhow::Result<()> {
-        let card = compute.kind == Kind::Gpu;
+        let card = compute.kind == Hardware::Gpu;
         let (megabytes, side) = if card { CARD_PEAK } else { CPU_PEAK };
         let rates = benchmark::peak_rates(&compute.device, megabytes, side).map_err(anyhow::Error::msg)?;
         let mut timings = Vec::new();

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{ModelArgs, numpy, outputs};
 use crate::image::grid;
-use crate::latent::directions::{self, Method};
+use crate::latent::directions::{DirectionMethod, LatentDirection, find_directions, traverse};
 
 /// Positions along a direction, in standard deviations.
 const STRIP: [f32; 7] = [-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0];
@@ -17,7 +17,7 @@ pub(super) struct DirectionsArgs {
     model_args: ModelArgs,
     /// Method
     #[arg(long, value_enum, default_value = "ganspace")]
-    method: Method,
+    method: DirectionMethod,
     /// Number of directions
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
     count: u16,
@@ -36,9 +36,9 @@ impl DirectionsArgs {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let exploration = self.model_args.open()?;
         let (generator, device) = (&exploration.model.generator, &exploration.compute.device);
-        let found = directions::find(generator, self.method, usize::from(self.count), exploration.seed, device)?;
+        let found = find_directions(generator, self.method, usize::from(self.count), exploration.seed, device)?;
         let start = exploration.samples([self.number]).concat();
-        let z: Vec<_> = found.iter().flat_map(|found| directions::strip(&start, &found.vector, STRIP)).collect();
+        let z: Vec<_> = found.iter().flat_map(|found| traverse(&start, &found.vector, STRIP)).collect();
         grid(&exploration.generate(&z)?, STRIP.len(), 2).write(&self.out)?;
         if let Some(path) = &self.vectors {
             let values: Vec<f32> = found.iter().flat_map(|found| found.vector.clone()).collect();
@@ -46,7 +46,7 @@ impl DirectionsArgs {
         }
         let summary = serde_json::json!({ "out": self.out, "directions": found });
         self.model_args.common.print(&summary, || {
-            let line = |found: &directions::Direction| format!("{:<12} {:.4}", found.name, found.weight);
+            let line = |found: &LatentDirection| format!("{:<12} {:.4}", found.name, found.weight);
             let lines: Vec<String> = found.iter().map(line).collect();
             format!("{}\n{} rows in {}", lines.join("\n"), found.len(), self.out.display())
         })

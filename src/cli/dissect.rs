@@ -7,7 +7,7 @@ use burn::tensor::Device;
 
 use super::progress::bar;
 use crate::data::{Dataset, Source};
-use crate::dissect::calibration::{Calibration, NormStatistics};
+use crate::dissect::calibration::{Calibration, NormStatisticsSource};
 use crate::model::{Ablation, Discriminator, Model, ModelConfig};
 
 /// Name of a hidden layer of the generator on the command line.
@@ -120,10 +120,10 @@ impl NormStatisticsArgs {
         networks: Vec<Discriminator>,
         data: &Dataset,
         device: &Device,
-    ) -> anyhow::Result<(Vec<Discriminator>, NormStatistics)> {
+    ) -> anyhow::Result<(Vec<Discriminator>, NormStatisticsSource)> {
         self.check()?;
         if self.running_stats {
-            return Ok((networks, NormStatistics::Running { reason: None }));
+            return Ok((networks, NormStatisticsSource::Running { reason: None }));
         }
         let mut calibration = Calibration::new(networks, data);
         let bar = bar(calibration.len() as u64, "batch-norm statistics");
@@ -134,7 +134,7 @@ impl NormStatisticsArgs {
         let measured = calibration.finish(device)?;
         let (networks, pictures) =
             measured.with_context(|| format!("none of the pictures of {} can be read", data.source()))?;
-        Ok((networks, NormStatistics::Data { data: data.source().to_string(), pictures }))
+        Ok((networks, NormStatisticsSource::Data { data: data.source().to_string(), pictures }))
     }
 
     /// The model's discriminator with the batch-norm statistics of pictures of `data`, or of the training data. If
@@ -149,7 +149,7 @@ impl NormStatisticsArgs {
         discriminator: &Discriminator,
         data: Option<&str>,
         device: &Device,
-    ) -> anyhow::Result<(Discriminator, NormStatistics)> {
+    ) -> anyhow::Result<(Discriminator, NormStatisticsSource)> {
         self.check()?;
         let config = model.config();
         let open = |source: &str| -> anyhow::Result<Dataset> {
@@ -168,7 +168,7 @@ impl NormStatisticsArgs {
         Ok(match measured {
             Ok((mut networks, statistics)) => (networks.remove(0), statistics),
             Err(reason) => {
-                let statistics = NormStatistics::Running { reason: reason.clone() };
+                let statistics = NormStatisticsSource::Running { reason: reason.clone() };
                 if reason.is_some() {
                     tracing::warn!("the discriminator uses the {statistics}");
                 }

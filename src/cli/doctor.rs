@@ -11,7 +11,7 @@ use clap::Args;
 use super::CommonArgs;
 use crate::app::{Tried, try_window};
 use crate::desktop::Distribution;
-use crate::device::{Adapter, Card, Choice, Compute, Kind, adapters, cards, tuning};
+use crate::device::{Adapter, Card, Compute, DeviceChoice, Hardware, adapters, cards, tuning};
 use crate::panics;
 use crate::train::SelfTest;
 
@@ -59,7 +59,7 @@ impl Attempt {
     }
 
     /// Runs the check in a child process. Returns its result and its other messages.
-    fn run_in_child<T: serde::de::DeserializeOwned>(self, device: &Choice) -> (Result<T, String>, Vec<String>) {
+    fn run_in_child<T: serde::de::DeserializeOwned>(self, device: &DeviceChoice) -> (Result<T, String>, Vec<String>) {
         let program = match std::env::current_exe() {
             Ok(program) => program,
             Err(cause) => return (Err(format!("cannot find the program's own file: {cause}")), Vec::new()),
@@ -87,7 +87,7 @@ impl Attempt {
 /// The last line that a process printed, in brackets.
 fn last_words(stderr: &str) -> String {
     let last = stderr.lines().rev().find(|line| !line.trim().is_empty());
-    last.map(|line| format!(" ({})", panics::plain(line.trim()))).unwrap_or_default()
+    last.map(|line| format!(" ({})", panics::without_source_locations(line.trim()))).unwrap_or_default()
 }
 
 /// The result of a child process.
@@ -163,13 +163,13 @@ fn format_bytes(bytes: u64) -> String {
 #[derive(Debug, serde::Serialize)]
 struct DeviceReport {
     device: String,
-    kind: Kind,
+    kind: Hardware,
     seconds: Option<f64>,
     error: Option<String>,
 }
 
 impl DeviceReport {
-    fn new(device: String, kind: Kind, tried: Result<SelfTest, String>) -> Self {
+    fn new(device: String, kind: Hardware, tried: Result<SelfTest, String>) -> Self {
         match tried {
             Ok(self_test) => Self { device, kind, seconds: Some(self_test.seconds), error: None },
             Err(error) => Self { device, kind, seconds: None, error: Some(error) },
@@ -187,27 +187,29 @@ impl DeviceReport {
 impl DoctorArgs {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         if let Some(attempt) = self.attempt {
-            let value = panics::caught(|| attempt.run(&self.common))
+            let value = panics::catch(|| attempt.run(&self.common))
                 .map_err(|panic| anyhow!("it failed unexpectedly: {panic}"))??;
             return self.common.print(&value, || value.to_string());
         }
         let device = self.common.device();
-        let mut adapters: Vec<AdapterReport> = panics::caught(adapters)
+        let mut adapters: Vec<AdapterReport> = panics::catch(adapters)
             .unwrap_or_default()
             .into_iter()
             .map(|adapter| AdapterReport { adapter, memory_bytes: None })
             .collect();
-        let all = panics::caught(cards).unwrap_or_default();
-        let found = panics::caught(|| Card::find(&device)).unwrap_or(Ok(None));
+        let all = panics::catch(cards).unwrap_or_default();
+        let found = panics::catch(|| Card::find(&device)).unwrap_or(Ok(None));
         let cpu = Compute::cpu();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let on_cpu = panics::caught(|| SelfTest::run(&cpu.device)).and_then(|tried| tried);
-        let mut steps = vec![DeviceReport::new(cpu.name.clone(), Kind::Cpu, on_cpu.clone())];
+        let on_cpu = panics::catch(|| SelfTest::run(&cpu.device)).and_then(|tried| tried);
+        let mut steps = vec![DeviceReport::new(cpu.name.clone(), Hardware::Cpu, on_cpu.clone())];
         // All graphics cards, or the one that was named.
         let to_try: Vec<&Card> = match (&device, &found) {
-            (Choice::Cpu, _) | (_, Err(_)) => Vec::new(),
-            (Choice::Auto | Choice::Gpu, _) => all.iter().filter(|card| card.kind() == Kind::Gpu).collect(),
-            (Choice::Card(_) | Choice::Named(_), Ok(card)) => card.iter().copied().collect(),
+            (DeviceChoice::Cpu, _) | (_, Err(_)) => Vec::new(),
+            (DeviceChoice::Auto | DeviceChoice::Gpu, _) => {
+                all.iter().filter(|card| card.kind() == Hardware::Gpu).collect()
+            }
+            (DeviceChoice::Card(_) | DeviceChoice::Named(_), Ok(card)) => card.iter().copied().collect(),
         };
         for card in &to_try {
             let (tried, _) = Attempt::Step.run_in_child::<CardReport>(&card.choice(all));
@@ -223,12 +225,12 @@ impl DoctorArgs {
             });
             steps.push(DeviceReport::new(card.name().to_owned(), card.kind(), tried));
         }
-        let broken = steps.iter().any(|step| step.kind != Kind::Cpu && step.error.is_some());
+        let broken = steps.iter().any(|step| step.kind != Hardware::Cpu && step.error.is_some());
         let chosen = found.map(|card| card.map_or_else(|| cpu.name.clone(), |card| card.name().to_owned()));
         let chosen = chosen.map_err(|error| error.to_string());
         let card = to_try.first();
-        let kind = card.map_or(Kind::Cpu, |card| card.kind());
-        let tuning = tuning::kept();
+        let kind = card.map_or(Hardware::Cpu, |card| card.kind());
+        let tuning = tuning::cache();
         let (tried, notes) = Attempt::Window.run_in_child::<Tried>(&device);
         let window =
             tried.as_ref().map(|tried| format!("on {}, by {}", tried.on, tried.drawn_by)).map_err(Clone::clone);
@@ -243,7 +245,7 @@ impl DoctorArgs {
             "window_error": window.as_ref().err(),
             "window_tried": tried.as_ref().ok(),
             "notes": notes,
-            "distribution": Distribution::of_this_machine(),
+            "distribution": Distribution::detect(),
         });
         self.common.print(&value, || {
             let mut text = String::from("Graphics adapters:\n");
@@ -263,7 +265,7 @@ impl DoctorArgs {
             if broken {
                 text += "  Use --device cpu until the graphics driver is fixed.\n";
             }
-            if device != Choice::Cpu && card.is_none() && chosen.is_ok() {
+            if device != DeviceChoice::Cpu && card.is_none() && chosen.is_ok() {
                 text += "  No graphics card was found, so training runs on the CPU, far slower.\n  If this machine has a card, install its \
                          Vulkan driver and run this again.\n";
             }

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::CommonArgs;
 use super::progress::bar;
-use crate::dissect::segment::Finder;
+use crate::dissect::window_finder::WindowFinder;
 
 /// Test rooms, of another seed than the training rooms.
 const TEST_ROOMS: u64 = 1000;
@@ -32,11 +32,11 @@ impl FinderArgs {
         let compute = self.common.compute()?;
         let began = Instant::now();
         let bar = bar(self.steps, "steps");
-        let finder = Finder::train(self.steps, self.seed, &compute.device, |step, _| bar.set_position(step))?;
+        let finder = WindowFinder::train(self.steps, self.seed, &compute.device, |step, _| bar.set_position(step))?;
         bar.finish_and_clear();
         let seconds = began.elapsed().as_secs_f64();
         finder.to_file()?.write(&self.out, true)?;
-        let overlap = finder.overlap(TEST_ROOMS, self.seed ^ 0x6f_7468_6572)?;
+        let overlap = finder.iou(TEST_ROOMS, self.seed ^ 0x6f_7468_6572)?;
         let summary = serde_json::json!({ "out": self.out, "iou": overlap, "seconds": seconds });
         self.common.print(&summary, || {
             format!("{}: IoU {overlap:.3} on {TEST_ROOMS} test rooms, after {seconds:.0} s", self.out.display())

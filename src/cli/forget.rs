@@ -10,12 +10,13 @@ use clap::Args;
 use super::dissect::{LayerName, write_ablations};
 use super::progress::bar;
 use super::{Exploration, ModelArgs, outputs};
-use crate::dissect::effect::{Dose, Effect, Trial, dose, doses};
-use crate::dissect::figure::{Parts, ROWS, figure};
-use crate::dissect::object::{Activations, Found, find, fit_everything};
-use crate::dissect::segment::Finder;
+use crate::dissect::effect::{AblationEffect, AblationExperiment, DosePoint, dose, doses};
+use crate::dissect::object::{Activations, ObjectFilters, find_object_filters, fit_all_positions};
+use crate::dissect::removal_figure::{ROW_NAMES, SampleSplit, render_removal_figure};
+use crate::dissect::window_finder::WindowFinder;
 use crate::image::{Area, Picture};
-use crate::latent::boxes::{Boxes, Forgetting, SAMPLES};
+use crate::latent::boxes::Boxes;
+use crate::latent::removal::{BOXED_SAMPLES, ObjectRemoval};
 use crate::model::Ablation;
 
 /// Number of the first test sample, far from the samples with which filters are found.
@@ -53,7 +54,7 @@ pub(super) struct ForgetArgs {
     #[arg(long, value_name = "FILE")]
     finder: Option<PathBuf>,
     /// Number of samples with which filters are found, from number 0
-    #[arg(long, default_value_t = SAMPLES, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = BOXED_SAMPLES, value_parser = clap::value_parser!(u64).range(1..))]
     samples: u64,
     /// Use only the first N samples that show the object [default: all; the paper: 52 of 150]
     #[arg(long, value_name = "N")]
@@ -107,8 +108,8 @@ impl ForgetArgs {
         let needs_finder = self.find.is_some() || self.score;
         let finder = match &self.finder {
             _ if !needs_finder => None,
-            Some(path) => Some(Finder::open(path, device)?),
-            None => Some(Finder::bundled(device)?),
+            Some(path) => Some(WindowFinder::open(path, device)?),
+            None => Some(WindowFinder::bundled(device)?),
         };
         if finder.is_some() && model.provenance.data != "synth:rooms" {
             tracing::warn!(
@@ -120,7 +121,7 @@ impl ForgetArgs {
         let began = Instant::now();
         let activations = Activations::of(&model.generator, &z, layer, device)?;
         let generated = began.elapsed();
-        let found = find(&activations, &objects, exploration.seed)?;
+        let found = find_object_filters(&activations, &objects, exploration.seed)?;
         let fitted = began.elapsed() - generated;
         let ablation = forgetting.ablation(&config, &found.ranked(), found.positive());
         if ablation.gains.is_empty() {
@@ -131,19 +132,19 @@ impl ForgetArgs {
         }
         let (chosen, parts) = self.shown(&objects, z.len() as u64);
         if let Some(out) = &self.out {
-            let z = crate::latent::samples(&config, seed, chosen.iter().copied());
-            let trial = Trial::new(&model.generator, z, None, None, device)?;
-            let mut rows = vec![(ROWS[0], trial.before.clone())];
+            let z = crate::latent::sample_zs(&config, seed, chosen.iter().copied());
+            let trial = AblationExperiment::new(&model.generator, z, None, None, device)?;
+            let mut rows = vec![(ROW_NAMES[0], trial.before.clone())];
             let ablations = [ablation.clone(), control(&found, &ablation, Some(1)), control(&found, &ablation, None)];
-            for (name, ablation) in ROWS[1..].iter().zip(ablations) {
-                rows.push((name, trial.draw(&ablation)?));
+            for (name, ablation) in ROW_NAMES[1..].iter().zip(ablations) {
+                rows.push((name, trial.ablated(&ablation)?));
             }
-            figure(&rows, &parts)?.write(out)?;
+            render_removal_figure(&rows, &parts)?.write(out)?;
         }
         let score = match &finder {
             Some(finder) if self.score => {
                 let began = Instant::now();
-                fit_everything(&activations, &objects);
+                fit_all_positions(&activations, &objects);
                 let whole = began.elapsed().as_secs_f64();
                 Some(ForgetScore { whole_fit_seconds: whole, ..self.score(&exploration, &found, &ablation, finder)? })
             }
@@ -185,7 +186,7 @@ impl ForgetArgs {
                 text += &format!("\n{}", score.text());
             }
             if let Some(out) = &self.out {
-                let (rows, [fitted, fresh]) = (ROWS.join(", "), parts.headings());
+                let (rows, [fitted, fresh]) = (ROW_NAMES.join(", "), parts.headings());
                 text += &format!("\n{}: {rows}\n  left, {fitted}\n  right, {fresh}", out.display());
             }
             text
@@ -196,8 +197,8 @@ impl ForgetArgs {
     fn objects(
         &self,
         exploration: &Exploration,
-        forgetting: &Forgetting,
-        finder: Option<&Finder>,
+        forgetting: &ObjectRemoval,
+        finder: Option<&WindowFinder>,
     ) -> anyhow::Result<MarkedSamples> {
         let config = exploration.model.config();
         let mut seed = exploration.seed;
@@ -213,13 +214,13 @@ impl ForgetArgs {
         } else if self.find.is_none() {
             bail!("give --boxes, --masks, a --session with boxes, or detect the object with --find windows");
         }
-        let z = crate::latent::samples(config, seed, 0..forgetting.samples);
+        let z = crate::latent::sample_zs(config, seed, 0..forgetting.samples);
         if let (true, Some(finder)) = (objects.is_empty() && self.find.is_some(), finder) {
             let areas = finder.areas(&exploration.generate(&z)?)?;
             // Boxes as a person would draw them, not outlines.
             let rectangles = areas.iter().map(|area| area.boxes(1));
             let boxes = Boxes { size: config.size, seed, boxes: (0..).zip(rectangles).collect() };
-            if boxes.marked() == 0 {
+            if boxes.boxed_samples() == 0 {
                 bail!("no window detected on {} samples; was this model trained on rooms?", z.len());
             }
             if let Some(path) = &self.save_boxes {
@@ -235,11 +236,11 @@ impl ForgetArgs {
     }
 
     /// The samples of the figure's columns, and which of them are test samples: the first after the `searched` ones.
-    fn shown(&self, objects: &BTreeMap<u64, Area>, searched: u64) -> (Vec<u64>, Parts) {
+    fn shown(&self, objects: &BTreeMap<u64, Area>, searched: u64) -> (Vec<u64>, SampleSplit) {
         let columns = u64::from(self.columns);
         let shows = objects.iter().filter(|(_, area)| !area.is_empty()).map(|(&number, _)| number);
         let mut chosen: Vec<u64> = shows.take(columns.div_ceil(2) as usize).collect();
-        let parts = Parts { fitted: chosen.len(), fresh: searched..searched + columns / 2 };
+        let parts = SampleSplit { fitted: chosen.len(), fresh: searched..searched + columns / 2 };
         chosen.extend(parts.fresh.clone());
         (chosen, parts)
     }
@@ -247,21 +248,26 @@ impl ForgetArgs {
     fn score(
         &self,
         exploration: &Exploration,
-        found: &Found,
+        found: &ObjectFilters,
         ablation: &Ablation,
-        finder: &Finder,
+        finder: &WindowFinder,
     ) -> anyhow::Result<ForgetScore> {
         let device = &exploration.compute.device;
         let z = exploration.samples(FIRST_TEST_SAMPLE..FIRST_TEST_SAMPLE + self.count as u64);
         let doses = doses(found.positive().max(ablation.gains.len()));
         let bar = bar(RANDOM_CONTROLS + 3 + doses.len() as u64, "measuring");
         let few = z[..z.len().min(DOSE_SAMPLES)].to_vec();
-        let toggled =
-            Trial::new(&exploration.model.generator, z[..z.len().min(WINDOW_SAMPLES)].to_vec(), None, None, device)?;
+        let toggled = AblationExperiment::new(
+            &exploration.model.generator,
+            z[..z.len().min(WINDOW_SAMPLES)].to_vec(),
+            None,
+            None,
+            device,
+        )?;
         let began = Instant::now();
-        toggled.draw(ablation)?;
+        toggled.ablated(ablation)?;
         let toggle_ms = began.elapsed().as_secs_f64() * 1e3;
-        let trial = Trial::new(&exploration.model.generator, z, None, Some(finder), device)?;
+        let trial = AblationExperiment::new(&exploration.model.generator, z, None, Some(finder), device)?;
         let under = |ablation: &Ablation| {
             bar.inc(1);
             trial.effect(ablation)
@@ -271,7 +277,7 @@ impl ForgetArgs {
             .map(|seed| under(&control(found, ablation, Some(seed))))
             .collect::<Result<Vec<_>, _>>()?;
         let matched = under(&control(found, ablation, None))?;
-        let small = Trial::new(&exploration.model.generator, few, None, Some(finder), device)?;
+        let small = AblationExperiment::new(&exploration.model.generator, few, None, Some(finder), device)?;
         let mut curve = Vec::new();
         for count in doses {
             curve.push(dose(&small, found, ablation, count, 1)?);
@@ -303,17 +309,17 @@ struct MarkedSamples {
 }
 
 /// A control ablation of as many other filters: random ones with a seed, or those nearest in mean activation.
-fn control(found: &Found, ablation: &Ablation, seed: Option<u64>) -> Ablation {
+fn control(found: &ObjectFilters, ablation: &Ablation, seed: Option<u64>) -> Ablation {
     let chosen: Vec<usize> = ablation.gains.keys().copied().collect();
     ablation.of(&match seed {
-        Some(seed) => found.random(&chosen, seed),
-        None => found.matched(&chosen),
+        Some(seed) => found.random_control(&chosen, seed),
+        None => found.matched_control(&chosen),
     })
 }
 
-fn mean(effects: &[Effect]) -> Effect {
-    let mean = |of: &dyn Fn(&Effect) -> f32| effects.iter().map(of).sum::<f32>() / effects.len().max(1) as f32;
-    Effect {
+fn mean(effects: &[AblationEffect]) -> AblationEffect {
+    let mean = |of: &dyn Fn(&AblationEffect) -> f32| effects.iter().map(of).sum::<f32>() / effects.len().max(1) as f32;
+    AblationEffect {
         removed: effects.iter().all(|effect| effect.removed.is_some()).then(|| mean(&|e| e.removed.unwrap_or(0.0))),
         known: effects.iter().any(|effect| effect.known),
         inside: mean(&|effect| effect.inside),
@@ -353,11 +359,11 @@ struct ForgetScore {
     fresh: usize,
     /// Number of test samples that show the object.
     windows: usize,
-    dropped: Effect,
+    dropped: AblationEffect,
     /// Mean of several random controls.
-    random: Effect,
-    matched: Effect,
-    curve: Vec<Dose>,
+    random: AblationEffect,
+    matched: AblationEffect,
+    curve: Vec<DosePoint>,
     /// Milliseconds that toggling the ablation takes in the window.
     toggle_ms: f64,
     /// Seconds of the regression on all positions of all samples.
@@ -366,7 +372,7 @@ struct ForgetScore {
 
 impl ForgetScore {
     fn text(&self) -> String {
-        let row = |what: &str, effect: &Effect| {
+        let row = |what: &str, effect: &AblationEffect| {
             let removed = effect.removed.map_or("   -".to_owned(), |share| format!("{:4.0} %", 100.0 * share));
             format!(
                 "{what:>26} {removed:>8} {:9.4} {:9.4} {:7.2}",

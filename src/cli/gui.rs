@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::CommonArgs;
-use crate::device::{Choice, Compute};
+use crate::device::{Compute, DeviceChoice};
 use crate::{app, desktop};
 
 #[derive(Args, Debug, Default)]
@@ -30,7 +30,7 @@ pub(super) struct GuiArgs {
 impl GuiArgs {
     pub(super) fn run(self, common: &CommonArgs) -> anyhow::Result<()> {
         // Checked first, since computing is useless if no window can open.
-        desktop::backends().map_err(app::WindowError::from)?;
+        desktop::available_servers().map_err(app::WindowError::from)?;
         let folder = eframe::storage_dir("zscape");
         let kept = folder.as_ref().map(|folder| folder.join("last-session.zscape"));
         let device_file = folder.map(|folder| folder.join("device"));
@@ -46,12 +46,12 @@ impl GuiArgs {
 }
 
 /// Opens the device that was last chosen in the window, or the default if that is missing or fails.
-fn remembered(chosen: &Choice) -> anyhow::Result<Compute> {
-    Ok(match Compute::choose(chosen) {
+fn remembered(chosen: &DeviceChoice) -> anyhow::Result<Compute> {
+    Ok(match Compute::open(chosen) {
         Ok(compute) => compute,
         Err(error) => {
             tracing::warn!("cannot use the device last chosen in the window, {chosen}: {error}");
-            Compute::choose(&Choice::Auto)?
+            Compute::open(&DeviceChoice::Auto)?
         }
     })
 }

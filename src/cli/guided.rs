@@ -12,8 +12,10 @@ use super::prepared::PreparationArgs;
 use super::progress::bar;
 use super::{CommonArgs, NumberList, outputs};
 use crate::data::{Dataset, Source, read_fitted};
-use crate::dissect::guided::{FEATURES, Feature, PICTURES, RANDOM, Search, figure, verdicts};
-use crate::dissect::layers::lit;
+use crate::dissect::guided::{FIGURE_FEATURES, FIGURE_PICTURES, FeatureResponses, RANDOM_WEIGHTS_SEED, ResponseSearch};
+use crate::dissect::guided_figure::render_guided_figure;
+use crate::dissect::layers::highlight;
+use crate::dissect::saliency::logit_saliency;
 use crate::image::{Picture, grid};
 use crate::model::{Discriminator, Model, Rule};
 
@@ -81,7 +83,7 @@ impl GuidedArgs {
         let count = discriminator.layers[layer].weight.shape[0];
         let maps: Vec<usize> = match &self.features {
             Some(NumberList(numbers)) => numbers.iter().map(|&number| number as usize).collect(),
-            None => (0..FEATURES.min(count)).collect(),
+            None => (0..FIGURE_FEATURES.min(count)).collect(),
         };
         if let Some(map) = maps.iter().find(|&&map| map >= count) {
             bail!("there is no feature {map}; convolution {} has features 0 to {}", layer + 1, count - 1);
@@ -89,11 +91,11 @@ impl GuidedArgs {
         let source = Source::parse(self.data.as_deref().unwrap_or_default())?;
         let data = Dataset::open(&source, self.preparation.on(config.pictures())?, self.seed)?;
         let count = data.len().map_or(self.count, |length| self.count.min(length as u64));
-        let random = Discriminator::new(config, RANDOM, device);
+        let random = Discriminator::new(config, RANDOM_WEIGHTS_SEED, device);
         let (networks, statistics) =
             self.norm_statistics.on_data(vec![discriminator.clone(), random], &data, device)?;
         let (discriminator, random) = (&networks[0], &networks[1]);
-        let search = || Search::new(layer, maps.iter().copied(), PICTURES);
+        let search = || ResponseSearch::new(layer, maps.iter().copied(), FIGURE_PICTURES);
         let (mut trained, mut untrained) = (search(), search());
         let (bar, mut skipped) = (bar(count, "pictures"), 0);
         for first in (0..count).step_by(BATCH as usize) {
@@ -108,8 +110,8 @@ impl GuidedArgs {
                 }
             }
             if !pictures.is_empty() {
-                trained.look(discriminator, &pictures, device)?;
-                untrained.look(random, &pictures, device)?;
+                trained.scan(discriminator, &pictures, device)?;
+                untrained.scan(random, &pictures, device)?;
             }
             bar.set_position(first + BATCH);
         }
@@ -118,9 +120,9 @@ impl GuidedArgs {
             bail!("none of the {count} pictures of {source} can be read");
         }
         let (trained, untrained) = (trained.finish(discriminator, device)?, untrained.finish(random, device)?);
-        figure(&untrained, &trained)?.write(&self.out)?;
-        let as_json = |features: &[Feature]| -> Vec<_> {
-            let of = |feature: &Feature| {
+        render_guided_figure(&untrained, &trained)?.write(&self.out)?;
+        let as_json = |features: &[FeatureResponses]| -> Vec<_> {
+            let of = |feature: &FeatureResponses| {
                 let numbers: Vec<_> = feature.responses.iter().map(|response| response.number).collect();
                 let values: Vec<_> = feature.responses.iter().map(|response| response.value).collect();
                 serde_json::json!({ "feature": feature.map, "pictures": numbers, "responses": values })
@@ -132,7 +134,7 @@ impl GuidedArgs {
             "learnt": as_json(&trained), "random": as_json(&untrained),
         });
         self.common.print(&summary, || {
-            let row = |feature: &Feature| {
+            let row = |feature: &FeatureResponses| {
                 let best = feature.responses.first().map_or(0.0, |response| response.value);
                 let least = feature.responses.last().map_or(0.0, |response| response.value);
                 format!("feature {}: responses {best:.2} to {least:.2}", feature.map)
@@ -154,9 +156,9 @@ impl GuidedArgs {
         let pictures = self.picture.iter().map(read).collect::<Result<Vec<Picture>, _>>()?;
         let (discriminator, statistics) =
             self.norm_statistics.on_training_data(model, discriminator, self.data.as_deref(), device)?;
-        let saliency_maps = verdicts(&discriminator, &pictures, self.rule, device)?;
+        let saliency_maps = logit_saliency(&discriminator, &pictures, self.rule, device)?;
         let pairs = pictures.iter().zip(&saliency_maps);
-        let shown: Vec<_> = pairs.flat_map(|(p, map)| [p.clone(), lit(p, &map.saliency, config.size)]).collect();
+        let shown: Vec<_> = pairs.flat_map(|(p, map)| [p.clone(), highlight(p, &map.saliency, config.size)]).collect();
         grid(&shown, 2, 2).write(&self.out)?;
         let logits: Vec<f32> = saliency_maps.iter().map(|verdict| verdict.logit).collect();
         let summary = serde_json::json!({ "out": self.out, "logits": logits, "statistics": statistics.name() });

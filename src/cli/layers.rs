@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::dissect::NormStatisticsArgs;
 use super::{ModelArgs, outputs};
-use crate::dissect::layers::{LayerMaps, of_discriminator, of_generator, sheet};
+use crate::dissect::layers::{LayerMaps, discriminator_maps, generator_maps, render_layers};
 
 #[derive(Args, Debug)]
 pub(super) struct LayersArgs {
@@ -33,18 +33,18 @@ impl LayersArgs {
         let exploration = self.model_args.open()?;
         let (model, device) = (&exploration.model, &exploration.compute.device);
         let z = exploration.samples([self.sample]).remove(0);
-        let (mut layers, picture) = of_generator(&model.generator, &z, device)?;
+        let (mut layers, picture) = generator_maps(&model.generator, &z, device)?;
         let generator = layers.len();
         let mut discriminated = None;
         if let Some(discriminator) = &model.discriminator {
             let (discriminator, statistics) =
                 self.norm_statistics.on_training_data(model, discriminator, self.data.as_deref(), device)?;
-            let (maps, logit) = of_discriminator(&discriminator, &picture, device)?;
+            let (maps, logit) = discriminator_maps(&discriminator, &picture, device)?;
             layers.extend(maps);
             discriminated = Some((logit, statistics));
         }
         let logit = discriminated.as_ref().map(|(logit, _)| *logit);
-        sheet(&picture, &layers, usize::from(self.width)).write(&self.out)?;
+        render_layers(&picture, &layers, usize::from(self.width)).write(&self.out)?;
         let network = |i: usize| if i < generator { "generator" } else { "discriminator" };
         let summaries: Vec<_> = layers
             .iter()

@@ -52,7 +52,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::device::{Choice, Compute, Precision, tuning};
+use crate::device::{Compute, DeviceChoice, Precision, tuning};
 use crate::image::Picture;
 use crate::latent::{self, session::Session};
 use crate::model::Model;
@@ -164,7 +164,7 @@ struct CommonArgs {
     /// number in
     /// `zscape doctor`, or part of a card's name [default: auto; the window remembers its last choice]
     #[arg(long, value_name = "auto|cpu|gpu|gpu:N|NAME")]
-    device: Option<Choice>,
+    device: Option<DeviceChoice>,
     /// Print one JSON object on standard output
     #[arg(long)]
     json: bool,
@@ -172,12 +172,12 @@ struct CommonArgs {
 
 impl CommonArgs {
     /// The value of `--device`, or its default.
-    fn device(&self) -> Choice {
+    fn device(&self) -> DeviceChoice {
         self.device.clone().unwrap_or_default()
     }
 
     fn compute(&self) -> anyhow::Result<Compute> {
-        let compute = Compute::choose(&self.device())?;
+        let compute = Compute::open(&self.device())?;
         tracing::info!("computing on {}", compute.name);
         Ok(compute)
     }
@@ -195,20 +195,20 @@ impl CommonArgs {
 
 /// A sentence about tuned kernels.
 fn tuned_notice(kernels: u64) -> String {
-    let saved = if tuning::folder().is_some() { "; saved for the next start" } else { "" };
+    let saved = if tuning::cache_folder().is_some() { "; saved for the next start" } else { "" };
     format!("{kernels} kernels are tuned for this GPU{saved}")
 }
 
 /// Prints on standard error that kernels are being tuned, and when dropped how many were.
 struct TuningNotice {
     counts: crossbeam_channel::Receiver<u64>,
-    _watch: tuning::Watch,
+    _watch: tuning::TuningSubscription,
 }
 
 impl TuningNotice {
     fn new() -> Self {
         let (sender, counts) = crossbeam_channel::unbounded();
-        let watch = tuning::watch(move |kernels| {
+        let watch = tuning::subscribe(move |kernels| {
             if kernels == 1 {
                 eprintln!("{TUNING_NOTICE}");
             }
@@ -265,7 +265,7 @@ impl ModelArgs {
             session.check(model.config())?;
             ablations.extend(session.ablations.iter().cloned());
             let same = session.model == *path;
-            if let Some(changed) = session.learnt_since(&model.provenance).filter(|_| same) {
+            if let Some(changed) = session.training_difference(&model.provenance).filter(|_| same) {
                 tracing::warn!("{changed}");
             }
         }
@@ -278,11 +278,11 @@ impl ModelArgs {
 impl Exploration {
     /// The z's of samples, by their numbers.
     fn samples(&self, numbers: impl IntoIterator<Item = u64>) -> Vec<Vec<f32>> {
-        latent::samples(self.model.config(), self.seed, numbers)
+        latent::sample_zs(self.model.config(), self.seed, numbers)
     }
 
     fn generate(&self, z: &[Vec<f32>]) -> anyhow::Result<Vec<Picture>> {
-        Ok(latent::pictures(&self.model.generator, z, &self.compute.device)?)
+        Ok(latent::generate_pictures(&self.model.generator, z, &self.compute.device)?)
     }
 }
 
@@ -311,17 +311,17 @@ pub fn main() -> ExitCode {
     // Warnings are for people at a terminal: without module names, and without colors in files.
     let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).without_time().with_target(false);
     let log = log.with_ansi(std::io::stderr().is_terminal()).with_filter(filter);
-    tracing_subscriber::registry().with(log).with(tuning::listener()).init();
+    tracing_subscriber::registry().with(log).with(tuning::log_layer()).init();
     let cli = Cli::parse();
-    let outcome = panics::caught(|| match cli.command {
+    let outcome = panics::catch(|| match cli.command {
         None => cli.gui.run(&cli.common),
         Some(command) => dispatch(command, began),
     });
-    let outcome = outcome.unwrap_or_else(|panic| Err(anyhow::anyhow!(panics::sentence(&panic))));
+    let outcome = outcome.unwrap_or_else(|panic| Err(anyhow::anyhow!(panics::bug_report(&panic))));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("zscape: {}", panics::plain(&format!("{error:#}")));
+            eprintln!("zscape: {}", panics::without_source_locations(&format!("{error:#}")));
             ExitCode::FAILURE
         }
     }

@@ -9,7 +9,7 @@ use super::prepared::PreparationArgs;
 use super::{ModelArgs, numpy, outputs};
 use crate::data;
 use crate::image::{DecodeOptions, Decoded, grid};
-use crate::latent::project::{Encoder, LIMIT, Projection, Scale, Settings};
+use crate::latent::project::{Encoder, Projection, ProjectionSettings, REPRODUCIBLE_LIMIT, ReferenceErrors};
 
 #[derive(Args, Debug)]
 pub(super) struct ProjectArgs {
@@ -21,10 +21,10 @@ pub(super) struct ProjectArgs {
     #[command(flatten)]
     preparation: PreparationArgs,
     /// Random restarts, optimized in parallel, 1 to 256
-    #[arg(long, default_value_t = Settings::default().restarts as u16, value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(long, default_value_t = ProjectionSettings::default().restarts as u16, value_parser = clap::value_parser!(u16).range(1..=256))]
     restarts: u16,
     /// Optimization steps
-    #[arg(long, default_value_t = Settings::default().steps as u16, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, default_value_t = ProjectionSettings::default().steps as u16, value_parser = clap::value_parser!(u16).range(1..))]
     steps: u16,
     /// Also write the z to a NumPy file: float32 [1, z_dim]
     #[arg(long, value_name = "OUT.npy")]
@@ -42,8 +42,11 @@ impl ProjectArgs {
         let format = self.preparation.on(config.pictures())?;
         let Decoded { picture: original, treatment } =
             data::read_examined(&self.picture, format, &DecodeOptions::default())?;
-        let settings =
-            Settings { restarts: usize::from(self.restarts), steps: usize::from(self.steps), seed: exploration.seed };
+        let settings = ProjectionSettings {
+            restarts: usize::from(self.restarts),
+            steps: usize::from(self.steps),
+            seed: exploration.seed,
+        };
         let bar = ProgressBar::new(u64::from(self.steps));
         bar.set_style(ProgressStyle::with_template("{bar:30} {pos}/{len} {msg} {eta} left")?);
         bar.set_message("fitting an encoder");
@@ -53,7 +56,7 @@ impl ProjectArgs {
         while !projection.done() {
             last = projection.step()?;
             bar.set_position(last.step as u64);
-            bar.set_message(format!("error {:.4}", last.error));
+            bar.set_message(format!("error {:.4}", last.rmse));
         }
         bar.finish_and_clear();
         let reconstruction = exploration.generate(std::slice::from_ref(&last.z))?.remove(0);
@@ -63,12 +66,12 @@ impl ProjectArgs {
             numpy::write(path, &[1, last.z.len() as u64], &last.z)?;
         }
         let summary = serde_json::json!({
-            "out": self.out, "error": last.error, "apart": last.apart, "lacking": last.lacking, "scale": last.scale,
-            "position": last.position(), "limit": LIMIT, "verdict": last.verdict(), "drawable": last.drawable(), "z": last.z,
+            "out": self.out, "error": last.rmse, "apart": last.nearest_sample_rmse, "lacking": last.edge_error, "scale": last.references,
+            "position": last.relative_error(), "limit": REPRODUCIBLE_LIMIT, "verdict": last.quality(), "drawable": last.is_reproducible(), "z": last.z,
             "picture": treatment.remarks(),
         });
         self.model_args.common.print(&summary, || {
-            let Scale { own, average, blurred } = last.scale;
+            let ReferenceErrors { own_samples: own, average_picture: average, blurred_copy: blurred } = last.references;
             let remarks = treatment.remarks();
             let remarks = remarks.iter().map(|remark| format!("{}: {remark}\n", self.picture.display()));
             remarks.collect::<String>()
@@ -76,12 +79,12 @@ impl ProjectArgs {
                 "{}: {} of the way from the model's own samples (0 %) to its average picture (100 %); up to {:.0} % counts as reproduced\n\
                  missing detail: {:.2}; own samples {own:.2}, the average picture {average:.2}, a blurred copy {blurred:.2}\n\
                  pixel error {:.4} (distance between samples {:.4}); {}",
-                last.verdict().text(),
-                last.place(),
-                LIMIT * 100.0,
-                last.lacking,
-                last.error,
-                last.apart,
+                last.quality().description(),
+                last.relative_error_percent(),
+                REPRODUCIBLE_LIMIT * 100.0,
+                last.edge_error,
+                last.rmse,
+                last.nearest_sample_rmse,
                 self.out.display()
             )
         })

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{CommonArgs, dissect, numpy, outputs};
+use crate::device::read_tensor;
 use crate::image::{grid, names_folder, write_numbered};
 use crate::latent;
 use crate::model::{Model, Statistics};
@@ -73,7 +74,7 @@ impl SampleArgs {
         let config = model.config().clone();
         let z: Vec<Vec<f32>> = match &self.z {
             Some(path) => numpy::read_z(path, config.z_dim)?,
-            None => latent::samples(&config, self.seed, self.first..self.first + self.count),
+            None => latent::sample_zs(&config, self.seed, self.first..self.first + self.count),
         };
         let count = z.len();
         let generator = model.generator.under(&self.ablation.read(&config)?);
@@ -83,17 +84,17 @@ impl SampleArgs {
             _ => NormalizedBy::Running,
         };
         let values = match norms {
-            NormalizedBy::Batch => latent::read(generator.sample_batch(latent::tensor(&z, &compute.device)))?,
-            NormalizedBy::Reference => latent::values(&generator, &z, &compute.device)?,
+            NormalizedBy::Batch => read_tensor(generator.sample_batch(latent::z_tensor(&z, &compute.device)))?,
+            NormalizedBy::Reference => latent::generate_values(&generator, &z, &compute.device)?,
             NormalizedBy::Running => {
-                latent::values(&generator.sampling_with(Statistics::Running), &z, &compute.device)?
+                latent::generate_values(&generator.sampling_with(Statistics::Running), &z, &compute.device)?
             }
         };
         if let Some(path) = &self.tensor {
             let shape = [count as u64, config.channels as u64, config.size as u64, config.size as u64];
             numpy::write(path, &shape, &values)?;
         }
-        let pictures = latent::unpacked(&values, &config);
+        let pictures = latent::pictures_from_values(&values, &config);
         let single = names_folder(&self.out);
         match single {
             true => write_numbered(&self.out, (self.first..).zip(&pictures)).map(|_| ())?,

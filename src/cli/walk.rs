@@ -7,8 +7,8 @@ use clap::Args;
 
 use super::{Exploration, ModelArgs, NumberList, outputs};
 use crate::image::{FRAME_RATE, ZOOM, names_folder, write_frames, write_gif, write_mp4};
-use crate::latent::walk;
-use crate::latent::walk::{Way, changes, jumps};
+use crate::latent::change::{find_jumps, picture_changes};
+use crate::latent::walk::{Interpolation, LatentWalk};
 
 #[derive(Args, Debug)]
 pub(super) struct WalkArgs {
@@ -49,32 +49,32 @@ impl WalkArgs {
         let exploration = self.model_args.open()?;
         let walk = self.walk(&exploration)?;
         let steps = usize::from(self.steps);
-        let film = exploration.generate(&walk.film(steps - 1))?;
+        let film = exploration.generate(&walk.frames(steps - 1))?;
         match outputs::film_ending(&self.out) {
             _ if names_folder(&self.out) => write_frames(&self.out, &film)?,
             Some("gif") => write_gif(&self.out, &film, self.rate, usize::from(self.zoom))?,
             Some(_) => write_mp4(&self.out, &film, self.rate, usize::from(self.zoom))?,
-            None => walk.strip(&film, steps - 1).write(&self.out)?,
+            None => walk.render(&film, steps - 1).write(&self.out)?,
         }
-        let changes = changes(&film);
-        let jumps = jumps(&changes);
+        let changes = picture_changes(&film);
+        let jumps = find_jumps(&changes);
         let largest = changes.iter().copied().fold(0.0, f32::max);
         let summary = serde_json::json!({
-            "out": self.out, "legs": walk.legs(), "frames": film.len(), "changes": changes, "jumps": jumps,
+            "out": self.out, "legs": walk.segments(), "frames": film.len(), "changes": changes, "jumps": jumps,
         });
         self.model_args.common.print(&summary, || {
             let jumps = match jumps.len() {
                 0 => "no sudden jump".to_owned(),
                 count => format!("{count} sudden jumps (a sign of memorization, section 6.1), at frames {jumps:?}"),
             };
-            format!("{} segments in {}; {jumps}; largest change {largest:.3}", walk.legs(), self.out.display())
+            format!("{} segments in {}; {jumps}; largest change {largest:.3}", walk.segments(), self.out.display())
         })
     }
 
-    fn walk(&self, exploration: &Exploration) -> anyhow::Result<walk::Walk> {
+    fn walk(&self, exploration: &Exploration) -> anyhow::Result<LatentWalk> {
         if let (Some(session), None) = (&exploration.session, &self.visit) {
             let walk = session.walk(exploration.model.config());
-            if walk.legs() == 0 {
+            if walk.segments() == 0 {
                 bail!("the session has no walk: a walk needs at least two keyframes");
             }
             return Ok(walk);
@@ -84,7 +84,7 @@ impl WalkArgs {
             Some(NumberList(numbers)) => numbers.clone(),
             None => (self.first..self.first + self.points).collect(),
         };
-        let way = if self.slerp { Way::Spherical } else { Way::Linear };
-        Ok(walk::Walk { keyframes: exploration.samples(numbers), way, closed: self.closed })
+        let interpolation = if self.slerp { Interpolation::Slerp } else { Interpolation::Linear };
+        Ok(LatentWalk { keyframes: exploration.samples(numbers), interpolation, looped: self.closed })
     }
 }

@@ -1,5 +1,8 @@
-//! The graphics cards of this machine, numbered, each once. A card is opened by what CubeCL calls it: its place among the cards of its
-//! kind in the list of one graphics API.
+//! The graphics cards of this machine: [`cards()`] lists and numbers them, [`Card::find`] finds the one that a
+//! [`DeviceChoice`] names.
+//!
+//! Drivers list a card once per graphics API, and CubeCL opens the n-th card of a kind on one API. `cards_of` merges
+//! these lists and remembers for each card how CubeCL addresses it.
 
 use std::sync::OnceLock;
 
@@ -7,36 +10,36 @@ use burn::tensor::wgpu::{WgpuBackend, WgpuOptions};
 use burn::tensor::{Device, DeviceKind};
 use wgpu::{AdapterInfo, Backend, DeviceType};
 
-use super::{Choice, DeviceError, Kind};
+use super::{DeviceChoice, DeviceError, Hardware};
 
-/// The graphics APIs that compute, in the order in which CubeCL tries them. OpenGL draws windows on old machines, but does not
-/// compute well enough to train.
+/// The graphics APIs for computing, in the order in which CubeCL tries them. OpenGL can draw windows on old machines,
+/// but lacks what training needs.
 const APIS: [Backend; 3] = [Backend::Vulkan, Backend::Metal, Backend::Dx12];
 
-/// A graphics adapter as the driver describes it.
+/// A graphics adapter, as its driver describes it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Adapter {
-    /// What `--device` takes: `gpu:0` for the first card. Software adapters have no number.
+    /// The value for `--device`, such as `gpu:0` for the first card. `None` for software adapters.
     pub id: Option<String>,
-    /// The card's name.
+    /// The name of the adapter.
     pub name: String,
-    /// Vulkan, Metal, Dx12 or Gl.
+    /// The graphics API: Vulkan, Metal, Dx12 or Gl.
     pub backend: String,
-    /// Discrete, integrated, virtual, or software.
+    /// Discrete, integrated, virtual, or software, in words.
     pub kind: String,
-    /// Driver and version.
+    /// The driver and its version.
     pub driver: String,
-    /// Whether it is hardware, and so fit for computing.
+    /// Whether it is hardware rather than a software driver.
     pub hardware: bool,
 }
 
 impl Adapter {
     fn new(info: &AdapterInfo, number: Option<usize>) -> Self {
         Self {
-            id: number.map(|number| Choice::Card(number).to_string()),
+            id: number.map(|number| DeviceChoice::Card(number).to_string()),
             name: info.name.clone(),
             backend: info.backend.to_string(),
-            kind: kind(info.device_type).to_owned(),
+            kind: describe_type(info.device_type).to_owned(),
             driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
             hardware: is_hardware(info.device_type),
         }
@@ -47,80 +50,80 @@ impl Adapter {
 #[derive(Debug, Clone)]
 pub struct Card {
     info: AdapterInfo,
-    /// What CubeCL calls it.
-    which: DeviceKind,
-    /// The API to open it with, where that is not the one that CubeCL tries first.
+    /// How CubeCL addresses it: the n-th card of its type.
+    cubecl_kind: DeviceKind,
+    /// The API to open it with. `Auto` is the one that CubeCL tries first.
     api: WgpuBackend,
     number: Option<usize>,
 }
 
 impl Card {
-    /// The driver's name for it.
+    /// The name that the driver reports.
     pub fn name(&self) -> &str {
         &self.info.name
     }
 
-    /// Its place in the machine, such as `0000:01:00.0`; empty where the driver does not report it.
-    pub(super) fn bus(&self) -> &str {
+    /// The PCI address, such as `0000:01:00.0`. Empty if the driver does not report it.
+    pub(super) fn pci_address(&self) -> &str {
         &self.info.device_pci_bus_id
     }
 
-    /// Its number, where it is hardware.
+    /// The number in `gpu:N`. `None` for software adapters.
     pub fn number(&self) -> Option<usize> {
         self.number
     }
 
-    /// How it differs from a CPU.
-    pub fn kind(&self) -> Kind {
-        if is_hardware(self.info.device_type) { Kind::Gpu } else { Kind::Software }
+    /// The kind of hardware.
+    pub fn kind(&self) -> Hardware {
+        if is_hardware(self.info.device_type) { Hardware::Gpu } else { Hardware::Software }
     }
 
-    /// Discrete, integrated, virtual, or software.
-    pub fn described(&self) -> &'static str {
-        kind(self.info.device_type)
+    /// Discrete, integrated, virtual, or software, in words.
+    pub fn description(&self) -> &'static str {
+        describe_type(self.info.device_type)
     }
 
-    /// What asks for this card and no other one among `all`: its name, or its number where others have the same name. A name stays
-    /// true when cards are added.
-    pub fn choice(&self, all: &[Self]) -> Choice {
+    /// The choice that names this card among `all`: its name, or its number if others have the same name. Names are
+    /// preferred because they stay valid when cards are added.
+    pub fn choice(&self, all: &[Self]) -> DeviceChoice {
         let namesakes = all.iter().filter(|card| card.info.name.eq_ignore_ascii_case(&self.info.name)).count();
         match (namesakes, self.number) {
-            (2.., Some(number)) => Choice::Card(number),
-            _ => Choice::Named(self.info.name.clone()),
+            (2.., Some(number)) => DeviceChoice::Card(number),
+            _ => DeviceChoice::Named(self.info.name.clone()),
         }
     }
 
-    /// The card of this machine that `choice` asks for; none for the CPU.
+    /// Finds the card of this machine that `choice` names. `None` stands for the CPU.
     ///
     /// # Errors
-    /// [`DeviceError`] where there is no such card, or several.
-    pub fn find(choice: &Choice) -> Result<Option<&'static Self>, DeviceError> {
-        pick(choice, cards())
+    /// [`DeviceError`] if no card or several cards match.
+    pub fn find(choice: &DeviceChoice) -> Result<Option<&'static Self>, DeviceError> {
+        select(choice, cards())
     }
 
-    /// How it is opened.
+    /// The options to open it with.
     pub(super) fn options(&self) -> WgpuOptions {
-        Device::wgpu_options().device_kind(self.which.clone()).graphics_api(self.api)
+        Device::wgpu_options().device_kind(self.cubecl_kind.clone()).graphics_api(self.api)
     }
 
     /// Whether an opened adapter is this card.
-    pub(super) fn is(&self, opened: &AdapterInfo) -> bool {
+    pub(super) fn matches(&self, opened: &AdapterInfo) -> bool {
         same_model(&self.info, opened)
             && self.info.name == opened.name
             && self.info.backend == opened.backend
             && self.info.device_pci_bus_id == opened.device_pci_bus_id
     }
 
-    fn line(&self) -> String {
+    fn label(&self) -> String {
         match self.number {
-            Some(number) => format!("gpu:{number} {} ({})", self.info.name, self.described()),
-            None => format!("{} ({})", self.info.name, self.described()),
+            Some(number) => format!("gpu:{number} {} ({})", self.info.name, self.description()),
+            None => format!("{} ({})", self.info.name, self.description()),
         }
     }
 }
 
-fn kind(kind: DeviceType) -> &'static str {
-    match kind {
+fn describe_type(device_type: DeviceType) -> &'static str {
+    match device_type {
         DeviceType::DiscreteGpu => "discrete graphics card",
         DeviceType::IntegratedGpu => "integrated graphics",
         DeviceType::VirtualGpu => "virtual graphics card",
@@ -129,26 +132,26 @@ fn kind(kind: DeviceType) -> &'static str {
     }
 }
 
-fn is_hardware(kind: DeviceType) -> bool {
-    matches!(kind, DeviceType::DiscreteGpu | DeviceType::IntegratedGpu | DeviceType::VirtualGpu)
+fn is_hardware(device_type: DeviceType) -> bool {
+    matches!(device_type, DeviceType::DiscreteGpu | DeviceType::IntegratedGpu | DeviceType::VirtualGpu)
 }
 
 fn same_model(a: &AdapterInfo, b: &AdapterInfo) -> bool {
     (a.vendor, a.device) == (b.vendor, b.device)
 }
 
-/// The graphics cards that can compute, the best first, and the software adapters after them. They are listed once, since a driver's
-/// list may not be asked for by several threads at once.
+/// The graphics cards that can compute, best first, followed by software adapters. They are enumerated once per
+/// process, because drivers do not allow several threads to enumerate at once.
 pub fn cards() -> &'static [Card] {
     static CARDS: OnceLock<Vec<Card>> = OnceLock::new();
-    CARDS.get_or_init(|| sorted(&listed(wgpu::Backends::PRIMARY)))
+    CARDS.get_or_init(|| cards_of(&enumerate(wgpu::Backends::PRIMARY)))
 }
 
-/// Every graphics adapter of this machine, each once: the cards, and what only draws.
+/// Every graphics adapter of this machine, each once: the cards, and adapters that can only draw.
 pub fn adapters() -> Vec<Adapter> {
     let mut adapters: Vec<Adapter> = cards().iter().map(|card| Adapter::new(&card.info, card.number)).collect();
-    for info in listed(wgpu::Backends::GL) {
-        // OpenGL has neither models nor places of cards, and writes more into the name.
+    for info in enumerate(wgpu::Backends::GL) {
+        // OpenGL reports neither models nor PCI addresses, and longer names.
         let known = |adapter: &Adapter| info.name.contains(&adapter.name) || adapter.name.contains(&info.name);
         if !adapters.iter().any(known) {
             adapters.push(Adapter::new(&info, None));
@@ -157,42 +160,43 @@ pub fn adapters() -> Vec<Adapter> {
     adapters
 }
 
-fn listed(backends: wgpu::Backends) -> Vec<AdapterInfo> {
+fn enumerate(backends: wgpu::Backends) -> Vec<AdapterInfo> {
     let descriptor = wgpu::InstanceDescriptor { backends, ..wgpu::InstanceDescriptor::new_without_display_handle() };
     let list = pollster::block_on(wgpu::Instance::new(descriptor).enumerate_adapters(backends));
     list.iter().map(wgpu::Adapter::get_info).collect()
 }
 
-/// Sorts what the drivers list into cards.
-fn sorted(listed: &[AdapterInfo]) -> Vec<Card> {
+/// Merges the adapters that the drivers list into cards, sorted and numbered.
+fn cards_of(listed: &[AdapterInfo]) -> Vec<Card> {
     let of_api = |api: Backend| listed.iter().filter(move |info| info.backend == api);
     let usable = |api: &Backend| of_api(*api).any(|info| info.device_type != DeviceType::Cpu);
     let first = APIS.into_iter().find(usable).or_else(|| APIS.into_iter().find(|api| of_api(*api).next().is_some()));
     let mut cards: Vec<Card> = Vec::new();
     for api in APIS {
         let before = cards.len();
-        let mut counted = [0; 4];
-        for (place, info) in of_api(api).enumerate() {
-            // CubeCL counts the adapters of each kind, those that are listed twice too.
-            let mut count = |kind: usize| {
-                counted[kind] += 1;
-                counted[kind] - 1
+        let mut counts = [0; 4];
+        for (index, info) in of_api(api).enumerate() {
+            // CubeCL counts the adapters of each type, including those that are listed twice.
+            let mut next = |device_type: usize| {
+                counts[device_type] += 1;
+                counts[device_type] - 1
             };
-            let which = match info.device_type {
-                DeviceType::DiscreteGpu => DeviceKind::DiscreteGpu(count(0)),
-                DeviceType::IntegratedGpu => DeviceKind::IntegratedGpu(count(1)),
-                DeviceType::VirtualGpu => DeviceKind::VirtualGpu(count(2)),
-                // CubeCL knows one of these, and none of which it does not know what they are.
-                DeviceType::Cpu if count(3) == 0 => DeviceKind::Cpu,
+            let cubecl_kind = match info.device_type {
+                DeviceType::DiscreteGpu => DeviceKind::DiscreteGpu(next(0)),
+                DeviceType::IntegratedGpu => DeviceKind::IntegratedGpu(next(1)),
+                DeviceType::VirtualGpu => DeviceKind::VirtualGpu(next(2)),
+                // CubeCL addresses only the first software adapter, and none of unknown type.
+                DeviceType::Cpu if next(3) == 0 => DeviceKind::Cpu,
                 DeviceType::Cpu | DeviceType::Other => continue,
             };
-            // Two drivers of one API list a card twice, with the same address.
+            // Two drivers of the same API list a card twice, with the same PCI address.
             let bus = &info.device_pci_bus_id;
             let by_another_driver =
                 |card: &Card| !bus.is_empty() && same_model(&card.info, info) && card.info.device_pci_bus_id == *bus;
-            // Another API lists the same cards. It does not always report their addresses, so the second of a model here is the second there.
+            // Another API lists the same cards, not always with PCI addresses: the n-th card of a model here is the
+            // n-th there.
             let earlier = cards[..before].iter().filter(|card| same_model(&card.info, info)).count();
-            let here = of_api(api).take(place).filter(|other| same_model(other, info)).count();
+            let here = of_api(api).take(index).filter(|other| same_model(other, info)).count();
             if cards[before..].iter().any(by_another_driver) || here < earlier {
                 continue;
             }
@@ -202,7 +206,7 @@ fn sorted(listed: &[AdapterInfo]) -> Vec<Card> {
                 (false, Backend::Metal) => WgpuBackend::Metal,
                 _ => WgpuBackend::Auto,
             };
-            cards.push(Card { info: info.clone(), which, api, number: None });
+            cards.push(Card { info: info.clone(), cubecl_kind, api, number: None });
         }
     }
     cards.sort_by_key(|card| match card.info.device_type {
@@ -217,32 +221,32 @@ fn sorted(listed: &[AdapterInfo]) -> Vec<Card> {
     cards
 }
 
-/// The card that `choice` asks for; none for the CPU.
-fn pick<'a>(choice: &Choice, cards: &'a [Card]) -> Result<Option<&'a Card>, DeviceError> {
+/// Selects the card that `choice` names. `None` stands for the CPU.
+fn select<'a>(choice: &DeviceChoice, cards: &'a [Card]) -> Result<Option<&'a Card>, DeviceError> {
     let hardware = || cards.iter().filter(|card| card.number.is_some());
-    let list = |cards: &[&Card]| cards.iter().map(|card| card.line()).collect::<Vec<_>>().join(", ");
-    let missing = |asked: &str| {
+    let list = |cards: &[&Card]| cards.iter().map(|card| card.label()).collect::<Vec<_>>().join(", ");
+    let missing = |requested: &str| {
         let all: Vec<&Card> = cards.iter().collect();
         let list = if all.is_empty() { "none".to_owned() } else { list(&all) };
-        DeviceError::NoSuchCard { asked: asked.to_owned(), list }
+        DeviceError::NoSuchCard { requested: requested.to_owned(), list }
     };
     match choice {
-        Choice::Cpu => Ok(None),
-        Choice::Auto => Ok(hardware().next()),
-        Choice::Gpu => match hardware().next() {
+        DeviceChoice::Cpu => Ok(None),
+        DeviceChoice::Auto => Ok(hardware().next()),
+        DeviceChoice::Gpu => match hardware().next() {
             Some(card) => Ok(Some(card)),
             None => Err(DeviceError::NoGpu {
                 found: match cards.first() {
-                    Some(card) => format!("only {}, {}", card.name(), card.described()),
+                    Some(card) => format!("only {}, {}", card.name(), card.description()),
                     None => "no graphics driver at all".to_owned(),
                 },
             }),
         },
-        Choice::Card(number) => match hardware().find(|card| card.number == Some(*number)) {
+        DeviceChoice::Card(number) => match hardware().find(|card| card.number == Some(*number)) {
             Some(card) => Ok(Some(card)),
             None => Err(missing(&choice.to_string())),
         },
-        Choice::Named(text) => {
+        DeviceChoice::Named(text) => {
             let lower = text.to_lowercase();
             let named = |whole: bool, hardware: bool| {
                 let fits = |card: &&Card| {
@@ -251,19 +255,19 @@ fn pick<'a>(choice: &Choice, cards: &'a [Card]) -> Result<Option<&'a Card>, Devi
                 };
                 cards.iter().filter(fits).collect::<Vec<_>>()
             };
-            // A whole name comes before a part of one, and a card before software.
+            // A full name takes precedence over part of a name, then a card over a software adapter.
             let found =
                 [(true, true), (false, true), (true, false), (false, false)].map(|(whole, hard)| named(whole, hard));
             match found.iter().find(|found| !found.is_empty()).map(Vec::as_slice) {
                 None | Some([]) => Err(missing(&format!("{text:?}"))),
                 Some([card]) => Ok(Some(*card)),
-                Some(several) => Err(DeviceError::Ambiguous { asked: format!("{text:?}"), list: list(several) }),
+                Some(several) => Err(DeviceError::Ambiguous { requested: format!("{text:?}"), list: list(several) }),
             }
         }
     }
 }
 
-/// Two cards that differ by their places alone.
+/// Two cards that differ only in their PCI addresses.
 #[cfg(test)]
 pub(crate) fn two_equal_cards() -> Vec<Card> {
     let card = |bus: &str| {
@@ -272,7 +276,7 @@ pub(crate) fn two_equal_cards() -> Vec<Card> {
         (info.vendor, info.device) = (0x10de, 7);
         info
     };
-    sorted(&[card("0000:01:00.0"), card("0000:02:00.0")])
+    cards_of(&[card("0000:01:00.0"), card("0000:02:00.0")])
 }
 
 #[cfg(test)]
@@ -297,12 +301,12 @@ mod tests {
         info(api, DeviceType::DiscreteGpu, name, (NVIDIA, model), bus)
     }
 
-    fn lines(cards: &[Card]) -> Vec<String> {
-        cards.iter().map(Card::line).collect()
+    fn labels(cards: &[Card]) -> Vec<String> {
+        cards.iter().map(Card::label).collect()
     }
 
     fn name(choice: &str, cards: &[Card]) -> String {
-        match pick(&choice.parse().unwrap(), cards) {
+        match select(&choice.parse().unwrap(), cards) {
             Ok(Some(card)) => card.name().to_owned(),
             Ok(None) => "CPU".to_owned(),
             Err(error) => error.to_string(),
@@ -310,34 +314,34 @@ mod tests {
     }
 
     #[test]
-    fn two_equal_cards_are_two_and_need_their_numbers() {
-        let cards = sorted(&[
+    fn equal_cards_are_told_apart_by_number() {
+        let cards = cards_of(&[
             lavapipe(),
             card(Backend::Vulkan, "RTX 4090", 7, "0000:01:00.0"),
             card(Backend::Vulkan, "RTX 4090", 7, "0000:02:00.0"),
         ]);
         assert_eq!(
-            lines(&cards),
+            labels(&cards),
             [
                 "gpu:0 RTX 4090 (discrete graphics card)",
                 "gpu:1 RTX 4090 (discrete graphics card)",
                 "llvmpipe (LLVM 19) (software on the CPU)"
             ]
         );
-        assert_eq!(pick(&Choice::Card(1), &cards).unwrap().unwrap().which, DeviceKind::DiscreteGpu(1));
-        assert_eq!(pick(&Choice::Card(1), &cards).unwrap().unwrap().bus(), "0000:02:00.0");
+        assert_eq!(select(&DeviceChoice::Card(1), &cards).unwrap().unwrap().cubecl_kind, DeviceKind::DiscreteGpu(1));
+        assert_eq!(select(&DeviceChoice::Card(1), &cards).unwrap().unwrap().pci_address(), "0000:02:00.0");
         let error = name("4090", &cards);
         assert!(error.contains("several") && error.contains("gpu:0 RTX 4090") && error.contains("gpu:1"), "{error}");
-        assert_eq!(cards[1].choice(&cards), Choice::Card(1), "the window keeps a number for one of two");
-        assert_eq!(cards[2].choice(&cards), Choice::Named("llvmpipe (LLVM 19)".to_owned()));
-        // Each differs from the other in its address after it was opened.
-        assert!(cards[0].is(&card(Backend::Vulkan, "RTX 4090", 7, "0000:01:00.0")));
-        assert!(!cards[0].is(&card(Backend::Vulkan, "RTX 4090", 7, "0000:02:00.0")));
+        assert_eq!(cards[1].choice(&cards), DeviceChoice::Card(1), "cards of the same name need numbers");
+        assert_eq!(cards[2].choice(&cards), DeviceChoice::Named("llvmpipe (LLVM 19)".to_owned()));
+        // An opened card is recognized by its PCI address.
+        assert!(cards[0].matches(&card(Backend::Vulkan, "RTX 4090", 7, "0000:01:00.0")));
+        assert!(!cards[0].matches(&card(Backend::Vulkan, "RTX 4090", 7, "0000:02:00.0")));
     }
 
     #[test]
-    fn a_discrete_card_comes_before_an_integrated_one_wherever_it_is_listed() {
-        let cards = sorted(&[
+    fn discrete_cards_precede_integrated_ones() {
+        let cards = cards_of(&[
             info(Backend::Vulkan, DeviceType::VirtualGpu, "Virtio", (0x1af4, 1), ""),
             info(Backend::Vulkan, DeviceType::IntegratedGpu, "Intel UHD", (INTEL, 1), "0000:00:02.0"),
             card(Backend::Vulkan, "RTX 3050 Laptop", 3, "0000:01:00.0"),
@@ -345,25 +349,25 @@ mod tests {
         assert_eq!(["auto", "gpu", "gpu:0"].map(|choice| name(choice, &cards)), ["RTX 3050 Laptop"; 3]);
         assert_eq!(["gpu:1", "uhd", "gpu:2"].map(|choice| name(choice, &cards)), ["Intel UHD", "Intel UHD", "Virtio"]);
         assert_eq!(
-            cards.iter().map(|card| card.which.clone()).collect::<Vec<_>>(),
+            cards.iter().map(|card| card.cubecl_kind.clone()).collect::<Vec<_>>(),
             [DeviceKind::DiscreteGpu(0), DeviceKind::IntegratedGpu(0), DeviceKind::VirtualGpu(0)]
         );
         assert_eq!(name("cpu", &cards), "CPU");
     }
 
     #[test]
-    fn a_card_of_two_apis_is_listed_once() {
-        let cards = sorted(&[
+    fn a_card_on_two_apis_is_listed_once() {
+        let cards = cards_of(&[
             card(Backend::Vulkan, "RTX 3080", 5, "0000:01:00.0"),
             card(Backend::Vulkan, "RTX 3080", 5, "0000:02:00.0"),
-            // DirectX has the address of the first one for both.
+            // DirectX reports the address of the first card for both.
             card(Backend::Dx12, "NVIDIA RTX 3080", 5, "0000:01:00.0"),
             card(Backend::Dx12, "NVIDIA RTX 3080", 5, "0000:01:00.0"),
             info(Backend::Dx12, DeviceType::IntegratedGpu, "Intel UHD", (INTEL, 1), ""),
             info(Backend::Dx12, DeviceType::Cpu, "Microsoft Basic Render Driver", (0x1414, 0x8c), ""),
         ]);
         assert_eq!(
-            lines(&cards),
+            labels(&cards),
             [
                 "gpu:0 RTX 3080 (discrete graphics card)",
                 "gpu:1 RTX 3080 (discrete graphics card)",
@@ -376,41 +380,41 @@ mod tests {
     }
 
     #[test]
-    fn a_card_of_two_drivers_is_listed_once_and_the_next_keeps_its_place() {
+    fn a_card_with_two_drivers_is_listed_once() {
         let amd = |name, model, bus| info(Backend::Vulkan, DeviceType::DiscreteGpu, name, (0x1002, model), bus);
-        let cards = sorted(&[
+        let cards = cards_of(&[
             amd("RX 7900 (RADV)", 1, "0000:03:00.0"),
             amd("RX 7900", 1, "0000:03:00.0"),
             amd("RX 6600 (RADV)", 2, "0000:04:00.0"),
         ]);
-        let which: Vec<_> = cards.iter().map(|card| (card.name(), card.which.clone())).collect();
+        let which: Vec<_> = cards.iter().map(|card| (card.name(), card.cubecl_kind.clone())).collect();
         let second = ("RX 6600 (RADV)", DeviceKind::DiscreteGpu(2));
         assert_eq!(which, [("RX 7900 (RADV)", DeviceKind::DiscreteGpu(0)), second]);
     }
 
     #[test]
-    fn software_is_used_where_it_is_named_and_nowhere_else() {
-        let cards = sorted(&[lavapipe()]);
+    fn software_adapters_are_used_only_by_name() {
+        let cards = cards_of(&[lavapipe()]);
         assert_eq!(name("auto", &cards), "CPU");
         let error = name("gpu", &cards);
         assert!(error.contains("no graphics card was found (only llvmpipe"), "{error}");
         assert_eq!(name("llvmpipe", &cards), "llvmpipe (LLVM 19)");
-        assert_eq!(cards[0].kind(), Kind::Software);
-        let both = sorted(&[lavapipe(), card(Backend::Vulkan, "llvm card", 1, "")]);
-        assert_eq!(name("llvm", &both), "llvm card", "a card comes first");
+        assert_eq!(cards[0].kind(), Hardware::Software);
+        let both = cards_of(&[lavapipe(), card(Backend::Vulkan, "llvm card", 1, "")]);
+        assert_eq!(name("llvm", &both), "llvm card", "cards take precedence");
     }
 
     #[test]
-    fn what_is_not_there_is_refused_with_what_is() {
-        let cards = sorted(&[card(Backend::Vulkan, "RTX 3080", 5, "")]);
-        for asked in ["gpu:1", "Radeon"] {
-            let error = name(asked, &cards);
-            assert!(error.contains(asked) && error.contains("gpu:0 RTX 3080"), "{error}");
+    fn missing_cards_are_refused_with_a_list_of_the_existing_ones() {
+        let cards = cards_of(&[card(Backend::Vulkan, "RTX 3080", 5, "")]);
+        for requested in ["gpu:1", "Radeon"] {
+            let error = name(requested, &cards);
+            assert!(error.contains(requested) && error.contains("gpu:0 RTX 3080"), "{error}");
         }
         assert!(name("gpu:0", &[]).contains("none"));
         assert!(name("gpu", &[]).contains("no graphics driver at all"));
-        // Full names come before parts of names.
-        let cards = sorted(&[card(Backend::Vulkan, "RTX 3080 Ti", 6, ""), card(Backend::Vulkan, "RTX 3080", 5, "")]);
+        // Full names take precedence over parts of names.
+        let cards = cards_of(&[card(Backend::Vulkan, "RTX 3080 Ti", 6, ""), card(Backend::Vulkan, "RTX 3080", 5, "")]);
         assert_eq!(name("rtx 3080", &cards), "RTX 3080");
     }
 }

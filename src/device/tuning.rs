@@ -1,5 +1,8 @@
-//! Which kernels are fastest on a card is measured once: CubeCL tunes an operation when it first meets its sizes, and the results are kept
-//! in the user's cache folder for later starts.
+//! CubeCL's kernel tuning: where its results are cached, and notifications while it tunes.
+//!
+//! CubeCL times several kernels for an operation when it first runs with new sizes. `configure_cache` makes it store
+//! the results in the user's cache folder for later starts. [`subscribe`] reports tuned operations, which
+//! [`log_layer`] detects in CubeCL's log.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,109 +19,109 @@ use tracing_subscriber::{Layer, registry::LookupSpan};
 
 use crate::files;
 
-/// The name of the file of results, without its ending.
-const NAME: &str = "kernels";
-/// What CubeCL's log calls the tuning.
+/// The stem of the file of results.
+const FILE_STEM: &str = "kernels";
+/// The target of CubeCL's log messages about tuning.
 const TARGET: &str = "cubecl::autotune";
-/// How it says that an operation is tuned.
-const TUNED: &str = "Fastest result";
+/// The start of the message that an operation has been tuned.
+const TUNED_MESSAGE: &str = "Fastest result";
 
-/// Has CubeCL keep what it measures and compiles in the user's cache folder. To be called before the first card is opened; later calls
-/// change nothing.
-pub(super) fn keep() {
+/// Makes CubeCL store what it measures and compiles in the user's cache folder. Must be called before the first card
+/// is opened; later calls have no effect.
+pub(super) fn configure_cache() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let mut config = CubeClRuntimeConfig::default();
-        config.environment.name = NAME.to_owned();
-        config.environment.path = CacheConfig::Directory(folder().unwrap_or_else(nowhere));
-        // One line for each operation, which `Watcher` counts.
+        config.environment.name = FILE_STEM.to_owned();
+        config.environment.path = CacheConfig::Directory(cache_folder().unwrap_or_else(invalid_folder));
+        // One message per operation, which `TuningLayer` counts.
         config.autotune.logger.level = AutotuneLogLevel::Minimal;
         config.autotune.logger.log = Some(Default::default());
         if !CubeClRuntimeConfig::try_set(config.override_from_env()) {
-            tracing::debug!("CubeCL has its configuration already: tuning results stay where that says");
+            tracing::debug!("CubeCL is already configured, so its tuning cache stays where it is");
         }
     });
 }
 
-/// Where the results are kept, unless nothing is to be kept.
-pub fn folder() -> Option<PathBuf> {
+/// The folder of the results. `None` if caching is off.
+pub fn cache_folder() -> Option<PathBuf> {
     files::cache_folder().map(|folder| folder.join("tuning"))
 }
 
-/// A folder that cannot be made, since the program is no folder: without a file CubeCL keeps its results in memory.
-fn nowhere() -> PathBuf {
+/// A path below the executable, where no folder can be created: CubeCL then keeps its results in memory.
+fn invalid_folder() -> PathBuf {
     std::env::current_exe().unwrap_or_else(|_| PathBuf::from("zscape")).join("tuning")
 }
 
-/// What is kept of earlier starts.
+/// The tuning cache on disk.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Kept {
-    /// The file; nothing where nothing is to be kept.
+pub struct TuningCache {
+    /// The file. `None` if caching is off.
     pub file: Option<PathBuf>,
-    /// Its size in bytes; 0 where there is none yet.
+    /// Its size in bytes; 0 if it does not exist yet.
     pub bytes: u64,
 }
 
-/// Looks for results of earlier starts, and writes nothing.
-pub fn kept() -> Kept {
-    let file = folder().map(|folder| folder.join(environment::file_name(NAME)));
-    // What was written last may still be in the log beside it.
+/// The state of the tuning cache. Writes nothing.
+pub fn cache() -> TuningCache {
+    let file = cache_folder().map(|folder| folder.join(environment::file_name(FILE_STEM)));
+    // The latest results may still be in the write-ahead log beside it.
     let size = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
     let bytes = file.as_deref().map_or(0, |file| size(file) + size(&file.with_extension("db-wal")));
-    Kept { file, bytes }
+    TuningCache { file, bytes }
 }
 
-type Listening = dyn Fn(u64) + Send + Sync;
+type Listener = dyn Fn(u64) + Send + Sync;
 
 static COUNT: AtomicU64 = AtomicU64::new(0);
-static WATCHES: Mutex<Vec<Weak<Listening>>> = Mutex::new(Vec::new());
+static LISTENERS: Mutex<Vec<Weak<Listener>>> = Mutex::new(Vec::new());
 
-/// Hears of tuned operations until it is dropped.
-pub struct Watch {
-    _listener: Arc<Listening>,
+/// A subscription to tuned operations; dropping it ends the subscription.
+pub struct TuningSubscription {
+    _listener: Arc<Listener>,
 }
 
-/// Calls `listener` with the number of operations that this process has tuned, as often as one more is. It is called on the thread that
-/// tunes, so it must be quick and must not compute.
-pub fn watch(listener: impl Fn(u64) + Send + Sync + 'static) -> Watch {
-    let listener: Arc<Listening> = Arc::new(listener);
-    let mut watches = WATCHES.lock().unwrap_or_else(PoisonError::into_inner);
-    watches.retain(|watch| watch.strong_count() > 0);
-    watches.push(Arc::downgrade(&listener));
-    Watch { _listener: listener }
+/// Calls `listener` after each tuned operation with the number of operations that this process has tuned. The call
+/// comes from the thread that tunes, so it must be quick and must not compute.
+pub fn subscribe(listener: impl Fn(u64) + Send + Sync + 'static) -> TuningSubscription {
+    let listener: Arc<Listener> = Arc::new(listener);
+    let mut listeners = LISTENERS.lock().unwrap_or_else(PoisonError::into_inner);
+    listeners.retain(|listener| listener.strong_count() > 0);
+    listeners.push(Arc::downgrade(&listener));
+    TuningSubscription { _listener: listener }
 }
 
-fn tuned() {
+fn notify() {
     let count = COUNT.fetch_add(1, Ordering::Relaxed) + 1;
-    let watches: Vec<Arc<Listening>> =
-        WATCHES.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade).collect();
-    watches.iter().for_each(|listener| listener(count));
+    let listeners: Vec<Arc<Listener>> =
+        LISTENERS.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade).collect();
+    listeners.iter().for_each(|listener| listener(count));
 }
 
-/// Listens to CubeCL's log for [`watch`]; part of the program's subscriber.
-pub fn listener<S: tracing::Subscriber + for<'a> LookupSpan<'a>>() -> impl Layer<S> {
-    Listener.with_filter(Targets::new().with_target(TARGET, LevelFilter::INFO))
+/// A layer for the program's tracing subscriber that detects tuned operations in CubeCL's log for [`subscribe`].
+pub fn log_layer<S: tracing::Subscriber + for<'a> LookupSpan<'a>>() -> impl Layer<S> {
+    TuningLayer.with_filter(Targets::new().with_target(TARGET, LevelFilter::INFO))
 }
 
-struct Listener;
+struct TuningLayer;
 
-impl<S: tracing::Subscriber> Layer<S> for Listener {
+impl<S: tracing::Subscriber> Layer<S> for TuningLayer {
     fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
-        let mut read = Read(false);
-        event.record(&mut read);
-        if read.0 {
-            tuned();
+        let mut message = TunedMessage(false);
+        event.record(&mut message);
+        if message.0 {
+            notify();
         }
     }
 }
 
-/// Whether a message says that an operation is tuned.
-struct Read(bool);
+/// Whether a message reports a tuned operation.
+struct TunedMessage(bool);
 
-impl Visit for Read {
+impl Visit for TunedMessage {
     fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
         if field.name() == "message" {
-            self.0 |= format!("{value:?}").starts_with(TUNED);
+            self.0 |= format!("{value:?}").starts_with(TUNED_MESSAGE);
         }
     }
 }
@@ -130,17 +133,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tuned_operations_are_counted_by_what_cubecl_logs() {
+    fn tuned_operations_are_counted_from_cubecls_log() {
         let (sender, receiver) = crossbeam_channel::unbounded();
-        let subscriber = tracing_subscriber::registry().with(listener());
+        let subscriber = tracing_subscriber::registry().with(log_layer());
         tracing::subscriber::with_default(subscriber, || {
-            let watch = watch(move |count| sender.send(count).unwrap());
+            let subscription = subscribe(move |count| sender.send(count).unwrap());
             tracing::info!(target: "cubecl::autotune", "Fastest result matmul-key. Top 3 times: [(0, 1ms)]");
             tracing::info!(target: "cubecl::autotune", "validate checksum key=k");
             tracing::info!(target: "cubecl::memory", "Fastest result");
             tracing::info!(target: "cubecl::autotune", "Fastest result reduce-key. Top 3 times: []");
-            drop(watch);
-            tracing::info!(target: "cubecl::autotune", "Fastest result nobody listens");
+            drop(subscription);
+            tracing::info!(target: "cubecl::autotune", "Fastest result without a listener");
         });
         let counts: Vec<u64> = receiver.try_iter().collect();
         assert_eq!(counts.len(), 2);

@@ -1,54 +1,59 @@
-//! What dropping filters does to the object, and to the rest of the picture.
+//! The effect of an ablation: how much of an object disappears, and how much the rest of the picture changes.
+//!
+//! An [`AblationExperiment`] fixes the samples, [`AblationExperiment::effect`] measures one ablation, and [`dose`]
+//! one point of a dose-response curve with its controls.
 
 use std::ops::Range;
 
 use burn::tensor::Device;
 
-use super::object::Found;
-use super::segment::Finder;
+use super::object::ObjectFilters;
+use super::window_finder::WindowFinder;
+use crate::device::ComputeError;
 use crate::image::{Area, Picture};
-use crate::latent::{self, DrawError};
+use crate::latent;
 use crate::model::{Ablation, Generator};
 
-/// The change an ablation makes to some pictures.
+/// How an ablation changes some pictures.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
-pub struct Effect {
-    /// The share of the object's area that is gone from all pictures together; `None` if nobody looked, or there was none.
+pub struct AblationEffect {
+    /// The share of the object's area, over all pictures, that disappeared. `None` if it was not measured, or if
+    /// there was no object.
     pub removed: Option<f32>,
-    /// Whether it is known of any pixel that the object is there. Otherwise all change is that of other pixels.
+    /// Whether the position of the object is known in any picture. If not, all change counts as outside.
     pub known: bool,
-    /// Mean change of a pixel inside the boxes around the object, as a share of the full range.
+    /// Mean absolute change of the pixels inside the boxes around the object, in [0, 1].
     pub inside: f32,
-    /// Mean change of any other pixel.
+    /// Mean absolute change of all other pixels.
     pub outside: f32,
 }
 
-/// Some z's, what they show, and where the object is on them.
+/// The samples on which ablations are compared, and where the object is in each.
 #[derive(Debug, Clone)]
-pub struct Trial {
+pub struct AblationExperiment {
     generator: Generator,
     z: Vec<Vec<f32>>,
-    finder: Option<Finder>,
+    finder: Option<WindowFinder>,
     device: Device,
-    /// The pictures as they are.
+    /// The pictures without an ablation.
     pub before: Vec<Picture>,
-    /// Where the object is on each.
+    /// The area of the object in each picture.
     pub objects: Vec<Area>,
 }
 
-impl Trial {
-    /// Draws `z`; `objects` says where the object is on each, or `finder` looks for it.
+impl AblationExperiment {
+    /// Generates the pictures of `z`. The areas of the object are `objects`, or `finder` detects them.
     ///
     /// # Errors
-    /// [`DrawError`] when the device fails.
+    /// [`ComputeError`] when the device fails.
     pub fn new(
         generator: &Generator,
         z: Vec<Vec<f32>>,
         objects: Option<Vec<Area>>,
-        finder: Option<&Finder>,
+        finder: Option<&WindowFinder>,
         device: &Device,
-    ) -> Result<Self, DrawError> {
-        let before = latent::pictures(generator, &z, device)?;
+    ) -> Result<Self, ComputeError> {
+        let before = latent::generate_pictures(generator, &z, device)?;
         let objects = match (objects, finder) {
             (Some(objects), _) => objects,
             (None, Some(finder)) => finder.areas(&before)?,
@@ -57,51 +62,51 @@ impl Trial {
         Ok(Self { generator: generator.clone(), z, finder: finder.cloned(), device: device.clone(), before, objects })
     }
 
-    /// The same z's under an ablation.
+    /// Generates the same samples under an ablation.
     ///
     /// # Errors
-    /// [`DrawError`] when the device fails.
-    pub fn draw(&self, ablation: &Ablation) -> Result<Vec<Picture>, DrawError> {
-        latent::pictures(&self.generator.under(std::slice::from_ref(ablation)), &self.z, &self.device)
+    /// [`ComputeError`] when the device fails.
+    pub fn ablated(&self, ablation: &Ablation) -> Result<Vec<Picture>, ComputeError> {
+        latent::generate_pictures(&self.generator.under(std::slice::from_ref(ablation)), &self.z, &self.device)
     }
 
-    /// What was done to the pictures that are now `after`, to each of their `parts` by itself.
+    /// Measures the effect between the original pictures and `after`, for each of several ranges of samples.
     ///
     /// # Errors
-    /// [`DrawError`] when the device fails.
+    /// [`ComputeError`] when the device fails.
     ///
     /// # Panics
-    /// If a part reaches beyond the pictures.
+    /// If a range exceeds the number of pictures.
     pub fn measure<const N: usize>(
         &self,
         after: &[Picture],
-        parts: [Range<usize>; N],
-    ) -> Result<[Effect; N], DrawError> {
-        let left = self.left(after)?;
-        Ok(parts.map(|part| {
-            let left = left.as_ref().map(|areas| &areas[part.clone()]);
-            effect(&self.before[part.clone()], &after[part.clone()], &self.objects[part], left)
+        ranges: [Range<usize>; N],
+    ) -> Result<[AblationEffect; N], ComputeError> {
+        let remaining = self.detect(after)?;
+        Ok(ranges.map(|range| {
+            let remaining = remaining.as_ref().map(|areas| &areas[range.clone()]);
+            effect(&self.before[range.clone()], &after[range.clone()], &self.objects[range], remaining)
         }))
     }
 
-    /// Where the object still is, if somebody looks.
-    fn left(&self, after: &[Picture]) -> Result<Option<Vec<Area>>, DrawError> {
+    /// Detects the object in `after`. `None` without a finder.
+    fn detect(&self, after: &[Picture]) -> Result<Option<Vec<Area>>, ComputeError> {
         self.finder.as_ref().map(|finder| finder.areas(after)).transpose()
     }
 
-    /// An ablation's effect.
+    /// Measures the effect of an ablation.
     ///
     /// # Errors
-    /// [`DrawError`] when the device fails.
-    pub fn effect(&self, ablation: &Ablation) -> Result<Effect, DrawError> {
-        let after = self.draw(ablation)?;
-        Ok(effect(&self.before, &after, &self.objects, self.left(&after)?.as_deref()))
+    /// [`ComputeError`] when the device fails.
+    pub fn effect(&self, ablation: &Ablation) -> Result<AblationEffect, ComputeError> {
+        let after = self.ablated(ablation)?;
+        Ok(effect(&self.before, &after, &self.objects, self.detect(&after)?.as_deref()))
     }
 }
 
-/// Measures what was done to `before`, where the object was at `objects` and is at `left` afterwards.
-pub fn effect(before: &[Picture], after: &[Picture], objects: &[Area], left: Option<&[Area]>) -> Effect {
-    // Sums of changes and their counts, outside and inside.
+/// Measures the change from `before` to `after`. `objects` is the area of the object before, `remaining` afterwards.
+pub fn effect(before: &[Picture], after: &[Picture], objects: &[Area], remaining: Option<&[Area]>) -> AblationEffect {
+    // Sums of changes, and numbers of values, outside and inside the boxes.
     let mut sums = [(0u64, 0u64); 2];
     for ((before, after), object) in before.iter().zip(after).zip(objects) {
         let boxed = Area::of_boxes(object.side(), &object.boxes(1));
@@ -114,42 +119,48 @@ pub fn effect(before: &[Picture], after: &[Picture], objects: &[Area], left: Opt
     }
     let mean = |(sum, count): (u64, u64)| sum as f32 / 255.0 / count.max(1) as f32;
     let area = |areas: &[Area]| areas.iter().map(Area::count).sum::<usize>() as f32;
-    let was = area(objects);
-    let removed = left.filter(|_| was > 0.0).map(|left| 1.0 - area(left) / was);
-    Effect { removed, known: was > 0.0, inside: mean(sums[1]), outside: mean(sums[0]) }
+    let total = area(objects);
+    let removed = remaining.filter(|_| total > 0.0).map(|remaining| 1.0 - area(remaining) / total);
+    AblationEffect { removed, known: total > 0.0, inside: mean(sums[1]), outside: mean(sums[0]) }
 }
 
-/// A point of a dose-response curve.
+/// One point of a dose-response curve, with the effects of two controls.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
-pub struct Dose {
-    /// Filters dropped.
+pub struct DosePoint {
+    /// The number of dropped filters.
     pub dropped: usize,
-    /// The filters of the largest weights.
-    pub found: Effect,
-    /// Random others.
-    pub random: Effect,
-    /// Others as loud.
-    pub matched: Effect,
+    /// The filters of the largest weights dropped.
+    pub found: AblationEffect,
+    /// As many random other filters dropped.
+    pub random: AblationEffect,
+    /// Other filters of equal mean activation dropped.
+    pub matched: AblationEffect,
 }
 
-/// How many filters are dropped at each point of a curve that ends at `most`: small doses close together.
+/// The numbers of filters to drop along a dose-response curve up to `most`, roughly logarithmic.
 pub fn doses(most: usize) -> Vec<usize> {
     let steps = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768];
     steps.into_iter().filter(|&step| step < most).chain([most]).filter(|&step| step > 0).collect()
 }
 
-/// One point of the curve.
+/// Measures one point of the dose-response curve: `dropped` filters under an ablation like `like`.
 ///
 /// # Errors
-/// [`DrawError`] when the device fails.
-pub fn dose(trial: &Trial, found: &Found, like: &Ablation, dropped: usize, seed: u64) -> Result<Dose, DrawError> {
-    let chosen: Vec<usize> = found.ranked().into_iter().take(dropped).collect();
-    let under = |maps: &[usize]| trial.effect(&like.of(maps));
-    Ok(Dose {
+/// [`ComputeError`] when the device fails.
+pub fn dose(
+    experiment: &AblationExperiment,
+    filters: &ObjectFilters,
+    like: &Ablation,
+    dropped: usize,
+    seed: u64,
+) -> Result<DosePoint, ComputeError> {
+    let chosen: Vec<usize> = filters.ranked().into_iter().take(dropped).collect();
+    let effect = |maps: &[usize]| experiment.effect(&like.of(maps));
+    Ok(DosePoint {
         dropped,
-        found: under(&chosen)?,
-        random: under(&found.random(&chosen, seed))?,
-        matched: under(&found.matched(&chosen))?,
+        found: effect(&chosen)?,
+        random: effect(&filters.random_control(&chosen, seed))?,
+        matched: effect(&filters.matched_control(&chosen))?,
     })
 }
 
@@ -158,24 +169,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn change_is_told_inside_the_boxes_and_outside_and_area_that_is_gone_is_counted() {
+    fn effects_separate_changes_inside_and_outside_the_boxes() {
         let before = vec![Picture::new(4, 4, 1, vec![100; 16])];
         let mut pixels = vec![100; 16];
         pixels[0] = 202; // inside
         pixels[15] = 151; // outside
         let after = vec![Picture::new(4, 4, 1, pixels)];
         let objects = vec![Area::of_boxes(4, &[[0, 0, 2, 2]])];
-        let left = vec![Area::of_boxes(4, &[[0, 0, 1, 1]])];
-        let told = effect(&before, &after, &objects, Some(&left));
-        assert_eq!(told.removed, Some(0.75));
-        assert!((told.inside - 102.0 / 255.0 / 4.0).abs() < 1e-6);
-        assert!((told.outside - 51.0 / 255.0 / 12.0).abs() < 1e-6);
-        let nowhere = effect(&before, &after, &[Area::none(4)], Some(&left));
-        assert!(told.known && !nowhere.known && nowhere.removed.is_none());
+        let remaining = vec![Area::of_boxes(4, &[[0, 0, 1, 1]])];
+        let measured = effect(&before, &after, &objects, Some(&remaining));
+        assert_eq!(measured.removed, Some(0.75));
+        assert!((measured.inside - 102.0 / 255.0 / 4.0).abs() < 1e-6);
+        assert!((measured.outside - 51.0 / 255.0 / 12.0).abs() < 1e-6);
+        let nowhere = effect(&before, &after, &[Area::none(4)], Some(&remaining));
+        assert!(measured.known && !nowhere.known && nowhere.removed.is_none());
     }
 
     #[test]
-    fn doses_grow_to_the_last() {
+    fn doses_increase_to_the_maximum() {
         assert_eq!(doses(5), [1, 2, 3, 4, 5]);
         assert_eq!(doses(16), [1, 2, 3, 4, 6, 8, 12, 16]);
         assert!(doses(0).is_empty());

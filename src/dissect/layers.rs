@@ -1,43 +1,44 @@
-//! Every layer's feature maps for one picture, with shape and statistics.
+//! The feature maps of every layer for one picture, their statistics, and peak activations over many pictures.
 
 use std::borrow::Borrow;
 
 use burn::tensor::{Device, Tensor, TensorData};
 
+use crate::device::{ComputeError, read_tensor};
 use crate::image::{Picture, Sheet, grid};
-use crate::latent::{self, DrawError};
+use crate::latent;
 use crate::model::{Discriminator, Generator, ModelConfig};
 
-/// The feature maps of one layer for one picture, after its rectifier.
+/// The feature maps of one layer for one picture, after the activation function.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LayerMaps {
-    /// The layer's name: `up2`.
+    /// The name of the layer, such as `up2`.
     pub name: String,
-    /// Width and height.
+    /// Width and height of each map.
     pub side: usize,
-    /// Each map `[side, side]`.
+    /// The maps, `[side, side]` each.
     pub maps: Vec<Vec<f32>>,
 }
 
-/// What a layer's activations are like.
+/// Statistics of a layer's activations.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
-pub struct Summary {
-    /// Mean of all.
+pub struct ActivationSummary {
+    /// The mean activation.
     pub mean: f32,
-    /// The largest.
+    /// The largest activation.
     pub largest: f32,
-    /// Share of places where a map is positive.
+    /// The share of positive activations.
     pub active: f32,
-    /// Maps that are nowhere positive.
+    /// The number of maps without a positive activation.
     pub silent: usize,
 }
 
 impl LayerMaps {
     /// Statistics of the activations.
-    pub fn summary(&self) -> Summary {
+    pub fn summary(&self) -> ActivationSummary {
         let values = || self.maps.iter().flatten().copied();
         let count = values().count().max(1) as f32;
-        Summary {
+        ActivationSummary {
             mean: values().sum::<f32>() / count,
             largest: values().fold(f32::MIN, f32::max),
             active: values().filter(|&v| v > 0.0).count() as f32 / count,
@@ -45,8 +46,8 @@ impl LayerMaps {
         }
     }
 
-    /// The maps as grey pictures: black is zero and less, white the layer's largest activation; by square roots, since few
-    /// places come near the largest.
+    /// Renders the maps in gray, from black (zero or negative) to white (the largest activation of the layer). The
+    /// scale is a square root, because few activations come close to the largest.
     pub fn pictures(&self) -> Vec<Picture> {
         let largest = self.summary().largest.max(f32::MIN_POSITIVE);
         let shade = |&v: &f32| ((v / largest).clamp(0.0, 1.0).sqrt() * 255.0).round() as u8;
@@ -54,61 +55,65 @@ impl LayerMaps {
     }
 }
 
-/// The generator's feature maps of the sample at `z` `[z_dim]`, and its picture.
+/// The generator's feature maps for `z` `[z_dim]`, and the picture.
 ///
 /// # Errors
-/// [`DrawError`] when the device fails.
-pub fn of_generator(generator: &Generator, z: &[f32], device: &Device) -> Result<(Vec<LayerMaps>, Picture), DrawError> {
+/// [`ComputeError`] when the device fails.
+pub fn generator_maps(
+    generator: &Generator,
+    z: &[f32],
+    device: &Device,
+) -> Result<(Vec<LayerMaps>, Picture), ComputeError> {
     let config = generator.config();
-    let (layers, pictures) = generator.inside(latent::tensor(&[z.to_vec()], device));
+    let (layers, pictures) = generator.inside(latent::z_tensor(&[z.to_vec()], device));
     let names = generator.layers().iter().map(|layer| &layer.weight.name);
-    let maps = names.zip(layers).map(|(name, maps)| first(name, maps)).collect::<Result<_, _>>()?;
-    let values = latent::read(pictures)?;
+    let maps = names.zip(layers).map(|(name, maps)| first_maps(name, maps)).collect::<Result<_, _>>()?;
+    let values = read_tensor(pictures)?;
     Ok((maps, Picture::from_chw(&values, config.channels, config.size, config.size)))
 }
 
-/// The discriminator's feature maps of `picture`, and its logit.
+/// The discriminator's feature maps for `picture`, and its logit.
 ///
 /// # Errors
-/// [`DrawError`] when the device fails.
-pub fn of_discriminator(
+/// [`ComputeError`] when the device fails.
+pub fn discriminator_maps(
     discriminator: &Discriminator,
     picture: &Picture,
     device: &Device,
-) -> Result<(Vec<LayerMaps>, f32), DrawError> {
-    let (layers, logits) = discriminator.inside(tensor(&[picture], discriminator.config(), device));
+) -> Result<(Vec<LayerMaps>, f32), ComputeError> {
+    let (layers, logits) = discriminator.inside(picture_tensor(&[picture], discriminator.config(), device));
     let names = discriminator.layers.iter().map(|layer| &layer.weight.name);
-    let maps = names.zip(layers).map(|(name, maps)| first(name, maps)).collect::<Result<_, _>>()?;
-    Ok((maps, latent::read(logits)?[0]))
+    let maps = names.zip(layers).map(|(name, maps)| first_maps(name, maps)).collect::<Result<_, _>>()?;
+    Ok((maps, read_tensor(logits)?[0]))
 }
 
-/// The logit of `picture` as it is, without map `map` of convolution `layer`, and with that map doubled.
+/// The logit of `picture`, then with map `map` of convolution `layer` multiplied by 0 and by 2.
 ///
 /// # Errors
-/// As [`of_discriminator`].
-pub fn without_map(
+/// As [`discriminator_maps`].
+pub fn logits_with_scaled_map(
     discriminator: &Discriminator,
     picture: &Picture,
     (layer, map): (usize, usize),
     device: &Device,
-) -> Result<[f32; 3], DrawError> {
-    let pictures = tensor(&[picture], discriminator.config(), device);
+) -> Result<[f32; 3], ComputeError> {
+    let pictures = picture_tensor(&[picture], discriminator.config(), device);
     let mut logits = [0.0; 3];
     for (logit, gain) in logits.iter_mut().zip([1.0, 0.0, 2.0]) {
-        *logit = latent::read(discriminator.judge_with(pictures.clone(), (layer, map), gain))?[0];
+        *logit = read_tensor(discriminator.judge_with(pictures.clone(), (layer, map), gain))?[0];
     }
     Ok(logits)
 }
 
-fn first(weight: &str, maps: Tensor<4>) -> Result<LayerMaps, DrawError> {
+fn first_maps(weight: &str, maps: Tensor<4>) -> Result<LayerMaps, ComputeError> {
     let [_, _, side, _] = maps.dims();
-    let values = latent::read(maps)?;
+    let values = read_tensor(maps)?;
     let name = weight.trim_end_matches(".weight").to_owned();
     Ok(LayerMaps { name, side, maps: values.chunks_exact(side * side).map(<[f32]>::to_vec).collect() })
 }
 
-/// Pictures as networks see them, `[count, channels, size, size]`.
-pub(super) fn tensor<P: Borrow<Picture>>(pictures: &[P], config: &ModelConfig, device: &Device) -> Tensor<4> {
+/// Pictures as a tensor `[count, channels, size, size]` in [-1, 1].
+pub(super) fn picture_tensor<P: Borrow<Picture>>(pictures: &[P], config: &ModelConfig, device: &Device) -> Tensor<4> {
     let mut values = vec![0.0; pictures.len() * config.values()];
     for (picture, values) in pictures.iter().zip(values.chunks_exact_mut(config.values())) {
         picture.borrow().write_chw(values);
@@ -117,74 +122,81 @@ pub(super) fn tensor<P: Borrow<Picture>>(pictures: &[P], config: &ModelConfig, d
     Tensor::from_data(TensorData::new(values, shape), device)
 }
 
-/// How strongly each map of a hidden layer answers to each of `z`, at its strongest place: `[z][map]`.
+/// The largest activation of each map of a hidden layer for each of `z`: `[z][map]`.
 ///
 /// # Errors
-/// [`DrawError`] when the device fails.
-pub fn peaks(generator: &Generator, z: &[Vec<f32>], layer: usize, device: &Device) -> Result<Vec<Vec<f32>>, DrawError> {
+/// [`ComputeError`] when the device fails.
+pub fn generator_peaks(
+    generator: &Generator,
+    z: &[Vec<f32>],
+    layer: usize,
+    device: &Device,
+) -> Result<Vec<Vec<f32>>, ComputeError> {
     let mut peaks = Vec::with_capacity(z.len());
-    for part in z.chunks(latent::BATCH) {
-        peaks.extend(largest(generator.features(latent::tensor(part, device), layer))?);
+    for batch in z.chunks(latent::BATCH) {
+        peaks.extend(largest(generator.features(latent::z_tensor(batch, device), layer))?);
     }
     Ok(peaks)
 }
 
-/// The same of a convolution of the discriminator to each of `pictures`.
+/// The largest activation of each map of a discriminator convolution for each of `pictures`: `[picture][map]`.
 ///
 /// # Errors
-/// [`DrawError`] when the device fails.
-pub fn judged_peaks(
+/// [`ComputeError`] when the device fails.
+pub fn discriminator_peaks(
     discriminator: &Discriminator,
     pictures: &[Picture],
     layer: usize,
     device: &Device,
-) -> Result<Vec<Vec<f32>>, DrawError> {
+) -> Result<Vec<Vec<f32>>, ComputeError> {
     let mut peaks = Vec::with_capacity(pictures.len());
-    for part in pictures.chunks(latent::BATCH) {
-        let (mut layers, _) = discriminator.inside(tensor(part, discriminator.config(), device));
+    for batch in pictures.chunks(latent::BATCH) {
+        let (mut layers, _) = discriminator.inside(picture_tensor(batch, discriminator.config(), device));
         peaks.extend(largest(layers.swap_remove(layer))?);
     }
     Ok(peaks)
 }
 
 /// The largest value of each map: `[picture][map]`.
-fn largest(features: Tensor<4>) -> Result<Vec<Vec<f32>>, DrawError> {
+fn largest(features: Tensor<4>) -> Result<Vec<Vec<f32>>, ComputeError> {
     let [count, maps, side, _] = features.dims();
-    let largest = latent::read(features.reshape([count, maps, side * side]).max_dim(2))?;
+    let largest = read_tensor(features.reshape([count, maps, side * side]).max_dim(2))?;
     Ok(largest.chunks_exact(maps).map(<[f32]>::to_vec).collect())
 }
 
-/// The picture, lit where a map `side` wide and high is active: dark where it is zero, as it is where it is at its largest.
-pub fn lit(picture: &Picture, map: &[f32], side: usize) -> Picture {
+/// Highlights in a picture where a map of `side x side` is active. Pixels are dark where it is zero and unchanged
+/// where it is largest.
+pub fn highlight(picture: &Picture, map: &[f32], side: usize) -> Picture {
     let largest = map.iter().copied().fold(0.0, f32::max).max(f32::MIN_POSITIVE);
     let (width, channels) = (picture.width(), picture.channels());
-    let light = |pixel: usize| {
+    let brightness = |pixel: usize| {
         let (x, y) = (pixel % width * side / width, pixel / width * side / picture.height());
         0.15 + 0.85 * (map[y * side + x] / largest).clamp(0.0, 1.0).sqrt()
     };
-    let pixels = picture.pixels().iter().enumerate().map(|(i, &byte)| (f32::from(byte) * light(i / channels)) as u8);
+    let pixels =
+        picture.pixels().iter().enumerate().map(|(i, &byte)| (f32::from(byte) * brightness(i / channels)) as u8);
     Picture::new(width, picture.height(), channels, pixels.collect())
 }
 
-/// A sheet of strips, a layer each under the picture, as wide as fits `width` pixels at most.
-pub fn sheet(picture: &Picture, layers: &[LayerMaps], width: usize) -> Picture {
-    /// Pixels of a map at least, between maps, and between layers.
-    const LEAST: usize = 32;
+/// Renders the picture and below it a grid of maps for each layer, at most `width` pixels wide.
+pub fn render_layers(picture: &Picture, layers: &[LayerMaps], width: usize) -> Picture {
+    /// The minimum size of a map, the gap between maps, and the gap between layers, in pixels.
+    const MIN_MAP: usize = 32;
     const GAP: usize = 1;
-    const APART: usize = 8;
+    const LAYER_GAP: usize = 8;
     let mut blocks = vec![picture.enlarged(128 / picture.width().max(1))];
     for layer in layers {
-        let zoom = LEAST.div_ceil(layer.side);
+        let zoom = MIN_MAP.div_ceil(layer.side);
         let pictures: Vec<_> = layer.pictures().iter().map(|picture| picture.enlarged(zoom)).collect();
         blocks.push(grid(&pictures, (width + GAP) / (layer.side * zoom + GAP), GAP));
     }
-    let height = blocks.iter().map(|block| block.height() + APART).sum::<usize>() - APART;
+    let height = blocks.iter().map(|block| block.height() + LAYER_GAP).sum::<usize>() - LAYER_GAP;
     let across = blocks.iter().map(Picture::width).max().unwrap_or(0);
     let mut sheet = Sheet::new(across, height, picture.channels());
     let mut y = 0;
     for block in &blocks {
         sheet.put(block, 0, y);
-        y += block.height() + APART;
+        y += block.height() + LAYER_GAP;
     }
     sheet.into_picture()
 }
@@ -192,41 +204,41 @@ pub fn sheet(picture: &Picture, layers: &[LayerMaps], width: usize) -> Picture {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::latent::numbered;
+    use crate::latent::sample_z;
     use crate::model::Preset;
 
     #[test]
-    fn every_layer_is_shown_with_its_shape_and_statistics() {
+    fn maps_of_every_layer_have_its_name_and_shape() {
         let config = ModelConfig { size: 16, base: 4, z_dim: 6, channels: 1, ..ModelConfig::preset(Preset::Pytorch) };
         let device = Device::flex();
         let generator = Generator::new(&config, 5, &device);
-        let z: Vec<_> = (0..3).map(|n| numbered(config.prior, 6, 1, n)).collect();
-        let (maps, picture) = of_generator(&generator, &z[0], &device).unwrap();
+        let z: Vec<_> = (0..3).map(|n| sample_z(config.prior, 6, 1, n)).collect();
+        let (maps, picture) = generator_maps(&generator, &z[0], &device).unwrap();
         let shapes: Vec<_> = maps.iter().map(|layer| (layer.name.as_str(), layer.maps.len(), layer.side)).collect();
         assert_eq!(shapes, [("project", 8, 4), ("up1", 4, 8)]);
-        assert_eq!(picture, latent::pictures(&generator, &z[..1], &device).unwrap()[0]);
-        let judge = Discriminator::new(&config, 5, &device);
-        let (seen, logit) = of_discriminator(&judge, &picture, &device).unwrap();
-        let shapes: Vec<_> = seen.iter().map(|layer| (layer.name.as_str(), layer.maps.len(), layer.side)).collect();
+        assert_eq!(picture, latent::generate_pictures(&generator, &z[..1], &device).unwrap()[0]);
+        let discriminator = Discriminator::new(&config, 5, &device);
+        let (layers, logit) = discriminator_maps(&discriminator, &picture, &device).unwrap();
+        let shapes: Vec<_> = layers.iter().map(|layer| (layer.name.as_str(), layer.maps.len(), layer.side)).collect();
         assert_eq!(shapes, [("down1", 4, 8), ("down2", 8, 4)]);
         assert!(logit.is_finite());
-        let peaks = peaks(&generator, &z, 1, &device).unwrap();
+        let peaks = generator_peaks(&generator, &z, 1, &device).unwrap();
         for (map, peak) in maps[1].maps.iter().zip(&peaks[0]) {
             assert!((map.iter().copied().fold(0.0, f32::max) - peak).abs() < 1e-5);
         }
-        let sheet = sheet(&picture, &maps, 100);
+        let sheet = render_layers(&picture, &maps, 100);
         // Eight and four maps of 32 pixels, three in a row, under the picture enlarged eight times.
         assert_eq!((sheet.width(), sheet.height()), (128, 128 + 8 + (3 * 32 + 2) + 8 + (2 * 32 + 1)));
     }
 
     #[test]
-    fn a_summary_tells_what_is_silent() {
+    fn a_summary_counts_silent_maps() {
         let layer = LayerMaps { name: "up1".into(), side: 1, maps: vec![vec![0.0], vec![3.0], vec![-1.0]] };
-        let told = layer.summary();
-        assert_eq!((told.largest, told.silent), (3.0, 2));
-        assert!((told.active - 1.0 / 3.0).abs() < 1e-6);
+        let summary = layer.summary();
+        assert_eq!((summary.largest, summary.silent), (3.0, 2));
+        assert!((summary.active - 1.0 / 3.0).abs() < 1e-6);
         assert_eq!(layer.pictures()[1].pixels(), [255]);
-        let lit = lit(&Picture::new(2, 1, 1, vec![200, 200]), &[0.0, 4.0, 0.0, 0.0], 2);
+        let lit = highlight(&Picture::new(2, 1, 1, vec![200, 200]), &[0.0, 4.0, 0.0, 0.0], 2);
         assert_eq!(lit.pixels(), [30, 200]);
     }
 }

@@ -1,12 +1,15 @@
-//! Inside the networks: feature maps as pictures, the filters that draw an object and what dropping them does, what the
-//! discriminator's features look for (sections 6.2 and 6.3.1).
+//! Inspection of the networks (sections 6.2 and 6.3.1 of the paper): feature maps, the filters that generate an
+//! object and the effect of dropping them, guided backpropagation, and saliency.
 
 pub mod calibration;
 pub mod effect;
-pub mod figure;
 pub mod guided;
+pub mod guided_figure;
+mod labeled_rows;
 pub mod layers;
-mod lesson;
 pub mod logistic;
 pub mod object;
-pub mod segment;
+pub mod removal_figure;
+pub mod saliency;
+mod segmenter_training;
+pub mod window_finder;

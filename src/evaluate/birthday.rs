@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::statistics::poisson_interval;
 use super::table::{FeatureTable, squared_distances};
-use crate::latent::DrawError;
+use crate::device::ComputeError;
 
 /// Closest pairs to show.
 const CLOSEST: usize = 32;
@@ -50,8 +50,8 @@ impl BirthdayTest {
     /// not set the threshold.
     ///
     /// # Errors
-    /// [`DrawError`] when the device fails.
-    pub fn count(samples: &FeatureTable, real: &FeatureTable, device: &Device) -> Result<Self, DrawError> {
+    /// [`ComputeError`] when the device fails.
+    pub fn count(samples: &FeatureTable, real: &FeatureTable, device: &Device) -> Result<Self, ComputeError> {
         let threshold = sorted_pairs(real, samples.len(), device)?
             .into_iter()
             .map(|pair| pair.distance)
@@ -76,7 +76,7 @@ impl BirthdayTest {
 }
 
 /// All pairs of the first `count` rows, the closest first.
-fn sorted_pairs(table: &FeatureTable, count: usize, device: &Device) -> Result<Vec<SamplePair>, DrawError> {
+fn sorted_pairs(table: &FeatureTable, count: usize, device: &Device) -> Result<Vec<SamplePair>, ComputeError> {
     let first = table.head(count);
     let count = first.len();
     let squares = squared_distances(&first, &first, device)?;
@@ -91,11 +91,11 @@ fn sorted_pairs(table: &FeatureTable, count: usize, device: &Device) -> Result<V
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::latent::numbered;
+    use crate::latent::sample_z;
     use crate::model::Prior;
 
     fn table(rows: impl Iterator<Item = u64>, seed: u64) -> FeatureTable {
-        FeatureTable::new(rows.flat_map(|row| numbered(Prior::Normal, 16, seed, row)).collect(), 16)
+        FeatureTable::new(rows.flat_map(|row| sample_z(Prior::Normal, 16, seed, row)).collect(), 16)
     }
 
     #[test]

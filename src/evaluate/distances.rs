@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::statistics::{self, Estimate};
 use super::table::{FeatureTable, dot, products};
-use crate::latent::DrawError;
+use crate::device::ComputeError;
 
 /// Random directions of the sliced distance.
 const DIRECTIONS: usize = 128;
@@ -45,7 +45,7 @@ pub struct SetMetrics {
 /// balls fixed.
 ///
 /// # Errors
-/// [`DrawError`] when the device fails.
+/// [`ComputeError`] when the device fails.
 ///
 /// # Panics
 /// If the sets differ in size, or have no more than five images.
@@ -54,7 +54,7 @@ pub fn compare(
     real: &FeatureTable,
     seed: u64,
     device: &Device,
-) -> Result<SetMetrics, DrawError> {
+) -> Result<SetMetrics, ComputeError> {
     let count = generated.len();
     assert!(count == real.len() && count > NEIGHBOR, "{count} generated and {} real images", real.len());
     let within_generated = products(generated, generated, device)?;
@@ -144,7 +144,7 @@ fn sliced_wasserstein(
     real: &FeatureTable,
     seed: u64,
     device: &Device,
-) -> Result<Estimate, DrawError> {
+) -> Result<Estimate, ComputeError> {
     let (count, width) = (generated.len(), generated.width());
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut directions: Vec<f32> = (0..DIRECTIONS * width).map(|_| rng.sample(StandardNormal)).collect();
@@ -154,7 +154,7 @@ fn sliced_wasserstein(
     }
     let directions = FeatureTable::new(directions, width);
     // A set's projections on each direction in ascending order, with the image's index.
-    let projections = |table: &FeatureTable| -> Result<Vec<Vec<(f32, usize)>>, DrawError> {
+    let projections = |table: &FeatureTable| -> Result<Vec<Vec<(f32, usize)>>, ComputeError> {
         let all = products(&directions, table, device)?;
         let sorted = |row: &[f32]| {
             let mut projection: Vec<_> = row.iter().copied().zip(0..).collect();
@@ -184,12 +184,12 @@ fn sliced_wasserstein(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::latent::numbered;
+    use crate::latent::sample_z;
     use crate::model::Prior;
 
     /// Normally distributed points, shifted and scaled.
     fn points(seed: u64, shift: f32, scale: f32) -> FeatureTable {
-        let all = (0..300).flat_map(|i| numbered(Prior::Normal, 12, seed, i));
+        let all = (0..300).flat_map(|i| sample_z(Prior::Normal, 12, seed, i));
         FeatureTable::new(all.map(|value| value * scale + shift).collect(), 12)
     }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::data::DataError;
-use crate::latent::DrawError;
+use crate::device::ComputeError;
 use crate::model::{Discriminator, InceptionError, Model, ModelError};
 use crate::progress::Cancelled;
 
@@ -21,7 +21,7 @@ pub enum EvaluationError {
     Inception(#[from] InceptionError),
     /// The device failed.
     #[error(transparent)]
-    Draw(#[from] DrawError),
+    Draw(#[from] ComputeError),
     /// The caller cancelled it.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),

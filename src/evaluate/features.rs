@@ -13,8 +13,8 @@ use serde::Serialize;
 use super::error::{EvaluationError, gib, require_discriminator};
 use super::shuffled_set::ShuffledSet;
 use super::table::FeatureTable;
+use crate::device::read_tensor;
 use crate::image::Picture;
-use crate::latent::read;
 use crate::model::{Discriminator, FEATURES, Inception, Model, ModelConfig};
 use crate::progress::{Cancelled, Progress};
 
@@ -197,10 +197,10 @@ impl FeatureExtractor {
                 Backbone::Pixels => features.extend(values(pictures)),
                 Backbone::Discriminator(network) => {
                     let pictures = tensor(pictures, network.config(), &self.device);
-                    features.extend(read(pooled(network, pictures))?);
+                    features.extend(read_tensor(pooled(network, pictures))?);
                 }
                 Backbone::Inception(network) => {
-                    features.extend(read(network.features(rgb_tensor(pictures, &self.device)))?);
+                    features.extend(read_tensor(network.features(rgb_tensor(pictures, &self.device)))?);
                 }
             }
             progress(number * batch + pictures.len())?;

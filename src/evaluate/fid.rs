@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 use super::table::{FeatureTable, products};
-use crate::latent::DrawError;
+use crate::device::ComputeError;
 use crate::model::FEATURES;
 
 /// Rows of a covariance that are summed at a time.
@@ -108,13 +108,13 @@ pub struct Kid {
 /// subsets. `None` if a set has fewer than four images.
 ///
 /// # Errors
-/// [`DrawError`] when the device fails.
+/// [`ComputeError`] when the device fails.
 pub fn kid(
     generated: &FeatureTable,
     real: &FeatureTable,
     seed: u64,
     device: &Device,
-) -> Result<Option<Kid>, DrawError> {
+) -> Result<Option<Kid>, ComputeError> {
     let size = SUBSET_SIZE.min(generated.len().min(real.len()) / 2);
     if size < 2 {
         return Ok(None);
@@ -135,10 +135,10 @@ pub fn kid(
 }
 
 /// The unbiased squared maximum mean discrepancy of two tables with as many rows.
-fn discrepancy(a: &FeatureTable, b: &FeatureTable, device: &Device) -> Result<f64, DrawError> {
+fn discrepancy(a: &FeatureTable, b: &FeatureTable, device: &Device) -> Result<f64, ComputeError> {
     let (size, width) = (a.len(), a.width() as f64);
     let kernel = |product: f32| (f64::from(product) / width + 1.0).powi(3);
-    let within = |table: &FeatureTable| -> Result<f64, DrawError> {
+    let within = |table: &FeatureTable| -> Result<f64, ComputeError> {
         let all = products(table, table, device)?;
         let pairs = all.iter().enumerate().filter(|(i, _)| i / size != i % size);
         Ok(pairs.map(|(_, &product)| kernel(product)).sum::<f64>() / (size * (size - 1)) as f64)
@@ -150,11 +150,11 @@ fn discrepancy(a: &FeatureTable, b: &FeatureTable, device: &Device) -> Result<f6
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::latent::numbered;
+    use crate::latent::sample_z;
     use crate::model::Prior;
 
     fn normal(seed: u64, rows: u64, width: usize) -> Vec<Vec<f32>> {
-        (0..rows).map(|i| numbered(Prior::Normal, width, seed, i)).collect()
+        (0..rows).map(|i| sample_z(Prior::Normal, width, seed, i)).collect()
     }
 
     #[test]

@@ -12,8 +12,8 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::error::EvaluationError;
+use crate::device::{ComputeError, read_tensor};
 use crate::image::Picture;
-use crate::latent::{DrawError, read};
 use crate::model::{Autoencoder, FitSchedule, fit};
 use crate::progress::Cancelled;
 
@@ -79,13 +79,13 @@ impl SemanticHasher {
     /// The hashes of 32x32 color images.
     ///
     /// # Errors
-    /// [`DrawError`] when the device fails.
-    pub fn hashes(&self, pictures: &[Picture]) -> Result<Vec<u128>, DrawError> {
+    /// [`ComputeError`] when the device fails.
+    pub fn hashes(&self, pictures: &[Picture]) -> Result<Vec<u128>, ComputeError> {
         let mut hashes = Vec::with_capacity(pictures.len());
         for pictures in pictures.chunks(BATCH) {
             let values = centered(&pictures.iter().collect::<Vec<_>>(), &self.mean);
             let values = Tensor::from_data(TensorData::new(values, [pictures.len(), VALUES]), &self.device);
-            let codes = read(self.network.encode(values))?;
+            let codes = read_tensor(self.network.encode(values))?;
             let hash = |code: &[f32]| code.iter().fold(0, |hash, &unit| hash << 1 | u128::from(unit > 0.0));
             hashes.extend(codes.chunks_exact(BITS).map(hash));
         }

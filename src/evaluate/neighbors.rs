@@ -19,8 +19,9 @@ use super::labeled::{decode, read};
 use super::statistics::{self, Estimate, Proportion};
 use super::table::{FeatureTable, squared_distances};
 use crate::data::{Dataset, Problem};
+use crate::device::ComputeError;
 use crate::image::{Picture, grid};
-use crate::latent::{self, DrawError};
+use crate::latent;
 use crate::model::Model;
 use crate::progress::Progress;
 
@@ -143,7 +144,7 @@ impl NeighborSearch {
     }
 
     /// Searches another batch: rows of images with these indices.
-    fn add(&mut self, numbers: &[u64], table: &FeatureTable, device: &Device) -> Result<(), DrawError> {
+    fn add(&mut self, numbers: &[u64], table: &FeatureTable, device: &Device) -> Result<(), ComputeError> {
         let squares = squared_distances(&self.queries, table, device)?;
         let rows = squares.par_chunks_exact(numbers.len().max(1)).zip(&self.own);
         self.nearest.par_iter_mut().zip(rows).for_each(|(nearest, (row, own))| {
@@ -308,8 +309,8 @@ pub(crate) fn generate_samples(
     let mut samples = Vec::with_capacity(count);
     while samples.len() < count {
         let numbers = samples.len() as u64..(samples.len() + SAMPLE_BATCH).min(count) as u64;
-        let z = latent::samples(model.config(), seed, numbers);
-        samples.extend(latent::pictures(&model.generator, &z, device)?);
+        let z = latent::sample_zs(model.config(), seed, numbers);
+        samples.extend(latent::generate_pictures(&model.generator, &z, device)?);
         progress("generating samples", samples.len(), count)?;
     }
     Ok(samples)

@@ -11,8 +11,8 @@ use super::labeled::read;
 use super::neighbors::{generate_samples, sample_indices};
 use super::table::FeatureTable;
 use crate::data::{Dataset, Problem};
+use crate::device::ComputeError;
 use crate::image::Picture;
-use crate::latent::DrawError;
 use crate::model::Model;
 use crate::progress::Progress;
 
@@ -123,7 +123,7 @@ fn compare_sets(
     reference: Option<&FidReference>,
     seed: u64,
     device: &Device,
-) -> Result<SetComparison, DrawError> {
+) -> Result<SetComparison, ComputeError> {
     let metrics = compare(&set.head(MAX_COMPARED), &real.head(MAX_COMPARED), seed, device)?;
     let inception = match reference {
         None => None,

@@ -11,8 +11,8 @@ use super::features::tensor;
 use super::labeled::LabeledSet;
 use super::statistics::Proportion;
 use super::svm::argmax;
+use crate::device::{ComputeError, read_tensor};
 use crate::image::Picture;
-use crate::latent::{DrawError, read};
 use crate::model::{Classifier, FitSchedule, ModelConfig, fit};
 use crate::progress::Progress;
 
@@ -91,11 +91,11 @@ impl SupervisedBaseline {
     }
 
     /// Accuracy on the images `rows`.
-    pub fn accuracy(&self, set: &LabeledSet, rows: &[usize]) -> Result<Proportion, DrawError> {
+    pub fn accuracy(&self, set: &LabeledSet, rows: &[usize]) -> Result<Proportion, ComputeError> {
         let mut accuracy = Proportion::default();
         for rows in rows.chunks(TEST_BATCH) {
             let pictures: Vec<Picture> = rows.iter().map(|&row| set.pictures[row].clone()).collect();
-            let logits = read(self.network.judge(tensor(&pictures, &self.config, &self.device)))?;
+            let logits = read_tensor(self.network.judge(tensor(&pictures, &self.config, &self.device)))?;
             for (logits, &row) in logits.chunks_exact(set.classes.len()).zip(rows) {
                 accuracy.count(argmax(logits).0 == set.labels[row]);
             }

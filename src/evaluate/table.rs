@@ -4,7 +4,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use pulp::Arch;
 use rayon::prelude::*;
 
-use crate::latent::{DrawError, read};
+use crate::device::{ComputeError, read_tensor};
 
 /// Independent sums of [`dot`], so that it runs in vector registers.
 const LANES: usize = 32;
@@ -78,19 +78,19 @@ pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
 /// Dot products `[a, b]` of the rows of two tables.
 ///
 /// # Errors
-/// [`DrawError`] when the device fails.
-pub(super) fn products(a: &FeatureTable, b: &FeatureTable, device: &Device) -> Result<Vec<f32>, DrawError> {
+/// [`ComputeError`] when the device fails.
+pub(super) fn products(a: &FeatureTable, b: &FeatureTable, device: &Device) -> Result<Vec<f32>, ComputeError> {
     let on_device = |table: &FeatureTable| {
         Tensor::<2>::from_data(TensorData::new(table.values.clone(), [table.len(), table.width()]), device)
     };
-    read(on_device(a).matmul(on_device(b).transpose()))
+    read_tensor(on_device(a).matmul(on_device(b).transpose()))
 }
 
 /// Squared Euclidean distances `[a, b]` between the rows of two tables.
 ///
 /// # Errors
-/// [`DrawError`] when the device fails.
-pub(super) fn squared_distances(a: &FeatureTable, b: &FeatureTable, device: &Device) -> Result<Vec<f32>, DrawError> {
+/// [`ComputeError`] when the device fails.
+pub(super) fn squared_distances(a: &FeatureTable, b: &FeatureTable, device: &Device) -> Result<Vec<f32>, ComputeError> {
     let squares = |table: &FeatureTable| -> Vec<f32> { table.rows().map(|row| dot(row, row)).collect() };
     let (of_a, of_b) = (squares(a), squares(b));
     let mut all = products(a, b, device)?;

@@ -1,192 +1,199 @@
-//! Directions of Z that change the picture: raw coordinates by the size of their effect, principal directions of the
-//! first feature layer (GANSpace, Härkönen et al. 2020), and closed-form directions of the first layer's weights (SeFa,
-//! Shen and Zhou 2021).
+//! Directions in latent space: single coordinates sorted by their effect on the picture, GANSpace (Härkönen et al.
+//! 2020: principal components of the first feature layer) and SeFa (Shen and Zhou 2021: closed-form directions of the
+//! first layer's weights).
+//!
+//! [`find_directions`] runs any of the methods. [`CoordinateSearch`] measures the coordinates one step at a time.
 
 use burn::tensor::Device;
 use nalgebra::{DMatrix, SymmetricEigen};
 
-use super::draw::{self, DrawError};
-use super::vector::along;
-use super::{samples, walk};
-use crate::image::Picture;
-use crate::model::{Generator, ModelConfig, Prior};
+use super::change::picture_change;
+use super::sampling::{generate_pictures, sample_zs, z_tensor};
+use super::vector::{add_scaled, norm};
+use crate::device::{ComputeError, read_tensor};
+use crate::model::{Generator, ModelConfig};
 
-/// z's that GANSpace looks at.
-const LOOKED_AT: u64 = 512;
-/// z's that a raw coordinate's effect is averaged over.
-const TRIED: u64 = 6;
+/// Samples whose features GANSpace decomposes.
+const GANSPACE_SAMPLES: u64 = 512;
+/// Samples over which a coordinate's effect is averaged.
+const COORDINATE_SAMPLES: u64 = 6;
 
 /// How directions are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Method {
-    /// The coordinates of z themselves, those that change the picture most first.
+pub enum DirectionMethod {
+    /// The coordinates of z, those that change the picture most first.
     Raw,
-    /// Principal components of the first feature layer, led back to z.
+    /// Principal components of the first feature layer, mapped back to z.
     Ganspace,
     /// Eigenvectors of the first layer's weights.
     Sefa,
 }
 
-/// A direction, one standard deviation of the prior long.
+/// A direction in latent space. Those that [`find_directions`] returns are as long as one standard deviation of the
+/// prior's coordinates.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Direction {
+pub struct LatentDirection {
     /// Its name.
     pub name: String,
     /// `[z_dim]`.
     pub vector: Vec<f32>,
-    /// How much it matters by its method's own measure: change of the picture, share of the variance, eigenvalue.
+    /// Its strength in the units of its method: change of the picture, share of the variance, or eigenvalue.
     pub weight: f32,
-}
-
-/// One standard deviation of each coordinate.
-pub fn deviation(prior: Prior) -> f32 {
-    match prior {
-        Prior::Uniform => (1.0f32 / 3.0).sqrt(),
-        Prior::Normal => 1.0,
-    }
 }
 
 /// The `count` strongest directions of a generator.
 ///
 /// # Errors
-/// [`DrawError`] when the device fails.
-pub fn find(
+/// [`ComputeError`] if the device fails.
+pub fn find_directions(
     generator: &Generator,
-    method: Method,
+    method: DirectionMethod,
     count: usize,
     seed: u64,
     device: &Device,
-) -> Result<Vec<Direction>, DrawError> {
+) -> Result<Vec<LatentDirection>, ComputeError> {
     match method {
-        Method::Raw => raw(generator, count, seed, device),
-        Method::Ganspace => ganspace(generator, count, seed, device),
-        Method::Sefa => sefa(generator, count),
+        DirectionMethod::Raw => coordinates(generator, count, seed, device),
+        DirectionMethod::Ganspace => ganspace(generator, count, seed, device),
+        DirectionMethod::Sefa => sefa(generator, count),
     }
 }
 
-/// z moved along a direction by `amounts` standard deviations: a strip.
-pub fn strip(z: &[f32], direction: &[f32], amounts: impl IntoIterator<Item = f32>) -> Vec<Vec<f32>> {
-    amounts.into_iter().map(|amount| along(z, direction, amount)).collect()
+/// z moved along `direction` by each of `amounts`.
+pub fn traverse(z: &[f32], direction: &[f32], amounts: impl IntoIterator<Item = f32>) -> Vec<Vec<f32>> {
+    amounts.into_iter().map(|amount| add_scaled(z, direction, amount)).collect()
 }
 
-fn raw(generator: &Generator, count: usize, seed: u64, device: &Device) -> Result<Vec<Direction>, DrawError> {
-    let mut effects = Effects::new(generator.config(), seed);
-    while !effects.step(generator, device)? {}
-    Ok(effects.strongest(count))
+fn coordinates(
+    generator: &Generator,
+    count: usize,
+    seed: u64,
+    device: &Device,
+) -> Result<Vec<LatentDirection>, ComputeError> {
+    let mut search = CoordinateSearch::new(generator.config(), seed);
+    while !search.step(generator, device)? {}
+    Ok(search.strongest(count))
 }
 
-/// The search for the coordinates that matter, one coordinate at a time, so that whoever searches can do other things
-/// between.
-pub struct Effects {
-    tried: Vec<Vec<f32>>,
-    step: f32,
-    found: Vec<Direction>,
+/// Measures how much each coordinate of z changes the picture, one coordinate per step, so that the caller can do
+/// other work in between.
+pub struct CoordinateSearch {
+    samples: Vec<Vec<f32>>,
+    /// How far a coordinate is moved to each side: one standard deviation.
+    amount: f32,
+    measured: Vec<LatentDirection>,
 }
 
-impl Effects {
-    /// The effects are to be measured on own samples of `seed`.
+impl CoordinateSearch {
+    /// Prepares to measure on samples of `seed`.
     pub fn new(config: &ModelConfig, seed: u64) -> Self {
-        let tried = samples(config, seed, 0..TRIED);
-        Self { tried, step: deviation(config.prior), found: Vec::with_capacity(config.z_dim) }
+        let samples = sample_zs(config, seed, 0..COORDINATE_SAMPLES);
+        Self { samples, amount: config.prior.standard_deviation(), measured: Vec::with_capacity(config.z_dim) }
     }
 
-    /// Measures the next coordinate; true when it was the last.
+    /// Measures the next coordinate. Returns true once all are measured.
     ///
     /// # Errors
-    /// [`DrawError`] when the device fails.
-    pub fn step(&mut self, generator: &Generator, device: &Device) -> Result<bool, DrawError> {
-        let (i, z_dim) = (self.found.len(), generator.config().z_dim);
+    /// [`ComputeError`] if the device fails.
+    pub fn step(&mut self, generator: &Generator, device: &Device) -> Result<bool, ComputeError> {
+        let (i, z_dim) = (self.measured.len(), generator.config().z_dim);
         if i < z_dim {
-            let vector: Vec<f32> = (0..z_dim).map(|j| if i == j { self.step } else { 0.0 }).collect();
-            let moved: Vec<_> = self.tried.iter().flat_map(|z| strip(z, &vector, [-1.0, 1.0])).collect();
-            let pictures: Vec<Picture> = draw::pictures(generator, &moved, device)?;
-            let effect: f32 = pictures.chunks_exact(2).map(|pair| walk::change(&pair[0], &pair[1])).sum();
-            self.found.push(Direction { name: format!("z {i}"), vector, weight: effect / TRIED as f32 });
+            let vector: Vec<f32> = (0..z_dim).map(|j| if i == j { self.amount } else { 0.0 }).collect();
+            let moved: Vec<_> = self.samples.iter().flat_map(|z| traverse(z, &vector, [-1.0, 1.0])).collect();
+            let pictures = generate_pictures(generator, &moved, device)?;
+            let change: f32 = pictures.chunks_exact(2).map(|pair| picture_change(&pair[0], &pair[1])).sum();
+            let weight = change / COORDINATE_SAMPLES as f32;
+            self.measured.push(LatentDirection { name: format!("z {i}"), vector, weight });
         }
-        Ok(self.found.len() >= z_dim)
+        Ok(self.measured.len() >= z_dim)
     }
 
-    /// The strongest of those that were measured.
-    pub fn strongest(mut self, count: usize) -> Vec<Direction> {
-        self.found.sort_by(|a, b| b.weight.total_cmp(&a.weight));
-        self.found.truncate(count);
-        self.found
+    /// The `count` strongest of the measured coordinates.
+    pub fn strongest(mut self, count: usize) -> Vec<LatentDirection> {
+        self.measured.sort_by(|a, b| b.weight.total_cmp(&a.weight));
+        self.measured.truncate(count);
+        self.measured
     }
 }
 
-fn ganspace(generator: &Generator, count: usize, seed: u64, device: &Device) -> Result<Vec<Direction>, DrawError> {
+fn ganspace(
+    generator: &Generator,
+    count: usize,
+    seed: u64,
+    device: &Device,
+) -> Result<Vec<LatentDirection>, ComputeError> {
     let config = generator.config();
-    let z = samples(config, seed, 0..LOOKED_AT);
-    let features = generator.features(draw::tensor(&z, device), 0);
+    let z = sample_zs(config, seed, 0..GANSPACE_SAMPLES);
+    let features = generator.features(z_tensor(&z, device), 0);
     let [rows, maps, height, width] = features.dims();
     let features = features.reshape([rows, maps * height * width]);
-    let centred = features.clone() - features.mean_dim(0);
-    // The Gram matrix has the components' scores as eigenvectors, and is far smaller than the covariance.
-    let gram = draw::read(centred.clone().matmul(centred.transpose()))?;
+    let centered = features.clone() - features.mean_dim(0);
+    // The eigenvectors of the Gram matrix are the components' scores. It is far smaller than the covariance matrix.
+    let gram = read_tensor(centered.clone().matmul(centered.transpose()))?;
     let eigen = SymmetricEigen::new(DMatrix::from_row_slice(rows, rows, &gram).map(f64::from));
     let total: f64 = eigen.eigenvalues.iter().map(|v| v.max(0.0)).sum();
-    let order = by_size(&eigen.eigenvalues.iter().copied().collect::<Vec<_>>());
+    let order = descending_order(&eigen.eigenvalues.iter().copied().collect::<Vec<_>>());
     let direction = |(rank, &i): (usize, &usize)| {
-        // The z that goes with a score is the regression of z on it: z's are independent with one variance.
+        // Regression of z on the component's scores: the coordinates of z are independent and of equal variance.
         let mut vector = vec![0.0f32; config.z_dim];
         for (row, z) in z.iter().enumerate() {
-            vector = along(&vector, z, eigen.eigenvectors[(row, i)] as f32);
+            vector = add_scaled(&vector, z, eigen.eigenvectors[(row, i)] as f32);
         }
-        Direction {
+        LatentDirection {
             name: format!("GANSpace {}", rank + 1),
-            vector: scaled(&vector, deviation(config.prior)),
+            vector: with_length(&vector, config.prior.standard_deviation()),
             weight: (eigen.eigenvalues[i] / total.max(f64::MIN_POSITIVE)) as f32,
         }
     };
     Ok(order.iter().take(count.min(config.z_dim)).enumerate().map(direction).collect())
 }
 
-fn sefa(generator: &Generator, count: usize) -> Result<Vec<Direction>, DrawError> {
+fn sefa(generator: &Generator, count: usize) -> Result<Vec<LatentDirection>, ComputeError> {
     let config = generator.config();
     let weights = &generator.entry().weight;
     let columns = weights.len() / config.z_dim;
     let matrix = weights.value.clone().reshape([config.z_dim, columns]);
-    let product = draw::read(matrix.clone().matmul(matrix.transpose()))?;
+    let product = read_tensor(matrix.clone().matmul(matrix.transpose()))?;
     let eigen = SymmetricEigen::new(DMatrix::from_row_slice(config.z_dim, config.z_dim, &product).map(f64::from));
-    let order = by_size(&eigen.eigenvalues.iter().copied().collect::<Vec<_>>());
+    let order = descending_order(&eigen.eigenvalues.iter().copied().collect::<Vec<_>>());
     let direction = |(rank, &i): (usize, &usize)| {
         let vector: Vec<f32> = eigen.eigenvectors.column(i).iter().map(|&v| v as f32).collect();
-        Direction {
+        LatentDirection {
             name: format!("SeFa {}", rank + 1),
-            vector: scaled(&vector, deviation(config.prior)),
+            vector: with_length(&vector, config.prior.standard_deviation()),
             weight: eigen.eigenvalues[i] as f32,
         }
     };
     Ok(order.iter().take(count).enumerate().map(direction).collect())
 }
 
-/// Indices from the largest value to the smallest.
-fn by_size(values: &[f64]) -> Vec<usize> {
+/// The indices of `values` from the largest value to the smallest.
+fn descending_order(values: &[f64]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|&a, &b| values[b].total_cmp(&values[a]));
     order
 }
 
-/// `vector` at length `length`, its largest coordinate positive so that a seed gives one sign.
-fn scaled(vector: &[f32], length: f32) -> Vec<f32> {
+/// Scales `vector` to `length`. The sign of its largest coordinate becomes positive, since the sign of an eigenvector
+/// is arbitrary.
+fn with_length(vector: &[f32], length: f32) -> Vec<f32> {
     let largest = vector.iter().copied().max_by(|a, b| a.abs().total_cmp(&b.abs())).unwrap_or(1.0);
-    let norm = super::vector::norm(vector).max(f32::MIN_POSITIVE);
+    let norm = norm(vector).max(f32::MIN_POSITIVE);
     vector.iter().map(|v| v * length / norm * largest.signum()).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::latent::vector::norm;
-    use crate::model::Preset;
+    use crate::model::{Preset, Prior};
 
-    /// A generator whose picture hangs on coordinate 3 far more than on any other.
+    /// A generator whose pictures depend on coordinate 3 far more than on any other.
     fn lopsided(prior: Prior, hidden: usize) -> Generator {
         let preset = ModelConfig::preset(Preset::Pytorch);
         let config = ModelConfig { size: 16, base: 4, z_dim: 6, channels: 1, prior, hidden, ..preset };
         let mut generator = Generator::new(&config, 3, &Device::flex());
-        // The fully connected hidden layer is the last of the list, and the first that z meets.
+        // The fully connected hidden layer is the last in the list and the first to process z.
         let entry = if hidden > 0 { generator.layers().len() - 1 } else { 0 };
         let weights = &mut generator.layers_mut()[entry].weight;
         let row = weights.len() / 6;
@@ -197,24 +204,28 @@ mod tests {
     }
 
     #[test]
-    fn every_method_finds_the_coordinate_that_matters() {
+    fn every_method_finds_the_dominant_coordinate() {
         for (prior, hidden) in [(Prior::Uniform, 0), (Prior::Normal, 0), (Prior::Normal, 10)] {
             let generator = lopsided(prior, hidden);
-            for method in [Method::Raw, Method::Ganspace, Method::Sefa] {
-                let found = find(&generator, method, 3, 1, &Device::flex()).unwrap();
+            for method in [DirectionMethod::Raw, DirectionMethod::Ganspace, DirectionMethod::Sefa] {
+                let found = find_directions(&generator, method, 3, 1, &Device::flex()).unwrap();
                 assert_eq!(found.len(), 3);
                 let first = &found[0];
-                assert!((norm(&first.vector) - deviation(prior)).abs() < 1e-4, "{method:?}");
-                assert!(first.vector[3].abs() > 0.95 * deviation(prior), "{method:?}: {:?}", first.vector);
+                assert!((norm(&first.vector) - prior.standard_deviation()).abs() < 1e-4, "{method:?}");
+                assert!(first.vector[3].abs() > 0.95 * prior.standard_deviation(), "{method:?}: {:?}", first.vector);
                 assert!(first.weight >= found[1].weight && found[1].weight >= found[2].weight);
-                assert_eq!(found, find(&generator, method, 3, 1, &Device::flex()).unwrap(), "a seed gives one answer");
+                assert_eq!(
+                    found,
+                    find_directions(&generator, method, 3, 1, &Device::flex()).unwrap(),
+                    "the result depends on the seed alone"
+                );
             }
         }
     }
 
     #[test]
-    fn strips_pass_through_their_sample() {
-        let strip = strip(&[1.0, 2.0], &[0.0, 1.0], [-3.0, 0.0, 3.0]);
-        assert_eq!(strip, [[1.0, -1.0], [1.0, 2.0], [1.0, 5.0]]);
+    fn traversals_pass_through_their_sample() {
+        let moved = traverse(&[1.0, 2.0], &[0.0, 1.0], [-3.0, 0.0, 3.0]);
+        assert_eq!(moved, [[1.0, -1.0], [1.0, 2.0], [1.0, 5.0]]);
     }
 }

@@ -1,69 +1,68 @@
-//! Everything that is explored, as one value: what the window shows, undoes and saves, and the command line replays.
+//! The exploration session: everything that the window shows, undoes and saves, and that the command line replays.
 
 use std::path::{Path, PathBuf};
 
-use super::arithmetic::{self, ArithmeticError, Sum, Term};
-use super::boxes::{BoxesError, Forgetting};
-use super::directions::Direction;
-use super::plane::Plane;
-use super::walk::{Walk, Way};
-use super::{numbered, vector};
+use fs_err as fs;
+
+use super::arithmetic::{self, ArithmeticError, ArithmeticResult, Term};
+use super::boxes::BoxesError;
+use super::directions::LatentDirection;
+use super::plane::LatentPlane;
+use super::removal::ObjectRemoval;
+use super::sampling::sample_z;
+use super::vector::add_scaled;
+use super::walk::{Interpolation, LatentWalk};
 use crate::files;
 use crate::model::{Ablation, AblationError, ModelConfig, Provenance};
 
-/// Rows of the turn's figure where nobody chose others (figure 8).
+/// The default number of rows of the turn figure (figure 8).
 const TURN_ROWS: u64 = 5;
 
-/// Why a session could not be read, written or used.
+/// Why a session cannot be read, written or used.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
-    /// The file system refused.
-    #[error("{path}: {cause}")]
-    Io {
+    /// The file cannot be read or written.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// The file does not contain a session.
+    #[error("{path} is not a zscape session ({error}); it is damaged, or a newer version wrote it")]
+    Format {
         /// The file.
         path: PathBuf,
-        /// What it said.
-        cause: std::io::Error,
+        /// The parser's error.
+        error: serde_json::Error,
     },
-    /// It is no session.
-    #[error("{path} is no zscape session ({cause}); it may be damaged, or of a newer version")]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What the parser said.
-        cause: serde_json::Error,
-    },
-    /// A z of another model.
+    /// The session's z's have another dimension than the model's.
     #[error(
-        "the session's z's have {found} numbers, those of this model {wanted}; open the model it was made with: {model}"
+        "the session's z's have {found} dimensions, but this model's have {wanted}; open the model that the session was made with: {model}"
     )]
-    Width {
-        /// What the session has.
+    Dimensions {
+        /// The dimensions in the session.
         found: usize,
-        /// What the model has.
+        /// The dimensions of the model.
         wanted: usize,
         /// The session's model.
         model: PathBuf,
     },
-    /// Filters of another model.
+    /// The ablations do not fit the model.
     #[error(transparent)]
     Ablation(#[from] AblationError),
-    /// Boxes over pictures of another model.
+    /// The boxes do not fit the model.
     #[error(transparent)]
     Boxes(#[from] BoxesError),
-    /// The file of the session's model holds another one now.
+    /// The model file has been replaced by a different model.
     #[error(
-        "{model} is not the model that the session was made with: {how}. Put that model back in its place to open the session"
+        "{model} is not the model that the session was made with: {difference}. Restore that model to open the session"
     )]
-    Differs {
-        /// The model.
+    ModelDiffers {
+        /// The model file.
         model: PathBuf,
-        /// What differs.
-        how: String,
+        /// What is different.
+        difference: String,
     },
 }
 
-/// A place in Z.
+/// A point in latent space.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(untagged)]
 pub enum Point {
@@ -74,9 +73,9 @@ pub enum Point {
         /// The number.
         number: u64,
     },
-    /// A z of its own, such as a result.
-    Made {
-        /// What it is called.
+    /// Any other z, such as the result of arithmetic or of a projection.
+    Custom {
+        /// Its name.
         name: String,
         /// `[z_dim]`.
         z: Vec<f32>,
@@ -84,147 +83,150 @@ pub enum Point {
 }
 
 impl Point {
-    /// Its z.
+    /// The z of this point under a model's prior.
     pub fn z(&self, config: &ModelConfig) -> Vec<f32> {
         match self {
-            Self::Sample { seed, number } => numbered(config.prior, config.z_dim, *seed, *number),
-            Self::Made { z, .. } => z.clone(),
+            Self::Sample { seed, number } => sample_z(config.prior, config.z_dim, *seed, *number),
+            Self::Custom { z, .. } => z.clone(),
         }
     }
 
-    /// What it is called.
+    /// The name to display.
     pub fn name(&self) -> String {
         match self {
             Self::Sample { seed, number } => format!("sample {number} of seed {seed}"),
-            Self::Made { name, .. } => name.clone(),
+            Self::Custom { name, .. } => name.clone(),
         }
     }
 }
 
-/// A tray of the arithmetic.
+/// A tray of the arithmetic panel: the exemplars of one [`Term`].
 #[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Tray {
-    /// Whether it is taken away.
+    /// Whether the term is subtracted.
     pub minus: bool,
-    /// Its exemplars.
+    /// The exemplars.
     pub members: Vec<Point>,
 }
 
-/// The walk's timeline.
+/// The timeline of the walk panel.
 #[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Timeline {
-    /// What is visited.
+    /// The keyframes, in order.
     pub keyframes: Vec<Point>,
-    /// How.
-    pub way: Way,
-    /// Whether it goes back to the start.
-    pub closed: bool,
+    /// The interpolation between keyframes.
+    #[serde(rename = "way")]
+    pub interpolation: Interpolation,
+    /// Whether the walk returns to the first keyframe.
+    #[serde(rename = "closed")]
+    pub looped: bool,
 }
 
-/// A direction that is applied, and how far.
+/// A slider: how far the subject is moved along a direction.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Slider {
     /// The direction.
-    pub direction: Direction,
-    /// Standard deviations along it.
+    pub direction: LatentDirection,
+    /// The distance in standard deviations.
     pub amount: f32,
 }
 
-/// The turn of figure 8: from the average of some exemplars to that of others.
+/// The turn of figure 8: a vector from the average of some exemplars to the average of others.
 #[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
-pub struct Turn {
-    /// Exemplars that look the one way; the paper takes four.
+pub struct TurnExemplars {
+    /// Exemplars that face one way (the paper averages four).
     pub from: Vec<Point>,
-    /// Exemplars that look the other way.
+    /// Exemplars that face the other way.
     pub to: Vec<Point>,
-    /// What is turned, a row each; none means the first samples of the seed.
+    /// The points to turn, one row each. If empty, the first samples of the session's seed.
     pub on: Vec<Point>,
 }
 
-/// A concept that is tried on a sample.
+/// A concept applied to a point.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Applied {
+pub struct AppliedConcept {
     /// The concept.
-    pub direction: Direction,
-    /// How much of it; 1 is all.
+    pub direction: LatentDirection,
+    /// The factor of the concept's vector.
     pub amount: f32,
-    /// The sample.
+    /// The point.
     pub on: Point,
 }
 
-/// A named point of the pad.
+/// A named position on the pad.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Pin {
-    /// What it is called.
+    /// Its name.
     pub name: String,
-    /// Its place on the [`Plane`].
+    /// Its position on the [`LatentPlane`].
     pub at: [f32; 2],
 }
 
 impl Pin {
-    fn first() -> Vec<Self> {
+    fn default_pins() -> Vec<Self> {
         vec![Self { name: "point 1".to_owned(), at: [0.5, 0.5] }]
     }
 }
 
-/// What a session was made with, so that another model in the same place is noticed.
+/// The model that a session was made with, to detect that its file was replaced.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct MadeWith {
-    /// The networks.
+pub struct SessionModel {
+    /// The configuration of the networks.
     pub config: ModelConfig,
-    /// What they had learnt from.
+    /// The training data and steps.
     pub provenance: Provenance,
 }
 
-/// Everything explored. Views show it, every change of it can be undone, a file keeps it.
+/// Everything that is explored. Panels show and change it, undo restores earlier values, and [`Session::write`] saves
+/// it.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Session {
-    /// The model: a path, or a bundled one's name.
+    /// The model: a path, or the name of a bundled model.
     pub model: PathBuf,
-    /// What that model was.
+    /// What that model was when the session was saved.
     #[serde(default)]
-    pub made_with: Option<MadeWith>,
-    /// The gallery's seed.
+    pub made_with: Option<SessionModel>,
+    /// The seed of the gallery.
     pub seed: u64,
-    /// Points that were kept.
+    /// Points on the shelf.
     pub shelf: Vec<Point>,
-    /// The arithmetic's trays.
+    /// The trays of the arithmetic.
     pub trays: Vec<Tray>,
-    /// Whether the arithmetic's result is brought back to the prior.
-    #[serde(default)]
-    pub inside: bool,
+    /// Whether the result of the arithmetic is normalized to the prior's length.
+    #[serde(default, rename = "inside")]
+    pub normalize: bool,
     /// The turn.
     #[serde(default)]
-    pub turn: Turn,
-    /// The concept that is tried on a sample.
+    pub turn: TurnExemplars,
+    /// The concept that is applied to a point.
     #[serde(default)]
-    pub applied: Option<Applied>,
+    pub applied: Option<AppliedConcept>,
     /// The walk.
     pub walk: Timeline,
-    /// What the sliders move.
+    /// The point that the sliders move.
     pub subject: Point,
     /// The sliders.
     pub sliders: Vec<Slider>,
-    /// Named directions: concepts that were saved, and combinations of sliders.
-    pub concepts: Vec<Direction>,
-    /// The three points whose plane the pad shows.
+    /// Saved directions: concepts from the arithmetic, and combinations of sliders.
+    pub concepts: Vec<LatentDirection>,
+    /// Three points on the plane that the pad shows.
     pub plane: [Point; 3],
-    /// Filters that are dropped wherever pictures are drawn.
+    /// Ablations that apply to all generated pictures.
     #[serde(default)]
     pub ablations: Vec<Ablation>,
-    /// What is being forgotten.
+    /// The removal of an object.
     #[serde(default)]
-    pub forget: Forgetting,
-    /// The directions that the pad shows instead, from the first of the three.
+    pub forget: ObjectRemoval,
+    /// Directions that span the plane of the pad, from the first of the three points. `None` uses all three points.
     #[serde(default)]
-    pub axes: Option<[Direction; 2]>,
-    /// The pad's points.
-    #[serde(default = "Pin::first")]
+    pub axes: Option<[LatentDirection; 2]>,
+    /// The positions on the pad.
+    #[serde(default = "Pin::default_pins")]
     pub pins: Vec<Pin>,
 }
 
 impl Session {
-    /// A fresh one: the paper's three trays, and the first samples of the seed.
+    /// A new session: three empty trays as in the paper, and the first samples of seed 1.
     pub fn new(model: PathBuf) -> Self {
         let sample = |number| Point::Sample { seed: 1, number };
         let tray = |minus| Tray { minus, members: Vec::new() };
@@ -234,8 +236,8 @@ impl Session {
             seed: 1,
             shelf: Vec::new(),
             trays: vec![tray(false), tray(true), tray(false)],
-            inside: false,
-            turn: Turn::default(),
+            normalize: false,
+            turn: TurnExemplars::default(),
             applied: None,
             walk: Timeline::default(),
             subject: sample(0),
@@ -243,80 +245,78 @@ impl Session {
             concepts: Vec::new(),
             plane: [sample(0), sample(1), sample(2)],
             ablations: Vec::new(),
-            forget: Forgetting::default(),
+            forget: ObjectRemoval::default(),
             axes: None,
-            pins: Pin::first(),
+            pins: Pin::default_pins(),
         }
     }
 
     /// Reads a session file.
     ///
     /// # Errors
-    /// [`SessionError`] naming the file.
+    /// [`SessionError::Io`] or [`SessionError::Format`], naming the file.
     pub fn read(path: &Path) -> Result<Self, SessionError> {
-        let text = std::fs::read_to_string(path).map_err(|cause| SessionError::Io { path: path.to_owned(), cause })?;
-        serde_json::from_str(&text).map_err(|cause| SessionError::Damaged { path: path.to_owned(), cause })
+        let text = fs::read_to_string(path)?;
+        serde_json::from_str(&text).map_err(|error| SessionError::Format { path: path.to_owned(), error })
     }
 
-    /// Writes a session file, beside its place and renamed.
+    /// Writes a session file atomically.
     ///
     /// # Errors
     /// [`SessionError::Io`] naming the file.
     pub fn write(&self, path: &Path) -> Result<(), SessionError> {
-        let json = serde_json::to_vec_pretty(self).expect("plain structs are always JSON");
-        files::write(path, |file| std::io::Write::write_all(file, &json))
-            .map_err(|cause| SessionError::Io { path: path.to_owned(), cause })
+        let json = serde_json::to_vec_pretty(self).expect("plain structs always serialize to JSON");
+        Ok(files::write(path, |file| std::io::Write::write_all(file, &json))?)
     }
 
-    /// Checks that the session can be explored with a model: that it is of the networks the session was made with, that
-    /// what is dropped and boxed is the model's, and that every z has its width.
+    /// Checks that the session fits a model: the same networks, valid ablations and boxes, and z's of the same
+    /// dimension.
     ///
     /// # Errors
-    /// [`SessionError::Differs`], those of [`Self::check_inside`], or [`SessionError::Width`] for the first z that does not
-    /// fit.
+    /// [`SessionError::ModelDiffers`], those of [`Self::check_ablations`], or [`SessionError::Dimensions`].
     pub fn check(&self, config: &ModelConfig) -> Result<(), SessionError> {
-        if let Some(made) = self.made_with.as_ref().filter(|made| made.config.z_dim == config.z_dim) {
-            let differs = |how| Err(SessionError::Differs { model: self.model.clone(), how });
-            let (was, now) = (&made.config, config);
-            if was.prior != now.prior {
-                return differs(format!("its z's were {}, now they are {}", was.prior, now.prior));
+        if let Some(saved) = self.made_with.as_ref().filter(|saved| saved.config.z_dim == config.z_dim) {
+            let differs = |difference| Err(SessionError::ModelDiffers { model: self.model.clone(), difference });
+            let (before, now) = (&saved.config, config);
+            if before.prior != now.prior {
+                return differs(format!("its prior was {}, now it is {}", before.prior, now.prior));
             }
-            if (was.size, was.channels) != (now.size, now.channels) {
-                let [was, now] = [was, now].map(|config| format!("{0}x{0}x{1}", config.size, config.channels));
-                return differs(format!("its pictures were {was}, now they are {now}"));
+            if (before.size, before.channels) != (now.size, now.channels) {
+                let [before, now] = [before, now].map(|config| format!("{0}x{0}x{1}", config.size, config.channels));
+                return differs(format!("its pictures were {before}, now they are {now}"));
             }
         }
-        self.check_inside(config)?;
-        self.check_width(config.z_dim)
+        self.check_ablations(config)?;
+        self.check_dimensions(config.z_dim)
     }
 
-    /// Checks that every z that is kept in the session has `wanted` numbers.
+    /// Checks that every z of the session has `wanted` dimensions.
     ///
     /// # Errors
-    /// [`SessionError::Width`] for the first that has not.
-    pub fn check_width(&self, wanted: usize) -> Result<(), SessionError> {
+    /// [`SessionError::Dimensions`] for the first z that does not.
+    pub fn check_dimensions(&self, wanted: usize) -> Result<(), SessionError> {
         let trays = self.trays.iter().flat_map(|tray| &tray.members);
         let turn = self.turn.from.iter().chain(&self.turn.to).chain(&self.turn.on);
         let points = self.shelf.iter().chain(trays).chain(turn).chain(&self.walk.keyframes).chain(&self.plane);
         let points = points.chain([&self.subject]).chain(self.applied.iter().map(|applied| &applied.on));
-        let made = points.filter_map(|point| match point {
-            Point::Made { z, .. } => Some(z.len()),
+        let custom = points.filter_map(|point| match point {
+            Point::Custom { z, .. } => Some(z.len()),
             Point::Sample { .. } => None,
         });
         let sliders = self.sliders.iter().map(|slider| &slider.direction);
         let directions = sliders.chain(&self.concepts).chain(self.axes.iter().flatten());
         let directions = directions.chain(self.applied.iter().map(|applied| &applied.direction));
-        match made.chain(directions.map(|direction| direction.vector.len())).find(|&found| found != wanted) {
-            Some(found) => Err(SessionError::Width { found, wanted, model: self.model.clone() }),
+        match custom.chain(directions.map(|direction| direction.vector.len())).find(|&found| found != wanted) {
+            Some(found) => Err(SessionError::Dimensions { found, wanted, model: self.model.clone() }),
             None => Ok(()),
         }
     }
 
-    /// Checks that what is dropped and boxed is a model's.
+    /// Checks that the ablations and boxes fit a model.
     ///
     /// # Errors
     /// [`SessionError::Ablation`] or [`SessionError::Boxes`].
-    pub fn check_inside(&self, config: &ModelConfig) -> Result<(), SessionError> {
+    pub fn check_ablations(&self, config: &ModelConfig) -> Result<(), SessionError> {
         self.ablations.iter().try_for_each(|ablation| ablation.check(config))?;
         if !self.forget.boxes.boxes.is_empty() {
             self.forget.boxes.check(config)?;
@@ -324,21 +324,21 @@ impl Session {
         Ok(())
     }
 
-    /// What a person should know who opens the session with a model that fits but has learnt more, or less, since.
-    pub fn learnt_since(&self, provenance: &Provenance) -> Option<String> {
-        let was = &self.made_with.as_ref().filter(|made| made.provenance != *provenance)?.provenance;
+    /// A warning for the user if the model has been trained further, or less, since the session was saved.
+    pub fn training_difference(&self, provenance: &Provenance) -> Option<String> {
+        let before = &self.made_with.as_ref().filter(|saved| saved.provenance != *provenance)?.provenance;
         Some(format!(
-            "{} has changed since the session was made: it had taken {} training steps on {}, now {} on {}. Pictures of the same \
-             z's differ from then",
+            "{} has changed since the session was saved: it had been trained for {} steps on {}, now it is trained for {} steps on {}. The \
+             same z's give different pictures",
             self.model.display(),
-            was.steps,
-            was.data,
+            before.steps,
+            before.data,
             provenance.steps,
             provenance.data
         ))
     }
 
-    /// The trays as terms; empty trays are left out, so that a sum grows as it is filled.
+    /// The terms of all trays that have members.
     pub fn terms(&self, config: &ModelConfig) -> Vec<Term> {
         let filled = self.trays.iter().filter(|tray| !tray.members.is_empty());
         let term = |tray: &Tray| Term {
@@ -348,25 +348,25 @@ impl Session {
         filled.map(term).collect()
     }
 
-    /// The trays added up.
+    /// The result of the arithmetic.
     ///
     /// # Errors
-    /// [`ArithmeticError::Nothing`] while all trays are empty.
-    pub fn sum(&self, config: &ModelConfig) -> Result<Sum, ArithmeticError> {
-        Sum::new(self.terms(config), config.prior, self.inside, self.seed)
+    /// [`ArithmeticError::NoExemplars`] if all trays are empty.
+    pub fn arithmetic(&self, config: &ModelConfig) -> Result<ArithmeticResult, ArithmeticError> {
+        ArithmeticResult::new(self.terms(config), config.prior, self.normalize, self.seed)
     }
 
-    /// The turn's figure, row by row in `steps` z's each.
+    /// The z's of the turn figure, `steps` per row.
     ///
     /// # Errors
-    /// [`ArithmeticError::Empty`] for the side that has no exemplars.
-    pub fn turned(&self, config: &ModelConfig, steps: usize) -> Result<Vec<Vec<Vec<f32>>>, ArithmeticError> {
+    /// [`ArithmeticError::EmptyTerm`] if one side has no exemplars.
+    pub fn turn_rows(&self, config: &ModelConfig, steps: usize) -> Result<Vec<Vec<Vec<f32>>>, ArithmeticError> {
         let z = |points: &[Point]| points.iter().map(|point| point.z(config)).collect::<Vec<_>>();
-        arithmetic::turn(&z(&self.turn.from), &z(&self.turn.to), &z(&self.turn_on()), steps)
+        arithmetic::turn_rows(&z(&self.turn.from), &z(&self.turn.to), &z(&self.turn_points()), steps)
     }
 
-    /// What is turned, a row each.
-    pub fn turn_on(&self) -> Vec<Point> {
+    /// The points to turn, one row each.
+    pub fn turn_points(&self) -> Vec<Point> {
         match &self.turn.on[..] {
             [] => (0..TURN_ROWS).map(|number| Point::Sample { seed: self.seed, number }).collect(),
             on => on.to_vec(),
@@ -374,26 +374,26 @@ impl Session {
     }
 
     /// The walk through the keyframes.
-    pub fn walk(&self, config: &ModelConfig) -> Walk {
-        Walk {
+    pub fn walk(&self, config: &ModelConfig) -> LatentWalk {
+        LatentWalk {
             keyframes: self.walk.keyframes.iter().map(|point| point.z(config)).collect(),
-            way: self.walk.way,
-            closed: self.walk.closed,
+            interpolation: self.walk.interpolation,
+            looped: self.walk.looped,
         }
     }
 
-    /// The subject, moved by all sliders.
-    pub fn moved(&self, config: &ModelConfig) -> Vec<f32> {
+    /// The z of the subject, moved by all sliders.
+    pub fn moved_subject(&self, config: &ModelConfig) -> Vec<f32> {
         let start = self.subject.z(config);
-        self.sliders.iter().fold(start, |z, slider| vector::along(&z, &slider.direction.vector, slider.amount))
+        self.sliders.iter().fold(start, |z, slider| add_scaled(&z, &slider.direction.vector, slider.amount))
     }
 
-    /// The pad's map.
-    pub fn map(&self, config: &ModelConfig) -> Plane {
+    /// The plane that the pad shows.
+    pub fn latent_plane(&self, config: &ModelConfig) -> LatentPlane {
         let [first, second, third] = &self.plane;
         match &self.axes {
-            Some([across, down]) => Plane::of_directions(&first.z(config), [&across.vector, &down.vector]),
-            None => Plane::through(&[first, second, third].map(|point| point.z(config))),
+            Some([across, down]) => LatentPlane::of_directions(&first.z(config), [&across.vector, &down.vector]),
+            None => LatentPlane::through(&[first, second, third].map(|point| point.z(config))),
         }
     }
 }
@@ -401,85 +401,96 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::latent::vector::distance;
     use crate::model::{Preset, Prior};
 
     fn config() -> ModelConfig {
         ModelConfig { z_dim: 2, ..ModelConfig::preset(Preset::Pytorch) }
     }
 
-    fn made(z: [f32; 2]) -> Point {
-        Point::Made { name: "p".into(), z: z.to_vec() }
+    fn custom(z: [f32; 2]) -> Point {
+        Point::Custom { name: "p".into(), z: z.to_vec() }
     }
 
     #[test]
-    fn a_session_reads_back_equal_and_damage_is_named() {
+    fn a_session_survives_a_round_trip_and_damage_names_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.zscape");
         let mut session = Session::new("bundled:faces".into());
-        session.shelf.push(made([0.25, -1.5]));
+        session.shelf.push(custom([0.25, -1.5]));
         session.walk.keyframes.push(Point::Sample { seed: 3, number: 9 });
-        session.trays[1].members.push(made([0.1, 0.7]));
+        session.trays[1].members.push(custom([0.1, 0.7]));
         session.write(&path).unwrap();
         assert_eq!(Session::read(&path).unwrap(), session);
-        std::fs::write(&path, "{\"model\": 3").unwrap();
+        fs::write(&path, "{\"model\": 3").unwrap();
         assert!(Session::read(&path).unwrap_err().to_string().contains("a.zscape"));
         assert!(Session::read(&folder.path().join("none")).unwrap_err().to_string().contains("none"));
     }
 
     #[test]
-    fn zs_of_another_width_are_refused_with_the_sessions_model() {
+    fn zs_of_another_dimension_are_refused_with_the_sessions_model() {
         let mut session = Session::new("rooms.safetensors".into());
         session.check(&config()).unwrap();
-        session.shelf.push(Point::Made { name: "p".into(), z: vec![0.0; 3] });
+        session.shelf.push(Point::Custom { name: "p".into(), z: vec![0.0; 3] });
         let error = session.check(&config()).unwrap_err().to_string();
         assert!(error.contains("rooms.safetensors") && error.contains('3'), "{error}");
     }
 
     #[test]
-    fn another_model_in_the_same_place_is_noticed() {
+    fn a_replaced_model_is_detected() {
         let mut session = Session::new("a.safetensors".into());
         let provenance = Provenance { data: "faces".into(), steps: 10, ..Provenance::default() };
-        session.made_with = Some(MadeWith { config: config(), provenance: provenance.clone() });
+        session.made_with = Some(SessionModel { config: config(), provenance: provenance.clone() });
         session.check(&config()).unwrap();
-        assert_eq!(session.learnt_since(&provenance), None);
+        assert_eq!(session.training_difference(&provenance), None);
         let error = session.check(&ModelConfig { size: 32, ..config() }).unwrap_err().to_string();
         assert!(error.contains("a.safetensors") && error.contains("32x32"), "{error}");
         let other = if config().prior == Prior::Normal { Prior::Uniform } else { Prior::Normal };
         assert!(session.check(&ModelConfig { prior: other, ..config() }).is_err());
-        // Samples are numbers: they go on naming z's where there are no others.
+        // Without custom points, a session can be opened with a model of another dimension.
         session.check(&ModelConfig { z_dim: 5, ..config() }).unwrap();
-        let told = session.learnt_since(&Provenance { steps: 20, ..provenance }).unwrap();
-        assert!(told.contains("10") && told.contains("20"), "{told}");
+        let warning = session.training_difference(&Provenance { steps: 20, ..provenance }).unwrap();
+        assert!(warning.contains("10") && warning.contains("20"), "{warning}");
     }
 
     #[test]
-    fn a_file_of_before_the_turn_and_the_pins_still_opens() {
+    fn files_older_than_turns_and_pins_still_open() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("old.zscape");
         let old = r#"{ "model": "bundled:faces", "seed": 4, "shelf": [], "trays": [], "pad": [0.1, 0.2],
             "walk": { "keyframes": [{ "seed": 4, "number": 9 }], "way": "linear", "closed": false },
             "subject": { "seed": 1, "number": 0 }, "sliders": [], "concepts": [],
             "plane": [{ "seed": 1, "number": 0 }, { "seed": 1, "number": 1 }, { "seed": 1, "number": 2 }] }"#;
-        std::fs::write(&path, old).unwrap();
+        fs::write(&path, old).unwrap();
         let session = Session::read(&path).unwrap();
-        assert_eq!((session.seed, session.pins.len(), session.inside), (4, 1, false));
+        assert_eq!((session.seed, session.pins.len(), session.normalize), (4, 1, false));
     }
 
     #[test]
     fn sliders_and_plane_move_z() {
         let mut session = Session::new(PathBuf::new());
-        session.subject = made([1.0, 1.0]);
-        let direction = Direction { name: "d".into(), vector: vec![0.5, 0.0], weight: 1.0 };
+        session.subject = custom([1.0, 1.0]);
+        let direction = LatentDirection { name: "d".into(), vector: vec![0.5, 0.0], weight: 1.0 };
         session.sliders = vec![Slider { direction, amount: -2.0 }];
-        assert_eq!(session.moved(&config()), [0.0, 1.0]);
-        session.plane = [made([0.0, 0.0]), made([2.0, 0.0]), made([0.0, 4.0])];
-        assert!(vector::distance(&session.map(&config()).at([0.5, 0.5]), &[1.0, 2.0]) < 1e-5);
-        session.axes = Some([[0.5, 0.0], [0.0, 1.0]].map(|vector| Direction {
+        assert_eq!(session.moved_subject(&config()), [0.0, 1.0]);
+        session.plane = [custom([0.0, 0.0]), custom([2.0, 0.0]), custom([0.0, 4.0])];
+        assert!(distance(&session.latent_plane(&config()).at([0.5, 0.5]), &[1.0, 2.0]) < 1e-5);
+        session.axes = Some([[0.5, 0.0], [0.0, 1.0]].map(|vector| LatentDirection {
             name: "d".into(),
             vector: vector.to_vec(),
             weight: 1.0,
         }));
-        assert!(vector::distance(&session.map(&config()).at([1.0, 0.5]), &[1.5, 0.0]) < 1e-5);
-        assert!(session.terms(&config()).is_empty(), "empty trays add nothing");
+        assert!(distance(&session.latent_plane(&config()).at([1.0, 0.5]), &[1.5, 0.0]) < 1e-5);
+        assert!(session.terms(&config()).is_empty(), "empty trays have no terms");
+    }
+
+    #[test]
+    fn renamed_fields_keep_their_names_in_files() {
+        let mut session = Session::new("a".into());
+        (session.normalize, session.walk.looped) = (true, true);
+        session.walk.interpolation = Interpolation::Slerp;
+        let json = serde_json::to_value(&session).unwrap();
+        assert_eq!((&json["inside"], &json["walk"]["closed"]), (&true.into(), &true.into()));
+        assert_eq!(json["walk"]["way"], "spherical");
     }
 }

@@ -118,7 +118,7 @@ mod tests {
     }
 
     fn features(generator: &Generator, layer: usize) -> Vec<f32> {
-        let z = latent::draw(generator.config().prior, 6, 1, 0..2, &Device::flex());
+        let z = latent::sample_z_tensor(generator.config().prior, 6, 1, 0..2, &Device::flex());
         generator.features(z, layer).into_data().iter::<f32>().collect()
     }
 
@@ -133,7 +133,7 @@ mod tests {
         }
         assert!(before.iter().skip(128).take(64).any(|v| *v > 0.0), "there was something to drop");
         assert_eq!(features(&plain, 0), features(&dropped, 0), "layers before know nothing of it");
-        let z = latent::draw(plain.config().prior, 6, 1, 0..2, &Device::flex());
+        let z = latent::sample_z_tensor(plain.config().prior, 6, 1, 0..2, &Device::flex());
         let draw = |generator: &Generator| generator.sample(z.clone()).into_data();
         assert_ne!(draw(&plain), draw(&dropped), "the picture changes");
         let off = plain.under(&[Ablation { on: false, ..Ablation::drop(1, &[2]) }]);

@@ -143,7 +143,7 @@ pub enum TrainError {
 
 /// Calls `work` and turns a panic into [`TrainError::Panic`].
 pub(super) fn catch_panic<T>(work: impl FnOnce() -> Result<T, TrainError>) -> Result<T, TrainError> {
-    panics::caught(work).unwrap_or_else(|cause| Err(TrainError::Panic { cause }))
+    panics::catch(work).unwrap_or_else(|cause| Err(TrainError::Panic { cause }))
 }
 
 #[cfg(test)]

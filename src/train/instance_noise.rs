@@ -13,7 +13,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::config::TrainConfig;
-use crate::device::on_card;
+use crate::device::uses_wgpu;
 
 /// Separates this random stream from others of the same seed: the bytes "noise___".
 const NOISE: u64 = 0x6e6f_6973_655f_5f5f;
@@ -55,7 +55,7 @@ impl InstanceNoise {
         }
         let (dims, device) = (pictures.dims(), pictures.device());
         let keys = self.keys(number);
-        let noise = match on_card(&device) {
+        let noise = match uses_wgpu(&device) {
             true => normal_on_card(keys, dims, &device),
             false => Tensor::from_data(TensorData::new(normal(keys, dims), dims), &device),
         };

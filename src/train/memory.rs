@@ -5,7 +5,7 @@
 
 use super::config::{RunConfig, TrainConfig};
 use super::error::TrainError;
-use crate::device::{Compute, Kind, Shortage, shortage};
+use crate::device::{Compute, Hardware, MemoryShortage, memory_shortage};
 use crate::model::ModelConfig;
 
 /// Bytes of a value.
@@ -34,7 +34,7 @@ const TIGHT_TENTHS: u64 = 7;
 /// [`TrainError::Memory`] or [`TrainError::CardMemory`] if it cannot suffice.
 pub(super) fn check(config: &RunConfig, compute: &Compute) -> Result<Option<String>, TrainError> {
     let (batch, base) = (config.train.batch, config.model.base);
-    if compute.kind == Kind::Gpu {
+    if compute.kind == Hardware::Gpu {
         let name = compute.name.clone();
         return match compare_on_card(&config.model, &config.train, &name, compute.memory) {
             MemoryFit::Enough => Ok(None),
@@ -57,10 +57,12 @@ pub(super) fn check(config: &RunConfig, compute: &Compute) -> Result<Option<Stri
 pub(super) fn explain(error: TrainError, config: &RunConfig, compute: &Compute) -> TrainError {
     let (TrainError::Device { cause, .. } | TrainError::Panic { cause }) = &error else { return error };
     let (batch, base) = (config.train.batch, config.model.base);
-    match shortage(cause).filter(|_| compute.kind != Kind::Cpu) {
+    match memory_shortage(cause).filter(|_| compute.kind != Hardware::Cpu) {
         None => error,
-        Some(Shortage::Piece) => TrainError::BufferTooLarge { name: compute.name.clone(), batch, base },
-        Some(Shortage::Memory) => TrainError::CardFull {
+        Some(MemoryShortage::AllocationTooLarge) => {
+            TrainError::BufferTooLarge { name: compute.name.clone(), batch, base }
+        }
+        Some(MemoryShortage::OutOfMemory) => TrainError::CardFull {
             name: compute.name.clone(),
             needed: needed_on_card(&config.model, &config.train),
             memory: compute.memory,
@@ -298,7 +300,7 @@ mod tests {
     fn a_card_is_refused_what_it_cannot_hold_and_its_errors_are_explained() {
         let mut config = RunConfig::preset(Preset::Pytorch, "synth:rooms");
         config.train.batch = 128;
-        let card = |memory| Compute { kind: Kind::Gpu, name: "RTX 3050".to_owned(), memory, ..Compute::cpu() };
+        let card = |memory| Compute { kind: Hardware::Gpu, name: "RTX 3050".to_owned(), memory, ..Compute::cpu() };
         let refused = check(&config, &card(Some(1 << 30))).unwrap_err().to_string();
         assert!(refused.contains("on the card, RTX 3050 has 1.0 GiB: use --batch 64 or less (now 128)"), "{refused}");
         assert!(check(&config, &card(None)).unwrap().is_none(), "its memory is unknown");

@@ -144,7 +144,7 @@ impl Networks {
         let (device, batch) = (real.device(), real.dims()[0]);
         let (prior, z_dim) = (self.generator.config().prior, self.generator.config().z_dim);
         let noise = InstanceNoise::new(train, seed, step);
-        let z = |number| latent::training(prior, z_dim, seed, number, batch, &device);
+        let z = |number| latent::training_z_tensor(prior, z_dim, seed, number, batch, &device);
         self.step_on(real, step, z, &noise, train, rates)
     }
 
@@ -353,7 +353,7 @@ mod tests {
         for layer in networks.generator.layers_mut().iter_mut().chain(&mut networks.discriminator.layers) {
             layer.weight.value = layer.weight.value.clone() * 4.0;
         }
-        let z = latent::draw(model.prior, model.z_dim, 3, 0..8, &device);
+        let z = latent::sample_z_tensor(model.prior, model.z_dim, 3, 0..8, &device);
         check_gradients(
             &format!("the generator's, {what}"),
             &networks,
@@ -454,7 +454,8 @@ mod tests {
     fn twenty_updates_of_a_step_share_no_z_with_the_next_step() {
         let (model, train) = tiny();
         let device = Device::flex();
-        let z = |step, update| latent::training(model.prior, 8, 1, z_number(step, update), 4, &device).into_data();
+        let z =
+            |step, update| latent::training_z_tensor(model.prior, 8, 1, z_number(step, update), 4, &device).into_data();
         let next = z(2, 0);
         assert!((0..20).all(|update| z(1, update) != next));
         let train = TrainConfig { schedule: Schedule::Generator(20), ..train };

@@ -97,14 +97,14 @@ impl Trainer {
         let notify = Arc::new(notify);
         let tuning = compute.wgpu.is_some().then(|| {
             let (outbox, notify) = (outbox.clone(), notify.clone());
-            device::tuning::watch(move |kernels| {
+            device::tuning::subscribe(move |kernels| {
                 let _ = outbox.send(Event::Tuning(kernels));
                 notify();
             })
         });
         let work = move || {
             if options.background {
-                device::give_way();
+                device::lower_thread_priority();
             }
             let emit = |event| {
                 // Training continues without a receiver: the run folder has everything.

@@ -24,7 +24,7 @@ use super::step::Networks;
 use super::trainer::TrainerOptions;
 use super::upload;
 use crate::data::{Dataset, Loader, Place};
-use crate::device::{Compute, Kind, Operands};
+use crate::device::{Compute, Hardware, Operands};
 
 mod failures;
 mod open;
@@ -233,7 +233,7 @@ impl TrainingLoop<'_> {
         let epochs = [self.state.place, next].map(|place| place.passes(self.dataset.len()));
         self.state.place = next;
         self.state.epoch_end = (epochs[1] > epochs[0] && self.keeps_epoch(epochs[1])).then_some(epochs[1]);
-        if self.compute.kind != Kind::Cpu {
+        if self.compute.kind != Hardware::Cpu {
             self.prefetched = Some(self.next_batch());
         }
         self.state.seconds += began.elapsed().as_secs_f64();

@@ -2,12 +2,12 @@
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
-use crate::device::on_card;
+use crate::device::uses_wgpu;
 use crate::image::to_signed;
 
 /// Converts planes of bytes to a tensor of the given shape, `[count, channels, size, size]`, with values in [-1, 1].
 pub(super) fn pictures(planes: &[u8], shape: [usize; 4], device: &Device) -> Tensor<4> {
-    if on_card(device) {
+    if uses_wgpu(device) {
         return unpack_on_card(planes, shape, device);
     }
     let values = planes.iter().copied().map(to_signed).collect::<Vec<f32>>();

@@ -86,7 +86,7 @@ fn z_from_a_file_renders_the_picture_of_that_z() {
     use npyz::WriterBuilder;
     let folder = tempfile::tempdir().unwrap();
     let (_, run) = trained(folder.path());
-    let z = zscape::latent::numbered(zscape::model::Prior::Normal, 100, 1, 2);
+    let z = zscape::latent::sample_z(zscape::model::Prior::Normal, 100, 1, 2);
     let path = folder.path().join("z.npy");
     let file = std::fs::File::create(&path).unwrap();
     let mut writer = npyz::WriteOptions::new().default_dtype().shape(&[1, 100]).writer(file).begin_nd().unwrap();

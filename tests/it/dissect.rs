@@ -7,7 +7,7 @@ use zscape::device::Compute;
 use zscape::image::{LABEL_HEIGHT, Picture};
 use zscape::latent::boxes::Boxes;
 use zscape::latent::session::Session;
-use zscape::latent::{pictures, samples};
+use zscape::latent::{generate_pictures, sample_zs};
 use zscape::model::{Ablation, Model};
 
 use super::support::cpu::{error, json};
@@ -21,8 +21,8 @@ fn read(path: &Path) -> Picture {
 fn drawn(run: &Path, numbers: &[u64]) -> Vec<Picture> {
     let device = Compute::cpu().device;
     let model = Model::open(run, &device).unwrap();
-    let z = samples(model.config(), 1, numbers.iter().copied());
-    pictures(&model.generator, &z, &device).unwrap()
+    let z = sample_zs(model.config(), 1, numbers.iter().copied());
+    generate_pictures(&model.generator, &z, &device).unwrap()
 }
 
 /// The position of a picture on a sheet, from the left and from the top.
@@ -100,14 +100,14 @@ fn unusable_boxes_explain_why() {
     assert!(forget(&[]).contains("--boxes"));
     let other = boxed(64, [2, 2, 8, 8]);
     assert!(other.contains("boxes.json") && other.contains("64x64") && other.contains("16x16"), "{other}");
-    assert!(boxed(16, [0, 0, 16, 16]).contains("cover their pictures wholly"));
+    assert!(boxed(16, [0, 0, 16, 16]).contains("cover their pictures completely"));
     assert!(boxed(16, [9, 9, 3, 3]).contains("sample 0"));
     std::fs::write(&path, r#"{"size": 16, "boxes": {"3": []}}"#).unwrap();
-    assert!(forget(&["--boxes", text(&path)]).contains("no box"));
+    assert!(forget(&["--boxes", text(&path)]).contains("no sample has a box"));
     std::fs::write(&path, r#"{"size": 16, "boxes": {"30": [[1, 1, 5, 5]]}}"#).unwrap();
     assert!(forget(&["--boxes", text(&path)]).contains("sample 30"));
     std::fs::write(&path, "boxes").unwrap();
-    assert!(forget(&["--boxes", text(&path)]).contains("no file of boxes"));
+    assert!(forget(&["--boxes", text(&path)]).contains("not a file of boxes"));
     let masks = folder.path().join("masks");
     assert!(forget(&["--masks", text(&masks)]).contains("no mask"));
     Picture::new(4, 4, 1, vec![255; 16]).write_png(&masks.join("0.png")).unwrap();
@@ -187,7 +187,7 @@ fn windows_of_the_bundled_rooms_are_detected_and_forgotten() {
     assert!(removed("dropped") > removed("random") + 0.3, "{} {}", removed("dropped"), removed("random"));
     let doses = summary["score"]["curve"].as_array().unwrap();
     assert!(doses.windows(2).all(|pair| pair[0]["dropped"].as_u64() < pair[1]["dropped"].as_u64()));
-    assert!(Boxes::read(&found).unwrap().marked() >= 52);
+    assert!(Boxes::read(&found).unwrap().boxed_samples() >= 52);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use zscape::data::synth::Scene;
 use zscape::device::Compute;
 use zscape::image::Picture;
 use zscape::latent;
-use zscape::latent::project::{Encoder, Progress, Projection, Settings};
+use zscape::latent::project::{Encoder, Projection, ProjectionProgress, ProjectionSettings};
 use zscape::model::Model;
 
 const SIDE: usize = 64;
@@ -53,8 +53,8 @@ fn blurred(picture: &Picture, radius: isize) -> Picture {
 fn kinds(model: &Model, scene: Scene, count: usize) -> Vec<(&'static str, bool, Vec<Picture>)> {
     let other = if scene == Scene::Faces { Scene::Rooms } else { Scene::Faces };
     let drawn = |scene: Scene, from: usize| (0..count).map(move |i| scene.draw(77, (from + i) as u64, SIDE).picture);
-    let own = latent::samples(model.config(), 99, 0..count as u64);
-    let own = latent::pictures(&model.generator, &own, &Compute::cpu().device).unwrap();
+    let own = latent::sample_zs(model.config(), 99, 0..count as u64);
+    let own = latent::generate_pictures(&model.generator, &own, &Compute::cpu().device).unwrap();
     let color = |i: usize, part: usize| -> [u8; 3] { std::array::from_fn(|c| noise(i * 7 + part, c)) };
     let between = |a: [u8; 3], b: [u8; 3], share: f32| {
         std::array::from_fn(|c| (f32::from(a[c]) + (f32::from(b[c]) - f32::from(a[c])) * share) as u8)
@@ -93,9 +93,14 @@ fn kinds(model: &Model, scene: Scene, count: usize) -> Vec<(&'static str, bool, 
 }
 
 /// Per kind: how many count as reproducible, how many there are, and their position on the scale.
-type Table = BTreeMap<(bool, String), Vec<Progress>>;
+type Table = BTreeMap<(bool, String), Vec<ProjectionProgress>>;
 
-fn project(model: &Model, kinds: Vec<(&'static str, bool, Vec<Picture>)>, settings: Settings, table: &mut Table) {
+fn project(
+    model: &Model,
+    kinds: Vec<(&'static str, bool, Vec<Picture>)>,
+    settings: ProjectionSettings,
+    table: &mut Table,
+) {
     let device = Compute::cpu().device;
     let mut encoder = Encoder::fit(&model.generator, 1, &device).unwrap();
     for (kind, inside, pictures) in kinds {
@@ -105,7 +110,7 @@ fn project(model: &Model, kinds: Vec<(&'static str, bool, Vec<Picture>)>, settin
             while !search.done() {
                 found = search.step().unwrap();
             }
-            encoder.remember(&search);
+            encoder.store_own_error(&search);
             table.entry((inside, kind.to_owned())).or_default().push(found);
         }
     }
@@ -116,8 +121,8 @@ fn judged(title: &str, table: &Table) -> (usize, usize) {
     let (mut right, mut all) = (0, 0);
     println!("{title}");
     for ((inside, kind), found) in table {
-        let drawable = found.iter().filter(|found| found.drawable()).count();
-        let mut places: Vec<f32> = found.iter().map(Progress::position).collect();
+        let drawable = found.iter().filter(|found| found.is_reproducible()).count();
+        let mut places: Vec<f32> = found.iter().map(ProjectionProgress::relative_error).collect();
         places.sort_by(f32::total_cmp);
         let [least, median, most] = [0, places.len() / 2, places.len() - 1].map(|i| places[i]);
         let world = if *inside { "inside" } else { "outside" };
@@ -132,15 +137,18 @@ fn judged(title: &str, table: &Table) -> (usize, usize) {
 #[test]
 fn photos_that_a_model_can_reproduce_are_told_from_others() {
     let mut table = Table::new();
-    let settings = Settings { restarts: 4, steps: 70, seed: 1 };
+    let settings = ProjectionSettings { restarts: 4, steps: 70, seed: 1 };
     for (name, scene) in [("bundled:faces", Scene::Faces), ("bundled:rooms", Scene::Rooms)] {
         let model = Model::open(Path::new(name), &Compute::cpu().device).unwrap();
         project(&model, kinds(&model, scene, 1), settings, &mut table);
     }
     let (right, all) = judged("small", &table);
     assert!(right * 10 >= all * 9, "{right} of {all}");
-    assert!(table[&(true, "own samples, held out".to_owned())].iter().all(Progress::drawable));
-    assert!(!table[&(false, "one color".to_owned())].iter().any(Progress::drawable), "nothing is on it");
+    assert!(table[&(true, "own samples, held out".to_owned())].iter().all(ProjectionProgress::is_reproducible));
+    assert!(
+        !table[&(false, "one color".to_owned())].iter().any(ProjectionProgress::is_reproducible),
+        "nothing is on it"
+    );
 }
 
 /// The table of docs/MEASURES.md. `ZSCAPE_REAL` may name folders of real pictures, separated by commas, and `ZSCAPE_COUNT` how many
@@ -150,7 +158,7 @@ fn photos_that_a_model_can_reproduce_are_told_from_others() {
 fn two_hundred_pictures_in_and_out_of_distribution() {
     let count = std::env::var("ZSCAPE_COUNT").map_or(6, |count| count.parse().unwrap());
     let real = std::env::var("ZSCAPE_REAL").unwrap_or_default();
-    let settings = Settings { restarts: 6, steps: 120, seed: 1 };
+    let settings = ProjectionSettings { restarts: 6, steps: 120, seed: 1 };
     let (mut right, mut all) = (0, 0);
     for (name, scene) in [("bundled:faces", Scene::Faces), ("bundled:rooms", Scene::Rooms)] {
         let model = Model::open(Path::new(name), &Compute::cpu().device).unwrap();

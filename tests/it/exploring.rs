@@ -225,16 +225,16 @@ fn an_incompatible_session_changes_nothing() {
         session.write(&folder.path().join(name)).unwrap();
         folder.path().join(name)
     };
-    let narrow = write("narrow.zscape", &|s| s.shelf.push(Point::Made { name: "p".into(), z: vec![0.0; 3] }));
+    let narrow = write("narrow.zscape", &|s| s.shelf.push(Point::Custom { name: "p".into(), z: vec![0.0; 3] }));
     let lost = write("lost.zscape", &|s| s.model = folder.path().join("gone.safetensors"));
     let other = write("other.zscape", &|s| s.made_with.as_mut().unwrap().config.size = 32);
     let broken = folder.path().join("broken.zscape");
     std::fs::write(&broken, "{").unwrap();
     for (path, why) in [
-        (narrow, "have 3 numbers"),
+        (narrow, "have 3 dimensions"),
         (lost, "gone.safetensors"),
         (other, "32x32"),
-        (broken, "broken.zscape is no zscape session"),
+        (broken, "broken.zscape is not a zscape session"),
         (folder.path().join("none.zscape"), "none.zscape"),
     ] {
         drop_file(&mut harness, path);
@@ -314,7 +314,7 @@ fn the_command_line_reproduces_the_windows_figures_byte_for_byte() {
     until(&mut harness, "the turn", |h| is_enabled(h, "Save the turn..."));
     harness.get_by_label("Save the turn...").click();
     until(&mut harness, "its file", |_| folder.path().join("exports/turn.png").exists());
-    let session = kept(&mut harness, folder.path(), "all of it", |s| s.turn.to.len() == 4 && s.inside);
+    let session = kept(&mut harness, folder.path(), "all of it", |s| s.turn.to.len() == 4 && s.normalize);
     assert_eq!(session.trays.iter().map(|tray| tray.members.len()).collect::<Vec<_>>(), [3, 3, 2]);
 
     let replays: [(&[&str], &str); 5] = [

@@ -105,8 +105,8 @@ fn memorization_is_detected() {
     let path = |name: &str| folder.path().join(name);
     let model = zscape::model::Model::open(&run, &Compute::cpu().device).unwrap();
     for (place, first) in [("drawn", 0), ("others", 32)] {
-        let z = zscape::latent::samples(model.config(), 1, first..first + 32);
-        let drawings = zscape::latent::pictures(&model.generator, &z, &Compute::cpu().device).unwrap();
+        let z = zscape::latent::sample_zs(model.config(), 1, first..first + 32);
+        let drawings = zscape::latent::generate_pictures(&model.generator, &z, &Compute::cpu().device).unwrap();
         for (i, picture) in drawings.iter().enumerate() {
             picture.write_png(&path(place).join(format!("{i:02}.png"))).unwrap();
         }

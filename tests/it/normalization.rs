@@ -172,8 +172,8 @@ fn every_command_renders_a_z_independently_of_its_batch() {
 
     // The training's preview, and samples of the file that it wrote.
     let model = Model::open(&lab.run.join("checkpoints/step-00000030"), &Compute::cpu().device).unwrap();
-    let z = latent::samples(model.config(), 1, [3]);
-    assert_eq!(latent::pictures(&model.generator, &z, &Compute::cpu().device).unwrap()[0], three);
+    let z = latent::sample_zs(model.config(), 1, [3]);
+    assert_eq!(latent::generate_pictures(&model.generator, &z, &Compute::cpu().device).unwrap()[0], three);
     assert_eq!(lab.previews.len(), 12);
     assert!(mean_difference(&lab.previews[3], &lab.previews[5]) > 0.5);
 
@@ -181,6 +181,6 @@ fn every_command_renders_a_z_independently_of_its_batch() {
     let exported = lab.path.join("model.pth");
     zscape(&["convert", text(&lab.run), text(&exported)]).assert().success();
     let model = Model::open(&exported, &Compute::cpu().device).unwrap();
-    let back = latent::pictures(&model.generator, &z, &Compute::cpu().device).unwrap().remove(0);
+    let back = latent::generate_pictures(&model.generator, &z, &Compute::cpu().device).unwrap().remove(0);
     assert!(mean_difference(&back, &three) < 0.6, "{}", mean_difference(&back, &three));
 }

@@ -243,7 +243,7 @@ fn quitting_without_saving_keeps_the_session_and_exports() {
     let film = std::fs::read(exports.join("walk.gif")).expect("the film is whole when the window goes");
     assert!(film.starts_with(b"GIF89a") && film.ends_with(&[0x3b]), "its last byte is a GIF's end");
     let session = Session::read(&kept).expect("what was explored is kept");
-    assert!(!session.walk.closed, "with the last change");
+    assert!(!session.walk.looped, "with the last change");
     let saved = std::fs::read_dir(run.join("checkpoints")).unwrap().count();
     assert_eq!(saved, 1, "no step is saved");
 }

@@ -5,7 +5,7 @@ use burn::tensor::Device;
 use super::worker::{InspectorResponse, StatisticsSource};
 use crate::app::service::Outbox;
 use crate::data::{Dataset, Source};
-use crate::dissect::calibration::{Calibration, NormStatistics};
+use crate::dissect::calibration::{Calibration, NormStatisticsSource};
 use crate::model::{Discriminator, ModelConfig};
 
 /// Measures the statistics of real images one batch at a time, since that takes a while.
@@ -43,7 +43,7 @@ impl CalibratedDiscriminator {
                 }
                 Err(reason) => {
                     self.ready = Some((statistics.clone(), stored.clone()));
-                    outbox.send(InspectorResponse::Calibrated(NormStatistics::Running { reason }));
+                    outbox.send(InspectorResponse::Calibrated(NormStatisticsSource::Running { reason }));
                     return Ok(());
                 }
             },
@@ -56,10 +56,10 @@ impl CalibratedDiscriminator {
         }
         let name = data.source().to_string();
         let (discriminator, used) = match calibration.finish(device)? {
-            Some((mut networks, pictures)) => (networks.remove(0), NormStatistics::Data { data: name, pictures }),
+            Some((mut networks, pictures)) => (networks.remove(0), NormStatisticsSource::Data { data: name, pictures }),
             None => {
                 let reason = Some(format!("none of the pictures of {name} can be read"));
-                (stored.clone(), NormStatistics::Running { reason })
+                (stored.clone(), NormStatisticsSource::Running { reason })
             }
         };
         self.ready = Some((source, discriminator));

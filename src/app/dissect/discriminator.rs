@@ -11,8 +11,10 @@ use super::inspected;
 use super::statistics::StatisticsChoice;
 use super::worker::{DiscriminatorInput, InspectorRequest, InspectorWorker, OpenedModel, StatisticsSource};
 use crate::app::drops::offered;
-use crate::dissect::guided::{FEATURES, Feature, Verdict, figure};
-use crate::dissect::layers::lit;
+use crate::dissect::guided::{FIGURE_FEATURES, FeatureResponses};
+use crate::dissect::guided_figure::render_guided_figure;
+use crate::dissect::layers::highlight;
+use crate::dissect::saliency::LogitSaliency;
 use crate::image::Picture;
 use crate::latent::session::Session;
 use crate::model::Rule;
@@ -23,8 +25,8 @@ const LARGE: f32 = 224.0;
 
 /// The result of a search for features.
 struct ShownFeatures {
-    random: Vec<Feature>,
-    trained: Vec<Feature>,
+    random: Vec<FeatureResponses>,
+    trained: Vec<FeatureResponses>,
     /// Of random and of trained features: the guided gradients, and the images themselves.
     atlases: [[Atlas; 2]; 2],
 }
@@ -85,9 +87,14 @@ impl DiscriminatorPanel {
         self.file = Some(path);
     }
 
-    pub fn take_features(&mut self, ctx: &egui::Context, random: Vec<Feature>, trained: Vec<Feature>) {
+    pub fn take_features(
+        &mut self,
+        ctx: &egui::Context,
+        random: Vec<FeatureResponses>,
+        trained: Vec<FeatureResponses>,
+    ) {
         self.searching = false;
-        let atlases_of = |name: &str, features: &[Feature]| {
+        let atlases_of = |name: &str, features: &[FeatureResponses]| {
             let signals = features.iter().flat_map(|feature| feature.signals.clone()).collect();
             let images = features.iter().flat_map(|f| f.responses.iter().map(|r| r.picture.clone())).collect();
             [Atlas::new(ctx, &format!("signals {name}"), signals), Atlas::new(ctx, &format!("images {name}"), images)]
@@ -96,8 +103,8 @@ impl DiscriminatorPanel {
         self.shown = Some(ShownFeatures { random, trained, atlases });
     }
 
-    pub fn take_verdict(&mut self, ctx: &egui::Context, picture: &Picture, verdict: &Verdict) {
-        let pictures = vec![picture.clone(), lit(picture, &verdict.saliency, picture.width())];
+    pub fn take_verdict(&mut self, ctx: &egui::Context, picture: &Picture, verdict: &LogitSaliency) {
+        let pictures = vec![picture.clone(), highlight(picture, &verdict.saliency, picture.width())];
         self.verdict = Some((verdict.logit, Atlas::new(ctx, "verdict", pictures)));
     }
 
@@ -236,7 +243,7 @@ impl DiscriminatorPanel {
                     data: self.data.clone(),
                     count: self.count,
                     layer: self.layer,
-                    maps: (self.first..(self.first + FEATURES).min(maps)).collect(),
+                    maps: (self.first..(self.first + FIGURE_FEATURES).min(maps)).collect(),
                     statistics: statistics.source(),
                 });
             }
@@ -245,7 +252,7 @@ impl DiscriminatorPanel {
                 ui.selectable_value(&mut self.pictures, true, "the pictures");
                 if ui.button("Save figure...").clicked() {
                     let (random, trained) = (shown.random.clone(), shown.trained.clone());
-                    dialogs.save_picture("guided.png", move || figure(&random, &trained));
+                    dialogs.save_picture("guided.png", move || render_guided_figure(&random, &trained));
                 }
             }
         });

@@ -12,9 +12,10 @@ use super::dialogs::InspectorDialogs;
 use super::results::Results;
 use super::worker::{AblationComparison, FilterQuery, InspectorRequest, InspectorWorker, OpenedModel};
 use crate::app::drops::offered;
-use crate::dissect::figure::Parts;
-use crate::dissect::object::Found;
-use crate::latent::boxes::{Boxes, second_highest};
+use crate::dissect::object::ObjectFilters;
+use crate::dissect::removal_figure::SampleSplit;
+use crate::latent::boxes::Boxes;
+use crate::latent::removal::second_highest_layers;
 use crate::latent::session::Session;
 use crate::model::{Ablation, ModelConfig};
 
@@ -35,7 +36,7 @@ pub(super) struct ForgetPanel {
     samples: Option<(u64, Atlas)>,
     requested_samples: Option<(u64, u64)>,
     requested_fit: Option<FilterQuery>,
-    found: Option<(FilterQuery, Result<Found, String>)>,
+    found: Option<(FilterQuery, Result<ObjectFilters, String>)>,
     detecting: bool,
     compared: Option<AblationComparison>,
     pub results: Results,
@@ -66,7 +67,7 @@ impl ForgetPanel {
         self.samples = Some((seed, Atlas::new(ctx, "boxed samples", pictures.to_vec())));
     }
 
-    pub fn take_found(&mut self, query: FilterQuery, found: Result<Found, String>) {
+    pub fn take_found(&mut self, query: FilterQuery, found: Result<ObjectFilters, String>) {
         self.found = Some((query, found));
     }
 
@@ -119,11 +120,11 @@ impl ForgetPanel {
         let forget = &session.forget;
         let query = FilterQuery { samples: forget.samples, layer: forget.layer(config), boxes: boxes.clone() };
         let busy = ui.input(|input| input.pointer.any_down());
-        if self.requested_fit.as_ref() != Some(&query) && !busy && boxes.marked() > 0 {
+        if self.requested_fit.as_ref() != Some(&query) && !busy && boxes.boxed_samples() > 0 {
             self.requested_fit = Some(query.clone());
             inspector.send(InspectorRequest::Fit(Box::new(query)));
         }
-        if boxes.marked() == 0 {
+        if boxes.boxed_samples() == 0 {
             (self.requested_fit, self.found) = (None, None);
         }
     }
@@ -222,7 +223,7 @@ impl ForgetPanel {
                 }
             });
         }
-        let marked = all.marked();
+        let marked = all.boxed_samples();
         ui.weak(format!("{marked} of {} samples boxed; the paper had 52 boxes on 150", forget.samples));
         egui::ScrollArea::vertical().id_salt("thumbnails").auto_shrink(false).show(ui, |ui| {
             ui.spacing_mut().item_spacing = egui::Vec2::splat(3.0);
@@ -270,7 +271,7 @@ impl ForgetPanel {
         let forget = &mut session.forget;
         let layer = forget.layer(config);
         let name = |layer: usize| {
-            let reading = match second_highest(config).iter().position(|&l| l == layer) {
+            let reading = match second_highest_layers(config).iter().position(|&l| l == layer) {
                 Some(0) => ", second highest",
                 Some(_) => ", second highest if the projection counts",
                 None => "",
@@ -296,7 +297,7 @@ impl ForgetPanel {
                 ui.colored_label(ui.visuals().error_fg_color, error);
                 return;
             }
-            _ if boxes.marked() == 0 => {
+            _ if boxes.boxed_samples() == 0 => {
                 ui.add_space(8.0);
                 ui.label(format!(
                     "Draw a box over a {} on the left, on as many samples as you like; or",
@@ -386,7 +387,8 @@ impl ForgetPanel {
         }
         let ablation = forget.ablation(config, &found.ranked(), found.positive());
         let chosen: Vec<usize> = ablation.gains.keys().copied().collect();
-        let controls = [found.random(&chosen, 1), found.matched(&chosen)].map(|maps| ablation.of(&maps));
+        let controls =
+            [found.random_control(&chosen, 1), found.matched_control(&chosen)].map(|maps| ablation.of(&maps));
         let mut ablations = vec![ablation.clone()];
         if self.controls {
             ablations.extend(controls);
@@ -394,7 +396,7 @@ impl ForgetPanel {
         let boxed = boxes.boxes.iter().filter(|(_, boxes)| !boxes.is_empty()).map(|(&number, _)| number);
         let mut numbers: Vec<u64> = boxed.take(COMPARED).collect();
         // Fresh samples come after those that boxes are drawn on.
-        let parts = Parts { fitted: numbers.len(), fresh: forget.samples..forget.samples + COMPARED as u64 };
+        let parts = SampleSplit { fitted: numbers.len(), fresh: forget.samples..forget.samples + COMPARED as u64 };
         numbers.extend(parts.fresh.clone());
         let detects_windows = opened.data.as_deref() == Some(WINDOW_DATA);
         let comparison = AblationComparison { boxes: boxes.clone(), numbers, parts, ablations, detects_windows };

@@ -6,7 +6,7 @@ use super::atlas::{Atlas, cell};
 use super::inspected;
 use super::statistics::StatisticsChoice;
 use super::worker::{InspectedSample, InspectorRequest, InspectorWorker, MapEffect, MapId, NetworkKind, OpenedModel};
-use crate::dissect::layers::{LayerMaps, Summary};
+use crate::dissect::layers::{ActivationSummary, LayerMaps};
 use crate::image::Picture;
 use crate::latent::session::Session;
 use crate::model::Ablation;
@@ -21,7 +21,7 @@ struct Strip {
     layer: usize,
     name: String,
     side: usize,
-    summary: Summary,
+    summary: ActivationSummary,
     maps: Atlas,
 }
 

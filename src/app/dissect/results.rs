@@ -4,8 +4,8 @@ use egui::{Color32, Ui};
 use egui_plot::{Corner, Legend, Line, Plot, PlotPoints};
 
 use super::atlas::Atlas;
-use crate::dissect::effect::{Dose, Effect};
-use crate::dissect::figure::{Parts, ROWS, figure};
+use crate::dissect::effect::{AblationEffect, DosePoint};
+use crate::dissect::removal_figure::{ROW_NAMES, SampleSplit, render_removal_figure};
 use crate::image::{LabelError, Picture};
 
 /// Columns of a grid of samples.
@@ -17,10 +17,10 @@ const IN_FIGURE: usize = 8;
 pub(super) struct Results {
     before: Option<Atlas>,
     after: [Option<Atlas>; 3],
-    parts: Option<Parts>,
+    parts: Option<SampleSplit>,
     /// Of each ablation, on the samples that the filters were found with and on fresh ones.
-    effects: [Option<[Effect; 2]>; 3],
-    pub curve: Vec<Dose>,
+    effects: [Option<[AblationEffect; 2]>; 3],
+    pub curve: Vec<DosePoint>,
     /// Done and total steps of the curve.
     pub progress: Option<(u64, u64)>,
 }
@@ -31,7 +31,7 @@ impl Results {
         ctx: &egui::Context,
         ablation: Option<usize>,
         pictures: Vec<Picture>,
-        parts: Parts,
+        parts: SampleSplit,
     ) {
         if self.parts.as_ref() != Some(&parts) {
             // The images that are shown are of other samples.
@@ -39,12 +39,12 @@ impl Results {
             self.parts = Some(parts);
         }
         match ablation {
-            None => self.before = Some(Atlas::new(ctx, ROWS[0], pictures)),
-            Some(i) => self.after[i] = Some(Atlas::new(ctx, ROWS[i + 1], pictures)),
+            None => self.before = Some(Atlas::new(ctx, ROW_NAMES[0], pictures)),
+            Some(i) => self.after[i] = Some(Atlas::new(ctx, ROW_NAMES[i + 1], pictures)),
         }
     }
 
-    pub fn take_effects(&mut self, ablation: usize, effects: [Effect; 2]) {
+    pub fn take_effects(&mut self, ablation: usize, effects: [AblationEffect; 2]) {
         self.effects[ablation] = Some(effects);
     }
 
@@ -58,20 +58,20 @@ impl Results {
         let all = self.parts.as_ref()?;
         let ranges = all.ranges().map(|range| range.start..range.end.min(range.start + IN_FIGURE));
         let fresh = all.fresh.start..all.fresh.start + ranges[1].len() as u64;
-        let parts = Parts { fitted: ranges[0].len(), fresh };
-        let rows = ROWS.into_iter().zip([&self.before].into_iter().chain(&self.after));
+        let parts = SampleSplit { fitted: ranges[0].len(), fresh };
+        let rows = ROW_NAMES.into_iter().zip([&self.before].into_iter().chain(&self.after));
         let chosen = |atlas: &Atlas| -> Vec<Picture> {
             ranges.iter().flat_map(|range| atlas.pictures[range.clone()].iter().cloned()).collect()
         };
         let rows: Vec<_> = rows.filter_map(|(name, atlas)| Some((name, chosen(atlas.as_ref()?)))).collect();
-        Some(move || figure(&rows, &parts))
+        Some(move || render_removal_figure(&rows, &parts))
     }
 
     /// Draws the grids, two side by side; the control ablations below.
     pub fn grids(&self, ui: &mut Ui, controls: bool) {
         let Some(parts) = &self.parts else { return };
         let side = ((ui.available_width() - 24.0) / 2.0 / COLUMNS as f32 - 2.0).clamp(20.0, 64.0);
-        let show = |ui: &mut Ui, title: &str, atlas: &Option<Atlas>, effects: Option<&[Effect; 2]>| {
+        let show = |ui: &mut Ui, title: &str, atlas: &Option<Atlas>, effects: Option<&[AblationEffect; 2]>| {
             ui.vertical(|ui| {
                 ui.set_width(COLUMNS as f32 * (side + 2.0));
                 ui.strong(title);
@@ -94,8 +94,8 @@ impl Results {
                         ui.add_space(12.0);
                     }
                     match row.checked_sub(1) {
-                        None => show(ui, ROWS[0], &self.before, None),
-                        Some(i) => show(ui, ROWS[row], &self.after[i], self.effects[i].as_ref()),
+                        None => show(ui, ROW_NAMES[0], &self.before, None),
+                        Some(i) => show(ui, ROW_NAMES[row], &self.after[i], self.effects[i].as_ref()),
                     }
                 }
             });
@@ -115,10 +115,10 @@ impl Results {
         let colors =
             [Color32::from_rgb(240, 120, 60), Color32::from_rgb(90, 160, 240), Color32::from_rgb(150, 150, 150)];
         let names = ["ranked filters", "random", "equally loud"];
-        let curve = |dose: &Dose, curve: usize| [dose.found, dose.random, dose.matched][curve];
+        let curve = |dose: &DosePoint, curve: usize| [dose.found, dose.random, dose.matched][curve];
         let removes = self.curve.iter().all(|dose| dose.found.removed.is_some());
         /// A plot: its title, a value that its axis includes, and what it shows of an effect.
-        type PlottedValue<'a> = (&'a str, f64, &'a dyn Fn(Effect) -> f32);
+        type PlottedValue<'a> = (&'a str, f64, &'a dyn Fn(AblationEffect) -> f32);
         let plots: [PlottedValue; 2] = [
             if removes {
                 ("object removed, %", 100.0, &|effect| 100.0 * effect.removed.unwrap_or(0.0))
@@ -135,7 +135,7 @@ impl Results {
                 let plot = plot.allow_scroll(false).x_axis_label("filters dropped").y_axis_label(title);
                 plot.show(ui, |plot| {
                     for (i, name) in names.into_iter().enumerate() {
-                        let point = |dose: &Dose| [dose.dropped as f64, f64::from(value(curve(dose, i)))];
+                        let point = |dose: &DosePoint| [dose.dropped as f64, f64::from(value(curve(dose, i)))];
                         let points: Vec<[f64; 2]> =
                             std::iter::once([0.0, 0.0]).chain(self.curve.iter().map(point)).collect();
                         plot.line(Line::new(name, PlotPoints::from(points)).color(colors[i]).width(2.0));
@@ -146,7 +146,7 @@ impl Results {
     }
 }
 
-fn summary(effect: &Effect) -> String {
+fn summary(effect: &AblationEffect) -> String {
     let removed = effect.removed.map_or_else(String::new, |share| format!("{:.0} % removed; ", 100.0 * share));
     let [inside, outside] = [effect.inside, effect.outside].map(|change| 100.0 * change);
     match effect.known {

@@ -3,7 +3,7 @@
 use egui::Ui;
 
 use super::worker::{OpenedModel, StatisticsSource};
-use crate::dissect::calibration::NormStatistics;
+use crate::dissect::calibration::NormStatisticsSource;
 
 #[derive(Default)]
 pub(super) struct StatisticsChoice {
@@ -12,7 +12,7 @@ pub(super) struct StatisticsChoice {
     /// The data set of the real images; empty where it is not known.
     data: String,
     progress: Option<(usize, usize)>,
-    used: Option<NormStatistics>,
+    used: Option<NormStatisticsSource>,
 }
 
 impl StatisticsChoice {
@@ -38,7 +38,7 @@ impl StatisticsChoice {
     }
 
     /// Shows the statistics that the discriminator uses now.
-    pub fn take(&mut self, used: NormStatistics) {
+    pub fn take(&mut self, used: NormStatisticsSource) {
         (self.progress, self.used) = (None, Some(used));
     }
 
@@ -52,7 +52,7 @@ impl StatisticsChoice {
         );
         match (&self.progress, &self.used) {
             (Some((done, total)), _) => drop(ui.weak(format!("measuring: {done} of {total} pictures"))),
-            (None, Some(used @ NormStatistics::Running { reason: Some(_) })) => {
+            (None, Some(used @ NormStatisticsSource::Running { reason: Some(_) })) => {
                 ui.colored_label(ui.visuals().warn_fg_color, used.to_string());
             }
             (None, Some(used)) => drop(ui.weak(used.to_string())),

@@ -8,12 +8,12 @@ use super::worker::{AblationComparison, InspectorResponse};
 use crate::app::service::Outbox;
 use crate::data::{Dataset, Source};
 use crate::dissect::calibration::Calibration;
-use crate::dissect::effect::{Trial, dose, doses};
-use crate::dissect::guided::{PICTURES, RANDOM, Search};
-use crate::dissect::object::Found;
-use crate::dissect::segment::Finder;
+use crate::dissect::effect::{AblationExperiment, dose, doses};
+use crate::dissect::guided::{FIGURE_PICTURES, RANDOM_WEIGHTS_SEED, ResponseSearch};
+use crate::dissect::object::ObjectFilters;
+use crate::dissect::window_finder::WindowFinder;
 use crate::image::{Area, Picture};
-use crate::latent::samples;
+use crate::latent::sample_zs;
 use crate::model::{Discriminator, Model};
 
 /// Images that a step of the search for features reads.
@@ -36,19 +36,23 @@ fn continue_if(unfinished: bool) -> ControlFlow<()> {
 /// Generates samples without and with each ablation, then measures each ablation's effect.
 pub(super) struct ComparisonTask {
     comparison: AblationComparison,
-    finder: Option<Finder>,
-    trial: Option<Trial>,
+    finder: Option<WindowFinder>,
+    trial: Option<AblationExperiment>,
     generated: Vec<Vec<Picture>>,
     measured: usize,
 }
 
 impl ComparisonTask {
-    pub fn new(comparison: AblationComparison, finder: Option<Finder>, trial: Option<Trial>) -> Self {
+    pub fn new(
+        comparison: AblationComparison,
+        finder: Option<WindowFinder>,
+        trial: Option<AblationExperiment>,
+    ) -> Self {
         Self { comparison, finder, trial, generated: Vec::new(), measured: 0 }
     }
 
     /// The samples without ablation, if another comparison uses the same ones.
-    pub fn reusable_for(self, other: &AblationComparison) -> Option<Trial> {
+    pub fn reusable_for(self, other: &AblationComparison) -> Option<AblationExperiment> {
         let mine = &self.comparison;
         let same =
             mine.numbers == other.numbers && mine.boxes == other.boxes && mine.detects_windows == other.detects_windows;
@@ -60,18 +64,18 @@ impl ComparisonTask {
 fn trial(
     comparison: &AblationComparison,
     numbers: &[u64],
-    finder: Option<&Finder>,
+    finder: Option<&WindowFinder>,
     model: &Model,
     device: &Device,
-) -> Result<Trial, crate::latent::DrawError> {
+) -> Result<AblationExperiment, crate::device::ComputeError> {
     let config = model.config();
     let boxed = |number: &u64| {
         let boxes = comparison.boxes.boxes.get(number).map_or(&[][..], Vec::as_slice);
         Area::of_boxes(config.size, boxes)
     };
     let objects = finder.is_none().then(|| numbers.iter().map(boxed).collect());
-    let z = samples(config, comparison.boxes.seed, numbers.iter().copied());
-    Trial::new(&model.generator, z, objects, finder, device)
+    let z = sample_zs(config, comparison.boxes.seed, numbers.iter().copied());
+    AblationExperiment::new(&model.generator, z, objects, finder, device)
 }
 
 impl Task for ComparisonTask {
@@ -89,7 +93,7 @@ impl Task for ComparisonTask {
             return Ok(ControlFlow::Continue(()));
         };
         if let Some(ablation) = self.comparison.ablations.get(self.generated.len()) {
-            let pictures = trial.draw(ablation)?;
+            let pictures = trial.ablated(ablation)?;
             let ablation = Some(self.generated.len());
             outbox.send(InspectorResponse::Generated { ablation, pictures: pictures.clone(), parts });
             self.generated.push(pictures);
@@ -106,16 +110,16 @@ impl Task for ComparisonTask {
 /// is known where the object is.
 pub(super) struct DoseCurveTask {
     comparison: AblationComparison,
-    found: Found,
-    finder: Option<Finder>,
-    trial: Option<Trial>,
+    found: ObjectFilters,
+    finder: Option<WindowFinder>,
+    trial: Option<AblationExperiment>,
     /// Numbers of dropped filters.
     doses: Vec<usize>,
     done: usize,
 }
 
 impl DoseCurveTask {
-    pub fn new(comparison: AblationComparison, found: Found, finder: Option<Finder>) -> Self {
+    pub fn new(comparison: AblationComparison, found: ObjectFilters, finder: Option<WindowFinder>) -> Self {
         let doses = doses(found.positive());
         Self { comparison, found, finder, trial: None, doses, done: 0 }
     }
@@ -155,8 +159,8 @@ pub(super) struct FeatureSearchTask {
     networks: Vec<Discriminator>,
     /// Measures their batch-norm statistics, where those of the data are used.
     calibration: Option<Calibration>,
-    random: Search,
-    trained: Search,
+    random: ResponseSearch,
+    trained: ResponseSearch,
 }
 
 impl FeatureSearchTask {
@@ -172,8 +176,8 @@ impl FeatureSearchTask {
         let config = discriminator.config();
         let data = Dataset::open(&Source::parse(data)?, config.pictures(), 1)?;
         let count = data.len().map_or(count, |length| count.min(length as u64));
-        let search = Search::new(layer, maps.iter().copied(), PICTURES);
-        let networks = vec![discriminator.clone(), Discriminator::new(config, RANDOM, device)];
+        let search = ResponseSearch::new(layer, maps.iter().copied(), FIGURE_PICTURES);
+        let networks = vec![discriminator.clone(), Discriminator::new(config, RANDOM_WEIGHTS_SEED, device)];
         let calibration = calibrates.then(|| Calibration::new(networks.clone(), &data));
         Ok(Self { data, count, next: 0, networks, calibration, random: search.clone(), trained: search })
     }
@@ -201,8 +205,8 @@ impl Task for FeatureSearchTask {
             let pictures: Vec<_> =
                 numbers.filter_map(|number| Some((number, self.data.picture(number).ok()?))).collect();
             if !pictures.is_empty() {
-                self.trained.look(trained, &pictures, device)?;
-                self.random.look(random, &pictures, device)?;
+                self.trained.scan(trained, &pictures, device)?;
+                self.random.scan(random, &pictures, device)?;
             }
             outbox.send(InspectorResponse::Progress { done: self.next, total: self.count });
             return Ok(ControlFlow::Continue(()));

@@ -18,16 +18,17 @@ use super::calibrated::CalibratedDiscriminator;
 use super::tasks::{ComparisonTask, DoseCurveTask, FeatureSearchTask, Task};
 use crate::app::service::{Handler, Outbox, Service, push_latest};
 use crate::data::read_fitted;
-use crate::dissect::calibration::NormStatistics;
-use crate::dissect::effect::{Dose, Effect};
-use crate::dissect::figure::Parts;
-use crate::dissect::guided::{Feature, Verdict, verdicts};
-use crate::dissect::layers::{self, LayerMaps, judged_peaks, lit, peaks};
-use crate::dissect::object::{Activations, Found, find};
-use crate::dissect::segment::Finder;
+use crate::dissect::calibration::NormStatisticsSource;
+use crate::dissect::effect::{AblationEffect, DosePoint};
+use crate::dissect::guided::FeatureResponses;
+use crate::dissect::layers::{self, LayerMaps, discriminator_peaks, generator_peaks, highlight};
+use crate::dissect::object::{Activations, ObjectFilters, find_object_filters};
+use crate::dissect::removal_figure::SampleSplit;
+use crate::dissect::saliency::{LogitSaliency, logit_saliency};
+use crate::dissect::window_finder::WindowFinder;
 use crate::image::{Picture, Rectangle};
 use crate::latent::boxes::Boxes;
-use crate::latent::{self, samples};
+use crate::latent::{self, sample_zs};
 use crate::model::{Ablation, Model, ModelConfig, Rule, TensorFile};
 
 /// Samples among which those that activate a map most are searched for, and how many of these are shown.
@@ -80,7 +81,7 @@ pub(super) struct AblationComparison {
     pub boxes: Boxes,
     pub numbers: Vec<u64>,
     /// Which of them the filters were found with.
-    pub parts: Parts,
+    pub parts: SampleSplit,
     pub ablations: Vec<Ablation>,
     /// Whether windows are detected, to measure how much is removed.
     pub detects_windows: bool,
@@ -116,7 +117,7 @@ pub(super) enum InspectorRequest {
         seed: u64,
         count: u64,
     },
-    DoseCurve(Box<AblationComparison>, Box<Found>),
+    DoseCurve(Box<AblationComparison>, Box<ObjectFilters>),
     /// The images to which features respond most strongly.
     FindFeatures {
         data: String,
@@ -175,7 +176,7 @@ pub(super) enum InspectorResponse {
         total: usize,
     },
     /// The batch-norm statistics that the discriminator uses from now on.
-    Calibrated(NormStatistics),
+    Calibrated(NormStatisticsSource),
     Focus {
         map: MapId,
         /// The map over the sample's image.
@@ -188,35 +189,35 @@ pub(super) enum InspectorResponse {
         seed: u64,
         pictures: Vec<Picture>,
     },
-    Fitted(Box<FilterQuery>, Result<Found, String>),
+    Fitted(Box<FilterQuery>, Result<ObjectFilters, String>),
     /// The samples of a comparison without ablation (`None`), then under each ablation.
     Generated {
         ablation: Option<usize>,
         pictures: Vec<Picture>,
-        parts: Parts,
+        parts: SampleSplit,
     },
     /// The effect of an ablation on the samples that the filters were found with, and on fresh ones.
     Measured {
         ablation: usize,
-        effects: [Effect; 2],
+        effects: [AblationEffect; 2],
     },
     WindowsDetected {
         seed: u64,
         boxes: BTreeMap<u64, Vec<Rectangle>>,
     },
-    Dose(Dose),
+    Dose(DosePoint),
     /// The progress of a curve or a search.
     Progress {
         done: u64,
         total: u64,
     },
     FeaturesFound {
-        random: Vec<Feature>,
-        trained: Vec<Feature>,
+        random: Vec<FeatureResponses>,
+        trained: Vec<FeatureResponses>,
     },
     Discriminated {
         picture: Picture,
-        verdict: Verdict,
+        verdict: LogitSaliency,
     },
     Failed(String),
 }
@@ -249,7 +250,7 @@ struct Inspector {
     discriminator: CalibratedDiscriminator,
     /// Those of the last fit, by seed, samples and layer.
     activations: Option<((u64, u64, usize), Activations)>,
-    finder: Option<Finder>,
+    finder: Option<WindowFinder>,
     /// The comparison that is being computed, which goes before the long task.
     comparison: Option<ComparisonTask>,
     /// The last comparison: the next one is often of the same samples.
@@ -342,11 +343,11 @@ impl Inspector {
         outbox.send(InspectorResponse::Opened(OpenedModel { path, config, data, has_discriminator }));
     }
 
-    fn finder(&mut self) -> anyhow::Result<Finder> {
+    fn finder(&mut self) -> anyhow::Result<WindowFinder> {
         if let Some(finder) = &self.finder {
             return Ok(finder.clone());
         }
-        let finder = Finder::bundled(&self.device)?;
+        let finder = WindowFinder::bundled(&self.device)?;
         self.finder = Some(finder.clone());
         Ok(finder)
     }
@@ -361,30 +362,32 @@ impl Inspector {
         match request {
             InspectorRequest::Layers(sample) => {
                 let ablated = generator.under(&sample.ablations);
-                let (maps, picture) = layers::of_generator(&ablated, &sample.z, &self.device)?;
+                let (maps, picture) = layers::generator_maps(&ablated, &sample.z, &self.device)?;
                 outbox.send(InspectorResponse::Layers { picture, maps });
             }
             InspectorRequest::Responses(sample) => {
                 let Some(discriminator) = self.discriminator.ready() else { return Ok(()) };
                 let picture = self.generate(model, &sample)?;
-                let (maps, logit) = layers::of_discriminator(discriminator, &picture, &self.device)?;
+                let (maps, logit) = layers::discriminator_maps(discriminator, &picture, &self.device)?;
                 outbox.send(InspectorResponse::Responses { maps, logit });
             }
             InspectorRequest::Focus(sample, map) => self.focus(model, &sample, map, outbox)?,
             InspectorRequest::Samples { seed, count } => {
-                let pictures = latent::pictures(generator, &samples(model.config(), seed, 0..count), &self.device)?;
+                let pictures =
+                    latent::generate_pictures(generator, &sample_zs(model.config(), seed, 0..count), &self.device)?;
                 outbox.send(InspectorResponse::Samples { seed, pictures });
             }
             InspectorRequest::Fit(query) => {
                 let key = (query.boxes.seed, query.samples, query.layer);
                 if self.activations.as_ref().is_none_or(|(of, _)| *of != key) {
-                    let z = samples(model.config(), query.boxes.seed, 0..query.samples);
+                    let z = sample_zs(model.config(), query.boxes.seed, 0..query.samples);
                     self.activations = Some((key, Activations::of(generator, &z, query.layer, &self.device)?));
                 }
                 let found = match (query.boxes.check(model.config()), &self.activations) {
                     (Err(error), _) => Err(error.to_string()),
                     (Ok(()), Some((_, activations))) => {
-                        find(activations, &query.boxes.areas(), query.boxes.seed).map_err(|error| error.to_string())
+                        find_object_filters(activations, &query.boxes.areas(), query.boxes.seed)
+                            .map_err(|error| error.to_string())
                     }
                     (Ok(()), None) => return Ok(()),
                 };
@@ -399,7 +402,8 @@ impl Inspector {
             }
             InspectorRequest::DetectWindows { seed, count } => {
                 let finder = self.finder()?;
-                let pictures = latent::pictures(generator, &samples(model.config(), seed, 0..count), &self.device)?;
+                let pictures =
+                    latent::generate_pictures(generator, &sample_zs(model.config(), seed, 0..count), &self.device)?;
                 let areas = finder.areas(&pictures)?;
                 let boxes = (0..).zip(areas.iter().map(|area| area.boxes(1))).collect();
                 outbox.send(InspectorResponse::WindowsDetected { seed, boxes });
@@ -425,7 +429,7 @@ impl Inspector {
                     DiscriminatorInput::Sample(sample) => self.generate(model, &sample)?,
                 };
                 let pictures = std::slice::from_ref(&picture);
-                let verdict = verdicts(discriminator, pictures, rule, &self.device)?.remove(0);
+                let verdict = logit_saliency(discriminator, pictures, rule, &self.device)?.remove(0);
                 outbox.send(InspectorResponse::Discriminated { picture, verdict });
             }
             InspectorRequest::Open(_) | InspectorRequest::Follow(..) | InspectorRequest::Cancel => {}
@@ -434,9 +438,9 @@ impl Inspector {
     }
 
     /// The image of a sample under its ablations.
-    fn generate(&self, model: &Model, sample: &InspectedSample) -> Result<Picture, latent::DrawError> {
+    fn generate(&self, model: &Model, sample: &InspectedSample) -> Result<Picture, crate::device::ComputeError> {
         let generator = model.generator.under(&sample.ablations);
-        Ok(latent::pictures(&generator, std::slice::from_ref(&sample.z), &self.device)?.remove(0))
+        Ok(latent::generate_pictures(&generator, std::slice::from_ref(&sample.z), &self.device)?.remove(0))
     }
 
     fn focus(
@@ -447,9 +451,9 @@ impl Inspector {
         outbox: &Outbox<InspectorResponse>,
     ) -> anyhow::Result<()> {
         let generator = model.generator.under(&sample.ablations);
-        let searched = samples(model.config(), sample.seed, 0..SEARCHED);
-        let pictures = latent::pictures(&generator, &searched, &self.device)?;
-        let (maps, picture) = layers::of_generator(&generator, &sample.z, &self.device)?;
+        let searched = sample_zs(model.config(), sample.seed, 0..SEARCHED);
+        let pictures = latent::generate_pictures(&generator, &searched, &self.device)?;
+        let (maps, picture) = layers::generator_maps(&generator, &sample.z, &self.device)?;
         let (layer, activations, effect) = match (id.network, self.discriminator.ready()) {
             (NetworkKind::Generator, _) => {
                 let layer = maps.into_iter().nth(id.layer);
@@ -457,17 +461,17 @@ impl Inspector {
                 for gain in [0.0, 2.0] {
                     let ablations = [&sample.ablations[..], &[Ablation::scale(id.layer, &[id.map], gain)]].concat();
                     let z = std::slice::from_ref(&sample.z);
-                    images.extend(latent::pictures(&generator.under(&ablations), z, &self.device)?);
+                    images.extend(latent::generate_pictures(&generator.under(&ablations), z, &self.device)?);
                 }
-                (layer, peaks(&generator, &searched, id.layer, &self.device)?, MapEffect::Images(images))
+                (layer, generator_peaks(&generator, &searched, id.layer, &self.device)?, MapEffect::Images(images))
             }
             (NetworkKind::Discriminator, Some(discriminator)) => {
-                let (maps, _) = layers::of_discriminator(discriminator, &picture, &self.device)?;
+                let (maps, _) = layers::discriminator_maps(discriminator, &picture, &self.device)?;
                 let Some(layer) = maps.into_iter().nth(id.layer).filter(|layer| id.map < layer.maps.len()) else {
                     return Ok(());
                 };
-                let activations = judged_peaks(discriminator, &pictures, id.layer, &self.device)?;
-                let logits = layers::without_map(discriminator, &picture, (id.layer, id.map), &self.device)?;
+                let activations = discriminator_peaks(discriminator, &pictures, id.layer, &self.device)?;
+                let logits = layers::logits_with_scaled_map(discriminator, &picture, (id.layer, id.map), &self.device)?;
                 (Some(layer), activations, MapEffect::Logits(logits))
             }
             (NetworkKind::Discriminator, None) => return Ok(()),
@@ -477,7 +481,7 @@ impl Inspector {
         order.sort_by(|&a, &b| activations[b][id.map].total_cmp(&activations[a][id.map]));
         let top_sample = |&i: &usize| (i as u64, activations[i][id.map], pictures[i].clone());
         let top_samples = order.iter().take(TOP_SAMPLES).map(top_sample).collect();
-        let overlay = lit(&picture, &layer.maps[id.map], layer.side);
+        let overlay = highlight(&picture, &layer.maps[id.map], layer.side);
         outbox.send(InspectorResponse::Focus { map: id, overlay, top_samples, effect });
         Ok(())
     }

@@ -9,7 +9,7 @@ use super::turn::EXEMPLARS;
 use super::views::lines;
 use super::worker::Slot;
 use crate::latent::arithmetic;
-use crate::latent::directions::Direction;
+use crate::latent::directions::LatentDirection;
 use crate::latent::session::{Point, Session, Tray};
 use crate::latent::vector;
 use crate::model::ModelConfig;
@@ -258,18 +258,18 @@ impl Explorer {
     }
 
     fn result_actions(&mut self, ui: &mut Ui, config: &ModelConfig) {
-        let Some((fit, z)) = self.plans.sum.as_ref().map(|sum| (sum.fit, sum.z.clone())) else { return };
+        let Some((fit, z)) = self.plans.sum.as_ref().map(|sum| (sum.norm_fit, sum.z.clone())) else { return };
         let length =
             format!("length {:.2}, the prior's {:.2} ({:+.1} deviations)", fit.norm, fit.expected, fit.deviations);
-        if fit.outside() && !self.session.inside {
+        if fit.is_outlier() && !self.session.normalize {
             let text = format!("Outside the prior: {length}. The generator was never asked for such a z");
             ui.colored_label(ui.visuals().warn_fg_color, text);
-        } else if self.session.inside {
+        } else if self.session.normalize {
             ui.weak(format!("Brought back to the prior; it came out with {length}"));
         } else {
             ui.weak(length);
         }
-        ui.checkbox(&mut self.session.inside, "Bring back to the prior")
+        ui.checkbox(&mut self.session.normalize, "Bring back to the prior")
             .on_hover_text("Shows the nearest z that has the length the generator was trained with");
         ui.horizontal(|ui| {
             if ui.button("Keep").on_hover_text("Puts the result on the shelf, to be used as a sample").clicked() {
@@ -296,10 +296,10 @@ impl Explorer {
         let first_plus = terms.iter().find(|term| !term.minus).cloned();
         let minuses = terms.into_iter().filter(|term| term.minus);
         let concept: Vec<_> = first_plus.into_iter().chain(minuses).collect();
-        if let Ok(vector) = arithmetic::result(&concept) {
+        if let Ok(vector) = arithmetic::sum_terms(&concept) {
             let name = std::mem::take(&mut self.arithmetic.name).trim().to_owned();
             let weight = vector::norm(&vector);
-            let direction = Direction { name, vector, weight };
+            let direction = LatentDirection { name, vector, weight };
             self.session.concepts.push(direction.clone());
             self.apply(direction);
         }

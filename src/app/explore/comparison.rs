@@ -71,7 +71,7 @@ impl Explorer {
             let same = self.comparison.pixels.as_ref();
             let same = same.is_some_and(|(of, terms, _)| Arc::ptr_eq(of, &exemplars) && *terms == sum.terms);
             if !same {
-                let picture = sum.in_pixels(&exemplars);
+                let picture = sum.pixel_arithmetic(&exemplars);
                 let texture = picture.map(|picture| upload(ui.ctx(), "pixels", &picture));
                 self.comparison.pixels = Some((exemplars, sum.terms.clone(), texture));
             }

@@ -6,8 +6,8 @@ use super::Explorer;
 use super::arithmetic::Active;
 use super::drag::{Carried, drop_zone};
 use super::worker::Slot;
-use crate::latent::directions::Direction;
-use crate::latent::session::{Applied, Session};
+use crate::latent::directions::LatentDirection;
+use crate::latent::session::{AppliedConcept, Session};
 
 const SMALL: f32 = 64.0;
 const LARGE: f32 = 112.0;
@@ -35,9 +35,9 @@ pub(super) fn remove(session: &mut Session, at: usize) {
 
 impl Explorer {
     /// Tries a concept on the sample that the last one was tried on.
-    pub(super) fn apply(&mut self, direction: Direction) {
+    pub(super) fn apply(&mut self, direction: LatentDirection) {
         let on = self.session.applied.take().map_or_else(|| self.session.subject.clone(), |applied| applied.on);
-        self.session.applied = Some(Applied { direction, amount: 1.0, on });
+        self.session.applied = Some(AppliedConcept { direction, amount: 1.0, on });
     }
 
     /// The concepts, and the one that is tried on a sample.
@@ -79,7 +79,7 @@ impl Explorer {
 
     fn applied(&mut self, ui: &mut Ui) {
         self.views.ask(&self.worker, Slot::Applied, &self.plans.applied);
-        let Some(Applied { direction, amount, on }) = self.session.applied.clone() else { return };
+        let Some(AppliedConcept { direction, amount, on }) = self.session.applied.clone() else { return };
         let mut strength = amount;
         ui.horizontal_top(|ui| {
             let active = self.arithmetic.active == Active::Applied;
@@ -135,12 +135,12 @@ mod tests {
     #[test]
     fn a_concept_is_renamed_and_removed_wherever_it_is_used() {
         let mut session = Session::new("bundled:faces".into());
-        let smile = Direction { name: "smile".into(), vector: vec![1.0, 0.0], weight: 1.0 };
-        let other = Direction { name: "hat".into(), vector: vec![0.0, 1.0], weight: 1.0 };
+        let smile = LatentDirection { name: "smile".into(), vector: vec![1.0, 0.0], weight: 1.0 };
+        let other = LatentDirection { name: "hat".into(), vector: vec![0.0, 1.0], weight: 1.0 };
         session.concepts = vec![other.clone(), smile.clone()];
         session.sliders =
             [&smile, &other].map(|direction| Slider { direction: direction.clone(), amount: 1.0 }).to_vec();
-        session.applied = Some(Applied { direction: smile, amount: 0.5, on: session.subject.clone() });
+        session.applied = Some(AppliedConcept { direction: smile, amount: 0.5, on: session.subject.clone() });
         rename(&mut session, 1, "grin".into());
         assert_eq!(session.concepts[1].name, "grin");
         assert_eq!(session.sliders[0].direction.name, "grin");

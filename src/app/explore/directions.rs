@@ -10,9 +10,9 @@ use super::concepts::{remove, rename};
 use super::drag::Carried;
 use super::plans::{Kept, strips};
 use super::worker::{Request, Slot, Worker};
-use crate::latent::directions::{Direction, Method};
+use crate::latent::directions::{DirectionMethod, LatentDirection};
 use crate::latent::session::{Session, Slider};
-use crate::latent::{arithmetic, vector};
+use crate::latent::vector;
 use crate::model::ModelConfig;
 
 /// The strips' positions, in standard deviations.
@@ -25,26 +25,26 @@ const ROW: f32 = 34.0;
 /// Where a slider comes from.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Source {
-    Found(Method),
+    Found(DirectionMethod),
     Own,
 }
 
 const SOURCES: [(Source, &str, &str); 4] = [
-    (Source::Found(Method::Ganspace), "GANSpace", "Principal directions of the first feature layer"),
-    (Source::Found(Method::Sefa), "SeFa", "Directions in closed form from the first layer's weights"),
-    (Source::Found(Method::Raw), "Coordinates", "Coordinates of z, those that change most first"),
+    (Source::Found(DirectionMethod::Ganspace), "GANSpace", "Principal directions of the first feature layer"),
+    (Source::Found(DirectionMethod::Sefa), "SeFa", "Directions in closed form from the first layer's weights"),
+    (Source::Found(DirectionMethod::Raw), "Coordinates", "Coordinates of z, those that change most first"),
     (Source::Own, "Your own", "Concepts from the arithmetic, and combinations that were saved"),
 ];
 
 /// What was found in the model so far.
 pub(super) struct Found {
     source: Source,
-    found: HashMap<Method, Arc<[Direction]>>,
-    asked: Vec<Method>,
+    found: HashMap<DirectionMethod, Arc<[LatentDirection]>>,
+    asked: Vec<DirectionMethod>,
     /// The direction whose strip is shown large.
-    chosen: Option<Direction>,
-    strips: Kept<(Vec<Direction>, Vec<f32>)>,
-    strip: Kept<(Direction, Vec<f32>)>,
+    chosen: Option<LatentDirection>,
+    strips: Kept<(Vec<LatentDirection>, Vec<f32>)>,
+    strip: Kept<(LatentDirection, Vec<f32>)>,
     /// The name that a direction or a combination is saved under.
     name: String,
 }
@@ -52,7 +52,7 @@ pub(super) struct Found {
 impl Default for Found {
     fn default() -> Self {
         Self {
-            source: Source::Found(Method::Ganspace),
+            source: Source::Found(DirectionMethod::Ganspace),
             found: HashMap::new(),
             asked: Vec::new(),
             chosen: None,
@@ -65,7 +65,7 @@ impl Default for Found {
 
 impl Found {
     /// What was found by a method; it is looked for when it is first asked for.
-    pub fn find(&mut self, worker: &Worker, method: Method) -> Option<Arc<[Direction]>> {
+    pub fn find(&mut self, worker: &Worker, method: DirectionMethod) -> Option<Arc<[LatentDirection]>> {
         if !self.asked.contains(&method) {
             self.asked.push(method);
             worker.send(Request::Find(method));
@@ -74,25 +74,25 @@ impl Found {
     }
 
     /// Everything that was found so far.
-    pub fn all(&self) -> impl Iterator<Item = &Direction> {
-        [Method::Ganspace, Method::Sefa, Method::Raw]
+    pub fn all(&self) -> impl Iterator<Item = &LatentDirection> {
+        [DirectionMethod::Ganspace, DirectionMethod::Sefa, DirectionMethod::Raw]
             .iter()
             .filter_map(|method| self.found.get(method))
             .flat_map(|d| d.iter())
     }
 
-    pub fn take(&mut self, method: Method, directions: Vec<Direction>) {
+    pub fn take(&mut self, method: DirectionMethod, directions: Vec<LatentDirection>) {
         self.found.insert(method, directions.into());
     }
 }
 
 /// How far a direction is moved.
-fn amount(session: &Session, direction: &Direction) -> f32 {
+fn amount(session: &Session, direction: &LatentDirection) -> f32 {
     session.sliders.iter().find(|slider| slider.direction == *direction).map_or(0.0, |slider| slider.amount)
 }
 
 /// Moves a direction; at zero it leaves no trace.
-fn slide(session: &mut Session, direction: &Direction, amount: f32) {
+fn slide(session: &mut Session, direction: &LatentDirection, amount: f32) {
     let at = session.sliders.iter().position(|slider| slider.direction == *direction);
     match (at, amount == 0.0) {
         (Some(at), true) => drop(session.sliders.remove(at)),
@@ -104,7 +104,7 @@ fn slide(session: &mut Session, direction: &Direction, amount: f32) {
 
 impl Explorer {
     pub(super) fn directions(&mut self, ui: &mut Ui, config: &ModelConfig, keys: bool) {
-        let list: Arc<[Direction]> = match self.directions.source {
+        let list: Arc<[LatentDirection]> = match self.directions.source {
             Source::Own => self.session.concepts.clone().into(),
             Source::Found(method) => self.directions.find(&self.worker, method).unwrap_or_default(),
         };
@@ -184,8 +184,8 @@ impl Explorer {
             self.session.sliders.remove(i);
         }
         let z = self.plans.moved[0].clone();
-        let fit = arithmetic::fit(config.prior, &z);
-        if fit.outside() {
+        let fit = config.prior.norm_fit(&z);
+        if fit.is_outlier() {
             let text = format!(
                 "Outside the prior: length {:.2}, the prior's {:.2} ({:+.1} deviations)",
                 fit.norm, fit.expected, fit.deviations
@@ -211,7 +211,7 @@ impl Explorer {
             if save.on_hover_text(about).on_disabled_hover_text("Needs a name, and a slider that is moved").clicked() {
                 let zero = vec![0.0; z.len()];
                 let sliders = self.session.sliders.iter();
-                let sum = sliders.fold(zero, |sum, s| vector::along(&sum, &s.direction.vector, s.amount));
+                let sum = sliders.fold(zero, |sum, s| vector::add_scaled(&sum, &s.direction.vector, s.amount));
                 self.save_own(sum);
             }
             let chosen = self.directions.chosen.clone();
@@ -229,7 +229,7 @@ impl Explorer {
     fn save_own(&mut self, vector: Vec<f32>) {
         let name = std::mem::take(&mut self.directions.name).trim().to_owned();
         let weight = vector::norm(&vector);
-        self.session.concepts.push(Direction { name, vector, weight });
+        self.session.concepts.push(LatentDirection { name, vector, weight });
         self.directions.source = Source::Own;
     }
 
@@ -256,7 +256,7 @@ impl Explorer {
     }
 
     /// A slider with its strip.
-    fn row(&mut self, ui: &mut Ui, i: usize, direction: &Direction) {
+    fn row(&mut self, ui: &mut Ui, i: usize, direction: &LatentDirection) {
         let chosen = self.directions.chosen.as_ref() == Some(direction);
         let now = amount(&self.session, direction);
         let mut next = now;
@@ -299,7 +299,7 @@ impl Explorer {
         }
     }
 
-    fn own_actions(&mut self, ui: &mut Ui, i: usize, direction: &Direction) {
+    fn own_actions(&mut self, ui: &mut Ui, i: usize, direction: &LatentDirection) {
         ui.menu_button("Rename", |ui| {
             let mut name = direction.name.clone();
             if ui.text_edit_singleline(&mut name).changed() {
@@ -315,7 +315,7 @@ impl Explorer {
         }
     }
 
-    fn direction_keys(&mut self, ui: &Ui, list: &[Direction]) {
+    fn direction_keys(&mut self, ui: &Ui, list: &[LatentDirection]) {
         let pressed = |key| {
             ui.input_mut(|input| {
                 let large = input.count_and_consume_key(Modifiers::SHIFT, key);

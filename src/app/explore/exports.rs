@@ -41,7 +41,7 @@ impl Explorer {
             let strip = ui.button("PNG strip").on_hover_text("A row from each keyframe to the next (figure 4)");
             if strip.clicked() {
                 let (walk, pictures) = (self.plans.walk.clone(), pictures.clone());
-                self.files.save_png("walk.png", move || walk.strip(&pictures, STEPS));
+                self.files.save_png("walk.png", move || walk.render(&pictures, STEPS));
             }
             let (rate, zoom) = (self.walk.film.rate, self.walk.film.zoom);
             if ui.button("GIF").on_hover_text("256 colours a frame").clicked() {
@@ -91,7 +91,7 @@ impl Explorer {
         if let (Some(sum), [Some(exemplars), Some(averages), Some(around)]) = (&self.plans.sum, pictures) {
             self.figure = None;
             if let Some(figure) = sum.figure(&exemplars, &averages, &around) {
-                self.files.save_png("arithmetic.png", move || figure.sheet());
+                self.files.save_png("arithmetic.png", move || figure.render());
             }
         }
     }

@@ -10,7 +10,7 @@ use super::views::place;
 use super::worker::{CHUNK, COLUMNS, Request, Worker};
 use crate::app::texture::{Sheet, Texture, tile};
 use crate::latent::session::Point;
-use crate::latent::{numbered, vector};
+use crate::latent::{sample_z, vector};
 use crate::model::ModelConfig;
 
 /// Rows on the scroll bar; near its ends they are counted on from there, so that samples never end.
@@ -373,7 +373,7 @@ impl Gallery {
 
     /// The samples nearest to `number` in Z, among those around it in the gallery.
     fn nearest(&self, config: &ModelConfig, number: u64) -> Vec<u64> {
-        let z = |number| numbered(config.prior, config.z_dim, self.seed, number);
+        let z = |number| sample_z(config.prior, config.z_dim, self.seed, number);
         let here = z(number);
         let first = number.saturating_sub(NEIGHBOURHOOD / 2);
         let others = (first..first.saturating_add(NEIGHBOURHOOD)).filter(|&other| other != number);

@@ -229,7 +229,7 @@ impl Explorer {
 
     /// Whether the session is one of the model that is open: an undone change may be of the model.
     fn fits(&self, config: &ModelConfig) -> bool {
-        self.explored.as_ref() == Some(&self.session.model) && self.session.check_width(config.z_dim).is_ok()
+        self.explored.as_ref() == Some(&self.session.model) && self.session.check_dimensions(config.z_dim).is_ok()
     }
 
     /// Draws the explorer; true when training on rooms was asked for. `training` tells whether a run is going on.

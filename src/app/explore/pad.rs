@@ -7,8 +7,7 @@ use super::drag::drop_zone;
 use super::plans::{Kept, LAND};
 use super::views::lines;
 use super::worker::Slot;
-use crate::latent::arithmetic;
-use crate::latent::directions::{Direction, Method};
+use crate::latent::directions::{DirectionMethod, LatentDirection};
 use crate::latent::plane::CORNERS;
 use crate::latent::session::{Pin, Point, Session};
 use crate::model::ModelConfig;
@@ -90,7 +89,7 @@ impl Explorer {
             if ui.selectable_label(!directions, "Through samples").clicked() {
                 self.session.axes = None;
             }
-            let strongest = self.directions.find(&self.worker, Method::Ganspace);
+            let strongest = self.directions.find(&self.worker, DirectionMethod::Ganspace);
             let two = strongest.and_then(|found| Some([found.first()?.clone(), found.get(1)?.clone()]));
             let label = ui.add_enabled(two.is_some(), egui::Button::selectable(directions, "Two directions"));
             let about = "From one sample along two directions, -3 to +3 standard deviations";
@@ -132,13 +131,13 @@ impl Explorer {
 
     /// A choice among everything that was found, and the person's own.
     fn axis(&mut self, ui: &mut Ui, i: usize, name: &str) {
-        for method in [Method::Ganspace, Method::Sefa] {
+        for method in [DirectionMethod::Ganspace, DirectionMethod::Sefa] {
             self.directions.find(&self.worker, method);
         }
         let Some(axes) = &mut self.session.axes else { return };
         ui.label(name);
         egui::ComboBox::from_id_salt(("axis", i)).width(96.0).selected_text(&axes[i].name).show_ui(ui, |ui| {
-            let all: Vec<&Direction> = self.directions.all().chain(&self.session.concepts).collect();
+            let all: Vec<&LatentDirection> = self.directions.all().chain(&self.session.concepts).collect();
             for direction in all {
                 if ui.selectable_label(axes[i] == *direction, &direction.name).clicked() {
                     axes[i] = direction.clone();
@@ -218,7 +217,7 @@ impl Explorer {
     fn under_pointer(&mut self, ui: &mut Ui, config: &ModelConfig, at: Option<[f32; 2]>, hovering: bool) {
         let Some(at) = at else { return };
         let z = self.plans.map.at(at);
-        let fit = arithmetic::fit(config.prior, &z);
+        let fit = config.prior.norm_fit(&z);
         let z = self.pad.here.of(z, |z| vec![z.clone()]);
         self.views.ask(&self.worker, Slot::Pointer, z);
         let name = format!("plane at {:.2}, {:.2}", at[0], at[1]);

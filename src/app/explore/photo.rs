@@ -11,7 +11,9 @@ use super::worker::{Request, Search};
 use crate::app::drops::offered;
 use crate::app::texture::{replace, upload};
 use crate::image::Picture;
-use crate::latent::project::{LIMIT, Progress, Scale, Settings, Verdict};
+use crate::latent::project::{
+    ProjectionProgress, ProjectionSettings, REPRODUCIBLE_LIMIT, ReconstructionQuality, ReferenceErrors,
+};
 use crate::latent::session::Point;
 
 #[derive(Default)]
@@ -29,7 +31,7 @@ pub(super) struct Photo {
 struct Best {
     drawn: TextureHandle,
     difference: TextureHandle,
-    progress: Progress,
+    progress: ProjectionProgress,
 }
 
 impl Photo {
@@ -114,7 +116,7 @@ impl Explorer {
                 let drawn = best.map(|best| image(&best.drawn));
                 let cell = place(ui, drawn.clone(), side, "reconstruction", egui::Sense::click_and_drag());
                 if let Some(best) = best {
-                    let point = || Point::Made { name: self.photo.name(), z: best.progress.z.clone() };
+                    let point = || Point::Custom { name: self.photo.name(), z: best.progress.z.clone() };
                     Carried::take_up(&cell, point, None, drawn.as_ref());
                     cell.on_hover_text("Drag it to where a sample can be used");
                 }
@@ -125,7 +127,7 @@ impl Explorer {
             });
         });
         ui.add_space(4.0);
-        let restarts = Settings::default().restarts;
+        let restarts = ProjectionSettings::default().restarts;
         let Some(Best { progress, .. }) = best else {
             if self.photo.searching {
                 let text = format!("drawing own samples to fit an encoder on: {:.0} %", self.photo.fitting * 100.0);
@@ -141,10 +143,10 @@ impl Explorer {
         ui.add(egui::ProgressBar::new(share).text(steps));
         scale(ui, progress);
         if !self.photo.searching {
-            let verdict = format!("The verdict: {}.", progress.verdict().text());
-            match progress.verdict() {
-                Verdict::Not => ui.colored_label(ui.visuals().warn_fg_color, verdict),
-                Verdict::Drawn | Verdict::Resembled => ui.label(verdict),
+            let verdict = format!("The verdict: {}.", progress.quality().description());
+            match progress.quality() {
+                ReconstructionQuality::Failed => ui.colored_label(ui.visuals().warn_fg_color, verdict),
+                ReconstructionQuality::Faithful | ReconstructionQuality::Approximate => ui.label(verdict),
             };
         }
         let z = progress.z.clone();
@@ -152,7 +154,7 @@ impl Explorer {
             if ui.button("Keep").on_hover_text("Puts the z on the shelf, to be used as a sample").clicked() {
                 self.keep(self.photo.name(), z.clone());
             }
-            let point = Point::Made { name: self.photo.name(), z };
+            let point = Point::Custom { name: self.photo.name(), z };
             if ui.button("Move by sliders").on_hover_text("Makes it the sample of Directions").clicked() {
                 self.session.subject = point.clone();
                 self.tool = super::tool::Tool::Directions;
@@ -166,8 +168,8 @@ impl Explorer {
 }
 
 /// Where the picture stands between the model's own samples and its average picture.
-fn scale(ui: &mut Ui, progress: &Progress) {
-    let Scale { own, average, blurred } = progress.scale;
+fn scale(ui: &mut Ui, progress: &ProjectionProgress) {
+    let ReferenceErrors { own_samples: own, average_picture: average, blurred_copy: blurred } = progress.references;
     let span = (average - own).max(0.1);
     let place = |lacking: f32| ((lacking - own) / span).clamp(0.0, 1.2) / 1.2;
     let width = ui.available_width().min(600.0);
@@ -177,7 +179,8 @@ fn scale(ui: &mut Ui, progress: &Progress) {
     let bar = egui::Rect::from_min_size(rect.min + Vec2::new(0.0, 14.0), Vec2::new(width, 8.0));
     let painter = ui.painter();
     painter.rect_filled(bar, 2.0, visuals.extreme_bg_color);
-    let drawn = egui::Rect::from_min_max(bar.min, egui::pos2(bar.left() + width * LIMIT / 1.2, bar.bottom()));
+    let drawn =
+        egui::Rect::from_min_max(bar.min, egui::pos2(bar.left() + width * REPRODUCIBLE_LIMIT / 1.2, bar.bottom()));
     painter.rect_filled(drawn, 2.0, visuals.selection.bg_fill);
     let font = egui::TextStyle::Small.resolve(ui.style());
     let ticks = [
@@ -196,20 +199,20 @@ fn scale(ui: &mut Ui, progress: &Progress) {
         };
         painter.text(egui::pos2(x, y), align, name, font.clone(), weak);
     }
-    let x = bar.left() + width * place(progress.lacking);
+    let x = bar.left() + width * place(progress.edge_error);
     painter.vline(x, bar.top() - 5.0..=bar.bottom() + 5.0, egui::Stroke::new(3.0, mark));
     painter.circle_filled(egui::pos2(x, bar.center().y), 5.0, text);
     response.on_hover_text(format!(
         "What is wrong with the reconstruction's edges, or invented: {:.2}. The same search lacks {own:.2} of the model's own \
          samples; the model's average picture lacks {average:.2}, a blurred copy of the picture {blurred:.2}. The model can draw what \
          lies within the colored part, up to {:.0} % of the way.",
-        progress.lacking,
-        LIMIT * 100.0
+        progress.edge_error,
+        REPRODUCIBLE_LIMIT * 100.0
     ));
     ui.label(format!(
         "{} of the way from the model's own samples to its average picture; up to {:.0} % is drawn. Pixel error {:.3}.",
-        progress.place(),
-        LIMIT * 100.0,
-        progress.error
+        progress.relative_error_percent(),
+        REPRODUCIBLE_LIMIT * 100.0,
+        progress.rmse
     ));
 }

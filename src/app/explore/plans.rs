@@ -1,12 +1,12 @@
 //! What follows from the session, worked out once for each change of it and not in every frame.
 
 use super::worker::Zs;
-use crate::latent::arithmetic::Sum;
-use crate::latent::directions::Direction;
-use crate::latent::plane::Plane;
+use crate::latent::arithmetic::ArithmeticResult;
+use crate::latent::directions::LatentDirection;
+use crate::latent::plane::LatentPlane;
 use crate::latent::session::{Point, Session};
 use crate::latent::vector;
-use crate::latent::walk::Walk;
+use crate::latent::walk::LatentWalk;
 use crate::model::ModelConfig;
 
 /// Frames from one keyframe of the walk to the next.
@@ -21,7 +21,7 @@ pub(super) struct Plans {
     of: Option<(Session, ModelConfig)>,
     pub shelf: Zs,
     /// The arithmetic, unless all trays are empty.
-    pub sum: Option<Sum>,
+    pub sum: Option<ArithmeticResult>,
     pub exemplars: Zs,
     pub averages: Zs,
     pub around: Zs,
@@ -31,11 +31,11 @@ pub(super) struct Plans {
     pub turn: Zs,
     /// A sample with a concept, and as it was; empty without.
     pub applied: Zs,
-    pub walk: Walk,
+    pub walk: LatentWalk,
     pub keyframes: Zs,
     pub film: Zs,
     pub corners: Zs,
-    pub map: Plane,
+    pub map: LatentPlane,
     pub land: Zs,
     pub pins: Zs,
     /// The subject moved by the sliders, and as it was.
@@ -58,11 +58,11 @@ impl Default for Plans {
             sides: none(),
             turn: none(),
             applied: none(),
-            walk: Walk::default(),
+            walk: LatentWalk::default(),
             keyframes: none(),
             film: none(),
             corners: none(),
-            map: Plane::through(&[Vec::new(), Vec::new(), Vec::new()]),
+            map: LatentPlane::through(&[Vec::new(), Vec::new(), Vec::new()]),
             land: none(),
             pins: none(),
             moved: none(),
@@ -78,25 +78,25 @@ impl Plans {
         }
         let z = |points: &[Point]| points.iter().map(|point| point.z(config)).collect::<Vec<_>>();
         keep(&mut self.shelf, z(&session.shelf));
-        self.sum = session.sum(config).ok();
-        keep(&mut self.exemplars, self.sum.as_ref().map(Sum::exemplars).unwrap_or_default());
+        self.sum = session.arithmetic(config).ok();
+        keep(&mut self.exemplars, self.sum.as_ref().map(ArithmeticResult::exemplars).unwrap_or_default());
         keep(&mut self.averages, self.sum.as_ref().map(|sum| sum.averages.clone()).unwrap_or_default());
-        keep(&mut self.around, self.sum.as_ref().map(|sum| sum.around.clone()).unwrap_or_default());
-        keep(&mut self.sides, [z(&session.turn.from), z(&session.turn.to), z(&session.turn_on())].concat());
-        keep(&mut self.turn, session.turned(config, TURN_STEPS).unwrap_or_default().concat());
+        keep(&mut self.around, self.sum.as_ref().map(|sum| sum.neighbors.clone()).unwrap_or_default());
+        keep(&mut self.sides, [z(&session.turn.from), z(&session.turn.to), z(&session.turn_points())].concat());
+        keep(&mut self.turn, session.turn_rows(config, TURN_STEPS).unwrap_or_default().concat());
         let applied = session.applied.iter().flat_map(|applied| {
             let on = applied.on.z(config);
-            [vector::along(&on, &applied.direction.vector, applied.amount), on]
+            [vector::add_scaled(&on, &applied.direction.vector, applied.amount), on]
         });
         keep(&mut self.applied, applied.collect());
         self.walk = session.walk(config);
         keep(&mut self.keyframes, self.walk.keyframes.clone());
-        keep(&mut self.film, if self.walk.legs() > 0 { self.walk.film(STEPS) } else { Vec::new() });
+        keep(&mut self.film, if self.walk.segments() > 0 { self.walk.frames(STEPS) } else { Vec::new() });
         keep(&mut self.corners, z(&session.plane));
-        self.map = session.map(config);
-        keep(&mut self.land, self.map.land(LAND));
+        self.map = session.latent_plane(config);
+        keep(&mut self.land, self.map.grid(LAND));
         keep(&mut self.pins, session.pins.iter().map(|pin| self.map.at(pin.at)).collect());
-        keep(&mut self.moved, vec![session.moved(config), session.subject.z(config)]);
+        keep(&mut self.moved, vec![session.moved_subject(config), session.subject.z(config)]);
         self.of = Some((session.clone(), config.clone()));
         true
     }
@@ -132,9 +132,9 @@ impl<K: PartialEq> Kept<K> {
 }
 
 /// The strips of a list of directions, one after another: `amounts` standard deviations from `start`.
-pub(super) fn strips(start: &[f32], directions: &[Direction], amounts: &[f32]) -> Vec<Vec<f32>> {
-    let strip = |direction: &Direction| {
-        amounts.iter().map(|&amount| vector::along(start, &direction.vector, amount)).collect::<Vec<_>>()
+pub(super) fn strips(start: &[f32], directions: &[LatentDirection], amounts: &[f32]) -> Vec<Vec<f32>> {
+    let strip = |direction: &LatentDirection| {
+        amounts.iter().map(|&amount| vector::add_scaled(start, &direction.vector, amount)).collect::<Vec<_>>()
     };
     directions.iter().flat_map(strip).collect()
 }

@@ -8,8 +8,8 @@ use super::files::Answer;
 use super::tool::{OPEN, SAVE, SAVE_AS};
 use super::worker::{Reply, Request};
 use super::{Explorer, directions};
-use crate::latent::boxes::Forgetting;
-use crate::latent::session::{MadeWith, Session};
+use crate::latent::removal::ObjectRemoval;
+use crate::latent::session::{Session, SessionModel};
 use crate::model::{ModelConfig, Provenance, bundled, file_of};
 
 /// A session that is waiting for its model.
@@ -117,7 +117,7 @@ impl Explorer {
         let mut undoable = true;
         if let Some(session) = session {
             let file = self.opening.take().and_then(|opening| opening.file);
-            self.notice = session.learnt_since(&provenance);
+            self.notice = session.training_difference(&provenance);
             if let Some(file) = &file {
                 // The session before can be gone back to; there is none before the one that is restored at the start.
                 self.undo.note(&self.session);
@@ -154,7 +154,7 @@ impl Explorer {
     }
 
     fn opened(&mut self, path: PathBuf, config: ModelConfig, provenance: Provenance) {
-        if let Err(error) = self.session.check_width(config.z_dim) {
+        if let Err(error) = self.session.check_dimensions(config.z_dim) {
             // The z's of another model mean nothing to this one.
             self.notice = Some(format!("A new session was begun, since {error}. Undo brings the old one back"));
             self.session = Session { seed: self.session.seed, ..Session::new(path.clone()) };
@@ -171,17 +171,17 @@ impl Explorer {
                 self.session.sliders.clear();
                 self.session.axes = None;
                 self.session.ablations.clear();
-                self.session.forget = Forgetting::default();
+                self.session.forget = ObjectRemoval::default();
             }
             self.session.model.clone_from(&path);
         }
-        if let Err(error) = self.session.check_inside(&config) {
+        if let Err(error) = self.session.check_ablations(&config) {
             self.notice = Some(format!("{error}. What was dropped and boxed is let go; undo brings it back"));
             self.session.ablations.clear();
-            self.session.forget = Forgetting::default();
+            self.session.forget = ObjectRemoval::default();
         }
         self.inside.reopen();
-        let made_with = Some(MadeWith { config: config.clone(), provenance: provenance.clone() });
+        let made_with = Some(SessionModel { config: config.clone(), provenance: provenance.clone() });
         if self.session == *self.undo.now() {
             // Only what the model is was learnt: nobody changed anything.
             self.session.made_with = made_with;

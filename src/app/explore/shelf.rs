@@ -27,7 +27,7 @@ impl Explorer {
                 }
                 response.context_menu(|ui| {
                     let mut name = point.name();
-                    if matches!(point, Point::Made { .. }) && ui.text_edit_singleline(&mut name).changed() {
+                    if matches!(point, Point::Custom { .. }) && ui.text_edit_singleline(&mut name).changed() {
                         renamed = Some((i, name));
                     }
                     if ui.button("Remove").clicked() {
@@ -42,7 +42,7 @@ impl Explorer {
             self.session.shelf.push(carried.point);
         }
         if let Some((i, new)) = renamed
-            && let Point::Made { name, .. } = &mut self.session.shelf[i]
+            && let Point::Custom { name, .. } = &mut self.session.shelf[i]
         {
             *name = new;
         }
@@ -60,7 +60,7 @@ impl Explorer {
 
     /// Keeps a z on the shelf.
     pub(super) fn keep(&mut self, name: String, z: Vec<f32>) {
-        let point = Point::Made { name, z };
+        let point = Point::Custom { name, z };
         if !self.keeps(&point) {
             self.session.shelf.push(point);
         }

@@ -50,7 +50,7 @@ pub fn latency(model: &Model, device: &Device, ones: usize, galleries: usize) ->
     answers(&worker, 1, |reply| matches!(reply, Reply::Followed { .. }))?;
     let mut one = Vec::with_capacity(ones);
     for number in 0..WARM + ones {
-        let z = [latent::numbered(config.prior, config.z_dim, 1, number as u64)].into();
+        let z = [latent::sample_z(config.prior, config.z_dim, 1, number as u64)].into();
         let began = Instant::now();
         worker.send(Request::Render { slot: Slot::Pointer, z });
         answers(&worker, 1, |reply| matches!(reply, Reply::Rendered { .. }))?;

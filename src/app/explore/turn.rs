@@ -33,7 +33,7 @@ impl Explorer {
                 let points = match i {
                     0 => self.session.turn.from.clone(),
                     1 => self.session.turn.to.clone(),
-                    _ => self.session.turn_on(),
+                    _ => self.session.turn_points(),
                 };
                 self.side(ui, i, side, &points, first);
                 first += points.len();

@@ -141,7 +141,7 @@ impl Views {
         let image = self.image(slot, i, side);
         let response = place(ui, image.clone(), side, name, Sense::click_and_drag());
         if let Some(z) = self.asked.get(&slot).and_then(|asked| asked.get(i)) {
-            let point = || Point::Made { name: name.to_owned(), z: z.clone() };
+            let point = || Point::Custom { name: name.to_owned(), z: z.clone() };
             Carried::take_up(&response, point, None, image.as_ref());
         }
         response

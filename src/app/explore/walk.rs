@@ -12,8 +12,9 @@ use super::exports::Film;
 use super::plans::{Kept, STEPS};
 use super::worker::Slot;
 use crate::image::Picture;
+use crate::latent::change::{find_jumps, picture_changes};
 use crate::latent::session::{Point, Timeline};
-use crate::latent::walk::{Way, changes, jumps};
+use crate::latent::walk::Interpolation;
 
 /// Legs a second at speed 1.
 const PACE: f32 = 0.7;
@@ -57,16 +58,16 @@ impl Explorer {
         self.views.ask(&self.worker, Slot::Film, &self.plans.film);
         self.walk_head(ui);
         self.timeline(ui);
-        if self.plans.walk.legs() == 0 {
+        if self.plans.walk.segments() == 0 {
             ui.label("Click at least two samples, or start with the paper's nine.");
             return;
         }
-        let legs = self.plans.walk.legs() as f32;
+        let legs = self.plans.walk.segments() as f32;
         self.walk.time = self.walk.time.min(legs);
         self.walk_keys(ui, legs);
         self.transport(ui, legs);
         ui.horizontal_top(|ui| {
-            let rows = self.plans.walk.legs();
+            let rows = self.plans.walk.segments();
             let room = (ui.available_height() - METER - 84.0).max(160.0);
             let wide = ui.available_width();
             let side = room.min(wide * 0.34).clamp(140.0, 420.0);
@@ -84,18 +85,18 @@ impl Explorer {
             let about = "Figure 4: nine random points, a row from each to the next. Click again for nine others";
             if nine.on_hover_text(about).clicked() {
                 self.session.walk.keyframes = next_nine(&self.session.walk, self.session.seed);
-                self.session.walk.closed = true;
+                self.session.walk.looped = true;
                 self.walk.time = 0.0;
             }
             if ui.button("Clear").on_hover_text("Takes all keyframes out").clicked() {
                 self.session.walk.keyframes.clear();
             }
             ui.separator();
-            let way = &mut self.session.walk.way;
-            ui.selectable_value(way, Way::Linear, "Straight").on_hover_text("As the paper walks");
-            ui.selectable_value(way, Way::Spherical, "Great circles")
+            let interpolation = &mut self.session.walk.interpolation;
+            ui.selectable_value(interpolation, Interpolation::Linear, "Straight").on_hover_text("As the paper walks");
+            ui.selectable_value(interpolation, Interpolation::Slerp, "Great circles")
                 .on_hover_text("Keeps to the lengths that a normal prior gives");
-            ui.checkbox(&mut self.session.walk.closed, "Closed").on_hover_text("From the last back to the first");
+            ui.checkbox(&mut self.session.walk.looped, "Closed").on_hover_text("From the last back to the first");
         });
     }
 
@@ -193,7 +194,7 @@ impl Explorer {
             let insert = ui.button("Insert keyframe").on_hover_text("Makes this point a keyframe of its own");
             if insert.clicked() {
                 let at = (self.walk.time as usize + 1).min(self.session.walk.keyframes.len());
-                self.session.walk.keyframes.insert(at, Point::Made { name, z: zs[0].clone() });
+                self.session.walk.keyframes.insert(at, Point::Custom { name, z: zs[0].clone() });
             }
         });
     }
@@ -202,7 +203,7 @@ impl Explorer {
     fn figure(&mut self, ui: &mut Ui, cell: f32) {
         let count = self.plans.film.len();
         ui.spacing_mut().item_spacing = Vec2::splat(1.0);
-        for leg in 0..self.plans.walk.legs() {
+        for leg in 0..self.plans.walk.segments() {
             ui.horizontal(|ui| {
                 for step in 0..=STEPS {
                     let frame = leg * STEPS + step;
@@ -220,10 +221,10 @@ impl Explorer {
     fn meter(&mut self, ui: &mut Ui) {
         let Some(pictures) = self.views.pictures(&self.worker, Slot::Film) else { return };
         if self.walk.meter.as_ref().is_none_or(|(of, _)| !Arc::ptr_eq(of, &pictures)) {
-            self.walk.meter = Some((pictures.clone(), changes(&pictures)));
+            self.walk.meter = Some((pictures.clone(), picture_changes(&pictures)));
         }
         let Some((_, changes)) = &self.walk.meter else { return };
-        let jumps = jumps(changes);
+        let jumps = find_jumps(changes);
         let verdict = match jumps.len() {
             0 => "No sudden jump: every step changes the picture about as much.".to_owned(),
             1 => "One sudden jump: a sign of memorised pictures (section 6.1).".to_owned(),
@@ -267,7 +268,7 @@ mod tests {
         let mut walk = Timeline::default();
         let first = |walk: &Timeline| match walk.keyframes[0] {
             Point::Sample { number, .. } => number,
-            Point::Made { .. } => panic!("no sample"),
+            Point::Custom { .. } => panic!("no sample"),
         };
         for expected in [0, 9, 18] {
             walk.keyframes = next_nine(&walk, 4);

@@ -100,8 +100,8 @@ impl<T: Send + 'static> Job<T> {
         let reporter = Reporter { outbox: outbox.clone(), cancelled: cancelled.clone(), last: Cell::new(name) };
         let body = move || {
             // Training and the window go first.
-            device::give_way();
-            let ended = match panics::caught(|| work(&reporter)) {
+            device::lower_thread_priority();
+            let ended = match panics::catch(|| work(&reporter)) {
                 Ok(Ok(())) => Ok(()),
                 Ok(Err(error)) => Err(format!("{error:#}")),
                 Err(panic) => Err(failed(reporter.last.get(), &panic)),

@@ -160,7 +160,7 @@ pub(super) fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<
 
 /// Runs `work` and turns a panic into an error that says what was being done and what the panic said.
 pub(super) fn guarded<T>(activity: &str, work: impl FnOnce() -> T) -> Result<T, String> {
-    panics::caught(work).map_err(|panic| failed(activity, &panic))
+    panics::catch(work).map_err(|panic| failed(activity, &panic))
 }
 
 /// The message of a panic during an activity.

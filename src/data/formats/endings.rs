@@ -178,10 +178,10 @@ pub(super) const FIRST_BYTES: usize = 32;
 pub(super) fn begins_a_picture(name: &str, first: &[u8]) -> bool {
     let end = ending(name).map(str::to_ascii_lowercase);
     let unread = end.is_some_and(|end| UNREAD.iter().any(|(_, ends)| ends.contains(&end.as_str())));
-    let found = if first.len() == FIRST_BYTES { sniff::picture(first) } else { None };
+    let found = if first.len() == FIRST_BYTES { sniff::picture_format(first) } else { None };
     match found {
-        None | Some(sniff::Format::Pnm) => false,
-        Some(sniff::Format::Tiff) => !unread,
+        None | Some(sniff::PictureFileFormat::Pnm) => false,
+        Some(sniff::PictureFileFormat::Tiff) => !unread,
         Some(_) => true,
     }
 }

@@ -147,7 +147,7 @@ fn may_be_picture(page: &[u8], at: usize) -> bool {
         return false;
     }
     let value = page.get(at + NODE_HEADER as usize + usize::from(two(page, at + 6))..).unwrap_or_default();
-    flags & BIG != 0 || crate::sniff::picture(value).is_some()
+    flags & BIG != 0 || crate::sniff::picture_format(value).is_some()
 }
 
 impl Lmdb {

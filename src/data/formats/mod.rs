@@ -119,8 +119,9 @@ impl Kind {
     /// What a file is: by its first bytes, and by its name where these say nothing.
     fn of(path: &Path) -> Result<Self, DataError> {
         let slice = Slice::open(path)?;
-        let head =
-            slice.beginning(sniff::LOOKED_AT as u64).map_err(|cause| DataError::Io { path: path.to_owned(), cause })?;
+        let head = slice
+            .beginning(sniff::HEADER_BYTES as u64)
+            .map_err(|cause| DataError::Io { path: path.to_owned(), cause })?;
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
         let by_name = Self::of_name(&name);
         match Self::of_bytes(&head) {
@@ -131,13 +132,13 @@ impl Kind {
             None => {}
         }
         let other = |what: &str| DataError::OtherKind { path: path.to_owned(), what: what.to_owned() };
-        if sniff::picture(&head).is_some() {
+        if sniff::picture_format(&head).is_some() {
             return Err(other("a single picture; give the folder that it is in"));
         }
         // A file without anything in it is for the reader of what it is called to refuse.
         let nothing =
             head.iter().all(|&byte| byte == 0) || head.starts_with(b"\x1f\x8b") || head.starts_with(b"\x89HDF");
-        match (by_name, sniff::other(&head)) {
+        match (by_name, sniff::describe(&head)) {
             (Some(kind), Some(what)) if nothing || what == sniff::TEXT => Ok(kind),
             (_, Some(what)) => Err(other(what)),
             (Some(kind), None) => Ok(kind),

@@ -9,9 +9,9 @@ use super::attributes::{Attribute, BINARY, CONTINUOUS, FaceAttributes, HAIR, OUT
 use super::corruption::corrupt;
 use crate::data::synth::{Scene, Truth};
 use crate::data::to_channels;
+use crate::device::{ComputeError, read_tensor};
 use crate::evaluate::statistics::{Proportion, pearson};
 use crate::image::Picture;
-use crate::latent::{DrawError, read};
 use crate::model::{Classifier, FitSchedule, ModelConfig, Preset, fit};
 
 /// Feature maps of the first layer.
@@ -87,14 +87,14 @@ impl AttributeClassifier {
     /// The loss is cross entropy, and squared error for skin and turn; the optimizer is Adam.
     ///
     /// # Errors
-    /// [`DrawError`] when the device fails.
+    /// [`ComputeError`] when the device fails.
     pub fn fit(
         size: usize,
         channels: usize,
         settings: AttributeClassifierSettings,
         device: &Device,
         progress: &mut dyn FnMut(usize),
-    ) -> Result<Self, DrawError> {
+    ) -> Result<Self, ComputeError> {
         let config = ModelConfig { size, channels, base: BASE, bias: true, ..ModelConfig::preset(Preset::Pytorch) };
         let seed = settings.seed ^ TRAINING_SEED;
         let faces = Faces::render(seed, settings.used_faces(), &config);
@@ -111,7 +111,7 @@ impl AttributeClassifier {
         let schedule = FitSchedule { steps: settings.steps, rate: RATE, floor: 0.0 };
         fit(&mut network, schedule, batch_loss, |step, _, _| {
             progress(step);
-            Ok::<_, DrawError>(())
+            Ok::<_, ComputeError>(())
         })?;
         Ok(Self { network, config, settings, device: device.clone() })
     }
@@ -119,8 +119,8 @@ impl AttributeClassifier {
     /// The attributes of each image, which must have the classifier's size and channels.
     ///
     /// # Errors
-    /// [`DrawError`] when the device fails.
-    pub fn classify(&self, pictures: &[Picture]) -> Result<Vec<FaceAttributes>, DrawError> {
+    /// [`ComputeError`] when the device fails.
+    pub fn classify(&self, pictures: &[Picture]) -> Result<Vec<FaceAttributes>, ComputeError> {
         self.classify_changed(pictures, &|_, _| {})
     }
 
@@ -129,12 +129,12 @@ impl AttributeClassifier {
         &self,
         pictures: &[Picture],
         change: &(dyn Fn(&mut [f32], usize) + Sync),
-    ) -> Result<Vec<FaceAttributes>, DrawError> {
+    ) -> Result<Vec<FaceAttributes>, ComputeError> {
         let mut attributes = Vec::with_capacity(pictures.len());
         for (number, pictures) in pictures.chunks(CLASSIFY_BATCH).enumerate() {
             let first = number * CLASSIFY_BATCH;
             let values = values(pictures.iter(), &self.config, |values, i| change(values, first + i));
-            let outputs = read(self.network.judge(tensor(values, &self.config, &self.device)))?;
+            let outputs = read_tensor(self.network.judge(tensor(values, &self.config, &self.device)))?;
             let rows = outputs.chunks_exact(OUTPUTS);
             attributes.extend(rows.map(|row| FaceAttributes::from_outputs(row, self.settings.confidence)));
         }
@@ -144,8 +144,8 @@ impl AttributeClassifier {
     /// Its accuracy on faces it was not trained on: clean, and corrupted.
     ///
     /// # Errors
-    /// [`DrawError`] when the device fails.
-    pub fn accuracy(&self) -> Result<ClassifierAccuracy, DrawError> {
+    /// [`ComputeError`] when the device fails.
+    pub fn accuracy(&self) -> Result<ClassifierAccuracy, ComputeError> {
         let count = self.settings.used_faces().div_ceil(4);
         let seed = self.settings.seed ^ TEST_SEED;
         let faces = Faces::render(seed, count, &self.config);

@@ -41,12 +41,12 @@ pub fn linear_separability(attribute: Attribute, z: &[Vec<f32>], samples: &[Face
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::latent::numbered;
+    use crate::latent::sample_z;
     use crate::model::Prior;
 
     #[test]
     fn linear_attributes_are_separable_and_others_are_not() {
-        let z: Vec<_> = (0..800).map(|i| numbered(Prior::Normal, 8, 1, i)).collect();
+        let z: Vec<_> = (0..800).map(|i| sample_z(Prior::Normal, 8, 1, i)).collect();
         let attributes = |z: &Vec<f32>| {
             let hair = (0..6).max_by(|&a, &b| z[a].total_cmp(&z[b])).unwrap();
             let folded = usize::from(z[0] * z[1] > 0.0);

@@ -8,10 +8,11 @@ use super::classifier::{AttributeClassifier, AttributeClassifierSettings, Classi
 use super::linearity::linear_separability;
 use super::triples::{self, OutcomeCounts, Triple, TripleOutcome};
 use super::turn::{self, STEPS, TurnScore};
+use crate::device::ComputeError;
 use crate::evaluate::statistics::Proportion;
 use crate::image::Picture;
+use crate::latent;
 use crate::latent::arithmetic::{self, ArithmeticError, Term};
-use crate::latent::{self, DrawError};
 use crate::model::Model;
 
 /// Images generated at a time.
@@ -59,7 +60,7 @@ pub enum ScoreError {
     },
     /// The device failed.
     #[error(transparent)]
-    Draw(#[from] DrawError),
+    Draw(#[from] ComputeError),
     /// The arithmetic failed.
     #[error(transparent)]
     Arithmetic(#[from] ArithmeticError),
@@ -196,10 +197,10 @@ struct Scorer<'a> {
 }
 
 impl Scorer<'_> {
-    fn generate(&self, z: &[Vec<f32>]) -> Result<Vec<Picture>, DrawError> {
+    fn generate(&self, z: &[Vec<f32>]) -> Result<Vec<Picture>, ComputeError> {
         let mut pictures = Vec::with_capacity(z.len());
         for batch in z.chunks(BATCH) {
-            pictures.extend(latent::pictures(&self.model.generator, batch, self.device)?);
+            pictures.extend(latent::generate_pictures(&self.model.generator, batch, self.device)?);
         }
         Ok(pictures)
     }
@@ -221,7 +222,7 @@ impl Scorer<'_> {
                 let terms: Vec<_> = signed(triple)
                     .map(|(minus, numbers)| (minus, numbers.iter().map(|&i| samples.pictures[i].clone()).collect()))
                     .collect();
-                arithmetic::in_pixels(&terms).ok_or(ArithmeticError::Nothing)
+                arithmetic::pixel_arithmetic(&terms).ok_or(ArithmeticError::NoExemplars)
             };
             return Ok(triples.iter().map(sum).collect::<Result<_, _>>()?);
         }
@@ -234,15 +235,15 @@ impl Scorer<'_> {
             let mut pictures = Vec::with_capacity(sums.len());
             for batch in sums.chunks((BATCH / (3 * exemplars)).max(1)) {
                 let batch: Vec<&[Term]> = batch.iter().map(Vec::as_slice).collect();
-                pictures.extend(latent::in_maps(&self.model.generator, &batch, layer, self.device)?);
+                pictures.extend(latent::generate_from_feature_sums(&self.model.generator, &batch, layer, self.device)?);
             }
             return Ok(pictures);
         }
         let prior = self.model.config().prior;
         let normalize = space == ArithmeticSpace::NormalizedZ;
         let result = |terms: &Vec<Term>| {
-            let z = arithmetic::result(terms)?;
-            Ok(if normalize { arithmetic::back_to_prior(prior, &z) } else { z })
+            let z = arithmetic::sum_terms(terms)?;
+            Ok(if normalize { prior.normalize_length(&z) } else { z })
         };
         let z = sums.iter().map(result).collect::<Result<Vec<_>, ArithmeticError>>()?;
         Ok(self.generate(&z)?)
@@ -278,7 +279,7 @@ pub fn score(
     let accuracy = classifier.accuracy()?;
     let scorer = Scorer { model, classifier, device };
 
-    let z = latent::samples(config, settings.seed, 0..settings.samples as u64);
+    let z = latent::sample_zs(config, settings.seed, 0..settings.samples as u64);
     let mut samples = ClassifiedSamples { pictures: Vec::new(), attributes: Vec::new(), z };
     for batch in samples.z.chunks(BATCH) {
         let pictures = scorer.generate(batch)?;
@@ -336,7 +337,7 @@ fn score_turn(
     let mut first = Vec::new();
     let mut turns = Vec::with_capacity(trials.len());
     for trial in &trials {
-        let rows = arithmetic::turn(&of(&trial.left), &of(&trial.right), &of(&trial.rows), STEPS)?;
+        let rows = arithmetic::turn_rows(&of(&trial.left), &of(&trial.right), &of(&trial.rows), STEPS)?;
         let pictures = scorer.generate(&rows.concat())?;
         let measured: Vec<f64> = scorer.classifier.classify(&pictures)?.iter().map(|face| face.turn.into()).collect();
         turns.push(measured.chunks(STEPS).map(<[f64]>::to_vec).collect());

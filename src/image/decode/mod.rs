@@ -27,7 +27,7 @@ pub use range::{Range, Ranges, Samples};
 pub use treatment::Treatment;
 
 use super::picture::Picture;
-use crate::sniff::{self, Format};
+use crate::sniff::{self, PictureFileFormat};
 
 /// Bytes that a picture may have at full size.
 pub(crate) const LIMIT: u64 = 512 << 20;
@@ -122,10 +122,10 @@ pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded, DecodeEr
 /// # Errors
 /// As [`decode`].
 pub(crate) fn spread(bytes: &[u8]) -> Result<Option<(Samples, Spread)>, DecodeError> {
-    let deep = match sniff::picture(bytes) {
-        Some(Format::Png) => bytes.get(24) == Some(&16),
-        Some(Format::Pnm) => whole::anymap(bytes).is_some_and(|header| header.white > 255),
-        Some(Format::Tiff) => tiff::bits(bytes)? > 8,
+    let deep = match sniff::picture_format(bytes) {
+        Some(PictureFileFormat::Png) => bytes.get(24) == Some(&16),
+        Some(PictureFileFormat::Pnm) => whole::anymap(bytes).is_some_and(|header| header.white > 255),
+        Some(PictureFileFormat::Tiff) => tiff::bits(bytes)? > 8,
         _ => false,
     };
     if !deep {
@@ -158,8 +158,8 @@ struct Raw {
 
 impl Raw {
     fn read(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let Some(format) = sniff::picture(bytes) else {
-            let known = sniff::other(bytes).map(str::to_owned);
+        let Some(format) = sniff::picture_format(bytes) else {
+            let known = sniff::describe(bytes).map(str::to_owned);
             return Err(DecodeError::NotAPicture(known.unwrap_or_else(|| {
                 let first: Vec<String> = bytes.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
                 format!("no picture of a known format (it begins with the bytes {})", first.join(" "))
@@ -167,13 +167,13 @@ impl Raw {
         };
         whole::check(format, bytes)?;
         let kind = match format {
-            Format::Png => ImageFormat::Png,
-            Format::Jpeg => ImageFormat::Jpeg,
-            Format::Gif => ImageFormat::Gif,
-            Format::WebP => ImageFormat::WebP,
-            Format::Bmp => ImageFormat::Bmp,
-            Format::Pnm => ImageFormat::Pnm,
-            Format::Tiff => return tiff::read(bytes),
+            PictureFileFormat::Png => ImageFormat::Png,
+            PictureFileFormat::Jpeg => ImageFormat::Jpeg,
+            PictureFileFormat::Gif => ImageFormat::Gif,
+            PictureFileFormat::WebP => ImageFormat::WebP,
+            PictureFileFormat::Bmp => ImageFormat::Bmp,
+            PictureFileFormat::Pnm => ImageFormat::Pnm,
+            PictureFileFormat::Tiff => return tiff::read(bytes),
         };
         let mut decoder = ImageReader::with_format(Cursor::new(bytes), kind).into_decoder()?;
         let (width, height) = decoder.dimensions();
@@ -184,7 +184,7 @@ impl Raw {
         }
         // Unreadable notes say nothing about the picture.
         let marked = match format {
-            Format::Png => notes::of_png(bytes),
+            PictureFileFormat::Png => notes::of_png(bytes),
             _ => {
                 let [exif, xmp] = [decoder.exif_metadata(), decoder.xmp_metadata()].map(|notes| notes.ok().flatten());
                 orientation(exif.as_deref(), xmp.as_deref())
@@ -206,7 +206,8 @@ impl Raw {
             other => Values::Bytes(other.into_rgba8().into_raw()),
         };
         // Where white is not all that two bytes can hold, the decoder has scaled the values.
-        let scaled = format == Format::Pnm && whole::anymap(bytes).is_some_and(|header| header.white != 65535);
+        let scaled =
+            format == PictureFileFormat::Pnm && whole::anymap(bytes).is_some_and(|header| header.white != 65535);
         let declared = (scaled && values.samples() == Samples::U16).then_some(Range::WORD);
         Ok(Self { width, height, layout, values, declared, orientation: marked })
     }

@@ -4,27 +4,27 @@
 
 use super::DecodeError;
 use crate::image::jpeg::{self, Flaw};
-use crate::sniff::Format;
+use crate::sniff::PictureFileFormat;
 
 /// Whether a file is all there.
 ///
 /// # Errors
 /// What is missing.
-pub(super) fn check(format: Format, bytes: &[u8]) -> Result<(), DecodeError> {
+pub(super) fn check(format: PictureFileFormat, bytes: &[u8]) -> Result<(), DecodeError> {
     let whole = match format {
-        Format::Png => png(bytes),
-        Format::Jpeg => {
+        PictureFileFormat::Png => png(bytes),
+        PictureFileFormat::Jpeg => {
             return jpeg::check(bytes).map_err(|flaw| match flaw {
                 Flaw::CutOff(what) => DecodeError::CutOff(what),
                 Flaw::Damaged(what) => DecodeError::Refused(what),
             });
         }
-        Format::Gif => gif(bytes),
-        Format::WebP => webp(bytes),
-        Format::Bmp => bmp(bytes),
-        Format::Pnm => pnm(bytes),
+        PictureFileFormat::Gif => gif(bytes),
+        PictureFileFormat::WebP => webp(bytes),
+        PictureFileFormat::Bmp => bmp(bytes),
+        PictureFileFormat::Pnm => pnm(bytes),
         // By its own directory.
-        Format::Tiff => Ok(()),
+        PictureFileFormat::Tiff => Ok(()),
     };
     whole.map_err(DecodeError::CutOff)
 }

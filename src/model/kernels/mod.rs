@@ -31,7 +31,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, TensorMetadata, backend_extension};
 use burn::tensor::{Shape, Tensor};
 
-use crate::device::{Operands, on_card};
+use crate::device::{Operands, uses_wgpu};
 
 /// Placement of a convolution kernel over the large map, whose sides are `stride` times those of the small map. The
 /// large map is padded with `before` zeros at the start, and with as many as needed at the end.
@@ -387,7 +387,7 @@ pub fn adam(of: AdamState, squares: Tensor<1>, step: AdamStep) -> [Tensor<1>; 4]
 /// fractionally-strided convolution of a 1x1 map. On the CPU it is a matrix product.
 pub fn project(z: Tensor<2>, weights: Tensor<4>, operands: Operands) -> Tensor<4> {
     let ([batch, z_dim], [_, maps, side, _]) = (z.dims(), weights.dims());
-    if on_card(&z.device()) {
+    if uses_wgpu(&z.device()) {
         let geometry = Geometry { stride: side, before: 0 };
         return up(z.reshape([batch, z_dim, 1, 1]), weights, geometry, operands);
     }
@@ -398,7 +398,7 @@ pub fn project(z: Tensor<2>, weights: Tensor<4>, operands: Operands) -> Tensor<4
 /// transpose of [`project`].
 pub fn gather(x: Tensor<4>, weights: Tensor<4>, operands: Operands) -> Tensor<2> {
     let ([batch, maps, side, _], [outputs, ..]) = (x.dims(), weights.dims());
-    if on_card(&x.device()) {
+    if uses_wgpu(&x.device()) {
         let geometry = Geometry { stride: side, before: 0 };
         return down(x, weights, geometry, operands).reshape([batch, outputs]);
     }

@@ -36,8 +36,8 @@ impl TrainingLoop<'_> {
     /// Samples 0 to `count` of the run's seed.
     pub(super) fn generate_samples(&self, count: usize) -> Result<Vec<Picture>, TrainError> {
         let (step, seed) = (self.state.step, self.options.config.seed);
-        let z = latent::samples(&self.options.config.model, seed, 0..count as u64);
-        latent::pictures(&self.networks.generator, &z, &self.compute.device)
+        let z = latent::sample_zs(&self.options.config.model, seed, 0..count as u64);
+        latent::generate_pictures(&self.networks.generator, &z, &self.compute.device)
             .map_err(|error| TrainError::Device { step, cause: error.to_string() })
     }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use burn::tensor::Tensor;
 
 use super::TrainingLoop;
-use crate::device::Kind;
+use crate::device::Hardware;
 use crate::train::checkpoint::{Checkpoint, TrainingState};
 use crate::train::error::{TrainError, catch_panic};
 use crate::train::loss_scale::LossScale;
@@ -64,7 +64,7 @@ impl<B, S> PendingSteps<B, S> {
 impl TrainingLoop<'_> {
     /// Steps whose metrics may be pending. The CPU has them at once, and a scaled loss needs them before the next step.
     pub(super) fn max_pending(&self) -> usize {
-        if self.compute.kind == Kind::Cpu || self.state.loss_scale.is_some() { 0 } else { MAX_PENDING }
+        if self.compute.kind == Hardware::Cpu || self.state.loss_scale.is_some() { 0 } else { MAX_PENDING }
     }
 
     /// Reads back and reports the metrics of all pending steps. If one failed, the run is restored to its state

@@ -33,7 +33,7 @@ fn opened(folder: &std::path::Path, data: &str) -> (InspectorWorker, Model) {
 }
 
 fn subject(model: &Model, number: u64, statistics: StatisticsSource) -> InspectedSample {
-    let z = samples(model.config(), 1, [number]).remove(0);
+    let z = sample_zs(model.config(), 1, [number]).remove(0);
     InspectedSample { z, seed: 1, ablations: Vec::new(), statistics }
 }
 
@@ -42,10 +42,12 @@ fn the_inside_shows_the_picture_that_every_other_tool_shows() {
     let folder = tempfile::tempdir().unwrap();
     let (inspector, model) = opened(folder.path(), "synth:rooms");
     let data = StatisticsSource::Data("synth:rooms".to_owned());
-    let z = samples(model.config(), 1, 0..7);
+    let z = sample_zs(model.config(), 1, 0..7);
     let alone: Vec<Picture> = z
         .iter()
-        .map(|z| latent::pictures(&model.generator, std::slice::from_ref(z), &Device::flex()).unwrap().remove(0))
+        .map(|z| {
+            latent::generate_pictures(&model.generator, std::slice::from_ref(z), &Device::flex()).unwrap().remove(0)
+        })
         .collect();
     assert_ne!(alone[2], alone[3]);
     let subject = subject(&model, 3, data.clone());
@@ -63,7 +65,7 @@ fn the_inside_shows_the_picture_that_every_other_tool_shows() {
     assert_eq!(shown, alone);
     let boxes = Boxes { size: 16, seed: 1, boxes: BTreeMap::new() };
     let ablations = vec![Ablation { on: false, ..Ablation::drop(0, &[1]) }];
-    let parts = Parts { fitted: 2, fresh: 0..0 };
+    let parts = SampleSplit { fitted: 2, fresh: 0..0 };
     let comparison = AblationComparison { boxes, numbers: vec![5, 3], parts, ablations, detects_windows: false };
     inspector.send(InspectorRequest::Compare(Box::new(comparison)));
     let shown = until(&inspector, |reply| match reply {
@@ -105,9 +107,9 @@ fn the_discriminator_uses_statistics_of_real_pictures_and_says_when_it_cannot() 
         (used.unwrap(), logit)
     };
     let (used, of_data) = ask(StatisticsSource::Data("synth:rooms".to_owned()));
-    assert_eq!(used, NormStatistics::Data { data: "synth:rooms".to_owned(), pictures: 1280 });
+    assert_eq!(used, NormStatisticsSource::Data { data: "synth:rooms".to_owned(), pictures: 1280 });
     let (used, running) = ask(StatisticsSource::Running);
-    assert_eq!(used, NormStatistics::Running { reason: None });
+    assert_eq!(used, NormStatisticsSource::Running { reason: None });
     assert_ne!(of_data, running);
     let (used, fallback) = ask(StatisticsSource::Data(gone));
     assert!(used.to_string().contains("gone cannot be read"), "{used}");

@@ -17,8 +17,8 @@ use crate::data;
 use crate::image::{DecodeOptions, Decoded, Picture};
 use crate::latent;
 use crate::latent::arithmetic::Term;
-use crate::latent::directions::{self, Direction, Effects, Method};
-use crate::latent::project::{Encoder, Fitting, Progress, Projection, Settings};
+use crate::latent::directions::{CoordinateSearch, DirectionMethod, LatentDirection, find_directions};
+use crate::latent::project::{Encoder, EncoderBuilder, Projection, ProjectionProgress, ProjectionSettings};
 use crate::latent::session::Session;
 use crate::model::{Ablation, Model, ModelConfig, Provenance, TensorFile, file_of, siblings};
 
@@ -87,7 +87,7 @@ pub(super) enum Request {
     /// A sum made of each hidden layer's feature maps; only the newest counts.
     Add(Vec<Term>),
     /// The strongest directions.
-    Find(Method),
+    Find(DirectionMethod),
     /// Draw everything under these.
     Ablate(Vec<Ablation>),
     /// Look for the z of a picture.
@@ -142,8 +142,8 @@ pub(super) enum Reply {
         pictures: Pictures,
     },
     Found {
-        method: Method,
-        directions: Vec<Direction>,
+        method: DirectionMethod,
+        directions: Vec<LatentDirection>,
     },
     /// How far the search for a picture's z is.
     Projecting(Search),
@@ -159,7 +159,7 @@ pub(super) enum Search {
     /// What was done to the picture when it was read.
     Seen(Vec<String>),
     /// The best picture so far, and how far it is.
-    Best(Picture, Progress),
+    Best(Picture, ProjectionProgress),
 }
 
 /// The handle of the explorer's thread.
@@ -184,7 +184,7 @@ impl Worker {
 /// The search for a picture's z.
 enum Photo {
     None,
-    Fitting(Picture, Box<Fitting>),
+    Fitting(Picture, Box<EncoderBuilder>),
     Projecting(Box<Projection>),
 }
 
@@ -196,7 +196,7 @@ struct State {
     encoder: Option<Encoder>,
     queue: Queue,
     /// The search for the coordinates that matter, which takes a while.
-    effects: Option<Effects>,
+    effects: Option<CoordinateSearch>,
     photo: Photo,
     /// Applied to whatever is generated.
     ablations: Vec<Ablation>,
@@ -273,7 +273,7 @@ impl State {
             }
             Request::Draw { seed, chunk } => {
                 if let Some(config) = self.model.as_ref().map(Model::config) {
-                    let z = latent::samples(config, seed, chunk * CHUNK..(chunk + 1) * CHUNK);
+                    let z = latent::sample_zs(config, seed, chunk * CHUNK..(chunk + 1) * CHUNK);
                     self.queue.draw(seed, chunk, z.into());
                 }
             }
@@ -281,12 +281,12 @@ impl State {
             Request::Render { slot, z } => self.queue.render(slot, z),
             Request::Read { slot, z } => self.queue.read(slot, z),
             Request::Add(terms) => self.queue.add(terms),
-            Request::Find(Method::Raw) => {
-                self.effects = self.model.as_ref().map(|model| Effects::new(model.config(), SEED));
+            Request::Find(DirectionMethod::Raw) => {
+                self.effects = self.model.as_ref().map(|model| CoordinateSearch::new(model.config(), SEED));
             }
             Request::Find(method) => {
                 if let Some(model) = &self.model {
-                    let directions = directions::find(&model.generator, method, DIRECTIONS, SEED, &self.device)?;
+                    let directions = find_directions(&model.generator, method, DIRECTIONS, SEED, &self.device)?;
                     outbox.send(Reply::Found { method, directions });
                 }
             }
@@ -327,13 +327,13 @@ impl State {
             data::read_examined(&path, config.pictures(), &DecodeOptions::default())?;
         outbox.send(Reply::Projecting(Search::Fitting(path, original.clone(), 0.0)));
         outbox.send(Reply::Projecting(Search::Seen(treatment.remarks())));
-        let settings = Settings::default();
+        let settings = ProjectionSettings::default();
         self.photo = match &self.encoder {
             Some(encoder) => {
                 let projection = Projection::new(&model.generator, encoder, &original, settings, &self.device)?;
                 Photo::Projecting(Box::new(projection))
             }
-            None => Photo::Fitting(original, Box::new(Fitting::new(&model.generator, settings.seed))),
+            None => Photo::Fitting(original, Box::new(EncoderBuilder::new(&model.generator, settings.seed))),
         };
         Ok(())
     }
@@ -350,7 +350,7 @@ impl State {
             }
         } else if let Some(mut effects) = self.effects.take() {
             if effects.step(&model.generator, &self.device)? {
-                outbox.send(Reply::Found { method: Method::Raw, directions: effects.strongest(DIRECTIONS) });
+                outbox.send(Reply::Found { method: DirectionMethod::Raw, directions: effects.strongest(DIRECTIONS) });
             } else {
                 self.effects = Some(effects);
             }
@@ -372,7 +372,7 @@ impl State {
                     self.photo = Photo::Fitting(original, fitting);
                 } else {
                     let encoder = fitting.finish();
-                    let settings = Settings::default();
+                    let settings = ProjectionSettings::default();
                     let projection = Projection::new(&model.generator, &encoder, &original, settings, &self.device)?;
                     (self.encoder, self.photo) = (Some(encoder), Photo::Projecting(Box::new(projection)));
                 }
@@ -384,12 +384,13 @@ impl State {
                         progress = projection.step()?;
                     }
                 }
-                let drawn = latent::pictures(projection.generator(), &[progress.z.clone()], &self.device)?.remove(0);
+                let drawn =
+                    latent::generate_pictures(projection.generator(), &[progress.z.clone()], &self.device)?.remove(0);
                 outbox.send(Reply::Projecting(Search::Best(drawn, progress)));
                 if !projection.done() {
                     self.photo = Photo::Projecting(projection);
                 } else if let Some(encoder) = &mut self.encoder {
-                    encoder.remember(&projection);
+                    encoder.store_own_error(&projection);
                 }
             }
         }

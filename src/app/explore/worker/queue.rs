@@ -75,15 +75,15 @@ impl<T> Job<T> {
         let drawn = std::mem::take(&mut self.drawn);
         self.drawn = match (drawn, painter) {
             (Drawn::Memory(mut pictures), _) => {
-                pictures.extend(latent::pictures(&model.generator, part, device)?);
+                pictures.extend(latent::generate_pictures(&model.generator, part, device)?);
                 Drawn::Memory(pictures)
             }
             (drawn, Some(painter)) => {
-                let pictures = model.generator.sample(latent::tensor(part, device));
+                let pictures = model.generator.sample(latent::z_tensor(part, device));
                 // What cannot be painted is read back from the first picture on.
                 drawn.paint(painter, self.z.len(), pictures).unwrap_or(Drawn::Memory(Vec::new()))
             }
-            (_, None) => Drawn::Memory(latent::pictures(&model.generator, part, device)?),
+            (_, None) => Drawn::Memory(latent::generate_pictures(&model.generator, part, device)?),
         };
         Ok(self.drawn.count() >= self.z.len())
     }
@@ -102,11 +102,11 @@ impl Addition {
         let drawn = std::mem::take(&mut self.drawn);
         self.drawn = match (drawn, painter) {
             (Drawn::Memory(mut pictures), _) => {
-                pictures.extend(latent::in_maps(&model.generator, &[&self.terms], layer, device)?);
+                pictures.extend(latent::generate_from_feature_sums(&model.generator, &[&self.terms], layer, device)?);
                 Drawn::Memory(pictures)
             }
             (drawn, Some(painter)) => {
-                let Some(added) = latent::drawn_in_maps(&model.generator, &[&self.terms], layer, device) else {
+                let Some(added) = latent::feature_sum_tensor(&model.generator, &[&self.terms], layer, device) else {
                     return Ok(true);
                 };
                 match drawn.paint(painter, layers, added) {
@@ -118,7 +118,9 @@ impl Addition {
                     }
                 }
             }
-            (_, None) => Drawn::Memory(latent::in_maps(&model.generator, &[&self.terms], layer, device)?),
+            (_, None) => {
+                Drawn::Memory(latent::generate_from_feature_sums(&model.generator, &[&self.terms], layer, device)?)
+            }
         };
         Ok(self.drawn.count() <= layer || self.drawn.count() >= layers)
     }
@@ -200,7 +202,7 @@ impl Queue {
         } else if let Some(mut job) = self.gallery.pop() {
             let (seed, chunk) = job.what;
             let shown = painter.and_then(|painter| {
-                let z = latent::tensor(&job.z, device);
+                let z = latent::z_tensor(&job.z, device);
                 painter.show(model.generator.sample(z), COLUMNS)
             });
             if let Some(painted) = shown {

@@ -64,7 +64,7 @@ fn every_tool_of_the_window_draws_a_z_as_the_picture_that_it_is_alone() {
     let worker = Worker::start(Device::flex(), None, &egui::Context::default());
     worker.send(Request::Open(path, None));
     until(&worker, |reply| matches!(reply, Reply::Opened { .. }).then_some(()));
-    let z = latent::samples(&config, 1, 0..11);
+    let z = latent::sample_zs(&config, 1, 0..11);
     let alone: Vec<Picture> =
         z.iter().map(|z| render(&worker, Slot::Pointer, std::slice::from_ref(z)).remove(0)).collect();
     let spread = alone[0].difference(&alone[1]).pixels().iter().map(|&v| u32::from(v)).sum::<u32>();
@@ -121,7 +121,7 @@ fn where_the_card_draws_the_window_tools_show_textures_and_read_pictures_back_on
     worker.send(Request::Open(path, None));
     until(&worker, |reply| matches!(reply, Reply::Opened { .. }).then_some(()));
     let mut views = Views::default();
-    let z: Zs = latent::samples(&config, 1, 0..19).into();
+    let z: Zs = latent::sample_zs(&config, 1, 0..19).into();
     for slot in SLOTS {
         // More than one row of the texture, and more than are drawn at a time.
         views.ask(&worker, slot, &z);

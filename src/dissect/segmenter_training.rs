@@ -1,4 +1,6 @@
-//! What the window finder learns from: rendered rooms with their masks, made as imperfect as drawn ones.
+//! Training of the segmenter behind the window finder, on rendered rooms with known window masks.
+//!
+//! The rooms are corrupted to resemble generated pictures, whose windows fade and whose surfaces are noisy.
 
 use burn::tensor::activation::{log_sigmoid, sigmoid};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -7,42 +9,43 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 use rayon::prelude::*;
 
-use super::segment::SIZE;
+use super::window_finder::SIZE;
 use crate::data::synth::Scene;
+use crate::device::{ComputeError, read_tensor};
 use crate::image::{Area, Picture};
-use crate::latent::{self, DrawError};
 use crate::model::{FitSchedule, Segmenter, fit};
 
-/// Rooms of a step.
+/// The batch size.
 const BATCH: u64 = 32;
-/// Learning rate at the start; it decays as a cosine, to this share of it at the least.
-const RATE: f64 = 3e-3;
-const FLOOR: f64 = 0.01;
+/// The initial learning rate, with cosine decay.
+const LEARNING_RATE: f64 = 3e-3;
+/// The final learning rate, as a share of the initial one.
+const RATE_FLOOR: f64 = 0.01;
 
-/// A rendered room and where its window is.
-pub(super) fn room(seed: u64, number: u64) -> (Picture, Area) {
+/// Room `number` of `seed` and the area of its window.
+pub(super) fn render_room(seed: u64, number: u64) -> (Picture, Area) {
     let sample = Scene::Rooms.draw(seed, number, SIZE);
     let area = sample.mask.as_ref().and_then(Area::of_mask);
     (sample.picture, area.unwrap_or_else(|| Area::none(SIZE)))
 }
 
-/// Trains on endless rooms of `seed`.
+/// Trains a segmenter for `steps` steps on rooms of `seed`. `report` receives the number of steps taken and the loss.
 pub(super) fn train(
     steps: u64,
     seed: u64,
     device: &Device,
-    mut told: impl FnMut(u64, f32),
-) -> Result<Segmenter, DrawError> {
+    mut report: impl FnMut(u64, f32),
+) -> Result<Segmenter, ComputeError> {
     let mut segmenter = Segmenter::new(seed, device);
     let loss = |step: usize, network: &mut Segmenter| {
         let first = step as u64 * BATCH;
         let rooms: Vec<_> = (first..first + BATCH)
             .into_par_iter()
             .map(|number| {
-                let (picture, area) = room(seed, number);
+                let (picture, area) = render_room(seed, number);
                 let mut values = vec![0.0; 3 * SIZE * SIZE];
                 picture.write_chw(&mut values);
-                disturb(&mut values, &area, seed, number);
+                corrupt(&mut values, &area, seed, number);
                 (values, area)
             })
             .collect();
@@ -52,36 +55,36 @@ pub(super) fn train(
         let shape = |channels| [BATCH as usize, channels, SIZE, SIZE];
         let pictures = Tensor::<4>::from_data(TensorData::new(pictures, shape(3)), device);
         let truth = Tensor::<4>::from_data(TensorData::new(truth, shape(1)), device).autodiff();
-        cost(network.train(pictures.autodiff()), truth)
+        segmentation_loss(network.train(pictures.autodiff()), truth)
     };
-    let schedule = FitSchedule { steps: steps as usize, rate: RATE, floor: FLOOR };
+    let schedule = FitSchedule { steps: steps as usize, rate: LEARNING_RATE, floor: RATE_FLOOR };
     fit(&mut segmenter, schedule, loss, |step, _, loss| {
-        told(step as u64, latent::read(loss)?[0]);
-        Ok::<_, DrawError>(())
+        report(step as u64, read_tensor(loss)?[0]);
+        Ok::<_, ComputeError>(())
     })?;
     Ok(segmenter)
 }
 
-/// Cross entropy of every pixel, and what the overlap (Dice) lacks: windows are a small part of a room.
-fn cost(logits: Tensor<4>, truth: Tensor<4>) -> Tensor<1> {
+/// Pixel-wise cross entropy plus Dice loss. Dice compensates for the small area of windows.
+fn segmentation_loss(logits: Tensor<4>, truth: Tensor<4>) -> Tensor<1> {
     let on = log_sigmoid(logits.clone()) * truth.clone();
     let off = log_sigmoid(logits.clone().neg()) * (-truth.clone() + 1.0);
-    let chance = sigmoid(logits);
-    let both = (chance.clone() * truth.clone()).sum() * 2.0 + 1.0;
-    let each = chance.sum() + truth.sum() + 1.0;
-    -(on + off).mean() - both / each + 1.0
+    let probability = sigmoid(logits);
+    let intersection = (probability.clone() * truth.clone()).sum() * 2.0 + 1.0;
+    let total = probability.sum() + truth.sum() + 1.0;
+    -(on + off).mean() - intersection / total + 1.0
 }
 
-/// Makes values `[3, SIZE, SIZE]` in [-1, 1] imperfect, as chance `number` of `seed` wants: blurred, tinted, grained, with
-/// the patterns of a generator that lacks filters. A window whose colours fade is still one, and a patch of a window's
-/// colour on the wall is none, so that what is found hangs on shapes.
-fn disturb(values: &mut [f32], window: &Area, seed: u64, number: u64) {
+/// Corrupts values `[3, SIZE, SIZE]` in [-1, 1] at random with blur, tint, noise, and the periodic artifacts of a
+/// generator without some filters. Windows may fade, and patches of window color may appear on the wall, so that the
+/// segmenter learns shapes rather than colors.
+fn corrupt(values: &mut [f32], window: &Area, seed: u64, number: u64) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(number);
     if rng.random_bool(0.5) {
-        let colour = [(); 3].map(|()| rng.random_range(-0.6..1.0));
+        let color = [(); 3].map(|()| rng.random_range(-0.6..1.0));
         let strength = rng.random_range(0.0..0.6);
-        fade(values, window.pixels(), colour, strength);
+        fade(values, window.pixels(), color, strength);
     }
     if rng.random_bool(0.4) {
         let (width, height) = (rng.random_range(4..20), rng.random_range(4..20));
@@ -89,16 +92,16 @@ fn disturb(values: &mut [f32], window: &Area, seed: u64, number: u64) {
         let patch = Area::of_boxes(SIZE, &[[x, y, x + width, y + height]]);
         let wall: Vec<bool> =
             patch.pixels().iter().zip(window.pixels()).map(|(patch, window)| *patch && !window).collect();
-        let colour = [rng.random_range(-0.5..1.0), rng.random_range(-0.2..1.0), rng.random_range(0.0..1.0)];
+        let color = [rng.random_range(-0.5..1.0), rng.random_range(-0.2..1.0), rng.random_range(0.0..1.0)];
         let strength = rng.random_range(0.2..0.9);
-        fade(values, &wall, colour, strength);
+        fade(values, &wall, color, strength);
     }
-    let grey = if rng.random_bool(0.4) { rng.random_range(0.0..1.0) } else { 0.0 };
+    let gray = if rng.random_bool(0.4) { rng.random_range(0.0..1.0) } else { 0.0 };
     for pixel in 0..SIZE * SIZE {
         let mean = (0..3).map(|c| values[c * SIZE * SIZE + pixel]).sum::<f32>() / 3.0;
         for c in 0..3 {
             let value = &mut values[c * SIZE * SIZE + pixel];
-            *value += grey * (mean - *value);
+            *value += gray * (mean - *value);
         }
     }
     let passes = rng.random_range(0..3);
@@ -122,16 +125,16 @@ fn disturb(values: &mut [f32], window: &Area, seed: u64, number: u64) {
     }
 }
 
-/// Brings some pixels nearer to a colour.
-fn fade(values: &mut [f32], pixels: &[bool], colour: [f32; 3], strength: f32) {
-    for (plane, colour) in values.chunks_exact_mut(SIZE * SIZE).zip(colour) {
+/// Blends pixels of a mask towards a color.
+fn fade(values: &mut [f32], pixels: &[bool], color: [f32; 3], strength: f32) {
+    for (plane, color) in values.chunks_exact_mut(SIZE * SIZE).zip(color) {
         for (value, _) in plane.iter_mut().zip(pixels).filter(|(_, inside)| **inside) {
-            *value += strength * (colour - *value);
+            *value += strength * (color - *value);
         }
     }
 }
 
-/// Gives a share of every pixel to each neighbour, across and then down.
+/// Blurs horizontally and vertically: each pixel gives `share` of its value to each neighbor.
 fn blur(plane: &mut [f32], share: f32) {
     for (along, across) in [(1, SIZE), (SIZE, 1)] {
         let old = plane.to_vec();
@@ -150,26 +153,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn training_lowers_the_cost_and_repeats() {
+    fn training_lowers_the_loss_and_is_reproducible() {
         let run = || {
-            let mut costs = Vec::new();
-            train(6, 9, &Device::flex(), |_, cost| costs.push(cost)).unwrap();
-            costs
+            let mut losses = Vec::new();
+            train(6, 9, &Device::flex(), |_, loss| losses.push(loss)).unwrap();
+            losses
         };
-        let costs = run();
-        assert!(costs[5] < 0.95 * costs[0], "{costs:?}");
-        assert_eq!(costs, run());
+        let losses = run();
+        assert!(losses[5] < 0.95 * losses[0], "{losses:?}");
+        assert_eq!(losses, run());
     }
 
     #[test]
-    fn disturbed_rooms_stay_rooms() {
-        let (picture, window) = room(1, 4);
+    fn corrupted_rooms_remain_recognizable() {
+        let (picture, window) = render_room(1, 4);
         let mut clean = vec![0.0; 3 * SIZE * SIZE];
         picture.write_chw(&mut clean);
-        let mut disturbed = clean.clone();
-        disturb(&mut disturbed, &window, 1, 4);
-        let apart = clean.iter().zip(&disturbed).map(|(a, b)| (a - b).abs()).sum::<f32>() / clean.len() as f32;
-        assert!(apart > 0.0 && apart < 0.6, "{apart}");
-        assert!(disturbed.iter().all(|v| (-1.0..=1.0).contains(v)));
+        let mut corrupted = clean.clone();
+        corrupt(&mut corrupted, &window, 1, 4);
+        let difference = clean.iter().zip(&corrupted).map(|(a, b)| (a - b).abs()).sum::<f32>() / clean.len() as f32;
+        assert!(difference > 0.0 && difference < 0.6, "{difference}");
+        assert!(corrupted.iter().all(|v| (-1.0..=1.0).contains(v)));
     }
 }
