@@ -169,8 +169,8 @@ struct DeviceReport {
 }
 
 impl DeviceReport {
-    fn new(device: String, kind: Hardware, tried: Result<SelfTest, String>) -> Self {
-        match tried {
+    fn new(device: String, kind: Hardware, result: Result<SelfTest, String>) -> Self {
+        match result {
             Ok(self_test) => Self { device, kind, seconds: Some(self_test.seconds), error: None },
             Err(error) => Self { device, kind, seconds: None, error: Some(error) },
         }
@@ -212,28 +212,28 @@ impl DoctorArgs {
             (DeviceChoice::Card(_) | DeviceChoice::Named(_), Ok(card)) => card.iter().copied().collect(),
         };
         for card in &to_try {
-            let (tried, _) = Attempt::Step.run_in_child::<CardReport>(&card.choice(all));
-            if let (Ok(found), Some(number)) = (&tried, all.iter().position(|other| std::ptr::eq(other, *card))) {
+            let (report, _) = Attempt::Step.run_in_child::<CardReport>(&card.choice(all));
+            if let (Ok(found), Some(number)) = (&report, all.iter().position(|other| std::ptr::eq(other, *card))) {
                 // Cards come first in the list of adapters.
                 if let Some(card) = adapters.get_mut(number) {
                     card.memory_bytes = found.memory;
                 }
             }
-            let tried = tried.and_then(|CardReport { self_test, .. }| {
+            let result = report.and_then(|CardReport { self_test, .. }| {
                 on_cpu.as_ref().map_or(Ok(()), |right| self_test.check_against(right))?;
                 Ok(self_test)
             });
-            steps.push(DeviceReport::new(card.name().to_owned(), card.kind(), tried));
+            steps.push(DeviceReport::new(card.name().to_owned(), card.kind(), result));
         }
         let broken = steps.iter().any(|step| step.kind != Hardware::Cpu && step.error.is_some());
         let chosen = found.map(|card| card.map_or_else(|| cpu.name.clone(), |card| card.name().to_owned()));
         let chosen = chosen.map_err(|error| error.to_string());
         let card = to_try.first();
         let kind = card.map_or(Hardware::Cpu, |card| card.kind());
-        let tuning = tuning::cache();
-        let (tried, notes) = Attempt::Window.run_in_child::<Tried>(&device);
+        let tuning = tuning::kept();
+        let (window_report, notes) = Attempt::Window.run_in_child::<Tried>(&device);
         let window =
-            tried.as_ref().map(|tried| format!("on {}, by {}", tried.on, tried.drawn_by)).map_err(Clone::clone);
+            window_report.as_ref().map(|report| format!("on {}, by {}", report.on, report.drawn_by)).map_err(Clone::clone);
         let value = serde_json::json!({
             "adapters": adapters,
             "cpu_threads": cores,
@@ -243,7 +243,7 @@ impl DoctorArgs {
             "tuning": tuning,
             "window": window.as_ref().ok(),
             "window_error": window.as_ref().err(),
-            "window_tried": tried.as_ref().ok(),
+            "window_tried": window_report.as_ref().ok(),
             "notes": notes,
             "distribution": Distribution::detect(),
         });
@@ -281,14 +281,14 @@ impl DoctorArgs {
             for note in &notes {
                 text += &format!("Window: {note}\n");
             }
-            match &tried {
-                Ok(tried) => {
-                    text += &format!("Window: opens on {}, drawn by {}", tried.on, tried.drawn_by);
-                    if let Some([width, height]) = tried.monitor {
-                        text += &format!("; monitor {width:.0} x {height:.0} points of {} pixels", tried.scale);
+            match &window_report {
+                Ok(report) => {
+                    text += &format!("Window: opens on {}, drawn by {}", report.on, report.drawn_by);
+                    if let Some([width, height]) = report.monitor {
+                        text += &format!("; monitor {width:.0} x {height:.0} points of {} pixels", report.scale);
                     }
                     text += "\n";
-                    if !tried.takes_drops {
+                    if !report.takes_drops {
                         text += "  It does not accept dropped files, which needs X11 or Xwayland.\n";
                     }
                 }

@@ -25,7 +25,7 @@ const DECAY: f32 = 0.96;
 /// Steps after the first until the moving average means something.
 const WARM_UP: u64 = 10;
 /// D(x) - D(G(z)) above which the discriminator is suspected of having won, and below which it has not. Healthy runs
-/// on photographs reach 0.85.
+/// on photographs reach 0.90.
 const WON_GAP: f32 = 0.9;
 const NOT_WON_GAP: f32 = 0.8;
 /// The discriminator has won after so many steps above [`WON_GAP`] ...
