@@ -230,10 +230,12 @@ impl DoctorArgs {
         let chosen = chosen.map_err(|error| error.to_string());
         let card = to_try.first();
         let kind = card.map_or(Hardware::Cpu, |card| card.kind());
-        let tuning = tuning::kept();
+        let tuning = tuning::cache();
         let (window_report, notes) = Attempt::Window.run_in_child::<Tried>(&device);
-        let window =
-            window_report.as_ref().map(|report| format!("on {}, by {}", report.on, report.drawn_by)).map_err(Clone::clone);
+        let window = window_report
+            .as_ref()
+            .map(|report| format!("on {}, by {}", report.on, report.drawn_by))
+            .map_err(Clone::clone);
         let value = serde_json::json!({
             "adapters": adapters,
             "cpu_threads": cores,

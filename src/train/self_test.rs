@@ -6,7 +6,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::config::TrainConfig;
 use super::messages::LearningRates;
-use super::step::{Networks, StepMetrics};
+use super::step::Networks;
+use super::step_metrics::StepMetrics;
 use crate::data::synth::Scene;
 use crate::model::{ModelConfig, Preset};
 

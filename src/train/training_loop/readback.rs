@@ -17,7 +17,7 @@ use crate::train::loss_scale::LossScale;
 use crate::train::messages::{Event, TrainingProgress};
 use crate::train::metrics::Metrics;
 use crate::train::new_folder::NewRunFolder;
-use crate::train::step::StepMetrics;
+use crate::train::step_metrics::StepMetrics;
 
 /// Steps that a graphics card may be ahead of the metrics that were read.
 const MAX_PENDING: usize = 8;
