@@ -14,9 +14,6 @@ use crate::evaluate::statistics::Estimate;
 use crate::evaluate::{LabeledSet, require_discriminator};
 use crate::model::{Model, ModelConfig};
 
-/// Default number of random label subsets.
-const DRAWS: usize = 10;
-
 #[derive(Args, Debug)]
 pub(super) struct ClassifyArgs {
     #[command(flatten)]
@@ -39,10 +36,10 @@ pub(super) struct ClassifyArgs {
     #[arg(long, value_name = "COUNT", requires = "labels", value_parser = clap::value_parser!(u32).range(1..))]
     draws: Option<u32>,
     /// Most training pictures, equally many per class
-    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(2..))]
+    #[arg(long, default_value_t = ProbeSettings::COUNT as u32, value_parser = clap::value_parser!(u32).range(2..))]
     count: u32,
     /// Most test pictures
-    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = ProbeSettings::COUNT as u32, value_parser = clap::value_parser!(u32).range(1..))]
     test_count: u32,
     /// Training pictures held out as validation set, to choose C [default: a fifth, at most 10000]
     #[arg(long, value_name = "COUNT")]
@@ -55,10 +52,10 @@ pub(super) struct ClassifyArgs {
     #[arg(long, value_name = "COUNT", default_value_t = 3)]
     supervised: u32,
     /// Epochs of the supervised network
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = ProbeSettings::EPOCHS as u32, value_parser = clap::value_parser!(u32).range(1..))]
     epochs: u32,
     /// Most memory for features, in GiB
-    #[arg(long, value_name = "GIB", default_value_t = 8.0)]
+    #[arg(long, value_name = "GIB", default_value_t = ProbeSettings::MEMORY)]
     memory: f64,
     /// Seed of the choice of pictures and labels, random weights, and orders
     #[arg(long, default_value_t = 1)]
@@ -81,7 +78,7 @@ impl ClassifyArgs {
         let pictures = training.pictures.len();
         let settings = ProbeSettings {
             labels: self.labels.map(|labels| labels as usize),
-            draws: self.draws.map_or(DRAWS, |draws| draws as usize),
+            draws: self.draws.map_or(ProbeSettings::DRAWS, |draws| draws as usize),
             validation: self.validation.map_or(default_validation_count(pictures), |count| count as usize),
             supervised: self.supervised as usize,
             epochs: self.epochs as usize,

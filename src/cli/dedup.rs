@@ -30,14 +30,14 @@ pub(super) struct DedupArgs {
     #[command(flatten)]
     preparation: PreparationArgs,
     /// Bits of 128 by which the hashes of duplicates may differ, 0 to 24; 0 requires equal hashes, as the paper does
-    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(0..=24))]
+    #[arg(long, default_value_t = DuplicateCriterion::default().radius, value_parser = clap::value_parser!(u32).range(0..=24))]
     radius: u32,
     /// Compare only hashes. By default, pictures with different hashes must also have nearly the same pixels, shifted
     /// by up to two
     #[arg(long)]
     hash_only: bool,
     /// Training steps of the autoencoder that computes the hashes, with batches of 128 pictures
-    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = DedupSettings::default().steps as u32, value_parser = clap::value_parser!(u32).range(1..))]
     steps: u32,
     /// Random seed
     #[arg(long, default_value_t = 1)]

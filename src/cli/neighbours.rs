@@ -32,10 +32,10 @@ pub(super) struct NeighboursArgs {
     #[arg(long, value_name = "SRC")]
     held_out: Option<String>,
     /// Number of samples, and of held-out pictures
-    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u16).range(8..=4096))]
+    #[arg(long, default_value_t = NeighborSettings::default().samples as u16, value_parser = clap::value_parser!(u16).range(8..=4096))]
     samples: u16,
     /// Most training pictures to search
-    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = NeighborSettings::default().count as u64, value_parser = clap::value_parser!(u64).range(1..))]
     count: u64,
     /// Rows of the figure: the first samples, and those nearest to a training picture
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64))]

@@ -36,6 +36,13 @@ pub struct DuplicateCriterion {
     pub confirm: bool,
 }
 
+impl Default for DuplicateCriterion {
+    /// Finds copies, and images that were encoded anew or cropped by a few pixels.
+    fn default() -> Self {
+        Self { radius: 12, confirm: true }
+    }
+}
+
 /// Options of [`HashedDataset::new`].
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct DedupSettings {
@@ -43,6 +50,12 @@ pub struct DedupSettings {
     pub steps: usize,
     /// Decides everything random.
     pub seed: u64,
+}
+
+impl Default for DedupSettings {
+    fn default() -> Self {
+        Self { steps: 2000, seed: 1 }
+    }
 }
 
 /// Duplicates of one image, by index.

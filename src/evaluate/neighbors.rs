@@ -48,6 +48,12 @@ pub struct NeighborSettings {
     pub seed: u64,
 }
 
+impl Default for NeighborSettings {
+    fn default() -> Self {
+        Self { samples: 1000, count: 100_000, held_out: 1000, seed: 1 }
+    }
+}
+
 /// A training image near a sample.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Neighbor {

@@ -53,6 +53,17 @@ pub struct ProbeSettings {
     pub seed: u64,
 }
 
+impl ProbeSettings {
+    /// Default number of training and of test images.
+    pub const COUNT: usize = 10_000;
+    /// Default of [`Self::draws`]; the authors draw 100 times.
+    pub const DRAWS: usize = 10;
+    /// Default of [`Self::epochs`].
+    pub const EPOCHS: usize = 20;
+    /// Default of [`Self::memory`].
+    pub const MEMORY: f64 = 8.0;
+}
+
 /// The default number of validation images: a fifth of the training images, at most 10,000.
 pub fn default_validation_count(training: usize) -> usize {
     (training / VALIDATION_SHARE).min(MAX_VALIDATION)

@@ -23,8 +23,8 @@ use crate::model::TensorFile;
 const DEFAULT_COUNT: usize = 1000;
 /// Defaults of the few-label protocol, as in the paper (section 5.2) and on the command line: labels, draws of them, and numbers of
 /// training and of test images.
-const FEW_LABELS: [usize; 2] = [1000, 10];
-const FEW_LABELS_COUNT: usize = 10_000;
+const FEW_LABELS: [usize; 2] = [1000, ProbeSettings::DRAWS];
+const FEW_LABELS_COUNT: usize = ProbeSettings::COUNT;
 /// Default number of training steps between two evaluations.
 const DEFAULT_INTERVAL: u64 = 100;
 

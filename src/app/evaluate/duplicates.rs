@@ -91,8 +91,8 @@ impl DuplicatesPanel {
     pub fn new(device: Device, exports: Option<PathBuf>, ctx: &egui::Context) -> Self {
         Self {
             device,
-            alike: DuplicateCriterion { radius: 12, confirm: true },
-            steps: 2000,
+            alike: DuplicateCriterion::default(),
+            steps: DedupSettings::default().steps,
             job: None,
             requests: None,
             data: String::new(),

@@ -166,7 +166,8 @@ impl NeighborResults {
 impl MemorizationPanel {
     pub fn new(device: Device) -> Self {
         let order = SampleOrder::Nearest(1);
-        Self { device, samples: 1000, count: 100_000, order, job: None, error: None, results: None }
+        let NeighborSettings { samples, count, .. } = NeighborSettings::default();
+        Self { device, samples, count, order, job: None, error: None, results: None }
     }
 
     pub fn receive(&mut self, ctx: &egui::Context) {

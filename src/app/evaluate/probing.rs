@@ -20,10 +20,6 @@ use crate::model::{Model, ModelConfig, TensorFile, checkpoints};
 
 /// Time between two searches of a run folder for new checkpoints.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
-/// Largest table of features, in GiB.
-const MEMORY: f64 = 8.0;
-/// Epochs of the supervised network: the default of the command line.
-const EPOCHS: usize = 20;
 
 /// What is evaluated, and how.
 #[derive(Debug, Clone)]
@@ -78,9 +74,9 @@ pub(super) fn run(
         draws: task.few.map_or(1, |[_, draws]| draws),
         validation: default_validation_count(training.pictures.len()),
         supervised: task.supervised,
-        epochs: EPOCHS,
+        epochs: ProbeSettings::EPOCHS,
         statistics: task.statistics,
-        memory: MEMORY,
+        memory: ProbeSettings::MEMORY,
         seed: task.seed,
     };
     let test = Arc::new(test);
