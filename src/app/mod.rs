@@ -1,6 +1,10 @@
-//! The window. It draws what it was last told: models are opened and sampled by a worker of [`explore`], pictures are looked at by
-//! [`look`], training happens in [`crate::train::Trainer`]; all of them answer over channels and wake it.
+//! The window: an egui application with three views (explore, train, measure).
+//!
+//! [`run`] opens it. [`App`] owns the views and carries out the actions that their panels return. Nothing slow runs on the
+//! window's thread: a worker of the explorer opens models and generates images, another thread inspects data sets, and
+//! [`crate::train::Trainer`] trains. They send their results over channels and request a repaint.
 
+mod action;
 mod advanced;
 mod background;
 mod closing;
@@ -28,12 +32,14 @@ use std::path::PathBuf;
 use egui::{Key, KeyboardShortcut, Modifiers};
 
 use crate::device::{Compute, DeviceChoice};
-use crate::train::{Ending, Event, SettingsChange, Trainer, TrainerCommand, TrainerOptions};
+use crate::train::{Ending, Event, Trainer, TrainerCommand, TrainerOptions};
+use action::Action;
 use closing::Closing;
 use devices::Devices;
 pub use devices::remembered;
 use dialogs::Dialogs;
-use evaluate::{LeaveOut, Measures};
+use drops::Drops;
+use evaluate::Measures;
 use explore::Explorer;
 pub use explore::{GALLERY, Latency, LatencyError, latency};
 use history::History;
@@ -42,30 +48,30 @@ use monitor::Monitor;
 use opening::{Fitting, open};
 pub use opening::{Tried, WindowError, try_window};
 use pending::Pending;
-use settings::{Settings, Wish};
+use settings::Settings;
 use tensor_texture::TexturePainter;
 pub use timing::{Frames, measure};
 
-/// What the command line asked the window to open.
+/// What the window opens, as the command line says.
 #[derive(Debug, Default, Clone)]
 pub struct Start {
     /// A model to explore instead of the bundled ones.
     pub model: Option<PathBuf>,
-    /// Pictures to have ready for training.
+    /// The data set to choose for training.
     pub data: Option<String>,
-    /// The run folder.
+    /// The run folder to choose for training.
     pub run: Option<PathBuf>,
-    /// A session file to open.
+    /// The session file to open.
     pub session: Option<PathBuf>,
-    /// Where the session is kept between starts, if anywhere.
-    pub kept: Option<PathBuf>,
-    /// Where figures and films are written without asking.
+    /// The file that the session is autosaved to and restored from, if it is.
+    pub autosave: Option<PathBuf>,
+    /// The folder that figures and films are written to without a dialog.
     pub exports: Option<PathBuf>,
     /// The device that the command line named.
     pub device: Option<DeviceChoice>,
-    /// The file that keeps the device that was chosen in the window, if any does.
+    /// The file that stores the device that is chosen in the window, if it is stored.
     pub device_file: Option<PathBuf>,
-    /// Whether the desktop's dialogs ask for files; otherwise, and where there are none, the window's own do.
+    /// Whether to use the desktop's file dialogs. Without them, or where the desktop has none, the window shows its own.
     pub desktop: bool,
 }
 
@@ -74,6 +80,15 @@ enum View {
     Explore,
     Train,
     Measure,
+}
+
+/// What the trainer publishes besides its metrics and previews.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Published {
+    /// The generator, with every preview.
+    generator: bool,
+    /// Steps between snapshots of both networks; 0 for none.
+    networks: u64,
 }
 
 const TOGGLE_THEME: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key::T);
@@ -91,8 +106,8 @@ pub struct App {
     monitor: Monitor,
     history: History,
     measures: Measures,
-    /// Steps after which the trainer tells its networks.
-    told_every: u64,
+    /// What the trainer was last asked to publish.
+    published: Published,
     trainer: Option<Trainer>,
     /// What the trainer was started with.
     options: Option<TrainerOptions>,
@@ -100,20 +115,19 @@ pub struct App {
     pending: Pending,
     dialogs: Dialogs,
     fitting: Fitting,
-    /// What was dropped in the last frames.
-    fallen: Vec<PathBuf>,
-    /// What a person should know, whatever view is shown.
+    drops: Drops,
+    /// A notice above all views.
     notice: Option<String>,
 }
 
 impl App {
-    /// The window's state; nothing is opened or computed on the calling thread.
+    /// The window's state. Models and data are opened on other threads.
     pub fn new(compute: Compute, start: Start, ctx: &egui::Context) -> Self {
-        Self::drawing(compute, start, None, ctx)
+        Self::with_painter(compute, start, None, ctx)
     }
 
-    /// As [`Self::new`], with a `painter` where the window draws with the device that computes.
-    fn drawing(compute: Compute, start: Start, painter: Option<TexturePainter>, ctx: &egui::Context) -> Self {
+    /// Like [`Self::new`], with a `painter` if the window is drawn by the device that computes.
+    fn with_painter(compute: Compute, start: Start, painter: Option<TexturePainter>, ctx: &egui::Context) -> Self {
         let training = start.data.is_some() || start.run.is_some();
         let view = if training && start.model.is_none() { View::Train } else { View::Explore };
         let dialogs = Dialogs::new(ctx, start.desktop);
@@ -136,19 +150,19 @@ impl App {
             monitor: Monitor::default(),
             history: History::default(),
             measures,
-            told_every: 0,
+            published: Published::default(),
             trainer: None,
             options: None,
             closing: Closing::No,
             pending: Pending::of(ctx),
             dialogs,
             fitting: Fitting::default(),
-            fallen: Vec::new(),
+            drops: Drops::new(ctx),
             notice: None,
         }
     }
 
-    /// Takes in one of the trainer's events, as [`Self::ui`] does for its own trainer.
+    /// Handles an event of the trainer. [`Self::ui`] does so for the events of the window's own trainer.
     pub fn on_event(&mut self, event: Event, ctx: &egui::Context) {
         if let Event::Started { step, folder, .. } = &event {
             self.settings.offer_resume(folder);
@@ -189,27 +203,18 @@ impl App {
         }
         self.measures.suggest(self.settings.look());
         self.measures.receive(&ctx);
-        self.tell_networks();
+        self.subscribe();
         self.shortcuts(&ctx);
-        self.dropped(&ctx);
+        self.take_drops(&ctx);
         self.close(&ctx);
         egui::Panel::top("bar").show(ui, |ui| self.bar(ui));
-        self.notice(ui);
+        self.show_notice(ui);
         egui::Panel::bottom("status").show(ui, |ui| self.status(ui));
         match self.view {
             View::Explore => {
-                let follows = self.explorer.follows();
-                let train = self.explorer.ui(ui, self.running());
-                if follows != self.explorer.follows() {
-                    self.tell(TrainerCommand::PublishGenerator(!follows));
-                }
-                if train {
-                    if !self.running() {
-                        self.settings.use_data("synth:rooms".to_owned());
-                        self.settings.start_when_ready();
-                    }
-                    self.view = View::Train;
-                }
+                let running = self.running();
+                let action = self.explorer.ui(ui, running);
+                self.apply(action, &ctx);
             }
             View::Train => self.train(ui),
             View::Measure => self.measure(ui),
@@ -217,57 +222,117 @@ impl App {
         self.dialogs.ui(&ctx);
     }
 
-    /// Has the trainer tell its networks as often as they are measured.
-    fn tell_networks(&mut self) {
-        let every = if self.running() { self.measures.snapshot_interval() } else { 0 };
-        if every != self.told_every {
-            self.tell(TrainerCommand::PublishNetworks(every));
-            self.told_every = every;
+    /// Carries out what a panel asked for.
+    fn apply(&mut self, action: impl Into<Option<Action>>, ctx: &egui::Context) {
+        let Some(action) = action.into() else { return };
+        match action {
+            Action::OpenModel(_) | Action::OpenSession(_) => {
+                self.view = View::Explore;
+                self.explorer.apply(action);
+            }
+            Action::Pick(_)
+            | Action::ShowTool(_)
+            | Action::OpenBoxes(_)
+            | Action::OpenPhoto(_)
+            | Action::FollowTraining(_) => {
+                self.explorer.apply(action);
+            }
+            Action::ChooseData(data) => {
+                self.view = View::Train;
+                self.settings.use_data(data);
+            }
+            Action::TrainOnRooms => {
+                if !self.running() {
+                    self.settings.use_data("synth:rooms".to_owned());
+                    self.settings.start_when_ready();
+                }
+                self.view = View::Train;
+            }
+            Action::StartTraining(options) => self.begin(*options, ctx),
+            Action::Command(command) => self.tell(command),
+            Action::ChangeRun(change) if self.running() => self.tell(TrainerCommand::ChangeSettings(change)),
+            Action::ChangeRun(change) => {
+                if let Some(options) = self.options.clone() {
+                    self.begin(TrainerOptions { resume: true, change, ..options }, ctx);
+                }
+            }
+            Action::SkipImages { data, names } => self.settings.leave_out(data, names),
+            Action::MeasureNetwork(path) => self.measures.take_dropped(path, true),
+            Action::MeasureImages(path) => self.measures.take_dropped(path, false),
+            Action::Notify(notice) => self.notice = Some(notice),
         }
+    }
+
+    /// Asks the trainer to publish the networks that are measured and explored, and no others.
+    fn subscribe(&mut self) {
+        if !self.running() {
+            self.published = Published::default();
+            return;
+        }
+        let wanted = Published { generator: self.explorer.following(), networks: self.measures.snapshot_interval() };
+        if wanted.networks != self.published.networks {
+            self.tell(TrainerCommand::PublishNetworks(wanted.networks));
+        }
+        if wanted.generator != self.published.generator {
+            self.tell(TrainerCommand::PublishGenerator(wanted.generator));
+        }
+        self.published = wanted;
+    }
+
+    /// Does what files ask for that were dropped on the window.
+    fn take_drops(&mut self, ctx: &egui::Context) {
+        let dropped = match self.drops.receive(ctx) {
+            Some(Ok(dropped)) => dropped,
+            Some(Err(error)) => return self.apply(Action::Notify(error), ctx),
+            None => return,
+        };
+        self.notice = None;
+        let (actions, refusals) = drops::plan(self.view, self.explorer.image_use(), dropped);
+        for action in actions {
+            self.apply(action, ctx);
+        }
+        if !refusals.is_empty() {
+            self.apply(Action::Notify(refusals.join(". ")), ctx);
+        }
+    }
+
+    fn show_notice(&mut self, ui: &mut egui::Ui) {
+        let Some(notice) = self.notice.clone() else { return };
+        egui::Panel::top("notice").show(ui, |ui| {
+            ui.horizontal_wrapped(|ui| {
+                ui.colored_label(ui.visuals().warn_fg_color, notice);
+                if ui.small_button("OK").clicked() {
+                    self.notice = None;
+                }
+            });
+        });
     }
 
     fn measure(&mut self, ui: &mut egui::Ui) {
         let run = self.history.folder().map(|folder| (folder, self.running()));
-        let leave_out = self.measures.ui(ui, run, self.explorer.explored());
-        if let Some(LeaveOut { data, names }) = leave_out {
-            self.settings.leave_out(data, names);
-        }
+        let action = self.measures.ui(ui, run, self.explorer.open_model());
+        self.apply(action, ui.ctx());
     }
 
     fn train(&mut self, ui: &mut egui::Ui) {
         let running = self.running();
-        let wish = egui::Panel::left("settings")
+        let action = egui::Panel::left("settings")
             .default_size(320.0)
             .size_range(280.0..=460.0)
             .show(ui, |ui| self.settings.ui(ui, &mut self.looker, running, self.history.paused()))
             .inner;
-        match wish {
-            Some(Wish::Start(options)) => self.begin(*options, ui.ctx()),
-            Some(Wish::Tell(command)) => self.tell(command),
-            None => {}
-        }
+        self.apply(action, ui.ctx());
         let accuracy = |ui: &mut egui::Ui| self.measures.accuracy(ui);
         let change = egui::CentralPanel::default()
             .show(ui, |ui| self.monitor.ui(ui, &self.history, self.settings.look(), &accuracy))
             .inner;
-        if let Some(change) = change {
-            self.change(change, running, ui.ctx());
-        }
-    }
-
-    /// Changes the run's settings: of one that has ended by resuming it with them.
-    fn change(&mut self, change: SettingsChange, running: bool, ctx: &egui::Context) {
-        if running {
-            self.tell(TrainerCommand::ChangeSettings(change));
-        } else if let Some(options) = self.options.clone() {
-            self.begin(TrainerOptions { resume: true, change, ..options }, ctx);
-        }
+        self.apply(change.map(Action::ChangeRun), ui.ctx());
     }
 
     fn begin(&mut self, mut options: TrainerOptions, ctx: &egui::Context) {
         options.background = true;
         self.history = History::default();
-        self.told_every = 0;
+        self.published = Published::default();
         self.monitor.restart();
         self.options = Some(options.clone());
         let ctx = ctx.clone();
@@ -298,9 +363,8 @@ impl App {
 
     fn status(&mut self, ui: &mut egui::Ui) {
         ui.horizontal(|ui| {
-            if let Some(failed) = self.devices.ui(ui, &self.compute) {
-                self.notice = Some(failed);
-            }
+            let failure = self.devices.ui(ui, &self.compute);
+            self.apply(failure.map(Action::Notify), ui.ctx());
             ui.separator();
             ui.label(self.history.status());
         });
@@ -321,7 +385,7 @@ impl App {
         if ctx.input_mut(|input| input.consume_shortcut(&TOGGLE_THEME)) {
             toggle_theme(ctx);
         }
-        // The explorer has its own meaning for the rest of them.
+        // In the explorer these keys have other meanings.
         if self.view == View::Explore {
             return;
         }
@@ -356,10 +420,10 @@ impl eframe::App for App {
     }
 }
 
-/// Opens the window and stays until it is closed.
+/// Opens the window and returns when it is closed.
 ///
 /// # Errors
-/// When no window can be opened; the message says what is missing.
+/// If no window can be opened; the message says what is missing.
 pub fn run(compute: Compute, start: Start) -> anyhow::Result<()> {
-    open(compute, |compute, painter, ctx| Box::new(App::drawing(compute, start, painter, ctx)))
+    open(compute, |compute, painter, ctx| Box::new(App::with_painter(compute, start, painter, ctx)))
 }

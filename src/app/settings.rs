@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use egui::{DragValue, RichText, Ui};
 
+use super::action::Action;
 use super::look::{Look, Looker, Question};
 use super::{advanced, preparation};
 use crate::app::drops::with_drops;
@@ -16,12 +17,6 @@ use crate::train::{LearningRates, RunConfig, TrainConfig, TrainerCommand, Traine
 pub(super) const BASE: usize = 32;
 /// Data that the program draws itself.
 const SCENES: [&str; 2] = ["synth:rooms", "synth:faces"];
-
-/// What a person asked for with the panel's buttons.
-pub(super) enum Wish {
-    Start(Box<TrainerOptions>),
-    Tell(TrainerCommand),
-}
 
 pub(super) struct Settings {
     config: RunConfig,
@@ -211,11 +206,11 @@ impl Settings {
     }
 
     /// Draws the panel.
-    pub fn ui(&mut self, ui: &mut Ui, looker: &mut Looker, running: bool, paused: bool) -> Option<Wish> {
+    pub fn ui(&mut self, ui: &mut Ui, looker: &mut Looker, running: bool, paused: bool) -> Option<Action> {
         self.ask(looker);
         self.name_folder(looker);
         ui.add_space(6.0);
-        let wish = if running { self.running(ui, paused) } else { self.start(ui) };
+        let action = if running { self.running(ui, paused) } else { self.start(ui) };
         ui.separator();
         egui::ScrollArea::vertical()
             .auto_shrink(false)
@@ -233,10 +228,10 @@ impl Settings {
                 rates
             })
             .inner
-            .or(wish)
+            .or(action)
     }
 
-    fn start(&mut self, ui: &mut Ui) -> Option<Wish> {
+    fn start(&mut self, ui: &mut Ui) -> Option<Action> {
         let obstacle = self.obstacle();
         let name = if self.resume { "Resume training" } else { "Start training" };
         let button = egui::Button::new(RichText::new(name).strong().size(16.0));
@@ -249,7 +244,7 @@ impl Settings {
         let now = obstacle.is_none() && (clicked || std::mem::take(&mut self.start_when_ready));
         now.then(|| {
             let folder = Path::new(self.folder.trim());
-            Wish::Start(Box::new(TrainerOptions {
+            Action::StartTraining(Box::new(TrainerOptions {
                 resume: self.resume,
                 steps: (self.steps > 0).then_some(self.steps),
                 epochs: (self.epochs > 0 && self.ends()).then_some(self.epochs),
@@ -258,12 +253,12 @@ impl Settings {
         })
     }
 
-    fn running(&self, ui: &mut Ui, paused: bool) -> Option<Wish> {
-        let mut wish = None;
+    fn running(&self, ui: &mut Ui, paused: bool) -> Option<Action> {
+        let mut action = None;
         ui.horizontal_wrapped(|ui| {
             let mut button = |text: &str, tip: &str, command, enabled| {
                 if ui.add_enabled(enabled, egui::Button::new(text)).on_hover_text(tip).clicked() {
-                    wish = Some(Wish::Tell(command));
+                    action = Some(Action::Command(command));
                 }
             };
             if paused {
@@ -275,7 +270,7 @@ impl Settings {
             button("Save now", "Ctrl+S; writes a checkpoint", TrainerCommand::Save, true);
             button("Stop", "Saves and ends; it can be resumed", TrainerCommand::Stop, true);
         });
-        wish
+        action
     }
 
     fn data(&mut self, ui: &mut Ui, looker: &Looker) {
@@ -406,7 +401,7 @@ impl Settings {
     }
 
     /// Learning rates, which may change while the run goes on.
-    fn rates(&mut self, ui: &mut Ui, running: bool) -> Option<Wish> {
+    fn rates(&mut self, ui: &mut Ui, running: bool) -> Option<Action> {
         ui.strong("Learning rates").on_hover_text("Adam's. They can be changed while training goes on");
         let train = &mut self.config.train;
         let mut changed = false;
@@ -423,7 +418,7 @@ impl Settings {
         });
         ui.add_space(8.0);
         let rates = LearningRates { generator: train.generator_rate, discriminator: train.discriminator_rate };
-        (changed && running).then_some(Wish::Tell(TrainerCommand::SetLearningRates(rates)))
+        (changed && running).then_some(Action::Command(TrainerCommand::SetLearningRates(rates)))
     }
 
     /// What keeps the discriminator from winning too early.

@@ -103,7 +103,7 @@ pub fn measure(compute: Compute, began: Instant, train_for: Duration, folder: &P
     let options = Some(TrainerOptions { preview_every: PREVIEWED, ..TrainerOptions::new(config, folder) });
     let shared = frames.clone();
     open(compute, move |compute, painter, ctx| {
-        let app = App::drawing(compute, Start::default(), painter, ctx);
+        let app = App::with_painter(compute, Start::default(), painter, ctx);
         Box::new(Measured {
             app,
             began,

@@ -32,7 +32,7 @@ impl GuiArgs {
         // Checked first, since computing is useless if no window can open.
         desktop::available_servers().map_err(app::WindowError::from)?;
         let folder = eframe::storage_dir("zscape");
-        let kept = folder.as_ref().map(|folder| folder.join("last-session.zscape"));
+        let autosave = folder.as_ref().map(|folder| folder.join("last-session.zscape"));
         let device_file = folder.map(|folder| folder.join("device"));
         let compute = match device_file.as_deref().and_then(app::remembered) {
             Some(chosen) if common.device.is_none() => remembered(&chosen)?,
@@ -40,7 +40,7 @@ impl GuiArgs {
         };
         let Self { model, data, run, session, exports } = self;
         let device = common.device.clone();
-        let start = app::Start { model, data, run, session, kept, exports, device, device_file, desktop: true };
+        let start = app::Start { model, data, run, session, autosave, exports, device, device_file, desktop: true };
         app::run(compute, start)
     }
 }

@@ -15,7 +15,7 @@ use super::training_loop::TrainingLoop;
 use crate::device::{self, Compute};
 
 /// What to train, when to stop, and what to keep.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TrainerOptions {
     /// The run's settings.
     pub config: RunConfig,

@@ -19,7 +19,7 @@ use super::support::{DroppedFile, Window, is_enabled, tiny, train, until, window
 fn faces(folder: &Path) -> Window {
     let start = Start {
         model: Some("bundled:faces".into()),
-        kept: Some(folder.join("last.zscape")),
+        autosave: Some(folder.join("last.zscape")),
         exports: Some(folder.join("exports")),
         ..Start::default()
     };
@@ -199,7 +199,7 @@ fn a_session_is_saved_opened_again_and_remembered() {
     }
     until(&mut harness, "the model before", |h| h.query_by_label_contains("of synth:faces").is_some());
 
-    let mut again = window(Start { kept: Some(folder.path().join("last.zscape")), ..Start::default() });
+    let mut again = window(Start { autosave: Some(folder.path().join("last.zscape")), ..Start::default() });
     until(&mut again, "the list", |h| {
         h.query_by_label("Session").is_some() && folder.path().join("recent.json").exists()
     });
@@ -253,7 +253,7 @@ fn a_session_that_cannot_be_restored_is_set_aside() {
     let mut session = Session::new(folder.path().join("gone.safetensors"));
     session.seed = 77;
     session.write(&last).unwrap();
-    let mut harness = window(Start { kept: Some(last), ..Start::default() });
+    let mut harness = window(Start { autosave: Some(last), ..Start::default() });
     until(&mut harness, "the error", |h| h.query_by_label_contains("gone.safetensors").is_some());
     until(&mut harness, "a bundled model", |h| h.query_by_label("sample 0").is_some());
     assert_eq!(Session::read(&folder.path().join("not-restored.zscape")).unwrap().seed, 77);
@@ -264,18 +264,19 @@ fn a_session_that_cannot_be_saved_is_reported_and_work_continues() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("a file");
     std::fs::write(&file, "no folder").unwrap();
-    let start = Start { model: Some("bundled:faces".into()), kept: Some(file.join("last.zscape")), ..Start::default() };
+    let start =
+        Start { model: Some("bundled:faces".into()), autosave: Some(file.join("last.zscape")), ..Start::default() };
     let mut harness = window(start);
     until(&mut harness, "a sample", |h| h.query_by_label("sample 0").is_some());
     press(&mut harness, Modifiers::NONE, Key::Num2);
     harness.get_by_label("sample 0").click();
-    until(&mut harness, "why not", |h| h.query_by_label_contains("cannot be kept for the next start").is_some());
+    until(&mut harness, "why not", |h| h.query_by_label_contains("cannot be saved for the next start").is_some());
     assert!(harness.query_by_label_contains("sample 0 of seed 1").is_some(), "the tray has it all the same");
     harness.get_by_label("Close").click();
     harness.run_steps(3);
     harness.get_by_label("sample 1").click();
     until(&mut harness, "the next sample", |h| h.query_by_label_contains("sample 1 of seed 1").is_some());
-    let again = harness.query_by_label_contains("cannot be kept for the next start");
+    let again = harness.query_by_label_contains("cannot be saved for the next start");
     assert!(again.is_none(), "the same is not said at every change");
 }
 

@@ -320,7 +320,7 @@ fn files_that_are_no_dcgan_are_refused_with_the_reason() {
 fn a_dropped_model_is_explored_with_other_import_settings() {
     let folder = tempfile::tempdir().unwrap();
     let kept = folder.path().join("last.zscape");
-    let mut harness = window(Start { kept: Some(kept.clone()), ..Start::default() });
+    let mut harness = window(Start { autosave: Some(kept.clone()), ..Start::default() });
     until(&mut harness, "a sample", |h| h.query_by_label("sample 0").is_some());
     // PyTorch's examples call it .tar, and it is a model all the same.
     harness.input_mut().dropped_files.push(std::sync::Arc::new(DroppedFile(file("nested.tar"))));

@@ -139,7 +139,7 @@ fn unused_tensors_are_listed() {
 fn a_class_can_be_chosen_in_the_window() {
     let folder = tempfile::tempdir().unwrap();
     let kept = folder.path().join("last.zscape");
-    let mut harness = window(Start { kept: Some(kept.clone()), ..Start::default() });
+    let mut harness = window(Start { autosave: Some(kept.clone()), ..Start::default() });
     until(&mut harness, "a sample", |h| h.query_by_label("sample 0").is_some());
     harness.input_mut().dropped_files.push(std::sync::Arc::new(DroppedFile(file("after"))));
     harness.step();

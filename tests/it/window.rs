@@ -66,7 +66,7 @@ fn arithmetic_by_clicking_can_be_undone() {
 fn every_tool_of_the_explorer_works() {
     let folder = tempfile::tempdir().unwrap();
     let kept = folder.path().join("last.zscape");
-    let start = Start { model: Some("bundled:rooms".into()), kept: Some(kept.clone()), ..Start::default() };
+    let start = Start { model: Some("bundled:rooms".into()), autosave: Some(kept.clone()), ..Start::default() };
     let mut harness = window(start);
     until(&mut harness, "a sample", |h| h.query_by_label("sample 0").is_some());
     harness.get_by_label("Walk").click();
@@ -88,7 +88,7 @@ fn every_tool_of_the_explorer_works() {
     });
 
     // A second window starts where the first one was.
-    let mut again = window(Start { kept: Some(kept), ..Start::default() });
+    let mut again = window(Start { autosave: Some(kept), ..Start::default() });
     until(&mut again, "the model", |h| h.query_by_label_contains("of synth:rooms").is_some());
     again.get_by_label("Plane").click();
     until(&mut again, "the shelf", |h| h.query_all_by_label("point 1").count() == 2);
@@ -210,7 +210,7 @@ fn quitting_without_saving_keeps_the_session_and_exports() {
     let start = Start {
         model: Some("bundled:faces".into()),
         run: Some(run.clone()),
-        kept: Some(kept.clone()),
+        autosave: Some(kept.clone()),
         exports: Some(exports.clone()),
         ..Start::default()
     };

@@ -11,6 +11,7 @@ use egui::{Color32, DragValue, Rect, Stroke, StrokeKind, Ui, Vec2, vec2};
 use super::clustering::{self, ClusteringEvent, ClusteringRequest, Duplicate, DuplicateGroup};
 use super::controls::{error_label, job_controls, placeholder};
 use super::sources::Sources;
+use crate::app::action::Action;
 use crate::app::background::BackgroundTasks;
 use crate::app::dialogs::Dialog;
 use crate::app::dissect::{Atlas, cell};
@@ -28,12 +29,6 @@ const HEADING: f32 = 76.0;
 const MORE: f32 = 88.0;
 const GROUP_GAP: f32 = 28.0;
 const CROSS: Color32 = Color32::from_rgb(225, 60, 50);
-
-/// Images that a training is to leave out.
-pub(in crate::app) struct LeaveOut {
-    pub data: String,
-    pub names: Vec<String>,
-}
 
 /// Which groups are shown.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -195,7 +190,7 @@ impl DuplicatesPanel {
     }
 
     /// Draws the groups. Returns the images to leave out of training when the button for that was clicked.
-    pub fn results(&mut self, ui: &mut Ui) -> Option<LeaveOut> {
+    pub fn results(&mut self, ui: &mut Ui) -> Option<Action> {
         let Some(found) = &self.found else {
             ui.heading("Which pictures are there more than once?");
             ui.label(
@@ -245,7 +240,7 @@ impl DuplicatesPanel {
     }
 
     /// Draws the numbers of groups, the buttons, and the filter.
-    fn head(&mut self, ui: &mut Ui, pages: usize) -> Option<LeaveOut> {
+    fn head(&mut self, ui: &mut Ui, pages: usize) -> Option<Action> {
         let found = self.found.as_ref()?;
         let mut leave_out = None;
         let removed: Vec<&Duplicate> = found
@@ -282,7 +277,7 @@ impl DuplicatesPanel {
             if ui.add_enabled(!removed.is_empty(), button).on_hover_text(tip).clicked() {
                 let names: Vec<String> = removed.iter().map(|member| member.name.clone()).collect();
                 self.notice = Some(format!("The next training leaves out {} pictures: see Train", names.len()));
-                leave_out = Some(LeaveOut { data: found.data.clone(), names });
+                leave_out = Some(Action::SkipImages { data: found.data.clone(), names });
             }
             let tip = "A table of the groups, for `zscape train --skip`";
             if ui.add_enabled(!found.groups.is_empty(), egui::Button::new("Save list...")).on_hover_text(tip).clicked() {

@@ -17,12 +17,12 @@ use std::sync::Arc;
 use burn::tensor::Device;
 use egui::{Key, Modifiers, Ui};
 
+use super::action::Action;
 use super::look::{Look, Question};
 use crate::model::TensorFile;
 use classes::ClassesPanel;
 use distances::DistancesPanel;
 use duplicates::DuplicatesPanel;
-pub(super) use duplicates::LeaveOut;
 use memorization::MemorizationPanel;
 use sources::{Field, OpenNetworks, Sources};
 
@@ -151,7 +151,7 @@ impl Measures {
         ui: &mut Ui,
         run: Option<(&Path, bool)>,
         explored: Option<(PathBuf, String)>,
-    ) -> Option<LeaveOut> {
+    ) -> Option<Action> {
         if !ui.ctx().text_edit_focused() {
             for (tab, _, _, key) in EvaluationTab::ALL {
                 if ui.input_mut(|input| input.consume_key(Modifiers::NONE, key)) {

@@ -1,107 +1,109 @@
-//! The sum made elsewhere than in Z: with pixels, as under the paper's figure 7, and with the feature maps of each hidden
-//! layer.
+//! The sum of the arithmetic computed in other spaces than Z: with pixels, as below the paper's figure 7, and with the feature
+//! maps of each hidden layer.
 
 use std::sync::Arc;
 
-use egui::{Context, Sense, TextureHandle, Ui, Vec2};
+use egui::{Sense, TextureHandle, Ui, Vec2};
 
-use super::Explorer;
+use super::context::PanelContext;
+use super::panel::ModelChange;
 use super::views::place;
-use super::worker::{Request, Slot};
-use crate::app::texture::{Pictures, SLOT_COLUMNS, Texture, tile, upload};
+use super::worker::{Reply, Request, Slot};
+use crate::app::texture::{SLOT_COLUMNS, Texture, tile, upload};
 use crate::image::Picture;
 use crate::latent::arithmetic::Term;
-use crate::model::ModelConfig;
 
-/// The sum of pixels: what it was worked out of, and its picture.
-type Pixels = (Arc<[Picture]>, Vec<Term>, Option<TextureHandle>);
+/// The sum of pixels.
+struct PixelSum {
+    /// What it was computed from.
+    exemplars: Arc<[Picture]>,
+    terms: Vec<Term>,
+    texture: Option<TextureHandle>,
+}
 
+/// Shows below the arithmetic's result what the same sum gives with pixels and with feature maps.
 #[derive(Default)]
 pub(super) struct Comparison {
-    pixels: Option<Pixels>,
-    /// The sum that was asked for in feature maps.
-    asked: Vec<Term>,
-    /// A picture for each hidden layer, and how many these are.
+    pixels: Option<PixelSum>,
+    /// The sum that was requested of the feature maps.
+    requested: Vec<Term>,
+    /// An image for each hidden layer, and their number.
     maps: Option<(Texture, usize)>,
 }
 
 impl Comparison {
-    /// Takes in what the worker added up.
-    pub fn take(&mut self, ctx: &Context, terms: &[Term], pictures: Pictures) {
-        if *terms == *self.asked {
-            let count = pictures.count();
-            let texture = || Texture::new(ctx, "maps", pictures.into_sheet(SLOT_COLUMNS).0);
-            self.maps = (count > 0).then(|| (texture(), count));
-        }
-    }
-
-    /// The model has learnt: the sum is asked for again, and shown as it was until then.
-    pub fn refresh(&mut self) {
-        self.asked.clear();
-    }
-
-    /// Another model.
-    pub fn forget(&mut self) {
-        *self = Self::default();
-    }
-}
-
-impl Explorer {
-    /// Beneath the results, whose pictures have this `side`.
-    pub(super) fn comparison(&mut self, ui: &mut Ui, config: &ModelConfig, side: f32, narrow: bool) {
+    /// Draws the comparison below results whose images have this `side`: in two columns, or in one where the room is `narrow`.
+    pub fn ui(&mut self, ui: &mut Ui, cx: &mut PanelContext, side: f32, narrow: bool) {
         if narrow {
-            self.in_pixels(ui, side);
-            self.in_maps(ui, config, side);
+            self.pixel_sum(ui, cx, side);
+            self.map_sums(ui, cx, side);
             return;
         }
         ui.horizontal_top(|ui| {
             ui.vertical(|ui| {
                 ui.set_width(3.0 * side + 8.0);
-                self.in_pixels(ui, side);
+                self.pixel_sum(ui, cx, side);
             });
             ui.add_space(12.0);
-            ui.vertical(|ui| self.in_maps(ui, config, side));
+            ui.vertical(|ui| self.map_sums(ui, cx, side));
         });
     }
 
-    fn in_pixels(&mut self, ui: &mut Ui, side: f32) {
+    /// Takes the sums of feature maps that the worker computed.
+    pub fn on_response(&mut self, response: Reply, cx: &PanelContext) {
+        let Reply::Added { terms, pictures } = response else { return };
+        if terms == self.requested {
+            let count = pictures.count();
+            let texture = || Texture::new(&cx.egui, "maps", pictures.into_sheet(SLOT_COLUMNS).0);
+            self.maps = (count > 0).then(|| (texture(), count));
+        }
+    }
+
+    pub fn on_model_change(&mut self, change: ModelChange) {
+        match change {
+            // Requested again, and shown as it is until then.
+            ModelChange::Weights | ModelChange::Checkpoint => self.requested.clear(),
+            ModelChange::Model => *self = Self::default(),
+        }
+    }
+
+    fn pixel_sum(&mut self, ui: &mut Ui, cx: &mut PanelContext, side: f32) {
         ui.strong("The same with pixels").on_hover_text("What averaging pictures gives without a latent space");
-        let exemplars = self.views.pictures(&self.worker, Slot::Exemplars);
-        if let (Some(sum), Some(exemplars)) = (&self.plans.sum, exemplars) {
-            let same = self.comparison.pixels.as_ref();
-            let same = same.is_some_and(|(of, terms, _)| Arc::ptr_eq(of, &exemplars) && *terms == sum.terms);
-            if !same {
+        let exemplars = cx.views.pictures(&cx.worker, Slot::Exemplars);
+        if let (Some(sum), Some(exemplars)) = (&cx.plans.sum, exemplars) {
+            let same = |old: &PixelSum| Arc::ptr_eq(&old.exemplars, &exemplars) && old.terms == sum.terms;
+            if !self.pixels.as_ref().is_some_and(same) {
                 let picture = sum.pixel_arithmetic(&exemplars);
                 let texture = picture.map(|picture| upload(ui.ctx(), "pixels", &picture));
-                self.comparison.pixels = Some((exemplars, sum.terms.clone(), texture));
+                self.pixels = Some(PixelSum { exemplars, terms: sum.terms.clone(), texture });
             }
         }
-        let texture = self.comparison.pixels.as_ref().and_then(|(_, _, texture)| texture.as_ref());
+        let texture = self.pixels.as_ref().and_then(|pixels| pixels.texture.as_ref());
         let image = texture.map(|texture| egui::Image::new((texture.id(), Vec2::splat(side))));
         ui.horizontal(|ui| {
-            // Beneath the result, as in the paper's figure.
+            // Below the result, as in the paper's figure.
             ui.add_space(side);
             place(ui, image, side, "pixel arithmetic", Sense::hover());
         });
     }
 
-    fn in_maps(&mut self, ui: &mut Ui, config: &ModelConfig, side: f32) {
+    fn map_sums(&mut self, ui: &mut Ui, cx: &PanelContext, side: f32) {
         ui.strong("The same with feature maps").on_hover_text(
             "Each tray is averaged in what a hidden layer of the generator makes of its exemplars, and the later layers draw \
              from the sum. `zscape arithmetic --score` measures where sums succeed most often",
         );
-        if let Some(sum) = self.plans.sum.as_ref().filter(|sum| sum.terms != self.comparison.asked) {
-            self.comparison.asked.clone_from(&sum.terms);
-            self.worker.send(Request::Add(sum.terms.clone()));
+        if let Some(sum) = cx.plans.sum.as_ref().filter(|sum| sum.terms != self.requested) {
+            self.requested.clone_from(&sum.terms);
+            cx.worker.send(Request::Add(sum.terms.clone()));
         }
         ui.spacing_mut().item_spacing = Vec2::splat(4.0);
         ui.horizontal_wrapped(|ui| {
-            for layer in 0..config.stages() {
+            for layer in 0..cx.plans.config.stages() {
                 ui.vertical(|ui| {
                     ui.set_width(side);
-                    let maps = self.comparison.maps.as_ref().filter(|(_, count)| layer < *count);
+                    let maps = self.maps.as_ref().filter(|(_, count)| layer < *count);
                     let image = maps.map(|(texture, count)| tile(texture.id(), layer, *count, SLOT_COLUMNS, side));
-                    let wide = config.side(layer);
+                    let wide = cx.plans.config.side(layer);
                     let name = image.as_ref().map_or(String::new(), |_| format!("sum of layer {layer}"));
                     place(ui, image, side, &name, Sense::hover()).on_hover_text(format!(
                         "The sum of what layer {layer} makes of the exemplars: maps of {wide}x{wide}. It has no z, so \
@@ -111,5 +113,36 @@ impl Explorer {
                 });
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use egui_kittest::Harness;
+    use egui_kittest::kittest::Queryable;
+
+    use super::*;
+    use crate::app::explore::testing::{context, sample};
+    use crate::app::texture::Pictures;
+
+    #[test]
+    fn sums_of_feature_maps_are_shown_until_another_model_is_opened() {
+        let mut cx = context();
+        cx.session.trays[0].members.push(sample(0));
+        cx.update_plans();
+        let draw = |ui: &mut Ui, (panel, cx): &mut (Comparison, PanelContext)| panel.ui(ui, cx, 80.0, false);
+        let mut harness =
+            Harness::builder().with_size([1280.0, 800.0]).build_ui_state(draw, (Comparison::default(), cx));
+        harness.run_steps(2);
+        let (panel, cx) = harness.state_mut();
+        let pictures = || Pictures::Memory(vec![Picture::new(16, 16, 1, vec![90; 256]); 2]);
+        panel.on_response(Reply::Added { terms: Vec::new(), pictures: pictures() }, cx);
+        assert!(panel.maps.is_none(), "another sum is shown by now");
+        panel.on_response(Reply::Added { terms: panel.requested.clone(), pictures: pictures() }, cx);
+        harness.run_steps(2);
+        assert!(harness.query_by_label("sum of layer 0").is_some());
+        harness.state_mut().0.on_model_change(ModelChange::Model);
+        harness.run_steps(2);
+        assert!(harness.query_by_label("sum of layer 0").is_none());
     }
 }

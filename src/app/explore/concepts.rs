@@ -1,14 +1,18 @@
-//! Concepts by name: saved from the arithmetic or from sliders, renamed, removed, and tried on any sample.
+//! Concepts: named directions that were saved from the arithmetic or from sliders. They are renamed, removed and applied to
+//! any sample.
 
-use egui::{Ui, Vec2};
+use egui::Ui;
 
-use super::Explorer;
-use super::arithmetic::Active;
-use super::drag::{Carried, drop_zone};
+use super::context::PanelContext;
+use super::drag::drop_zone;
+use super::panel::Panel;
+use super::shelf::add_to_shelf;
 use super::worker::Slot;
+use crate::app::action::Action;
 use crate::latent::directions::LatentDirection;
-use crate::latent::session::{AppliedConcept, Session};
+use crate::latent::session::{AppliedConcept, Point, Session};
 
+/// Sides of the sample's image and of the result's, in points.
 const SMALL: f32 = 64.0;
 const LARGE: f32 = 112.0;
 
@@ -33,24 +37,37 @@ pub(super) fn remove(session: &mut Session, at: usize) {
     }
 }
 
-impl Explorer {
-    /// Tries a concept on the sample that the last one was tried on.
-    pub(super) fn apply(&mut self, direction: LatentDirection) {
-        let on = self.session.applied.take().map_or_else(|| self.session.subject.clone(), |applied| applied.on);
-        self.session.applied = Some(AppliedConcept { direction, amount: 1.0, on });
-    }
+/// Applies a concept to the sample that the previous one was applied to.
+pub(super) fn apply(session: &mut Session, direction: LatentDirection) {
+    let on = session.applied.take().map_or_else(|| session.subject.clone(), |applied| applied.on);
+    session.applied = Some(AppliedConcept { direction, amount: 1.0, on });
+}
 
-    /// The concepts, and the one that is tried on a sample.
-    pub(super) fn concepts(&mut self, ui: &mut Ui) {
+/// A change of a concept that its label or its menu asks for.
+enum Change {
+    Apply,
+    Rename(String),
+    Remove,
+}
+
+/// Lists the session's concepts, and shows the one that is applied to a sample.
+#[derive(Default)]
+pub(super) struct ConceptsPanel {
+    /// Whether clicked samples become the one that the concept is applied to.
+    pub takes_clicks: bool,
+}
+
+impl Panel for ConceptsPanel {
+    fn ui(&mut self, ui: &mut Ui, cx: &mut PanelContext) -> Option<Action> {
         ui.strong("Concepts").on_hover_text("Differences that were saved by name; Directions has them as sliders, too");
-        if self.session.concepts.is_empty() {
+        if cx.session.concepts.is_empty() {
             ui.weak("None yet: fill a plus and a minus tray,\nand save what differs by name.");
-            return;
+            return None;
         }
         let mut changed = None;
         ui.horizontal_wrapped(|ui| {
-            for (i, concept) in self.session.concepts.iter().enumerate() {
-                let chosen = self.session.applied.as_ref().is_some_and(|applied| applied.direction == *concept);
+            for (i, concept) in cx.session.concepts.iter().enumerate() {
+                let chosen = cx.session.applied.as_ref().is_some_and(|applied| applied.direction == *concept);
                 let label = ui.selectable_label(chosen, &concept.name);
                 if label.clicked() {
                     changed = Some((i, Change::Apply));
@@ -68,72 +85,99 @@ impl Explorer {
                 label.on_hover_text("Click to try it on a sample; right click to rename or remove it");
             }
         });
+        let session = &mut cx.session;
         match changed {
-            Some((i, Change::Apply)) => self.apply(self.session.concepts[i].clone()),
-            Some((i, Change::Rename(name))) => rename(&mut self.session, i, name),
-            Some((i, Change::Remove)) => remove(&mut self.session, i),
+            Some((i, Change::Apply)) => apply(session, session.concepts[i].clone()),
+            Some((i, Change::Rename(name))) => rename(session, i, name),
+            Some((i, Change::Remove)) => remove(session, i),
             None => {}
         }
-        self.applied(ui);
+        self.applied(ui, cx);
+        None
     }
 
-    fn applied(&mut self, ui: &mut Ui) {
-        self.views.ask(&self.worker, Slot::Applied, &self.plans.applied);
-        let Some(AppliedConcept { direction, amount, on }) = self.session.applied.clone() else { return };
-        let mut strength = amount;
+    fn pick(&mut self, point: Point, cx: &mut PanelContext) {
+        match &mut cx.session.applied {
+            Some(applied) => applied.on = point,
+            None => cx.session.subject = point,
+        }
+    }
+
+    fn request_changed(&self, cx: &mut PanelContext) {
+        cx.views.request(&cx.worker, Slot::Applied, &cx.plans.applied);
+    }
+}
+
+impl ConceptsPanel {
+    /// The concept that is applied to a sample, with a slider for its strength.
+    fn applied(&mut self, ui: &mut Ui, cx: &mut PanelContext) {
+        cx.views.request(&cx.worker, Slot::Applied, &cx.plans.applied);
+        let Some(AppliedConcept { direction, amount, on }) = cx.session.applied.clone() else { return };
+        let name = format!("{} with {:.2} {}", on.name(), amount, direction.name);
         ui.horizontal_top(|ui| {
-            let active = self.arithmetic.active == Active::Applied;
-            let (_, dropped): (_, Option<Carried>) = drop_zone(ui, active, |ui| {
+            let (_, dropped) = drop_zone(ui, self.takes_clicks, |ui| {
                 ui.vertical(|ui| {
-                    let label = ui.selectable_label(active, "On");
+                    let label = ui.selectable_label(self.takes_clicks, "On");
                     if label.on_hover_text("Clicked samples go here").clicked() {
-                        self.arithmetic.active = Active::Applied;
+                        self.takes_clicks = true;
                     }
-                    let cell = self.views.point(ui, Slot::Applied, 1, SMALL, &on, None);
+                    let cell = cx.views.point(ui, Slot::Applied, 1, SMALL, &on, None);
                     cell.on_hover_text(format!("{}: drag another one here", on.name()));
                 });
             });
-            if let (Some(carried), Some(applied)) = (dropped, &mut self.session.applied) {
+            if let (Some(carried), Some(applied)) = (dropped, &mut cx.session.applied) {
                 applied.on = carried.point;
             }
-            let name = format!("{} with {:.2} {}", on.name(), amount, direction.name);
-            self.views
+            cx.views
                 .made(ui, Slot::Applied, 0, LARGE, &name)
                 .on_hover_text(format!("{name}: drag it to wherever a sample can be used"));
         });
         ui.spacing_mut().slider_width = 120.0;
         ui.horizontal(|ui| {
             let label = ui.label(&direction.name);
+            let mut strength = amount;
             let slider = egui::Slider::new(&mut strength, -2.0..=2.0).fixed_decimals(2);
             let slider = ui.add(slider).labelled_by(label.id);
             if slider.on_hover_text("1 is the whole concept, 0 none of it").changed()
-                && let Some(applied) = &mut self.session.applied
+                && let Some(applied) = &mut cx.session.applied
             {
                 applied.amount = strength;
             }
         });
         if ui.button("Keep").on_hover_text("Puts it on the shelf, to be used as a sample").clicked()
-            && let Some(z) = self.plans.applied.first().cloned()
+            && let Some(z) = cx.plans.applied.first().cloned()
         {
-            self.keep(format!("{} with {amount:.2} {}", on.name(), direction.name), z);
+            add_to_shelf(&mut cx.session, name, z);
         }
-        ui.add_space(Vec2::splat(4.0).y);
+        ui.add_space(4.0);
     }
-}
-
-enum Change {
-    Apply,
-    Rename(String),
-    Remove,
 }
 
 #[cfg(test)]
 mod tests {
+    use egui_kittest::kittest::Queryable;
+
     use super::*;
+    use crate::app::explore::testing::{TestPanel, context, sample, show};
+
+    #[test]
+    fn a_clicked_concept_is_applied_to_the_subject() {
+        let mut cx = context();
+        cx.session.subject = sample(5);
+        cx.session.concepts = vec![LatentDirection { name: "smile".into(), vector: vec![1.0; 4], weight: 2.0 }];
+        let mut harness = show(ConceptsPanel::default(), cx);
+        harness.get_by_label("smile").click();
+        harness.run_steps(2);
+        let TestPanel { panel, cx, .. } = harness.state_mut();
+        let applied = cx.session.applied.clone().expect("the concept is applied");
+        assert_eq!((applied.direction.name.as_str(), applied.amount, applied.on), ("smile", 1.0, sample(5)));
+        panel.pick(sample(6), cx);
+        assert_eq!(cx.session.applied.as_ref().map(|applied| &applied.on), Some(&sample(6)));
+    }
     use crate::latent::session::Slider;
 
     #[test]
-    fn a_concept_is_renamed_and_removed_wherever_it_is_used() {
+    fn renaming_and_removing_a_concept_reaches_every_use_of_it() {
         let mut session = Session::new("bundled:faces".into());
         let smile = LatentDirection { name: "smile".into(), vector: vec![1.0, 0.0], weight: 1.0 };
         let other = LatentDirection { name: "hat".into(), vector: vec![0.0, 1.0], weight: 1.0 };

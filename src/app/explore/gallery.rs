@@ -1,74 +1,84 @@
-//! An endless grid of what a generator draws. Sample i of seed s is the same z everywhere.
+//! The gallery: an endless grid of samples. Sample i of seed s is the same z everywhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use egui::{Key, Rect, Sense, Vec2};
 
+use super::context::PanelContext;
 use super::drag::Carried;
+use super::panel::{ModelChange, Panel};
 use super::tool::GO_TO;
 use super::views::place;
-use super::worker::{CHUNK, COLUMNS, Request, Worker};
-use crate::app::texture::{Sheet, Texture, tile};
+use super::worker::{CHUNK, COLUMNS, Reply, Request, Worker};
+use crate::app::action::Action;
+use crate::app::texture::{Texture, tile};
 use crate::latent::session::Point;
 use crate::latent::{sample_z, vector};
 use crate::model::ModelConfig;
 
-/// Rows on the scroll bar; near its ends they are counted on from there, so that samples never end.
+/// Rows on the scroll bar. Near its ends the first row moves, so that samples never end.
 const ROWS: u64 = 10_000;
-/// Textures kept: as many as any screen shows, several times over.
-const KEPT: usize = 64;
-/// Samples that a sample's neighbours are looked for among, and how many are shown.
-const NEIGHBOURHOOD: u64 = 512;
-const NEIGHBOURS: usize = 4;
-/// Sides of a sample, in points.
+/// Textures in memory: several times as many as any screen shows.
+const TEXTURES: usize = 64;
+/// Samples among which a sample's nearest neighbors are searched, and how many of them are shown.
+const NEIGHBORHOOD: u64 = 512;
+const NEIGHBORS: usize = 4;
+/// Range of a sample's side, in points.
 const SIDES: std::ops::RangeInclusive<f32> = 24.0..=256.0;
 const GAP: f32 = 4.0;
 
 pub(super) struct Gallery {
-    /// The side of a sample that is wished for, and the one that fills the rows, in points.
-    wish: f32,
+    /// Points of the session that are framed, as far as they are samples of the seed.
+    pub framed: Vec<Point>,
+    /// Whether the arrow keys move among the samples wherever the pointer is; otherwise only over the gallery.
+    pub arrow_keys: bool,
+    /// The side of a sample that was chosen, and the one that fills the rows, in points.
+    zoom: f32,
     cell: f32,
     width: f32,
     seed: u64,
+    /// One texture for each chunk of samples.
     sheets: BTreeMap<u64, Texture>,
-    asked: Vec<u64>,
-    /// Chunks drawn by a model that has learnt since.
+    requested: Vec<u64>,
+    /// Chunks that earlier weights generated.
     stale: BTreeSet<u64>,
     /// The sample under the pointer, and those nearest to it in Z.
-    near: Option<(u64, Vec<u64>)>,
+    neighbors: Option<(u64, Vec<u64>)>,
     /// The sample that the keyboard is at.
     cursor: Option<u64>,
-    /// Samples in a row, and the first row on the scroll bar, as they were last drawn.
+    /// Samples in a row, and the first row on the scroll bar, in the last frame.
     columns: u64,
     first_row: u64,
-    /// The first sample on the screen, and rows that fit on it.
+    /// The first sample on the screen, and the number of rows that fit.
     top: u64,
     page: u64,
-    /// A sample that is to be brought into sight.
+    /// A sample to scroll to.
     target: Option<Target>,
-    /// The number that is being typed.
+    /// The sample number that is being typed.
     number: String,
 }
 
-/// Where a sample is wanted on the screen.
+/// Where to scroll.
 enum Target {
-    /// Wherever it takes the least scrolling.
+    /// As little as brings a sample into sight.
     InSight(u64),
-    /// Rows from the top, in parts.
+    /// A sample so many rows, perhaps fractional, below the top.
     At(u64, f32),
 }
 
 impl Default for Gallery {
     fn default() -> Self {
         Self {
-            wish: 80.0,
+            framed: Vec::new(),
+            arrow_keys: true,
+            zoom: 80.0,
             cell: 80.0,
             width: 80.0,
             seed: 1,
             sheets: BTreeMap::new(),
-            asked: Vec::new(),
+            requested: Vec::new(),
             stale: BTreeSet::new(),
-            near: None,
+            neighbors: None,
             cursor: None,
             columns: 1,
             first_row: 0,
@@ -80,35 +90,50 @@ impl Default for Gallery {
     }
 }
 
-impl Gallery {
-    /// Another model or seed: everything is drawn anew.
-    pub fn forget(&mut self, worker: &Worker) {
-        self.sheets.clear();
-        self.asked.clear();
-        self.stale.clear();
-        self.near = None;
-        worker.send(Request::Forget);
+impl Panel for Gallery {
+    fn ui(&mut self, ui: &mut egui::Ui, cx: &mut PanelContext) -> Option<Action> {
+        self.head(ui, &mut cx.session.seed);
+        let seed = cx.session.seed;
+        if seed != self.seed {
+            self.seed = seed;
+            self.clear(&cx.worker);
+        }
+        let number = self.grid(ui, &cx.worker, &cx.plans.config)?;
+        Some(Action::Pick(Point::Sample { seed, number }))
     }
 
-    /// Whether there are samples to see.
+    fn on_response(&mut self, response: Reply, cx: &mut PanelContext) {
+        let Reply::Drawn { seed, chunk, sheet } = response else { return };
+        if seed == self.seed {
+            self.requested.retain(|&requested| requested != chunk);
+            self.sheets.insert(chunk, Texture::new(&cx.egui, &format!("samples {chunk}"), sheet));
+        }
+    }
+
+    fn on_model_change(&mut self, change: ModelChange, cx: &mut PanelContext) {
+        match change {
+            ModelChange::Weights | ModelChange::Checkpoint => self.stale = self.sheets.keys().copied().collect(),
+            ModelChange::Model => self.clear(&cx.worker),
+        }
+    }
+}
+
+impl Gallery {
+    /// Whether samples are on the screen.
     pub fn has_samples(&self) -> bool {
         !self.sheets.is_empty()
     }
 
-    /// The model has learnt: what is on the screen is drawn again, and shown as it was until then.
-    pub fn refresh(&mut self) {
-        self.stale = self.sheets.keys().copied().collect();
+    fn clear(&mut self, worker: &Worker) {
+        self.sheets.clear();
+        self.requested.clear();
+        self.stale.clear();
+        self.neighbors = None;
+        worker.send(Request::Forget);
     }
 
-    pub fn take(&mut self, ctx: &egui::Context, seed: u64, chunk: u64, sheet: Sheet) {
-        if seed == self.seed {
-            self.asked.retain(|&asked| asked != chunk);
-            self.sheets.insert(chunk, Texture::new(ctx, &format!("samples {chunk}"), sheet));
-        }
-    }
-
-    /// The seed, a sample to go to, and the zoom.
-    pub fn head(&mut self, ui: &mut egui::Ui, seed: &mut u64) {
+    /// The seed, the sample to go to, and the zoom.
+    fn head(&mut self, ui: &mut egui::Ui, seed: &mut u64) {
         ui.horizontal_wrapped(|ui| {
             let label = ui.label("Seed");
             ui.add(egui::DragValue::new(seed).speed(0.1))
@@ -120,17 +145,17 @@ impl Gallery {
             if ui.ctx().input_mut(|input| input.consume_shortcut(&GO_TO)) {
                 field.request_focus();
             }
-            // Taken from the gallery, to which it would mean this very sample.
+            // Consumed: in the gallery the key would pick a sample.
             if field.lost_focus() && ui.input_mut(|input| input.consume_key(egui::Modifiers::NONE, Key::Enter)) {
                 self.go_to_typed();
             }
             field.on_hover_text(format!("A sample's number, then Enter ({})", ui.ctx().format_shortcut(&GO_TO)));
             let label = ui.label("Zoom");
             ui.spacing_mut().slider_width = 70.0;
-            let mut wish = self.wish;
-            let zoom = ui.add(egui::Slider::new(&mut wish, SIDES).show_value(false)).labelled_by(label.id);
+            let mut side = self.zoom;
+            let zoom = ui.add(egui::Slider::new(&mut side, SIDES).show_value(false)).labelled_by(label.id);
             if zoom.on_hover_text("Ctrl and the wheel, a pinch, or + and - do the same").changed() {
-                self.zoom(wish, 0.0, self.top);
+                self.resize(side, 0.0, self.top);
             }
         });
     }
@@ -143,40 +168,28 @@ impl Gallery {
         self.number.clear();
     }
 
-    /// Changes the size of samples; `kept` stays `rows` (of the old size) below the upper edge.
-    fn zoom(&mut self, wish: f32, rows: f32, kept: u64) {
+    /// Changes the side of samples. `kept` stays `rows` (of the old size) below the upper edge.
+    fn resize(&mut self, side: f32, rows: f32, kept: u64) {
         let before = self.cell;
-        self.wish = wish.clamp(*SIDES.start(), *SIDES.end());
+        self.zoom = side.clamp(*SIDES.start(), *SIDES.end());
         self.fill();
         self.target = Some(Target::At(kept, rows * (before + GAP) / (self.cell + GAP)));
     }
 
-    /// As many samples in a row as there is room for at the size that is wished for, made to fill it.
+    /// Fits as many samples of the chosen side into a row as there is room for, and enlarges them to fill it.
     fn fill(&mut self) {
-        self.columns = ((self.width + GAP) / (self.wish + GAP)).floor().max(1.0) as u64;
+        self.columns = ((self.width + GAP) / (self.zoom + GAP)).floor().max(1.0) as u64;
         self.cell = ((self.width + GAP) / self.columns as f32 - GAP).floor().max(8.0);
     }
 
-    /// Draws the samples of `seed`, the `chosen` ones framed; returns the one that was clicked. `keys` tells whether the
-    /// arrow keys are the gallery's when the pointer is elsewhere.
-    pub fn ui(
-        &mut self,
-        ui: &mut egui::Ui,
-        worker: &Worker,
-        config: &ModelConfig,
-        seed: u64,
-        chosen: &[u64],
-        keys: bool,
-    ) -> Option<Point> {
-        if seed != self.seed {
-            self.seed = seed;
-            self.forget(worker);
-        }
+    /// The grid of samples; returns the number of the one that was clicked, or chosen by the keyboard.
+    fn grid(&mut self, ui: &mut egui::Ui, worker: &Worker, config: &ModelConfig) -> Option<u64> {
+        let framed: BTreeSet<u64> = self.framed.iter().filter_map(|point| self.number_of(point)).collect();
         ui.spacing_mut().item_spacing = Vec2::splat(GAP);
         let area = ui.available_rect_before_wrap();
         let over = ui.rect_contains_pointer(area);
         let mut clicked = None;
-        if (keys || over) && ui.memory(|memory| memory.focused().is_none()) {
+        if (self.arrow_keys || over) && ui.memory(|memory| memory.focused().is_none()) {
             clicked = self.keyboard(ui);
         }
         if over {
@@ -187,7 +200,7 @@ impl Gallery {
             self.width = width;
             self.fill();
             if self.columns != before && self.target.is_none() {
-                // What was at the top stays there.
+                // The sample at the top stays there.
                 self.target = Some(Target::At(self.top, 0.0));
             }
         }
@@ -202,7 +215,7 @@ impl Gallery {
                 ui.horizontal(|ui| {
                     let first = (self.first_row + row as u64).saturating_mul(columns);
                     for number in first..first.saturating_add(columns) {
-                        if self.sample(ui, worker, config, number, chosen.contains(&number)) {
+                        if self.sample(ui, worker, config, number, framed.contains(&number)) {
                             clicked = Some(number);
                         }
                     }
@@ -216,15 +229,23 @@ impl Gallery {
             self.target = Some(Target::At(self.top, row.round() - row));
             self.first_row = (self.first_row + row as u64).saturating_sub(ROWS / 2);
         }
-        // Textures far from the screen are let go.
-        while self.sheets.len() > KEPT {
+        // Removes the textures farthest from the screen.
+        while self.sheets.len() > TEXTURES {
             let far = self.sheets.keys().copied().max_by_key(|chunk| chunk.abs_diff(self.top / CHUNK));
             far.and_then(|chunk| self.sheets.remove(&chunk));
         }
-        clicked.map(|number| Point::Sample { seed, number })
+        clicked
     }
 
-    /// Where the scroll bar must be for the sample that is to be in sight.
+    /// The number of a point that is a sample of the seed.
+    fn number_of(&self, point: &Point) -> Option<u64> {
+        match point {
+            Point::Sample { seed, number } if *seed == self.seed => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// The scroll offset that brings the target into sight, if there is one and it is not.
     fn scroll_target(&mut self) -> Option<f32> {
         let line = self.cell + GAP;
         let (number, below) = match self.target.take()? {
@@ -247,7 +268,7 @@ impl Gallery {
         Some((((row - self.first_row) as f32 - below) * line).max(0.0))
     }
 
-    /// Ctrl and the wheel, or two fingers: what is under the pointer stays there.
+    /// Zooms by Ctrl and the wheel or by a pinch; what is under the pointer stays there.
     fn pinch(&mut self, ui: &egui::Ui, area: Rect) {
         let factor = ui.input(egui::InputState::zoom_delta);
         if (factor - 1.0).abs() < 1e-3 {
@@ -256,10 +277,10 @@ impl Gallery {
         let height = ui.input(|input| input.pointer.hover_pos()).map_or(0.0, |at| at.y - area.top());
         let rows = (height / (self.cell + GAP)).max(0.0);
         let kept = self.top.saturating_add(rows as u64 * self.columns);
-        self.zoom(self.wish * factor, rows.floor(), kept);
+        self.resize(self.zoom * factor, rows.floor(), kept);
     }
 
-    /// Moves the framed sample; returns it when it is taken.
+    /// Moves the cursor by the keyboard; returns the sample at it when Enter picks it.
     fn keyboard(&mut self, ui: &egui::Ui) -> Option<u64> {
         let columns = self.columns as i64;
         let moves = [
@@ -271,7 +292,7 @@ impl Gallery {
             (Key::PageDown, columns * self.page as i64),
         ];
         let plain = egui::Modifiers::NONE;
-        let (mut moved, mut taken) = (None, None);
+        let (mut moved, mut picked) = (None, None);
         ui.input_mut(|input| {
             for (key, by) in moves {
                 for _ in 0..input.count_and_consume_key(plain, key) {
@@ -283,11 +304,11 @@ impl Gallery {
             }
             for (keys, factor) in [([Key::Plus, Key::Equals], 1.2), ([Key::Minus, Key::Minus], 1.0 / 1.2)] {
                 if keys.into_iter().any(|key| input.consume_key(plain, key)) {
-                    self.zoom(self.wish * factor, 0.0, self.top);
+                    self.resize(self.zoom * factor, 0.0, self.top);
                 }
             }
             if input.consume_key(plain, Key::Enter) {
-                taken = self.cursor;
+                picked = self.cursor;
             }
         });
         if let Some(by) = moved {
@@ -298,34 +319,34 @@ impl Gallery {
             self.cursor = Some(now);
             self.target = Some(Target::InSight(now));
         }
-        taken
+        picked
     }
 
-    /// A sample's place on its texture, if it is drawn already.
+    /// A sample's image, once it is generated.
     fn image(&self, number: u64, side: f32) -> Option<egui::Image<'static>> {
         let sheet = self.sheets.get(&(number / CHUNK))?;
         let at = (number % CHUNK) as usize;
         Some(tile(sheet.id(), at, CHUNK as usize, COLUMNS, side))
     }
 
-    fn ask(&mut self, worker: &Worker, chunk: u64) {
-        let missing = !self.sheets.contains_key(&chunk) && !self.asked.contains(&chunk);
+    fn request(&mut self, worker: &Worker, chunk: u64) {
+        let missing = !self.sheets.contains_key(&chunk) && !self.requested.contains(&chunk);
         if self.stale.remove(&chunk) || missing {
-            self.asked.push(chunk);
+            self.requested.push(chunk);
             worker.send(Request::Draw { seed: self.seed, chunk });
         }
     }
 
-    fn sample(&mut self, ui: &mut egui::Ui, worker: &Worker, config: &ModelConfig, number: u64, chosen: bool) -> bool {
+    fn sample(&mut self, ui: &mut egui::Ui, worker: &Worker, config: &ModelConfig, number: u64, framed: bool) -> bool {
         let chunk = number / CHUNK;
-        self.ask(worker, chunk);
+        self.request(worker, chunk);
         let Some(image) = self.image(number, self.cell) else {
             place(ui, None, self.cell, "", Sense::hover());
             return false;
         };
         let shown = place(ui, Some(image.clone()), self.cell, &format!("sample {number}"), Sense::click_and_drag());
-        Carried::take_up(&shown, || Point::Sample { seed: self.seed, number }, None, Some(&image));
-        if chosen {
+        Carried::begin(&shown, || Point::Sample { seed: self.seed, number }, None, Some(&image));
+        if framed {
             let stroke = egui::Stroke::new(3.0, ui.visuals().selection.bg_fill);
             ui.painter().rect_stroke(shown.rect, 2.0, stroke, egui::StrokeKind::Inside);
         }
@@ -333,12 +354,12 @@ impl Gallery {
             let stroke = egui::Stroke::new(2.0, ui.visuals().strong_text_color());
             ui.painter().rect_stroke(shown.rect, 2.0, stroke, egui::StrokeKind::Outside);
         }
-        if shown.hovered() && self.near.as_ref().is_none_or(|(of, _)| *of != number) {
+        if shown.hovered() && self.neighbors.as_ref().is_none_or(|(of, _)| *of != number) {
             let near = self.nearest(config, number);
             for number in &near {
-                self.ask(worker, number / CHUNK);
+                self.request(worker, number / CHUNK);
             }
-            self.near = Some((number, near));
+            self.neighbors = Some((number, near));
         }
         let clicked = shown.clicked();
         if clicked {
@@ -350,18 +371,18 @@ impl Gallery {
         clicked
     }
 
-    /// A sample large, with those nearest to it.
+    /// The tool tip of a sample: its image enlarged, and its nearest neighbors.
     fn large(&self, ui: &mut egui::Ui, number: u64) {
         if let Some(large) = self.image(number, 256.0) {
             ui.add(large);
         }
         ui.label(format!("sample {number} of seed {}", self.seed));
-        let near = self.near.iter().filter(|(of, _)| *of == number).flat_map(|(_, near)| near);
-        let drawn: Vec<_> = near.filter_map(|&number| Some((number, self.image(number, 60.0)?))).collect();
-        if !drawn.is_empty() {
-            ui.weak(format!("nearest in Z among the {NEIGHBOURHOOD} samples round it:"));
+        let near = self.neighbors.iter().filter(|(of, _)| *of == number).flat_map(|(_, near)| near);
+        let images: Vec<_> = near.filter_map(|&number| Some((number, self.image(number, 60.0)?))).collect();
+        if !images.is_empty() {
+            ui.weak(format!("nearest in Z among the {NEIGHBORHOOD} samples round it:"));
             ui.horizontal(|ui| {
-                for (number, image) in drawn {
+                for (number, image) in images {
                     ui.vertical(|ui| {
                         ui.add(image.alt_text(format!("near {number}")));
                         ui.weak(number.to_string());
@@ -371,24 +392,44 @@ impl Gallery {
         }
     }
 
-    /// The samples nearest to `number` in Z, among those around it in the gallery.
+    /// The samples nearest to `number` in Z among those around it in the gallery.
     fn nearest(&self, config: &ModelConfig, number: u64) -> Vec<u64> {
         let z = |number| sample_z(config.prior, config.z_dim, self.seed, number);
         let here = z(number);
-        let first = number.saturating_sub(NEIGHBOURHOOD / 2);
-        let others = (first..first.saturating_add(NEIGHBOURHOOD)).filter(|&other| other != number);
-        let mut far: Vec<_> = others.map(|other| (vector::distance(&here, &z(other)), other)).collect();
-        far.sort_by(|a, b| a.0.total_cmp(&b.0));
-        far.into_iter().take(NEIGHBOURS).map(|(_, other)| other).collect()
+        let first = number.saturating_sub(NEIGHBORHOOD / 2);
+        let others = (first..first.saturating_add(NEIGHBORHOOD)).filter(|&other| other != number);
+        let mut distances: Vec<_> = others.map(|other| (vector::distance(&here, &z(other)), other)).collect();
+        distances.sort_by(|a, b| a.0.total_cmp(&b.0));
+        distances.into_iter().take(NEIGHBORS).map(|(_, other)| other).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use egui_kittest::kittest::Queryable;
+
     use super::*;
+    use crate::app::explore::testing::{context, sample, show};
+    use crate::app::texture::Sheet;
+    use crate::image::{Picture, grid};
 
     #[test]
-    fn any_sample_can_be_gone_to_and_stays_where_it_is_when_zoomed() {
+    fn a_click_on_a_sample_picks_it() {
+        let mut cx = context();
+        let pictures = vec![Picture::new(16, 16, 1, vec![90; 256]); CHUNK as usize];
+        let sheet = Sheet::Memory(grid(&pictures, COLUMNS, 0));
+        let mut gallery = Gallery::default();
+        gallery.on_response(Reply::Drawn { seed: 2, chunk: 0, sheet: Sheet::Memory(pictures[0].clone()) }, &mut cx);
+        assert!(!gallery.has_samples(), "those of another seed come too late");
+        gallery.on_response(Reply::Drawn { seed: 1, chunk: 0, sheet }, &mut cx);
+        let mut harness = show(gallery, cx);
+        harness.get_by_label("sample 3").click();
+        harness.run_steps(2);
+        assert_eq!(harness.state().actions, [Action::Pick(sample(3))]);
+    }
+
+    #[test]
+    fn any_sample_can_be_reached_by_number_and_keeps_its_place_under_zoom() {
         let mut gallery = Gallery { columns: 10, page: 8, ..Gallery::default() };
         let line = gallery.cell + GAP;
         for number in [5u64, 1_234, 98_765_432_109] {
@@ -403,17 +444,17 @@ mod tests {
         assert!(gallery.target.is_none());
         // Ten to a row, then twenty.
         gallery = Gallery { width: 996.0, ..gallery };
-        gallery.zoom(96.0, 0.0, 0);
+        gallery.resize(96.0, 0.0, 0);
         gallery.first_row = 0;
         assert_eq!((gallery.columns, gallery.cell), (10, 96.0));
-        gallery.zoom(46.0, 2.0, 400);
+        gallery.resize(46.0, 2.0, 400);
         assert_eq!((gallery.columns, gallery.cell), (20, 46.0));
         let offset = gallery.scroll_target().unwrap();
         assert_eq!(offset, 20.0 * 50.0 - 2.0 * 100.0, "the same sample at the same height");
     }
 
     #[test]
-    fn a_sample_in_sight_is_not_scrolled_to() {
+    fn a_visible_sample_needs_no_scrolling() {
         let mut gallery = Gallery { columns: 10, page: 8, top: 100, ..Gallery::default() };
         for (number, scrolls) in [(100, false), (179, false), (99, true), (180, true)] {
             gallery.target = Some(Target::InSight(number));

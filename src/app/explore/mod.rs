@@ -1,21 +1,31 @@
-//! The explorer. What is explored is one [`Session`]; the panels are views of it, and the worker draws what they name.
+//! The explorer: panels that change one [`Session`](crate::latent::session::Session) and show images generated from it.
+//!
+//! [`Explorer`] owns the panels and what they share, the [`PanelContext`]. It routes frames, responses of the worker and actions
+//! to the panels; a [`Panel`] can be read and tested without it.
 
 mod arithmetic;
-mod bar;
 mod comparison;
 mod concepts;
+mod context;
 mod directions;
 mod drag;
 mod exports;
 mod files;
 mod gallery;
-mod pad;
+mod inspector;
+mod messages;
+mod model_bar;
+mod panel;
 mod photo;
+mod plane;
 mod plans;
 mod sessions;
 mod shelf;
+#[cfg(test)]
+mod testing;
 mod timing;
 mod tool;
+mod toolbar;
 mod turn;
 mod undo;
 mod views;
@@ -26,362 +36,355 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use egui::Ui;
+use egui::{CentralPanel, ScrollArea, Ui};
 
 use super::Start;
+use super::action::Action;
 use super::dissect::{Inside, Part};
-use super::drops::What;
 use super::tensor_texture::TexturePainter;
 use crate::device::Compute;
 use crate::latent::session::{Point, Session};
-use crate::model::{Ablation, ModelConfig, Provenance, TensorFile, bundled};
-use files::Files;
+use crate::model::{Ablation, TensorFile, bundled};
+use context::{OpenModel, PanelContext};
+use files::{FileResponse, FileTasks};
 use gallery::Gallery;
-use plans::Plans;
-use sessions::Opening;
-use tool::Tool;
-use undo::Undo;
-use views::Views;
-use worker::{Reply, Request, Slot, Worker};
+use inspector::InspectorPanel;
+use panel::{ModelChange, Panel};
+use sessions::SessionLoader;
+use shelf::Shelf;
+use worker::{Reply, Request, Worker};
 
 pub use timing::{GALLERY, Latency, LatencyError, latency};
+pub(super) use tool::{ImageUse, Tool};
 
-/// What a tool does with a picture that is dropped on the window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Takes {
-    /// Looks for its z.
-    Photo,
-    /// Has the discriminator judge it.
-    Judgement,
-    /// It is for no pictures.
-    Nothing,
+/// The panels of the tools.
+struct ToolPanels {
+    arithmetic: arithmetic::ArithmeticPanel,
+    walk: walk::WalkPanel,
+    directions: directions::DirectionsPanel,
+    plane: plane::PlanePanel,
+    photo: photo::PhotoPanel,
+    inspector: InspectorPanel,
 }
 
+impl ToolPanels {
+    /// The panel of a tool; the gallery has none.
+    fn panel(&mut self, tool: Tool) -> Option<&mut dyn Panel> {
+        if let Some(part) = tool.part() {
+            self.inspector.part = part;
+            return Some(&mut self.inspector);
+        }
+        match tool {
+            Tool::Arithmetic => Some(&mut self.arithmetic),
+            Tool::Walk => Some(&mut self.walk),
+            Tool::Directions => Some(&mut self.directions),
+            Tool::Plane => Some(&mut self.plane),
+            Tool::Photo => Some(&mut self.photo),
+            Tool::Gallery | Tool::Layers | Tool::Forget | Tool::Discriminator => None,
+        }
+    }
+
+    fn all(&mut self) -> [&mut dyn Panel; 6] {
+        let Self { arithmetic, walk, directions, plane, photo, inspector } = self;
+        [arithmetic, walk, directions, plane, photo, inspector]
+    }
+}
+
+/// The view *Explore*.
 pub(super) struct Explorer {
-    worker: Worker,
-    model: Option<(ModelConfig, Provenance)>,
-    /// The path of the model that the worker has open.
-    explored: Option<PathBuf>,
-    error: Option<String>,
-    /// What a person should know, and is no error.
-    notice: Option<String>,
-    session: Session,
-    /// The file of the session, once it has one.
-    file: Option<PathBuf>,
-    /// A session that waits for its model.
-    opening: Option<Opening>,
-    /// When the worker began to open a model, while it does.
-    began_to_open: Option<Instant>,
-    undo: Undo,
-    plans: Plans,
-    views: Views,
-    gallery: Gallery,
+    cx: PanelContext,
     tool: Tool,
-    files: Files,
-    /// A figure that waits for its pictures.
-    figure: Option<exports::Figure>,
-    arithmetic: arithmetic::Arithmetic,
-    comparison: comparison::Comparison,
-    walk: walk::Walker,
-    directions: directions::Found,
-    pad: pad::Pad,
-    photo: photo::Photo,
-    inside: Inside,
-    /// The ablations that the worker draws under.
-    ablated: Vec<Ablation>,
-    /// Checkpoints of the run that the model belongs to.
-    siblings: Vec<(u64, PathBuf)>,
-    /// Whether the generator in training is explored as it learns.
-    following: bool,
-    /// What was dropped on the window.
-    dropped: Option<Vec<(PathBuf, What)>>,
+    shelf: Shelf,
+    gallery: Gallery,
+    panels: ToolPanels,
+    sessions: SessionLoader,
+    /// The ablations that the worker generates images under.
+    ablations: Vec<Ablation>,
 }
 
 impl Explorer {
-    /// `painter` is there where the window draws with the device that computes.
+    /// Starts the worker and opens the first model. With a `painter`, images that the window's graphics card computes stay there.
     pub fn new(compute: &Compute, start: &Start, painter: Option<TexturePainter>, ctx: &egui::Context) -> Self {
         let worker = Worker::start(compute.device.clone(), painter, ctx);
         let model = start.model.clone().or_else(|| bundled().next().map(PathBuf::from)).unwrap_or_default();
         worker.send(Request::Open(model.clone(), None));
-        let files = Files::new(ctx, start.kept.clone(), start.exports.clone());
+        let files = FileTasks::new(ctx, start.autosave.clone(), start.exports.clone());
         match (&start.session, &start.model) {
             (Some(session), _) => files.read(session.clone()),
             (None, None) => files.restore(),
             (None, Some(_)) => {}
         }
-        let session = Session::new(model);
+        let inside = Inside::new(compute.device.clone(), start.exports.clone(), ctx);
         Self {
-            worker,
-            model: None,
-            explored: None,
-            error: None,
-            notice: None,
-            undo: Undo::new(session.clone()),
-            session,
-            file: None,
-            opening: None,
-            began_to_open: None,
-            plans: Plans::default(),
-            views: Views::default(),
-            gallery: Gallery::default(),
+            cx: PanelContext::new(ctx, worker, files, Session::new(model)),
             tool: Tool::Gallery,
-            files,
-            figure: None,
-            arithmetic: arithmetic::Arithmetic::default(),
-            comparison: comparison::Comparison::default(),
-            walk: walk::Walker::default(),
-            directions: directions::Found::default(),
-            pad: pad::Pad::default(),
-            photo: photo::Photo::default(),
-            inside: Inside::new(compute.device.clone(), start.exports.clone(), ctx),
-            ablated: Vec::new(),
-            siblings: Vec::new(),
-            following: false,
-            dropped: None,
+            shelf: Shelf,
+            gallery: Gallery::default(),
+            panels: ToolPanels {
+                arithmetic: Default::default(),
+                walk: Default::default(),
+                directions: Default::default(),
+                plane: Default::default(),
+                photo: Default::default(),
+                inspector: InspectorPanel { inside, part: Part::Layers },
+            },
+            sessions: SessionLoader::default(),
+            ablations: Vec::new(),
         }
     }
 
-    /// Has another thread look what was dropped on the window.
-    pub fn ask_what(&self, paths: Vec<PathBuf>) {
-        self.files.ask_what(paths);
+    /// Whether the trainer should publish its generator with every preview.
+    pub fn following(&self) -> bool {
+        self.cx.following
     }
 
-    /// What was dropped and looked at.
-    pub fn dropped(&mut self) -> Option<Vec<(PathBuf, What)>> {
-        self.dropped.take()
+    /// The path of the open model, and the data that it was trained on.
+    pub fn open_model(&self) -> Option<(PathBuf, String)> {
+        self.cx.model.as_ref().map(|model| (model.path.clone(), model.provenance.data.clone()))
     }
 
-    /// Whether the generator in training should be told with every preview.
-    pub fn follows(&self) -> bool {
-        self.following
-    }
-
-    /// The path of the model that is explored, and what it was trained on.
-    pub fn explored(&self) -> Option<(PathBuf, String)> {
-        Some((self.explored.clone()?, self.model.as_ref()?.1.data.clone()))
-    }
-
-    /// Whether there are samples to see.
+    /// Whether samples are on the screen.
     pub fn shows_samples(&self) -> bool {
         self.gallery.has_samples()
     }
 
-    /// The generator in training in the run folder `run`, as it is now.
+    /// What the tool does with an image that is dropped on the window.
+    pub fn image_use(&self) -> Option<ImageUse> {
+        self.tool.image_use()
+    }
+
+    /// Shows what the training in the run folder `run` published, if it is followed.
     pub fn follow(&mut self, run: PathBuf, generator: Arc<TensorFile>) {
-        if self.following {
-            self.inside.follow(run.clone(), generator.clone());
-            self.worker.send(Request::Follow(run, generator));
+        if self.cx.following {
+            self.panels.inspector.inside.follow(run.clone(), generator.clone());
+            self.cx.worker.send(Request::Follow(run, generator));
         }
     }
 
-    /// Looks for the z of a picture; where the discriminator is looked at, asks for its verdict instead.
-    pub fn project(&mut self, path: PathBuf) {
-        if self.tool == Tool::Inside(Part::Discriminator) {
-            self.inside.judge(path);
-            return;
+    /// Autosaves the session if it changed, even in the middle of a drag or while text is typed.
+    pub fn autosave(&mut self) {
+        self.cx.autosave();
+    }
+
+    /// Carries out an action that concerns the explorer; returns any other.
+    pub fn apply(&mut self, action: Action) -> Option<Action> {
+        match action {
+            Action::Pick(point) => self.pick(point),
+            Action::ShowTool(tool) => self.tool = tool,
+            Action::OpenModel(path) => {
+                self.cx.messages.clear();
+                self.cx.following = false;
+                self.cx.worker.send(Request::Open(path, None));
+            }
+            Action::OpenSession(path) => {
+                self.cx.messages.clear();
+                self.cx.files.read(path);
+            }
+            Action::OpenBoxes(path) => {
+                self.tool = Tool::Forget;
+                self.panels.inspector.inside.open_boxes(path);
+            }
+            Action::OpenPhoto(path) if self.image_use() == Some(ImageUse::Discriminate) => {
+                self.panels.inspector.inside.judge(path);
+            }
+            Action::OpenPhoto(path) => {
+                self.tool = Tool::Photo;
+                self.cx.messages.error = None;
+                self.cx.worker.send(Request::Project(path));
+            }
+            Action::FollowTraining(follow) => self.cx.following = follow,
+            other => return Some(other),
         }
-        self.tool = Tool::Photo;
-        self.error = None;
-        self.worker.send(Request::Project(path));
+        None
     }
 
-    /// What the tool does with a picture that is dropped.
-    pub fn takes(&self) -> Takes {
-        match self.tool {
-            Tool::Photo => Takes::Photo,
-            Tool::Inside(Part::Discriminator) => Takes::Judgement,
-            _ => Takes::Nothing,
-        }
-    }
-
-    /// Boxes over samples, for what is to be forgotten.
-    pub fn open_boxes(&mut self, path: PathBuf) {
-        self.tool = Tool::Inside(Part::Forget);
-        self.inside.open_boxes(path);
-    }
-
-    /// Takes in what other threads finished.
+    /// Takes what other threads finished.
     pub fn receive(&mut self, ctx: &egui::Context) {
-        self.answers();
-        self.inside.receive(ctx, &mut self.session);
-        while let Ok(reply) = self.worker.responses.try_recv() {
-            // The worker does one thing after the other: whatever it says next, it has done with opening.
-            self.began_to_open = matches!(reply, Reply::Opening).then(Instant::now);
-            match reply {
-                Reply::Opening => {}
-                opened @ Reply::Opened { .. } => self.on_opened(opened),
-                Reply::NotOpened { error, gone } => self.not_opened(error, gone),
-                Reply::Followed { path, config, provenance } => self.followed(path, config, provenance),
-                Reply::Drawn { seed, chunk, sheet } => self.gallery.take(ctx, seed, chunk, sheet),
-                Reply::Rendered { slot, z, pictures } => self.views.take(ctx, slot, z, pictures),
-                Reply::Read { slot, z, pictures } => self.views.read(slot, &z, pictures),
-                Reply::Added { terms, pictures } => self.comparison.take(ctx, &terms, pictures),
-                Reply::Found { method, directions } => self.directions.take(method, directions),
-                Reply::Projecting(search) => self.photo.take(ctx, search),
-                Reply::NotProjected(error) => {
-                    self.photo.failed();
-                    self.error = Some(error);
-                }
-                Reply::Failed(error) => self.error = Some(error),
-            }
+        while let Ok(response) = self.cx.files.responses().try_recv() {
+            self.on_file_response(response);
+        }
+        self.panels.inspector.inside.receive(ctx, &mut self.cx.session);
+        while let Ok(response) = self.cx.worker.responses.try_recv() {
+            self.on_response(response);
         }
     }
 
-    /// Whether the session is one of the model that is open: an undone change may be of the model.
-    fn fits(&self, config: &ModelConfig) -> bool {
-        self.explored.as_ref() == Some(&self.session.model) && self.session.check_dimensions(config.z_dim).is_ok()
-    }
-
-    /// Draws the explorer; true when training on rooms was asked for. `training` tells whether a run is going on.
-    pub fn ui(&mut self, ui: &mut Ui, training: bool) -> bool {
+    /// Draws the explorer; returns an action for the rest of the window. `training` tells whether a training runs.
+    pub fn ui(&mut self, ui: &mut Ui, training: bool) -> Option<Action> {
         let ctx = ui.ctx().clone();
-        let before = self.session.model.clone();
-        self.shortcuts(&ctx);
-        let train = egui::Panel::top("explore").show(ui, |ui| self.bar(ui, training)).inner;
-        if self.session.model != before {
-            self.following = false;
-            self.worker.send(Request::Open(self.session.model.clone(), None));
+        self.cx.training = training;
+        let before = self.cx.session.model.clone();
+        let shown = toolbar::shortcuts(&ctx, &mut self.cx);
+        self.route(shown);
+        let action = egui::Panel::top("explore").show(ui, |ui| toolbar::ui(ui, &mut self.cx, self.tool)).inner;
+        let action = self.route(action);
+        if self.cx.session.model != before {
+            // Undo or redo went back to another model.
+            self.cx.following = false;
+            self.cx.worker.send(Request::Open(self.cx.session.model.clone(), None));
         }
-        match self.model.as_ref().map(|(config, _)| config.clone()).filter(|config| self.fits(config)) {
-            Some(config) => {
-                self.ablate();
-                self.plans.update(&self.session, &config);
-                self.panels(ui, &config);
-                self.carried(&ctx);
-                self.ask_again(&ctx, &config);
-            }
-            None => {
-                egui::CentralPanel::default().show(ui, |ui| ui.centered_and_justified(|ui| ui.spinner()));
-            }
+        if self.cx.session_fits_model() {
+            self.ablate();
+            self.cx.update_plans();
+            self.tool_ui(ui);
+            drag::show_carried(&ctx, &mut self.cx.session);
+            self.request_changed();
+        } else {
+            CentralPanel::default().show(ui, |ui| ui.centered_and_justified(|ui| ui.spinner()));
         }
         let still = !ctx.input(|input| input.pointer.any_down()) && !ctx.text_edit_focused();
         if still {
             self.autosave();
         }
-        train
+        action
     }
 
-    /// Has what changed since the last autosave kept, also what the pointer or the keyboard is in the middle of.
-    pub fn autosave(&mut self) {
-        if self.undo.note(&self.session) {
-            self.files.autosave(self.session.clone());
-        }
-    }
-
-    /// Has everything drawn under the session's ablations.
-    fn ablate(&mut self) {
-        if self.session.ablations != self.ablated {
-            self.ablated.clone_from(&self.session.ablations);
-            self.worker.send(Request::Ablate(self.ablated.clone()));
-            self.refresh();
-        }
-    }
-
-    /// Asks for all pictures again; what is on the screen stays until they are drawn.
-    fn refresh(&mut self) {
-        self.views.refresh();
-        self.gallery.refresh();
-        self.comparison.refresh();
-    }
-
-    /// What a panel changed in this frame is asked for at once, not in the next one: the pointer waits for it.
-    fn ask_again(&mut self, ctx: &egui::Context, config: &ModelConfig) {
-        if !self.fits(config) || !self.plans.update(&self.session, config) {
-            return;
-        }
-        match self.tool {
-            Tool::Arithmetic => {
-                self.views.ask(&self.worker, Slot::Applied, &self.plans.applied);
-                self.views.ask(&self.worker, Slot::Result, &self.plans.around);
-            }
-            Tool::Directions => self.views.ask(&self.worker, Slot::Pointer, &self.plans.moved),
-            _ => {}
-        }
-        ctx.request_repaint();
-    }
-
-    fn panels(&mut self, ui: &mut Ui, config: &ModelConfig) {
-        if self.tool == Tool::Gallery {
-            egui::CentralPanel::default().show(ui, |ui| {
-                self.shelf(ui);
-                self.samples(ui, config);
-            });
-            return;
-        }
-        if self.tool == Tool::Inside(Part::Forget) {
-            // It has samples of its own, which are drawn with everything in place.
-            egui::CentralPanel::default().show(ui, |ui| self.inside.ui(ui, Part::Forget, &mut self.session));
-            return;
-        }
-        let width = ui.available_width();
-        egui::Panel::left("samples").default_size(width * 0.34).size_range(220.0..=(width * 0.6).max(221.0)).show(
-            ui,
-            |ui| {
-                if !self.tool.hint().is_empty() {
-                    ui.strong(self.tool.hint());
-                }
-                self.shelf(ui);
-                self.samples(ui, config);
-            },
-        );
-        egui::CentralPanel::default().show(ui, |ui| {
-            let keys = ui.rect_contains_pointer(ui.max_rect()) && ui.memory(|memory| memory.focused().is_none());
-            match self.tool {
-                Tool::Gallery => {}
-                Tool::Directions => self.directions(ui, config, keys),
-                Tool::Plane => self.plane(ui, config, keys),
-                Tool::Arithmetic | Tool::Walk | Tool::Photo | Tool::Inside(_) => {
-                    egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| match self.tool {
-                        Tool::Inside(part) => self.inside.ui(ui, part, &mut self.session),
-                        Tool::Arithmetic => self.arithmetic(ui, config),
-                        Tool::Walk => self.walk(ui),
-                        _ => self.photo(ui),
-                    });
-                }
-            }
-        });
-    }
-
-    fn samples(&mut self, ui: &mut Ui, config: &ModelConfig) {
-        self.gallery.head(ui, &mut self.session.seed);
-        let chosen = self.chosen();
-        let keys = !self.tool.takes_arrows();
-        let clicked = self.gallery.ui(ui, &self.worker, config, self.session.seed, &chosen, keys);
-        if let Some(point) = clicked {
-            self.pick(point);
-        }
-    }
-
-    /// The samples of the gallery's seed that the tool at hand uses.
-    fn chosen(&self) -> Vec<u64> {
-        let turn = &self.session.turn;
-        let points: Vec<&Point> = match self.tool {
-            Tool::Gallery | Tool::Photo | Tool::Inside(Part::Forget) => Vec::new(),
-            Tool::Arithmetic if self.arithmetic.turns() => turn.from.iter().chain(&turn.to).collect(),
-            Tool::Arithmetic => self.session.trays.iter().flat_map(|tray| &tray.members).collect(),
-            Tool::Walk => self.session.walk.keyframes.iter().collect(),
-            Tool::Directions | Tool::Inside(_) => vec![&self.session.subject],
-            Tool::Plane => self.session.plane.iter().collect(),
-        };
-        let number = |point: &Point| match point {
-            Point::Sample { seed, number } if *seed == self.session.seed => Some(*number),
-            _ => None,
-        };
-        points.into_iter().filter_map(number).collect()
-    }
-
-    /// A click on a sample, or on a point of the shelf.
-    fn pick(&mut self, point: Point) {
-        match self.tool {
+    /// Draws the tool, with the samples beside it.
+    fn tool_ui(&mut self, ui: &mut Ui) {
+        let tool = self.tool;
+        match tool {
             Tool::Gallery => {
-                self.session.subject = point;
+                CentralPanel::default().show(ui, |ui| self.samples(ui));
+            }
+            // It has samples of its own, which are generated without ablations.
+            Tool::Forget => {
+                let action = CentralPanel::default().show(ui, |ui| self.panel_ui(ui, tool)).inner;
+                self.route(action);
+            }
+            _ => {
+                let width = ui.available_width();
+                let samples = egui::Panel::left("samples").default_size(width * 0.34);
+                samples.size_range(220.0..=(width * 0.6).max(221.0)).show(ui, |ui| {
+                    if !tool.hint().is_empty() {
+                        ui.strong(tool.hint());
+                    }
+                    self.samples(ui);
+                });
+                let action = CentralPanel::default().show(ui, |ui| {
+                    if tool.scrolls() {
+                        ScrollArea::vertical().auto_shrink(false).show(ui, |ui| self.panel_ui(ui, tool)).inner
+                    } else {
+                        self.panel_ui(ui, tool)
+                    }
+                });
+                self.route(action.inner);
+            }
+        }
+    }
+
+    fn panel_ui(&mut self, ui: &mut Ui, tool: Tool) -> Option<Action> {
+        self.panels.panel(tool)?.ui(ui, &mut self.cx)
+    }
+
+    /// The shelf above the gallery.
+    fn samples(&mut self, ui: &mut Ui) {
+        let picked = self.shelf.ui(ui, &mut self.cx);
+        self.route(picked);
+        let panel = self.panels.panel(self.tool);
+        let points = panel.map(|panel| panel.points(&self.cx.session)).unwrap_or_default();
+        self.gallery.framed = points.into_iter().cloned().collect();
+        self.gallery.arrow_keys = !self.tool.takes_arrows();
+        let picked = self.gallery.ui(ui, &mut self.cx);
+        self.route(picked);
+    }
+
+    /// Carries out an action of a panel, if it concerns the explorer.
+    fn route(&mut self, action: Option<Action>) -> Option<Action> {
+        self.apply(action?)
+    }
+
+    /// Uses a sample, or a point of the shelf, that was clicked.
+    fn pick(&mut self, point: Point) {
+        match self.panels.panel(self.tool) {
+            Some(panel) => panel.pick(point, &mut self.cx),
+            None => {
+                self.cx.session.subject = point;
                 self.tool = Tool::Directions;
             }
-            Tool::Arithmetic => self.arithmetic.pick(&mut self.session, point),
-            Tool::Walk => self.session.walk.keyframes.push(point),
-            Tool::Directions | Tool::Inside(_) => self.session.subject = point,
-            Tool::Plane => self.pad.pick(&mut self.session, point),
-            Tool::Photo => {}
+        }
+    }
+
+    /// Has everything generated under the session's ablations.
+    fn ablate(&mut self) {
+        if self.cx.session.ablations != self.ablations {
+            self.ablations.clone_from(&self.cx.session.ablations);
+            self.cx.worker.send(Request::Ablate(self.ablations.clone()));
+            self.on_model_change(ModelChange::Weights);
+        }
+    }
+
+    /// Requests what a panel changed in this frame at once, not in the next one: the pointer waits for it.
+    fn request_changed(&mut self) {
+        if !self.cx.session_fits_model() || !self.cx.update_plans() {
+            return;
+        }
+        if let Some(panel) = self.panels.panel(self.tool) {
+            panel.request_changed(&mut self.cx);
+        }
+        self.cx.egui.request_repaint();
+    }
+
+    fn on_model_change(&mut self, change: ModelChange) {
+        self.cx.on_model_change(change);
+        self.gallery.on_model_change(change, &mut self.cx);
+        for panel in self.panels.all() {
+            panel.on_model_change(change, &mut self.cx);
+        }
+    }
+
+    fn on_response(&mut self, response: Reply) {
+        // The worker does one thing at a time: its next response means that a model is no longer being opened.
+        self.cx.opening_since = matches!(response, Reply::Opening).then(Instant::now);
+        let cx = &mut self.cx;
+        match response {
+            Reply::Opening => {}
+            Reply::Opened { path, config, provenance, siblings, session, notes } => {
+                let model = OpenModel { path, config, provenance, checkpoints: siblings };
+                let change = self.sessions.on_opened(model, session, &notes, cx);
+                self.on_model_change(change);
+            }
+            Reply::NotOpened { error, gone } => self.sessions.on_refused(error, gone, cx),
+            Reply::Followed { path, config, provenance } => {
+                if let Some(change) = self.sessions.on_followed(path, config, provenance, cx) {
+                    self.on_model_change(change);
+                }
+            }
+            Reply::Rendered { slot, z, pictures } => cx.views.insert(&cx.egui, slot, z, pictures),
+            Reply::Read { slot, z, pictures } => cx.views.insert_pictures(slot, &z, pictures),
+            Reply::Found { method, directions } => cx.directions.insert(method, directions),
+            Reply::Failed(error) => cx.messages.error = Some(error),
+            Reply::Drawn { .. } => self.gallery.on_response(response, cx),
+            Reply::Added { .. } => self.panels.arithmetic.on_response(response, cx),
+            Reply::Projecting(_) | Reply::NotProjected(_) => self.panels.photo.on_response(response, cx),
+        }
+    }
+
+    fn on_file_response(&mut self, response: FileResponse) {
+        let cx = &mut self.cx;
+        match response {
+            FileResponse::Model(path) => _ = self.apply(Action::OpenModel(path)),
+            FileResponse::Photo(path) => _ = self.apply(Action::OpenPhoto(path)),
+            FileResponse::Session(file, session) => self.sessions.open(file, session, cx),
+            FileResponse::Saved(path) => {
+                cx.files.remember(&path);
+                cx.session_file = Some(path.clone());
+                cx.messages.written = Some(path);
+            }
+            FileResponse::Written(path) => {
+                cx.files.writing = None;
+                cx.messages.written = Some(path);
+            }
+            FileResponse::NotWritten => cx.files.writing = None,
+            FileResponse::Recent(paths) => cx.files.append_recent(paths),
+            FileResponse::Gone(path, error) => {
+                cx.files.forget(&path);
+                cx.messages.error = Some(error);
+            }
+            FileResponse::NotAutosaved(error) => cx.messages.notice = Some(error),
+            FileResponse::Failed(error) => {
+                cx.files.writing = None;
+                cx.messages.error = Some(error);
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What follows from the session, worked out once for each change of it and not in every frame.
+//! Values derived from the session, computed once for each change of it and not in every frame.
 
 use super::worker::Zs;
 use crate::latent::arithmetic::ArithmeticResult;
@@ -7,38 +7,41 @@ use crate::latent::plane::LatentPlane;
 use crate::latent::session::{Point, Session};
 use crate::latent::vector;
 use crate::latent::walk::LatentWalk;
-use crate::model::ModelConfig;
+use crate::model::{ModelConfig, Preset};
 
 /// Frames from one keyframe of the walk to the next.
 pub(super) const STEPS: usize = 10;
-/// Pictures in a row of the turn (figure 8).
+/// Images in a row of the turn (figure 8).
 pub(super) const TURN_STEPS: usize = 11;
-/// Pictures along each side of the pad's map.
-pub(super) const LAND: usize = 9;
+/// Images along each side of the plane's map.
+pub(super) const MAP_SIDE: usize = 9;
 
-/// z's of everything that the tools show, and what it takes to show it.
+/// The z's of everything that the panels show, for one session and model.
 pub(super) struct Plans {
-    of: Option<(Session, ModelConfig)>,
+    session: Option<Session>,
+    /// The model's configuration; a preset until a model is open.
+    pub config: ModelConfig,
     pub shelf: Zs,
-    /// The arithmetic, unless all trays are empty.
+    /// The arithmetic's sum; `None` while all trays are empty.
     pub sum: Option<ArithmeticResult>,
     pub exemplars: Zs,
     pub averages: Zs,
-    pub around: Zs,
-    /// The turn's exemplars, from and to, and what is turned.
-    pub sides: Zs,
-    /// The turn's figure; empty while a side is.
+    /// The result among its neighbors.
+    pub results: Zs,
+    /// The turn's exemplars (from, then to), and the samples that are turned.
+    pub turn_exemplars: Zs,
+    /// The turn's figure; empty while one of its trays is.
     pub turn: Zs,
-    /// A sample with a concept, and as it was; empty without.
+    /// A sample with a concept, and the sample; empty without a concept.
     pub applied: Zs,
     pub walk: LatentWalk,
     pub keyframes: Zs,
     pub film: Zs,
     pub corners: Zs,
     pub map: LatentPlane,
-    pub land: Zs,
+    pub map_images: Zs,
     pub pins: Zs,
-    /// The subject moved by the sliders, and as it was.
+    /// The subject moved by the sliders, and the subject.
     pub moved: Zs,
 }
 
@@ -49,13 +52,14 @@ fn none() -> Zs {
 impl Default for Plans {
     fn default() -> Self {
         Self {
-            of: None,
+            session: None,
+            config: ModelConfig::preset(Preset::Pytorch),
             shelf: none(),
             sum: None,
             exemplars: none(),
             averages: none(),
-            around: none(),
-            sides: none(),
+            results: none(),
+            turn_exemplars: none(),
             turn: none(),
             applied: none(),
             walk: LatentWalk::default(),
@@ -63,7 +67,7 @@ impl Default for Plans {
             film: none(),
             corners: none(),
             map: LatentPlane::through(&[Vec::new(), Vec::new(), Vec::new()]),
-            land: none(),
+            map_images: none(),
             pins: none(),
             moved: none(),
         }
@@ -71,9 +75,9 @@ impl Default for Plans {
 }
 
 impl Plans {
-    /// Works everything out anew if the session or the model changed; true when it did.
+    /// Computes everything again if the session or the model changed; true when it did.
     pub fn update(&mut self, session: &Session, config: &ModelConfig) -> bool {
-        if self.of.as_ref().is_some_and(|(of, with)| of == session && with == config) {
+        if self.session.as_ref() == Some(session) && self.config == *config {
             return false;
         }
         let z = |points: &[Point]| points.iter().map(|point| point.z(config)).collect::<Vec<_>>();
@@ -81,8 +85,11 @@ impl Plans {
         self.sum = session.arithmetic(config).ok();
         keep(&mut self.exemplars, self.sum.as_ref().map(ArithmeticResult::exemplars).unwrap_or_default());
         keep(&mut self.averages, self.sum.as_ref().map(|sum| sum.averages.clone()).unwrap_or_default());
-        keep(&mut self.around, self.sum.as_ref().map(|sum| sum.neighbors.clone()).unwrap_or_default());
-        keep(&mut self.sides, [z(&session.turn.from), z(&session.turn.to), z(&session.turn_points())].concat());
+        keep(&mut self.results, self.sum.as_ref().map(|sum| sum.neighbors.clone()).unwrap_or_default());
+        keep(
+            &mut self.turn_exemplars,
+            [z(&session.turn.from), z(&session.turn.to), z(&session.turn_points())].concat(),
+        );
         keep(&mut self.turn, session.turn_rows(config, TURN_STEPS).unwrap_or_default().concat());
         let applied = session.applied.iter().flat_map(|applied| {
             let on = applied.on.z(config);
@@ -94,44 +101,45 @@ impl Plans {
         keep(&mut self.film, if self.walk.segments() > 0 { self.walk.frames(STEPS) } else { Vec::new() });
         keep(&mut self.corners, z(&session.plane));
         self.map = session.latent_plane(config);
-        keep(&mut self.land, self.map.grid(LAND));
+        keep(&mut self.map_images, self.map.grid(MAP_SIDE));
         keep(&mut self.pins, session.pins.iter().map(|pin| self.map.at(pin.at)).collect());
         keep(&mut self.moved, vec![session.moved_subject(config), session.subject.z(config)]);
-        self.of = Some((session.clone(), config.clone()));
+        self.session = Some(session.clone());
+        self.config = config.clone();
         true
     }
 }
 
-/// Keeps the old z's where they are the new ones, so that nobody takes them for a change.
+/// Keeps the old allocation where the z's are equal: views compare pointers to notice changes.
 fn keep(old: &mut Zs, new: Vec<Vec<f32>>) {
     if **old != *new {
         *old = new.into();
     }
 }
 
-/// z's that a panel works out by itself, kept while what they are worked out of is the same.
-pub(super) struct Kept<K> {
-    of: Option<K>,
+/// z's that a panel derives from a key; computed again only when the key changes.
+pub(super) struct CachedZs<K> {
+    key: Option<K>,
     z: Zs,
 }
 
-impl<K> Default for Kept<K> {
+impl<K> Default for CachedZs<K> {
     fn default() -> Self {
-        Self { of: None, z: none() }
+        Self { key: None, z: none() }
     }
 }
 
-impl<K: PartialEq> Kept<K> {
-    pub fn of(&mut self, key: K, work: impl FnOnce(&K) -> Vec<Vec<f32>>) -> &Zs {
-        if self.of.as_ref() != Some(&key) {
-            self.z = work(&key).into();
-            self.of = Some(key);
+impl<K: PartialEq> CachedZs<K> {
+    pub fn get(&mut self, key: K, compute: impl FnOnce(&K) -> Vec<Vec<f32>>) -> &Zs {
+        if self.key.as_ref() != Some(&key) {
+            self.z = compute(&key).into();
+            self.key = Some(key);
         }
         &self.z
     }
 }
 
-/// The strips of a list of directions, one after another: `amounts` standard deviations from `start`.
+/// The strips of directions, one after another: `start` moved along each direction by each of `amounts` standard deviations.
 pub(super) fn strips(start: &[f32], directions: &[LatentDirection], amounts: &[f32]) -> Vec<Vec<f32>> {
     let strip = |direction: &LatentDirection| {
         amounts.iter().map(|&amount| vector::add_scaled(start, &direction.vector, amount)).collect::<Vec<_>>()
@@ -144,21 +152,20 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::model::Preset;
 
     #[test]
-    fn what_did_not_change_is_the_very_same_as_before() {
+    fn unchanged_zs_keep_their_allocation() {
         let config = ModelConfig { z_dim: 4, ..ModelConfig::preset(Preset::Pytorch) };
         let mut session = Session::new("bundled:faces".into());
         let mut plans = Plans::default();
         plans.update(&session, &config);
         assert!(plans.sum.is_none() && plans.film.is_empty() && plans.turn.is_empty());
-        let (land, sides) = (plans.land.clone(), plans.sides.clone());
+        let (map, turn) = (plans.map_images.clone(), plans.turn_exemplars.clone());
         session.trays[0].members.push(Point::Sample { seed: 1, number: 3 });
         session.pins[0].at = [0.25, 0.75];
         plans.update(&session, &config);
-        assert!(Arc::ptr_eq(&land, &plans.land) && Arc::ptr_eq(&sides, &plans.sides));
-        assert_eq!((plans.exemplars.len(), plans.averages.len(), plans.around.len()), (1, 1, 9));
+        assert!(Arc::ptr_eq(&map, &plans.map_images) && Arc::ptr_eq(&turn, &plans.turn_exemplars));
+        assert_eq!((plans.exemplars.len(), plans.averages.len(), plans.results.len()), (1, 1, 9));
         assert_eq!(*plans.pins, [plans.map.at([0.25, 0.75])]);
     }
 }

@@ -1,249 +1,261 @@
-//! Sessions as files: opened, saved, remembered, restored; and the models they go with.
+//! Session files, and the models that sessions belong to.
 
 use std::path::{Path, PathBuf};
 
 use egui::Ui;
 
-use super::files::Answer;
+use super::context::{OpenModel, PanelContext};
+use super::panel::ModelChange;
 use super::tool::{OPEN, SAVE, SAVE_AS};
-use super::worker::{Reply, Request};
-use super::{Explorer, directions};
+use super::worker::Request;
+use crate::app::action::Action;
 use crate::latent::removal::ObjectRemoval;
 use crate::latent::session::{Session, SessionModel};
 use crate::model::{ModelConfig, Provenance, bundled, file_of};
 
-/// A session that is waiting for its model.
-pub(super) struct Opening {
+/// A session that waits until the worker has opened its model.
+struct PendingSession {
     session: Session,
-    /// Its file; none for the one that is kept between starts.
+    /// The session's file; `None` for the one that is restored at the start.
     file: Option<PathBuf>,
 }
 
-impl Explorer {
-    /// Explores another model, keeping what of the session fits it.
-    pub fn open(&mut self, path: PathBuf) {
-        self.error = None;
-        self.notice = None;
-        self.following = false;
-        self.worker.send(Request::Open(path, None));
+/// Brings sessions and models together: a session takes effect once its model is open, and keeps what fits when another model
+/// is opened.
+#[derive(Default)]
+pub(super) struct SessionLoader {
+    pending: Option<PendingSession>,
+}
+
+impl SessionLoader {
+    /// Requests the model of a session that was read from `file`. Nothing changes unless the model opens and the session fits it.
+    pub fn open(&mut self, file: Option<PathBuf>, session: Box<Session>, cx: &mut PanelContext) {
+        cx.following = false;
+        cx.worker.send(Request::Open(session.model.clone(), Some(session.clone())));
+        self.pending = Some(PendingSession { session: *session, file });
     }
 
-    /// Opens a session file.
-    pub fn open_session(&mut self, path: PathBuf) {
-        self.error = None;
-        self.notice = None;
-        self.files.read(path);
-    }
-
-    pub(super) fn save_session(&mut self, ask: bool) {
-        let file = self.file.clone().filter(|_| !ask);
-        self.files.save_session(self.session.clone(), file);
-    }
-
-    /// Takes in what the threads that touch files finished.
-    pub(super) fn answers(&mut self) {
-        while let Ok(answer) = self.files.answers().try_recv() {
-            match answer {
-                Answer::Model(path) => self.open(path),
-                Answer::Photo(path) => self.project(path),
-                Answer::Dropped(dropped) => self.dropped = Some(dropped),
-                Answer::Session(file, session) => {
-                    self.following = false;
-                    // The worker opens the model only if the session fits it: until then all is as it was.
-                    self.worker.send(Request::Open(session.model.clone(), Some(session.clone())));
-                    self.opening = Some(Opening { session: *session, file });
-                }
-                Answer::Saved(path) => {
-                    self.files.remember(&path);
-                    self.file = Some(path.clone());
-                    self.files.written = Some(path);
-                }
-                Answer::Written(path) => {
-                    self.files.writing = None;
-                    self.files.written = Some(path);
-                }
-                Answer::NotWritten => self.files.writing = None,
-                Answer::Recent(paths) => self.files.remembered(paths),
-                Answer::Gone(path, error) => {
-                    self.files.forget(&path);
-                    self.error = Some(error);
-                }
-                Answer::NotKept(error) => self.notice = Some(error),
-                Answer::Failed(error) => {
-                    self.files.writing = None;
-                    self.error = Some(error);
-                }
-            }
-        }
-    }
-
-    /// A model could not be opened, or is `gone`: all is as it was.
-    pub(super) fn not_opened(&mut self, error: String, gone: bool) {
-        match self.opening.take() {
-            Some(Opening { file: Some(file), .. }) => {
-                let hint = match gone {
-                    true => ". Put its model back in its place, or change the file's first line, to open it",
-                    false => "",
+    /// A model did not open; `missing` when there is no file. Session and model stay as they are.
+    pub fn on_refused(&mut self, error: String, missing: bool, cx: &mut PanelContext) {
+        match self.pending.take() {
+            Some(PendingSession { file: Some(file), .. }) => {
+                let hint = if missing {
+                    ". Move the model back to its place, or change the path in the file's first line"
+                } else {
+                    ""
                 };
-                self.error = Some(format!("{} was not opened: {error}{hint}", file.display()));
+                cx.messages.error = Some(format!("{} was not opened: {error}{hint}", file.display()));
             }
-            Some(Opening { file: None, session }) => self.files.put_aside(session, error),
+            Some(PendingSession { file: None, session }) => cx.files.back_up(session, error),
             None => {
-                self.error = Some(error);
-                self.back_to_what_fits();
-                if self.model.is_none() {
-                    self.worker.send(Request::Open(bundled().next().map(PathBuf::from).unwrap_or_default(), None));
+                cx.messages.error = Some(error);
+                return_to_open_model(cx);
+                if cx.model.is_none() {
+                    cx.worker.send(Request::Open(bundled().next().map(PathBuf::from).unwrap_or_default(), None));
                 }
             }
         }
     }
 
-    /// A change was undone, or done again, that was of a model that is gone: it is taken back.
-    fn back_to_what_fits(&mut self) {
-        let Some((config, _)) = self.model.clone() else { return };
-        self.undo.redo(&mut self.session);
-        if !self.fits(&config) {
-            self.undo.undo(&mut self.session);
-            self.undo.undo(&mut self.session);
-        }
-        if let (false, Some(path)) = (self.fits(&config), self.explored.clone()) {
-            self.session = Session::new(path);
-        }
-    }
-
-    /// A model was opened.
-    pub(super) fn on_opened(&mut self, reply: Reply) {
-        let Reply::Opened { path, config, provenance, siblings, session, notes } = reply else { return };
+    /// A model was opened, for the `session` that comes with it or else for the one on the screen.
+    pub fn on_opened(
+        &mut self,
+        model: OpenModel,
+        session: Option<Box<Session>>,
+        notes: &[String],
+        cx: &mut PanelContext,
+    ) -> ModelChange {
         let mut undoable = true;
         if let Some(session) = session {
-            let file = self.opening.take().and_then(|opening| opening.file);
-            self.notice = session.training_difference(&provenance);
+            let file = self.pending.take().and_then(|pending| pending.file);
+            cx.messages.notice = session.training_difference(&model.provenance);
             if let Some(file) = &file {
-                // The session before can be gone back to; there is none before the one that is restored at the start.
-                self.undo.note(&self.session);
-                self.files.remember(file);
+                // Undo goes back to the session before. There is none before the one that is restored at the start.
+                cx.undo.record(&cx.session);
+                cx.files.remember(file);
             } else {
                 undoable = false;
             }
-            // Its model may have been named from where the file lies.
-            self.session = Session { model: path.clone(), ..*session };
-            self.file = file;
-        } else if self.model.is_none() {
+            // The file may name its model relative to its own folder; the worker gives the absolute path.
+            cx.session = Session { model: model.path.clone(), ..*session };
+            cx.session_file = file;
+        } else if cx.model.is_none() {
             undoable = false;
         }
-        self.opened(path, config, provenance);
+        let change = adopt(model, cx);
         if !undoable {
-            self.undo.rebase(&self.session);
+            cx.undo.replace_current(&cx.session);
         }
-        self.siblings = siblings;
         if !notes.is_empty() {
-            self.notice = Some(notes.join(". "));
+            cx.messages.notice = Some(notes.join(". "));
         }
+        change
     }
 
-    /// The generator in training has learnt.
-    pub(super) fn followed(&mut self, path: PathBuf, config: ModelConfig, provenance: Provenance) {
-        let same = self.model.as_ref().is_some_and(|(old, _)| *old == config);
-        if same && self.session.model == path {
-            self.model = Some((config, provenance));
-            self.refresh();
-        } else if self.following {
-            self.opened(path, config, provenance);
-            self.siblings.clear();
-        }
-    }
-
-    fn opened(&mut self, path: PathBuf, config: ModelConfig, provenance: Provenance) {
-        if let Err(error) = self.session.check_dimensions(config.z_dim) {
-            // The z's of another model mean nothing to this one.
-            self.notice = Some(format!("A new session was begun, since {error}. Undo brings the old one back"));
-            self.session = Session { seed: self.session.seed, ..Session::new(path.clone()) };
-            self.file = None;
-        }
-        // Sample numbers go on naming z's; what was found in another model's layers does not, save in another checkpoint
-        // of the same run.
-        let run = |path: &Path| path.ancestors().find(|folder| folder.ends_with("checkpoints")).map(Path::to_owned);
-        let same_run = |one: &Path, other: &Path| {
-            file_of(one) == file_of(other) || run(one).is_some_and(|of| run(other) == Some(of))
-        };
-        if self.session.model != path {
-            if !same_run(&path, &self.session.model) {
-                self.session.sliders.clear();
-                self.session.axes = None;
-                self.session.ablations.clear();
-                self.session.forget = ObjectRemoval::default();
+    /// The followed training published its generator.
+    pub fn on_followed(
+        &mut self,
+        path: PathBuf,
+        config: ModelConfig,
+        provenance: Provenance,
+        cx: &mut PanelContext,
+    ) -> Option<ModelChange> {
+        match &mut cx.model {
+            Some(model) if model.config == config && cx.session.model == path => {
+                model.provenance = provenance;
+                Some(ModelChange::Weights)
             }
-            self.session.model.clone_from(&path);
-        }
-        if let Err(error) = self.session.check_ablations(&config) {
-            self.notice = Some(format!("{error}. What was dropped and boxed is let go; undo brings it back"));
-            self.session.ablations.clear();
-            self.session.forget = ObjectRemoval::default();
-        }
-        self.inside.reopen();
-        let made_with = Some(SessionModel { config: config.clone(), provenance: provenance.clone() });
-        if self.session == *self.undo.now() {
-            // Only what the model is was learnt: nobody changed anything.
-            self.session.made_with = made_with;
-            self.undo.rebase(&self.session);
-        } else {
-            self.session.made_with = made_with;
-        }
-        let alike = self.model.as_ref().is_some_and(|(old, _)| *old == config)
-            && self.explored.as_ref().is_some_and(|explored| same_run(&path, explored));
-        self.explored = Some(path);
-        self.model = Some((config, provenance));
-        self.directions = directions::Found::default();
-        self.photo.model_changed();
-        if alike {
-            self.refresh();
-        } else {
-            self.views.forget();
-            self.gallery.forget(&self.worker);
-            self.comparison.forget();
+            _ if cx.following => Some(adopt(OpenModel { path, config, provenance, checkpoints: Vec::new() }, cx)),
+            _ => None,
         }
     }
+}
 
-    pub(super) fn session_menu(&mut self, ui: &mut Ui) {
-        let keys = |ui: &Ui, shortcut| ui.ctx().format_shortcut(shortcut);
-        if ui.button("New").on_hover_text("An empty session with the same model; undo brings this one back").clicked() {
-            let made_with = self.session.made_with.clone();
-            self.session = Session { made_with, ..Session::new(self.session.model.clone()) };
-            self.file = None;
-            ui.close();
+/// Takes a change back that undo or redo made and that needs a model which does not open.
+fn return_to_open_model(cx: &mut PanelContext) {
+    let Some(open) = cx.model.as_ref().map(|model| model.path.clone()) else { return };
+    cx.undo.redo(&mut cx.session);
+    if !cx.session_fits_model() {
+        cx.undo.undo(&mut cx.session);
+        cx.undo.undo(&mut cx.session);
+    }
+    if !cx.session_fits_model() {
+        cx.session = Session::new(open);
+    }
+}
+
+/// Makes `model` the explored one, and removes from the session what does not fit it.
+fn adopt(model: OpenModel, cx: &mut PanelContext) -> ModelChange {
+    let session = &mut cx.session;
+    if let Err(error) = session.check_dimensions(model.config.z_dim) {
+        cx.messages.notice =
+            Some(format!("A new session was started, because {error}. Undo restores the previous one"));
+        *session = Session { seed: session.seed, ..Session::new(model.path.clone()) };
+        cx.session_file = None;
+    }
+    if session.model != model.path {
+        // Sample numbers name z's of any model. Directions and filters belong to the layers of one, or of one run.
+        if !same_run(&model.path, &session.model) {
+            session.sliders.clear();
+            session.axes = None;
+            session.ablations.clear();
+            session.forget = ObjectRemoval::default();
         }
-        let shortcut = keys(ui, &OPEN);
-        if ui.add(egui::Button::new("Open a session...").shortcut_text(shortcut)).clicked() {
-            self.files.ask_session();
-            ui.close();
-        }
-        let recent = self.files.recent().to_vec();
-        ui.add_enabled_ui(!recent.is_empty(), |ui| {
-            ui.menu_button("Recent", |ui| {
-                for path in recent {
-                    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                    if ui.button(name).on_hover_text(path.display().to_string()).clicked() {
-                        self.open_session(path);
-                        ui.close();
-                    }
+        session.model.clone_from(&model.path);
+    }
+    if let Err(error) = session.check_ablations(&model.config) {
+        cx.messages.notice = Some(format!("{error}. Ablations and boxes were removed; undo restores them"));
+        session.ablations.clear();
+        session.forget = ObjectRemoval::default();
+    }
+    let made_with = SessionModel { config: model.config.clone(), provenance: model.provenance.clone() };
+    let unchanged = session == cx.undo.current();
+    session.made_with = Some(made_with);
+    if unchanged {
+        // That the session's model became known is no change that undo should take back.
+        cx.undo.replace_current(session);
+    }
+    let alike = cx.model.as_ref().is_some_and(|old| old.config == model.config && same_run(&model.path, &old.path));
+    cx.model = Some(model);
+    if alike { ModelChange::Checkpoint } else { ModelChange::Model }
+}
+
+/// Whether two paths name one model file, perhaps read with other settings, or checkpoints of one run.
+fn same_run(one: &Path, other: &Path) -> bool {
+    let folder = |path: &Path| path.ancestors().find(|folder| folder.ends_with("checkpoints")).map(Path::to_owned);
+    file_of(one) == file_of(other) || folder(one).is_some_and(|one| folder(other) == Some(one))
+}
+
+/// The menu *Session*.
+pub(super) fn session_menu(ui: &mut Ui, cx: &mut PanelContext) -> Option<Action> {
+    let keys = |ui: &Ui, shortcut| ui.ctx().format_shortcut(shortcut);
+    let mut action = None;
+    if ui.button("New").on_hover_text("An empty session with the same model; undo brings this one back").clicked() {
+        let made_with = cx.session.made_with.clone();
+        cx.session = Session { made_with, ..Session::new(cx.session.model.clone()) };
+        cx.session_file = None;
+        ui.close();
+    }
+    let shortcut = keys(ui, &OPEN);
+    if ui.add(egui::Button::new("Open a session...").shortcut_text(shortcut)).clicked() {
+        cx.files.ask_session();
+        ui.close();
+    }
+    let recent = cx.files.recent();
+    ui.add_enabled_ui(!recent.is_empty(), |ui| {
+        ui.menu_button("Recent", |ui| {
+            for path in recent {
+                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                if ui.button(name).on_hover_text(path.display().to_string()).clicked() {
+                    action = Some(Action::OpenSession(path.clone()));
+                    ui.close();
                 }
-            });
+            }
         });
-        let shortcut = keys(ui, &SAVE);
-        let save = ui.add(egui::Button::new("Save").shortcut_text(shortcut));
-        let place = match &self.file {
-            Some(path) => path.display().to_string(),
-            None => "Asks for a file".to_owned(),
-        };
-        if save.on_hover_text(place).clicked() {
-            self.save_session(false);
-            ui.close();
-        }
-        let shortcut = keys(ui, &SAVE_AS);
-        if ui.add(egui::Button::new("Save as...").shortcut_text(shortcut)).clicked() {
-            self.save_session(true);
-            ui.close();
-        }
-        ui.weak("Kept by itself after every change,\nand restored at the next start");
+    });
+    let shortcut = keys(ui, &SAVE);
+    let save = ui.add(egui::Button::new("Save").shortcut_text(shortcut));
+    let place = match &cx.session_file {
+        Some(path) => path.display().to_string(),
+        None => "Asks for a file".to_owned(),
+    };
+    if save.on_hover_text(place).clicked() {
+        cx.save_session(false);
+        ui.close();
+    }
+    let shortcut = keys(ui, &SAVE_AS);
+    if ui.add(egui::Button::new("Save as...").shortcut_text(shortcut)).clicked() {
+        cx.save_session(true);
+        ui.close();
+    }
+    ui.weak("Kept by itself after every change,\nand restored at the next start");
+    action
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::explore::testing::{context, sample};
+    use crate::latent::directions::LatentDirection;
+    use crate::latent::session::Slider;
+
+    fn model(path: &str, z_dim: usize) -> OpenModel {
+        let open = context().model.expect("the context has a model");
+        OpenModel { path: path.into(), config: ModelConfig { z_dim, ..open.config }, ..open }
+    }
+
+    #[test]
+    fn another_model_keeps_samples_but_not_directions_and_undo_restores_them() {
+        let mut cx = context();
+        cx.session.walk.keyframes = vec![sample(1)];
+        let direction = LatentDirection { name: "first".into(), vector: vec![0.5; 4], weight: 1.0 };
+        cx.session.sliders = vec![Slider { direction, amount: 1.0 }];
+        cx.autosave();
+        let change = SessionLoader::default().on_opened(model("other.safetensors", 4), None, &[], &mut cx);
+        assert_eq!(change, ModelChange::Model);
+        assert_eq!(cx.session.walk.keyframes, [sample(1)]);
+        assert!(cx.session.sliders.is_empty() && cx.session_fits_model());
+        cx.undo.undo(&mut cx.session);
+        assert_eq!((cx.session.sliders.len(), cx.session_fits_model()), (1, false));
+    }
+
+    #[test]
+    fn checkpoints_of_one_run_share_directions() {
+        let mut cx = context();
+        let mut loader = SessionLoader::default();
+        loader.on_opened(model("run/checkpoints/step-10", 4), None, &[], &mut cx);
+        let direction = LatentDirection { name: "first".into(), vector: vec![0.5; 4], weight: 1.0 };
+        cx.session.sliders = vec![Slider { direction, amount: 1.0 }];
+        let change = loader.on_opened(model("run/checkpoints/step-20", 4), None, &[], &mut cx);
+        assert_eq!((change, cx.session.sliders.len()), (ModelChange::Checkpoint, 1));
+    }
+
+    #[test]
+    fn a_z_of_another_width_begins_a_new_session() {
+        let mut cx = context();
+        cx.session.shelf.push(crate::latent::session::Point::Custom { name: "smile".into(), z: vec![0.5; 4] });
+        SessionLoader::default().on_opened(model("wide.safetensors", 8), None, &[], &mut cx);
+        assert!(cx.session.shelf.is_empty());
+        assert!(cx.messages.notice.is_some_and(|notice| notice.contains("Undo restores")));
     }
 }

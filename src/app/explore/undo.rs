@@ -1,42 +1,43 @@
-//! Undo and redo: whole sessions, which are small.
+//! Undo and redo. The history holds whole sessions, which are small.
 
 use crate::latent::session::Session;
 
 /// Changes that can be undone.
-const KEPT: usize = 200;
+const LIMIT: usize = 200;
 
+/// The session's history.
 pub(super) struct Undo {
     past: Vec<Session>,
-    now: Session,
+    current: Session,
     future: Vec<Session>,
 }
 
 impl Undo {
     pub fn new(session: Session) -> Self {
-        Self { past: Vec::new(), now: session, future: Vec::new() }
+        Self { past: Vec::new(), current: session, future: Vec::new() }
     }
 
-    /// Remembers the session if it changed; true when it did.
-    pub fn note(&mut self, session: &Session) -> bool {
-        if *session == self.now {
+    /// Adds the session to the history if it changed; true when it did.
+    pub fn record(&mut self, session: &Session) -> bool {
+        if *session == self.current {
             return false;
         }
-        self.past.push(std::mem::replace(&mut self.now, session.clone()));
-        if self.past.len() > KEPT {
+        self.past.push(std::mem::replace(&mut self.current, session.clone()));
+        if self.past.len() > LIMIT {
             self.past.remove(0);
         }
         self.future.clear();
         true
     }
 
-    /// The session as it was last noted.
-    pub fn now(&self) -> &Session {
-        &self.now
+    /// The session as it was last added.
+    pub fn current(&self) -> &Session {
+        &self.current
     }
 
-    /// Takes the session as what it always was: a change that nobody made is not undone.
-    pub fn rebase(&mut self, session: &Session) {
-        self.now = session.clone();
+    /// Replaces the newest session of the history: the change is not undone, because no user made it.
+    pub fn replace_current(&mut self, session: &Session) {
+        self.current = session.clone();
     }
 
     pub fn can_undo(&self) -> bool {
@@ -48,17 +49,17 @@ impl Undo {
     }
 
     pub fn undo(&mut self, session: &mut Session) {
-        self.note(session);
+        self.record(session);
         if let Some(earlier) = self.past.pop() {
-            self.future.push(std::mem::replace(&mut self.now, earlier));
-            *session = self.now.clone();
+            self.future.push(std::mem::replace(&mut self.current, earlier));
+            *session = self.current.clone();
         }
     }
 
     pub fn redo(&mut self, session: &mut Session) {
         if let Some(later) = self.future.pop() {
-            self.past.push(std::mem::replace(&mut self.now, later));
-            *session = self.now.clone();
+            self.past.push(std::mem::replace(&mut self.current, later));
+            *session = self.current.clone();
         }
     }
 }
@@ -68,13 +69,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn changes_go_back_and_forth_and_a_new_one_forgets_the_undone() {
+    fn changes_are_undone_and_redone_until_a_new_one_discards_the_future() {
         let mut session = Session::new("m".into());
         let mut undo = Undo::new(session.clone());
-        assert!(!undo.note(&session) && !undo.can_undo());
+        assert!(!undo.record(&session) && !undo.can_undo());
         for seed in [2, 3] {
             session.seed = seed;
-            assert!(undo.note(&session));
+            assert!(undo.record(&session));
         }
         undo.undo(&mut session);
         assert_eq!(session.seed, 2);
@@ -85,7 +86,7 @@ mod tests {
         undo.redo(&mut session);
         assert_eq!(session.seed, 2);
         session.seed = 9;
-        undo.note(&session);
+        undo.record(&session);
         assert!(!undo.can_redo());
         undo.undo(&mut session);
         assert_eq!(session.seed, 2);

@@ -124,7 +124,7 @@ fn where_the_card_draws_the_window_tools_show_textures_and_read_pictures_back_on
     let z: Zs = latent::sample_zs(&config, 1, 0..19).into();
     for slot in SLOTS {
         // More than one row of the texture, and more than are drawn at a time.
-        views.ask(&worker, slot, &z);
+        views.request(&worker, slot, &z);
         let (of, painted) = until(&worker, |reply| match reply {
             Reply::Rendered { slot: found, z, pictures: Pictures::Card(painted) } if found == slot => {
                 Some((z, painted))
@@ -133,7 +133,7 @@ fn where_the_card_draws_the_window_tools_show_textures_and_read_pictures_back_on
             _ => None,
         });
         let (pixels, width) = painted.pixels(setup);
-        views.take(&ctx, slot, of, Pictures::Card(painted));
+        views.insert(&ctx, slot, of, Pictures::Card(painted));
         assert!(views.settled(slot) && views.image(slot, 18, 16.0).is_some());
         assert!(views.pictures(&worker, slot).is_none(), "they are on the card, and are asked for");
         let (of, pictures) = until(&worker, |reply| match reply {
@@ -144,7 +144,7 @@ fn where_the_card_draws_the_window_tools_show_textures_and_read_pictures_back_on
             let off = picture(&pixels, width, i).iter().zip(read.to_rgb()).map(|(a, b)| a.abs_diff(b)).max();
             assert!(off <= Some(1), "{slot:?}, picture {i}: {off:?}");
         }
-        views.read(slot, &of, pictures.clone());
+        views.insert_pictures(slot, &of, pictures.clone());
         assert_eq!(views.pictures(&worker, slot).as_deref(), Some(&*pictures));
     }
     // The sum of one exemplar's maps is that exemplar, in every layer.

@@ -1,0 +1,40 @@
+//! The tools that look into the networks: layers, filters that draw an object, the discriminator.
+
+use egui::Ui;
+
+use super::context::PanelContext;
+use super::panel::{ModelChange, Panel};
+use crate::app::action::Action;
+use crate::app::dissect::{Inside, Part};
+use crate::latent::session::{Point, Session};
+
+/// Shows one part of the networks at a time.
+pub(super) struct InspectorPanel {
+    pub inside: Inside,
+    pub part: Part,
+}
+
+impl Panel for InspectorPanel {
+    fn ui(&mut self, ui: &mut Ui, cx: &mut PanelContext) -> Option<Action> {
+        self.inside.ui(ui, self.part, &mut cx.session);
+        None
+    }
+
+    fn pick(&mut self, point: Point, cx: &mut PanelContext) {
+        cx.session.subject = point;
+    }
+
+    fn points<'a>(&self, session: &'a Session) -> Vec<&'a Point> {
+        match self.part {
+            Part::Layers | Part::Discriminator => vec![&session.subject],
+            // It has samples of its own.
+            Part::Forget => Vec::new(),
+        }
+    }
+
+    fn on_model_change(&mut self, change: ModelChange, _cx: &mut PanelContext) {
+        if change != ModelChange::Weights {
+            self.inside.reopen();
+        }
+    }
+}
