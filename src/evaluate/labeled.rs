@@ -128,7 +128,7 @@ pub(crate) fn read(dataset: &Dataset, indices: &[u64], progress: &mut Progress) 
     Ok((pictures, skipped))
 }
 
-/// DecodedImages images with their indices, and the files that cannot be read.
+/// Decoded images with their indices, and the files that cannot be read.
 type DecodedImages = (Vec<(u64, Picture)>, Vec<Problem>);
 
 /// Decodes images of a data set on all threads.
