@@ -4,7 +4,8 @@
 //! [`FidReference::distance`] to the other. KID: [`kid`].
 
 use burn::tensor::Device;
-use nalgebra::{DMatrix, DVector};
+use faer::linalg::matmul::matmul;
+use faer::{Accum, Mat, Par, Side};
 use rand::SeedableRng;
 use rand::seq::index;
 use rand_chacha::ChaCha8Rng;
@@ -27,26 +28,26 @@ pub const USUAL_IMAGES: usize = 10_000;
 /// A normal distribution fitted to rows of features.
 #[derive(Debug, Clone)]
 pub struct Gaussian {
-    mean: DVector<f64>,
-    covariance: DMatrix<f64>,
+    mean: Vec<f64>,
+    covariance: Mat<f64>,
 }
 
 impl Gaussian {
     /// The mean and the unbiased covariance of the rows, at least two.
     pub fn of(table: &FeatureTable) -> Self {
         let (count, width) = (table.len(), table.width());
-        let mut mean = DVector::zeros(width);
+        let mut mean = vec![0.0; width];
         for row in table.rows() {
             mean.iter_mut().zip(row).for_each(|(sum, &value)| *sum += f64::from(value));
         }
-        mean /= count.max(1) as f64;
-        let mut covariance = DMatrix::zeros(width, width);
+        mean.iter_mut().for_each(|sum| *sum /= count.max(1) as f64);
+        let mut covariance = Mat::zeros(width, width);
+        let scale = 1.0 / count.saturating_sub(1).max(1) as f64;
         for first in (0..count).step_by(ROWS) {
             let rows = ROWS.min(count - first);
-            let centered = DMatrix::from_fn(width, rows, |i, row| f64::from(table.row(first + row)[i]) - mean[i]);
-            covariance.gemm(1.0, &centered, &centered.transpose(), 1.0);
+            let centered = Mat::from_fn(width, rows, |i, row| f64::from(table.row(first + row)[i]) - mean[i]);
+            matmul(&mut covariance, Accum::Add, &centered, centered.transpose(), scale, Par::Seq);
         }
-        covariance /= count.saturating_sub(1).max(1) as f64;
         Self { mean, covariance }
     }
 }
@@ -56,23 +57,24 @@ impl Gaussian {
 pub struct FidReference {
     gaussian: Gaussian,
     /// The square root of the covariance.
-    root: DMatrix<f64>,
+    root: Mat<f64>,
 }
 
 impl FidReference {
-    /// Computes the square root of the covariance: some ten seconds for Inception's features.
+    /// Computes the square root of the covariance, which takes some seconds for Inception's features.
     pub fn new(gaussian: Gaussian) -> Self {
-        if !gaussian.covariance.sum().is_finite() {
-            // The decomposition of NaN does not end.
-            return Self { root: gaussian.covariance.clone(), gaussian };
-        }
-        let eigen = gaussian.covariance.clone().symmetric_eigen();
-        let mut scaled = eigen.eigenvectors.clone();
-        for (mut column, value) in scaled.column_iter_mut().zip(&eigen.eigenvalues) {
-            // Rounding makes the zero eigenvalues of a singular covariance negative.
-            column *= value.max(0.0).sqrt();
-        }
-        let root = scaled * eigen.eigenvectors.transpose();
+        let width = gaussian.mean.len();
+        let is_finite = gaussian.covariance.sum().is_finite();
+        let eigen = is_finite.then(|| gaussian.covariance.self_adjoint_eigen(Side::Lower));
+        let root = match eigen {
+            Some(Ok(eigen)) => {
+                let (vectors, values) = (eigen.U(), eigen.S().column_vector());
+                // Rounding makes the zero eigenvalues of a singular covariance negative.
+                Mat::from_fn(width, width, |i, j| vectors[(i, j)] * values[j].max(0.0).sqrt()) * vectors.transpose()
+            }
+            // If a feature is NaN, so are all distances.
+            _ => Mat::full(width, width, f64::NAN),
+        };
         Self { gaussian, root }
     }
 
@@ -80,14 +82,17 @@ impl FidReference {
     /// `|m1 - m2|^2 + tr(S1 + S2 - 2 (S1^1/2 S2 S1^1/2)^1/2)`. NaN if any feature is.
     pub fn distance(&self, other: &Gaussian) -> f64 {
         let inner = &self.root * &other.covariance * &self.root;
-        // The product is symmetric except for rounding.
-        let inner = (&inner + inner.transpose()) / 2.0;
         if !inner.sum().is_finite() {
             return f64::NAN;
         }
-        let roots: f64 = inner.symmetric_eigenvalues().iter().map(|value| value.max(0.0).sqrt()).sum();
-        let means = (&self.gaussian.mean - &other.mean).norm_squared();
-        means + self.gaussian.covariance.trace() + other.covariance.trace() - 2.0 * roots
+        let width = other.mean.len();
+        // The product is symmetric except for rounding.
+        let inner = Mat::from_fn(width, width, |i, j| (inner[(i, j)] + inner[(j, i)]) / 2.0);
+        let Ok(eigenvalues) = inner.self_adjoint_eigenvalues(Side::Lower) else { return f64::NAN };
+        let roots: f64 = eigenvalues.iter().map(|value| value.max(0.0).sqrt()).sum();
+        let means: f64 = self.gaussian.mean.iter().zip(&other.mean).map(|(a, b)| (a - b).powi(2)).sum();
+        let trace = |of: &Mat<f64>| (0..width).map(|i| of[(i, i)]).sum::<f64>();
+        means + trace(&self.gaussian.covariance) + trace(&other.covariance) - 2.0 * roots
     }
 }
 
@@ -162,8 +167,8 @@ mod tests {
         // Covariances that do not commute: S1 = [[2, 1], [1, 2]], S2 = diag(1, 4). tr sqrt(S1 S2) is
         // sqrt(tr(S1 S2) + 2 sqrt(det(S1 S2))) for 2x2, with tr = 10 and det = 12.
         let gaussian = |mean: [f64; 2], covariance: [f64; 4]| Gaussian {
-            mean: DVector::from_row_slice(&mean),
-            covariance: DMatrix::from_row_slice(2, 2, &covariance),
+            mean: mean.to_vec(),
+            covariance: Mat::from_fn(2, 2, |i, j| covariance[2 * i + j]),
         };
         let (a, b) = (gaussian([1.0, 2.0], [2.0, 1.0, 1.0, 2.0]), gaussian([4.0, -2.0], [1.0, 0.0, 0.0, 4.0]));
         let expected = 25.0 + 4.0 + 5.0 - 2.0 * (10.0 + 2.0 * 12f64.sqrt()).sqrt();

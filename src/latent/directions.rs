@@ -5,7 +5,7 @@
 //! [`find_directions`] runs any of the methods. [`CoordinateSearch`] measures the coordinates one step at a time.
 
 use burn::tensor::Device;
-use nalgebra::{DMatrix, SymmetricEigen};
+use faer::{Mat, Side};
 
 use super::change::picture_change;
 use super::sampling::{generate_pictures, sample_zs, z_tensor};
@@ -131,19 +131,19 @@ fn ganspace(
     let centered = features.clone() - features.mean_dim(0);
     // The eigenvectors of the Gram matrix are the components' scores. It is far smaller than the covariance matrix.
     let gram = read_tensor(centered.clone().matmul(centered.transpose()))?;
-    let eigen = SymmetricEigen::new(DMatrix::from_row_slice(rows, rows, &gram).map(f64::from));
-    let total: f64 = eigen.eigenvalues.iter().map(|v| v.max(0.0)).sum();
-    let order = descending_order(&eigen.eigenvalues.iter().copied().collect::<Vec<_>>());
+    let Some((eigenvalues, eigenvectors)) = symmetric_eigen(&gram, rows) else { return Ok(Vec::new()) };
+    let total: f64 = eigenvalues.iter().map(|v| v.max(0.0)).sum();
+    let order = descending_order(&eigenvalues);
     let direction = |(rank, &i): (usize, &usize)| {
         // Regression of z on the component's scores: the coordinates of z are independent and of equal variance.
         let mut vector = vec![0.0f32; config.z_dim];
         for (row, z) in z.iter().enumerate() {
-            vector = add_scaled(&vector, z, eigen.eigenvectors[(row, i)] as f32);
+            vector = add_scaled(&vector, z, eigenvectors[(row, i)] as f32);
         }
         LatentDirection {
             name: format!("GANSpace {}", rank + 1),
             vector: with_length(&vector, config.prior.standard_deviation()),
-            weight: (eigen.eigenvalues[i] / total.max(f64::MIN_POSITIVE)) as f32,
+            weight: (eigenvalues[i] / total.max(f64::MIN_POSITIVE)) as f32,
         }
     };
     Ok(order.iter().take(count.min(config.z_dim)).enumerate().map(direction).collect())
@@ -155,17 +155,25 @@ fn sefa(generator: &Generator, count: usize) -> Result<Vec<LatentDirection>, Com
     let columns = weights.len() / config.z_dim;
     let matrix = weights.value.clone().reshape([config.z_dim, columns]);
     let product = read_tensor(matrix.clone().matmul(matrix.transpose()))?;
-    let eigen = SymmetricEigen::new(DMatrix::from_row_slice(config.z_dim, config.z_dim, &product).map(f64::from));
-    let order = descending_order(&eigen.eigenvalues.iter().copied().collect::<Vec<_>>());
+    let Some((eigenvalues, eigenvectors)) = symmetric_eigen(&product, config.z_dim) else { return Ok(Vec::new()) };
+    let order = descending_order(&eigenvalues);
     let direction = |(rank, &i): (usize, &usize)| {
-        let vector: Vec<f32> = eigen.eigenvectors.column(i).iter().map(|&v| v as f32).collect();
+        let vector: Vec<f32> = eigenvectors.col(i).iter().map(|&v| v as f32).collect();
         LatentDirection {
             name: format!("SeFa {}", rank + 1),
             vector: with_length(&vector, config.prior.standard_deviation()),
-            weight: eigen.eigenvalues[i] as f32,
+            weight: eigenvalues[i] as f32,
         }
     };
     Ok(order.iter().take(count).enumerate().map(direction).collect())
+}
+
+/// The eigenvalues of a symmetric matrix `[side, side]`, and its eigenvectors as columns; `None` if the decomposition does not
+/// converge.
+fn symmetric_eigen(matrix: &[f32], side: usize) -> Option<(Vec<f64>, Mat<f64>)> {
+    let matrix = Mat::from_fn(side, side, |i, j| f64::from(matrix[i * side + j]));
+    let eigen = matrix.self_adjoint_eigen(Side::Lower).ok()?;
+    Some((eigen.S().column_vector().iter().copied().collect(), eigen.U().to_owned()))
 }
 
 /// The indices of `values` from the largest value to the smallest.

@@ -1,7 +1,8 @@
 //! How linear an attribute is in Z. Vector arithmetic adds z's, so it can only move attributes that a hyperplane separates: if no
 //! hyperplane separates smiling faces from others, there is no smile vector, whichever exemplars are averaged.
 
-use nalgebra::{Cholesky, DMatrix};
+use faer::linalg::solvers::Solve;
+use faer::{Mat, Side};
 
 use super::attributes::{Attribute, FaceAttributes};
 use crate::evaluate::statistics::Proportion;
@@ -24,11 +25,12 @@ pub fn linear_separability(attribute: Attribute, z: &[Vec<f32>], samples: &[Face
     // The last column is the constant.
     let width = z.first()?.len() + 1;
     let entry = |z: &[f32], j: usize| z.get(j).copied().unwrap_or(1.0);
-    let x = DMatrix::from_fn(training.len(), width, |i, j| entry(training[i].0, j));
+    let x = Mat::from_fn(training.len(), width, |i, j| entry(training[i].0, j));
     let values = attribute.values().len();
-    let y = DMatrix::from_fn(training.len(), values, |i, j| if training[i].1 == j { 1.0 } else { 0.0f32 });
-    let gram = x.tr_mul(&x) + DMatrix::identity(width, width) * (RIDGE * training.len() as f32);
-    let weights = Cholesky::new(gram)?.solve(&x.tr_mul(&y));
+    let y = Mat::from_fn(training.len(), values, |i, j| if training[i].1 == j { 1.0 } else { 0.0f32 });
+    let mut gram = x.transpose() * &x;
+    (0..width).for_each(|i| gram[(i, i)] += RIDGE * training.len() as f32);
+    let weights = gram.llt(Side::Lower).ok()?.solve(x.transpose() * &y);
     let mut accuracy = Proportion::default();
     for &(z, value) in test {
         let output = |of: usize| (0..width).map(|j| entry(z, j) * weights[(j, of)]).sum::<f32>();

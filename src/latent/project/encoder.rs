@@ -1,7 +1,8 @@
 //! The encoder that gives a projection its initial z's.
 
 use burn::tensor::Device;
-use nalgebra::{Cholesky, DMatrix};
+use faer::linalg::solvers::Solve;
+use faer::{Mat, Side};
 
 use super::edges::edge_strength;
 use super::{Projection, ProjectionSettings};
@@ -30,7 +31,7 @@ pub struct Encoder {
     /// The downscaled sample pictures.
     small: Vec<Vec<f32>>,
     /// `[features, z_dim]`.
-    weights: DMatrix<f32>,
+    weights: Mat<f32>,
     /// The mean downscaled picture.
     center: Vec<f32>,
     /// The median distance from a sample to the nearest other one.
@@ -85,18 +86,17 @@ impl EncoderBuilder {
                 *center += value / small.len() as f32;
             }
         }
-        let x = DMatrix::from_fn(small.len(), features, |i, j| small[i][j] - center[j]);
-        let y = DMatrix::from_fn(z.len(), config.z_dim, |i, j| z[i][j]);
-        let mut gram = x.tr_mul(&x);
-        let ridge = RIDGE * (gram.trace() / features.max(1) as f32).max(1e-6);
+        let x = Mat::from_fn(small.len(), features, |i, j| small[i][j] - center[j]);
+        let y = Mat::from_fn(z.len(), config.z_dim, |i, j| z[i][j]);
+        let mut gram = x.transpose() * &x;
+        let ridge = RIDGE * ((0..features).map(|i| gram[(i, i)]).sum::<f32>() / features.max(1) as f32).max(1e-6);
         for i in 0..features {
             gram[(i, i)] += ridge;
         }
-        let right = x.tr_mul(&y);
-        let weights = match Cholesky::new(gram) {
-            Some(cholesky) => cholesky.solve(&right),
+        let weights = match gram.llt(Side::Lower) {
+            Ok(cholesky) => cholesky.solve(x.transpose() * &y),
             // The generator ignores z: all pictures are equal.
-            None => DMatrix::zeros(features, config.z_dim),
+            Err(_) => Mat::zeros(features, config.z_dim),
         };
         let nearest_sample_rmse = nearest_sample_rmse(&full, config.values());
         let mut average = vec![0.0; config.values()];
@@ -130,8 +130,8 @@ impl Encoder {
         prior: Prior,
     ) -> Vec<Vec<f32>> {
         let small = downscale(values, channels, size);
-        let row = DMatrix::from_fn(1, small.len(), |_, j| small[j] - self.center[j]);
-        let guess: Vec<f32> = (row * &self.weights).iter().copied().collect();
+        let row = Mat::from_fn(1, small.len(), |_, j| small[j] - self.center[j]);
+        let guess: Vec<f32> = (row * &self.weights).row(0).iter().copied().collect();
         let mut order: Vec<usize> = (0..self.small.len()).collect();
         order.sort_by(|&a, &b| mean_square(&self.small[a], &small).total_cmp(&mean_square(&self.small[b], &small)));
         // Ridge regression shrinks the norm; restore that of the prior's samples.
