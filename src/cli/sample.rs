@@ -8,7 +8,7 @@ use super::{CommonArgs, dissect, numpy, outputs};
 use crate::device::read_tensor;
 use crate::image::{grid, names_folder, write_numbered};
 use crate::latent;
-use crate::model::{Model, Statistics};
+use crate::model::{Model, Statistics, pictures_from_values};
 
 #[derive(Args, Debug)]
 pub(super) struct SampleArgs {
@@ -94,7 +94,7 @@ impl SampleArgs {
             let shape = [count as u64, config.channels as u64, config.size as u64, config.size as u64];
             numpy::write(path, &shape, &values)?;
         }
-        let pictures = latent::pictures_from_values(&values, &config);
+        let pictures = pictures_from_values(&values, &config);
         let single = names_folder(&self.out);
         match single {
             true => write_numbered(&self.out, (self.first..).zip(&pictures)).map(|_| ())?,

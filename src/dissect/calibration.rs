@@ -13,11 +13,10 @@ use rand::seq::index;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::layers::picture_tensor;
 use crate::data::Dataset;
 use crate::device::ComputeError;
 use crate::image::Picture;
-use crate::model::Discriminator;
+use crate::model::{Discriminator, picture_tensor};
 
 /// The batch size of the paper's training.
 const BATCH: usize = 128;

@@ -6,10 +6,9 @@
 
 use burn::tensor::Device;
 
-use super::layers::picture_tensor;
 use crate::device::{ComputeError, read_tensor};
 use crate::image::Picture;
-use crate::model::{Discriminator, Rule, Unit};
+use crate::model::{Discriminator, Rule, Unit, picture_tensor};
 
 /// The number of features in each half of figure 5.
 pub const FIGURE_FEATURES: usize = 6;

@@ -1,13 +1,11 @@
 //! The feature maps of every layer for one picture, their statistics, and peak activations over many pictures.
 
-use std::borrow::Borrow;
-
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 
 use crate::device::{ComputeError, read_tensor};
 use crate::image::{Picture, Sheet, grid};
 use crate::latent;
-use crate::model::{Discriminator, Generator, ModelConfig};
+use crate::model::{Discriminator, Generator, picture_tensor};
 
 /// The feature maps of one layer for one picture, after the activation function.
 #[derive(Debug, Clone, PartialEq)]
@@ -112,16 +110,6 @@ fn first_maps(weight: &str, maps: Tensor<4>) -> Result<LayerMaps, ComputeError> 
     Ok(LayerMaps { name, side, maps: values.chunks_exact(side * side).map(<[f32]>::to_vec).collect() })
 }
 
-/// Pictures as a tensor `[count, channels, size, size]` in [-1, 1].
-pub(super) fn picture_tensor<P: Borrow<Picture>>(pictures: &[P], config: &ModelConfig, device: &Device) -> Tensor<4> {
-    let mut values = vec![0.0; pictures.len() * config.values()];
-    for (picture, values) in pictures.iter().zip(values.chunks_exact_mut(config.values())) {
-        picture.borrow().write_chw(values);
-    }
-    let shape = [pictures.len(), config.channels, config.size, config.size];
-    Tensor::from_data(TensorData::new(values, shape), device)
-}
-
 /// The largest activation of each map of a hidden layer for each of `z`: `[z][map]`.
 ///
 /// # Errors
@@ -205,7 +193,7 @@ pub fn render_layers(picture: &Picture, layers: &[LayerMaps], width: usize) -> P
 mod tests {
     use super::*;
     use crate::latent::sample_z;
-    use crate::model::Preset;
+    use crate::model::{ModelConfig, Preset};
 
     #[test]
     fn maps_of_every_layer_have_its_name_and_shape() {

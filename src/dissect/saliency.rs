@@ -2,10 +2,9 @@
 
 use burn::tensor::Device;
 
-use super::layers::picture_tensor;
 use crate::device::{ComputeError, read_tensor};
 use crate::image::Picture;
-use crate::model::{Discriminator, Rule, Unit};
+use crate::model::{Discriminator, Rule, Unit, picture_tensor};
 
 /// The discriminator's logit for a picture, and the saliency of its pixels.
 #[derive(Debug, Clone, PartialEq)]

@@ -7,7 +7,6 @@ use std::path::Path;
 use burn::tensor::module::max_pool2d;
 use burn::tensor::ops::MaxPoolOptions;
 use burn::tensor::{Device, Tensor, TensorData};
-use rayon::prelude::*;
 use serde::Serialize;
 
 use super::error::{EvaluationError, gib, require_discriminator};
@@ -15,7 +14,7 @@ use super::shuffled_set::ShuffledSet;
 use super::table::FeatureTable;
 use crate::device::read_tensor;
 use crate::image::Picture;
-use crate::model::{Discriminator, FEATURES, Inception, Model, ModelConfig};
+use crate::model::{Discriminator, FEATURES, Inception, Model, ModelConfig, picture_tensor, picture_values};
 use crate::progress::{Cancelled, Progress};
 
 /// Images per pass through the discriminator, as in the authors' code.
@@ -162,7 +161,7 @@ impl FeatureExtractor {
                 let pictures = pictures?;
                 // A short last batch would weigh as much as a full one.
                 if number == 0 || pictures.len() == BATCH {
-                    network.measure(tensor(&pictures, &config, device), number);
+                    network.measure(picture_tensor(&pictures, &config, device), number);
                 }
             }
             Ok((feature_width(kind, &config), Backbone::Discriminator(Box::new(network))))
@@ -194,9 +193,9 @@ impl FeatureExtractor {
         let mut features = Vec::with_capacity(pictures.len() * self.width);
         for (number, pictures) in pictures.chunks(batch).enumerate() {
             match &self.backbone {
-                Backbone::Pixels => features.extend(values(pictures)),
+                Backbone::Pixels => features.extend(picture_values(pictures)),
                 Backbone::Discriminator(network) => {
-                    let pictures = tensor(pictures, network.config(), &self.device);
+                    let pictures = picture_tensor(pictures, network.config(), &self.device);
                     features.extend(read_tensor(pooled(network, pictures))?);
                 }
                 Backbone::Inception(network) => {
@@ -243,21 +242,6 @@ fn pooled(network: &Discriminator, pictures: Tensor<4>) -> Tensor<2> {
         maps.reshape([batch, count * GRID * GRID])
     });
     Tensor::cat(flat.collect(), 1)
-}
-
-/// Values `[pictures, channels, size, size]` in [-1, 1].
-pub(super) fn values(pictures: &[Picture]) -> Vec<f32> {
-    let each = pictures.first().map_or(1, |picture| picture.pixels().len());
-    let mut values = vec![0.0; pictures.len() * each];
-    let rows = values.par_chunks_exact_mut(each).zip(pictures);
-    rows.for_each(|(values, picture)| picture.write_chw(values));
-    values
-}
-
-/// [`values`] on a device.
-pub(super) fn tensor(pictures: &[Picture], config: &ModelConfig, device: &Device) -> Tensor<4> {
-    let shape = [pictures.len(), config.channels, config.size, config.size];
-    Tensor::from_data(TensorData::new(values(pictures), shape), device)
 }
 
 /// Values `[pictures, 3, height, width]` in [0, 1], Inception's input.
@@ -315,7 +299,7 @@ mod tests {
         let extractor = FeatureExtractor::new(FeatureSource::Discriminator(&discriminator), &[], 1, &device);
         let features = extractor.features(&pictures, &mut |_| Ok(())).unwrap();
         assert_eq!((features.len(), features.width(), extractor.width()), (3, (3 + 6 + 12) * 16, (3 + 6 + 12) * 16));
-        let (layers, _) = discriminator.inside(tensor(&pictures, &config, &device));
+        let (layers, _) = discriminator.inside(picture_tensor(&pictures, &config, &device));
         let mut first = 0;
         for maps in layers {
             let [_, count, side, _] = maps.dims();
@@ -344,8 +328,8 @@ mod tests {
             assert!((a - b).abs() < 1e-5, "{a} {b}");
         }
         let mut measured = discriminator.clone();
-        measured.measure(tensor(&pictures, &config, &device), 0);
-        let (layers, _) = measured.inside(tensor(&pictures, &config, &device));
+        measured.measure(picture_tensor(&pictures, &config, &device), 0);
+        let (layers, _) = measured.inside(picture_tensor(&pictures, &config, &device));
         let last: Vec<f32> = layers.last().unwrap().clone().into_data().iter::<f32>().collect();
         for (a, b) in together.row(0)[4 * 16..].iter().zip(&last) {
             assert!((a - b).abs() < 5e-3, "{a} {b}");

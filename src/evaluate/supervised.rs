@@ -7,13 +7,12 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::error::EvaluationError;
-use super::features::tensor;
 use super::labeled::LabeledSet;
 use super::statistics::Proportion;
 use super::svm::argmax;
 use crate::device::{ComputeError, read_tensor};
 use crate::image::Picture;
-use crate::model::{Classifier, FitSchedule, ModelConfig, fit};
+use crate::model::{Classifier, FitSchedule, ModelConfig, fit, picture_tensor};
 use crate::progress::Progress;
 
 /// Training images per step.
@@ -71,7 +70,7 @@ impl SupervisedBaseline {
                 targets[i * classes + set.labels[row]] = 1.0;
             }
             let targets = Tensor::<2>::from_data(TensorData::new(targets, [batch.len(), classes]), device).autodiff();
-            let logits = network.train(tensor(&pictures, config, device).autodiff());
+            let logits = network.train(picture_tensor(&pictures, config, device).autodiff());
             (log_softmax(logits, 1) * targets).sum().neg() / batch.len() as f32
         };
         let mut best = None::<Self>;
@@ -95,7 +94,7 @@ impl SupervisedBaseline {
         let mut accuracy = Proportion::default();
         for rows in rows.chunks(TEST_BATCH) {
             let pictures: Vec<Picture> = rows.iter().map(|&row| set.pictures[row].clone()).collect();
-            let logits = read_tensor(self.network.judge(tensor(&pictures, &self.config, &self.device)))?;
+            let logits = read_tensor(self.network.judge(picture_tensor(&pictures, &self.config, &self.device)))?;
             for (logits, &row) in logits.chunks_exact(set.classes.len()).zip(rows) {
                 accuracy.count(argmax(logits).0 == set.labels[row]);
             }

@@ -4,10 +4,10 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::arithmetic::Term;
-use super::sampling::{pictures_from_values, z_tensor};
+use super::sampling::z_tensor;
 use crate::device::{ComputeError, read_tensor};
 use crate::image::Picture;
-use crate::model::Generator;
+use crate::model::{Generator, pictures_from_values};
 
 /// Pictures of sums of feature maps. Each term contributes the mean of its exemplars' activations in hidden layer
 /// `layer` (0 is the projection), and the layers after it turn each sum into a picture.

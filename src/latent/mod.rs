@@ -19,7 +19,7 @@ pub mod vector;
 pub mod walk;
 
 pub use feature_arithmetic::{feature_sum_tensor, generate_from_feature_sums};
-pub(crate) use sampling::{BATCH, pictures_from_values};
+pub(crate) use sampling::BATCH;
 pub use sampling::{
     generate_pictures, generate_values, sample_z, sample_z_tensor, sample_zs, training_z_tensor, z_tensor,
 };

@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::device::{ComputeError, read_tensor};
 use crate::image::Picture;
-use crate::model::{Generator, ModelConfig, Prior};
+use crate::model::{Generator, ModelConfig, Prior, pictures_from_values};
 
 /// Pictures generated at a time. Larger batches are no faster and need more memory; the pictures do not depend on it.
 pub(crate) const BATCH: usize = 64;
@@ -78,12 +78,6 @@ pub fn generate_values(generator: &Generator, z: &[Vec<f32>], device: &Device) -
 /// [`ComputeError`] if the device fails.
 pub fn generate_pictures(generator: &Generator, z: &[Vec<f32>], device: &Device) -> Result<Vec<Picture>, ComputeError> {
     Ok(pictures_from_values(&generate_values(generator, z, device)?, generator.config()))
-}
-
-/// Converts values `[count, channels, size, size]` in [-1, 1] to pictures.
-pub(crate) fn pictures_from_values(values: &[f32], config: &ModelConfig) -> Vec<Picture> {
-    let picture = |values: &[f32]| Picture::from_chw(values, config.channels, config.size, config.size);
-    values.chunks_exact(config.values()).map(picture).collect()
 }
 
 #[cfg(test)]
