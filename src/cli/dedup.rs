@@ -1,11 +1,11 @@
 //! `zscape dedup`: finds duplicate pictures (section 4.1).
 
 use std::collections::HashSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::Args;
+use fs_err as fs;
 
 use super::prepared::PreparationArgs;
 use super::progress::StageProgress;
@@ -92,7 +92,7 @@ impl DedupArgs {
                     name: name(member),
                 })
             });
-            write_list(list, rows).with_context(|| list.display().to_string())?;
+            write_list(list, rows)?;
         }
         if let Some(out) = self.out.as_ref().filter(|_| !groups.is_empty()) {
             figure(&data, &groups).write(out)?;
@@ -189,8 +189,8 @@ fn copy(data: &Dataset, number: u64, folder: &Path) -> anyhow::Result<()> {
         && from.is_file()
     {
         let parent = to.parent().unwrap_or(folder);
-        fs::create_dir_all(parent).with_context(|| parent.display().to_string())?;
-        fs::copy(&from, &to).with_context(|| format!("{} to {}", from.display(), to.display()))?;
+        fs::create_dir_all(parent)?;
+        fs::copy(&from, &to)?;
         return Ok(());
     }
     let picture = data.original(number).map_err(|problem| anyhow::anyhow!("{}: {}", problem.name, problem.cause))?;

@@ -72,7 +72,7 @@ pub(super) struct AblationArgs {
 impl AblationArgs {
     pub fn read(&self, config: &ModelConfig) -> anyhow::Result<Vec<Ablation>> {
         let Some(path) = &self.ablation else { return Ok(Vec::new()) };
-        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        let text = fs_err::read_to_string(path)?;
         let ablations: Vec<Ablation> = serde_json::from_str(&text)
             .with_context(|| format!("{} is not an ablation file of forget --save-ablation", path.display()))?;
         for ablation in &ablations {
@@ -85,7 +85,7 @@ impl AblationArgs {
 /// Writes an ablation file for [`AblationArgs`].
 pub(super) fn write_ablations(path: &Path, ablations: &[Ablation]) -> anyhow::Result<()> {
     let json = serde_json::to_vec_pretty(ablations)?;
-    crate::files::write(path, |file| std::io::Write::write_all(file, &json)).with_context(|| path.display().to_string())
+    Ok(crate::files::write(path, |file| std::io::Write::write_all(file, &json))?)
 }
 
 /// Which batch-norm statistics the discriminator uses. The choice changes every response.

@@ -103,7 +103,7 @@ impl DistancesArgs {
         }
         drop(progress_bar);
         if let Some(out) = &self.out {
-            write(out, &measured, &reference.floor).with_context(|| out.display().to_string())?;
+            write(out, &measured, &reference.floor)?;
         }
         let count = reference.count;
         if let Some(path) = &self.plot {

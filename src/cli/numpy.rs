@@ -1,6 +1,5 @@
 //! Reads and writes NumPy files.
 
-use std::fs::File;
 use std::io::{BufReader, BufWriter, Write};
 use std::path::Path;
 
@@ -15,7 +14,7 @@ use crate::files;
 /// With the file's path, if it is not such an array or has values that are infinite or NaN.
 pub(super) fn read_z(path: &Path, z_dim: usize) -> anyhow::Result<Vec<Vec<f32>>> {
     let named = || format!("cannot read {} as a NumPy file of float32", path.display());
-    let file = File::open(path).with_context(named)?;
+    let file = fs_err::File::open(path)?;
     let npy = npyz::NpyFile::new(BufReader::new(file)).with_context(named)?;
     let shape = npy.shape().to_vec();
     if shape.len() != 2 || shape[1] != z_dim as u64 || shape[0] == 0 {
@@ -33,12 +32,12 @@ pub(super) fn read_z(path: &Path, z_dim: usize) -> anyhow::Result<Vec<Vec<f32>>>
 
 /// Writes a float32 array in C order.
 pub(super) fn write(path: &Path, shape: &[u64], values: &[f32]) -> anyhow::Result<()> {
-    let write = |file: &mut File| -> std::io::Result<()> {
+    let write = |file: &mut std::fs::File| -> std::io::Result<()> {
         let mut out = BufWriter::new(file);
         let mut writer = npyz::WriteOptions::new().default_dtype().shape(shape).writer(&mut out).begin_nd()?;
         writer.extend(values.iter().copied())?;
         writer.finish()?;
         out.flush()
     };
-    files::write(path, write).context("cannot write the array")
+    Ok(files::write(path, write)?)
 }
