@@ -6,6 +6,7 @@ use egui::{Key, Rect, Sense, Vec2};
 
 use super::context::PanelContext;
 use super::drag::Carried;
+use super::grid_layout::{GAP, GridLayout, ROWS, SIDES};
 use super::panel::{ModelChange, Panel};
 use super::tool::GO_TO;
 use super::views::place;
@@ -16,26 +17,19 @@ use crate::latent::session::Point;
 use crate::latent::{sample_z, vector};
 use crate::model::ModelConfig;
 
-/// Rows on the scroll bar. Near its ends the first row moves, so that samples never end.
-const ROWS: u64 = 10_000;
 /// Textures in memory: several times as many as any screen shows.
 const TEXTURES: usize = 64;
 /// Samples among which a sample's nearest neighbors are searched, and how many of them are shown.
 const NEIGHBORHOOD: u64 = 512;
 const NEIGHBORS: usize = 4;
-/// Range of a sample's side, in points.
-const SIDES: std::ops::RangeInclusive<f32> = 24.0..=256.0;
-const GAP: f32 = 4.0;
 
+/// Shows the samples of the session's seed.
 pub(super) struct Gallery {
     /// Points of the session that are framed, as far as they are samples of the seed.
     pub framed: Vec<Point>,
     /// Whether the arrow keys move among the samples wherever the pointer is; otherwise only over the gallery.
     pub arrow_keys: bool,
-    /// The side of a sample that was chosen, and the one that fills the rows, in points.
-    zoom: f32,
-    cell: f32,
-    width: f32,
+    layout: GridLayout,
     seed: u64,
     /// One texture for each chunk of samples.
     sheets: BTreeMap<u64, Texture>,
@@ -46,24 +40,8 @@ pub(super) struct Gallery {
     neighbors: Option<(u64, Vec<u64>)>,
     /// The sample that the keyboard is at.
     cursor: Option<u64>,
-    /// Samples in a row, and the first row on the scroll bar, in the last frame.
-    columns: u64,
-    first_row: u64,
-    /// The first sample on the screen, and the number of rows that fit.
-    top: u64,
-    page: u64,
-    /// A sample to scroll to.
-    target: Option<Target>,
     /// The sample number that is being typed.
     number: String,
-}
-
-/// Where to scroll.
-enum Target {
-    /// As little as brings a sample into sight.
-    InSight(u64),
-    /// A sample so many rows, perhaps fractional, below the top.
-    At(u64, f32),
 }
 
 impl Default for Gallery {
@@ -71,20 +49,13 @@ impl Default for Gallery {
         Self {
             framed: Vec::new(),
             arrow_keys: true,
-            zoom: 80.0,
-            cell: 80.0,
-            width: 80.0,
+            layout: GridLayout::default(),
             seed: 1,
             sheets: BTreeMap::new(),
             requested: Vec::new(),
             stale: BTreeSet::new(),
             neighbors: None,
             cursor: None,
-            columns: 1,
-            first_row: 0,
-            top: 0,
-            page: 1,
-            target: None,
             number: String::new(),
         }
     }
@@ -152,10 +123,10 @@ impl Gallery {
             field.on_hover_text(format!("A sample's number, then Enter ({})", ui.ctx().format_shortcut(&GO_TO)));
             let label = ui.label("Zoom");
             ui.spacing_mut().slider_width = 70.0;
-            let mut side = self.zoom;
+            let mut side = self.layout.zoom();
             let zoom = ui.add(egui::Slider::new(&mut side, SIDES).show_value(false)).labelled_by(label.id);
             if zoom.on_hover_text("Ctrl and the wheel, a pinch, or + and - do the same").changed() {
-                self.resize(side, 0.0, self.top);
+                self.layout.resize(side);
             }
         });
     }
@@ -163,23 +134,9 @@ impl Gallery {
     fn go_to_typed(&mut self) {
         if let Ok(number) = self.number.trim().parse() {
             self.cursor = Some(number);
-            self.target = Some(Target::At(number, 0.0));
+            self.layout.go_to(number);
         }
         self.number.clear();
-    }
-
-    /// Changes the side of samples. `kept` stays `rows` (of the old size) below the upper edge.
-    fn resize(&mut self, side: f32, rows: f32, kept: u64) {
-        let before = self.cell;
-        self.zoom = side.clamp(*SIDES.start(), *SIDES.end());
-        self.fill();
-        self.target = Some(Target::At(kept, rows * (before + GAP) / (self.cell + GAP)));
-    }
-
-    /// Fits as many samples of the chosen side into a row as there is room for, and enlarges them to fill it.
-    fn fill(&mut self) {
-        self.columns = ((self.width + GAP) / (self.zoom + GAP)).floor().max(1.0) as u64;
-        self.cell = ((self.width + GAP) / self.columns as f32 - GAP).floor().max(8.0);
     }
 
     /// The grid of samples; returns the number of the one that was clicked, or chosen by the keyboard.
@@ -195,26 +152,15 @@ impl Gallery {
         if over {
             self.pinch(ui, area);
         }
-        let (width, before) = (area.width() - 12.0, self.columns);
-        if width != self.width {
-            self.width = width;
-            self.fill();
-            if self.columns != before && self.target.is_none() {
-                // The sample at the top stays there.
-                self.target = Some(Target::At(self.top, 0.0));
-            }
-        }
-        let columns = self.columns;
-        self.page = ((area.height() / (self.cell + GAP)) as u64).max(1);
+        self.layout.fit(area.width() - 12.0, area.height());
         let mut scroll = egui::ScrollArea::vertical().auto_shrink(false);
-        if let Some(offset) = self.scroll_target() {
+        if let Some(offset) = self.layout.scroll_offset() {
             scroll = scroll.vertical_scroll_offset(offset);
         }
-        let output = scroll.show_rows(ui, self.cell, ROWS as usize, |ui, range| {
+        let output = scroll.show_rows(ui, self.layout.side(), ROWS as usize, |ui, range| {
             for row in range {
                 ui.horizontal(|ui| {
-                    let first = (self.first_row + row as u64).saturating_mul(columns);
-                    for number in first..first.saturating_add(columns) {
+                    for number in self.layout.row(row) {
                         if self.sample(ui, worker, config, number, framed.contains(&number)) {
                             clicked = Some(number);
                         }
@@ -222,16 +168,10 @@ impl Gallery {
                 });
             }
         });
-        let row = (output.state.clamped_offset().y / (self.cell + GAP)).max(0.0);
-        self.top = (self.first_row + row.round() as u64).saturating_mul(columns);
-        let near_end = row as u64 + self.page + 2 >= ROWS;
-        if near_end || (row < 1.0 && self.first_row > 0) {
-            self.target = Some(Target::At(self.top, row.round() - row));
-            self.first_row = (self.first_row + row as u64).saturating_sub(ROWS / 2);
-        }
+        self.layout.scrolled(output.state.clamped_offset().y);
         // Removes the textures farthest from the screen.
         while self.sheets.len() > TEXTURES {
-            let far = self.sheets.keys().copied().max_by_key(|chunk| chunk.abs_diff(self.top / CHUNK));
+            let far = self.sheets.keys().copied().max_by_key(|chunk| chunk.abs_diff(self.layout.top() / CHUNK));
             far.and_then(|chunk| self.sheets.remove(&chunk));
         }
         clicked
@@ -245,29 +185,6 @@ impl Gallery {
         }
     }
 
-    /// The scroll offset that brings the target into sight, if there is one and it is not.
-    fn scroll_target(&mut self) -> Option<f32> {
-        let line = self.cell + GAP;
-        let (number, below) = match self.target.take()? {
-            Target::At(number, rows) => (number, rows),
-            Target::InSight(number) => {
-                let (row, top) = (number / self.columns, self.top / self.columns);
-                if row < top {
-                    (number, 0.0)
-                } else if row >= top + self.page {
-                    (number, (self.page - 1) as f32)
-                } else {
-                    return None;
-                }
-            }
-        };
-        let row = number / self.columns;
-        if row < self.first_row || row >= self.first_row + ROWS - self.page - 2 {
-            self.first_row = row.saturating_sub(ROWS / 2);
-        }
-        Some((((row - self.first_row) as f32 - below) * line).max(0.0))
-    }
-
     /// Zooms by Ctrl and the wheel or by a pinch; what is under the pointer stays there.
     fn pinch(&mut self, ui: &egui::Ui, area: Rect) {
         let factor = ui.input(egui::InputState::zoom_delta);
@@ -275,21 +192,19 @@ impl Gallery {
             return;
         }
         let height = ui.input(|input| input.pointer.hover_pos()).map_or(0.0, |at| at.y - area.top());
-        let rows = (height / (self.cell + GAP)).max(0.0);
-        let kept = self.top.saturating_add(rows as u64 * self.columns);
-        self.resize(self.zoom * factor, rows.floor(), kept);
+        self.layout.zoom_at(factor, height);
     }
 
     /// Moves the cursor by the keyboard; returns the sample at it when Enter picks it.
     fn keyboard(&mut self, ui: &egui::Ui) -> Option<u64> {
-        let columns = self.columns as i64;
+        let (columns, page) = (self.layout.columns() as i64, self.layout.page() as i64);
         let moves = [
             (Key::ArrowLeft, -1),
             (Key::ArrowRight, 1),
             (Key::ArrowUp, -columns),
             (Key::ArrowDown, columns),
-            (Key::PageUp, -columns * self.page as i64),
-            (Key::PageDown, columns * self.page as i64),
+            (Key::PageUp, -columns * page),
+            (Key::PageDown, columns * page),
         ];
         let plain = egui::Modifiers::NONE;
         let (mut moved, mut picked) = (None, None);
@@ -304,7 +219,7 @@ impl Gallery {
             }
             for (keys, factor) in [([Key::Plus, Key::Equals], 1.2), ([Key::Minus, Key::Minus], 1.0 / 1.2)] {
                 if keys.into_iter().any(|key| input.consume_key(plain, key)) {
-                    self.resize(self.zoom * factor, 0.0, self.top);
+                    self.layout.resize(self.layout.zoom() * factor);
                 }
             }
             if input.consume_key(plain, Key::Enter) {
@@ -314,10 +229,10 @@ impl Gallery {
         if let Some(by) = moved {
             let now = match self.cursor {
                 Some(at) => at.saturating_add_signed(by),
-                None => self.top,
+                None => self.layout.top(),
             };
             self.cursor = Some(now);
-            self.target = Some(Target::InSight(now));
+            self.layout.show(now);
         }
         picked
     }
@@ -340,11 +255,12 @@ impl Gallery {
     fn sample(&mut self, ui: &mut egui::Ui, worker: &Worker, config: &ModelConfig, number: u64, framed: bool) -> bool {
         let chunk = number / CHUNK;
         self.request(worker, chunk);
-        let Some(image) = self.image(number, self.cell) else {
-            place(ui, None, self.cell, "", Sense::hover());
+        let Some(image) = self.image(number, self.layout.side()) else {
+            place(ui, None, self.layout.side(), "", Sense::hover());
             return false;
         };
-        let shown = place(ui, Some(image.clone()), self.cell, &format!("sample {number}"), Sense::click_and_drag());
+        let shown =
+            place(ui, Some(image.clone()), self.layout.side(), &format!("sample {number}"), Sense::click_and_drag());
         Carried::begin(&shown, || Point::Sample { seed: self.seed, number }, None, Some(&image));
         if framed {
             let stroke = egui::Stroke::new(3.0, ui.visuals().selection.bg_fill);
@@ -429,36 +345,12 @@ mod tests {
     }
 
     #[test]
-    fn any_sample_can_be_reached_by_number_and_keeps_its_place_under_zoom() {
-        let mut gallery = Gallery { columns: 10, page: 8, ..Gallery::default() };
-        let line = gallery.cell + GAP;
-        for number in [5u64, 1_234, 98_765_432_109] {
-            gallery.number = format!(" {number} ");
-            gallery.go_to_typed();
-            let offset = gallery.scroll_target().unwrap();
-            assert_eq!(gallery.first_row + (offset / line).round() as u64, number / 10);
-            assert_eq!((gallery.cursor, gallery.number.as_str()), (Some(number), ""));
-        }
+    fn a_typed_number_moves_the_cursor_there() {
+        let mut gallery = Gallery { number: " 1234 ".into(), ..Gallery::default() };
+        gallery.go_to_typed();
+        assert_eq!((gallery.cursor, gallery.number.as_str()), (Some(1234), ""));
         gallery.number = "no number".into();
         gallery.go_to_typed();
-        assert!(gallery.target.is_none());
-        // Ten to a row, then twenty.
-        gallery = Gallery { width: 996.0, ..gallery };
-        gallery.resize(96.0, 0.0, 0);
-        gallery.first_row = 0;
-        assert_eq!((gallery.columns, gallery.cell), (10, 96.0));
-        gallery.resize(46.0, 2.0, 400);
-        assert_eq!((gallery.columns, gallery.cell), (20, 46.0));
-        let offset = gallery.scroll_target().unwrap();
-        assert_eq!(offset, 20.0 * 50.0 - 2.0 * 100.0, "the same sample at the same height");
-    }
-
-    #[test]
-    fn a_visible_sample_needs_no_scrolling() {
-        let mut gallery = Gallery { columns: 10, page: 8, top: 100, ..Gallery::default() };
-        for (number, scrolls) in [(100, false), (179, false), (99, true), (180, true)] {
-            gallery.target = Some(Target::InSight(number));
-            assert_eq!(gallery.scroll_target().is_some(), scrolls, "{number}");
-        }
+        assert_eq!((gallery.cursor, gallery.number.as_str()), (Some(1234), ""));
     }
 }

@@ -12,6 +12,7 @@ mod drag;
 mod exports;
 mod files;
 mod gallery;
+mod grid_layout;
 mod inspector;
 mod messages;
 mod model_bar;
