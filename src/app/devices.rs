@@ -1,11 +1,9 @@
-//! What the window computes on, and what it is to compute on at its next start: it draws and computes with one device, which cannot be
-//! exchanged while it is open.
+//! The device chooser of the status bar. The window draws and computes with one device, so a choice takes effect at the next start.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, unbounded};
 use egui::containers::menu::{MenuButton, MenuConfig};
 use egui::{PopupCloseBehavior, RichText, Ui};
 
@@ -13,33 +11,33 @@ use crate::device::tuning::{self, TuningSubscription};
 use crate::device::{Card, Compute, DeviceChoice, Hardware, cards};
 use crate::files;
 
-/// How long the status bar speaks of the tuning after an operation was tuned: the next one may take as long.
+/// How long the status bar mentions the tuning after an operation was tuned: the next one may take as long.
 const LINGER: Duration = Duration::from_secs(3);
 
-/// The device that was chosen in the window, as `file` keeps it.
+/// The device that was chosen in the window before, from the settings `file`.
 pub fn remembered(file: &Path) -> Option<DeviceChoice> {
     std::fs::read_to_string(file).ok()?.parse().ok()
 }
 
-pub(super) struct Devices {
-    /// What the command line said.
+pub(super) struct DeviceChooser {
+    /// The choice on the command line.
     asked: Option<DeviceChoice>,
-    /// Where the choice is kept.
+    /// The settings file.
     file: Option<PathBuf>,
     chosen: DeviceChoice,
-    /// What was chosen when the window opened.
+    /// The choice when the window opened.
     before: DeviceChoice,
-    tuning: Option<Tuning>,
+    tuning: Option<TuningStatus>,
 }
 
-impl Devices {
+impl DeviceChooser {
     pub fn new(compute: &Compute, asked: Option<DeviceChoice>, file: Option<PathBuf>, ctx: &egui::Context) -> Self {
         let chosen = file.as_deref().and_then(remembered).unwrap_or_default();
-        let tuning = compute.wgpu.is_some().then(|| Tuning::watch(ctx));
+        let tuning = compute.wgpu.is_some().then(|| TuningStatus::new(ctx));
         Self { asked, file, before: chosen.clone(), chosen, tuning }
     }
 
-    /// Draws the device as a button with a menu of all of them. Returns why a choice is not remembered.
+    /// Draws the device as a button with a menu of all devices. Returns the error if a choice cannot be saved.
     pub fn ui(&mut self, ui: &mut Ui, compute: &Compute) -> Option<String> {
         let name = match compute.kind {
             Hardware::Cpu => format!("{} (no graphics card in use)", compute.name),
@@ -50,7 +48,7 @@ impl Devices {
         let (button, menu) = MenuButton::from_button(button).config(stays).ui(ui, |ui| self.menu(ui, cards()));
         button
             .on_hover_text("What the networks compute on. Click to choose another device; `zscape doctor` tries them");
-        let tuning = self.tuning.as_mut().and_then(|tuning| tuning.status(ui.ctx()));
+        let tuning = self.tuning.as_mut().and_then(|tuning| tuning.text(ui.ctx()));
         if let Some(tuning) = tuning {
             ui.separator();
             ui.label(tuning).on_hover_text(
@@ -95,11 +93,11 @@ impl Devices {
         if self.chosen != self.before {
             ui.label(RichText::new("Takes effect when zscape starts again.").color(ui.visuals().warn_fg_color));
         }
-        if self.chosen == before { None } else { self.keep().err() }
+        if self.chosen == before { None } else { self.save().err() }
     }
 
-    /// Writes the choice down for the next start.
-    fn keep(&self) -> Result<(), String> {
+    /// Saves the choice for the next start.
+    fn save(&self) -> Result<(), String> {
         let Some(file) = &self.file else {
             return Err("the device is not remembered: this system has no folder for settings".to_owned());
         };
@@ -108,30 +106,26 @@ impl Devices {
     }
 }
 
-/// What the status bar says while a card's kernels are tuned.
-struct Tuning {
-    counts: Receiver<u64>,
+/// Shows in the status bar that a graphics card's kernels are being tuned.
+struct TuningStatus {
+    subscription: TuningSubscription,
+    /// The newest count, and when it came.
     newest: Option<(u64, Instant)>,
-    _subscription: TuningSubscription,
 }
 
-impl Tuning {
-    fn watch(ctx: &egui::Context) -> Self {
-        let (sender, counts) = unbounded();
+impl TuningStatus {
+    fn new(ctx: &egui::Context) -> Self {
         let ctx = ctx.clone();
-        let subscription = tuning::subscribe(move |count| {
-            let _ = sender.send(count);
-            ctx.request_repaint();
-        });
-        Self { counts, newest: None, _subscription: subscription }
+        Self { subscription: tuning::subscribe(move |_| ctx.request_repaint()), newest: None }
     }
 
-    fn status(&mut self, ctx: &egui::Context) -> Option<String> {
-        if let Some(count) = self.counts.try_iter().last() {
+    fn text(&mut self, ctx: &egui::Context) -> Option<String> {
+        let count = self.subscription.count()?;
+        if self.newest.is_none_or(|(newest, _)| newest != count) {
             self.newest = Some((count, Instant::now()));
         }
-        let (count, at) = self.newest?;
-        let left = LINGER.checked_sub(at.elapsed())?;
+        let (_, since) = self.newest?;
+        let left = LINGER.checked_sub(since.elapsed())?;
         ctx.request_repaint_after(left);
         Some(format!("Tuning kernels for this GPU: {count} so far"))
     }
@@ -145,11 +139,11 @@ mod tests {
     use super::*;
     use crate::device::two_equal_cards;
 
-    fn window(asked: Option<DeviceChoice>, file: &Path, cards: Vec<Card>) -> Harness<'static, Option<Devices>> {
+    fn window(asked: Option<DeviceChoice>, file: &Path, cards: Vec<Card>) -> Harness<'static, Option<DeviceChooser>> {
         let file = file.to_owned();
-        let draw = move |ui: &mut Ui, devices: &mut Option<Devices>| {
+        let draw = move |ui: &mut Ui, devices: &mut Option<DeviceChooser>| {
             let ctx = ui.ctx().clone();
-            let new = || Devices::new(&Compute::cpu(), asked.clone(), Some(file.clone()), &ctx);
+            let new = || DeviceChooser::new(&Compute::cpu(), asked.clone(), Some(file.clone()), &ctx);
             let failed = devices.get_or_insert_with(new).menu(ui, &cards);
             assert_eq!(failed, None);
         };

@@ -1,37 +1,37 @@
-//! What the trainer has told so far: the numbers, the filmstrip, the log, the problems.
+//! The trainer's events so far: metrics, the filmstrip of preview grids, the log, and problems of the data.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::look::Past;
+use super::run_past::RunPast;
 use crate::data::Problem;
 use crate::image::{Picture, grid};
 use crate::train::{Ending, EpochEnd, Event, FailureMode, HealthEvent, Metrics, TrainingProgress};
 
 const COLUMNS: usize = 8;
 const TUNING: &str = "tuning kernels for this GPU";
-/// Problems listed; all are counted.
-const LISTED: usize = 500;
+/// Most problems that are listed; all are counted.
+const MAX_LISTED: usize = 500;
 
 #[derive(Default)]
 pub(super) struct History {
     pub metrics: Vec<Metrics>,
     pub frames: BTreeMap<u64, Picture>,
-    /// By the step that it ended with, each epoch whose end is kept.
+    /// The epochs whose checkpoints are kept, by their last step.
     pub epochs: BTreeMap<u64, u64>,
-    /// The newest preview, kept in the filmstrip or not.
+    /// The newest preview, whether or not it stays in the filmstrip.
     pub newest: Option<(u64, Picture)>,
-    /// When the newest preview's step had ended.
+    /// When the step of the newest preview ended.
     pub taken: Option<Instant>,
     pub log: Vec<String>,
     pub problems: Vec<Problem>,
     pub problem_count: u64,
-    /// What was wrong with the training and what no longer is.
+    /// Alarms of the training, and recoveries from them.
     pub health: Vec<HealthEvent>,
     progress: Option<TrainingProgress>,
     folder: Option<PathBuf>,
-    /// Steps that were taken when it started.
+    /// The step after which the training started or resumed.
     first: Option<u64>,
     last: Option<u64>,
     paused: bool,
@@ -44,7 +44,7 @@ impl History {
         self.folder.as_deref()
     }
 
-    /// Takes in one event.
+    /// Records an event.
     pub fn take(&mut self, event: Event) {
         match event {
             Event::Started { step, last, folder, device } => {
@@ -66,7 +66,7 @@ impl History {
                 self.newest = Some((preview.step, sheet));
                 self.taken = Some(preview.step_ended);
             }
-            // The explorer's, the measures', and the settings'.
+            // Handled by the explorer, the evaluation and the training form.
             Event::GeneratorSnapshot(_) | Event::NetworksSnapshot(_) | Event::LearningRates(_) => {}
             Event::Paused => {
                 self.paused = true;
@@ -81,7 +81,7 @@ impl History {
             }
             Event::Saved { step, folder } => self.log.push(format!("step {step} saved in {}", folder.display())),
             Event::Problems { new, total } => {
-                let room = LISTED.saturating_sub(self.problems.len());
+                let room = MAX_LISTED.saturating_sub(self.problems.len());
                 self.problems.extend(new.into_iter().take(room));
                 self.problem_count = total;
             }
@@ -103,7 +103,7 @@ impl History {
                 self.frames.retain(|&at, _| at <= step);
                 self.epochs.retain(|&at, _| at <= step);
                 self.newest = None;
-                // A set is as small as it was.
+                // The data set is as small as before.
                 self.health.retain(|health| match health {
                     HealthEvent::Failing(alarm) => matches!(alarm.failure, FailureMode::DatasetTooSmall { .. }),
                     HealthEvent::Recovered { .. } => false,
@@ -121,24 +121,25 @@ impl History {
         }
     }
 
-    /// Puts what an earlier session left before what this one told; what is not of this `run` came too late.
-    pub fn add_past(&mut self, run: &Path, past: Past) {
+    /// Inserts what earlier sessions of the run left. The past of another run, which was opened before, is ignored.
+    pub fn add_past(&mut self, run: &Path, past: RunPast) {
         if self.folder.as_deref() != Some(run) {
             return;
         }
         match past {
-            Past::Metrics(mut lines) => {
+            RunPast::Metrics(mut lines) => {
                 lines.append(&mut self.metrics);
                 self.metrics = lines;
             }
-            Past::Frame { step, sheet } => {
+            RunPast::Frame { step, sheet } => {
                 self.frames.entry(step).or_insert(sheet);
             }
-            Past::Epochs(ends) => self.epochs.extend(ends.into_iter().map(|end| (end.step, end.epoch))),
+            RunPast::Failed(error) => self.log.push(format!("warning: {error}")),
+            RunPast::Epochs(ends) => self.epochs.extend(ends.into_iter().map(|end| (end.step, end.epoch))),
         }
     }
 
-    /// A step for people, with the epoch that ended with it where that is kept.
+    /// Names a step in words, with the epoch that it ended.
     pub fn name(&self, step: u64) -> String {
         match self.epochs.get(&step) {
             Some(epoch) => format!("step {step}, the end of epoch {epoch}"),
@@ -146,7 +147,7 @@ impl History {
         }
     }
 
-    /// Whether a run was opened that has taken no step yet, in this session or before.
+    /// Whether a run was started that has not taken a step yet, in this session or before.
     pub fn untouched(&self) -> bool {
         self.first == Some(0) && self.progress.is_none()
     }
@@ -159,7 +160,7 @@ impl History {
         self.ending.is_some()
     }
 
-    /// Why the run failed, if it did.
+    /// The error that ended the run.
     pub fn failure(&self) -> Option<&str> {
         match &self.ending {
             Some(Ending::Failed(cause)) => Some(cause),

@@ -1,7 +1,7 @@
 //! The window: an egui application with three views (explore, train, measure).
 //!
 //! [`run`] opens it. [`App`] owns the views and carries out the actions that their panels return. Nothing slow runs on the
-//! window's thread: a worker of the explorer opens models and generates images, another thread inspects data sets, and
+//! window's thread: a worker of the explorer opens models and generates images, another thread previews data sets, and
 //! [`crate::train::Trainer`] trains. They send their results over channels and request a repaint.
 
 mod action;
@@ -15,17 +15,18 @@ mod drops;
 mod evaluate;
 mod explore;
 mod history;
-mod look;
 mod monitor;
 mod opening;
 mod pending;
 mod preparation;
+mod preview;
 mod rules;
+mod run_past;
 mod service;
-mod settings;
 mod tensor_texture;
 mod texture;
 mod timing;
+mod training_form;
 
 use std::path::PathBuf;
 
@@ -35,7 +36,7 @@ use crate::device::{Compute, DeviceChoice};
 use crate::train::{Ending, Event, Trainer, TrainerCommand, TrainerOptions};
 use action::Action;
 use closing::Closing;
-use devices::Devices;
+use devices::DeviceChooser;
 pub use devices::remembered;
 use dialogs::Dialogs;
 use drops::Drops;
@@ -43,14 +44,15 @@ use evaluate::Measures;
 use explore::Explorer;
 pub use explore::{GALLERY, Latency, LatencyError, latency};
 use history::History;
-use look::Looker;
 use monitor::Monitor;
 use opening::{Fitting, open};
 pub use opening::{Tried, WindowError, try_window};
 use pending::Pending;
-use settings::Settings;
+use preview::DatasetPreview;
+use run_past::RunPastReader;
 use tensor_texture::TexturePainter;
 pub use timing::{Frames, measure};
+use training_form::TrainingForm;
 
 /// What the window opens, as the command line says.
 #[derive(Debug, Default, Clone)]
@@ -98,11 +100,11 @@ const OPEN_DATA: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Ke
 /// The whole window.
 pub struct App {
     compute: Compute,
-    devices: Devices,
+    devices: DeviceChooser,
     view: View,
     explorer: Explorer,
-    looker: Looker,
-    settings: Settings,
+    form: TrainingForm,
+    run_past: RunPastReader,
     monitor: Monitor,
     history: History,
     measures: Measures,
@@ -132,21 +134,19 @@ impl App {
         let view = if training && start.model.is_none() { View::Train } else { View::Explore };
         let dialogs = Dialogs::new(ctx, start.desktop);
         let explorer = Explorer::new(&compute, &start, painter, ctx);
-        let looker = Looker::new(ctx);
         let mut measures = Measures::new(&compute.device, start.exports.clone(), ctx);
         if let Some(run) = &start.run {
-            looker.open_run(run.clone());
             measures.opened_run(run);
         }
-        let settings = Settings::new(start.data.unwrap_or_else(|| "synth:rooms".to_owned()), start.run);
-        let devices = Devices::new(&compute, start.device, start.device_file, ctx);
+        let form = TrainingForm::new(ctx, start.data.unwrap_or_else(|| "synth:rooms".to_owned()), start.run);
+        let devices = DeviceChooser::new(&compute, start.device, start.device_file, ctx);
         Self {
             compute,
             devices,
             view,
             explorer,
-            looker,
-            settings,
+            form,
+            run_past: RunPastReader::new(ctx),
             monitor: Monitor::default(),
             history: History::default(),
             measures,
@@ -165,19 +165,19 @@ impl App {
     /// Handles an event of the trainer. [`Self::ui`] does so for the events of the window's own trainer.
     pub fn on_event(&mut self, event: Event, ctx: &egui::Context) {
         if let Event::Started { step, folder, .. } = &event {
-            self.settings.offer_resume(folder);
+            self.form.offer_resume(folder);
             if *step > 0 {
-                self.looker.read_past(folder.clone(), *step);
+                self.run_past.read(folder.clone(), *step);
             }
-            let found = self.settings.look().and_then(|look| look.found.as_ref().ok());
-            self.measures.training_began(ctx, folder, found.is_some_and(|found| found.classes > 0));
+            let data = self.form.preview().and_then(|preview| preview.result.as_ref().ok());
+            self.measures.training_began(ctx, folder, data.is_some_and(|data| data.classes > 0));
         }
         if let Event::LearningRates(rates) = &event {
-            self.settings.use_rates(*rates);
+            self.form.use_rates(*rates);
         }
         if let Event::Ended(ending) = &event {
             if matches!(ending, Ending::Failed(_)) && self.history.untouched() {
-                self.settings.not_started();
+                self.form.not_started();
             }
             self.measures.training_ended();
             self.close_after(ending);
@@ -198,10 +198,13 @@ impl App {
             self.on_event(event, &ctx);
         }
         self.explorer.receive(&ctx);
-        for (run, past) in self.looker.receive(&ctx, &mut self.settings) {
+        self.form.receive();
+        for (run, past) in self.run_past.receive() {
             self.history.add_past(&run, past);
         }
-        self.measures.suggest(self.settings.look());
+        if let Some(DatasetPreview { request, result: Ok(data), .. }) = self.form.preview() {
+            self.measures.suggest(&request.data, data.test_split.as_deref());
+        }
         self.measures.receive(&ctx);
         self.subscribe();
         self.shortcuts(&ctx);
@@ -239,12 +242,12 @@ impl App {
             }
             Action::ChooseData(data) => {
                 self.view = View::Train;
-                self.settings.use_data(data);
+                self.form.use_data(data);
             }
             Action::TrainOnRooms => {
                 if !self.running() {
-                    self.settings.use_data("synth:rooms".to_owned());
-                    self.settings.start_when_ready();
+                    self.form.use_data("synth:rooms".to_owned());
+                    self.form.start_when_ready();
                 }
                 self.view = View::Train;
             }
@@ -256,7 +259,7 @@ impl App {
                     self.begin(TrainerOptions { resume: true, change, ..options }, ctx);
                 }
             }
-            Action::SkipImages { data, names } => self.settings.leave_out(data, names),
+            Action::SkipImages { data, names } => self.form.leave_out(data, names),
             Action::MeasureNetwork(path) => self.measures.take_dropped(path, true),
             Action::MeasureImages(path) => self.measures.take_dropped(path, false),
             Action::Notify(notice) => self.notice = Some(notice),
@@ -319,12 +322,12 @@ impl App {
         let action = egui::Panel::left("settings")
             .default_size(320.0)
             .size_range(280.0..=460.0)
-            .show(ui, |ui| self.settings.ui(ui, &mut self.looker, running, self.history.paused()))
+            .show(ui, |ui| self.form.ui(ui, running, self.history.paused()))
             .inner;
         self.apply(action, ui.ctx());
         let accuracy = |ui: &mut egui::Ui| self.measures.accuracy(ui);
         let change = egui::CentralPanel::default()
-            .show(ui, |ui| self.monitor.ui(ui, &self.history, self.settings.look(), &accuracy))
+            .show(ui, |ui| self.monitor.ui(ui, &self.history, self.form.preview(), &accuracy))
             .inner;
         self.apply(change.map(Action::ChangeRun), ui.ctx());
     }
@@ -390,7 +393,7 @@ impl App {
             return;
         }
         if self.view == View::Train && ctx.input_mut(|input| input.consume_shortcut(&OPEN_DATA)) {
-            self.looker.ask_folder();
+            self.form.choose_folder();
         }
         if self.running() {
             if ctx.input_mut(|input| input.consume_shortcut(&SAVE)) {

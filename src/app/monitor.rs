@@ -1,4 +1,4 @@
-//! The training as it goes: the preview grid, its filmstrip, the plots, the log. Panes can be dragged and resized.
+//! The panes of a training: preview grid and filmstrip, plots, log. They can be dragged and resized.
 
 use std::collections::BTreeMap;
 
@@ -7,16 +7,16 @@ use egui_plot::{Corner, Legend, Line, Plot, PlotPoints};
 use egui_tiles::{SimplificationOptions, Tile, TileId, Tiles, Tree, UiResponse};
 
 use super::history::History;
-use super::look::{Found, Look};
+use super::preview::{DatasetPreview, PreviewedDataset};
 use super::texture::upload;
 use crate::image::Picture;
 use crate::train::{Alarm, FailureMode, HealthEvent, Metrics, Remedy, SettingsChange};
 
-/// Points a plot draws at most, however long the run.
-const POINTS: usize = 1000;
-/// Warnings that are shown above the pictures to learn from.
-const WARNINGS: usize = 5;
-/// Share of the height that pictures before and after their preparation may have, above the other pictures.
+/// Most points that a plot draws, however long the run.
+const MAX_POINTS: usize = 1000;
+/// Most warnings that are shown above the dataset preview.
+const MAX_WARNINGS: usize = 5;
+/// Largest share of the height for images before and after their preparation, above the dataset preview.
 const COMPARED_SHARE: f32 = 0.4;
 /// Side of a filmstrip's frame, in points.
 const FRAME: f32 = 72.0;
@@ -39,7 +39,7 @@ pub(super) struct Monitor {
 /// The filmstrip's textures and the chosen frame.
 #[derive(Default)]
 struct Film {
-    /// Follows the newest preview when nothing is chosen.
+    /// `None` to follow the newest preview.
     chosen: Option<u64>,
     frames: BTreeMap<u64, TextureHandle>,
     large: Option<(u64, TextureHandle)>,
@@ -62,28 +62,28 @@ impl Default for Monitor {
 }
 
 impl Monitor {
-    /// Forgets the pictures of the run before: steps count anew, so the textures kept by them are another run's.
+    /// Discards the textures of the last run, which are stored by step.
     pub fn restart(&mut self) {
         self.film = Film::default();
     }
 
-    /// Draws the panes; before training, a look at the data takes the preview's place. `accuracy` draws how well features
-    /// tell classes. Above them stands what is wrong with the training; returns what a person wants to change.
+    /// Draws the alarms of the training and the panes. Before training, the dataset preview takes the place of the preview grid.
+    /// `accuracy` draws the probe accuracies. Returns the remedy that was clicked.
     pub fn ui(
         &mut self,
         ui: &mut Ui,
         history: &History,
-        look: Option<&Look>,
+        dataset: Option<&DatasetPreview>,
         accuracy: &dyn Fn(&mut Ui),
     ) -> Option<SettingsChange> {
         let change = banner(ui, history);
-        let mut panes = Panes { history, look, accuracy, film: &mut self.film };
+        let mut panes = Panes { history, dataset, accuracy, film: &mut self.film };
         self.tree.ui(&mut panes, ui);
         change
     }
 }
 
-/// What is wrong with the training, each with buttons for what helps.
+/// Draws the alarms, each with buttons for its remedies.
 fn banner(ui: &mut Ui, history: &History) -> Option<SettingsChange> {
     let mut change = None;
     for health in &history.health {
@@ -107,7 +107,7 @@ fn banner(ui: &mut Ui, history: &History) -> Option<SettingsChange> {
     change
 }
 
-/// A button for a remedy: with it, the run goes back to a checkpoint from before the trouble, where there is one.
+/// Draws the button of a remedy, which restores a checkpoint from before the trouble if there is one.
 fn button(ui: &mut Ui, remedy: &Remedy, kept: Option<u64>) -> Option<SettingsChange> {
     let (text, tip) = match kept {
         Some(step) => (
@@ -124,7 +124,7 @@ fn button(ui: &mut Ui, remedy: &Remedy, kept: Option<u64>) -> Option<SettingsCha
 
 struct Panes<'a> {
     history: &'a History,
-    look: Option<&'a Look>,
+    dataset: Option<&'a DatasetPreview>,
     accuracy: &'a dyn Fn(&mut Ui),
     film: &'a mut Film,
 }
@@ -183,12 +183,12 @@ impl egui_tiles::Behavior<Pane> for Panes<'_> {
 impl Panes<'_> {
     fn preview(&mut self, ui: &mut Ui) {
         let Some((newest, _)) = &self.history.newest else {
-            self.before(ui);
+            self.dataset_preview(ui);
             return;
         };
         let newest = *newest;
         if self.history.frames.len() > 1 {
-            self.scrub(ui, newest);
+            self.filmstrip(ui, newest);
         }
         let (step, sheet) = match self.film.chosen.and_then(|step| self.history.frames.get_key_value(&step)) {
             Some((step, sheet)) => (*step, sheet),
@@ -206,17 +206,17 @@ impl Panes<'_> {
         fit(ui, &texture, &format!("preview after step {step}"));
     }
 
-    /// What is done to the pictures: what somebody should know, and the rest to be unfolded.
-    fn report(&self, ui: &mut Ui, found: &Found) {
-        let Some(report) = &found.report else {
-            found.notes.iter().for_each(|note| {
+    /// Draws the report on how images are prepared: warnings and notes, and the rest folded away.
+    fn report(&self, ui: &mut Ui, data: &PreviewedDataset) {
+        let Some(report) = &data.report else {
+            data.notes.iter().for_each(|note| {
                 ui.label(note);
             });
             return;
         };
         let mut warnings = report.warnings();
-        // More would leave no room for the pictures.
-        let more = warnings.split_off(warnings.len().min(WARNINGS));
+        // More would leave no space for the images.
+        let more = warnings.split_off(warnings.len().min(MAX_WARNINGS));
         for warning in warnings {
             ui.colored_label(ui.visuals().warn_fg_color, warning);
         }
@@ -224,7 +224,7 @@ impl Panes<'_> {
             ui.colored_label(ui.visuals().warn_fg_color, format!("{} more warnings", more.len()))
                 .on_hover_text(more.join("\n"));
         }
-        found.notes.iter().for_each(|note| {
+        data.notes.iter().for_each(|note| {
             ui.label(note);
         });
         let facts = report.facts();
@@ -237,22 +237,22 @@ impl Panes<'_> {
         }
     }
 
-    fn before(&self, ui: &mut Ui) {
-        match self.look.map(|look| (look, &look.found)) {
-            Some((look, Ok(found))) => {
-                self.report(ui, found);
-                if let Some(compared) = &found.compared {
-                    ui.label(format!("As they are, and prepared ({}):", look.question.format.preparation));
+    fn dataset_preview(&self, ui: &mut Ui) {
+        match self.dataset.map(|preview| (preview, &preview.result)) {
+            Some((preview, Ok(data))) => {
+                self.report(ui, data);
+                if let Some(compared) = &data.compared {
+                    ui.label(format!("As they are, and prepared ({}):", preview.request.format.preparation));
                     let room = egui::vec2(ui.available_width(), ui.available_height() * COMPARED_SHARE);
                     let text =
-                        if look.stale { "preparing the pictures" } else { "pictures before and after preparation" };
+                        if preview.stale { "preparing the pictures" } else { "pictures before and after preparation" };
                     ui.add(egui::Image::new(compared).max_size(room).maintain_aspect_ratio(true).alt_text(text));
                 }
                 ui.label(format!(
                     "Some of the pictures to learn from, as the networks will see them ({}):",
-                    found.summary
+                    data.summary
                 ));
-                if let Some(sheet) = &found.sheet {
+                if let Some(sheet) = &data.sheet {
                     fit(ui, sheet, "a look at the data");
                 }
             }
@@ -268,8 +268,8 @@ impl Panes<'_> {
         }
     }
 
-    /// The filmstrip: every kept preview, from noise to now.
-    fn scrub(&mut self, ui: &mut Ui, newest: u64) {
+    /// Draws the filmstrip of all kept previews.
+    fn filmstrip(&mut self, ui: &mut Ui, newest: u64) {
         let steps: Vec<u64> = self.history.frames.keys().copied().collect();
         let film = &mut *self.film;
         let mut at = film.chosen.and_then(|step| steps.binary_search(&step).ok()).unwrap_or(steps.len());
@@ -340,7 +340,7 @@ impl Film {
     }
 }
 
-/// The upper left 2x2 pictures of a preview grid of 8x8: enough to tell frames apart.
+/// The upper left 2x2 samples of an 8x8 preview grid, as the thumbnail of a frame.
 fn corner(sheet: &Picture) -> Picture {
     let side = (sheet.width() / 4).min(sheet.height());
     let channels = sheet.channels();
@@ -351,7 +351,7 @@ fn corner(sheet: &Picture) -> Picture {
     Picture::new(side, side, channels, rows.collect())
 }
 
-/// Writes `text` over the foot of a frame, so that the strip does not become higher where it is there.
+/// Draws `text` over the bottom of a frame, so that marked frames are not higher than others.
 fn mark(ui: &mut Ui, frame: egui::Rect, text: &str) {
     let foot = egui::Rect::from_min_max(egui::pos2(frame.left(), frame.bottom() - 16.0), frame.max);
     ui.painter().rect_filled(foot, 0.0, ui.visuals().selection.bg_fill);
@@ -366,37 +366,37 @@ fn fit(ui: &mut Ui, texture: &TextureHandle, text: &str) {
     });
 }
 
-/// One of the numbers a step measures.
-type Curve = fn(&Metrics) -> f32;
+/// Selects a metric of a step.
+type MetricOf = fn(&Metrics) -> f32;
 
-/// Two curves over the steps, from 0 to `top` at least: faint as measured, strong smoothed.
-fn plot(ui: &mut Ui, name: &str, history: &History, top: f64, curves: [(&str, Curve); 2]) {
+/// Plots two metrics over the training steps, faint as measured and strong as smoothed, on an axis from 0 to `top` at least.
+fn plot(ui: &mut Ui, name: &str, history: &History, top: f64, curves: [(&str, MetricOf); 2]) {
     if history.metrics.is_empty() {
         ui.weak("drawn as soon as the first step is taken");
         return;
     }
-    let colours = if ui.visuals().dark_mode {
+    let colors = if ui.visuals().dark_mode {
         [egui::Color32::from_rgb(110, 170, 255), egui::Color32::from_rgb(255, 165, 80)]
     } else {
         [egui::Color32::from_rgb(20, 90, 200), egui::Color32::from_rgb(200, 90, 0)]
     };
-    let stride = history.metrics.len().div_ceil(POINTS);
-    // The newest steps, on the right, stay in sight.
+    let stride = history.metrics.len().div_ceil(MAX_POINTS);
+    // On the left, since the newest steps are on the right.
     let legend = Legend::default().position(Corner::LeftTop).follow_insertion_order(true);
     let plot = Plot::new(name.to_owned()).legend(legend).include_y(0.0).include_y(top).allow_scroll(false);
     plot.x_axis_label("step").show(ui, |plot| {
-        for ((name, value), colour) in curves.into_iter().zip(colours) {
+        for ((name, value), color) in curves.into_iter().zip(colors) {
             let raw: Vec<[f64; 2]> =
                 history.metrics.iter().step_by(stride).map(|m| [m.step as f64, f64::from(value(m))]).collect();
-            plot.line(Line::new("", PlotPoints::from(raw)).color(colour.gamma_multiply(0.25)).width(1.0));
+            plot.line(Line::new("", PlotPoints::from(raw)).color(color.gamma_multiply(0.25)).width(1.0));
             let smoothed: Vec<[f64; 2]> = smooth(&history.metrics, value).into_iter().step_by(stride).collect();
-            plot.line(Line::new(name, PlotPoints::from(smoothed)).color(colour).width(1.8));
+            plot.line(Line::new(name, PlotPoints::from(smoothed)).color(color).width(1.8));
         }
     });
 }
 
 /// An exponential average over about 25 steps.
-fn smooth(metrics: &[Metrics], value: Curve) -> Vec<[f64; 2]> {
+fn smooth(metrics: &[Metrics], value: MetricOf) -> Vec<[f64; 2]> {
     let mut average = f64::from(metrics.first().map_or(0.0, value));
     let step = |m: &Metrics| {
         average += 0.08 * (f64::from(value(m)) - average);

@@ -1,16 +1,16 @@
-//! How pictures are prepared, as rows of a grid: in the settings of a training, for an opened model, and for duplicates.
+//! Rows that choose how images are prepared: in the training form, for an opened model, and for duplicates.
 
 use egui::{DragValue, Ui};
 
-use super::settings::options;
+use super::training_form::options;
 use crate::image::{Background, Fit, MAX_CROP, Preparation, Resize};
 
-/// Draws the settings.
+/// Draws the rows.
 pub(super) fn rows(ui: &mut Ui, preparation: &mut Preparation) {
     let label = ui.label("Crop");
     let mut side = preparation.crop.unwrap_or(0);
     let none = |side: f64, _| if side > 0.0 { format!("{side} x {side}") } else { "none".to_owned() };
-    // Typed as it is shown, or as a number.
+    // The text as it is shown, or a number.
     let parse = |text: &str| match text.trim() {
         "none" | "" => Some(0.0),
         text => text.split('x').next()?.trim().parse().ok(),
@@ -42,10 +42,10 @@ fn named_backgrounds(ui: &mut Ui, background: &mut Background) {
     }
 }
 
-/// Sides of crops that are common, and none: CelebA's faces, and the authors'.
+/// Common sides of crops, and 0 for none: CelebA's faces, and the authors'.
 const CROPS: [usize; 4] = [0, 64, 108, 138];
 
-/// The same for a model that is open, and is opened again with each change: crops are chosen, not dragged.
+/// Draws the rows for an open model, which is opened again with each change: crops are selected, not dragged.
 pub(super) fn choices(ui: &mut Ui, preparation: &mut Preparation) {
     ui.label("Crop").on_hover_text("Of real pictures that are read for this model, before they are resized");
     ui.horizontal(|ui| {
@@ -56,7 +56,7 @@ pub(super) fn choices(ui: &mut Ui, preparation: &mut Preparation) {
             let tip = "Pixels in the center of each picture; another number by the model's name: RUN@crop=96";
             if ui.selectable_label(side == now, name).on_hover_text(tip).clicked() {
                 preparation.crop = (side > 0).then_some(side);
-                // A crop is square already.
+                // A crop is square, so there is nothing to stretch.
                 if preparation.fit == Fit::Stretch && side > 0 {
                     preparation.fit = Fit::Crop;
                 }

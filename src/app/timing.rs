@@ -99,7 +99,7 @@ pub fn measure(compute: Compute, began: Instant, train_for: Duration, folder: &P
     let frames = Arc::new(Mutex::new(Frames::default()));
     let mut config = RunConfig::preset(Preset::Pytorch, "synth:rooms");
     // What the window proposes.
-    config.model.base = super::settings::BASE;
+    config.model.base = super::training_form::DEFAULT_BASE;
     let options = Some(TrainerOptions { preview_every: PREVIEWED, ..TrainerOptions::new(config, folder) });
     let shared = frames.clone();
     open(compute, move |compute, painter, ctx| {

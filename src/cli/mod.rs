@@ -201,26 +201,23 @@ fn tuned_notice(kernels: u64) -> String {
 
 /// Prints on standard error that kernels are being tuned, and when dropped how many were.
 struct TuningNotice {
-    counts: crossbeam_channel::Receiver<u64>,
-    _watch: tuning::TuningSubscription,
+    subscription: tuning::TuningSubscription,
 }
 
 impl TuningNotice {
     fn new() -> Self {
-        let (sender, counts) = crossbeam_channel::unbounded();
-        let watch = tuning::subscribe(move |kernels| {
+        let subscription = tuning::subscribe(|kernels| {
             if kernels == 1 {
                 eprintln!("{TUNING_NOTICE}");
             }
-            let _ = sender.send(kernels);
         });
-        Self { counts, _watch: watch }
+        Self { subscription }
     }
 }
 
 impl Drop for TuningNotice {
     fn drop(&mut self) {
-        if let Some(kernels) = self.counts.try_iter().last() {
+        if let Some(kernels) = self.subscription.count() {
             eprintln!("{}", tuned_notice(kernels));
         }
     }

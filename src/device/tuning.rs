@@ -78,17 +78,30 @@ static LISTENERS: Mutex<Vec<Weak<Listener>>> = Mutex::new(Vec::new());
 
 /// A subscription to tuned operations; dropping it ends the subscription.
 pub struct TuningSubscription {
+    count: Arc<AtomicU64>,
     _listener: Arc<Listener>,
+}
+
+impl TuningSubscription {
+    /// The number of operations that this process has tuned; `None` if none was tuned since the subscription began.
+    pub fn count(&self) -> Option<u64> {
+        Some(self.count.load(Ordering::Relaxed)).filter(|&count| count > 0)
+    }
 }
 
 /// Calls `listener` after each tuned operation with the number of operations that this process has tuned. The call
 /// comes from the thread that tunes, so it must be quick and must not compute.
 pub fn subscribe(listener: impl Fn(u64) + Send + Sync + 'static) -> TuningSubscription {
-    let listener: Arc<Listener> = Arc::new(listener);
+    let count = Arc::new(AtomicU64::new(0));
+    let newest = count.clone();
+    let listener: Arc<Listener> = Arc::new(move |count| {
+        newest.store(count, Ordering::Relaxed);
+        listener(count);
+    });
     let mut listeners = LISTENERS.lock().unwrap_or_else(PoisonError::into_inner);
     listeners.retain(|listener| listener.strong_count() > 0);
     listeners.push(Arc::downgrade(&listener));
-    TuningSubscription { _listener: listener }
+    TuningSubscription { count, _listener: listener }
 }
 
 fn notify() {

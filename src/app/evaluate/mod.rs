@@ -18,7 +18,6 @@ use burn::tensor::Device;
 use egui::{Key, Modifiers, Ui};
 
 use super::action::Action;
-use super::look::{Look, Question};
 use crate::model::TensorFile;
 use classes::ClassesPanel;
 use distances::DistancesPanel;
@@ -92,13 +91,11 @@ impl Measures {
     }
 
     /// Suggests the data that is chosen for training.
-    pub fn suggest(&mut self, look: Option<&Look>) {
-        if let Some(Look { question: Question { data, .. }, found: Ok(found), .. }) = look
-            && self.suggested.as_ref() != Some(data)
-        {
-            self.suggested = Some(data.clone());
+    pub fn suggest(&mut self, data: &str, test: Option<&str>) {
+        if self.suggested.as_deref() != Some(data) {
+            self.suggested = Some(data.to_owned());
             self.sources.suggest(Field::Training, data);
-            self.sources.suggest(Field::Test, found.held_out.as_deref().unwrap_or_default());
+            self.sources.suggest(Field::Test, test.unwrap_or_default());
         }
     }
 

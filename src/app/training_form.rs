@@ -1,47 +1,60 @@
-//! What to train on, with which numbers, and the run's buttons.
+//! The form of a training: data, networks, hyperparameters and run folder, and the buttons that start and control a run.
 
 use std::path::{Path, PathBuf};
 
 use egui::{DragValue, RichText, Ui};
 
 use super::action::Action;
-use super::look::{Look, Looker, Question};
+use super::background::BackgroundTasks;
+use super::dialogs::Dialog;
+use super::preview::{DatasetPreview, PreviewRequest, Previewer};
 use super::{advanced, preparation};
 use crate::app::drops::with_drops;
-use crate::data::Report;
+use crate::data::FILE_ENDINGS;
 use crate::device::Precision;
 use crate::model::{ModelConfig, Preset, Prior, Statistics};
-use crate::train::{LearningRates, RunConfig, TrainConfig, TrainerCommand, TrainerOptions};
+use crate::train::{LearningRates, Run, RunConfig, TrainConfig, TrainerCommand, TrainerOptions};
 
-/// Base filters that are proposed: a CPU learns a 64x64 set of this width in an hour; cards can take the preset's 64.
-pub(super) const BASE: usize = 32;
-/// Data that the program draws itself.
+/// Default of the base filters: a CPU trains 64x64 images with them in an hour; graphics cards can take the preset's 64.
+pub(super) const DEFAULT_BASE: usize = 32;
+/// Synthetic data sets.
 const SCENES: [&str; 2] = ["synth:rooms", "synth:faces"];
 
-pub(super) struct Settings {
+/// What dialogs and files respond.
+enum FormResponse {
+    /// The chosen data.
+    Data(PathBuf),
+    /// Where the data of a resumed run is now.
+    MovedData(PathBuf),
+    /// An unused run folder.
+    UnusedFolder(PathBuf),
+    /// The settings of a run folder.
+    Run(PathBuf, Box<RunConfig>),
+    Failed(String),
+}
+
+pub(super) struct TrainingForm {
     config: RunConfig,
     folder: String,
-    /// Whether somebody chose the folder; otherwise it follows the data.
+    /// Whether the user chose the folder; otherwise it is named after the data.
     folder_chosen: bool,
-    /// The data that the folder was named after; nothing when a new name is due.
+    /// The data that the folder was named after; `None` when a new name is due.
     named_after: Option<String>,
     resume: bool,
-    /// 0 for no end.
+    /// The last step; 0 for endless training.
     steps: u64,
-    /// 0 where passes are not counted.
+    /// The last epoch; 0 where epochs are not counted.
     epochs: u64,
-    look: Option<Look>,
-    /// What the last look was asked for, and whether its answer is still to come.
-    asked: Option<Question>,
-    looking: bool,
+    previewer: Previewer,
+    tasks: BackgroundTasks<FormResponse>,
     start_when_ready: bool,
 }
 
-impl Settings {
-    pub fn new(data: String, run: Option<PathBuf>) -> Self {
+impl TrainingForm {
+    pub fn new(ctx: &egui::Context, data: String, run: Option<PathBuf>) -> Self {
         let mut config = RunConfig::preset(Preset::Pytorch, data);
-        config.model.base = BASE;
-        Self {
+        config.model.base = DEFAULT_BASE;
+        let form = Self {
             config,
             folder: run.as_ref().map(|run| run.to_string_lossy().into_owned()).unwrap_or_default(),
             folder_chosen: run.is_some(),
@@ -49,11 +62,14 @@ impl Settings {
             resume: false,
             steps: 0,
             epochs: 0,
-            look: None,
-            asked: None,
-            looking: false,
+            previewer: Previewer::new(ctx),
+            tasks: BackgroundTasks::new(ctx, FormResponse::Failed),
             start_when_ready: false,
+        };
+        if let Some(run) = run {
+            form.open_run(run);
         }
+        form
     }
 
     /// Chooses the data of a new run.
@@ -62,7 +78,7 @@ impl Settings {
         self.start_anew();
     }
 
-    /// Chooses the data of a new run, and which of its pictures are left out.
+    /// Chooses the data of a new run, and the images that it skips.
     pub fn leave_out(&mut self, data: String, names: Vec<String>) {
         if data != self.config.data {
             self.config.use_data(data);
@@ -71,12 +87,12 @@ impl Settings {
         self.start_anew();
     }
 
-    /// The pictures of the run that is resumed are at another place now.
-    pub fn moved(&mut self, data: String) {
+    /// Names the place where the data of a resumed run is now.
+    fn moved(&mut self, data: String) {
         self.config.data = data;
     }
 
-    /// The run that was to start took no step: nothing of it is there to be resumed. Its folder's name stays.
+    /// The run ended before its first step, so there is nothing to resume. Its folder's name stays.
     pub fn not_started(&mut self) {
         self.resume = false;
         self.named_after = Some(self.config.data.clone());
@@ -88,7 +104,7 @@ impl Settings {
     }
 
     /// Takes over the settings of the run in `folder`, unless another folder was chosen meanwhile.
-    pub fn use_run(&mut self, folder: &Path, config: RunConfig) {
+    fn use_run(&mut self, folder: &Path, config: RunConfig) {
         if Path::new(&self.folder) == folder {
             self.config = config;
             self.offer_resume(folder);
@@ -101,7 +117,7 @@ impl Settings {
         self.config.train.discriminator_rate = rates.discriminator;
     }
 
-    /// Offers to go on with the run in `folder`, whose settings are at hand.
+    /// Offers to resume the run in `folder`, whose settings the form shows.
     pub fn offer_resume(&mut self, folder: &Path) {
         self.folder = folder.to_string_lossy().into_owned();
         self.folder_chosen = false;
@@ -112,76 +128,93 @@ impl Settings {
         self.start_when_ready = true;
     }
 
-    pub fn use_folder(&mut self, folder: PathBuf) {
+    fn use_folder(&mut self, folder: PathBuf) {
         if !self.folder_chosen && !self.resume {
             self.folder = folder.to_string_lossy().into_owned();
         }
     }
 
-    /// Has a new run's folder named, once for each choice of data.
-    fn name_folder(&mut self, looker: &Looker) {
+    /// Names the folder of a new run, once for each choice of data.
+    fn name_folder(&mut self) {
         let data = &self.config.data;
         if self.resume || self.folder_chosen || self.named_after.as_ref() == Some(data) {
             return;
         }
-        looker.free_folder(data.clone());
-        self.named_after = Some(data.clone());
+        let data = data.clone();
+        self.tasks.ask({
+            let data = data.clone();
+            move || {
+                let path = Path::new(data.trim_start_matches("synth:"));
+                let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+                let mut folders = (1..).map(|i| Path::new("runs").join(format!("{stem}-{i}")));
+                folders.find(|folder| !folder.exists()).map(FormResponse::UnusedFolder)
+            }
+        });
+        self.named_after = Some(data);
         self.folder.clear();
     }
 
-    pub fn looked(&mut self, look: Look) {
-        // Only the newest question's answer counts.
-        if self.asked.as_ref() == Some(&look.question) {
-            self.looking = false;
-            self.look = Some(look);
+    /// Asks for a folder of images.
+    pub fn choose_folder(&self) {
+        self.tasks.choose(Dialog::folder("A folder of pictures"), FormResponse::Data);
+    }
+
+    /// Asks for an archive of images or the file of a known data set.
+    fn choose_file(&self) {
+        // CIFAR's pickles and IDX files have no extension to filter by.
+        let dialog = Dialog::file("An archive of pictures, or a data set's own file")
+            .filter("Pictures", &FILE_ENDINGS)
+            .filter("All files", &["*"]);
+        self.tasks.choose(dialog, FormResponse::Data);
+    }
+
+    /// Asks where the data of a resumed run is now.
+    fn choose_moved(&self, folder: bool) {
+        let title = "Where the run's pictures are now";
+        let dialog = if folder { Dialog::folder(title) } else { Dialog::file(title) };
+        self.tasks.choose(dialog, FormResponse::MovedData);
+    }
+
+    /// Reads the settings of the run in `folder`, if there is one.
+    pub fn open_run(&self, folder: PathBuf) {
+        self.tasks.ask(move || {
+            let config = Run::open(&folder).ok()?.config().clone();
+            Some(FormResponse::Run(folder, Box::new(config)))
+        });
+    }
+
+    /// Takes the responses of background threads.
+    pub fn receive(&mut self) {
+        self.previewer.receive();
+        while let Ok(response) = self.tasks.answers().try_recv() {
+            match response {
+                FormResponse::Data(path) => self.use_data(path.to_string_lossy().into_owned()),
+                FormResponse::MovedData(path) => self.moved(path.to_string_lossy().into_owned()),
+                FormResponse::UnusedFolder(path) => self.use_folder(path),
+                FormResponse::Run(folder, config) => self.use_run(&folder, *config),
+                FormResponse::Failed(error) => tracing::error!("{error}"),
+            }
         }
     }
 
-    /// Takes the report on the pictures that were looked at last.
-    pub fn reported(&mut self, question: &Question, report: Report) {
-        if let Some(Look { question: looked, found: Ok(found), .. }) = &mut self.look
-            && looked == question
-        {
-            found.report = Some(report);
-        }
-    }
-
-    fn question(&self) -> Question {
+    fn update_preview(&mut self) {
         let RunConfig { data, seed, model, train, .. } = &self.config;
-        Question { data: data.clone(), format: model.pictures(), mirror: train.mirror.then_some(*seed) }
+        let mirror = train.mirror.then_some(*seed);
+        let request = PreviewRequest { data: data.clone(), format: model.pictures(), mirror };
+        self.previewer.update(request, model.check().is_ok());
     }
 
-    /// Asks for a look at the pictures where the last one was at others, or at others' preparation.
-    fn ask(&mut self, looker: &Looker) {
-        let question = self.question();
-        if let Some(look) = &mut self.look {
-            look.stale = look.question != question;
-        }
-        if self.asked.as_ref() == Some(&question) || self.config.model.check().is_err() {
-            return;
-        }
-        let other = self.asked.as_ref().is_none_or(|asked| !asked.same_set(&question));
-        // While a setting is dragged the set is looked at once at a time, and last at what it was dragged to.
-        if self.looking && !other {
-            return;
-        }
-        if other {
-            self.look = None;
-        }
-        looker.look(question.clone());
-        (self.asked, self.looking) = (Some(question), true);
+    /// The preview of the data that is chosen.
+    pub fn preview(&self) -> Option<&DatasetPreview> {
+        self.previewer.preview()
     }
 
-    pub fn look(&self) -> Option<&Look> {
-        self.look.as_ref()
+    /// Whether the data set is finite and so has epochs.
+    fn has_epochs(&self) -> bool {
+        matches!(self.preview(), Some(DatasetPreview { result: Ok(data), .. }) if data.images.is_some())
     }
 
-    /// Whether the data has an end, and so epochs.
-    fn ends(&self) -> bool {
-        matches!(&self.look, Some(Look { found: Ok(found), .. }) if found.pictures.is_some())
-    }
-
-    /// Why training cannot start, or nothing.
+    /// Why training cannot start.
     fn obstacle(&self) -> Option<String> {
         if let Err(error) = self.config.model.check() {
             return Some(error.to_string());
@@ -192,10 +225,10 @@ impl Settings {
         if self.folder.trim().is_empty() {
             return Some("Name a run folder".to_owned());
         }
-        match &self.look {
-            None | Some(Look { stale: true, .. }) => Some("Looking at the pictures".to_owned()),
-            Some(Look { found: Err(error), .. }) => Some(error.clone()),
-            Some(Look { found: Ok(found), .. }) => match found.pictures {
+        match self.preview() {
+            None | Some(DatasetPreview { stale: true, .. }) => Some("Looking at the pictures".to_owned()),
+            Some(DatasetPreview { result: Err(error), .. }) => Some(error.clone()),
+            Some(DatasetPreview { result: Ok(data), .. }) => match data.images {
                 Some(count) if count.saturating_sub(self.config.skip.len()) < self.config.train.batch => {
                     let count = count.saturating_sub(self.config.skip.len());
                     Some(format!("{count} pictures are fewer than one batch of {}", self.config.train.batch))
@@ -205,10 +238,10 @@ impl Settings {
         }
     }
 
-    /// Draws the panel.
-    pub fn ui(&mut self, ui: &mut Ui, looker: &mut Looker, running: bool, paused: bool) -> Option<Action> {
-        self.ask(looker);
-        self.name_folder(looker);
+    /// Draws the form.
+    pub fn ui(&mut self, ui: &mut Ui, running: bool, paused: bool) -> Option<Action> {
+        self.update_preview();
+        self.name_folder();
         ui.add_space(6.0);
         let action = if running { self.running(ui, paused) } else { self.start(ui) };
         ui.separator();
@@ -216,14 +249,14 @@ impl Settings {
             .auto_shrink(false)
             .show(ui, |ui| {
                 ui.add_enabled_ui(!running, |ui| {
-                    self.data(ui, looker);
+                    self.data(ui);
                     self.network(ui);
                 });
                 let rates = self.rates(ui, running);
                 ui.add_enabled_ui(!running, |ui| {
                     self.noise(ui);
                     advanced::ui(ui, &mut self.config);
-                    self.keeping(ui);
+                    self.run_folder(ui);
                 });
                 rates
             })
@@ -247,7 +280,7 @@ impl Settings {
             Action::StartTraining(Box::new(TrainerOptions {
                 resume: self.resume,
                 steps: (self.steps > 0).then_some(self.steps),
-                epochs: (self.epochs > 0 && self.ends()).then_some(self.epochs),
+                epochs: (self.epochs > 0 && self.has_epochs()).then_some(self.epochs),
                 ..TrainerOptions::new(self.config.clone(), folder)
             }))
         })
@@ -273,18 +306,18 @@ impl Settings {
         action
     }
 
-    fn data(&mut self, ui: &mut Ui, looker: &Looker) {
+    fn data(&mut self, ui: &mut Ui) {
         ui.strong("Pictures");
         ui.horizontal_wrapped(|ui| {
             let tip = with_drops(ui.ctx(), "Ctrl+O; sub-folders are classes", ". A folder can also be dropped here");
             if ui.button("Folder...").on_hover_text(tip).clicked() {
-                looker.ask_folder();
+                self.choose_folder();
             }
             let tip =
                 "A .zip or .tar of pictures, a CIFAR batch, an SVHN .mat, an IDX file, .parquet, .mdb, .npy or .npz";
             let tip = with_drops(ui.ctx(), tip, "; it can also be dropped here");
             if ui.button("File...").on_hover_text(tip).clicked() {
-                looker.ask_file();
+                self.choose_file();
             }
         });
         ui.horizontal(|ui| {
@@ -300,15 +333,15 @@ impl Settings {
             ui.add(egui::Label::new(RichText::new(&self.config.data).monospace()).truncate())
                 .on_hover_text(&self.config.data);
         }
-        if self.resume && matches!(&self.look, Some(Look { found: Err(_), .. })) {
+        if self.resume && matches!(self.preview(), Some(DatasetPreview { result: Err(_), .. })) {
             ui.horizontal_wrapped(|ui| {
                 ui.label("Were they moved?");
                 let tip = "The run goes on with them where their names and their number are those of before";
                 if ui.button("Moved to a folder...").on_hover_text(tip).clicked() {
-                    looker.ask_moved(true);
+                    self.choose_moved(true);
                 }
                 if ui.button("Moved to a file...").on_hover_text(tip).clicked() {
-                    looker.ask_moved(false);
+                    self.choose_moved(false);
                 }
             });
         }
@@ -322,23 +355,23 @@ impl Settings {
                 }
             });
         }
-        if let Some(Look { found: Ok(found), .. }) = &self.look
-            && !found.problems.is_empty()
+        if let Some(DatasetPreview { result: Ok(data), .. }) = self.preview()
+            && !data.problems.is_empty()
         {
-            let names: Vec<_> = found.problems.iter().map(|p| format!("{}: {}", p.name, p.cause)).collect();
+            let names: Vec<_> = data.problems.iter().map(|p| format!("{}: {}", p.name, p.cause)).collect();
             ui.colored_label(ui.visuals().warn_fg_color, format!("{} pictures cannot be used", names.len()))
                 .on_hover_text(names.join("\n"));
         }
-        self.prepared(ui);
+        self.preparation(ui);
         ui.add_space(8.0);
     }
 
-    /// How the pictures become what the networks see.
-    fn prepared(&mut self, ui: &mut Ui) {
-        let drawn = SCENES.contains(&self.config.data.as_str());
+    /// Draws how images are prepared for the networks.
+    fn preparation(&mut self, ui: &mut Ui) {
+        let synthetic = SCENES.contains(&self.config.data.as_str());
         egui::Grid::new("preparation").num_columns(2).spacing([12.0, 6.0]).show(ui, |ui| {
-            // What the program draws has the networks' size already.
-            if !drawn {
+            // Synthetic images are rendered in the size of the networks.
+            if !synthetic {
                 preparation::rows(ui, &mut self.config.model.preparation);
             }
             let label = ui.label("Mirror");
@@ -389,7 +422,7 @@ impl Settings {
         });
         super::rules::ui(ui, model, &mut self.config.train);
         if model.preset != before {
-            // Another preset brings its own numbers; what is not the preset's business stays.
+            // Another preset changes all numbers but these.
             let RunConfig { data, seed, skip, .. } = self.config.clone();
             let (channels, preparation) = (self.config.model.channels, self.config.model.preparation);
             let TrainConfig { mirror, precision, .. } = self.config.train;
@@ -400,7 +433,7 @@ impl Settings {
         ui.add_space(8.0);
     }
 
-    /// Learning rates, which may change while the run goes on.
+    /// Draws the learning rates, which can be changed while training runs.
     fn rates(&mut self, ui: &mut Ui, running: bool) -> Option<Action> {
         ui.strong("Learning rates").on_hover_text("Adam's. They can be changed while training goes on");
         let train = &mut self.config.train;
@@ -421,7 +454,7 @@ impl Settings {
         (changed && running).then_some(Action::Command(TrainerCommand::SetLearningRates(rates)))
     }
 
-    /// What keeps the discriminator from winning too early.
+    /// Draws the instance noise, which keeps the discriminator from winning too early.
     fn noise(&mut self, ui: &mut Ui) {
         ui.strong("Instance noise").on_hover_text("Noise on everything the discriminator sees, real or drawn");
         let train = &mut self.config.train;
@@ -444,7 +477,7 @@ impl Settings {
         ui.add_space(8.0);
     }
 
-    fn keeping(&mut self, ui: &mut Ui) {
+    fn run_folder(&mut self, ui: &mut Ui) {
         ui.strong("Run");
         egui::Grid::new("run").num_columns(2).spacing([12.0, 6.0]).show(ui, |ui| {
             let label = ui.label("Folder");
@@ -461,7 +494,7 @@ impl Settings {
             ui.end_row();
             let label = ui.label("Epochs");
             let uncounted = |epochs: f64, _| if epochs > 0.0 { epochs.to_string() } else { "not counted".to_owned() };
-            let ends = self.ends();
+            let ends = self.has_epochs();
             ui.add_enabled(ends, DragValue::new(&mut self.epochs).range(0..=1_000_000).custom_formatter(uncounted))
                 .labelled_by(label.id)
                 .on_hover_text(
@@ -489,7 +522,7 @@ fn choice<T: Copy + PartialEq + std::fmt::Display>(ui: &mut Ui, name: &str, tip:
     options(ui, name, tip, value, all, |_| tip);
 }
 
-/// A row of options by their names, each with its own tip.
+/// Draws a row of options, each with its own tool tip.
 pub(super) fn options<'a, T: Copy + PartialEq + std::fmt::Display>(
     ui: &mut Ui,
     name: &str,
