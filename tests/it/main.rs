@@ -8,6 +8,7 @@ mod decoding;
 mod devices;
 mod dialogs;
 mod dissect;
+mod documentation;
 mod drawable;
 mod dropping;
 mod epochs;
