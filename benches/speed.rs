@@ -1,5 +1,5 @@
-//! The speeds that are promised: a training step, drawing, reading a photograph, drawing synthetic ones. Run with
-//! `cargo bench`; `zscape bench` times what a person waits for, on any device.
+//! Benchmarks of a training step, sampling, reading a photo, and rendering synthetic pictures: `cargo bench`. `zscape bench` times what a
+//! user waits for, on any device.
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
@@ -19,7 +19,7 @@ fn config(base: usize, kernel: usize) -> ModelConfig {
     ModelConfig { base, kernel, ..ModelConfig::preset(Preset::Pytorch) }
 }
 
-/// Initial weights and any pictures do: the work is the same whatever the numbers are.
+/// With initial weights and arbitrary pictures: the work does not depend on the values.
 #[divan::bench(args = [(64, 4, 64), (128, 5, 16)], sample_count = 5, sample_size = 1)]
 fn training_step(bencher: Bencher, (base, kernel, batch): (usize, usize, usize)) {
     let (compute, config) = (Compute::cpu(), config(base, kernel));
@@ -49,7 +49,7 @@ fn drawing(bencher: Bencher, count: u64) {
         .bench_local(|| latent::generate_pictures(&generator, &z, &compute.device).expect("the CPU does not fail"));
 }
 
-/// Photographs of the size of those in LFW, and of an old camera's, read from their files.
+/// Photos of the size of LFW's, and of an early digital camera's, read from their files.
 #[divan::bench(args = [250, 1000])]
 fn jpeg_to_64(bencher: Bencher, side: usize) {
     let folder = tempfile::tempdir().expect("there is room for a picture");
