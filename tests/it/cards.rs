@@ -45,7 +45,7 @@ fn a_second_start_reuses_the_tuning_results_of_the_first() {
     [&here, &cache].into_iter().for_each(|folder| std::fs::create_dir(folder).unwrap());
     let train = [&["train", "--device", "cpu", "--run", text(&run)][..], &SMALL, &["1"]].concat();
     zscape(&train).env("ZSCAPE_CACHE", &cache).current_dir(&here).assert().success();
-    assert_eq!(names(&cache), [""; 0], "the CPU has nothing to keep");
+    assert_eq!(names(&cache), [""; 0], "the CPU caches no tuning");
 
     let first = trained(folder.path(), "first", "cache");
     assert!(first.contains("Tuning kernels for this GPU"), "{first}");

@@ -39,7 +39,7 @@ impl Running {
     pub fn output(mut self) -> Output {
         let deadline = Instant::now() + PATIENCE;
         while self.ended().is_none() {
-            assert!(Instant::now() < deadline, "it did not end");
+            assert!(Instant::now() < deadline, "the program did not exit");
             std::thread::sleep(Duration::from_millis(10));
         }
         self.0.take().expect("it is only taken here").wait_with_output().unwrap()

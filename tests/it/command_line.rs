@@ -75,7 +75,7 @@ fn a_model_trained_on_a_folder_samples() {
     let ((all_shape, all_values), (_, some_values)) = (read(&tensor("all.npy")), read(&tensor("some.npy")));
     assert_eq!(all_shape, [5, 3, 16, 16]);
     for (a, b) in all_values[3 * 768..].iter().zip(&some_values) {
-        assert!((a - b).abs() < 1e-5, "sample 3 is the same in any company");
+        assert!((a - b).abs() < 1e-5, "sample 3 does not depend on its batch");
     }
     let sheet = Picture::read(&all).unwrap();
     assert_eq!((sheet.width(), sheet.height()), (5 * 16 + 4 * 2, 16));
@@ -218,7 +218,7 @@ fn walks_arithmetic_directions_and_projections_are_repeatable() {
     assert_eq!((maps.width(), maps.height()), (plain.width(), plain.height() + 64 + 16));
     let row = |y: usize| &maps.pixels()[y * maps.width() * 3..][..4 * 66 * 3];
     let shown: std::collections::BTreeSet<&[u8]> = row(maps.height() - 32).chunks(66 * 3).collect();
-    assert_eq!(shown.len(), 4, "each layer's sum is another picture");
+    assert_eq!(shown.len(), 4, "each layer's sum is a different picture");
     run("arithmetic", &["--from", "1,2", "--to", "3,4", "--on", "5,6", "--out", &path("turn.png")]);
     assert_eq!(Picture::read(&folder.path().join("turn.png")).unwrap().width(), 11 * 66 - 2);
 

@@ -106,11 +106,11 @@ fn two_hundred_steps_have_the_same_losses_on_the_graphics_path() {
     for (step, (cpu, gpu)) in cpu.iter().zip(&gpu).enumerate() {
         // Rounding differs, and its effect grows in any training.
         let most = if step < 100 { 1e-5 } else { 1e-2 };
-        let apart = cpu.iter().zip(gpu).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        assert!(apart < most, "step {}: {cpu:?} and {gpu:?}", step + 1);
+        let difference = cpu.iter().zip(gpu).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(difference < most, "step {}: {cpu:?} and {gpu:?}", step + 1);
     }
-    let apart = cpu_grid.iter().zip(&gpu_grid).map(|(a, b)| (a - b).abs()).sum::<f32>() / cpu_grid.len() as f32;
-    assert!(apart < 0.02, "the samples differ by {apart} of -1..=1 on average");
+    let difference = cpu_grid.iter().zip(&gpu_grid).map(|(a, b)| (a - b).abs()).sum::<f32>() / cpu_grid.len() as f32;
+    assert!(difference < 0.02, "the samples differ by {difference} of -1..=1 on average");
 }
 
 #[test]
@@ -119,8 +119,8 @@ fn mixed_precision_trains_as_well_as_single_precision() {
     let (mixed, _) = training(software(), Precision::Mixed, 200);
     for (step, (single, mixed)) in single.iter().zip(&mixed).enumerate().take(50) {
         // Operands have a relative error of 2^-9, and Adam's first steps have the same length whatever the gradient is.
-        let apart = single.iter().zip(mixed).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        assert!(apart < 0.05, "step {}: {single:?} and {mixed:?}", step + 1);
+        let difference = single.iter().zip(mixed).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(difference < 0.05, "step {}: {single:?} and {mixed:?}", step + 1);
     }
     // Later the runs diverge as two seeds do, with losses of the same size.
     let mean = |losses: &[[f32; 2]], i: usize| losses[150..].iter().map(|loss| loss[i]).sum::<f32>() / 50.0;
@@ -142,7 +142,10 @@ fn finish(options: TrainerOptions, compute: &Compute) -> (Ending, Vec<Event>) {
     let trainer = Trainer::start(options, compute.clone(), || ());
     let mut events = Vec::new();
     loop {
-        match trainer.events().recv_timeout(std::time::Duration::from_secs(300)).expect("the trainer says how it ended")
+        match trainer
+            .events()
+            .recv_timeout(std::time::Duration::from_secs(300))
+            .expect("the trainer reports how it ended")
         {
             Event::Ended(ending) => return (ending, events),
             event => events.push(event),
@@ -178,7 +181,7 @@ fn a_run_on_the_graphics_path_logs_every_step_as_one_on_the_cpu() {
             assert!((a - b).abs() < 1e-3, "{cpu:?} {gpu:?}");
         }
     }
-    assert!(gpu.windows(2).all(|pair| pair[0].seconds < pair[1].seconds), "time goes on from step to step");
+    assert!(gpu.windows(2).all(|pair| pair[0].seconds < pair[1].seconds), "times increase from step to step");
 }
 
 #[test]

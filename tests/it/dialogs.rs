@@ -4,9 +4,8 @@ use std::path::Path;
 
 use egui::accesskit::Role;
 use egui::{Key, Modifiers};
+use egui_kittest::Node;
 use egui_kittest::kittest::{NodeT, Queryable};
-use egui_kittest::{Harness, Node};
-use zscape::app::{App, Start};
 use zscape::image::Picture;
 
 use super::support::{Window, exploring, until};
@@ -17,7 +16,7 @@ fn go_to(harness: &mut Window, path: &Path) {
     let field = |harness: &Window, then: &dyn Fn(&Node<'_>)| {
         let fields = harness.query_all_by_role(Role::TextInput);
         let mut here = fields.filter(|field| field.accesskit_node().value().as_deref() == here.to_str());
-        then(&here.next().expect("the dialog says where it is"));
+        then(&here.next().expect("the dialog shows its folder"));
     };
     field(harness, &|field| field.focus());
     harness.run_steps(2);

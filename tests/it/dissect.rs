@@ -18,7 +18,7 @@ fn read(path: &Path) -> Picture {
 }
 
 /// Samples of the run's seed, rendered by its generator.
-fn drawn(run: &Path, numbers: &[u64]) -> Vec<Picture> {
+fn rendered(run: &Path, numbers: &[u64]) -> Vec<Picture> {
     let device = Compute::cpu().device;
     let model = Model::open(run, &device).unwrap();
     let z = sample_zs(model.config(), 1, numbers.iter().copied());
@@ -54,15 +54,15 @@ fn filters_found_from_boxes_are_ablated_in_every_command() {
     assert_eq!(summary["dropped"].as_array().unwrap().len(), 2);
     assert!(summary["auc"].as_f64().is_some_and(|auc| (0.0..=1.0).contains(&auc)));
     let sheet = read(&figure);
-    assert_eq!(sheet.height(), LABEL_HEIGHT + 4 * (LABEL_HEIGHT + 2), "as drawn, dropped, and two controls");
+    assert_eq!(sheet.height(), LABEL_HEIGHT + 4 * (LABEL_HEIGHT + 2), "original, ablated, and two controls");
     // Three of five columns are samples that the filters were fitted on, two are fresh.
     assert_eq!((&summary["fitted"], &summary["fresh"]), (&serde_json::json!([0, 1, 2]), &serde_json::json!([8, 9])));
-    let unboxed = drawn(&run, &[6]).remove(0);
-    let drawn = drawn(&run, &[0, 1, 2, 8, 9]);
-    let places: Vec<_> = drawn.iter().map(|picture| place(&sheet, picture).expect("it is on the figure")).collect();
+    let unboxed = rendered(&run, &[6]).remove(0);
+    let rendered = rendered(&run, &[0, 1, 2, 8, 9]);
+    let places: Vec<_> = rendered.iter().map(|picture| place(&sheet, picture).expect("it is on the figure")).collect();
     assert!(places.iter().all(|&(_, y)| y == LABEL_HEIGHT) && places.is_sorted(), "{places:?}");
-    assert!(places[3].0 - places[2].0 > 2 * 18, "the fresh ones stand apart: {places:?}");
-    assert_eq!(place(&sheet, &unboxed), None, "looked at, without a box");
+    assert!(places[3].0 - places[2].0 > 2 * 18, "fresh samples are set apart: {places:?}");
+    assert_eq!(place(&sheet, &unboxed), None, "a sample without a box is not shown");
     assert_eq!(forget(&["--layer", "project", "--boxed", "3"])["pictures"], 3);
 
     // A saved ablation applies to every command that renders, and so does a session's.
@@ -238,7 +238,7 @@ fn a_feature_map_is_selected_ablated_and_restored() {
     until(&mut harness, "the set", |h| h.query_by_label("project map 3 (1)").is_some());
     harness.get_by_label("Undo").click();
     harness.run_steps(3);
-    assert!(harness.query_by_label("project map 3 (1)").is_none(), "what is dropped is undone");
+    assert!(harness.query_by_label("project map 3 (1)").is_none(), "undo restores the map");
 }
 
 #[test]
@@ -275,7 +275,7 @@ fn a_box_is_drawn_and_proposed_boxes_become_an_ablation() {
     for (heading, first) in
         [("fitted: the filters were found with these", 0), ("fresh: not used, samples 150 to 181", 32)]
     {
-        assert_eq!(harness.query_all_by_label(heading).count(), 2, "{heading}: as drawn and without");
+        assert_eq!(harness.query_all_by_label(heading).count(), 2, "{heading}: as rendered and without");
         assert!(harness.query_by_label(&format!("without the chosen filters {first}")).is_some(), "{heading}");
     }
     assert!(harness.query_by_label_contains("samples without a window are not used").is_some());

@@ -147,7 +147,7 @@ fn photos_that_a_model_can_reproduce_are_told_from_others() {
     assert!(table[&(true, "own samples, held out".to_owned())].iter().all(ProjectionProgress::is_reproducible));
     assert!(
         !table[&(false, "one color".to_owned())].iter().any(ProjectionProgress::is_reproducible),
-        "nothing is on it"
+        "a blank square is not reproducible"
     );
 }
 

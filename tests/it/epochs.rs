@@ -65,7 +65,7 @@ fn checkpoints_at_epoch_ends_are_kept_in_resumed_runs_too() {
         assert_eq!(steps(&run.join("samples")), [0, 3, 5, 8], "{}", run.display());
     }
     let model = |run: &Path| std::fs::read(run.join("checkpoints/step-00000008/model.safetensors")).unwrap();
-    assert!(model(&whole) == model(&parts), "what is kept changes nothing that is learnt");
+    assert!(model(&whole) == model(&parts), "keeping checkpoints does not change the training");
     // A run that continues by steps keeps the earlier epochs and adds none.
     train(&data, &whole, |options| (options.resume, options.steps) = (true, Some(20)));
     assert_eq!(steps(&whole.join("checkpoints")), [3, 5, 8, 20]);
@@ -96,7 +96,7 @@ fn unreadable_pictures_count_toward_an_epoch() {
     // Nine of ten: 27 pictures are seven batches, where thirty would be eight.
     let ends = epoch_ends(&run.join("checkpoints"));
     assert_eq!(ends.last(), Some(&EpochEnd { epoch: 3, step: 7 }), "{ends:?}");
-    assert_eq!(steps(&run.join("checkpoints")).last(), Some(&7), "it ends there");
+    assert_eq!(steps(&run.join("checkpoints")).last(), Some(&7), "the run ends there");
 }
 
 #[test]

@@ -5,13 +5,11 @@ use std::sync::Arc;
 
 use egui::accesskit::Role;
 use egui::{Key, Modifiers, Pos2};
-use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
-use zscape::app::{App, Start};
-use zscape::device::Compute;
+use zscape::app::Start;
 use zscape::image::Picture;
 use zscape::latent::session::{Pin, Point, Session};
-use zscape::train::{Trainer, TrainerOptions};
+use zscape::train::TrainerOptions;
 
 use super::support::{DroppedFile, Window, is_enabled, tiny, train, until, window};
 
@@ -96,7 +94,7 @@ fn samples_are_dragged_into_trays_between_them_and_out_again() {
     drag(&mut harness, from, to);
     kept(&mut harness, folder.path(), "the way out", |s| s.trays[1].members.is_empty());
     press(&mut harness, Modifiers::COMMAND, Key::Z);
-    assert!(harness.query_by_label("sample 0 of seed 1").is_some(), "and back");
+    assert!(harness.query_by_label("sample 0 of seed 1").is_some(), "undo brings it back");
     press(&mut harness, Modifiers::COMMAND, Key::Y);
     assert!(harness.query_by_label("sample 0 of seed 1").is_none());
 }
@@ -277,7 +275,7 @@ fn a_session_that_cannot_be_saved_is_reported_and_work_continues() {
     harness.get_by_label("sample 1").click();
     until(&mut harness, "the next sample", |h| h.query_by_label_contains("sample 1 of seed 1").is_some());
     let again = harness.query_by_label_contains("cannot be saved for the next start");
-    assert!(again.is_none(), "the same is not said at every change");
+    assert!(again.is_none(), "the message is not repeated");
 }
 
 #[test]
@@ -368,8 +366,8 @@ fn a_run_is_explored_as_the_average_of_its_checkpoints() {
     let run = folder.path().join("run");
     let options = TrainerOptions { steps: Some(6), save_every: 2, ..tiny(&run, 1) };
     train(options);
-    let kept_at = Some(folder.path().join("last.zscape"));
-    let mut harness = window(Start { model: Some(run), kept: kept_at, ..Start::default() });
+    let autosave = Some(folder.path().join("last.zscape"));
+    let mut harness = window(Start { model: Some(run), autosave, ..Start::default() });
     until(&mut harness, "a sample", |h| h.query_by_label("sample 0").is_some());
     // What is rendered, and the value of the field beside the slider.
     let shown = |h: &Window, step: u64, mean: f64| {

@@ -80,7 +80,7 @@ fn out_of_range_hyperparameters_are_refused_with_the_range() {
         let run = folder.path().join("run");
         let summary = stderr(&mut zscape(&[&TINY[..], &["1", "--run", text(&run), flag, value]].concat()), code);
         assert!(summary.contains(said), "{flag} {value}: {summary}");
-        assert!(!run.exists(), "no run begins");
+        assert!(!run.exists(), "no run is created");
     }
 }
 

@@ -73,6 +73,6 @@ fn a_killed_run_resumes_from_its_last_complete_checkpoint() {
         let info: serde_json::Value = serde_json::from_slice(&info.unwrap().stdout).unwrap();
         assert_eq!(info["provenance"]["steps"], step, "kill {kill}");
     }
-    assert!(newest(&run) >= 3 * KILLS, "every life of the run went on where the one before had saved");
-    assert!(interrupted > 0, "no kill fell into the middle of saving, so this test showed nothing");
+    assert!(newest(&run) >= 3 * KILLS, "every start resumed from the last checkpoint");
+    assert!(interrupted > 0, "no kill interrupted a save, so this test proved nothing");
 }

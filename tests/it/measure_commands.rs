@@ -111,8 +111,8 @@ fn memorization_is_detected() {
             picture.write_png(&path(place).join(format!("{i:02}.png"))).unwrap();
         }
     }
-    let (drawn, others, figure) = (path("drawn"), path("others"), path("figure.png"));
-    let sets = ["--data", text(&drawn), "--held-out", text(&others), "--samples", "32", "--out", text(&figure)];
+    let (rendered, others, figure) = (path("drawn"), path("others"), path("figure.png"));
+    let sets = ["--data", text(&rendered), "--held-out", text(&others), "--samples", "32", "--out", text(&figure)];
     let summary = json(&[&["neighbours", "--model", text(&run)], &sets[..]].concat());
     for space in summary["spaces"].as_array().unwrap() {
         assert_eq!(space["names"][7], "07.png");
@@ -129,10 +129,10 @@ fn distances_are_measured_for_a_model_and_over_a_run() {
     let all = ["distances", "--data", text(&data), "--count", "60"];
     for space in ["discriminator", "random", "pixels"] {
         let summary = json(&[&all[..], &["--model", text(&run), "--space", space]].concat());
-        let drawn = summary["drawn"].as_u64().unwrap();
+        let rendered = summary["drawn"].as_u64().unwrap();
         assert!(
-            (39..=40).contains(&drawn) && summary["space"] == space,
-            "half of the set, but for the broken one: {drawn}"
+            (39..=40).contains(&rendered) && summary["space"] == space,
+            "half of the set, without the broken one: {rendered}"
         );
         let measured = &summary["measured"][0];
         // Noise is further from stripes than other stripes are.
@@ -146,9 +146,9 @@ fn distances_are_measured_for_a_model_and_over_a_run() {
         summary["measured"].as_array().unwrap().iter().map(|one| one["steps"].as_u64().unwrap()).collect();
     assert_eq!(steps, [2, 4]);
     let lines = std::fs::read_to_string(&table).unwrap();
-    assert_eq!(lines.lines().count(), 4, "heads, the floor, two checkpoints: {lines}");
-    let drawn = std::fs::read_to_string(&plot).unwrap();
-    assert_eq!(drawn.matches("<circle").count(), 6 * 2, "six measures at two checkpoints");
+    assert_eq!(lines.lines().count(), 4, "a header, the real pictures, two checkpoints: {lines}");
+    let curves = std::fs::read_to_string(&plot).unwrap();
+    assert_eq!(curves.matches("<circle").count(), 6 * 2, "six measures at two checkpoints");
     let message = error(&[&all[..], &["--run", text(&run), "--plot", "curves.pdf"]].concat());
     assert!(message.contains("curves.pdf") && message.contains(".svg"), "{message}");
     let nothing = folder.path().join("nothing");

@@ -1,13 +1,10 @@
 //! *Measure* in the window: classification, memorization, distances and duplicates.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use egui::accesskit::Role;
-use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
-use zscape::app::{App, Start};
-use zscape::device::Compute;
-use zscape::train::{Trainer, TrainerOptions};
+use zscape::app::Start;
 
 use super::measure_commands::pictures;
 use super::support::cpu::json;

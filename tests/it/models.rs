@@ -31,7 +31,7 @@ fn write(path: &Path, shape: &[u64], values: &[f32]) {
 }
 
 /// What `model` renders from the z's in `z`.
-fn drawn(model: &str, z: &Path) -> Vec<f32> {
+fn rendered(model: &str, z: &Path) -> Vec<f32> {
     let folder = tempfile::tempdir().unwrap();
     let (grid, tensor) = (folder.path().join("grid.png"), folder.path().join("pictures.npy"));
     let (z, grid) = (text(z), text(&grid).to_owned());
@@ -51,17 +51,17 @@ fn assert_close(ours: &[f32], theirs: &[f32]) {
 fn every_kind_of_pytorch_file_renders_what_pytorch_renders() {
     let theirs = array(&file("pictures.npy"));
     for name in ["netG.pth", "legacy.pt", "nested.tar", "whole.ckpt"] {
-        assert_close(&drawn(text(&file(name)), &file("z.npy")), &theirs);
+        assert_close(&rendered(text(&file(name)), &file("z.npy")), &theirs);
     }
     let odd = format!("{}@output=sigmoid", text(&file("odd.pth")));
-    assert_close(&drawn(&odd, &file("odd-z.npy")), &array(&file("odd-pictures.npy")));
+    assert_close(&rendered(&odd, &file("odd-z.npy")), &array(&file("odd-pictures.npy")));
 }
 
 #[test]
 fn small_kernels_leaks_and_normalized_weights_match_pytorch() {
     let unlike = file("unlike.pth");
     let pictures = array(&file("unlike-pictures.npy"));
-    assert_close(&drawn(&format!("{}@leak=0.2", text(&unlike)), &file("unlike-z.npy")), &pictures);
+    assert_close(&rendered(&format!("{}@leak=0.2", text(&unlike)), &file("unlike-z.npy")), &pictures);
 
     let device = Device::flex();
     let model = Model::open(&unlike, &device).unwrap();
@@ -71,14 +71,14 @@ fn small_kernels_leaks_and_normalized_weights_match_pytorch() {
     assert_close(&verdicts, &array(&file("unlike-verdicts.npy")));
 
     let remarks = remarks(&model);
-    for told in ["spectral normalisation", "strides 2,2", "rectifiers are ReLU"] {
-        assert!(remarks.contains(summary), "{remarks}");
+    for remark in ["spectral normalisation", "strides 2,2", "rectifiers are ReLU"] {
+        assert!(remarks.contains(remark), "{remarks}");
     }
     // The leak is stored with the model.
     let folder = tempfile::tempdir().unwrap();
     let kept = folder.path().join("kept.safetensors");
     zscape(&["convert", &format!("{}@leak=0.2", text(&unlike)), text(&kept)]).assert().success();
-    assert_close(&drawn(text(&kept), &file("unlike-z.npy")), &array(&file("unlike-pictures.npy")));
+    assert_close(&rendered(text(&kept), &file("unlike-z.npy")), &array(&file("unlike-pictures.npy")));
     // Chosen settings replace the guesses that they decide; the kernels' orientation is not among them.
     let remarks = self::remarks(&Model::open(&kept, &device).unwrap());
     assert!(remarks.contains("chosen: ") && remarks.contains("strides 2,2"), "{remarks}");
@@ -103,7 +103,7 @@ fn info_lists_what_was_read_and_what_was_inferred() {
         assert!(remarks.contains(guess), "{remarks}");
     }
     let sentences = summary["provenance"]["origin"]["remarks"].as_array().unwrap();
-    assert!(sentences.iter().all(serde_json::Value::is_string), "scripts read sentences");
+    assert!(sentences.iter().all(serde_json::Value::is_string), "remarks are strings");
     let guesses = summary["guesses"].as_array().unwrap();
     assert!(guesses.iter().any(|guess| guess["guess"] == "prior"), "{guesses:?}");
     // The run's other network is beside it.
@@ -184,7 +184,7 @@ fn pairs_of_3x3_kernels_open_as_the_papers_32x32_network() {
     let elsewhere = tempfile::tempdir().unwrap();
     let z = elsewhere.path().join("z.npy");
     write(&z, &[3, 5], &(0..15).map(|i| (i % 7) as f32 / 3.5 - 1.0).collect::<Vec<_>>());
-    assert_eq!(drawn(text(folder.path()), &z).len(), 3 * 3 * 32 * 32);
+    assert_eq!(rendered(text(folder.path()), &z).len(), 3 * 3 * 32 * 32);
 }
 
 #[test]
@@ -195,12 +195,12 @@ fn models_survive_export_and_import_exactly() {
         let model = text(&file(name)).to_owned();
         zscape(&["convert", &model, text(&own)]).assert().success();
         zscape(&["convert", text(&own), text(&torch)]).assert().success();
-        let before = drawn(&model, &file(z));
-        assert_eq!(drawn(text(&own), &file(z)), before);
+        let before = rendered(&model, &file(z));
+        assert_eq!(rendered(text(&own), &file(z)), before);
         // A state dict does not say what the generator ends in.
         let sigmoid = name.contains("sigmoid");
         let back = if sigmoid { format!("{}@output=sigmoid", text(&torch)) } else { text(&torch).to_owned() };
-        assert_eq!(drawn(&back, &file(z)), before);
+        assert_eq!(rendered(&back, &file(z)), before);
     }
     let device = Device::flex();
     let (was, back) = (file("nested.tar"), folder.path().join("torch.pth"));
@@ -241,7 +241,7 @@ fn average_takes_the_newest_checkpoints() {
     assert_eq!(judge(&mean), judge(&six), "the discriminator is the newest");
 
     let until_four = open(&run.join("checkpoints/step-00000004@average=9"));
-    assert_eq!((until_four.provenance.steps, until_four.provenance.averaged), (4, 2), "as many as there are");
+    assert_eq!((until_four.provenance.steps, until_four.provenance.averaged), (4, 2), "all that exist");
     let two = open(&run.join("checkpoints/step-00000002"));
     let expected: Vec<f32> = values(&two).iter().zip(values(&four)).map(|(a, b)| (a + b) / 2.0).collect();
     assert_close(&values(&until_four), &expected);
@@ -268,10 +268,10 @@ fn models_of_28x28_start_at_7x7_and_survive_export() {
         .assert()
         .success();
     write(&z, &[2, 100], &(0..200).map(|i| (i % 7) as f32 / 3.5 - 1.0).collect::<Vec<_>>());
-    let before = drawn(text(&run), &z);
+    let before = rendered(text(&run), &z);
     assert_eq!(before.len(), 2 * 28 * 28);
     zscape(&["convert", text(&run), text(&torch)]).assert().success();
-    assert_eq!(drawn(text(&torch), &z), before);
+    assert_eq!(rendered(text(&torch), &z), before);
     let summary = json(&mut zscape(&["info", "--json", text(&torch)]));
     assert_eq!(summary["config"]["size"], 28, "{summary}");
     // Its discriminator's features are pooled to 4x4 from 14x14 and 7x7.
@@ -363,7 +363,7 @@ fn foreign_safetensors_render_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(FOREIGN);
     std::fs::write(&path, foreign()).unwrap();
-    assert_close(&drawn(text(&path), &file("z.npy")), &array(&file("pictures.npy")));
+    assert_close(&rendered(text(&path), &file("z.npy")), &array(&file("pictures.npy")));
 }
 
 proptest! {

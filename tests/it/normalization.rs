@@ -107,7 +107,7 @@ impl Lab {
 fn every_command_renders_a_z_independently_of_its_batch() {
     let lab = Lab::new();
     let [three, five] = [3, 5].map(|number| lab.alone(number));
-    assert!(mean_difference(&three, &five) > 0.5, "two samples differ when each is drawn alone");
+    assert!(mean_difference(&three, &five) > 0.5, "two samples differ");
 
     // Tensors agree to rounding, whatever the number of pictures.
     let values = |count: &str, first: &str| {
@@ -166,7 +166,7 @@ fn every_command_renders_a_z_independently_of_its_batch() {
         (0..=sheet.height() - SIDE)
             .any(|y| (0..=sheet.width() - SIDE).any(|x| part(sheet, x, y, 1).pixels() == picture.pixels()))
     };
-    assert!(contains(&forget, &three), "the samples before anything is dropped");
+    assert!(contains(&forget, &three), "the samples before the ablation");
     let directions = lab.sheet(&["directions", "--number", "3"]);
     assert!(contains(&directions, &three), "a direction's strip has the sample in its middle");
 

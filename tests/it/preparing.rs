@@ -114,7 +114,7 @@ fn pictures_smaller_than_the_crop_are_named_and_conflicting_settings_refused() {
     ] {
         let summary = stderr(&mut zscape(&train(&set, &folder.path().join("other"), flags)), 1);
         assert!(summary.contains(said), "{summary}");
-        assert!(!folder.path().join("other/run.toml").exists(), "no run begins");
+        assert!(!folder.path().join("other/run.toml").exists(), "no run is created");
     }
 }
 

@@ -46,7 +46,7 @@ fn a_refused_start_leaves_nothing_behind() {
         std::fs::write(here.join("broken").join(name), "no picture").unwrap();
     }
     assert!(stderr(&mut start("broken", &["--batch", "4"]), 1).contains("0 usable pictures") || !left());
-    assert!(!left(), "nor is a run left whose pictures are all broken");
+    assert!(!left(), "no run remains if all pictures are broken");
     stderr(&mut start("pics", &["--batch", "4"]), 0);
     let again = stderr(&mut start("pics", &["--batch", "4"]), 1);
     assert!(again.contains("already holds a run"), "{again}");

@@ -54,9 +54,9 @@ fn a_resumed_run_with_mirrored_pictures_equals_an_uninterrupted_one() {
     let of = |run: &str| losses(&folder.path().join(run));
     assert_eq!(of("whole").len(), 12);
     assert_eq!(of("whole"), of("parts"));
-    assert_ne!(of("whole"), of("plain"), "mirrored pictures are others");
+    assert_ne!(of("whole"), of("plain"), "mirroring changes the training");
     let (ending, _) = finish(&Trainer::start(options("plain", true, 13, true), Compute::cpu(), || ()));
-    assert_eq!(ending, Ending::Finished, "mirroring may begin in the middle of a run");
+    assert_eq!(ending, Ending::Finished, "mirroring can start in the middle of a run");
 }
 
 #[test]

@@ -4,8 +4,8 @@
 use std::time::Instant;
 
 use egui_kittest::kittest::Queryable;
-use egui_kittest::{Harness, SnapshotOptions, SnapshotResults};
-use zscape::app::{App, Start};
+use egui_kittest::{SnapshotOptions, SnapshotResults};
+use zscape::app::Start;
 use zscape::image::Picture;
 use zscape::train::{Ending, Event, Metrics, Preview, TrainingProgress};
 
@@ -44,8 +44,8 @@ fn previewed(step: u64) -> Event {
     let picture = |i: u64| {
         let pixel = |at: u64| {
             let noise = (at * 7919 + i * 104_729) % 251;
-            let learnt = [i * 4, 255 - i * 3, at % 256].map(|colour| (colour * step + noise * (STEPS - step)) / STEPS);
-            learnt.map(|colour| colour as u8)
+            let learned = [i * 4, 255 - i * 3, at % 256].map(|color| (color * step + noise * (STEPS - step)) / STEPS);
+            learned.map(|color| color as u8)
         };
         Picture::new(16, 16, 3, (0..256).flat_map(pixel).collect())
     };
@@ -57,13 +57,13 @@ fn previewed(step: u64) -> Event {
 
 fn stepped(step: u64) -> Event {
     let wave = (step as f32 * 0.37).sin() * 0.1;
-    let learnt = 1.0 - (-(step as f32) / 60.0).exp();
+    let learned = 1.0 - (-(step as f32) / 60.0).exp();
     let metrics = Metrics {
         step,
-        loss_d: 1.4 - 0.5 * learnt + wave,
-        loss_g: 0.7 + 1.6 * learnt - 2.0 * wave,
-        d_real: 0.5 + 0.3 * learnt + wave,
-        d_fake: 0.5 - 0.3 * learnt - wave,
+        loss_d: 1.4 - 0.5 * learned + wave,
+        loss_g: 0.7 + 1.6 * learned - 2.0 * wave,
+        d_real: 0.5 + 0.3 * learned + wave,
+        d_fake: 0.5 - 0.3 * learned - wave,
         norm_d: 1.0 + wave,
         norm_g: 2.0 - wave,
         seconds: step as f64,

@@ -69,6 +69,13 @@ impl Bits<'_> {
         (0..count).fold(0, |value, _| value << 1 | self.bit())
     }
 
+    /// Skips this many Exp-Golomb codes.
+    fn skip_golomb(&mut self, count: usize) {
+        for _ in 0..count {
+            self.golomb();
+        }
+    }
+
     /// An Exp-Golomb code, ue(v); se(v) is as long.
     fn golomb(&mut self) -> usize {
         let mut zeros = 0;
@@ -140,12 +147,13 @@ fn deblocking_is_controlled(unit: &[u8]) -> bool {
     assert_eq!(unit[0] & 31, 8, "a picture parameter set");
     let payload = payload(unit);
     let mut bits = Bits { bytes: &payload, at: 0 };
-    (bits.golomb(), bits.golomb());
+    bits.skip_golomb(2);
     assert_eq!(bits.bit(), 0, "CAVLC");
     bits.bit();
     assert_eq!(bits.golomb(), 0, "one slice group");
-    (bits.golomb(), bits.golomb(), bits.bits(3));
-    (bits.golomb(), bits.golomb(), bits.golomb());
+    bits.skip_golomb(2);
+    bits.bits(3);
+    bits.skip_golomb(3);
     bits.bit() == 1
 }
 
@@ -163,7 +171,7 @@ fn slice(unit: &[u8], sequence: &Sequence, deblocking: bool) -> Frame {
     bits.bits(2);
     bits.golomb();
     if deblocking && bits.golomb() != 1 {
-        (bits.golomb(), bits.golomb());
+        bits.skip_golomb(2);
     }
     let sides = [sequence.columns * 16, sequence.rows * 16];
     let mut planes = [1, 2, 2].map(|halved| vec![0; sides[0] / halved * (sides[1] / halved)]);

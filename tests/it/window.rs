@@ -1,17 +1,16 @@
 //! The window, driven by the labels that a user reads.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use egui::accesskit::Role;
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
 use zscape::app::{App, Start};
 use zscape::data::Problem;
-use zscape::device::Compute;
 use zscape::image::Picture;
 use zscape::latent::session::Session;
-use zscape::train::{Ending, Event, Metrics, Preview, Trainer, TrainerOptions, TrainingProgress};
+use zscape::train::{Ending, Event, Metrics, Preview, TrainerOptions, TrainingProgress};
 
 use super::support::{DroppedFile, Window, send_events, tiny, train, until, window};
 
@@ -192,7 +191,7 @@ fn a_run_is_paused_stepped_and_saved_before_the_window_closes() {
     harness.get_by_label("Save and quit").click();
     until(&mut harness, "the end", |h| h.query_all_by_label_contains("stopped").count() > 0);
     let saved = std::fs::read_dir(run.join("checkpoints")).unwrap().count();
-    assert_eq!(saved, 1, "what was learnt is kept");
+    assert_eq!(saved, 1, "the training is saved");
     until(&mut harness, "the window's end", goes);
 }
 

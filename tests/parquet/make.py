@@ -11,16 +11,16 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 
-def png(colour):
+def png(color):
     out = io.BytesIO()
-    Image.new("RGB", (8, 8), colour).save(out, "png")
+    Image.new("RGB", (8, 8), color).save(out, "png")
     return out.getvalue()
 
 
-colours = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)]
+colors = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)]
 table = pa.table(
     {
-        "image": [{"bytes": png(colour), "path": f"{i}.png"} for i, colour in enumerate(colours)],
+        "image": [{"bytes": png(color), "path": f"{i}.png"} for i, color in enumerate(colors)],
         "label": [1, 0, 1, None],
     }
 )

@@ -52,19 +52,19 @@ def sine(count, offset, step):
 class Layer:
     def __init__(self, name, shape, bias, norm, stride):
         self.name, self.stride = name, stride
-        self.learnt = {"weight": shape}
+        self.learned = {"weight": shape}
         if bias:
-            self.learnt["bias"] = [bias]
+            self.learned["bias"] = [bias]
         if norm:
-            self.learnt |= {"norm.gain": [norm], "norm.shift": [norm]}
+            self.learned |= {"norm.gain": [norm], "norm.shift": [norm]}
         self.mean = torch.zeros(norm) if norm else None
         self.variance = torch.ones(norm) if norm else None
 
     def fill(self, number):
-        for part, shape in self.learnt.items():
+        for part, shape in self.learned.items():
             values = sine(math.prod(shape), 1.0 + 78.233 * number, 12.9898).reshape(shape)
             scale, middle = {"weight": (0.2, 0.0), "norm.gain": (0.1, 1.0)}.get(part, (0.1, 0.0))
-            self.learnt[part] = (middle + scale * values).requires_grad_()
+            self.learned[part] = (middle + scale * values).requires_grad_()
             number += 1
         return number
 
@@ -75,11 +75,11 @@ class Layer:
         if self.mean.numel() != x.shape[1]:
             x = x.flatten(1)
         mean, variance = (self.mean, self.variance) if moves else (self.mean.clone(), self.variance.clone())
-        gain, shift = self.learnt["norm.gain"], self.learnt["norm.shift"]
+        gain, shift = self.learned["norm.gain"], self.learned["norm.shift"]
         return F.batch_norm(x, mean, variance, gain, shift, True, MOMENTUM, epsilon).reshape(whole)
 
     def biased(self, x):
-        bias = self.learnt.get("bias")
+        bias = self.learned.get("bias")
         if bias is None:
             return x
         return x + (bias.reshape(1, *x.shape[1:]) if bias.numel() != x.shape[1] else bias.reshape(1, -1, 1, 1))
@@ -126,14 +126,14 @@ def networks(p):
 
 
 def draw(p, generator, z):
-    first = generator[0].learnt["weight"]
+    first = generator[0].learned["weight"]
     x = (z @ first.flatten(1)).reshape(-1, *first.shape[1:])
     x = F.relu(generator[0].norm(generator[0].biased(x), p["epsilon"], True))
     for layer in generator[1:]:
         side = x.shape[2] * layer.stride
         before, _ = zeros_before_and_behind(p["kernel"], layer.stride, p["same_padding"])
         # The transpose of a convolution of padded maps: what falls on the padding is cut off.
-        x = F.conv_transpose2d(x, layer.learnt["weight"], stride=layer.stride)
+        x = F.conv_transpose2d(x, layer.learned["weight"], stride=layer.stride)
         x = F.pad(x, (0, max(0, before + side - x.shape[3]), 0, max(0, before + side - x.shape[2])))
         x = layer.biased(x[:, :, before:before + side, before:before + side])
         x = torch.tanh(x) if layer is generator[-1] else F.relu(layer.norm(x, p["epsilon"], True))
@@ -143,10 +143,10 @@ def draw(p, generator, z):
 def judge(p, discriminator, x, moves):
     for layer in discriminator[:-1]:
         before, behind = zeros_before_and_behind(p["kernel"], layer.stride, p["same_padding"])
-        x = F.conv2d(F.pad(x, (before, behind, before, behind)), layer.learnt["weight"], stride=layer.stride)
+        x = F.conv2d(F.pad(x, (before, behind, before, behind)), layer.learned["weight"], stride=layer.stride)
         x = F.leaky_relu(layer.norm(layer.biased(x), p["epsilon"], moves), LEAK)
     head = discriminator[-1]
-    return head.biased(F.conv2d(x, head.learnt["weight"])).flatten()
+    return head.biased(F.conv2d(x, head.learned["weight"])).flatten()
 
 
 def first_steps(p):
@@ -157,11 +157,11 @@ def first_steps(p):
     number = 100
     for layer in discriminator:
         number = layer.fill(number)
-    of = lambda layers: [tensor for layer in layers for tensor in layer.learnt.values()]
+    of = lambda layers: [tensor for layer in layers for tensor in layer.learned.values()]
     adam = lambda layers: torch.optim.Adam(
         of(layers), lr=p["rate"], betas=(p["beta1"], p["beta2"]), eps=p["adam_epsilon"], weight_decay=p["l2"],
     )
-    optimisers = {"G": adam(generator), "D": adam(discriminator)}
+    optimizers = {"G": adam(generator), "D": adam(discriminator)}
     losses = []
     for step, updates in enumerate(p["order"].split("|"), 1):
         real = sine(BATCH * CHANNELS * SIZE * SIZE, 0.3 + step, 4.7).reshape(BATCH, CHANNELS, SIZE, SIZE)
@@ -172,8 +172,8 @@ def first_steps(p):
                 drawn_by = 0 if p["same_z"] else of_generator
                 z = sine(BATCH * Z_DIM, 0.5 + 9.1 * (16 * step + drawn_by), 2.3).reshape(BATCH, Z_DIM)
                 pictures = draw(p, generator, z)
-            for optimiser in optimisers.values():
-                optimiser.zero_grad()
+            for optimizer in optimizers.values():
+                optimizer.zero_grad()
             if update == "D":
                 on_real = judge(p, discriminator, real, True)
                 on_drawn = judge(p, discriminator, pictures.detach(), True)
@@ -183,15 +183,15 @@ def first_steps(p):
                 value = F.softplus(-judge(p, discriminator, pictures, False)).mean()
                 value.backward()
                 of_generator, pictures = of_generator + 1, None
-            optimisers[update].step()
+            optimizers[update].step()
             loss[update] = value.item()
         losses.append([loss["D"], loss["G"]])
     tensors = {}
     digits = lambda values: [float(f"{value:.9g}") for value in values]
-    for network, layers, optimiser in [("generator", generator, "G"), ("discriminator", discriminator, "D")]:
+    for network, layers, optimizer in [("generator", generator, "G"), ("discriminator", discriminator, "D")]:
         for layer in layers:
-            for part, tensor in layer.learnt.items():
-                moment = optimisers[optimiser].state[tensor]["exp_avg"].flatten()
+            for part, tensor in layer.learned.items():
+                moment = optimizers[optimizer].state[tensor]["exp_avg"].flatten()
                 at = moment.abs().argsort(descending=True)[:SHOWN].tolist()
                 value = tensor.detach().flatten()
                 tensors[f"{network}.{layer.name}.{part}"] = {
