@@ -1,6 +1,7 @@
 //! Rows that choose how images are prepared: in the training form, for an opened model, and for duplicates.
 
 use egui::{DragValue, Ui};
+use strum::VariantArray as _;
 
 use super::training_form::options;
 use crate::image::{Background, Fit, MAX_CROP, Preparation, Resize};
@@ -82,7 +83,7 @@ pub(super) fn choices(ui: &mut Ui, preparation: &mut Preparation) {
 
 fn fit_and_resize(ui: &mut Ui, preparation: &mut Preparation) {
     let fit = "What is done with pictures that are not square, or smaller than the crop";
-    options(ui, "Fit", fit, &mut preparation.fit, &Fit::ALL, Fit::about);
+    options(ui, "Fit", fit, &mut preparation.fit, Fit::VARIANTS, Fit::about);
     let resize = "How the part that is taken gets the networks' size";
-    options(ui, "Resize by", resize, &mut preparation.resize, &Resize::ALL, Resize::about);
+    options(ui, "Resize by", resize, &mut preparation.resize, Resize::VARIANTS, Resize::about);
 }

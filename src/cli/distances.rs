@@ -17,7 +17,7 @@ use crate::evaluate::fid::{self, Kid};
 use crate::evaluate::reference_set::{InceptionMetrics, MAX_COMPARED, ReferenceSet, ReferenceSettings, SetComparison};
 use crate::evaluate::statistics::Estimate;
 use crate::files;
-use crate::image::plot::{self, Format};
+use crate::image::plot::{self, PlotFormat};
 use crate::model::{Model, checkpoints};
 
 #[derive(Args, Debug)]
@@ -82,7 +82,7 @@ impl DistancesArgs {
             bail!("--count is {}; without --inception it goes to {MAX_COMPARED}", self.count);
         }
         if let Some(path) = &self.plot {
-            Format::of(path)?;
+            PlotFormat::of(path)?;
         }
         let model = Model::open(newest, device)?;
         let config = model.config();

@@ -4,7 +4,7 @@ use super::dataset::{Dataset, Problem, picked};
 use super::loader::mirrors;
 use super::resize::resized;
 use super::to_channels;
-use crate::image::{Frame, Part, Picture, Resize, Sheet, grid};
+use crate::image::{Picture, Placement, Resize, Sheet, SourceRect, grid};
 
 /// Width of the frame's line, in pixels of the shown picture.
 const LINE: usize = 2;
@@ -65,7 +65,7 @@ pub fn compare(
 /// Two rows: the pictures before, and under each what it becomes; none give an empty picture.
 pub fn figure(pictures: &[Compared], side: usize) -> Picture {
     let large = |picture: &Picture| {
-        let part = Part { left: 0.0, top: 0.0, width: picture.width() as f64, height: picture.height() as f64 };
+        let part = SourceRect { left: 0.0, top: 0.0, width: picture.width() as f64, height: picture.height() as f64 };
         resized(picture, part, [side, side], Resize::Area).unwrap_or_else(|_| picture.clone())
     };
     let before = pictures.iter().map(|compared| compared.before.clone());
@@ -74,7 +74,7 @@ pub fn figure(pictures: &[Compared], side: usize) -> Picture {
 }
 
 /// A picture in the middle of a square of `side` x `side`, with the square that is taken of it framed.
-fn framed(original: &Picture, Frame { part, square, .. }: Frame, side: usize) -> Result<Picture, String> {
+fn framed(original: &Picture, Placement { part, square, .. }: Placement, side: usize) -> Result<Picture, String> {
     let (width, height) = (original.width() as f64, original.height() as f64);
     // All that is shown: the picture, and the square where it reaches beyond.
     let (left, right) = (square.left.min(0.0), (square.left + square.width).max(width));
@@ -87,7 +87,7 @@ fn framed(original: &Picture, Frame { part, square, .. }: Frame, side: usize) ->
     };
     let [from, to] = [place(0.0, 0.0), place(width, height)];
     let inner = [0, 1].map(|i| (to[i] - from[i]).max(1));
-    let whole = Part { left: 0.0, top: 0.0, width, height };
+    let whole = SourceRect { left: 0.0, top: 0.0, width, height };
     let mut sheet = Sheet::new(side, side, 3);
     sheet.put(&Picture::new(side, side, 3, vec![AROUND; side * side * 3]), 0, 0);
     let corners = [place(square.left, square.top), place(square.left + square.width, square.top + square.height)];

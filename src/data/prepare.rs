@@ -9,8 +9,8 @@ use image::metadata::Orientation;
 
 use super::resize::resized;
 use crate::image::{
-    DecodeOptions, Decoded, Frame, Part, Picture, PictureFormat, Preparation, Treatment, decode, guarded, jpeg,
-    orientation, swaps, turned,
+    DecodeOptions, Decoded, Picture, PictureFormat, Placement, Preparation, SourceRect, Treatment, decode, guarded,
+    jpeg, orientation, swaps, turned,
 };
 
 /// Pixels of a JPEG decoded small, for each that is wanted, where a part of it is taken or it is not resized by Lanczos. With one for
@@ -67,7 +67,7 @@ pub(super) fn prepared(Decoded { picture, treatment }: Decoded, format: PictureF
 }
 
 /// What was done to a picture that was framed besides.
-fn framed(treatment: Treatment, Frame { part, inner: [wide, high], .. }: Frame) -> Treatment {
+fn framed(treatment: Treatment, Placement { part, inner: [wide, high], .. }: Placement) -> Treatment {
     let [width, height] = treatment.full;
     let cropped = 1.0 - part.width * part.height / (width * height) as f64;
     Treatment { cropped, enlarged: wide as f64 > part.width || high as f64 > part.height, ..treatment }
@@ -84,16 +84,17 @@ fn fitted_small(bytes: &[u8], format: PictureFormat) -> Option<Decoded> {
         let has = |part: f64, wanted: usize| (part as usize * scale).div_ceil(8) >= spare * wanted;
         preparation
             .frame(full, size)
-            .is_ok_and(|Frame { part, inner: [wide, high], .. }| has(part.width, wide) && has(part.height, high))
+            .is_ok_and(|Placement { part, inner: [wide, high], .. }| has(part.width, wide) && has(part.height, high))
     };
-    let jpeg::Small { scale, full, size: [width, height], channels, pixels, exif, xmp } = jpeg::decode(bytes, &enough)?;
+    let jpeg::ReducedJpeg { scale, full, size: [width, height], channels, pixels, exif, xmp } =
+        jpeg::decode(bytes, &enough)?;
     let orientation = orientation(exif.as_deref(), xmp.as_deref());
     let swap = |sides: [usize; 2]| if swaps(orientation) { [sides[1], sides[0]] } else { sides };
     // The same part as of the whole upright picture; its edges need not lie between two pixels of this one.
     let frame = preparation.frame(swap(full), size).ok()?;
-    let Part { left, top, width: across, height: down } = as_stored(frame.part, full, orientation);
+    let SourceRect { left, top, width: across, height: down } = as_stored(frame.part, full, orientation);
     let [left, top, across, down] = [left, top, across, down].map(|pixels| pixels * scale as f64 / 8.0);
-    let part = Part { left, top, width: across, height: down };
+    let part = SourceRect { left, top, width: across, height: down };
     let small = Picture::new(width, height, channels, pixels);
     let turns = orientation != Orientation::NoTransforms;
     let treatment = Treatment { full: swap(full), turned: turns, ..Treatment::none(&small) };
@@ -102,8 +103,8 @@ fn fitted_small(bytes: &[u8], format: PictureFormat) -> Option<Decoded> {
 }
 
 /// Where a part of the upright picture lies in the stored one of `width` x `height` pixels.
-fn as_stored(part: Part, [width, height]: [usize; 2], orientation: Orientation) -> Part {
-    let Part { left, top, width: across, height: down } = part;
+fn as_stored(part: SourceRect, [width, height]: [usize; 2], orientation: Orientation) -> SourceRect {
+    let SourceRect { left, top, width: across, height: down } = part;
     // The distances to the right and to the bottom edge, which a flip or a turn exchanges for those to the others.
     let swapped = swaps(orientation);
     let [wide, high] = [width, height].map(|side| side as f64);
@@ -115,7 +116,7 @@ fn as_stored(part: Part, [width, height]: [usize; 2], orientation: Orientation) 
         Orientation::FlipVertical | Orientation::Rotate90 => (x, bottom),
         Orientation::Rotate180 | Orientation::Rotate270FlipH => (right, bottom),
     };
-    Part { left, top, width: across, height: down }
+    SourceRect { left, top, width: across, height: down }
 }
 
 /// A picture prepared for the networks: the part that the format takes, resized and laid on a square.
@@ -128,13 +129,17 @@ pub(crate) fn fit(picture: &Picture, format: PictureFormat) -> Result<Picture, S
 }
 
 /// A part of a picture, resized. The fewer channels are resized: gray before, color after.
-fn cut(picture: &Picture, part: Part, inner: [usize; 2], format: PictureFormat) -> Result<Picture, String> {
+fn cut(picture: &Picture, part: SourceRect, inner: [usize; 2], format: PictureFormat) -> Result<Picture, String> {
     let narrow = if format.channels == 1 { to_channels(picture, 1) } else { Cow::Borrowed(picture) };
     resized(&narrow, part, inner, format.preparation.resize)
 }
 
 /// A resized part on its square, black where it leaves some of it free, with the format's channels.
-fn laid(part: Picture, Frame { at: [left, top], inner: [width, height], .. }: Frame, format: PictureFormat) -> Picture {
+fn laid(
+    part: Picture,
+    Placement { at: [left, top], inner: [width, height], .. }: Placement,
+    format: PictureFormat,
+) -> Picture {
     let PictureFormat { size, channels, .. } = format;
     if [width, height] == [size, size] {
         return to_channels(&part, channels).into_owned();
@@ -168,6 +173,7 @@ mod tests {
     use super::*;
     use crate::image::{Fit, Resize, Samples};
     use proptest::prelude::*;
+    use strum::VariantArray as _;
 
     fn fit(picture: &Picture, size: usize, channels: usize) -> Result<Picture, String> {
         super::fit(picture, PictureFormat::new(size, channels))
@@ -331,7 +337,9 @@ mod tests {
             (None, Fit::Pad),
             (None, Fit::Stretch),
         ] {
-            for (resize, (name, bytes)) in Resize::ALL.into_iter().flat_map(|resize| JPEGS.map(|jpeg| (resize, jpeg))) {
+            for (resize, (name, bytes)) in
+                Resize::VARIANTS.iter().copied().flat_map(|resize| JPEGS.map(|jpeg| (resize, jpeg)))
+            {
                 let format = PictureFormat {
                     size: 8,
                     channels: 3,
@@ -381,8 +389,8 @@ mod tests {
     fn a_part_of_an_upright_picture_is_found_in_the_stored_one() {
         use Orientation::*;
         let stored = Picture::new(5, 3, 1, (0..15).map(|i| i * 10).collect());
-        let part = Part { left: 1.0, top: 0.0, width: 2.0, height: 1.0 };
-        let take = |picture: &Picture, part: Part| {
+        let part = SourceRect { left: 1.0, top: 0.0, width: 2.0, height: 1.0 };
+        let take = |picture: &Picture, part: SourceRect| {
             let inner = [part.width as usize, part.height as usize];
             resized(picture, part, inner, Resize::Lanczos).unwrap()
         };

@@ -2,17 +2,17 @@
 
 use fast_image_resize as fir;
 
-use crate::image::{Part, Picture, Resize};
+use crate::image::{Picture, Resize, SourceRect};
 
 /// The part of a picture, `width` x `height`. A part of whole pixels that has the size already keeps them as they are.
 pub(super) fn resized(
     picture: &Picture,
-    part: Part,
+    part: SourceRect,
     [width, height]: [usize; 2],
     how: Resize,
 ) -> Result<Picture, String> {
     let depth = picture.channels();
-    let Part { left, top, width: across, height: down } = part;
+    let SourceRect { left, top, width: across, height: down } = part;
     let whole = [left, top].iter().all(|place| place.fract() == 0.0);
     let pixels = if whole && across == width as f64 && down == height as f64 {
         let rows = picture.pixels().chunks_exact(picture.width() * depth).skip(top as usize).take(height);
@@ -31,7 +31,7 @@ pub(super) fn resized(
 /// By a filter over the whole footprint of each new pixel, so that shrinking averages instead of skipping.
 fn filtered(
     picture: &Picture,
-    Part { left, top, width: across, height: down }: Part,
+    SourceRect { left, top, width: across, height: down }: SourceRect,
     [width, height]: [usize; 2],
     filter: fir::FilterType,
 ) -> Result<Vec<u8>, String> {
@@ -68,7 +68,7 @@ fn covers(start: f64, length: f64, count: usize, all: usize) -> Vec<Cover> {
 }
 
 /// The mean of what each new pixel covers, by its share: first of rows, then of columns.
-fn averaged(picture: &Picture, part: Part, [width, height]: [usize; 2]) -> Vec<u8> {
+fn averaged(picture: &Picture, part: SourceRect, [width, height]: [usize; 2]) -> Vec<u8> {
     let depth = picture.channels();
     let across = covers(part.left, part.width, width, picture.width());
     let down = covers(part.top, part.height, height, picture.height());
@@ -92,10 +92,12 @@ fn averaged(picture: &Picture, part: Part, [width, height]: [usize; 2]) -> Vec<u
 
 #[cfg(test)]
 mod tests {
+    use strum::VariantArray as _;
+
     use super::*;
 
-    fn whole(picture: &Picture) -> Part {
-        Part { left: 0.0, top: 0.0, width: picture.width() as f64, height: picture.height() as f64 }
+    fn whole(picture: &Picture) -> SourceRect {
+        SourceRect { left: 0.0, top: 0.0, width: picture.width() as f64, height: picture.height() as f64 }
     }
 
     #[test]
@@ -132,8 +134,8 @@ mod tests {
     #[test]
     fn a_part_of_the_right_size_keeps_its_pixels_however_it_is_resized() {
         let picture = Picture::new(5, 4, 1, (0..20).map(|i| i * 12).collect());
-        let part = Part { left: 1.0, top: 2.0, width: 3.0, height: 2.0 };
-        for how in Resize::ALL {
+        let part = SourceRect { left: 1.0, top: 2.0, width: 3.0, height: 2.0 };
+        for how in Resize::VARIANTS.iter().copied() {
             let kept = resized(&picture, part, [3, 2], how).unwrap();
             assert_eq!(kept.pixels(), [11, 12, 13, 16, 17, 18].map(|i| i * 12), "{how}");
         }
@@ -142,7 +144,7 @@ mod tests {
     #[test]
     fn a_part_between_pixels_is_averaged_by_its_shares() {
         let row = Picture::new(4, 1, 1, vec![0, 100, 200, 40]);
-        let part = Part { left: 0.5, top: 0.0, width: 2.0, height: 1.0 };
+        let part = SourceRect { left: 0.5, top: 0.0, width: 2.0, height: 1.0 };
         assert_eq!(resized(&row, part, [1, 1], Resize::Area).unwrap().pixels(), [100]);
         assert_eq!(resized(&row, part, [2, 1], Resize::Area).unwrap().pixels(), [50, 150]);
     }

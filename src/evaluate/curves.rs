@@ -3,7 +3,7 @@
 use super::distances::SetMetrics;
 use super::reference_set::{InceptionMetrics, SetComparison};
 use super::statistics::Estimate;
-use crate::image::plot::{Curve, Value};
+use crate::image::plot::{Curve, PlotValue};
 
 /// One of the [`SetMetrics`].
 #[derive(Debug, Clone, Copy)]
@@ -71,7 +71,7 @@ pub fn curves<'a>(
     measured: impl Iterator<Item = (u64, &'a SetComparison)> + Clone,
 ) -> Vec<Curve> {
     let curve = |name, about, of: &dyn Fn(&SetComparison) -> Option<Estimate>| {
-        let value = |comparison| of(comparison).map(|Estimate { value, low, high }| Value { value, low, high });
+        let value = |comparison| of(comparison).map(|Estimate { value, low, high }| PlotValue { value, low, high });
         let points =
             measured.clone().filter_map(|(step, comparison)| Some((step as f64, value(comparison)?))).collect();
         Some(Curve { name, about, points, mark: value(floor)? })

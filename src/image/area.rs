@@ -1,11 +1,11 @@
-//! A part of a square picture: where an object is, or where a person painted.
+//! Masks of square pictures: where an object is, or where a user painted.
 
 use super::Picture;
 
 /// A box in pixels: left, top, and the first column and row after it.
 pub type Rectangle = [u32; 4];
 
-/// Which pixels of a square picture are meant. Written as rows of `#` and `.`.
+/// A mask of a square picture. Serialized as rows of `#` and `.`.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "Vec<String>", into = "Vec<String>")]
 pub struct Area {
@@ -13,18 +13,18 @@ pub struct Area {
     inside: Vec<bool>,
 }
 
-/// Rows that are no square of `#` and `.`.
+/// The rows do not form a square of `#` and `.`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("an area is written as rows of # and ., as many as each is long")]
 pub struct NotAnArea;
 
 impl Area {
-    /// No pixel of a picture `side` pixels wide and high.
+    /// An empty mask of `side` by `side` pixels.
     pub fn none(side: usize) -> Self {
         Self { side, inside: vec![false; side * side] }
     }
 
-    /// The pixels of boxes; what reaches beyond the picture is cut off.
+    /// The union of some boxes, clipped to the picture.
     pub fn of_boxes(side: usize, boxes: &[Rectangle]) -> Self {
         let mut area = Self::none(side);
         for &[left, top, right, bottom] in boxes {
@@ -37,10 +37,10 @@ impl Area {
         area
     }
 
-    /// What is given for each pixel, row by row.
+    /// A mask from one value per pixel, row by row.
     ///
     /// # Panics
-    /// If that is no square.
+    /// If the number of values is not a square.
     pub fn of_pixels(side: usize, inside: Vec<bool>) -> Self {
         assert_eq!(inside.len(), side * side, "pixels of a square");
         Self { side, inside }
@@ -53,27 +53,27 @@ impl Area {
         (mask.width() == mask.height()).then(|| Self { side: mask.width(), inside })
     }
 
-    /// Pixels from left to right, and from top to bottom.
+    /// Side length in pixels.
     pub fn side(&self) -> usize {
         self.side
     }
 
-    /// Row by row.
+    /// The mask, row by row.
     pub fn pixels(&self) -> &[bool] {
         &self.inside
     }
 
-    /// How many pixels are meant.
+    /// Number of selected pixels.
     pub fn count(&self) -> usize {
         self.inside.iter().filter(|&&inside| inside).count()
     }
 
-    /// Whether no pixel is meant.
+    /// Whether no pixel is selected.
     pub fn is_empty(&self) -> bool {
         !self.inside.contains(&true)
     }
 
-    /// Puts the disc of `radius` pixels around a place in, or takes it out.
+    /// Adds (or, if not `inside`, removes) a disc of `radius` pixels around a position.
     pub fn paint(&mut self, [x, y]: [f32; 2], radius: f32, inside: bool) {
         for (i, pixel) in self.inside.iter_mut().enumerate() {
             let (dx, dy) = ((i % self.side) as f32 + 0.5 - x, (i / self.side) as f32 + 0.5 - y);
@@ -83,9 +83,10 @@ impl Area {
         }
     }
 
-    /// The share of each place of a map `side` wide and high that is inside, row by row.
+    /// Coverage of each cell of a `side` by `side` map, 0 to 1, row by row.
     pub fn shares(&self, side: usize) -> Vec<f32> {
-        // The pixels whose middles a place covers; a place smaller than a pixel has the pixel it lies in.
+        // A cell covers the pixels whose centers it contains; a cell smaller than a pixel has the pixel it
+        // lies in.
         let span = |at: usize| {
             let (from, to) = (at * self.side / side, ((at + 1) * self.side).div_ceil(side));
             let exact = self.side.is_multiple_of(side);
@@ -100,13 +101,13 @@ impl Area {
         (0..side * side).map(place).collect()
     }
 
-    /// The same for a picture of another size.
+    /// The mask at another size.
     pub fn resized(&self, side: usize) -> Self {
         let inside = self.shares(side).into_iter().map(|share| share >= 0.5).collect();
         Self { side, inside }
     }
 
-    /// A box around each connected part of at least `least` pixels, the largest part first.
+    /// Bounding boxes of the connected components of at least `least` pixels, largest component first.
     pub fn boxes(&self, least: usize) -> Vec<Rectangle> {
         let mut left = self.inside.clone();
         let mut found = Vec::new();
@@ -142,7 +143,7 @@ impl Area {
         found.into_iter().map(|(_, bounds)| bounds).collect()
     }
 
-    /// Pixels in both, and pixels in either.
+    /// Numbers of pixels in the intersection and in the union.
     pub fn overlap(&self, other: &Self) -> (usize, usize) {
         let pairs = || self.inside.iter().zip(&other.inside);
         (pairs().filter(|&(a, b)| *a && *b).count(), pairs().filter(|&(a, b)| *a || *b).count())

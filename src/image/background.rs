@@ -1,29 +1,29 @@
-//! The color that transparent pictures are laid on.
+//! The background color for transparent pictures.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A color that transparent pictures are laid on: `white`, `black`, `gray` or `#rrggbb`.
+/// Background for transparent pictures: `white`, `black`, `gray` or `#rrggbb`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Background([u8; 3]);
 
-/// What is no color.
+/// The text is not a color.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0} is no background: give white, black, gray, or a color as #rrggbb, such as #ff8000")]
 pub struct UnknownBackground(String);
 
 impl Background {
-    /// The usual one.
+    /// The default.
     pub const WHITE: Self = Self([255; 3]);
-    /// The one for white drawings.
+    /// For white drawings.
     pub const BLACK: Self = Self([0; 3]);
-    /// The one on which both white and black drawings are seen.
+    /// Shows both white and black drawings.
     pub const GRAY: Self = Self([128; 3]);
-    /// Those that have names.
+    /// The named backgrounds.
     pub const NAMED: [Self; 3] = [Self::WHITE, Self::BLACK, Self::GRAY];
 
-    /// Of these amounts of red, green and blue.
+    /// A background of any color: red, green and blue.
     pub fn new(rgb: [u8; 3]) -> Self {
         Self(rgb)
     }
@@ -33,7 +33,7 @@ impl Background {
         self.0
     }
 
-    /// One line on when to choose it, for tool tips.
+    /// When to choose it, for tool tips.
     pub fn about(self) -> &'static str {
         match self {
             Self::WHITE => "Transparent pictures are laid on white: right for dark drawings",

@@ -1,4 +1,4 @@
-//! Moving pictures: an animated GIF, or a folder of numbered frames.
+//! Films: an animated GIF, or a folder of numbered frames.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ pub const FRAME_RATE: u32 = 20;
 /// Default factor by which films enlarge pixels.
 pub const ZOOM: u16 = 4;
 
-/// Writes `frames` as an endlessly repeated GIF of `rate` frames a second, each pixel enlarged `zoom` times.
+/// Writes `frames` as an endless GIF at `rate` frames per second, each pixel enlarged to `zoom` by `zoom`.
 ///
 /// # Errors
 /// [`PictureError::Write`] naming the file.
@@ -34,7 +34,7 @@ pub fn write_gif(path: &Path, frames: &[Picture], rate: u32, zoom: usize) -> Res
     files::write(path, |file| std::io::Write::write_all(file, &bytes)).map_err(|cause| failed(cause.into()))
 }
 
-/// Writes `frames` as `frame-00000.png` and so on into `folder`, which is made.
+/// Writes `frames` as `frame-00000.png` and so on into `folder`, which is created.
 ///
 /// # Errors
 /// [`PictureError::Write`] naming the file.

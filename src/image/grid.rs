@@ -1,8 +1,8 @@
-//! Contact sheets: many pictures on one, as every GAN paper shows its samples.
+//! Contact sheets: grids of samples as in every GAN paper.
 
 use super::Picture;
 
-/// A white sheet that pictures are put on.
+/// A white canvas to place pictures on.
 pub struct Sheet {
     width: usize,
     channels: usize,
@@ -10,12 +10,12 @@ pub struct Sheet {
 }
 
 impl Sheet {
-    /// A white one.
+    /// An empty sheet.
     pub fn new(width: usize, height: usize, channels: usize) -> Self {
         Self { width, channels, pixels: vec![255; width * height * channels] }
     }
 
-    /// Puts a picture with its upper left corner at `x`, `y`; grey ones are drawn on a coloured sheet as RGB.
+    /// Places a picture with its upper left corner at `x`, `y`. Gray pictures become RGB on a color sheet.
     ///
     /// # Panics
     /// If it does not fit on the sheet.
@@ -34,7 +34,7 @@ impl Sheet {
         }
     }
 
-    /// A black bar, for signs.
+    /// Draws a black bar, for plus and minus signs.
     ///
     /// # Panics
     /// If it does not fit on the sheet.
@@ -52,9 +52,10 @@ impl Sheet {
     }
 }
 
-/// Pictures in rows of `columns`, `gap` pixels of white between them; no pictures give an empty 0x0 picture.
+/// Arranges pictures in rows of `columns` with `gap` white pixels between them. Without pictures the result is an
+/// empty 0x0 picture.
 ///
-/// All pictures must be of one size; grey ones are drawn among coloured ones as RGB.
+/// All pictures must have the same size; gray ones become RGB among color ones.
 pub fn grid(pictures: &[Picture], columns: usize, gap: usize) -> Picture {
     let Some(first) = pictures.first() else {
         return Picture::new(0, 0, 1, Vec::new());

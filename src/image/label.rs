@@ -1,4 +1,4 @@
-//! Short lines of text for figures.
+//! Text labels for figures.
 
 use epaint_default_fonts::UBUNTU_LIGHT;
 use plotters::backend::BitMapBackend;
@@ -8,45 +8,45 @@ use plotters::style::{FontStyle, IntoFont, WHITE, register_font};
 
 use super::Picture;
 
-/// The font of everything that is written on pictures: the window's own.
+/// Font of all text in pictures: that of the window.
 pub(super) const FONT: &str = "sans-serif";
-/// Size of the text in pixels: the smallest that is easy to read beside pictures of 64x64.
+/// Font size in pixels: the smallest that is easy to read beside pictures of 64x64.
 const SIZE: u32 = 15;
 
-/// Pixels that every label is high.
+/// Height of a label in pixels.
 pub const LABEL_HEIGHT: usize = 20;
-/// Where the library is told that the text's top is, so that it has room on both sides: it draws from four pixels above that, where
-/// the accents of capitals are, to ten below it, where a comma ends.
+/// Text position given to the drawing library. It draws from four pixels above that (accents of capitals) to ten
+/// below (commas).
 const TOP: i32 = 6;
-/// Where the text begins: the edge of a letter such as r reaches a pixel to the left of that.
+/// Left edge of the text: the edge of a letter such as r reaches one pixel further left.
 const LEFT: i32 = 1;
 
-/// Why there is no label.
+/// A label could not be drawn.
 #[derive(Debug, thiserror::Error)]
 #[error("the label {text:?} cannot be drawn: {cause}")]
 pub struct LabelError {
-    /// What was to be written.
+    /// The text.
     pub text: String,
-    /// What the library says.
+    /// The message of the drawing library.
     pub cause: String,
 }
 
-/// Makes [`FONT`] known to the drawing library.
+/// Registers [`FONT`] with the drawing library.
 pub(super) fn register() -> Result<(), String> {
     let registered = register_font(FONT, FontStyle::Normal, UBUNTU_LIGHT);
     registered.map_err(|_| "the font that is built in cannot be read".to_owned())
 }
 
-/// A line of black text on white, [`LABEL_HEIGHT`] pixels high and as wide as it needs.
+/// Draws a line of black text on white, [`LABEL_HEIGHT`] pixels high and as wide as the text.
 ///
 /// # Errors
-/// [`LabelError`] when the font or the drawing fails.
+/// [`LabelError`] if the font or the drawing fails.
 pub fn label(text: &str) -> Result<Picture, LabelError> {
     let failed = |cause: String| LabelError { text: text.to_owned(), cause };
     register().map_err(failed)?;
     let font = (FONT, SIZE).into_font();
     let (width, _) = font.box_size(text).map_err(|cause| failed(cause.to_string()))?;
-    // The box leaves no room for the edges of the first and the last letter.
+    // The box has no room for the edges of the first and last letter.
     let size = (width + 2 + LEFT as u32, LABEL_HEIGHT as u32);
     let mut pixels = vec![0; size.0 as usize * LABEL_HEIGHT * 3];
     let area = BitMapBackend::with_buffer(&mut pixels, size).into_drawing_area();

@@ -1,7 +1,7 @@
-//! Pictures as bytes, as tensor values, and as files.
+//! 8-bit pictures, their tensor values, and their files: decoding, encoding, contact sheets, films and plots.
 //!
-//! A [`Picture`] is what people see: 8-bit pixels. Networks see the same pixels as `f32` in [-1, 1], laid out
-//! `[channels, height, width]` (paper section 4: no preprocessing besides this scaling).
+//! A [`Picture`] holds 8-bit pixels. Networks see the same pixels as `f32` in [-1, 1], laid out as `[channels,
+//! height, width]` (paper, section 4: no preprocessing besides this scaling).
 
 mod area;
 mod background;
@@ -25,5 +25,5 @@ pub use grid::{Sheet, grid};
 pub use label::{LABEL_HEIGHT, LabelError, label};
 pub use output::{OutputError, WRITTEN_ENDINGS, check_picture_name, names_folder, write_numbered};
 pub use picture::{Picture, PictureError, from_signed, to_signed};
-pub use preparation::{Fit, Frame, MAX_CROP, Part, PictureFormat, Preparation, PreparationError, Resize};
+pub use preparation::{Fit, MAX_CROP, PictureFormat, Placement, Preparation, PreparationError, Resize, SourceRect};
 pub use video::write_mp4;

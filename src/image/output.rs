@@ -1,4 +1,4 @@
-//! Where pictures are written to: the end of a name decides between a file and a folder, and how a file is encoded.
+//! Picture output: the extension selects the format; a name without one is a folder.
 
 use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
@@ -9,24 +9,24 @@ use image::{ExtendedColorType, ImageError, ImageFormat};
 use super::{Picture, PictureError};
 use crate::files;
 
-/// Quality of a JPEG, of 100: grids have sharp edges.
+/// JPEG quality of 100: contact sheets have sharp edges.
 const QUALITY: u8 = 95;
 
-/// The ends of the names of pictures that can be written.
+/// Extensions of the formats that can be written.
 pub const WRITTEN_ENDINGS: [&str; 7] = ["png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff"];
 
-/// Why no picture can be written under a name.
+/// A picture cannot be written under the given name.
 #[derive(Debug, thiserror::Error)]
 pub enum OutputError {
-    /// The ending is of no known kind.
+    /// Unknown extension.
     #[error("{path}: pictures are not written as .{ending}; give a name that ends in {}", listed())]
     Ending {
         /// What was named.
         path: PathBuf,
-        /// Its ending.
+        /// The extension.
         ending: String,
     },
-    /// It is a folder, or is named like one.
+    /// The name is that of a folder.
     #[error("{path} names a folder, and this is one picture; give a file's name that ends in {}", listed())]
     Folder {
         /// What was named.
@@ -39,7 +39,7 @@ fn listed() -> String {
     format!("{} or {last}", first.join(", "))
 }
 
-/// Whether a name is that of a folder: there is one, it ends like one (`out/`), or it has no ending.
+/// Whether a path names a folder: an existing folder, a trailing slash (`out/`), or no extension.
 pub fn names_folder(path: &Path) -> bool {
     let slash = path.to_string_lossy().ends_with(std::path::is_separator);
     slash || path.is_dir() || path.extension().is_none()
@@ -61,16 +61,16 @@ fn format(path: &Path) -> Result<ImageFormat, OutputError> {
     }
 }
 
-/// Checks that a picture can be written under this name, before it is worked on.
+/// Checks that a picture can be written under this name, before any work is done.
 ///
 /// # Errors
-/// [`OutputError`] with the endings that are known.
+/// [`OutputError`] with the supported extensions.
 pub fn check_picture_name(path: &Path) -> Result<(), OutputError> {
     format(path).map(|_| ())
 }
 
 impl Picture {
-    /// Writes the picture in the format that the name's ending says (see [`WRITTEN_ENDINGS`]).
+    /// Writes the picture in the format of its extension (see [`WRITTEN_ENDINGS`]).
     ///
     /// # Errors
     /// [`PictureError::Write`] with the file and the cause.
@@ -95,7 +95,7 @@ impl Picture {
     }
 }
 
-/// Writes pictures into `folder`, which is made, under their numbers: `000042.png`. Returns how they are called.
+/// Writes numbered pictures (`000042.png`) into `folder`, which is created. Returns their names.
 ///
 /// # Errors
 /// [`PictureError::Write`] naming the file.

@@ -1,4 +1,4 @@
-//! One 8-bit picture.
+//! The 8-bit picture type.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::decode::{DecodeOptions, decode};
 use crate::files;
 
-/// Why a picture could not be read or written.
+/// A picture could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum PictureError {
     /// The file could not be opened or decoded.
@@ -14,7 +14,7 @@ pub enum PictureError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the decoder or the file system said.
+        /// The decoder or file system error.
         cause: String,
     },
     /// The file could not be encoded or written.
@@ -22,12 +22,12 @@ pub enum PictureError {
     Write {
         /// The file.
         path: PathBuf,
-        /// What the encoder or the file system said.
+        /// The encoder or file system error.
         cause: image::ImageError,
     },
 }
 
-/// An 8-bit picture: `[height, width, channels]` interleaved, rows from the top, 1 channel (grey) or 3 (sRGB).
+/// An 8-bit picture: `[height, width, channels]` interleaved, rows from the top, 1 channel (gray) or 3 (sRGB).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Picture {
     width: usize,
@@ -42,12 +42,12 @@ impl std::fmt::Debug for Picture {
     }
 }
 
-/// A pixel byte as the networks see it: 0..=255 to [-1, 1].
+/// Converts a pixel from 0..=255 to the range of the networks, [-1, 1].
 pub fn to_signed(byte: u8) -> f32 {
     f32::from(byte) / 127.5 - 1.0
 }
 
-/// What a network drew, as a pixel byte: [-1, 1] to 0..=255, values outside are clamped.
+/// Converts a network value from [-1, 1] to 0..=255; values outside are clamped.
 pub fn from_signed(value: f32) -> u8 {
     ((value + 1.0) * 127.5).round().clamp(0.0, 255.0) as u8
 }
@@ -75,7 +75,7 @@ impl Picture {
         Self::new(width, height, channels, pixels)
     }
 
-    /// The pixels in planes, `[channels, height, width]`.
+    /// The pixels as planes, `[channels, height, width]`.
     pub fn planes(&self) -> Vec<u8> {
         let plane = self.width * self.height;
         let mut planes = vec![0; self.pixels.len()];
@@ -97,17 +97,17 @@ impl Picture {
         }
     }
 
-    /// Pixels from left to right.
+    /// Width in pixels.
     pub fn width(&self) -> usize {
         self.width
     }
 
-    /// Pixels from top to bottom.
+    /// Height in pixels.
     pub fn height(&self) -> usize {
         self.height
     }
 
-    /// 1 (grey) or 3 (red, green, blue).
+    /// 1 (gray) or 3 (red, green, blue).
     pub fn channels(&self) -> usize {
         self.channels
     }
@@ -117,7 +117,7 @@ impl Picture {
         &self.pixels
     }
 
-    /// The pixels as red, green, blue whatever the channels.
+    /// The pixels as RGB, whatever the number of channels.
     pub fn to_rgb(&self) -> Vec<u8> {
         match self.channels {
             1 => self.pixels.iter().flat_map(|&grey| [grey, grey, grey]).collect(),
@@ -125,20 +125,20 @@ impl Picture {
         }
     }
 
-    /// How far each pixel is from the same one of a picture of the same size and channels: black where they are equal.
+    /// Absolute difference per pixel from a picture of the same size and channels: black where they are equal.
     pub fn difference(&self, other: &Self) -> Self {
         let pixels = self.pixels.iter().zip(&other.pixels).map(|(a, b)| a.abs_diff(*b)).collect();
         Self::new(self.width, self.height, self.channels, pixels)
     }
 
-    /// The picture with left and right exchanged.
+    /// The picture mirrored horizontally.
     pub fn mirrored(&self) -> Self {
         let rows = self.pixels.chunks_exact((self.width * self.channels).max(1));
         let pixels = rows.flat_map(|row| row.chunks_exact(self.channels).rev().flatten()).copied().collect();
         Self::new(self.width, self.height, self.channels, pixels)
     }
 
-    /// Every pixel as a square of `zoom x zoom`.
+    /// The picture with each pixel enlarged to `zoom` by `zoom`.
     pub fn enlarged(&self, zoom: usize) -> Self {
         let zoom = zoom.max(1);
         let mut pixels = Vec::with_capacity(self.pixels.len() * zoom * zoom);
@@ -162,7 +162,7 @@ impl Picture {
         Ok(decoded.picture)
     }
 
-    /// A decoded picture of the `image` crate. Grey stays grey; everything else becomes RGB.
+    /// Converts a decoded picture of the `image` crate. Gray stays gray; everything else becomes RGB.
     pub fn from_dynamic(decoded: image::DynamicImage) -> Self {
         let (width, height) = (decoded.width() as usize, decoded.height() as usize);
         match decoded.color() {
@@ -173,10 +173,10 @@ impl Picture {
         }
     }
 
-    /// The picture as PNG bytes.
+    /// Encodes the picture as PNG.
     ///
     /// # Errors
-    /// What the encoder says; a well-formed picture always encodes.
+    /// The error of the encoder; a valid picture always encodes.
     pub fn to_png(&self) -> Result<Vec<u8>, image::ImageError> {
         let mut png = std::io::Cursor::new(Vec::new());
         let colour = if self.channels == 1 { image::ExtendedColorType::L8 } else { image::ExtendedColorType::Rgb8 };
@@ -191,7 +191,7 @@ impl Picture {
         Ok(png.into_inner())
     }
 
-    /// Writes a PNG, beside its place first and then renamed into it, so that nobody reads half a picture.
+    /// Writes a PNG atomically: beside the target, then renamed.
     ///
     /// # Errors
     /// [`PictureError::Write`] with the file and the cause.

@@ -1,4 +1,4 @@
-//! Curves as picture files: small ones side by side, for papers and for eyes that have no window.
+//! Plots of curves, side by side, as PNG or SVG.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -15,68 +15,68 @@ use super::label::{FONT, register};
 use super::{Picture, PictureError};
 use crate::files;
 
-/// Pixels of one curve's place, and of the lines above and below all of them.
+/// Size of one plot in pixels, and height of the lines of text above and below all of them.
 const CELL: [u32; 2] = [460, 320];
 const LINE: u32 = 34;
-/// Places side by side, at most.
+/// Maximum plots per row.
 const COLUMNS: usize = 4;
 const BLUE: RGBColor = RGBColor(20, 90, 200);
 const GREEN: RGBColor = RGBColor(20, 130, 50);
 
-/// A value with the ends of its interval.
+/// A value with its confidence interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Value {
-    /// What was measured.
+pub struct PlotValue {
+    /// The value.
     pub value: f64,
-    /// The interval's lower end.
+    /// Lower end of the interval.
     pub low: f64,
-    /// Its upper end.
+    /// Upper end of the interval.
     pub high: f64,
 }
 
-/// Values over something, beside a mark to reach.
+/// A curve with a reference line.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Curve {
-    /// Its head.
+    /// Title.
     pub name: &'static str,
-    /// What it means.
+    /// Explanation below the title.
     pub about: &'static str,
-    /// Where each value stands, from the left to the right.
-    pub points: Vec<(f64, Value)>,
-    /// What is to be reached.
-    pub mark: Value,
+    /// Points `(x, value)` in ascending x.
+    pub points: Vec<(f64, PlotValue)>,
+    /// PlotValue of the reference line.
+    pub mark: PlotValue,
 }
 
-/// Why there is no file of curves.
+/// The plot could not be drawn or written.
 #[derive(Debug, thiserror::Error)]
 pub enum PlotError {
-    /// The name's ending says how it is written.
+    /// Unsupported extension.
     #[error("{0}: curves are drawn to files that end in .png or .svg")]
     Ending(PathBuf),
-    /// The text's font, or the drawing.
+    /// The font could not be loaded, or drawing failed.
     #[error("{path}: the curves cannot be drawn: {cause}")]
     Draw {
         /// The file.
         path: PathBuf,
-        /// What the library says.
+        /// The message of the drawing library.
         cause: String,
     },
-    /// It could not be written.
+    /// The file could not be written.
     #[error(transparent)]
     Write(#[from] PictureError),
 }
 
-/// What curves can be drawn to.
+/// File format of a plot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
+pub enum PlotFormat {
     /// Pixels.
     Png,
     /// Lines.
     Svg,
 }
 
-impl Format {
-    /// By the name's ending.
+impl PlotFormat {
+    /// Chooses the format by the extension.
     ///
     /// # Errors
     /// [`PlotError::Ending`].
@@ -89,12 +89,12 @@ impl Format {
     }
 }
 
-/// Draws curves side by side under a title, over values that `x` names.
+/// Plots curves side by side under a title; `x` is the label of the horizontal axes.
 ///
 /// # Errors
-/// [`PlotError`] with the file and what is wrong with it; nothing is written then.
+/// [`PlotError`]; nothing is written then.
 pub fn write(path: &Path, title: &str, x: &str, curves: &[Curve]) -> Result<(), PlotError> {
-    let format = Format::of(path)?;
+    let format = PlotFormat::of(path)?;
     let failed = |cause: String| PlotError::Draw { path: path.to_owned(), cause };
     register().map_err(failed)?;
     let columns = match curves.len() {
@@ -104,7 +104,7 @@ pub fn write(path: &Path, title: &str, x: &str, curves: &[Curve]) -> Result<(), 
     };
     let size = (columns as u32 * CELL[0], curves.len().div_ceil(columns) as u32 * CELL[1] + 2 * LINE);
     let bytes = match format {
-        Format::Png => {
+        PlotFormat::Png => {
             let mut pixels = vec![0; size.0 as usize * size.1 as usize * 3];
             let area = BitMapBackend::with_buffer(&mut pixels, size).into_drawing_area();
             draw(&area, title, x, curves, columns).map_err(|cause| failed(cause.to_string()))?;
@@ -112,7 +112,7 @@ pub fn write(path: &Path, title: &str, x: &str, curves: &[Curve]) -> Result<(), 
             let picture = Picture::new(size.0 as usize, size.1 as usize, 3, pixels);
             picture.to_png().map_err(|cause| failed(cause.to_string()))?
         }
-        Format::Svg => {
+        PlotFormat::Svg => {
             let mut text = String::new();
             let area = SVGBackend::with_string(&mut text, size).into_drawing_area();
             draw(&area, title, x, curves, columns).map_err(|cause| failed(cause.to_string()))?;
@@ -154,7 +154,7 @@ fn one<B: DrawingBackend>(area: &DrawingArea<B, Shift>, x: &str, curve: &Curve) 
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)))
     };
     let (first, last) = ends(&mut points.iter().map(|(x, _)| *x));
-    // One point alone stands in the middle, none at all leave an empty plot.
+    // A single point is centered; without points the plot is empty.
     let (first, last) = if points.is_empty() { (0.0, 1.0) } else { (first, last) };
     let beside = if last > first { (last - first) * 0.04 } else { 1.0 };
     let (low, high) = ends(&mut points.iter().flat_map(|(_, v)| [v.low, v.value, v.high]).chain([mark.value, 0.0]));
@@ -192,7 +192,7 @@ fn one<B: DrawingBackend>(area: &DrawingArea<B, Shift>, x: &str, curve: &Curve) 
     Ok(())
 }
 
-/// A number beside an axis.
+/// Formats a number for an axis.
 fn short(value: f64) -> String {
     let digits = match value.abs() {
         100.0.. => 0,
@@ -209,7 +209,7 @@ mod tests {
     use super::*;
 
     fn curve(name: &'static str, values: &[f64], mark: f64) -> Curve {
-        let value = |value: f64| Value { value, low: value - 0.1, high: value + 0.1 };
+        let value = |value: f64| PlotValue { value, low: value - 0.1, high: value + 0.1 };
         let points = values.iter().enumerate().map(|(i, &v)| (i as f64 * 500.0, value(v))).collect();
         Curve { name, about: "", points, mark: value(mark) }
     }

@@ -1,30 +1,41 @@
-//! How a picture of any size becomes the square that the networks see: which part of it is taken, and how that is resized.
+//! Preparation settings: how a picture of any size becomes the square that the networks see.
 //!
-//! The paper's faces are 64x64 crops; CelebA's aligned faces are commonly cropped to 108x108 or 138x138 first. Here are the
-//! settings and the geometry; `data` does the work.
+//! The paper's faces are 64x64 crops; CelebA's aligned faces are commonly cropped to 108x108 or 138x138 first. This
+//! module has the settings and the geometry; `data` applies them.
 
 use std::fmt;
 
 use super::background::Background;
 use crate::files::is_default;
 
-/// What is done with a picture that is not square.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
+/// How a picture that is not square becomes square.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    clap::ValueEnum,
+    serde::Serialize,
+    serde::Deserialize,
+    strum::Display,
+    strum::VariantArray,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Fit {
-    /// The largest square in its center is taken; what is beside it is lost.
+    /// Take the largest centered square; the rest is lost.
     #[default]
     Crop,
-    /// All of it is kept, in the center of a black square (-1 to the networks).
+    /// Keep all of it, centered in a black square (-1 for the networks).
     Pad,
-    /// All of it is kept, squeezed to a square.
+    /// Keep all of it, stretched to a square.
     Stretch,
 }
 
 impl Fit {
-    /// All of them, in the order they are shown.
-    pub const ALL: [Self; 3] = [Self::Crop, Self::Pad, Self::Stretch];
-
     /// One line on what it does, for tool tips.
     pub fn about(self) -> &'static str {
         match self {
@@ -35,33 +46,36 @@ impl Fit {
     }
 }
 
-impl fmt::Display for Fit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Crop => "crop",
-            Self::Pad => "pad",
-            Self::Stretch => "stretch",
-        })
-    }
-}
-
-/// How the part that is taken gets its new size.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
+/// Resampling filter.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    clap::ValueEnum,
+    serde::Serialize,
+    serde::Deserialize,
+    strum::Display,
+    strum::VariantArray,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Resize {
-    /// Lanczos of three lobes over the footprint of each new pixel: sharp.
+    /// Lanczos with three lobes over the footprint of each output pixel: sharp.
     #[default]
     Lanczos,
-    /// Bilinear. Where it shrinks, the triangle is widened to the footprint of a new pixel (antialiasing), as Pillow does it.
+    /// Bilinear. When shrinking, the triangle is widened to the footprint of an output pixel (antialiasing), as
+    /// in Pillow.
     Bilinear,
-    /// The mean of exactly what a new pixel covers, edges counted by their share (OpenCV's `INTER_AREA`): soft, never ringing.
+    /// The mean over the exact footprint of an output pixel, partial pixels by their share (OpenCV's
+    /// `INTER_AREA`): soft, never ringing.
     Area,
 }
 
 impl Resize {
-    /// All of them, in the order they are shown.
-    pub const ALL: [Self; 3] = [Self::Lanczos, Self::Bilinear, Self::Area];
-
     /// One line on what it does, for tool tips.
     pub fn about(self) -> &'static str {
         match self {
@@ -72,28 +86,18 @@ impl Resize {
     }
 }
 
-impl fmt::Display for Resize {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Lanczos => "lanczos",
-            Self::Bilinear => "bilinear",
-            Self::Area => "area",
-        })
-    }
-}
-
-/// The largest crop: a JPEG cannot be larger.
+/// Largest crop: the maximum size of a JPEG.
 pub const MAX_CROP: usize = 65_535;
 
-/// Settings by which no picture can be prepared.
+/// Invalid preparation settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PreparationError {
-    /// A crop of no pixel, or of more than a picture can have.
+    /// The crop is 0 or larger than any picture.
     #[error(
         "a crop of {0}x{0} pixels is not possible: --crop is 1 to {MAX_CROP}, or left out to take all of a picture"
     )]
     Crop(usize),
-    /// A crop is square already.
+    /// A crop is square, so `fit` does not apply.
     #[error(
         "--fit stretch does not go with --crop {0}: the crop is a square already, so there is nothing to stretch; leave one \
          of them out"
@@ -101,52 +105,54 @@ pub enum PreparationError {
     StretchedCrop(usize),
 }
 
-/// How pictures are prepared for the networks. The default takes the largest square in the center, and resizes with Lanczos.
+/// How pictures are prepared for the networks. The default takes the largest centered square and resizes it with
+/// Lanczos.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Preparation {
-    /// Side of the square in the center that is taken before resizing, in the picture's own pixels; `None` takes as much as
+    /// Side of the centered square to crop before resizing, in pixels of the original; `None` takes as much as
     /// `fit` allows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crop: Option<usize>,
-    /// What is done with what is not square, or smaller than the crop.
+    /// Treatment of pictures that are not square, or smaller than the crop.
     #[serde(default, skip_serializing_if = "is_default")]
     pub fit: Fit,
-    /// How it is resized.
+    /// Resampling filter.
     #[serde(default, skip_serializing_if = "is_default")]
     pub resize: Resize,
-    /// What transparent ones are laid on.
+    /// Background of transparent pictures.
     #[serde(default, skip_serializing_if = "is_default")]
     pub background: Background,
 }
 
-/// A part of a picture, in its pixels.
+/// A rectangle of a picture, in its pixels.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Part {
-    /// Pixels to the left of it.
+pub struct SourceRect {
+    /// Left edge.
     pub left: f64,
-    /// Pixels above it.
+    /// Top edge.
     pub top: f64,
-    /// From left to right.
+    /// Width.
     pub width: f64,
-    /// From top to bottom.
+    /// Height.
     pub height: f64,
 }
 
-/// Where a picture goes: a part of it is resized and lies on a square.
+/// Geometry of a preparation: a source rectangle that is resized and placed on a square.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Frame {
-    /// The part that is taken.
-    pub part: Part,
-    /// Width and height, in pixels, that the part is resized to.
+pub struct Placement {
+    /// Source rectangle.
+    pub part: SourceRect,
+    /// Size of the resized rectangle in pixels.
     pub inner: [usize; 2],
-    /// Where it lies on the square, from the left and from the top; what it leaves free is black.
+    /// Position on the square, from left and top; the rest of the square is black.
     pub at: [usize; 2],
-    /// What the square shows, in the picture's pixels: the part, or more where it reaches beyond the picture.
-    pub square: Part,
+    /// The region that the square shows, in pixels of the original: the source rectangle, or more if it extends
+    /// beyond the picture.
+    pub square: SourceRect,
 }
 
 impl Preparation {
-    /// These settings with others in their place where they are given; a `crop` of 0 takes no crop.
+    /// These settings with the given ones replaced; a `crop` of 0 means no crop.
     pub fn with(
         self,
         crop: Option<usize>,
@@ -162,10 +168,10 @@ impl Preparation {
         }
     }
 
-    /// Checks that the settings go together.
+    /// Checks that the settings are consistent.
     ///
     /// # Errors
-    /// [`PreparationError`] naming the flag.
+    /// [`PreparationError`], which names the flag.
     pub fn check(&self) -> Result<(), PreparationError> {
         match self.crop {
             Some(side) if !(1..=MAX_CROP).contains(&side) => Err(PreparationError::Crop(side)),
@@ -174,11 +180,11 @@ impl Preparation {
         }
     }
 
-    /// Where a picture of `width` x `height` pixels goes on a square of `size` x `size`.
+    /// The geometry for a picture of `width` by `height` pixels on a square of `size` by `size`.
     ///
     /// # Errors
-    /// Why the picture cannot be used: it has no pixels, or it is smaller than the crop and is not to be padded.
-    pub fn frame(&self, [width, height]: [usize; 2], size: usize) -> Result<Frame, String> {
+    /// A message if the picture is empty, or smaller than the crop and not to be padded.
+    pub fn frame(&self, [width, height]: [usize; 2], size: usize) -> Result<Placement, String> {
         if width == 0 || height == 0 {
             return Err("it has no pixels".to_owned());
         }
@@ -192,16 +198,16 @@ impl Preparation {
             ));
         }
         if self.fit == Fit::Stretch && self.crop.is_none() {
-            let part = Part { left: 0.0, top: 0.0, width: width as f64, height: height as f64 };
-            return Ok(Frame { part, inner: [size, size], at: [0, 0], square: part });
+            let part = SourceRect { left: 0.0, top: 0.0, width: width as f64, height: height as f64 };
+            return Ok(Placement { part, inner: [size, size], at: [0, 0], square: part });
         }
-        // The side of the square in the picture's pixels, which may reach beyond it.
+        // Side of the square in pixels of the original; it may extend beyond the picture.
         let side = match (self.crop, self.fit) {
             (Some(crop), _) => crop,
             (None, Fit::Pad) => longer,
             (None, _) => shorter,
         };
-        // Each direction by itself: pixels before the part, of the part, of the resized part, and before it.
+        // Per axis: offset and size of the source, size and offset of the target.
         let place = |whole: usize| {
             let part = whole.min(side);
             let inner = ((part * size) as f64 / side as f64).round().max(1.0) as usize;
@@ -209,14 +215,14 @@ impl Preparation {
             (left, part as f64, inner, (size - inner) / 2, left - ((side - part) / 2) as f64)
         };
         let [(left, across, wide, x, from_left), (top, down, high, y, from_top)] = [width, height].map(place);
-        let part = Part { left, top, width: across, height: down };
-        let square = Part { left: from_left, top: from_top, width: side as f64, height: side as f64 };
-        Ok(Frame { part, inner: [wide, high], at: [x, y], square })
+        let part = SourceRect { left, top, width: across, height: down };
+        let square = SourceRect { left: from_left, top: from_top, width: side as f64, height: side as f64 };
+        Ok(Placement { part, inner: [wide, high], at: [x, y], square })
     }
 }
 
 impl fmt::Display for Preparation {
-    /// In a few words: `center 108x108, resized by lanczos`.
+    /// A short description: `center 108x108, resized by lanczos`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let padded = if self.fit == Fit::Pad { ", smaller ones padded with black" } else { "" };
         match (self.crop, self.fit) {
@@ -233,27 +239,27 @@ impl fmt::Display for Preparation {
     }
 }
 
-/// What pictures become for the networks.
+/// The format of prepared pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PictureFormat {
-    /// Width and height, in pixels.
+    /// Width and height in pixels.
     pub size: usize,
     /// 1 (gray) or 3 (red, green, blue).
     pub channels: usize,
-    /// How they get there.
+    /// Preparation.
     pub preparation: Preparation,
 }
 
 impl PictureFormat {
-    /// `size` x `size` with `channels` channels, of the largest square in the center.
+    /// `size` by `size` pixels with `channels` channels and the default preparation.
     pub fn new(size: usize, channels: usize) -> Self {
         Self { size, channels, preparation: Preparation::default() }
     }
 
-    /// The format with another preparation, where there is one.
+    /// The format with another preparation, if given.
     ///
     /// # Errors
-    /// [`PreparationError`] where its settings do not go together.
+    /// [`PreparationError`] if its settings are inconsistent.
     pub fn prepared(self, other: Option<Preparation>) -> Result<Self, PreparationError> {
         let preparation = other.unwrap_or(self.preparation);
         preparation.check().map(|()| Self { preparation, ..self })
@@ -265,7 +271,8 @@ mod tests {
     use super::*;
 
     fn placed(preparation: Preparation, sides: [usize; 2], size: usize) -> ([f64; 4], [usize; 2], [usize; 2]) {
-        let Frame { part: Part { left, top, width, height }, inner, at, .. } = preparation.frame(sides, size).unwrap();
+        let Placement { part: SourceRect { left, top, width, height }, inner, at, .. } =
+            preparation.frame(sides, size).unwrap();
         ([left, top, width, height], inner, at)
     }
 
@@ -292,7 +299,7 @@ mod tests {
         let pad = Preparation { fit: Fit::Pad, ..crop };
         assert_eq!(placed(pad, [30, 16], 10), ([5.0, 0.0, 20.0, 16.0], [10, 8], [0, 1]));
         assert_eq!(placed(pad, [30, 20], 10), placed(crop, [30, 20], 10), "what is large enough is not padded");
-        let Part { left, top, width, height } = pad.frame([30, 16], 10).unwrap().square;
+        let SourceRect { left, top, width, height } = pad.frame([30, 16], 10).unwrap().square;
         assert_eq!([left, top, width, height], [5.0, -2.0, 20.0, 20.0], "the square reaches beyond the picture");
         assert_eq!(crop.frame([0, 9], 10).unwrap_err(), "it has no pixels");
     }

@@ -1,5 +1,5 @@
-//! Walks as video: H.264 in an MP4 file, which every player opens, with no library of the system's. The pictures are kept
-//! as they are (only colours are halved in resolution, as in all video), so the files are large: a byte and a half a pixel.
+//! H.264 video in MP4, playable everywhere, without system libraries. Pictures are stored uncompressed (only color is
+//! subsampled, as in all video), so files are large: 1.5 bytes per pixel.
 
 use std::path::Path;
 
@@ -10,10 +10,10 @@ use muxide::api::{MuxerBuilder, VideoCodec};
 use super::{Picture, PictureError};
 use crate::files;
 
-/// Side of the blocks that H.264 cuts pictures into.
+/// Side of the macroblocks of H.264.
 const BLOCK: usize = 16;
 
-/// Writes `frames` as an MP4 of `rate` frames a second, each pixel enlarged `zoom` times.
+/// Writes `frames` as an MP4 at `rate` frames per second, each pixel enlarged to `zoom` by `zoom`.
 ///
 /// # Errors
 /// [`PictureError::Write`] naming the file.
@@ -26,7 +26,7 @@ pub fn write_mp4(path: &Path, frames: &[Picture], rate: u32, zoom: usize) -> Res
 
 fn encode(frames: &[Picture], rate: u32, zoom: usize) -> Result<Vec<u8>, String> {
     let first = frames.first().ok_or("there are no frames")?.enlarged(zoom);
-    // Colours are halved in resolution, so sides are even.
+    // Color is subsampled by two, so sides must be even.
     let (width, height) = (first.width().next_multiple_of(2), first.height().next_multiple_of(2));
     let mut bytes = Vec::new();
     let muxer = MuxerBuilder::new(&mut bytes).video(VideoCodec::H264, width as u32, height as u32, f64::from(rate));
@@ -43,14 +43,14 @@ fn encode(frames: &[Picture], rate: u32, zoom: usize) -> Result<Vec<u8>, String>
                 start.into_iter().flat_map(|unit| unit.to_annex_b_data()).collect()
             }
         };
-        // Every frame stands alone.
+        // Every frame is a key frame.
         muxer.write_video(i as f64 / f64::from(rate), &data, true).map_err(|cause| cause.to_string())?;
     }
     muxer.finish().map_err(|cause| cause.to_string())?;
     Ok(bytes)
 }
 
-/// Brightness, and both colour differences at half the size, of BT.601 in its full range; the sides are whole blocks.
+/// Full-range BT.601 luma, and both chroma planes at half size; sides are whole macroblocks.
 struct Yuv {
     width: usize,
     planes: [Vec<u8>; 3],
@@ -63,7 +63,7 @@ impl Yuv {
         let (wide, tall) = (width.next_multiple_of(BLOCK), height.next_multiple_of(BLOCK));
         let byte = |value: f32| value.round().clamp(0.0, 255.0) as u8;
         let light = |p: [f32; 3]| 0.299 * p[0] + 0.587 * p[1] + 0.114 * p[2];
-        // What lies beyond the edge is cropped by the player, and repeats the edge.
+        // Padding repeats the edge; the player crops it.
         let at = |x: usize, y: usize| {
             let i = (y.min(height - 1) * width + x.min(width - 1)) * 3;
             [rgb[i], rgb[i + 1], rgb[i + 2]].map(f32::from)
@@ -108,7 +108,7 @@ mod tests {
         for atom in [b"moov", b"mdat", b"avc1", b"avcC"] {
             assert!(bytes.windows(4).any(|window| window == atom), "{}", String::from_utf8_lossy(atom));
         }
-        // Uncompressed blocks of 32x32 pixels, a byte and a half each, with the last frame's brightness among them.
+        // Uncompressed macroblocks of 32x32 pixels at 1.5 bytes each, including the luma of the last frame.
         assert!(bytes.len() > 25 * 32 * 32 * 3 / 2);
         assert!(bytes.windows(64).any(|window| window == [240; 64]), "the last frame is there");
         assert!(write_mp4(&path, &[], 20, 1).unwrap_err().to_string().contains("no frames"));

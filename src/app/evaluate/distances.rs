@@ -18,7 +18,7 @@ use crate::evaluate::curves::curves;
 use crate::evaluate::features::{FeatureKind, FeatureSource};
 use crate::evaluate::reference_set::{ReferenceSet, ReferenceSettings, SetComparison};
 use crate::image::Preparation;
-use crate::image::plot::{self, Curve, Value};
+use crate::image::plot::{self, Curve, PlotValue};
 use crate::model::{Model, checkpoints};
 
 /// The feature spaces to choose from.
@@ -257,14 +257,14 @@ fn show(ui: &mut Ui, Curve { name, about, points, mark }: &Curve) {
         (Color32::from_rgb(20, 90, 200), Color32::from_rgb(20, 130, 50))
     };
     ui.strong(*name).on_hover_text(*about);
-    let short = |Value { value, low, high }: &Value| format!("{value:.3} ({low:.3} to {high:.3})");
+    let short = |PlotValue { value, low, high }: &PlotValue| format!("{value:.3} ({low:.3} to {high:.3})");
     let newest = points.last().map(|(step, value)| format!("step {step}: {}", short(value)));
     ui.label(newest.unwrap_or_default()).on_hover_text(*about);
     ui.colored_label(real, format!("real: {}", short(mark))).on_hover_text("What other real pictures give");
     let plot = Plot::new(*name).allow_scroll(false).include_y(0.0).x_axis_label("step");
     plot.show(ui, |plot| {
         plot.hline(HLine::new("real pictures", mark.value).color(real).width(1.5));
-        for (x, Value { low, high, .. }) in points {
+        for (x, PlotValue { low, high, .. }) in points {
             let bar = PlotPoints::from(vec![[*x, *low], [*x, *high]]);
             plot.line(Line::new("", bar).color(color.gamma_multiply(0.6)).width(1.5));
         }

@@ -1,4 +1,4 @@
-//! Decoders that panic: the panic becomes an error with its text, and nothing is printed.
+//! Catches panics of decoders and returns their text as an error, without printing.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -10,10 +10,10 @@ thread_local! {
     static GUARDED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `work`; a panic in it is an error that holds the panic's text, and the panic hook stays silent about it.
+/// Runs `work` and returns the text of a panic as an error. The panic hook stays silent.
 ///
 /// # Errors
-/// What the panic said.
+/// The text of the panic.
 pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     static QUIET: Once = Once::new();
     QUIET.call_once(|| {

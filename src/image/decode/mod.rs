@@ -1,8 +1,8 @@
-//! The one place where files of pictures become pixels.
+//! Picture decoding; every reader of picture files uses this module.
 //!
-//! Whatever reads a picture reads it here: it is told apart by its first bytes, refused where its end is missing, turned
-//! upright, its transparency laid on a background, its deeper values brought to 8 bits; and a decoder that panics is an error.
-//! What was done on the way is in the [`Treatment`].
+//! The format is detected by the first bytes. Truncated files are refused. The picture is turned upright, its
+//! transparency composed onto a background, and deeper values reduced to 8 bits. A panic of a decoder is an error.
+//! [`Treatment`] lists what was done.
 
 mod guard;
 mod notes;
@@ -29,20 +29,20 @@ pub use treatment::Treatment;
 use super::picture::Picture;
 use crate::sniff::{self, PictureFileFormat};
 
-/// Bytes that a picture may have at full size.
+/// Maximum size of a decoded picture in bytes.
 pub(crate) const LIMIT: u64 = 512 << 20;
 
-/// How pictures are decoded.
+/// Decoding options.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DecodeOptions {
-    /// What transparent pictures are laid on: red, green and blue.
+    /// Background of transparent pictures: red, green and blue.
     pub background: [u8; 3],
-    /// What black and white are in pictures deeper than 8 bits.
+    /// Black and white points of pictures deeper than 8 bits.
     pub ranges: Ranges,
 }
 
 impl Default for DecodeOptions {
-    /// A white background, and each picture's own range.
+    /// A white background, and the range of each picture.
     fn default() -> Self {
         Self { background: [255; 3], ranges: Ranges::default() }
     }
@@ -51,38 +51,38 @@ impl Default for DecodeOptions {
 /// A decoded picture.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decoded {
-    /// Upright and opaque, at full size.
+    /// The upright, opaque picture at full size.
     pub picture: Picture,
     /// What was done to it.
     pub treatment: Treatment,
 }
 
-/// Why a file could not be decoded.
+/// A picture file could not be decoded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    /// Its end is missing.
+    /// The file is truncated.
     #[error("the file ends early: {0}; it may be only half copied")]
     CutOff(String),
-    /// It is something else.
+    /// Not a supported picture format.
     #[error("it is {0}; PNG, JPEG, WebP, BMP, GIF, TIFF and PNM are read")]
     NotAPicture(String),
-    /// More pixels than are decoded.
+    /// Larger than [`LIMIT`] in memory.
     #[error(
         "it has {width}x{height} pixels, which need {} MiB; at most {} MiB are decoded, so make it smaller first",
         bytes.div_ceil(1 << 20), LIMIT >> 20
     )]
     TooLarge {
-        /// Its width.
+        /// Width.
         width: u32,
-        /// Its height.
+        /// Height.
         height: u32,
-        /// What it would need.
+        /// Required memory in bytes.
         bytes: u64,
     },
     /// The decoder panicked.
     #[error("its decoder failed on it ({0}); the picture is damaged or of an unusual kind, so save it again as PNG")]
     Panic(String),
-    /// The decoder refused it.
+    /// The decoder reported an error.
     #[error("{0}")]
     Refused(String),
 }
@@ -109,15 +109,15 @@ impl DecodeError {
     }
 }
 
-/// Decodes the bytes of a file of any format that is known. Gray stays gray, and everything else becomes red, green and blue.
+/// Decodes a file of any supported format. Gray stays gray; everything else becomes RGB.
 ///
 /// # Errors
-/// [`DecodeError`], which does not name the file.
+/// [`DecodeError`], without the name of the file.
 pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded, DecodeError> {
     guarded(|| Raw::read(bytes)).unwrap_or_else(|panic| Err(DecodeError::Panic(panic)))?.finish(options)
 }
 
-/// The least and greatest value of a picture deeper than 8 bits; none where the file says itself what white is.
+/// Value range of a picture deeper than 8 bits; `None` if the file declares its white point.
 ///
 /// # Errors
 /// As [`decode`].
@@ -136,22 +136,22 @@ pub(crate) fn spread(bytes: &[u8]) -> Result<Option<(Samples, Spread)>, DecodeEr
     Ok(spread.map(|spread| (raw.values.samples(), spread)))
 }
 
-/// Values as the file stores them.
-enum Values {
+/// Pixel values as stored.
+enum StoredValues {
     Bytes(Vec<u8>),
     Words(Vec<u16>),
     Signed(Vec<i16>),
     Floats(Vec<f32>),
 }
 
-/// A picture before anything is done to it.
+/// A picture as stored.
 struct Raw {
     width: u32,
     height: u32,
     /// Channels: gray, gray and alpha, color, color and alpha.
     layout: usize,
-    values: Values,
-    /// The range that the file itself declares.
+    values: StoredValues,
+    /// Range declared by the file.
     declared: Option<Range>,
     orientation: Orientation,
 }
@@ -178,11 +178,11 @@ impl Raw {
         let mut decoder = ImageReader::with_format(Cursor::new(bytes), kind).into_decoder()?;
         let (width, height) = decoder.dimensions();
         let total = decoder.total_bytes();
-        // The crate holds only the decoders' own buffers to its limit, not the picture they fill.
+        // The crate applies its limit only to the decoder's own buffers, not to the picture.
         if total > LIMIT {
             return Err(DecodeError::TooLarge { width, height, bytes: total });
         }
-        // Unreadable notes say nothing about the picture.
+        // Unreadable metadata does not concern the picture.
         let marked = match format {
             PictureFileFormat::Png => notes::of_png(bytes),
             _ => {
@@ -193,26 +193,26 @@ impl Raw {
         let decoded = DynamicImage::from_decoder(decoder)?;
         let layout = decoded.color().channel_count().into();
         let values = match decoded {
-            DynamicImage::ImageLuma8(pixels) => Values::Bytes(pixels.into_raw()),
-            DynamicImage::ImageLumaA8(pixels) => Values::Bytes(pixels.into_raw()),
-            DynamicImage::ImageRgb8(pixels) => Values::Bytes(pixels.into_raw()),
-            DynamicImage::ImageRgba8(pixels) => Values::Bytes(pixels.into_raw()),
-            DynamicImage::ImageLuma16(pixels) => Values::Words(pixels.into_raw()),
-            DynamicImage::ImageLumaA16(pixels) => Values::Words(pixels.into_raw()),
-            DynamicImage::ImageRgb16(pixels) => Values::Words(pixels.into_raw()),
-            DynamicImage::ImageRgba16(pixels) => Values::Words(pixels.into_raw()),
-            DynamicImage::ImageRgb32F(pixels) => Values::Floats(pixels.into_raw()),
-            DynamicImage::ImageRgba32F(pixels) => Values::Floats(pixels.into_raw()),
-            other => Values::Bytes(other.into_rgba8().into_raw()),
+            DynamicImage::ImageLuma8(pixels) => StoredValues::Bytes(pixels.into_raw()),
+            DynamicImage::ImageLumaA8(pixels) => StoredValues::Bytes(pixels.into_raw()),
+            DynamicImage::ImageRgb8(pixels) => StoredValues::Bytes(pixels.into_raw()),
+            DynamicImage::ImageRgba8(pixels) => StoredValues::Bytes(pixels.into_raw()),
+            DynamicImage::ImageLuma16(pixels) => StoredValues::Words(pixels.into_raw()),
+            DynamicImage::ImageLumaA16(pixels) => StoredValues::Words(pixels.into_raw()),
+            DynamicImage::ImageRgb16(pixels) => StoredValues::Words(pixels.into_raw()),
+            DynamicImage::ImageRgba16(pixels) => StoredValues::Words(pixels.into_raw()),
+            DynamicImage::ImageRgb32F(pixels) => StoredValues::Floats(pixels.into_raw()),
+            DynamicImage::ImageRgba32F(pixels) => StoredValues::Floats(pixels.into_raw()),
+            other => StoredValues::Bytes(other.into_rgba8().into_raw()),
         };
-        // Where white is not all that two bytes can hold, the decoder has scaled the values.
+        // If the declared white is less than two bytes can hold, the decoder has scaled the values.
         let scaled =
             format == PictureFileFormat::Pnm && whole::anymap(bytes).is_some_and(|header| header.white != 65535);
         let declared = (scaled && values.samples() == Samples::U16).then_some(Range::WORD);
         Ok(Self { width, height, layout, values, declared, orientation: marked })
     }
 
-    /// Brings it to 8 bits, turns it upright and lays it on the background.
+    /// Reduces to 8 bits, turns upright and composes onto the background.
     fn finish(self, options: &DecodeOptions) -> Result<Decoded, DecodeError> {
         let Self { width, height, layout, values, declared, orientation } = self;
         let samples = values.samples();
@@ -237,7 +237,7 @@ impl Raw {
     }
 }
 
-/// 8-bit pixels as the `image` crate's picture.
+/// 8-bit pixels as a picture of the `image` crate.
 fn dynamic(width: u32, height: u32, layout: usize, bytes: Vec<u8>) -> DynamicImage {
     let dynamic = match layout {
         1 => ImageBuffer::from_raw(width, height, bytes).map(DynamicImage::ImageLuma8),
@@ -245,11 +245,11 @@ fn dynamic(width: u32, height: u32, layout: usize, bytes: Vec<u8>) -> DynamicIma
         3 => ImageBuffer::from_raw(width, height, bytes).map(DynamicImage::ImageRgb8),
         _ => ImageBuffer::from_raw(width, height, bytes).map(DynamicImage::ImageRgba8),
     };
-    // There are as many bytes as pixels and channels.
+    // The buffer has exactly one byte per pixel and channel.
     dynamic.unwrap_or_default()
 }
 
-/// A picture turned upright.
+/// Turns a picture upright.
 pub(crate) fn turned(picture: Picture, orientation: Orientation) -> Picture {
     if orientation == Orientation::NoTransforms {
         return picture;
@@ -260,7 +260,7 @@ pub(crate) fn turned(picture: Picture, orientation: Orientation) -> Picture {
     Picture::from_dynamic(upright)
 }
 
-impl Values {
+impl StoredValues {
     fn samples(&self) -> Samples {
         match self {
             Self::Bytes(_) => Samples::U8,
@@ -270,7 +270,7 @@ impl Values {
         }
     }
 
-    /// The least and greatest value, transparency left out; none of 8 bits.
+    /// Value range without the alpha channel; `None` for 8 bits.
     fn spread(&self, layout: usize) -> Option<Spread> {
         fn of<T: Copy + Into<f64>>(values: &[T], layout: usize) -> Spread {
             let colors = if layout.is_multiple_of(2) { layout - 1 } else { layout };
@@ -284,7 +284,8 @@ impl Values {
         }
     }
 
-    /// The values as bytes by the set's `range` or their own, and which that is. Transparency has all that the type can hold.
+    /// Reduces values to bytes by the range of the set, or their own, and returns the range used. Alpha uses the
+    /// full range of its type.
     fn narrow(self, layout: usize, range: Option<Range>) -> Result<(Vec<u8>, Option<Range>), DecodeError> {
         let own = || self.spread(layout).map(|spread| spread.range(self.samples()));
         let Some(range) = range.or_else(own) else {
@@ -315,7 +316,7 @@ impl Values {
     }
 }
 
-/// A picture laid on a background, and whether any of it shows through.
+/// Composes a picture onto a background; also returns whether any of the background shows.
 fn laid(picture: DynamicImage, background: [u8; 3]) -> (DynamicImage, bool) {
     let gray = picture.color().channel_count() < 3 && background[0] == background[1] && background[1] == background[2];
     let mut rgba = picture.into_rgba8();
@@ -328,7 +329,7 @@ fn laid(picture: DynamicImage, background: [u8; 3]) -> (DynamicImage, bool) {
         }
     }
     let flat = DynamicImage::ImageRgba8(rgba);
-    // All three channels are equal, so that each of them is the gray.
+    // All three channels are equal to the gray.
     let flat = if gray { gray_of(&flat.into_rgb8()) } else { DynamicImage::ImageRgb8(flat.into_rgb8()) };
     (flat, shows)
 }

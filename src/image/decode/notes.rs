@@ -1,4 +1,5 @@
-//! The notes in a PNG, wherever they stand: programs put them behind the pixels too, where the decoder does not look.
+//! Orientation metadata of PNG files, wherever it is: programs also write it after the pixels, where the decoder does
+//! not look.
 
 use std::io::Read;
 
@@ -7,13 +8,13 @@ use image::metadata::Orientation;
 use super::orientation;
 use super::whole::chunks;
 
-/// Bytes of notes that are unpacked.
+/// Maximum size of decompressed metadata in bytes.
 const LIMIT: u64 = 1 << 20;
 const XMP: &[u8] = b"XML:com.adobe.xmp\0";
-/// ImageMagick's name for EXIF, from before PNG had one.
+/// ImageMagick's keyword for EXIF, from before PNG had a chunk for it.
 const RAW: [&[u8]; 2] = [b"Raw profile type exif\0", b"Raw profile type APP1\0"];
 
-/// The orientation that a PNG's notes give it.
+/// The orientation stored in a PNG.
 pub(super) fn of_png(bytes: &[u8]) -> Orientation {
     let (mut exif, mut xmp) = (None, None);
     for (name, content) in chunks(bytes) {
@@ -33,7 +34,7 @@ pub(super) fn of_png(bytes: &[u8]) -> Orientation {
     orientation(exif.as_deref(), xmp.as_deref())
 }
 
-/// What stands behind the name: whether it is packed and how, language, translated name, and the text.
+/// The text of an iTXt chunk after its keyword: compression flag and method, language, translated keyword, text.
 fn international(rest: &[u8]) -> Option<Vec<u8>> {
     let (&[packed, _], rest) = rest.split_first_chunk::<2>()?;
     let mut parts = rest.splitn(3, |&byte| byte == 0);
@@ -47,7 +48,7 @@ fn inflated(packed: &[u8]) -> Option<Vec<u8>> {
     Some(text)
 }
 
-/// A line feed, the profile's name, its length, and its bytes as hexadecimal digits.
+/// Parses a line feed, the name of the profile, its length, and its bytes as hexadecimal digits.
 fn hexadecimal(text: &[u8]) -> Option<Vec<u8>> {
     let mut lines = std::str::from_utf8(text).ok()?.trim_start().split('\n');
     let digits: String = lines.by_ref().skip(2).flat_map(|line| line.trim().chars()).collect();

@@ -1,13 +1,13 @@
-//! How a picture was held when it was taken: the orientation in its EXIF block, or in its XMP packet where EXIF has none.
+//! Orientation of a picture: from EXIF, or from XMP if EXIF has none.
 
 use image::metadata::Orientation;
 
-/// What some programs put before an EXIF block in any kind of file, as JPEG demands it.
+/// Header that JPEG requires before EXIF, and that some programs write in any format.
 const EXIF_HEAD: &[u8] = b"Exif\0\0";
-/// XMP's name for the same number.
+/// The same field in XMP.
 const XMP_NAME: &[u8] = b"tiff:Orientation";
 
-/// The orientation that a picture's notes give it.
+/// The orientation stored in metadata.
 pub(crate) fn orientation(exif: Option<&[u8]>, xmp: Option<&[u8]>) -> Orientation {
     exif.and_then(of_exif).or_else(|| xmp.and_then(of_xmp)).unwrap_or(Orientation::NoTransforms)
 }
@@ -35,7 +35,7 @@ fn of_xmp(xmp: &[u8]) -> Option<Orientation> {
     None
 }
 
-/// Whether a picture with this orientation lies on its side in the file.
+/// Whether this orientation swaps width and height.
 pub(crate) fn swaps(orientation: Orientation) -> bool {
     use Orientation::*;
     matches!(orientation, Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH)
@@ -45,7 +45,7 @@ pub(crate) fn swaps(orientation: Orientation) -> bool {
 mod tests {
     use super::*;
 
-    /// An EXIF block that holds nothing but an orientation.
+    /// An EXIF block with nothing but an orientation.
     pub(super) fn exif(mark: u8) -> Vec<u8> {
         [b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0", &[mark, 0, 0, 0, 0, 0, 0, 0][..]].concat()
     }

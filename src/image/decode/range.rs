@@ -1,20 +1,20 @@
-//! Which values of pictures deeper than 8 bits are black and white.
+//! Black and white points of pictures deeper than 8 bits.
 //!
-//! Cameras and microscopes store 10, 12 or 14 bits in files of 16, so that the file's own white would leave them nearly black.
-//! The values say which it is, and only those of a whole set say it for sure.
+//! Cameras and microscopes store 10, 12 or 14 bits in 16-bit files. Scaled by the nominal white of the file, these
+//! pictures would be nearly black. The values show the true range, and only those of a whole set do so reliably.
 
 use std::fmt;
 
-/// How a file stores the values of its pixels.
+/// Sample type of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Samples {
     /// Up to 8 bits.
     U8,
     /// 9 to 16 bits.
     U16,
-    /// 16 bits with a sign.
+    /// Signed 16 bits.
     I16,
-    /// Floating point numbers.
+    /// Floating point.
     F32,
 }
 
@@ -29,27 +29,27 @@ impl fmt::Display for Samples {
     }
 }
 
-/// The values that become black and white.
+/// The values that map to black and white.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Range {
-    /// This value and those below it.
+    /// Values up to this become black.
     pub black: f64,
-    /// This value and those above it.
+    /// Values from this become white.
     pub white: f64,
 }
 
 impl Range {
-    /// All that 8 and 16 bits can hold.
+    /// Full range of 8 bits.
     pub const BYTE: Self = Self { black: 0.0, white: 255.0 };
-    /// All that 16 bits can hold.
+    /// Full range of 16 bits.
     pub const WORD: Self = Self { black: 0.0, white: 65535.0 };
 
-    /// Whether it is one of those that floats usually have: 0 to 1, -1 to 1 and 0 to 255.
+    /// Whether it is a common range of floats: 0 to 1, -1 to 1, or 0 to 255.
     pub(crate) fn is_usual(&self) -> bool {
         [(0.0, 1.0), (-1.0, 1.0), (0.0, 255.0)].contains(&(self.black, self.white))
     }
 
-    /// A value as a byte.
+    /// Converts a value to a byte.
     pub fn byte(&self, value: f64) -> u8 {
         ((value - self.black) / (self.white - self.black) * 255.0).round() as u8
     }
@@ -61,7 +61,7 @@ impl fmt::Display for Range {
     }
 }
 
-/// The ranges of a set, one for each kind of samples that it holds; where there is none, a picture is read by its own.
+/// The ranges of a set, one per sample type it contains; without one, each picture uses its own.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Ranges {
     /// Of [`Samples::U16`].
@@ -73,7 +73,7 @@ pub struct Ranges {
 }
 
 impl Ranges {
-    /// The range of these samples.
+    /// The range for a sample type.
     pub fn of(&self, samples: Samples) -> Option<Range> {
         match samples {
             Samples::U8 => None,
@@ -84,7 +84,7 @@ impl Ranges {
     }
 }
 
-/// The least and the greatest of the values that were looked at.
+/// Minimum and maximum of some values.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Spread {
     pub least: f64,
@@ -102,15 +102,15 @@ impl Spread {
         Self { least: self.least.min(other.least), most: self.most.max(other.most) }
     }
 
-    /// What black and white are for samples with these values.
+    /// The range that fits these values.
     ///
-    /// Whole numbers from 0 on: white is the last value of the fewest of 8, 10, 12, 14 and 16 bits that hold them all. With
-    /// negative ones, black is the least of them and white the greatest. Floats: 0 to 1, -1 to 1 or 0 to 255 where they
-    /// fit, otherwise as whole numbers.
+    /// Unsigned integers: white is the maximum of the smallest of 8, 10, 12, 14 and 16 bits that holds them all.
+    /// With negative values: black is the minimum and white the maximum. Floats: 0 to 1, -1 to 1 or 0 to 255 if
+    /// they fit, otherwise as integers.
     pub fn range(self, samples: Samples) -> Range {
         let Self { least, most } = self;
         if samples == Samples::F32 {
-            // A little beyond: resizing and normalizing overshoot.
+            // With a margin: resizing and normalizing overshoot.
             let usual = [(-0.05, 1.05, 0.0, 1.0), (-1.1, 1.1, -1.0, 1.0), (-0.5, 255.5, 0.0, 255.0)];
             let fits = usual.into_iter().find(|&(from, to, ..)| least >= from && most <= to);
             if let Some((.., black, white)) = fits {
@@ -121,7 +121,7 @@ impl Spread {
         match bits.into_iter().find(|&white| least >= 0.0 && most <= white) {
             Some(white) => Range { black: 0.0, white },
             None if most > least => Range { black: least, white: most },
-            // Nothing but one value, or none at all.
+            // A single value, or none.
             None if least.is_finite() => Range { black: least - 1.0, white: least },
             None => Range::WORD,
         }

@@ -1,8 +1,8 @@
-//! TIFF: more kinds of it than the `image` crate reads, and only those whose bytes are all there.
+//! TIFF: more variants than the `image` crate reads, and only complete files.
 //!
-//! The `tiff` crate decodes strips and tiles of gray and color. What it panics on or refuses is put before it in another
-//! form: each plane of a picture whose colors lie apart, and the indexes of one with a palette, as a gray picture of its own,
-//! by a directory that is added behind the file.
+//! The `tiff` crate decodes strips and tiles of gray and color. Variants on which it panics or fails are rewritten
+//! first, by appending a directory to the file: each plane of a planar picture, and the indexes of a palette picture,
+//! as a gray picture.
 
 use std::collections::HashSet;
 use std::io::Cursor;
@@ -11,7 +11,7 @@ use image::metadata::Orientation;
 use tiff::TiffError;
 use tiff::decoder::{Decoder, DecodingResult, Limits};
 
-use super::{DecodeError, LIMIT, Raw, Values, orientation};
+use super::{DecodeError, LIMIT, Raw, StoredValues, orientation};
 
 const SUBFILE: u16 = 254;
 const WIDTH: u16 = 256;
@@ -32,39 +32,39 @@ const EXTRA: u16 = 338;
 const FORMAT: u16 = 339;
 const XMP: u16 = 700;
 const DNG_VERSION: u16 = 50706;
-/// What a picture's values are.
+/// StoredValues of the photometric interpretation.
 const BLACK_IS_ZERO: u64 = 1;
 const RGB: u64 = 2;
 const RGB_PALETTE: u64 = 3;
 const CMYK: u64 = 5;
 const YCBCR: u64 = 6;
-/// Tags that a directory may have; more is damage.
+/// Maximum tags per directory; more means damage.
 const MOST_TAGS: u64 = 4096;
-/// Pictures of a file that are looked at.
+/// Maximum pictures per file that are checked.
 const MOST_PICTURES: usize = 4096;
 
-/// A tag: what kind of values it has, how many, and where they begin.
+/// A tag: value type, count, and offset of the values.
 #[derive(Debug, Clone)]
-struct Entry {
+struct TagEntry {
     tag: u16,
     kind: u16,
     count: u64,
     at: u64,
 }
 
-/// A directory of a file: what it says of one picture.
+/// A directory, which describes one picture.
 #[derive(Debug)]
-struct Directory<'a> {
+struct TiffDirectory<'a> {
     bytes: &'a [u8],
     big_endian: bool,
-    /// Whether it is a BigTIFF, whose numbers have eight bytes.
+    /// Whether it is BigTIFF, with 8-byte offsets.
     wide: bool,
-    entries: Vec<Entry>,
-    /// Where the next one is; 0 behind the last.
+    entries: Vec<TagEntry>,
+    /// Offset of the next directory; 0 after the last.
     next: u64,
 }
 
-/// Bytes of a value of each kind.
+/// Bytes per value of a type.
 fn width_of(kind: u16) -> u64 {
     match kind {
         3 | 8 => 2,
@@ -74,7 +74,7 @@ fn width_of(kind: u16) -> u64 {
     }
 }
 
-impl<'a> Directory<'a> {
+impl<'a> TiffDirectory<'a> {
     /// The first directory of a file.
     fn read(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         let big_endian = bytes.starts_with(b"MM");
@@ -100,13 +100,13 @@ impl<'a> Directory<'a> {
             let value = at + 4 + field;
             let fits = count.checked_mul(width_of(kind)).is_some_and(|bytes| bytes <= field);
             let at = if fits { value } else { self.number(value, field)? };
-            entries.push(Entry { tag, kind, count, at });
+            entries.push(TagEntry { tag, kind, count, at });
         }
         let next = self.number(first + counted + count * size, field)?;
         Ok(Self { entries, next, ..*self })
     }
 
-    /// Whether all pictures of the file are there, of which only the first is read.
+    /// Checks that all pictures of the file are complete; only the first is read.
     fn check_all(&self) -> Result<(), DecodeError> {
         self.check()?;
         let (mut seen, mut next) = (HashSet::new(), self.next);
@@ -118,7 +118,7 @@ impl<'a> Directory<'a> {
         Ok(())
     }
 
-    /// `width` bytes at `at` as a number.
+    /// Reads `width` bytes at `at` as a number.
     fn number(&self, at: u64, width: u64) -> Result<u64, DecodeError> {
         let range = usize::try_from(at).ok().zip(at.checked_add(width).and_then(|end| usize::try_from(end).ok()));
         let bytes = range.and_then(|(from, to)| self.bytes.get(from..to));
@@ -129,13 +129,13 @@ impl<'a> Directory<'a> {
         Ok(if self.big_endian { bytes.iter().fold(0, sum) } else { bytes.iter().rev().fold(0, sum) })
     }
 
-    fn entry(&self, tag: u16) -> Option<&Entry> {
+    fn entry(&self, tag: u16) -> Option<&TagEntry> {
         self.entries.iter().find(|entry| entry.tag == tag)
     }
 
-    /// A tag's unsigned numbers; none where it has no such tag.
+    /// Unsigned values of a tag; empty if the tag is absent.
     fn numbers(&self, tag: u16) -> Result<Vec<u64>, DecodeError> {
-        let Some(&Entry { kind, count, at, .. }) = self.entry(tag) else { return Ok(Vec::new()) };
+        let Some(&TagEntry { kind, count, at, .. }) = self.entry(tag) else { return Ok(Vec::new()) };
         if count > self.bytes.len() as u64 {
             return Err(DecodeError::CutOff(format!("tag {tag} has {count} values, more than the file has bytes")));
         }
@@ -146,7 +146,7 @@ impl<'a> Directory<'a> {
         Ok(self.numbers(tag)?.first().copied().unwrap_or(otherwise))
     }
 
-    /// Where the strips or tiles lie.
+    /// Offsets and sizes of the strips or tiles.
     fn places(&self) -> Result<[(u16, Vec<u64>); 2], DecodeError> {
         let [offsets, bytes] = match self.entry(TILE_OFFSETS) {
             Some(_) => [TILE_OFFSETS, TILE_BYTES],
@@ -155,14 +155,14 @@ impl<'a> Directory<'a> {
         Ok([(offsets, self.numbers(offsets)?), (bytes, self.numbers(bytes)?)])
     }
 
-    /// Whether all strips and tiles are there.
+    /// Checks that all strips and tiles are in the file.
     fn check(&self) -> Result<(), DecodeError> {
         let [(_, offsets), (_, sizes)] = self.places()?;
         let (count, have) = (offsets.len(), self.bytes.len() as u64);
         let samples = self.first(SAMPLES, 1)?;
         let bits = self.first(BITS, 1)?.saturating_mul(samples);
         let needed = self.first(WIDTH, 0)?.saturating_mul(bits).div_ceil(8).saturating_mul(self.first(HEIGHT, 0)?);
-        // Some programs write any large number for the only strip of a file that is not packed.
+        // Some programs write an arbitrarily large size for the only strip of an uncompressed file.
         let alone = count == 1 && self.first(COMPRESSION, 1)? == 1 && self.entry(TILE_OFFSETS).is_none();
         for (i, (offset, size)) in offsets.into_iter().zip(sizes).enumerate() {
             let end = offset.saturating_add(if alone { size.min(needed) } else { size });
@@ -174,7 +174,7 @@ impl<'a> Directory<'a> {
         Ok(())
     }
 
-    /// Cameras' raw files are TIFFs whose first picture is a small preview, or their sensor's values.
+    /// Raw files of cameras are TIFFs whose first picture is a small preview or raw sensor data.
     fn check_kind(&self) -> Result<(), DecodeError> {
         let preview = self.first(SUBFILE, 0)? & 1 == 1 && self.entry(SUB_DIRECTORIES).is_some();
         if preview || self.entry(DNG_VERSION).is_some() || self.bytes.get(8..10) == Some(b"CR") {
@@ -184,7 +184,7 @@ impl<'a> Directory<'a> {
         Ok(())
     }
 
-    /// The file with another directory behind it, in which these tags have other numbers, or are missing where there are none.
+    /// The file with another directory appended, in which these tags have other values, or are absent if empty.
     fn with(&self, changes: &[(u16, Vec<u64>)]) -> Vec<u8> {
         let mut file = self.bytes.to_vec();
         let field = if self.wide { 8 } else { 4 };
@@ -198,7 +198,8 @@ impl<'a> Directory<'a> {
             if numbers.is_empty() {
                 continue;
             }
-            // Numbers that fit into the entry itself would have to stand there: there are too many, or they are SHORTs.
+            // StoredValues that fit into the entry must be stored there. Here there are too many, or they are
+            // SHORTs.
             let (kind, width) = if numbers.len() == 1 { (3, 2) } else { (if self.wide { 16 } else { 4 }, field) };
             let (kind, width) = if numbers.iter().any(|&number| number > 0xffff) && width == 2 {
                 (if self.wide { 16 } else { 4 }, field)
@@ -207,18 +208,18 @@ impl<'a> Directory<'a> {
             };
             let at = file.len() as u64;
             numbers.iter().for_each(|&number| put(&mut file, number, width));
-            entries.push(Entry { tag: *tag, kind, count: numbers.len() as u64, at });
+            entries.push(TagEntry { tag: *tag, kind, count: numbers.len() as u64, at });
         }
         entries.sort_by_key(|entry| entry.tag);
         let first = file.len() as u64;
         put(&mut file, entries.len() as u64, if self.wide { 8 } else { 2 });
-        for Entry { tag, kind, count, at } in entries {
+        for TagEntry { tag, kind, count, at } in entries {
             put(&mut file, tag.into(), 2);
             put(&mut file, kind.into(), 2);
             put(&mut file, count, field);
             let inside = count.saturating_mul(width_of(kind));
             if inside <= field as u64 {
-                // The values stand in the entry, from its first byte on.
+                // The values are stored in the entry, from its first byte.
                 let mut value = file[at as usize..(at + inside) as usize].to_vec();
                 value.resize(field, 0);
                 file.extend(value);
@@ -234,7 +235,7 @@ impl<'a> Directory<'a> {
         file
     }
 
-    /// Each plane as a gray picture, put together pixel by pixel.
+    /// Decodes each plane as a gray picture and interleaves them.
     fn planes(&self, [count, wanted]: [u64; 2], photometric: u64) -> Result<Pixels, DecodeError> {
         let places = self.places()?;
         let each = places[0].1.len() / count as usize;
@@ -265,16 +266,16 @@ impl<'a> Directory<'a> {
     }
 }
 
-/// Values as the crate decodes them.
+/// Decoded values.
 struct Pixels {
     size: [u32; 2],
     channels: usize,
     bits: u8,
-    values: Values,
+    values: StoredValues,
 }
 
 impl Pixels {
-    /// The first channels alone.
+    /// Keeps the first channels only.
     fn only(self, wanted: usize) -> Self {
         fn of<T: Copy>(values: &[T], channels: usize, wanted: usize) -> Vec<T> {
             values.chunks_exact(channels).flat_map(|pixel| &pixel[..wanted]).copied().collect()
@@ -284,15 +285,15 @@ impl Pixels {
             return self;
         }
         let values = match &self.values {
-            Values::Bytes(values) => Values::Bytes(of(values, channels, wanted)),
-            Values::Words(values) => Values::Words(of(values, channels, wanted)),
-            Values::Signed(values) => Values::Signed(of(values, channels, wanted)),
-            Values::Floats(values) => Values::Floats(of(values, channels, wanted)),
+            StoredValues::Bytes(values) => StoredValues::Bytes(of(values, channels, wanted)),
+            StoredValues::Words(values) => StoredValues::Words(of(values, channels, wanted)),
+            StoredValues::Signed(values) => StoredValues::Signed(of(values, channels, wanted)),
+            StoredValues::Floats(values) => StoredValues::Floats(of(values, channels, wanted)),
         };
         Self { channels: wanted, values, ..self }
     }
 
-    /// Colors that are stored multiplied by how opaque they are, divided by it.
+    /// Divides premultiplied colors by their alpha.
     fn divide(&mut self) {
         fn of<T: Copy + Into<f64>>(values: &mut [T], channels: usize, full: f64, to: fn(f64) -> T) {
             for pixel in values.chunks_exact_mut(channels) {
@@ -303,31 +304,31 @@ impl Pixels {
             }
         }
         match &mut self.values {
-            Values::Bytes(values) => of(values, self.channels, 255.0, |value| value.round() as u8),
-            Values::Words(values) => of(values, self.channels, 65535.0, |value| value.round() as u16),
-            Values::Signed(values) => of(values, self.channels, 32767.0, |value| value.round() as i16),
-            Values::Floats(values) => of(values, self.channels, 1.0, |value| value as f32),
+            StoredValues::Bytes(values) => of(values, self.channels, 255.0, |value| value.round() as u8),
+            StoredValues::Words(values) => of(values, self.channels, 65535.0, |value| value.round() as u16),
+            StoredValues::Signed(values) => of(values, self.channels, 32767.0, |value| value.round() as i16),
+            StoredValues::Floats(values) => of(values, self.channels, 1.0, |value| value as f32),
         }
     }
 
-    /// Another plane beside these.
+    /// Adds another plane as a channel.
     fn beside(self, other: Self) -> Result<Self, DecodeError> {
         fn joined<T: Copy>(a: &[T], channels: usize, b: &[T]) -> Vec<T> {
             a.chunks_exact(channels).zip(b).flat_map(|(pixel, &last)| pixel.iter().copied().chain([last])).collect()
         }
         let channels = self.channels;
         let values = match (&self.values, &other.values) {
-            (Values::Bytes(a), Values::Bytes(b)) => Values::Bytes(joined(a, channels, b)),
-            (Values::Words(a), Values::Words(b)) => Values::Words(joined(a, channels, b)),
-            (Values::Signed(a), Values::Signed(b)) => Values::Signed(joined(a, channels, b)),
-            (Values::Floats(a), Values::Floats(b)) => Values::Floats(joined(a, channels, b)),
+            (StoredValues::Bytes(a), StoredValues::Bytes(b)) => StoredValues::Bytes(joined(a, channels, b)),
+            (StoredValues::Words(a), StoredValues::Words(b)) => StoredValues::Words(joined(a, channels, b)),
+            (StoredValues::Signed(a), StoredValues::Signed(b)) => StoredValues::Signed(joined(a, channels, b)),
+            (StoredValues::Floats(a), StoredValues::Floats(b)) => StoredValues::Floats(joined(a, channels, b)),
             _ => return Err(DecodeError::Refused("its planes have values of different kinds".to_owned())),
         };
         Ok(Self { channels: channels + 1, values, ..self })
     }
 }
 
-/// Decodes a picture that the crate knows.
+/// Decodes a picture that the crate supports.
 fn pixels(file: &[u8]) -> Result<Pixels, DecodeError> {
     let mut limits = Limits::default();
     limits.decoding_buffer_size = LIMIT as usize;
@@ -346,14 +347,16 @@ fn pixels(file: &[u8]) -> Result<Pixels, DecodeError> {
         ))
     };
     let values = match decoder.read_image().map_err(refused)? {
-        DecodingResult::U8(values) if bits < 8 => Values::Bytes(unpacked(&values, width as usize * channels, bits)),
-        DecodingResult::U8(values) => Values::Bytes(values),
-        DecodingResult::U16(values) => Values::Words(values),
-        DecodingResult::I8(values) => Values::Signed(values.into_iter().map(i16::from).collect()),
-        DecodingResult::I16(values) => Values::Signed(values),
-        DecodingResult::F16(values) => Values::Floats(values.into_iter().map(f32::from).collect()),
-        DecodingResult::F32(values) => Values::Floats(values),
-        DecodingResult::F64(values) => Values::Floats(values.into_iter().map(|value| value as f32).collect()),
+        DecodingResult::U8(values) if bits < 8 => {
+            StoredValues::Bytes(unpacked(&values, width as usize * channels, bits))
+        }
+        DecodingResult::U8(values) => StoredValues::Bytes(values),
+        DecodingResult::U16(values) => StoredValues::Words(values),
+        DecodingResult::I8(values) => StoredValues::Signed(values.into_iter().map(i16::from).collect()),
+        DecodingResult::I16(values) => StoredValues::Signed(values),
+        DecodingResult::F16(values) => StoredValues::Floats(values.into_iter().map(f32::from).collect()),
+        DecodingResult::F32(values) => StoredValues::Floats(values),
+        DecodingResult::F64(values) => StoredValues::Floats(values.into_iter().map(|value| value as f32).collect()),
         DecodingResult::U32(_) => return Err(whole("32-bit")),
         DecodingResult::I32(_) => return Err(whole("signed 32-bit")),
         DecodingResult::U64(_) | DecodingResult::I64(_) => return Err(whole("64-bit")),
@@ -371,7 +374,7 @@ fn refused(error: TiffError) -> DecodeError {
     }
 }
 
-/// One value a byte of rows in which values have 1, 2 or 4 bits.
+/// Expands rows of 1-, 2- or 4-bit values to one byte per value.
 fn unpacked(packed: &[u8], width: usize, bits: u8) -> Vec<u8> {
     let each = usize::from(8 / bits.max(1));
     let value = |row: &[u8], i: usize| {
@@ -381,14 +384,14 @@ fn unpacked(packed: &[u8], width: usize, bits: u8) -> Vec<u8> {
     packed.chunks_exact(width.div_ceil(each)).flat_map(|row| (0..width).map(move |i| value(row, i))).collect()
 }
 
-/// How many bits a value of the first picture has.
+/// Bits per value of the first picture.
 pub(super) fn bits(bytes: &[u8]) -> Result<u64, DecodeError> {
-    Directory::read(bytes)?.first(BITS, 1)
+    TiffDirectory::read(bytes)?.first(BITS, 1)
 }
 
 /// Reads the first picture of a file.
 pub(super) fn read(bytes: &[u8]) -> Result<Raw, DecodeError> {
-    let directory = Directory::read(bytes)?;
+    let directory = TiffDirectory::read(bytes)?;
     directory.check_all()?;
     directory.check_kind()?;
     let (samples, photometric) = (directory.first(SAMPLES, 1)?, directory.first(PHOTOMETRIC, BLACK_IS_ZERO)?);
@@ -398,7 +401,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Raw, DecodeError> {
         CMYK => 4,
         _ => return Err(DecodeError::Refused(format!("its colors are of kind {photometric}; save it as gray or RGB"))),
     };
-    // What is beside the colors may be no transparency but more colors, or anything.
+    // Extra channels need not be alpha: they may be more colors or anything else.
     let extra = directory.first(EXTRA, 0)?;
     let alpha = samples > colors && (extra == 1 || extra == 2);
     let mut found = if photometric == RGB_PALETTE {
@@ -417,7 +420,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Raw, DecodeError> {
         found = colored(found, &directory.numbers(PALETTE)?)?;
     } else if found.bits < 8 {
         let white = (1u16 << found.bits) - 1;
-        if let Values::Bytes(values) = &mut found.values {
+        if let StoredValues::Bytes(values) = &mut found.values {
             values.iter_mut().for_each(|value| *value = (u16::from(*value) * 255 / white) as u8);
         }
     }
@@ -437,9 +440,9 @@ pub(super) fn read(bytes: &[u8]) -> Result<Raw, DecodeError> {
     Ok(Raw { width, height, layout: found.channels, values: found.values, declared: None, orientation })
 }
 
-/// The colors of a palette for its indexes. It has all reds, all greens and all blues, with 16 bits each.
+/// Looks up palette colors. The palette has all reds, all greens and all blues, at 16 bits each.
 fn colored(found: Pixels, palette: &[u64]) -> Result<Pixels, DecodeError> {
-    let Values::Bytes(indexes) = &found.values else {
+    let StoredValues::Bytes(indexes) = &found.values else {
         return Err(DecodeError::Refused("its palette has more than 256 colors".to_owned()));
     };
     let count = palette.len() / 3;
@@ -453,10 +456,10 @@ fn colored(found: Pixels, palette: &[u64]) -> Result<Pixels, DecodeError> {
         indexes.iter().flat_map(|&index| (0..3).map(move |channel| color(index, channel))).collect();
     let colors =
         colors.ok_or_else(|| DecodeError::Refused("it uses colors that its palette does not have".to_owned()))?;
-    Ok(Pixels { channels: 3, bits: 8, values: Values::Bytes(colors), ..found })
+    Ok(Pixels { channels: 3, bits: 8, values: StoredValues::Bytes(colors), ..found })
 }
 
-/// Red, green and blue of printing inks, or of brightness and two differences.
+/// Converts CMYK or YCbCr to RGB.
 fn primaries(found: Pixels, inks: bool) -> Result<Pixels, DecodeError> {
     let wanted = if inks { 4 } else { 3 };
     if found.channels < wanted {
@@ -464,22 +467,22 @@ fn primaries(found: Pixels, inks: bool) -> Result<Pixels, DecodeError> {
     }
     let channels = found.channels;
     let values = match &found.values {
-        Values::Bytes(values) if inks => Values::Bytes(
+        StoredValues::Bytes(values) if inks => StoredValues::Bytes(
             values
                 .chunks_exact(channels)
                 .flat_map(|p| mixed([p[0], p[1], p[2], p[3]].map(f32::from), 255.0))
                 .map(|v| v as u8)
                 .collect(),
         ),
-        Values::Words(values) if inks => Values::Words(
+        StoredValues::Words(values) if inks => StoredValues::Words(
             values
                 .chunks_exact(channels)
                 .flat_map(|p| mixed([p[0], p[1], p[2], p[3]].map(f32::from), 65535.0))
                 .map(|v| v as u16)
                 .collect(),
         ),
-        Values::Bytes(values) => {
-            Values::Bytes(values.chunks_exact(channels).flat_map(|p| seen([p[0], p[1], p[2]])).collect())
+        StoredValues::Bytes(values) => {
+            StoredValues::Bytes(values.chunks_exact(channels).flat_map(|p| seen([p[0], p[1], p[2]])).collect())
         }
         _ => {
             return Err(DecodeError::Refused(
@@ -490,12 +493,12 @@ fn primaries(found: Pixels, inks: bool) -> Result<Pixels, DecodeError> {
     Ok(Pixels { channels: 3, values, ..found })
 }
 
-/// Inks on white paper.
+/// CMYK to RGB.
 fn mixed([cyan, magenta, yellow, black]: [f32; 4], full: f32) -> [f32; 3] {
     [cyan, magenta, yellow].map(|ink| (full - ink) * (1.0 - black / full))
 }
 
-/// Brightness and the differences of blue and red to it, as JPEG has them.
+/// YCbCr to RGB, as in JPEG.
 fn seen(pixel: [u8; 3]) -> [u8; 3] {
     let [y, blue, red] = pixel.map(f32::from);
     let (blue, red) = (blue - 128.0, red - 128.0);

@@ -1,32 +1,32 @@
-//! What was done to a picture on its way from the file.
+//! What decoding did to a picture.
 
 use super::{Picture, Range, Samples};
 
-/// What was done to a picture.
+/// What was done to a picture between its file and its use.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Treatment {
-    /// Width and height of the whole upright picture.
+    /// Size of the whole upright picture.
     pub full: [usize; 2],
-    /// 1 (gray) or 3 (color), as the file has it.
+    /// 1 (gray) or 3 (color), as in the file.
     pub channels: usize,
-    /// How the file stores its values.
+    /// Sample type.
     pub samples: Samples,
-    /// The values that became black and white, where the file is deeper than 8 bits.
+    /// Range that was mapped to black and white, for files deeper than 8 bits.
     pub range: Option<Range>,
-    /// Whether the file has an alpha channel or a transparent color.
+    /// Whether it has an alpha channel or a transparent color.
     pub alpha: bool,
-    /// Whether a pixel was not wholly opaque, so that it was laid on the background.
+    /// Whether any pixel was not fully opaque, so that the background shows.
     pub flattened: bool,
-    /// Whether it was turned or mirrored as its notes (EXIF, XMP) say.
+    /// Whether it was turned or mirrored because of its metadata (EXIF, XMP).
     pub turned: bool,
-    /// The share of its area that was cut away.
+    /// Fraction of the area that was cropped.
     pub cropped: f64,
-    /// Whether what was taken of it had fewer pixels than it has now, across or down.
+    /// Whether it was enlarged in either direction.
     pub enlarged: bool,
 }
 
 impl Treatment {
-    /// Nothing was done to the picture but to read it.
+    /// A picture that was only read.
     pub fn none(picture: &Picture) -> Self {
         Self {
             full: [picture.width(), picture.height()],
@@ -41,7 +41,7 @@ impl Treatment {
         }
     }
 
-    /// What a person should know of one picture that was read by itself.
+    /// Notes for the user about a single picture.
     pub fn remarks(&self) -> Vec<String> {
         let mut remarks = Vec::new();
         if let Some(range) = self.range {

@@ -1,12 +1,12 @@
-//! Whether a file of a picture has its end. Decoders differ in what they take for whole, and some say nothing.
+//! Detects truncated picture files. Decoders differ in what they accept, and some say nothing.
 //!
-//! Here only the bytes are counted that the file itself announces; what else may be wrong with them, the decoder finds.
+//! Only the sizes that the file declares are checked here; other damage is left to the decoder.
 
 use super::DecodeError;
 use crate::image::jpeg::{self, Flaw};
 use crate::sniff::PictureFileFormat;
 
-/// Whether a file is all there.
+/// Checks that a file is complete.
 ///
 /// # Errors
 /// What is missing.
@@ -23,13 +23,13 @@ pub(super) fn check(format: PictureFileFormat, bytes: &[u8]) -> Result<(), Decod
         PictureFileFormat::WebP => webp(bytes),
         PictureFileFormat::Bmp => bmp(bytes),
         PictureFileFormat::Pnm => pnm(bytes),
-        // By its own directory.
+        // Checked by its directories.
         PictureFileFormat::Tiff => Ok(()),
     };
     whole.map_err(DecodeError::CutOff)
 }
 
-/// The error of a file of which `needed` bytes should be there.
+/// The message for a file that should have `needed` bytes.
 fn short(bytes: &[u8], needed: u64) -> String {
     format!("{} of {needed} bytes are there", bytes.len())
 }
@@ -38,7 +38,7 @@ fn only_zeros(bytes: &[u8]) -> bool {
     bytes.iter().all(|&byte| byte == 0)
 }
 
-/// The chunks of a PNG: their names and contents, as far as they are whole.
+/// The chunks of a PNG (name and content) as far as they are complete.
 pub(super) fn chunks(bytes: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     let mut rest = bytes.get(8..).unwrap_or_default();
     std::iter::from_fn(move || {
@@ -90,7 +90,7 @@ fn gif(bytes: &[u8]) -> Result<(), String> {
                 let Some(&flags) = bytes.get(at + 9) else { return Err(missing(pictures)) };
                 at += 11 + table(flags);
             }
-            // Some programs put one more empty block there.
+            // Some programs write an additional empty block.
             Some(0) if !only_zeros(&bytes[at..]) => {
                 at += 1;
                 continue;
@@ -131,7 +131,7 @@ fn bmp(bytes: &[u8]) -> Result<(), String> {
     let row = width.saturating_mul(bits).div_ceil(8);
     match packing {
         0 | 3 | 6 if height > 0 => {
-            // What fills the last row up to four bytes may be missing.
+            // The padding of the last row may be missing.
             let needed = offset.saturating_add(row.next_multiple_of(4).saturating_mul(height - 1)).saturating_add(row);
             if (bytes.len() as u64) < needed { Err(short(bytes, needed)) } else { Ok(()) }
         }
@@ -140,7 +140,7 @@ fn bmp(bytes: &[u8]) -> Result<(), String> {
     }
 }
 
-/// Runs of pixels end with an end mark.
+/// Run-length data ends with an end marker.
 fn runs(mut rest: &[u8], half: bool) -> Result<(), String> {
     loop {
         rest = match *rest {
@@ -157,15 +157,15 @@ fn runs(mut rest: &[u8], half: bool) -> Result<(), String> {
     }
 }
 
-/// What a portable anymap announces.
+/// The header of a portable anymap.
 #[derive(Debug, PartialEq)]
 pub(super) struct Anymap {
     kind: u8,
     sides: [u64; 2],
     channels: u64,
-    /// What white is.
+    /// Maximum value.
     pub white: u64,
-    /// Where its pixels begin.
+    /// Offset of the pixels.
     start: usize,
 }
 
@@ -214,7 +214,7 @@ pub(super) fn anymap(bytes: &[u8]) -> Option<Anymap> {
 
 fn pnm(bytes: &[u8]) -> Result<(), String> {
     let Some(Anymap { kind, sides: [width, height], channels, white, start }) = anymap(bytes) else {
-        // With all of its header there, the decoder knows better.
+        // If the header is complete, the decoder checks the rest.
         return if bytes.len() < 64 { Err("it ends in its header".to_owned()) } else { Ok(()) };
     };
     let values = width.saturating_mul(height).saturating_mul(channels);

@@ -1,30 +1,30 @@
-//! The bits of a scan, and the Huffman codes in them.
+//! Bit reader and Huffman codes of a JPEG scan.
 
-/// Bits that a code's first look goes by; longer codes are rare.
+/// Bits of the lookup table; longer codes are rare.
 const LOOK: u32 = 10;
 
-/// Where the coefficients of a block stand, in the order in which they are stored.
+/// Positions of the coefficients of a block in storage order.
 pub(super) const ZIGZAG: [u8; 64] = [
     0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7, 14, 21,
     28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54,
     47, 55, 62, 63,
 ];
 
-/// A Huffman code.
+/// A Huffman table.
 #[derive(Debug, Clone)]
 pub(super) struct Huffman {
-    /// For each beginning of [`LOOK`] bits: the symbol and its code's length, which is 0 where the code is longer.
+    /// For each prefix of [`LOOK`] bits: the symbol and the length of its code, 0 if it is longer.
     symbols: Box<[(u8, u8); 1 << LOOK]>,
-    /// The same for whole coefficients that fit into so many bits: value, zeros before it, and length.
+    /// For each prefix that contains a whole coefficient: value, preceding zeros, and length.
     values: Box<[(i16, u8, u8); 1 << LOOK]>,
-    /// Of each length: one past the last code, at the upper end of 16 bits, and what leads from a code to its symbol.
+    /// Per code length: one past the last code, left-aligned in 16 bits, and the offset from code to symbol.
     ends: [u32; 17],
     offsets: [i32; 17],
     all: Vec<u8>,
 }
 
 impl Huffman {
-    /// The code with so many symbols of each length from 1 to 16; none if there is no such code.
+    /// Builds the table from the number of symbols of each length 1 to 16; `None` if there is no such code.
     pub fn new(counts: &[u8; 16], symbols: &[u8]) -> Option<Self> {
         let mut code = Self {
             symbols: Box::new([(0, 0); 1 << LOOK]),
@@ -55,7 +55,7 @@ impl Huffman {
         Some(code)
     }
 
-    /// The symbol that 16 bits begin with, where its code is longer than [`LOOK`], and the code's length.
+    /// The symbol and length of a code longer than [`LOOK`] bits, from the next 16 bits.
     #[cold]
     fn long(&self, bits: u32) -> Option<(u8, u8)> {
         let length = (LOOK + 1..=16).find(|&length| bits < self.ends[length as usize])?;
@@ -64,7 +64,7 @@ impl Huffman {
         Some((*symbol, length as u8))
     }
 
-    /// The coefficient that [`LOOK`] bits begin with, if all of it is there.
+    /// The coefficient at the start of [`LOOK`] bits, if it is complete.
     fn value(&self, bits: u32) -> (i16, u8, u8) {
         let (symbol, length) = self.symbols[bits as usize];
         let (zeros, size) = (symbol >> 4, u32::from(symbol & 15));
@@ -77,12 +77,12 @@ impl Huffman {
     }
 }
 
-/// The number that `size` bits stand for: those that begin with 0 are negative.
+/// The signed value of `size` bits: those that begin with 0 are negative.
 fn extend(bits: u32, size: u32) -> i32 {
     if size > 0 && bits < 1 << (size - 1) { bits as i32 - (1 << size) + 1 } else { bits as i32 }
 }
 
-/// Reads bits up to the next marker. It is copied where bits are read and copied back, so that it stays in registers.
+/// Reads bits up to the next marker. Copied into and out of hot loops so that it stays in registers.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bits<'a> {
     data: &'a [u8],
@@ -91,9 +91,9 @@ pub(super) struct Bits<'a> {
     base: usize,
     /// The next bits, the first of them the highest.
     next: u64,
-    /// How many there are.
+    /// Number of valid bits.
     count: u32,
-    /// How many of them are no bits of the file but zeros behind its last one.
+    /// Number of those that are zeros appended after the end of the file.
     lent: u32,
 }
 
@@ -106,14 +106,14 @@ impl<'a> Bits<'a> {
         Self { base, ..self }
     }
 
-    /// Sees to it that there are 56 bits.
+    /// Ensures 56 bits.
     #[inline(always)]
     fn fill(&mut self) {
         if let Some(&bytes) = self.data.get(self.at..).and_then(<[u8]>::first_chunk::<8>) {
             let word = u64::from_be_bytes(bytes);
-            // No byte is 0xff: none of them is escaped or begins a marker.
+            // Without 0xff bytes nothing is escaped and no marker begins.
             if (!word).wrapping_sub(0x0101_0101_0101_0101) & word & 0x8080_8080_8080_8080 == 0 {
-                // Bits beyond the counted ones are left there: they are put in once more with the next word.
+                // Bits beyond the counted ones stay: the next word ORs in the same values.
                 self.next |= word >> self.count;
                 self.at += (63 - self.count as usize) / 8;
                 self.count |= 56;
@@ -154,7 +154,7 @@ impl<'a> Bits<'a> {
 
     #[inline(always)]
     fn take(&mut self, count: u32) -> u32 {
-        // In two steps, since there may be none.
+        // In two steps, because `count` may be 0.
         let bits = (self.next >> 1 >> (63 - count)) as u32;
         self.skip(count);
         bits
@@ -170,8 +170,9 @@ impl<'a> Bits<'a> {
         Some(symbol)
     }
 
-    /// Reads a block: by how much its mean differs from the one before, and its other coefficients, multiplied by
-    /// `quantum`, into `block`, which is zero but for the mean. Gives the difference and the place of the last coefficient.
+    /// Reads a block: the difference of its mean to the previous one, and its other coefficients, times
+    /// `quantum`, into `block`, which is zero except for the mean. Returns the difference and the position of the
+    /// last coefficient.
     #[inline(always)]
     pub fn block(
         &mut self,
@@ -188,7 +189,7 @@ impl<'a> Bits<'a> {
         let difference = extend(bits.take(size), size);
         let (mut at, mut last) = (1, 0);
         while at < 64 {
-            // A code and its value have 31 bits at the most.
+            // A code and its value take at most 31 bits.
             if bits.count < 32 {
                 bits.fill();
             }
@@ -219,7 +220,7 @@ impl<'a> Bits<'a> {
         Some((difference, last))
     }
 
-    /// The symbol of the next code; none where there is no such code.
+    /// The symbol of the next code; `None` if the code is invalid.
     #[inline(always)]
     pub fn code(&mut self, code: &Huffman) -> Option<u8> {
         if self.count < 32 {
@@ -228,7 +229,7 @@ impl<'a> Bits<'a> {
         self.symbol(code)
     }
 
-    /// The next bits as a number, 16 of them at the most. With the code before them they have been looked at already.
+    /// The next `count` bits, at most 16, as a number. They were fetched together with the code before them.
     #[inline(always)]
     pub fn number(&mut self, count: u32) -> Option<u32> {
         if self.count < 16 {
@@ -237,18 +238,18 @@ impl<'a> Bits<'a> {
         (count <= 16).then(|| self.take(count))
     }
 
-    /// Whether all of the scan's bytes have been looked at.
+    /// Whether all bytes of the scan were fetched.
     pub fn at_end(&self) -> bool {
         self.lent > 0
     }
 
-    /// How many bytes have been looked at: the next marker is not before that.
+    /// Bytes fetched so far; the next marker is not before that.
     pub fn place(&self) -> usize {
         self.base + self.at
     }
 
-    /// Goes on behind the next restart marker, whatever its number; none where the codes before it are not all there, or
-    /// where another marker comes first.
+    /// Skips to the next restart marker, whatever its number; `None` if the codes before it are incomplete or
+    /// another marker comes first.
     pub fn behind_restart(&mut self) -> Option<()> {
         if !self.whole() {
             return None;
@@ -262,12 +263,12 @@ impl<'a> Bits<'a> {
         Some(())
     }
 
-    /// Whether no bits were read but those of the file.
+    /// Whether all bits read so far came from the file.
     pub fn whole(&self) -> bool {
         self.lent <= self.count
     }
 
-    /// Goes on behind restart marker `number`, which must come next.
+    /// Skips to restart marker `number`, which must come next.
     pub fn restart(&mut self, number: u8) -> Option<()> {
         if !self.whole() || self.count - self.lent >= 8 {
             return None;

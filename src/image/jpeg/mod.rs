@@ -1,7 +1,7 @@
-//! JPEG at a fraction of its size: only as many pixels of each block of 8x8 as are wanted are ever made.
+//! JPEG decoding at reduced size: computes only as many pixels of each 8x8 block as are needed.
 //!
-//! It reads what nearly all files are, sequential Huffman-coded grey or YCbCr in one scan, whole and without a doubt, and
-//! leaves everything else, damaged files above all, to the decoder that reads all of it at full size.
+//! Supports what nearly all files are: baseline Huffman-coded gray or YCbCr in one scan, intact. Everything else,
+//! damaged files in particular, is left to the full-size decoder.
 
 mod bits;
 mod transform;
@@ -14,32 +14,32 @@ pub(crate) use self::whole::{Flaw, check};
 /// Pixels of a side that a block of 8x8 is shrunk to at most. With more, colours that are stored at half the resolution would
 /// need more than eight, and what is saved is little.
 const MOST: usize = 4;
-/// Bytes that the decoded picture may have.
+/// Maximum size of the decoded picture in bytes.
 const LIMIT: usize = super::LIMIT as usize;
-/// What an XMP packet begins with.
+/// Prefix of an XMP packet.
 const XMP_HEAD: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
 
-/// A picture at a fraction of its size.
+/// A picture at reduced size.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Small {
-    /// Pixels of a side for eight of the file's.
+pub(crate) struct ReducedJpeg {
+    /// Scale in eighths.
     pub scale: usize,
-    /// Width and height in the file.
+    /// Size in the file.
     pub full: [usize; 2],
-    /// Width and height: the file's by the scale, rounded up.
+    /// Reduced size: that of the file times the scale, rounded up.
     pub size: [usize; 2],
-    /// 1 (grey) or 3 (red, green, blue).
+    /// 1 (gray) or 3 (red, green, blue).
     pub channels: usize,
     /// `[height, width, channels]`.
     pub pixels: Vec<u8>,
-    /// The camera's notes (EXIF), where there are some.
+    /// EXIF, if present.
     pub exif: Option<Vec<u8>>,
-    /// Its XMP packet, where there is one.
+    /// XMP packet, if present.
     pub xmp: Option<Vec<u8>>,
 }
 
-/// Decodes a JPEG at the smallest scale that is `enough`; none where the decoder at full size should look at it.
-pub(crate) fn decode(bytes: &[u8], enough: &Enough) -> Option<Small> {
+/// Decodes a JPEG at the smallest scale that is `enough`; `None` if the full-size decoder should read it.
+pub(crate) fn decode(bytes: &[u8], enough: &Enough) -> Option<ReducedJpeg> {
     let mut headers = Headers::default();
     let data = headers.read(bytes, enough)?;
     let frame = headers.frame.as_ref()?;
@@ -47,7 +47,7 @@ pub(crate) fn decode(bytes: &[u8], enough: &Enough) -> Option<Small> {
     let planes = frame.planes(&headers)?;
     let pixels = scan(data, planes, frame, headers.restart)?;
     let [width, height] = [frame.width, frame.height].map(|side| (side * scale).div_ceil(8));
-    Some(Small {
+    Some(ReducedJpeg {
         scale,
         full: [frame.width, frame.height],
         size: [width, height],
@@ -58,13 +58,13 @@ pub(crate) fn decode(bytes: &[u8], enough: &Enough) -> Option<Small> {
     })
 }
 
-/// Whether a picture of this width and height still has the pixels that are wanted when it is decoded at so many eighths of
-/// its size. The sides may be exchanged, since the mark for a camera held upright may follow behind them.
+/// Whether a picture of this width and height still has enough pixels when decoded at the given number of eighths.
+/// Width and height may be swapped, because the orientation may follow later in the file.
 pub(crate) type Enough<'a> = dyn Fn([usize; 2], usize) -> bool + 'a;
 
-/// A component of the frame: its sampling factors, and the numbers of its tables.
+/// A component of the frame: sampling factors and table numbers.
 #[derive(Debug, Clone, Copy, Default)]
-struct Component {
+struct FrameComponent {
     id: u8,
     across: usize,
     down: usize,
@@ -74,31 +74,31 @@ struct Component {
 }
 
 #[derive(Debug)]
-struct Frame {
+struct JpegFrame {
     width: usize,
     height: usize,
-    /// What it is decoded at.
+    /// Scale in eighths.
     scale: usize,
-    components: Vec<Component>,
+    components: Vec<FrameComponent>,
 }
 
-/// What stands before the scan.
+/// The headers before the scan.
 #[derive(Debug, Default)]
 struct Headers {
     quanta: [Option<[f32; 64]>; 4],
     dc: [Option<Huffman>; 4],
     ac: [Option<Huffman>; 4],
-    frame: Option<Frame>,
+    frame: Option<JpegFrame>,
     restart: usize,
     exif: Option<Vec<u8>>,
     xmp: Option<Vec<u8>>,
     jfif: bool,
-    /// What Adobe's marker says of the colours.
+    /// Color transform of the Adobe marker.
     adobe: Option<u8>,
 }
 
 impl Headers {
-    /// Reads all of them; gives the bytes of the scan.
+    /// Reads all headers; returns the bytes of the scan.
     fn read<'a>(&mut self, bytes: &'a [u8], enough: &Enough) -> Option<&'a [u8]> {
         let mut rest = bytes.strip_prefix(&[0xff, 0xd8])?;
         loop {
@@ -137,7 +137,7 @@ impl Headers {
                     }
                 }
                 0xe2..=0xef | 0xfe => {}
-                // Progressive, arithmetic, lossless, a height that comes later.
+                // Progressive, arithmetic, lossless, or with a height that follows later.
                 _ => return None,
             }
         }
@@ -182,7 +182,7 @@ impl Headers {
         let component = |part: &[u8; 3]| {
             let (across, down) = (usize::from(part[1] >> 4), usize::from(part[1] & 15));
             let quantum = usize::from(part[2]);
-            Component { id: part[0], across, down, quantum, ..Component::default() }
+            FrameComponent { id: part[0], across, down, quantum, ..FrameComponent::default() }
         };
         let components: Vec<_> = parts.as_chunks().0.iter().map(component).collect();
         let fine = parts.len() == 3 * usize::from(count)
@@ -194,16 +194,17 @@ impl Headers {
         if !fine {
             return None;
         }
-        // The codes mostly come behind: what has to be decoded at full size is given up before they are made.
+        // Huffman tables usually follow: files that need full-size decoding are given up before they are
+        // built.
         let scale = (1..=MOST).find(|&scale| enough([width, height], scale))?;
         if (width * scale).div_ceil(8) * (height * scale).div_ceil(8) * usize::from(count) > LIMIT {
             return None;
         }
-        self.frame = Some(Frame { width, height, scale, components });
+        self.frame = Some(JpegFrame { width, height, scale, components });
         Some(())
     }
 
-    /// The scan's own header, which must be of all components at once, in their order.
+    /// The header of the scan, which must contain all components in order.
     fn start(&mut self, segment: &[u8]) -> Option<()> {
         let frame = self.frame.as_mut()?;
         let (&count, rest) = segment.split_first()?;
@@ -218,7 +219,7 @@ impl Headers {
             (component.dc, component.ac) = (usize::from(part[1] >> 4), usize::from(part[1] & 15));
         }
         let ids: Vec<u8> = frame.components.iter().map(|component| component.id).collect();
-        // Three components may be red, green and blue as they are.
+        // Three components may be RGB already.
         let plain = match self.adobe {
             Some(transform) => transform == 1,
             None => self.jfif || ids == [1, 2, 3] || ids == [0, 1, 2],
@@ -227,33 +228,33 @@ impl Headers {
     }
 }
 
-/// A component that is being decoded.
+/// The decoding state of a component.
 struct Plane<'a> {
-    /// Blocks across and down in each unit of the scan.
+    /// Blocks per MCU, horizontally and vertically.
     blocks: [usize; 2],
-    /// Pixels of a block.
+    /// Pixels per block.
     side: [usize; 2],
     quantum: &'a [f32; 64],
     codes: [&'a Huffman; 2],
     shrink: Shrink,
-    /// Pixels of a row.
+    /// Pixels per row.
     stride: usize,
     pixels: Vec<u8>,
-    /// The mean of the block before, before it is multiplied.
+    /// The mean of the previous block before dequantization.
     mean: i32,
 }
 
-impl Frame {
-    /// How many blocks of one component a unit of the scan has at most, across and down.
+impl JpegFrame {
+    /// Maximum blocks of a component per MCU, horizontally and vertically.
     fn most(&self) -> [usize; 2] {
         if self.components.len() == 1 {
             return [1, 1];
         }
-        let most = |of: fn(&Component) -> usize| self.components.iter().map(of).max().unwrap_or(1);
+        let most = |of: fn(&FrameComponent) -> usize| self.components.iter().map(of).max().unwrap_or(1);
         [most(|part| part.across), most(|part| part.down)]
     }
 
-    /// Units of the scan, across and down.
+    /// MCUs of the scan, horizontally and vertically.
     fn units(&self) -> [usize; 2] {
         let [across, down] = self.most();
         [self.width.div_ceil(8 * across), self.height.div_ceil(8 * down)]
@@ -261,10 +262,10 @@ impl Frame {
 
     fn planes<'a>(&self, headers: &'a Headers) -> Option<Vec<Plane<'a>>> {
         let (most, units) = (self.most(), self.units());
-        let plane = |part: &Component| {
-            // Where there is one component only, its blocks come row by row whatever its factors say.
+        let plane = |part: &FrameComponent| {
+            // A single component is stored block row by block row, whatever its factors.
             let blocks = if self.components.len() == 1 { [1, 1] } else { [part.across, part.down] };
-            // What is stored at a lower resolution is shrunk less, so that all planes have one size.
+            // Subsampled components are reduced less, so that all planes have the same size.
             let whole = [0, 1].map(|i| self.scale * most[i]);
             let side = [0, 1].map(|i| whole[i] / blocks[i]);
             if (0..2).any(|i| !whole[i].is_multiple_of(blocks[i]) || side[i] > 8) {
@@ -286,8 +287,8 @@ impl Frame {
     }
 }
 
-/// Decodes the scan into the planes; none where a bit is not as it should be.
-fn scan<'a>(data: &[u8], mut planes: Vec<Plane<'a>>, frame: &Frame, restart: usize) -> Option<Vec<Plane<'a>>> {
+/// Decodes the scan into planes; `None` at the first irregularity.
+fn scan<'a>(data: &[u8], mut planes: Vec<Plane<'a>>, frame: &JpegFrame, restart: usize) -> Option<Vec<Plane<'a>>> {
     let mut bits = Bits::new(data);
     let [across, down] = frame.units();
     let mut block = [0.0; 64];
@@ -314,7 +315,7 @@ fn scan<'a>(data: &[u8], mut planes: Vec<Plane<'a>>, frame: &Frame, restart: usi
     (bits.whole() && whole::ends(data.get(bits.place()..)?)).then_some(planes)
 }
 
-/// The pixels of all planes together, without what fills the last blocks up.
+/// Interleaves the planes, without the padding of the last blocks.
 fn join(planes: &[Plane], width: usize, height: usize) -> Vec<u8> {
     let rows = |plane: &Plane, y: usize| y * plane.stride..y * plane.stride + width;
     match planes {

@@ -1,11 +1,11 @@
-//! From the coefficients of a block of 8x8 pixels to fewer pixels, and from brightness and colour to red, green, blue.
+//! Reduced inverse DCT, and YCbCr to RGB.
 
 use super::bits::ZIGZAG;
 
-/// The inverse cosine transform to `side` values, from 1 to 8: what coefficient `u` adds to each of them.
+/// Inverse DCT to `side` values, 1 to 8: the contribution of coefficient `u` to each.
 ///
-/// The first coefficients of eight points are those of fewer, as far as these can tell frequencies apart; the others are left
-/// out. It is an average over pixels, and a sharper one than that of boxes.
+/// The low-frequency coefficients of eight points are those of fewer points; the others are dropped. This averages
+/// over pixels, and is sharper than a box filter.
 #[derive(Debug, Clone, Copy)]
 struct Basis {
     side: usize,
@@ -26,17 +26,17 @@ impl Basis {
     }
 }
 
-/// Blocks of 8x8 pixels as blocks of fewer.
+/// Reduces 8x8 blocks.
 #[derive(Debug)]
 pub(super) struct Shrink {
     across: Basis,
     down: Basis,
-    /// For each place in the stored order: how many rows and columns the coefficients up to it lie in.
+    /// For each position in storage order: the rows and columns that contain the coefficients up to it.
     spans: [(u8, u8); 64],
 }
 
 impl Shrink {
-    /// To `width` x `height` pixels, from 1 to 8 each.
+    /// Reduction to `width` by `height` pixels, 1 to 8 each.
     pub fn new([width, height]: [usize; 2]) -> Self {
         let mut spans = [(0, 0); 64];
         let (mut rows, mut columns) = (0, 0);
@@ -48,7 +48,8 @@ impl Shrink {
         Self { across: Basis::new(width), down: Basis::new(height), spans }
     }
 
-    /// Writes a block whose coefficients are zero behind place `last` to where `out` begins; a row has `stride` pixels.
+    /// Writes a block whose coefficients after position `last` are zero to the start of `out`; rows are `stride`
+    /// pixels long.
     #[inline(always)]
     pub fn write(&self, block: &[f32; 64], last: usize, out: &mut [u8], stride: usize) {
         let rows = out.chunks_mut(stride).take(self.down.side);
@@ -86,7 +87,7 @@ fn byte(value: f32) -> u8 {
     (value + 128.5).clamp(0.0, 255.0) as i32 as u8
 }
 
-/// A row of red, green and blue from rows of brightness and both colour differences (JFIF's, in fixed point).
+/// Converts a row of YCbCr to RGB (JFIF, fixed point).
 pub(super) fn colour(bright: &[u8], blue: &[u8], red: &[u8], out: &mut [u8]) {
     const HALF: i32 = 1 << 15;
     for (((out, &y), &cb), &cr) in out.as_chunks_mut::<3>().0.iter_mut().zip(bright).zip(blue).zip(red) {

@@ -1,7 +1,7 @@
-//! Whether a JPEG is all there: its codes are read from the first to the last, and nothing is made of them.
+//! Detects truncated or damaged JPEGs by reading all Huffman codes without decoding pixels.
 //!
-//! The decoder fills what is missing with gray and says nothing, so that it is only asked for pictures that this has passed.
-//! What this does not know (arithmetic codes, a height that comes later) is left to the decoder.
+//! The decoder silently fills missing parts with gray, so it is only used for files that pass this check. What this
+//! module does not support (arithmetic coding, a height that follows later) is left to the decoder.
 
 use super::bits::{Bits, Huffman};
 
@@ -9,34 +9,34 @@ use super::bits::{Bits, Huffman};
 const LAST: usize = 63;
 
 #[derive(Debug, Clone, Default)]
-struct Component {
+struct ScanComponent {
     id: u8,
-    /// Blocks in each unit of a scan of several components.
+    /// Blocks per MCU of an interleaved scan.
     blocks: [usize; 2],
-    /// Blocks that hold the picture, and those of a row with what fills the last unit up.
+    /// Blocks that contain the picture, and blocks per row including padding.
     own: [usize; 2],
     stride: usize,
-    /// Which coefficients of each block are not zero so far: later scans have a bit for each of them.
+    /// Coefficients of each block that are nonzero so far: later scans have one bit for each of them.
     known: Vec<u64>,
     codes: [usize; 2],
 }
 
 #[derive(Debug, Default)]
-struct Picture {
+struct CheckedFrame {
     height: usize,
     units: [usize; 2],
     progressive: bool,
-    components: Vec<Component>,
+    components: Vec<ScanComponent>,
 }
 
 #[derive(Debug, Default)]
-struct Reader {
+struct CodeChecker {
     codes: [[Option<Huffman>; 4]; 2],
-    picture: Option<Picture>,
+    picture: Option<CheckedFrame>,
     restart: usize,
 }
 
-/// What a scan codes: the first and last coefficient, and the bits of them.
+/// The part of the coefficients that a scan contains: first and last coefficient, and their bits.
 #[derive(Debug, Clone, Copy)]
 struct Band {
     first: usize,
@@ -47,41 +47,41 @@ struct Band {
 /// What is wrong with a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Flaw {
-    /// What is missing of it.
+    /// Missing data.
     CutOff(String),
-    /// What makes no sense in it.
+    /// Invalid data.
     Damaged(String),
 }
 
-/// How the reading of a part ended.
+/// Why reading stopped.
 enum End {
-    /// The rest is for the decoder to judge.
+    /// The rest is left to the decoder.
     Unknown,
     Wrong(Flaw),
 }
 
-/// Whether a JPEG has all its codes and its end mark.
+/// Checks that a JPEG has all its codes and its end marker.
 ///
 /// # Errors
-/// What is missing, or wrong.
+/// What is missing or invalid.
 pub(crate) fn check(bytes: &[u8]) -> Result<(), Flaw> {
-    match Reader::default().read(bytes) {
+    match CodeChecker::default().read(bytes) {
         Ok(()) | Err(End::Unknown) => Ok(()),
         Err(End::Wrong(flaw)) => Err(flaw),
     }
 }
 
-/// Whether the end mark is the next one in what follows a scan.
+/// Whether the end marker is the next marker after a scan.
 pub(super) fn ends(behind: &[u8]) -> bool {
     marker(behind, 0).is_some_and(|at| behind[at + 1] == 0xd9)
 }
 
-/// Where the next marker begins.
+/// Offset of the next marker.
 fn marker(bytes: &[u8], from: usize) -> Option<usize> {
     (from..bytes.len().saturating_sub(1)).find(|&at| bytes[at] == 0xff && !matches!(bytes[at + 1], 0 | 0xff))
 }
 
-impl Reader {
+impl CodeChecker {
     fn read(&mut self, bytes: &[u8]) -> Result<(), End> {
         let mut at = 2;
         let mut scans = 0;
@@ -112,7 +112,7 @@ impl Reader {
         }
         Err(End::Wrong(Flaw::CutOff(match (&self.picture, scans) {
             (Some(_), 1..) => "its end mark is missing".to_owned(),
-            (Some(Picture { height, .. }), 0) => format!("none of its {height} rows of pixels are there"),
+            (Some(CheckedFrame { height, .. }), 0) => format!("none of its {height} rows of pixels are there"),
             _ => "it ends in its header".to_owned(),
         })))
     }
@@ -146,14 +146,14 @@ impl Reader {
             let own = [0, 1].map(|i| ([width, height][i] * blocks[i]).div_ceil(most[i]).div_ceil(8));
             let stride = units[0] * blocks[0];
             let known = if progressive { vec![0; stride * units[1] * blocks[1]] } else { Vec::new() };
-            Component { id: part[0], blocks, own, stride, known, ..Component::default() }
+            ScanComponent { id: part[0], blocks, own, stride, known, ..ScanComponent::default() }
         };
         let components = parts.iter().map(component).collect();
-        self.picture = Some(Picture { height, units, progressive, components });
+        self.picture = Some(CheckedFrame { height, units, progressive, components });
         Some(())
     }
 
-    /// Reads the codes of a scan; gives how many bytes they have.
+    /// Reads the codes of a scan; returns their length in bytes.
     fn scan(&mut self, header: &[u8], data: &[u8]) -> Result<usize, End> {
         let Self { codes, picture: Some(picture), restart } = self else { return Err(End::Unknown) };
         let (&count, rest) = header.split_first().ok_or(End::Unknown)?;
@@ -185,7 +185,7 @@ impl Reader {
                     bits.behind_restart().ok_or_else(|| missing(row, down, height))?;
                 }
                 for &which in &chosen {
-                    let Component { blocks, stride, known, codes: [dc, ac], .. } = &mut picture.components[which];
+                    let ScanComponent { blocks, stride, known, codes: [dc, ac], .. } = &mut picture.components[which];
                     let [wide, high] = if alone { [1, 1] } else { *blocks };
                     let code = |kind: usize, number: usize| codes[kind].get(number).and_then(Option::as_ref);
                     let [dc, ac] = [code(0, *dc), code(1, *ac)];
@@ -226,7 +226,7 @@ fn missing(row: usize, down: usize, height: usize) -> End {
     }))
 }
 
-/// The error of a code that makes no sense: behind the last byte, that is one that is not there.
+/// The error for an invalid code; after the last byte it counts as missing.
 fn damaged(bits: &Bits, row: usize, down: usize, height: usize) -> End {
     if bits.at_end() {
         return missing(row, down, height);
@@ -256,7 +256,7 @@ fn plain(bits: &mut Bits, dc: &Huffman, ac: &Huffman) -> Option<()> {
     (at <= LAST + 1).then_some(())
 }
 
-/// Coefficients of a progressive picture for the first time. `zeros` counts the blocks that have none of them.
+/// The first scan of some coefficients of a progressive picture. `zeros` counts the blocks without any.
 fn fresh(bits: &mut Bits, ac: &Huffman, band: Band, known: &mut u64, zeros: &mut u32) -> Option<()> {
     if *zeros > 0 {
         *zeros -= 1;
@@ -286,7 +286,7 @@ fn fresh(bits: &mut Bits, ac: &Huffman, band: Band, known: &mut u64, zeros: &mut
     Some(())
 }
 
-/// One more bit of coefficients that are known, and new ones.
+/// A refinement scan: one more bit of known coefficients, and new ones.
 fn refined(bits: &mut Bits, ac: &Huffman, band: Band, known: &mut u64, zeros: &mut u32) -> Option<()> {
     let mut at = band.first;
     while *zeros == 0 && at <= band.last {
