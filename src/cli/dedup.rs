@@ -116,8 +116,8 @@ impl DedupArgs {
         });
         self.common.print(&summary, || {
             let mut lines = vec![format!(
-                "{} pictures, {} groups of duplicates within {} bits, {} pictures to remove; {} of {BITS} bits tell pictures \
-                 apart; seed {}",
+                "{} pictures, {} groups of duplicates within {} bits, {} pictures to remove; {} of {BITS} bits vary; \
+                 seed {}",
                 hashed.numbers.len(),
                 groups.len(),
                 self.radius,

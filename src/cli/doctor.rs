@@ -285,7 +285,7 @@ impl DoctorArgs {
             }
             match &window_report {
                 Ok(report) => {
-                    text += &format!("Window: opens on {}, drawn by {}", report.on, report.drawn_by);
+                    text += &format!("Window: opens on {}, rendered by {}", report.on, report.drawn_by);
                     if let Some([width, height]) = report.monitor {
                         text += &format!("; monitor {width:.0} x {height:.0} points of {} pixels", report.scale);
                     }
@@ -313,8 +313,8 @@ mod tests {
             command.args(["-c", script]);
             run_with_time_limit(command).unwrap()
         };
-        let well = shell("echo said; echo told >&2");
-        assert_eq!((well.failure, well.stdout.as_str(), well.stderr.as_str()), (None, "said\n", "told\n"));
+        let well = shell("echo out; echo err >&2");
+        assert_eq!((well.failure, well.stdout.as_str(), well.stderr.as_str()), (None, "out\n", "err\n"));
         assert!(shell("exit 7").failure.unwrap().contains("code 7"));
         assert!(shell("kill -SEGV $$").failure.unwrap().contains("crashed"));
         assert_eq!(last_words("a\nwhat at /r/src/x.rs:7: broke\n\n"), " (what broke)");

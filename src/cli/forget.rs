@@ -93,18 +93,18 @@ impl ForgetArgs {
         let (model, device) = (&exploration.model, &exploration.compute.device);
         let config = model.config().clone();
         let saved = exploration.session.as_ref().map(|session| session.forget.clone());
-        let mut forgetting = saved.clone().unwrap_or_default();
+        let mut removal = saved.clone().unwrap_or_default();
         if saved.is_none() {
-            forgetting.gain = self.gain;
-            forgetting.samples = self.samples;
+            removal.gain = self.gain;
+            removal.samples = self.samples;
         }
         if let Some(name) = &self.layer {
-            forgetting.layer = Some(name.find(&config)?);
+            removal.layer = Some(name.find(&config)?);
         }
         if self.top.is_some() {
-            forgetting.top = self.top;
+            removal.top = self.top;
         }
-        let layer = forgetting.layer(&config);
+        let layer = removal.layer(&config);
         let needs_finder = self.find.is_some() || self.score;
         let finder = match &self.finder {
             _ if !needs_finder => None,
@@ -117,13 +117,13 @@ impl ForgetArgs {
                 model.provenance.data
             );
         }
-        let MarkedSamples { seed, z, objects } = self.objects(&exploration, &forgetting, finder.as_ref())?;
+        let MarkedSamples { seed, z, objects } = self.objects(&exploration, &removal, finder.as_ref())?;
         let began = Instant::now();
         let activations = Activations::of(&model.generator, &z, layer, device)?;
         let generated = began.elapsed();
-        let found = find_object_filters(&activations, &objects, exploration.seed)?;
+        let filters = find_object_filters(&activations, &objects, exploration.seed)?;
         let fitted = began.elapsed() - generated;
-        let ablation = forgetting.ablation(&config, &found.ranked(), found.positive());
+        let ablation = removal.ablation(&config, &filters.ranked(), filters.positive());
         if ablation.gains.is_empty() {
             bail!("no filter to ablate: --top is 0, or no filter has a positive weight");
         }
@@ -133,11 +133,12 @@ impl ForgetArgs {
         let (chosen, parts) = self.shown(&objects, z.len() as u64);
         if let Some(out) = &self.out {
             let z = crate::latent::sample_zs(&config, seed, chosen.iter().copied());
-            let trial = AblationExperiment::new(&model.generator, z, None, None, device)?;
-            let mut rows = vec![(ROW_NAMES[0], trial.before.clone())];
-            let ablations = [ablation.clone(), control(&found, &ablation, Some(1)), control(&found, &ablation, None)];
+            let experiment = AblationExperiment::new(&model.generator, z, None, None, device)?;
+            let mut rows = vec![(ROW_NAMES[0], experiment.before.clone())];
+            let ablations =
+                [ablation.clone(), control(&filters, &ablation, Some(1)), control(&filters, &ablation, None)];
             for (name, ablation) in ROW_NAMES[1..].iter().zip(ablations) {
-                rows.push((name, trial.ablated(&ablation)?));
+                rows.push((name, experiment.ablated(&ablation)?));
             }
             render_removal_figure(&rows, &parts)?.write(out)?;
         }
@@ -146,20 +147,20 @@ impl ForgetArgs {
                 let began = Instant::now();
                 fit_all_positions(&activations, &objects);
                 let whole = began.elapsed().as_secs_f64();
-                Some(ForgetScore { whole_fit_seconds: whole, ..self.score(&exploration, &found, &ablation, finder)? })
+                Some(ForgetScore { whole_fit_seconds: whole, ..self.score(&exploration, &filters, &ablation, finder)? })
             }
             _ => None,
         };
         let summary = serde_json::json!({
-            "out": self.out, "layer": layer, "maps": config.maps(layer), "side": found.side,
-            "statistics": config.sampling, "pictures": found.pictures, "unused": found.unused,
-            "on": found.on, "off": found.off, "auc": found.auc,
+            "out": self.out, "layer": layer, "maps": config.maps(layer), "side": filters.side,
+            "statistics": config.sampling, "pictures": filters.pictures, "unused": filters.unused,
+            "on": filters.on, "off": filters.off, "auc": filters.auc,
             "fitted": &chosen[..parts.fitted], "fresh": &chosen[parts.fitted..],
             "fit_seconds": fitted.as_secs_f64(), "dropped": ablation.gains.keys().collect::<Vec<_>>(),
-            "filters": found.filters, "score": score,
+            "filters": filters.filters, "score": score,
         });
         self.model_args.common.print(&summary, || {
-            let auc = match found.auc {
+            let auc = match filters.auc {
                 Some(auc) => format!("held-out AUC {auc:.3}"),
                 None => "no AUC: one picture cannot be held out".to_owned(),
             };
@@ -167,18 +168,18 @@ impl ForgetArgs {
                 "{}: {auc}, from {} pictures with the object ({} positions inside it, {} outside), fitted in {:.2} s\n\
                  {} of {} filters have positive weights; {} ablated",
                 config.layer_name(layer),
-                found.pictures,
-                found.on,
-                found.off,
+                filters.pictures,
+                filters.on,
+                filters.off,
                 fitted.as_secs_f64(),
-                found.positive(),
-                found.filters.len(),
+                filters.positive(),
+                filters.filters.len(),
                 ablation.gains.len(),
             );
-            if found.unused > 0 {
-                text += &format!("\n{} pictures without the object are not used", found.unused);
+            if filters.unused > 0 {
+                text += &format!("\n{} pictures without the object are not used", filters.unused);
             }
-            let dead = found.filters.iter().filter(|filter| filter.mean == 0.0).count();
+            let dead = filters.filters.iter().filter(|filter| filter.mean == 0.0).count();
             if dead > 0 {
                 text += &format!("\n{dead} filters are never active on these samples");
             }
@@ -197,7 +198,7 @@ impl ForgetArgs {
     fn objects(
         &self,
         exploration: &Exploration,
-        forgetting: &ObjectRemoval,
+        removal: &ObjectRemoval,
         finder: Option<&WindowFinder>,
     ) -> anyhow::Result<MarkedSamples> {
         let config = exploration.model.config();
@@ -208,13 +209,13 @@ impl ForgetArgs {
             boxes.check(config).with_context(|| path.display().to_string())?;
             (seed, objects) = (boxes.seed, boxes.areas());
         } else if let Some(folder) = &self.masks {
-            objects = masks(folder, config.size, forgetting.samples)?;
-        } else if self.find.is_none() && !forgetting.boxes.boxes.is_empty() {
-            (seed, objects) = (forgetting.boxes.seed, forgetting.boxes.areas());
+            objects = masks(folder, config.size, removal.samples)?;
+        } else if self.find.is_none() && !removal.boxes.boxes.is_empty() {
+            (seed, objects) = (removal.boxes.seed, removal.boxes.areas());
         } else if self.find.is_none() {
             bail!("give --boxes, --masks, a --session with boxes, or detect the object with --find windows");
         }
-        let z = crate::latent::sample_zs(config, seed, 0..forgetting.samples);
+        let z = crate::latent::sample_zs(config, seed, 0..removal.samples);
         if let (true, Some(finder)) = (objects.is_empty() && self.find.is_some(), finder) {
             let areas = finder.areas(&exploration.generate(&z)?)?;
             // Boxes as a person would draw them, not outlines.
@@ -248,13 +249,13 @@ impl ForgetArgs {
     fn score(
         &self,
         exploration: &Exploration,
-        found: &ObjectFilters,
+        filters: &ObjectFilters,
         ablation: &Ablation,
         finder: &WindowFinder,
     ) -> anyhow::Result<ForgetScore> {
         let device = &exploration.compute.device;
         let z = exploration.samples(FIRST_TEST_SAMPLE..FIRST_TEST_SAMPLE + self.count as u64);
-        let doses = doses(found.positive().max(ablation.gains.len()));
+        let doses = doses(filters.positive().max(ablation.gains.len()));
         let bar = bar(RANDOM_CONTROLS + 3 + doses.len() as u64, "measuring");
         let few = z[..z.len().min(DOSE_SAMPLES)].to_vec();
         let toggled = AblationExperiment::new(
@@ -267,24 +268,24 @@ impl ForgetArgs {
         let began = Instant::now();
         toggled.ablated(ablation)?;
         let toggle_ms = began.elapsed().as_secs_f64() * 1e3;
-        let trial = AblationExperiment::new(&exploration.model.generator, z, None, Some(finder), device)?;
+        let experiment = AblationExperiment::new(&exploration.model.generator, z, None, Some(finder), device)?;
         let under = |ablation: &Ablation| {
             bar.inc(1);
-            trial.effect(ablation)
+            experiment.effect(ablation)
         };
         let dropped = under(ablation)?;
         let random = (1..=RANDOM_CONTROLS)
-            .map(|seed| under(&control(found, ablation, Some(seed))))
+            .map(|seed| under(&control(filters, ablation, Some(seed))))
             .collect::<Result<Vec<_>, _>>()?;
-        let matched = under(&control(found, ablation, None))?;
+        let matched = under(&control(filters, ablation, None))?;
         let small = AblationExperiment::new(&exploration.model.generator, few, None, Some(finder), device)?;
         let mut curve = Vec::new();
         for count in doses {
-            curve.push(dose(&small, found, ablation, count, 1)?);
+            curve.push(dose(&small, filters, ablation, count, 1)?);
             bar.inc(1);
         }
         bar.finish_and_clear();
-        let windows = trial.objects.iter().filter(|area| !area.is_empty()).count();
+        let windows = experiment.objects.iter().filter(|area| !area.is_empty()).count();
         Ok(ForgetScore {
             fresh: self.count,
             windows,
@@ -309,11 +310,11 @@ struct MarkedSamples {
 }
 
 /// A control ablation of as many other filters: random ones with a seed, or those nearest in mean activation.
-fn control(found: &ObjectFilters, ablation: &Ablation, seed: Option<u64>) -> Ablation {
+fn control(filters: &ObjectFilters, ablation: &Ablation, seed: Option<u64>) -> Ablation {
     let chosen: Vec<usize> = ablation.gains.keys().copied().collect();
     ablation.of(&match seed {
-        Some(seed) => found.random_control(&chosen, seed),
-        None => found.matched_control(&chosen),
+        Some(seed) => filters.random_control(&chosen, seed),
+        None => filters.matched_control(&chosen),
     })
 }
 
@@ -329,7 +330,7 @@ fn mean(effects: &[AblationEffect]) -> AblationEffect {
 
 /// Reads the masks `NUMBER.png` in a folder.
 fn masks(folder: &Path, size: usize, samples: u64) -> anyhow::Result<BTreeMap<u64, Area>> {
-    let mut found = BTreeMap::new();
+    let mut areas = BTreeMap::new();
     for number in 0..samples {
         let path = folder.join(format!("{number}.png"));
         if !path.exists() {
@@ -337,7 +338,7 @@ fn masks(folder: &Path, size: usize, samples: u64) -> anyhow::Result<BTreeMap<u6
         }
         let mask = Picture::read(&path)?;
         match Area::of_mask(&mask).filter(|area| area.side() == size) {
-            Some(area) => found.insert(number, area),
+            Some(area) => areas.insert(number, area),
             None => bail!(
                 "{} is {}x{}; this model generates {size}x{size}, and a mask has its picture's size",
                 path.display(),
@@ -346,10 +347,10 @@ fn masks(folder: &Path, size: usize, samples: u64) -> anyhow::Result<BTreeMap<u6
             ),
         };
     }
-    if found.is_empty() {
+    if areas.is_empty() {
         bail!("{} holds no mask called 0.png to {}.png", folder.display(), samples - 1);
     }
-    Ok(found)
+    Ok(areas)
 }
 
 /// Measurements on test samples.
