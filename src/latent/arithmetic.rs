@@ -7,7 +7,7 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::arithmetic_figure::ArithmeticFigure;
+pub use super::arithmetic_figure::ArithmeticFigure;
 use super::vector::{add_scaled, lerp, mean};
 use crate::image::Picture;
 use crate::model::{NormFit, Prior};
