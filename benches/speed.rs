@@ -3,7 +3,7 @@
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use zscape::data::read_fitted;
+use zscape::data::read_prepared;
 use zscape::data::synth::Scene;
 use zscape::device::Compute;
 use zscape::image::PictureFormat;
@@ -59,7 +59,7 @@ fn jpeg_to_64(bencher: Bencher, side: usize) {
         .expect("a picture is encoded");
     bencher
         .counter(ItemsCount::new(1usize))
-        .bench_local(|| read_fitted(&path, PictureFormat::new(64, 3)).expect("it was just written"));
+        .bench_local(|| read_prepared(&path, PictureFormat::new(64, 3)).expect("it was just written"));
 }
 
 #[divan::bench(args = [Scene::Rooms, Scene::Faces])]

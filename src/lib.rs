@@ -48,6 +48,7 @@ pub mod desktop;
 pub mod device;
 pub mod dissect;
 pub mod evaluate;
+mod extensions;
 pub mod files;
 pub mod image;
 pub mod latent;

@@ -10,9 +10,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use egui::{Rect, Vec2};
 use egui_file::{FileDialog, State};
 
-/// Endings of pictures.
-pub(super) const PICTURES: [&str; 11] =
-    ["png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff", "ppm", "pgm", "pnm"];
+use crate::extensions;
 
 /// Nobody closes a dialog so soon: where one gives nothing after less, there was none.
 const SOON: Duration = Duration::from_millis(250);
@@ -127,7 +125,7 @@ impl Dialog {
         // There is no choice of filters: any that fits will do.
         let endings: Vec<&str> = self.filters.iter().flat_map(|(_, endings)| endings.iter().copied()).collect();
         let all = endings.is_empty() || endings.contains(&"*");
-        let fits = move |path: &Path| all || ends_in(path, &endings);
+        let fits = move |path: &Path| all || extensions::matches(path, &endings);
         let dialog = dialog
             .title(self.title)
             .show_files_filter(Box::new(fits))
@@ -193,11 +191,6 @@ impl Dialogs {
         self.open = None;
         ctx.request_repaint();
     }
-}
-
-/// Whether a file's name has one of these endings, in small or capital letters.
-pub(super) fn ends_in(path: &Path, endings: &[&str]) -> bool {
-    path.extension().is_some_and(|ending| endings.iter().any(|one| ending.eq_ignore_ascii_case(one)))
 }
 
 /// A name in `folder` that is not taken: `walk.png`, `walk-2.png`, ...

@@ -7,8 +7,8 @@ use egui::Id;
 use super::View;
 use super::action::Action;
 use super::background::BackgroundTasks;
-use super::dialogs::{PICTURES, ends_in};
 use super::explore::ImageUse;
+use crate::extensions;
 use crate::model::is_model;
 
 /// What a dropped file or folder holds.
@@ -29,11 +29,11 @@ impl FileKind {
     /// Inspects the file; too slow for the window's thread.
     pub fn of(path: &Path) -> Self {
         match path {
-            _ if ends_in(path, &["zscape"]) => Self::Session,
+            _ if extensions::matches(path, &["zscape"]) => Self::Session,
             _ if is_model(path) => Self::Model,
             _ if path.is_dir() => Self::Folder,
-            _ if ends_in(path, &["json"]) => Self::Boxes,
-            _ if ends_in(path, &PICTURES) => Self::Picture,
+            _ if extensions::matches(path, &["json"]) => Self::Boxes,
+            _ if extensions::matches(path, &extensions::PICTURES) => Self::Picture,
             _ => Self::Other,
         }
     }

@@ -138,7 +138,7 @@ impl App {
         if let Some(run) = &start.run {
             measures.opened_run(run);
         }
-        let form = TrainingForm::new(ctx, start.data.unwrap_or_else(|| "synth:rooms".to_owned()), start.run);
+        let form = TrainingForm::new(ctx, start.data.as_deref().unwrap_or("synth:rooms").into(), start.run);
         let devices = DeviceChooser::new(&compute, start.device, start.device_file, ctx);
         Self {
             compute,
@@ -203,7 +203,7 @@ impl App {
             self.history.add_past(&run, past);
         }
         if let Some(DatasetPreview { request, result: Ok(data), .. }) = self.form.preview() {
-            self.measures.suggest(&request.data, data.test_split.as_deref());
+            self.measures.suggest(&request.data.to_string(), data.test_split.as_deref());
         }
         self.measures.receive(&ctx);
         self.subscribe();
@@ -242,11 +242,11 @@ impl App {
             }
             Action::ChooseData(data) => {
                 self.view = View::Train;
-                self.form.use_data(data);
+                self.form.use_data(data.into());
             }
             Action::TrainOnRooms => {
                 if !self.running() {
-                    self.form.use_data("synth:rooms".to_owned());
+                    self.form.use_data("synth:rooms".into());
                     self.form.start_when_ready();
                 }
                 self.view = View::Train;
@@ -259,7 +259,7 @@ impl App {
                     self.begin(TrainerOptions { resume: true, change, ..options }, ctx);
                 }
             }
-            Action::SkipImages { data, names } => self.form.leave_out(data, names),
+            Action::SkipImages { data, names } => self.form.leave_out(data.into(), names),
             Action::MeasureNetwork(path) => self.measures.take_dropped(path, true),
             Action::MeasureImages(path) => self.measures.take_dropped(path, false),
             Action::Notify(notice) => self.notice = Some(notice),

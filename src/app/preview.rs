@@ -5,7 +5,10 @@ use egui::TextureHandle;
 
 use super::service::{Job, Reporter};
 use super::texture::upload;
-use crate::data::{DataError, Dataset, Problem, Report, Source, compare, figure, find_test_split, mirrors, peek};
+use crate::data::{
+    DataError, Dataset, DatasetReport, Problem, Source, compare_preparation, comparison_figure, find_test_split,
+    mirrors, preview_pictures,
+};
 use crate::image::{Picture, PictureFormat, grid};
 
 /// Images of the preview, and its columns.
@@ -19,7 +22,7 @@ const COMPARED_SIDE: usize = 144;
 /// What a preview depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PreviewRequest {
-    pub data: String,
+    pub data: Source,
     pub format: PictureFormat,
     /// The seed of the random mirroring; `None` where images are not mirrored.
     pub mirror: Option<u64>,
@@ -50,7 +53,7 @@ pub(super) struct PreviewedDataset {
     pub test_split: Option<String>,
     pub notes: Vec<String>,
     /// How the images are prepared. It comes later than the rest.
-    pub report: Option<Report>,
+    pub report: Option<DatasetReport>,
     pub sheet: Option<TextureHandle>,
     /// Some images before and after their preparation; `None` for synthetic images.
     pub compared: Option<TextureHandle>,
@@ -59,7 +62,7 @@ pub(super) struct PreviewedDataset {
 
 enum PreviewEvent {
     Opened(Box<Result<PreviewedDataset, String>>),
-    Report(Box<Report>),
+    Report(Box<DatasetReport>),
 }
 
 /// Keeps the preview of the newest request.
@@ -135,7 +138,7 @@ fn run(request: &PreviewRequest, ctx: &egui::Context, reporter: &Reporter<Previe
     match open(request, ctx) {
         Ok((previewed, dataset)) => {
             reporter.send(PreviewEvent::Opened(Box::new(Ok(previewed))));
-            let report = Report::of(&dataset, &|| reporter.is_cancelled());
+            let report = DatasetReport::examine(&dataset, &|| reporter.is_cancelled());
             reporter.send(PreviewEvent::Report(Box::new(report)));
         }
         Err(error) => reporter.send(PreviewEvent::Opened(Box::new(Err(error.to_string())))),
@@ -145,28 +148,27 @@ fn run(request: &PreviewRequest, ctx: &egui::Context, reporter: &Reporter<Previe
 
 fn open(request: &PreviewRequest, ctx: &egui::Context) -> Result<(PreviewedDataset, Dataset), DataError> {
     let PreviewRequest { data, format, mirror } = request;
-    let source = Source::parse(data)?;
-    let dataset = Dataset::open(&source, *format, 1)?;
-    let (pictures, problems) = peek(&dataset, IMAGES, 1);
+    let dataset = Dataset::open(data, *format, 1)?;
+    let (pictures, problems) = preview_pictures(&dataset, IMAGES, 1);
     let mirrored = |(index, picture): (u64, Picture)| match mirror {
         Some(seed) if mirrors(*seed, 0, index) => picture.mirrored(),
         _ => picture,
     };
     let pictures: Vec<_> = pictures.into_iter().map(mirrored).collect();
-    let compared = match source {
-        Source::Synth(_) => Vec::new(),
-        _ => compare(&dataset, COMPARED, 1, COMPARED_SIDE, *mirror).0,
+    let compared = match data.is_synthetic() {
+        true => Vec::new(),
+        false => compare_preparation(&dataset, COMPARED, 1, COMPARED_SIDE, *mirror).0,
     };
     let texture = |name: &str, sheet: Picture| (sheet.width() > 0).then(|| upload(ctx, name, &sheet));
     let previewed = PreviewedDataset {
         images: dataset.len(),
         summary: dataset.summary(),
         classes: dataset.classes().len(),
-        test_split: find_test_split(data),
+        test_split: find_test_split(&data.to_string()),
         notes: dataset.notes().to_vec(),
         report: None,
         sheet: texture("dataset preview", grid(&pictures, COLUMNS, 2)),
-        compared: texture("before and after preparation", figure(&compared, COMPARED_SIDE)),
+        compared: texture("before and after preparation", comparison_figure(&compared, COMPARED_SIDE)),
         problems,
     };
     Ok((previewed, dataset))

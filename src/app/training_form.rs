@@ -10,7 +10,8 @@ use super::dialogs::Dialog;
 use super::preview::{DatasetPreview, PreviewRequest, Previewer};
 use super::{advanced, preparation};
 use crate::app::drops::with_drops;
-use crate::data::FILE_ENDINGS;
+use crate::data::Source;
+use crate::data::synth::Scene;
 use crate::device::Precision;
 use crate::model::{ModelConfig, Preset, Prior, Statistics};
 use crate::train::{LearningRates, Run, RunConfig, TrainConfig, TrainerCommand, TrainerOptions};
@@ -18,7 +19,7 @@ use crate::train::{LearningRates, Run, RunConfig, TrainConfig, TrainerCommand, T
 /// Default of the base filters: a CPU trains 64x64 images with them in an hour; graphics cards can take the preset's 64.
 pub(super) const DEFAULT_BASE: usize = 32;
 /// Synthetic data sets.
-const SCENES: [&str; 2] = ["synth:rooms", "synth:faces"];
+const SCENES: [Source; 2] = [Source::Synthetic(Scene::Rooms), Source::Synthetic(Scene::Faces)];
 
 /// What dialogs and files respond.
 enum FormResponse {
@@ -39,7 +40,7 @@ pub(super) struct TrainingForm {
     /// Whether the user chose the folder; otherwise it is named after the data.
     folder_chosen: bool,
     /// The data that the folder was named after; `None` when a new name is due.
-    named_after: Option<String>,
+    named_after: Option<Source>,
     resume: bool,
     /// The last step; 0 for endless training.
     steps: u64,
@@ -51,7 +52,7 @@ pub(super) struct TrainingForm {
 }
 
 impl TrainingForm {
-    pub fn new(ctx: &egui::Context, data: String, run: Option<PathBuf>) -> Self {
+    pub fn new(ctx: &egui::Context, data: Source, run: Option<PathBuf>) -> Self {
         let mut config = RunConfig::preset(Preset::Pytorch, data);
         config.model.base = DEFAULT_BASE;
         let form = Self {
@@ -73,13 +74,13 @@ impl TrainingForm {
     }
 
     /// Chooses the data of a new run.
-    pub fn use_data(&mut self, data: String) {
+    pub fn use_data(&mut self, data: Source) {
         self.config.use_data(data);
         self.start_anew();
     }
 
     /// Chooses the data of a new run, and the images that it skips.
-    pub fn leave_out(&mut self, data: String, names: Vec<String>) {
+    pub fn leave_out(&mut self, data: Source, names: Vec<String>) {
         if data != self.config.data {
             self.config.use_data(data);
         }
@@ -88,7 +89,7 @@ impl TrainingForm {
     }
 
     /// Names the place where the data of a resumed run is now.
-    fn moved(&mut self, data: String) {
+    fn moved(&mut self, data: Source) {
         self.config.data = data;
     }
 
@@ -141,14 +142,13 @@ impl TrainingForm {
             return;
         }
         let data = data.clone();
-        self.tasks.ask({
-            let data = data.clone();
-            move || {
-                let path = Path::new(data.trim_start_matches("synth:"));
-                let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-                let mut folders = (1..).map(|i| Path::new("runs").join(format!("{stem}-{i}")));
-                folders.find(|folder| !folder.exists()).map(FormResponse::UnusedFolder)
-            }
+        let stem = match &data {
+            Source::Path(path) => path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+            Source::Synthetic(scene) => scene.to_string(),
+        };
+        self.tasks.ask(move || {
+            let mut folders = (1..).map(|i| Path::new("runs").join(format!("{stem}-{i}")));
+            folders.find(|folder| !folder.exists()).map(FormResponse::UnusedFolder)
         });
         self.named_after = Some(data);
         self.folder.clear();
@@ -163,7 +163,7 @@ impl TrainingForm {
     fn choose_file(&self) {
         // CIFAR's pickles and IDX files have no extension to filter by.
         let dialog = Dialog::file("An archive of pictures, or a data set's own file")
-            .filter("Pictures", &FILE_ENDINGS)
+            .filter("Pictures", &crate::extensions::DATA_SETS)
             .filter("All files", &["*"]);
         self.tasks.choose(dialog, FormResponse::Data);
     }
@@ -188,8 +188,8 @@ impl TrainingForm {
         self.previewer.receive();
         while let Ok(response) = self.tasks.answers().try_recv() {
             match response {
-                FormResponse::Data(path) => self.use_data(path.to_string_lossy().into_owned()),
-                FormResponse::MovedData(path) => self.moved(path.to_string_lossy().into_owned()),
+                FormResponse::Data(path) => self.use_data(path.into()),
+                FormResponse::MovedData(path) => self.moved(path.into()),
                 FormResponse::UnusedFolder(path) => self.use_folder(path),
                 FormResponse::Run(folder, config) => self.use_run(&folder, *config),
                 FormResponse::Failed(error) => tracing::error!("{error}"),
@@ -323,15 +323,16 @@ impl TrainingForm {
         ui.horizontal(|ui| {
             for scene in SCENES {
                 let chosen = self.config.data == scene;
-                let label = ui.selectable_label(chosen, scene).on_hover_text("Drawn by the program, endless");
+                let label =
+                    ui.selectable_label(chosen, scene.to_string()).on_hover_text("Drawn by the program, endless");
                 if label.clicked() && !chosen {
-                    self.use_data(scene.to_owned());
+                    self.use_data(scene);
                 }
             }
         });
-        if !SCENES.contains(&self.config.data.as_str()) {
-            ui.add(egui::Label::new(RichText::new(&self.config.data).monospace()).truncate())
-                .on_hover_text(&self.config.data);
+        if !self.config.data.is_synthetic() {
+            ui.add(egui::Label::new(RichText::new(self.config.data.to_string()).monospace()).truncate())
+                .on_hover_text(self.config.data.to_string());
         }
         if self.resume && matches!(self.preview(), Some(DatasetPreview { result: Err(_), .. })) {
             ui.horizontal_wrapped(|ui| {
@@ -368,7 +369,7 @@ impl TrainingForm {
 
     /// Draws how images are prepared for the networks.
     fn preparation(&mut self, ui: &mut Ui) {
-        let synthetic = SCENES.contains(&self.config.data.as_str());
+        let synthetic = self.config.data.is_synthetic();
         egui::Grid::new("preparation").num_columns(2).spacing([12.0, 6.0]).show(ui, |ui| {
             // Synthetic images are rendered in the size of the networks.
             if !synthetic {

@@ -9,7 +9,7 @@ use indicatif::ProgressBar;
 
 use super::{CommonArgs, PrecisionChoice};
 use crate::app;
-use crate::data::read_fitted;
+use crate::data::read_prepared;
 use crate::data::synth::Scene;
 use crate::device::{Compute, Hardware, Operands};
 use crate::image::PictureFormat;
@@ -299,7 +299,7 @@ fn decoding_speed() -> anyhow::Result<[f64; 2]> {
         let path = folder.path().join(format!("{side}.jpg"));
         let room = Scene::Rooms.draw(1, 0, side).picture;
         image::save_buffer(&path, room.pixels(), side as u32, side as u32, image::ExtendedColorType::Rgb8)?;
-        *rate = 1e3 / median(JPEG_RUNS, || Ok(read_fitted(&path, PictureFormat::new(RESIZED_SIDE, 3)).map(drop)?))?;
+        *rate = 1e3 / median(JPEG_RUNS, || Ok(read_prepared(&path, PictureFormat::new(RESIZED_SIDE, 3)).map(drop)?))?;
     }
     Ok(rates)
 }

@@ -99,7 +99,7 @@ impl ClassifyArgs {
     }
 
     fn open(&self, text: &str, config: &ModelConfig) -> anyhow::Result<Dataset> {
-        Ok(Dataset::open(&Source::parse(text)?, self.preparation.on(config.pictures())?, self.seed)?)
+        Ok(Dataset::open(&Source::from(text), self.preparation.on(config.pictures())?, self.seed)?)
     }
 
     fn read(&self, set: &Dataset, count: u32, progress_bar: &StageProgress) -> anyhow::Result<LabeledSet> {

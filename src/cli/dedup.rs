@@ -10,7 +10,7 @@ use fs_err as fs;
 use super::prepared::PreparationArgs;
 use super::progress::StageProgress;
 use super::{CommonArgs, outputs};
-use crate::data::{Dataset, Listed, Source, write_list};
+use crate::data::{Dataset, DuplicateRow, Source, write_duplicate_list};
 use crate::evaluate::dedup::{DedupEvaluation, DedupSettings, DuplicateCriterion, HashGroup, HashedDataset};
 use crate::evaluate::hash::{BITS, CHANNELS, SIDE};
 use crate::evaluate::statistics::Proportion;
@@ -61,7 +61,7 @@ impl DedupArgs {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let compute = self.common.compute()?;
         let data = Dataset::open(
-            &Source::parse(&self.data)?,
+            &Source::from(&self.data),
             self.preparation.on(PictureFormat::new(SIDE, CHANNELS))?,
             self.seed,
         )?;
@@ -85,14 +85,14 @@ impl DedupArgs {
         if let Some(list) = &self.list {
             let rows = groups.iter().zip(0..).flat_map(|(group, number)| {
                 let name = |member| data.name(member);
-                group.members.iter().zip(&group.bits).zip(0..).map(move |((&member, &bits), i)| Listed {
+                group.members.iter().zip(&group.bits).zip(0..).map(move |((&member, &bits), i)| DuplicateRow {
                     group: number,
                     kept: i == 0,
                     bits,
                     name: name(member),
                 })
             });
-            write_list(list, rows)?;
+            write_duplicate_list(list, rows)?;
         }
         if let Some(out) = self.out.as_ref().filter(|_| !groups.is_empty()) {
             figure(&data, &groups).write(out)?;
@@ -184,7 +184,7 @@ fn copy(data: &Dataset, number: u64, folder: &Path) -> anyhow::Result<()> {
     let inside: PathBuf =
         Path::new(&name).components().filter(|part| matches!(part, std::path::Component::Normal(_))).collect();
     let to = folder.join(&inside);
-    if let Source::Folder(root) = data.source()
+    if let Source::Path(root) = data.source()
         && let from = root.join(&name)
         && from.is_file()
     {

@@ -153,7 +153,7 @@ impl NormStatisticsArgs {
         self.check()?;
         let config = model.config();
         let open = |source: &str| -> anyhow::Result<Dataset> {
-            Ok(Dataset::open(&Source::parse(source)?, config.pictures(), model.provenance.seed)?)
+            Ok(Dataset::open(&Source::from(source), config.pictures(), model.provenance.seed)?)
         };
         let measured = match (data, model.provenance.source()) {
             _ if self.running_stats => Err(None),

@@ -89,7 +89,7 @@ impl DistancesArgs {
         let (space, inception) =
             self.inception.as_deref().map_or((self.space, Path::new("")), |path| (FeatureKind::Inception, path));
         let by = FeatureSource::open(space, &model, newest, inception, device)?;
-        let data = Dataset::open(&Source::parse(&self.data)?, self.preparation.on(config.pictures())?, self.seed)?;
+        let data = Dataset::open(&Source::from(&self.data), self.preparation.on(config.pictures())?, self.seed)?;
         let progress_bar = StageProgress::new();
         let mut progress = progress_bar.callback();
         let settings = ReferenceSettings { count: self.count.into(), seed: self.seed };

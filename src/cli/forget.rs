@@ -10,6 +10,8 @@ use clap::Args;
 use super::dissect::{LayerName, write_ablations};
 use super::progress::bar;
 use super::{Exploration, ModelArgs, outputs};
+use crate::data::Source;
+use crate::data::synth::Scene;
 use crate::dissect::effect::{AblationEffect, AblationExperiment, DosePoint, dose, doses};
 use crate::dissect::object::{Activations, ObjectFilters, find_object_filters, fit_all_positions};
 use crate::dissect::removal_figure::{ROW_NAMES, SampleSplit, render_removal_figure};
@@ -111,7 +113,7 @@ impl ForgetArgs {
             Some(path) => Some(WindowFinder::open(path, device)?),
             None => Some(WindowFinder::bundled(device)?),
         };
-        if finder.is_some() && model.provenance.data != "synth:rooms" {
+        if finder.is_some() && Source::from(&model.provenance.data) != Source::Synthetic(Scene::Rooms) {
             tracing::warn!(
                 "the window detector was trained on synth:rooms; this model was trained on {}",
                 model.provenance.data

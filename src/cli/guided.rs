@@ -11,7 +11,7 @@ use super::dissect::NormStatisticsArgs;
 use super::prepared::PreparationArgs;
 use super::progress::bar;
 use super::{CommonArgs, NumberList, outputs};
-use crate::data::{Dataset, Source, read_fitted};
+use crate::data::{Dataset, Source, read_prepared};
 use crate::dissect::guided::{FIGURE_FEATURES, FIGURE_PICTURES, FeatureResponses, RANDOM_WEIGHTS_SEED, ResponseSearch};
 use crate::dissect::guided_figure::render_guided_figure;
 use crate::dissect::layers::highlight;
@@ -88,7 +88,7 @@ impl GuidedArgs {
         if let Some(map) = maps.iter().find(|&&map| map >= count) {
             bail!("there is no feature {map}; convolution {} has features 0 to {}", layer + 1, count - 1);
         }
-        let source = Source::parse(self.data.as_deref().unwrap_or_default())?;
+        let source = Source::from(self.data.as_deref().unwrap_or_default());
         let data = Dataset::open(&source, self.preparation.on(config.pictures())?, self.seed)?;
         let count = data.len().map_or(self.count, |length| self.count.min(length as u64));
         let random = Discriminator::new(config, RANDOM_WEIGHTS_SEED, device);
@@ -152,7 +152,7 @@ impl GuidedArgs {
     fn saliency(&self, model: &Model, discriminator: &Discriminator, device: &Device) -> anyhow::Result<()> {
         let config = discriminator.config();
         let format = self.preparation.on(config.pictures())?;
-        let read = |path: &PathBuf| read_fitted(path, format);
+        let read = |path: &PathBuf| read_prepared(path, format);
         let pictures = self.picture.iter().map(read).collect::<Result<Vec<Picture>, _>>()?;
         let (discriminator, statistics) =
             self.norm_statistics.on_training_data(model, discriminator, self.data.as_deref(), device)?;

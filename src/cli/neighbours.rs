@@ -61,7 +61,7 @@ impl NeighboursArgs {
         };
         let config = model.config();
         let open = |text: &String, seed| -> anyhow::Result<Dataset> {
-            Ok(Dataset::open(&Source::parse(text)?, self.preparation.on(config.pictures())?, seed)?)
+            Ok(Dataset::open(&Source::from(text), self.preparation.on(config.pictures())?, seed)?)
         };
         let data = open(&self.data, self.seed)?;
         let held = self.held_out.as_ref().map(|text| open(text, !self.seed)).transpose()?;

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::prepared::PreparationArgs;
 use super::{CommonArgs, outputs};
-use crate::data::{Dataset, Report, Source, compare, figure};
+use crate::data::{Dataset, DatasetReport, Source, compare_preparation, comparison_figure};
 use crate::image::PictureFormat;
 use crate::model::Model;
 
@@ -62,18 +62,18 @@ impl PreviewArgs {
             None => PictureFormat::new(self.size.into(), self.channels),
         };
         let format = self.preparation.on(format)?;
-        let dataset = Dataset::open(&Source::parse(&self.data)?, format, self.seed)?;
+        let dataset = Dataset::open(&Source::from(&self.data), format, self.seed)?;
         dataset.notes().iter().for_each(|note| eprintln!("{note}"));
-        let report = Report::of(&dataset, &|| false);
+        let report = DatasetReport::examine(&dataset, &|| false);
         let mirror = self.mirror.then_some(self.seed);
-        let (pictures, problems) = compare(&dataset, self.count.into(), self.seed, SIDE, mirror);
+        let (pictures, problems) = compare_preparation(&dataset, self.count.into(), self.seed, SIDE, mirror);
         for problem in &problems {
             eprintln!("cannot be used: {}: {}", problem.name, problem.cause);
         }
         if pictures.is_empty() {
             bail!("none of the {} pictures of {} that were examined can be used", problems.len(), self.data);
         }
-        figure(&pictures, SIDE).write(&self.out)?;
+        comparison_figure(&pictures, SIDE).write(&self.out)?;
         let preparation = dataset.format().preparation;
         let shown: Vec<_> = pictures
             .iter()
@@ -88,7 +88,7 @@ impl PreviewArgs {
             "mirror": self.mirror, "pictures": shown, "unusable": unusable, "report": report,
         });
         self.common.print(&summary, || {
-            let row = |compared: &crate::data::Compared| {
+            let row = |compared: &crate::data::BeforeAfter| {
                 let [width, height] = compared.size;
                 format!("  {width}x{height}  {}", compared.name)
             };

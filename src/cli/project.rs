@@ -41,7 +41,7 @@ impl ProjectArgs {
         let config = model.config();
         let format = self.preparation.on(config.pictures())?;
         let Decoded { picture: original, treatment } =
-            data::read_examined(&self.picture, format, &DecodeOptions::default())?;
+            data::read_with_treatment(&self.picture, format, &DecodeOptions::default())?;
         let settings = ProjectionSettings {
             restarts: usize::from(self.restarts),
             steps: usize::from(self.steps),

@@ -12,7 +12,7 @@ use super::hyperparameters::HyperparameterArgs;
 use super::prepared::PreparationArgs;
 use super::rules::{DetailArgs, RuleArgs};
 use super::{CommonArgs, PrecisionChoice};
-use crate::data::read_skipped;
+use crate::data::read_skip_list;
 use crate::model::{Preset, Prior, Statistics};
 use crate::train::{Run, RunConfig, RunError, SettingsChange, Trainer, TrainerCommand, TrainerOptions};
 
@@ -242,10 +242,10 @@ impl TrainArgs {
         }
         if let Some(source) = &self.data.source {
             // Not `use_data`, which would forget the skipped pictures: a resumed run's pictures may have moved.
-            config.data = source.clone();
+            config.data = source.into();
         }
         if let Some(list) = &self.data.skip {
-            config.skip = read_skipped(list)?;
+            config.skip = read_skip_list(list)?;
         }
         apply_flags!(self.run => config; seed);
         self.hyperparameters.apply(&mut config);

@@ -1,4 +1,4 @@
-//! An opened set of pictures: an index, and any picture of it cut to size.
+//! An opened data set: an index of its pictures, and random access to them, decoded and prepared.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -8,90 +8,70 @@ use rand::SeedableRng;
 use rand::seq::index;
 use rand_chacha::ChaCha8Rng;
 
-use super::depth;
-use super::formats::{self, ClassesFrom, Found, Opened};
-use super::left_out::LeftOut;
-use super::prepare::{fitted, prepared};
-use super::source::{DataError, Source};
-use crate::image::{DecodeOptions, Decoded, Picture, PictureFormat, Preparation, Treatment, decode, guarded};
+use super::bit_depth;
+use super::error::{DataError, Problem};
+use super::formats::{self, ClassSource, PictureData, PictureSet};
+use super::prepare::{decode_and_prepare, prepare};
+use super::skipped::{self, SkippedGroup};
+use super::source::Source;
+use crate::image::{DecodeOptions, Decoded, Picture, PictureFormat, Preparation, Ranges, Treatment, decode};
+use crate::panics::catch;
 
-/// Bytes of prepared pictures that are kept in memory: small sets are decoded once, larger ones still train.
+/// Bytes of prepared pictures to cache: small sets are decoded once, larger ones still train.
 const CACHE_BYTES: usize = 1 << 30;
-/// Pictures that [`peek`] tries for each that it is to show, so that a wholly broken set does not keep it for ever.
-const TRIES: usize = 4;
+/// Pictures that [`preview_pictures`] tries per picture to show, so that it ends on a set of broken pictures.
+const ATTEMPTS_PER_PICTURE: usize = 4;
 
-/// A picture that was skipped.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Problem {
-    /// The file.
-    pub name: String,
-    /// What is wrong with it.
-    pub cause: String,
-}
-
-/// An opened set of pictures; shared by the threads that decode.
+/// An opened data set, shared by the decoding threads.
 #[derive(Debug)]
 pub struct Dataset {
     source: Source,
-    opened: Opened,
+    set: PictureSet,
     format: PictureFormat,
-    /// How its files are decoded.
+    /// Decoder settings for its files.
     options: DecodeOptions,
     cache: RwLock<HashMap<u64, Picture>>,
 }
 
 impl Dataset {
-    /// Opens `source` for pictures of a format. `seed` decides what synthetic sets draw; these are drawn in the format's size,
-    /// so that nothing of it is left to be prepared.
+    /// Opens `source` for pictures of `format`. `seed` selects the pictures of a synthetic set, which are rendered at
+    /// the format's size and need no preparation.
     ///
     /// # Errors
     /// [`DataError`] naming the file or folder.
     pub fn open(source: &Source, mut format: PictureFormat, seed: u64) -> Result<Self, DataError> {
-        let broke = |path: &Path, panic: &str| DataError::Format {
-            path: path.to_owned(),
-            kind: "a set of pictures",
-            cause: format!("its reader failed on it ({panic}); it is damaged"),
+        source.check()?;
+        let mut set = match source {
+            Source::Path(path) => open_path(path)?,
+            Source::Synthetic(scene) => formats::open_synthetic(*scene, seed),
         };
-        let reader = |open: fn(&Path) -> Result<Opened, DataError>, path: &Path| {
-            // A reader that panics on a strange file must not take the window down.
-            guarded(|| open(path)).unwrap_or_else(|panic| Err(broke(path, &panic)))
-        };
-        let mut opened = match source {
-            Source::Folder(path) => reader(formats::open_folder, path)?,
-            Source::File(path) => reader(formats::open_file, path)?,
-            Source::Synth(scene) => formats::draw(*scene, seed),
-        };
-        if let (Source::Folder(path) | Source::File(path), Some(0)) = (source, opened.pictures.len()) {
-            return Err(DataError::nothing(path, opened.pictures.left_out()));
-        }
-        if let Source::Synth(scene) = source
-            && format.preparation != Preparation::default()
-        {
+        if source.is_synthetic() && format.preparation != Preparation::default() {
             let size = format.size;
-            opened
-                .notes
-                .push(format!("synth:{scene} is drawn at {size}x{size}, so there is nothing to crop or to resize"));
+            set.notes.push(format!("{source} is rendered at {size}x{size}, so nothing is cropped or resized"));
             format.preparation = Preparation::default();
         }
-        let (ranges, notes) = guarded(|| depth::find(&*opened.pictures)).unwrap_or_default();
-        opened.notes.extend(notes);
+        let (ranges, notes) = catch(|| bit_depth::measure_ranges(&*set.pictures)).unwrap_or_else(|panic| {
+            let note = format!("which values are black and white was not measured: a reader failed ({panic})");
+            (Ranges::default(), vec![note])
+        });
+        set.notes.extend(notes);
         let options = DecodeOptions { ranges, background: format.preparation.background.rgb() };
-        Ok(Self { source: source.clone(), opened, format, options, cache: RwLock::default() })
+        Ok(Self { source: source.clone(), set, format, options, cache: RwLock::default() })
     }
 
-    /// The pictures `kept` of this set, and a `note` on that.
-    pub(super) fn picked(self, kept: Vec<u32>, note: String) -> Self {
-        let mut opened = formats::picked(self.opened, kept);
-        opened.notes.push(note);
-        Self { opened, cache: RwLock::default(), ..self }
+    /// The subset of the pictures with these indices, with a `note` about it.
+    pub(super) fn subset(self, indices: Vec<u32>, note: String) -> Self {
+        let mut set = formats::subset(self.set, indices);
+        set.notes.push(note);
+        Self { set, cache: RwLock::default(), ..self }
     }
 
-    /// How many pictures; `None` when they never end.
+    /// Number of pictures; `None` for endless data.
     pub fn len(&self) -> Option<usize> {
-        self.opened.pictures.len().map(|length| length as usize)
+        self.set.pictures.len().map(|length| length as usize)
     }
 
-    /// Whether there are no pictures; an opened set always has some.
+    /// Whether there are no pictures. Never true: an empty set does not open.
     pub fn is_empty(&self) -> bool {
         self.len() == Some(0)
     }
@@ -101,34 +81,34 @@ impl Dataset {
         &self.source
     }
 
-    /// What every picture becomes.
+    /// The format of prepared pictures.
     pub fn format(&self) -> PictureFormat {
         self.format
     }
 
-    /// The names of the classes, in the order of their numbers where the set numbers them and sorted otherwise; empty with
-    /// fewer than two. In a folder they are the first folders below the one that all pictures have in common, or the next
-    /// level where those only part the set (`train`, `test`).
+    /// Class names, in the order of their numbers if the set numbers them, sorted otherwise; empty if there are fewer
+    /// than two. In a folder, classes are the first folders below the deepest folder that all pictures share, or the
+    /// next level if those are splits (`train`, `test`).
     pub fn classes(&self) -> &[String] {
-        self.opened.labels.names()
+        self.set.labels.names()
     }
 
-    /// The class of picture `index`, as an index into [`Dataset::classes`]; `None` where it has none.
+    /// The class of picture `index`, as an index into [`Dataset::classes`]; `None` if it has no class.
     pub fn class(&self, index: u64) -> Option<usize> {
-        self.opened.labels.of(index)
+        self.set.labels.class(index)
     }
 
-    /// What picture `index` is called.
+    /// The name of picture `index` in the set.
     pub fn name(&self, index: u64) -> String {
-        self.opened.pictures.name(index)
+        self.set.pictures.name(index)
     }
 
-    /// What there is, in a few words: how many pictures, and the first classes by name.
+    /// A one-line summary: the number of pictures and the first class names.
     pub fn summary(&self) -> String {
         const NAMED: usize = 10;
         let pictures = match self.len() {
             Some(count) => format!("{count} pictures"),
-            None => "endless pictures, drawn by the program".to_owned(),
+            None => "endless pictures, rendered by the program".to_owned(),
         };
         let classes = self.classes();
         let named = classes.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
@@ -139,22 +119,22 @@ impl Dataset {
         }
     }
 
-    /// Where the classes are from.
-    pub fn classes_from(&self) -> ClassesFrom {
-        self.opened.labels.source()
+    /// Origin of the class labels.
+    pub fn classes_from(&self) -> ClassSource {
+        self.set.labels.source()
     }
 
-    /// The files that lie among the pictures and are left out, by reason and kind.
-    pub fn left_out(&self) -> &[LeftOut] {
-        self.opened.pictures.left_out()
+    /// Skipped files and pictures, by reason and kind.
+    pub fn skipped(&self) -> &[SkippedGroup] {
+        self.set.pictures.skipped()
     }
 
-    /// What was guessed when it was opened, such as which values are black and white.
+    /// Assumptions and findings of opening it, such as the values of black and white.
     pub fn notes(&self) -> &[String] {
-        &self.opened.notes
+        &self.set.notes
     }
 
-    /// Picture `index`, prepared as the set's format says.
+    /// Picture `index`, prepared for the format.
     ///
     /// # Errors
     /// A [`Problem`] naming the file and what is wrong with it.
@@ -162,65 +142,78 @@ impl Dataset {
         if let Some(picture) = self.cache.read().ok().and_then(|cache| cache.get(&index).cloned()) {
             return Ok(picture);
         }
-        self.examined(index).map(|(picture, _)| picture)
+        self.picture_with_treatment(index).map(|(picture, _)| picture)
     }
 
-    /// As [`Self::picture`], with what was done to the picture, which is decoded for that in any case.
+    /// As [`Self::picture`], with a record of what was done to the picture. Always decodes it, even if it is cached.
     ///
     /// # Errors
     /// As [`Self::picture`].
-    pub fn examined(&self, index: u64) -> Result<(Picture, Treatment), Problem> {
-        let examined = self.guarded(index, || match self.read(index)? {
-            Found::Encoded(bytes) => fitted(&bytes, self.format, &self.options),
-            Found::Decoded(picture) => prepared(self.whole(picture), self.format),
+    pub fn picture_with_treatment(&self, index: u64) -> Result<(Picture, Treatment), Problem> {
+        let decoded = self.guarded(index, || match self.read(index)? {
+            PictureData::Encoded(bytes) => decode_and_prepare(&bytes, self.format, &self.options),
+            PictureData::Decoded(picture) => prepare(self.decoded(picture), self.format),
         })?;
         if self.len().is_some()
             && let Ok(mut cache) = self.cache.write()
             && (cache.len() + 1) * self.format.size * self.format.size * self.format.channels <= CACHE_BYTES
         {
-            cache.insert(index, examined.0.clone());
+            cache.insert(index, decoded.0.clone());
         }
-        Ok(examined)
+        Ok(decoded)
     }
 
-    /// Picture `index` as it is stored, neither cut nor resized; a synthetic one in the set's size.
+    /// Picture `index` as stored, neither cropped nor resized; a synthetic one at the format's size.
     ///
     /// # Errors
     /// As [`Self::picture`].
     pub fn original(&self, index: u64) -> Result<Picture, Problem> {
         let decoded = self.guarded(index, || match self.read(index)? {
-            Found::Encoded(bytes) => decode(&bytes, &self.options).map_err(|e| e.to_string()),
-            Found::Decoded(picture) => Ok(self.whole(picture)),
+            PictureData::Encoded(bytes) => decode(&bytes, &self.options).map_err(|e| e.to_string()),
+            PictureData::Decoded(picture) => Ok(self.decoded(picture)),
         });
         decoded.map(|(picture, _)| picture)
     }
 
-    fn read(&self, index: u64) -> Result<Found, String> {
-        self.opened.pictures.read(index, self.format.size)
+    fn read(&self, index: u64) -> Result<PictureData, String> {
+        self.set.pictures.read(index, self.format.size)
     }
 
-    /// A picture that the set holds as pixels.
-    fn whole(&self, picture: Picture) -> Decoded {
-        let (samples, range) = self.opened.pictures.samples();
+    /// A picture that is stored as pixels.
+    fn decoded(&self, picture: Picture) -> Decoded {
+        let (samples, range) = self.set.pictures.samples();
         let treatment = Treatment { samples, range, ..Treatment::none(&picture) };
         Decoded { picture, treatment }
     }
 
-    /// A reader that panics on a strange file must not take the training down.
+    /// Turns a panic of a decoder into a problem of this picture: a strange file must not end the training.
     fn guarded(
         &self,
         index: u64,
         work: impl FnOnce() -> Result<Decoded, String>,
     ) -> Result<(Picture, Treatment), Problem> {
-        let done = guarded(work).unwrap_or_else(|panic| Err(format!("its reader failed on it ({panic})")));
+        let done = catch(work).unwrap_or_else(|panic| Err(format!("its reader failed on it ({panic})")));
         done.map(|decoded| (decoded.picture, decoded.treatment))
             .map_err(|cause| Problem { name: self.name(index), cause })
     }
 }
 
-/// The numbers of pictures among which `count` that can be read are looked for.
-pub(super) fn picked(dataset: &Dataset, count: usize, seed: u64) -> Vec<u64> {
-    let tries = count.saturating_mul(TRIES);
+/// Opens a folder or file. Turns a panic of its reader into an error: a strange file must not end the window.
+fn open_path(path: &Path) -> Result<PictureSet, DataError> {
+    let open = || if path.is_dir() { formats::open_folder(path) } else { formats::open_file(path) };
+    let set = catch(open).unwrap_or_else(|panic| {
+        let cause = format!("its reader failed ({panic}); it may be damaged");
+        Err(DataError::Format { path: path.to_owned(), kind: "a set of pictures", cause })
+    })?;
+    match set.pictures.len() {
+        Some(0) => Err(skipped::nothing_readable(path, set.pictures.skipped())),
+        _ => Ok(set),
+    }
+}
+
+/// Indices to try, in order, for `count` readable pictures.
+pub(super) fn sample_indices(dataset: &Dataset, count: usize, seed: u64) -> Vec<u64> {
+    let tries = count.saturating_mul(ATTEMPTS_PER_PICTURE);
     match dataset.len() {
         Some(length) => {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -230,13 +223,13 @@ pub(super) fn picked(dataset: &Dataset, count: usize, seed: u64) -> Vec<u64> {
     }
 }
 
-/// Up to `count` pictures, picked by `seed`, for a look before training, and those that could not be read on the way.
+/// Up to `count` pictures, picked by `seed`, with their indices, and those that could not be read.
 ///
-/// Reads and decodes on the calling thread; a window calls it from another than its own.
-pub fn peek(dataset: &Dataset, count: usize, seed: u64) -> (Vec<(u64, Picture)>, Vec<Problem>) {
+/// Reads and decodes on the calling thread, so do not call it on the window's.
+pub fn preview_pictures(dataset: &Dataset, count: usize, seed: u64) -> (Vec<(u64, Picture)>, Vec<Problem>) {
     let mut pictures = Vec::new();
     let mut problems = Vec::new();
-    for index in picked(dataset, count, seed) {
+    for index in sample_indices(dataset, count, seed) {
         if pictures.len() == count {
             break;
         }
@@ -268,7 +261,7 @@ mod tests {
     }
 
     fn open(path: &Path) -> Result<Dataset, DataError> {
-        Dataset::open(&Source::parse(&path.to_string_lossy())?, PictureFormat::new(8, 3), 1)
+        Dataset::open(&Source::from(path.to_owned()), PictureFormat::new(8, 3), 1)
     }
 
     fn shades(dataset: &Dataset) -> Vec<u8> {
@@ -276,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn sub_folders_are_classes_and_other_files_are_passed_over() {
+    fn sub_folders_are_classes_and_other_files_are_skipped() {
         let folder = folder();
         let dataset = open(folder.path()).unwrap();
         assert_eq!(dataset.classes(), ["cats", "dogs"]);
@@ -287,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn archives_hold_what_their_folder_held() {
+    fn archives_open_like_their_folder() {
         let folder = folder();
         let place = tempfile::tempdir().unwrap();
         let tar_path = place.path().join("a.tar");
@@ -320,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_goes_on_into_an_archive() {
+    fn path_may_continue_into_an_archive() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("a.zip");
         let mut zip = zip::ZipWriter::new(std::fs::File::create(&path).unwrap());
@@ -340,12 +333,12 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_picture_is_a_problem_with_a_name() {
+    fn broken_picture_is_reported_by_name() {
         let folder = folder();
         std::fs::write(folder.path().join("cats/9.png"), "text").unwrap();
         std::fs::write(folder.path().join("cats/8.jpg"), "").unwrap();
         let dataset = open(folder.path()).unwrap();
-        let (pictures, mut problems) = peek(&dataset, 100, 1);
+        let (pictures, mut problems) = preview_pictures(&dataset, 100, 1);
         problems.sort_by(|a, b| a.name.cmp(&b.name));
         assert_eq!(pictures.len(), 3);
         let names: Vec<_> = problems.iter().map(|problem| problem.name.as_str()).collect();
@@ -354,46 +347,46 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_smaller_than_the_crop_is_a_problem_with_a_name_and_drawn_ones_are_not_cropped() {
+    fn picture_smaller_than_the_crop_is_reported_and_synthetic_ones_are_not_cropped() {
         let folder = folder();
         picture(200).write_png(&folder.path().join("cats/large.png")).unwrap();
         Picture::new(30, 30, 3, vec![90; 2700]).write_png(&folder.path().join("cats/larger.png")).unwrap();
         let preparation = Preparation { crop: Some(18), ..Preparation::default() };
         let format = PictureFormat { preparation, ..PictureFormat::new(8, 3) };
-        let dataset = Dataset::open(&Source::Folder(folder.path().to_owned()), format, 1).unwrap();
-        let (pictures, problems) = peek(&dataset, 9, 1);
+        let dataset = Dataset::open(&Source::Path(folder.path().to_owned()), format, 1).unwrap();
+        let (pictures, problems) = preview_pictures(&dataset, 9, 1);
         assert_eq!((pictures.len(), problems.len()), (1, 4));
         assert!(problems.iter().all(|problem| problem.cause.contains("20x16 pixels, smaller than the 18x18")));
-        let dataset = Dataset::open(&Source::parse("synth:rooms").unwrap(), format, 1).unwrap();
+        let dataset = Dataset::open(&"synth:rooms".into(), format, 1).unwrap();
         assert_eq!(dataset.picture(0).unwrap().width(), 8);
-        assert!(dataset.notes().iter().any(|note| note.contains("drawn at 8x8")), "{:?}", dataset.notes());
+        assert!(dataset.notes().iter().any(|note| note.contains("rendered at 8x8")), "{:?}", dataset.notes());
     }
 
     #[test]
-    fn a_folder_without_pictures_says_so() {
+    fn folder_without_pictures_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let message = open(folder.path()).unwrap_err().to_string();
         assert!(message.contains("holds no pictures"), "{message}");
     }
 
     #[test]
-    fn a_look_shows_other_pictures_in_place_of_broken_ones() {
+    fn preview_replaces_broken_pictures_by_others() {
         let folder = folder();
         std::fs::write(folder.path().join("cats/9.png"), "text").unwrap();
         let dataset = open(folder.path()).unwrap();
         for seed in 0..8 {
-            assert_eq!(peek(&dataset, 3, seed).0.len(), 3, "seed {seed}");
+            assert_eq!(preview_pictures(&dataset, 3, seed).0.len(), 3, "seed {seed}");
         }
     }
 
     #[cfg(unix)]
     #[test]
-    fn a_name_that_is_not_unicode_is_read_and_a_dangling_link_is_a_problem() {
+    fn non_unicode_name_is_read_and_broken_link_is_reported() {
         use std::os::unix::ffi::OsStrExt;
         let folder = folder();
         picture(9).write_png(&folder.path().join(std::ffi::OsStr::from_bytes(b"caf\xe9.png"))).unwrap();
         std::os::unix::fs::symlink("nowhere", folder.path().join("dogs/7.png")).unwrap();
-        let (pictures, problems) = peek(&open(folder.path()).unwrap(), 9, 1);
+        let (pictures, problems) = preview_pictures(&open(folder.path()).unwrap(), 9, 1);
         assert_eq!(pictures.len(), 4);
         assert_eq!(problems.iter().map(|problem| problem.name.as_str()).collect::<Vec<_>>(), ["dogs/7.png"]);
     }

@@ -1,4 +1,4 @@
-//! Batches for the trainer, decoded ahead by threads, in an order that a seed decides.
+//! Batches for the trainer, decoded ahead by threads, in a shuffled order that depends only on a seed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,64 +9,66 @@ use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::dataset::{Dataset, Problem};
-use super::source::DataError;
+use super::dataset::Dataset;
+use super::error::DataError;
+use super::error::Problem;
 use crate::image::PictureFormat;
 
-/// Batches that are decoded ahead.
-const AHEAD: usize = 4;
-/// Bytes that may wait decoded ahead where those batches are large; one batch may always.
+/// Batches to decode ahead.
+const AHEAD_BATCHES: usize = 4;
+/// Bytes to decode ahead at most if batches are large; one batch is always allowed.
 const AHEAD_BYTES: usize = 256 << 20;
 
-/// A place in the data: the epoch's shuffled order, and how much of it is used. With the seed it decides all that follows.
+/// A position in the data: the epoch, and how much of its shuffled order is consumed. With the seed, it determines
+/// all further batches.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Place {
-    /// Which pass through the data; each has an order of its own.
+pub struct DataPosition {
+    /// Number of the pass through the data; each pass has its own order.
     pub epoch: u64,
-    /// Pictures of that order already used, skipped ones counted.
+    /// Pictures of that order already consumed, including skipped ones.
     pub used: u64,
 }
 
-impl Place {
-    /// Whole passes through a set of `length` pictures; none through endless data.
+impl DataPosition {
+    /// Completed passes through a set of `length` pictures; 0 for endless data.
     pub fn passes(&self, length: Option<usize>) -> u64 {
         let whole = length.is_some_and(|length| self.used >= length as u64);
         self.epoch + u64::from(whole)
     }
 }
 
-/// Whether picture `index` is mirrored in an epoch: a fair coin that these three numbers toss, so that a resumed run tosses the
-/// same ones.
+/// Whether picture `index` is mirrored in an epoch: a fair coin that depends on these three numbers alone, so that a
+/// resumed run repeats it.
 pub fn mirrors(seed: u64, epoch: u64, index: u64) -> bool {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    // The epochs' orders are drawn from the streams from 0 on; these are the streams from the last one down.
+    // The epochs' orders use the random streams from 0 up; mirroring uses those from the last one down.
     rng.set_stream(u64::MAX - epoch);
     rng.set_word_pos(index.into());
     rng.next_u32() & 1 == 1
 }
 
-/// Pictures for one step.
+/// The pictures of one step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
-    /// `[count, channels, size, size]`: planes of bytes.
+    /// `[count, channels, size, size]`, bytes.
     pub pixels: Vec<u8>,
-    /// How many pictures.
+    /// Number of pictures.
     pub count: usize,
-    /// Where the next batch starts.
-    pub next: Place,
+    /// Position after this batch.
+    pub next: DataPosition,
 }
 
-/// Walks the epochs' orders.
-struct Order {
-    /// `None` for endless data, which comes as it is numbered.
+/// Iterates over the shuffled orders of successive epochs.
+struct EpochOrder {
+    /// `None` for endless data, which is not shuffled.
     length: Option<usize>,
     seed: u64,
-    place: Place,
+    place: DataPosition,
     shuffled: Vec<u32>,
 }
 
-impl Order {
-    fn new(length: Option<usize>, seed: u64, place: Place) -> Self {
+impl EpochOrder {
+    fn new(length: Option<usize>, seed: u64, place: DataPosition) -> Self {
         let mut order = Self { length, seed, place, shuffled: Vec::new() };
         order.shuffle();
         order
@@ -83,7 +85,7 @@ impl Order {
 
     fn next(&mut self) -> u64 {
         if self.length.is_some() && self.place.used >= self.shuffled.len() as u64 {
-            self.place = Place { epoch: self.place.epoch + 1, used: 0 };
+            self.place = DataPosition { epoch: self.place.epoch + 1, used: 0 };
             self.shuffle();
         }
         let at = self.place.used;
@@ -92,68 +94,68 @@ impl Order {
     }
 }
 
-/// A picture's planes `[channels, size, size]`, or why there are none.
+/// A picture `[channels, size, size]`, or why it cannot be used.
 type Planes = Result<Vec<u8>, Problem>;
 
-/// A picture that is to be decoded: its number in the order, its index, and whether it is to be mirrored.
-type Job = (u64, u64, bool);
+/// A picture to decode: its number in the sequence, its index in the set, and whether to mirror it.
+type DecodeRequest = (u64, u64, bool);
 
-/// Hands out batches; its threads end with it.
+/// Delivers batches. Dropping it ends its threads.
 pub struct Loader {
     dataset: Arc<Dataset>,
     batch: usize,
-    /// The seed by which pictures are mirrored; `None` for none.
+    /// Seed of the mirroring; `None` for no mirroring.
     mirror: Option<u64>,
-    /// Values of one picture.
+    /// Values per picture.
     values: usize,
-    /// Pictures asked for and not yet used, at most: this bounds the memory.
+    /// Limit of pictures requested but not yet delivered, which bounds the memory.
     window: u64,
-    /// What has been asked for, and what has been used: the same order at two places.
-    asked: Order,
-    used: Order,
+    /// The sequence of pictures at two positions: what has been requested, and what has been delivered.
+    requested: EpochOrder,
+    used: EpochOrder,
     sent: u64,
-    taken: u64,
-    early: BTreeMap<u64, Planes>,
+    delivered: u64,
+    out_of_order: BTreeMap<u64, Planes>,
     problems: Vec<Problem>,
-    broken: std::collections::HashSet<u64>,
-    jobs: Option<Sender<Job>>,
+    unreadable: std::collections::HashSet<u64>,
+    jobs: Option<Sender<DecodeRequest>>,
     decoded: Receiver<(u64, Planes)>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Loader {
-    /// Starts `threads` decoding threads (at least one) for batches of `batch` pictures (at least one), from `place` on.
-    /// With `mirror`, each picture is mirrored or not in each epoch, as [`mirrors`] says.
+    /// Starts `threads` (at least 1) decoding threads for batches of `batch` (at least 1) pictures, beginning at
+    /// `place`. With `mirror`, each picture is mirrored or not in each epoch, see [`mirrors`].
     ///
     /// # Errors
-    /// [`DataError::SmallerThanBatch`] when the set cannot fill one.
+    /// [`DataError::SmallerThanBatch`] if the set cannot fill one batch.
     pub fn start(
         dataset: Arc<Dataset>,
         batch: usize,
         seed: u64,
-        place: Place,
+        place: DataPosition,
         mirror: bool,
         threads: usize,
     ) -> Result<Self, DataError> {
         let batch = batch.max(1);
         let PictureFormat { size, channels, .. } = dataset.format();
         let values = size * size * channels;
-        let window = (batch * AHEAD).min(AHEAD_BYTES / values.max(1)).max(batch) as u64;
-        let (jobs, inbox) = unbounded::<Job>();
+        let window = (batch * AHEAD_BATCHES).min(AHEAD_BYTES / values.max(1)).max(batch) as u64;
+        let (jobs, inbox) = unbounded::<DecodeRequest>();
         let (outbox, decoded) = unbounded();
         let mut loader = Self {
-            asked: Order::new(dataset.len(), seed, place),
-            used: Order::new(dataset.len(), seed, place),
+            requested: EpochOrder::new(dataset.len(), seed, place),
+            used: EpochOrder::new(dataset.len(), seed, place),
             dataset,
             batch,
             mirror: mirror.then_some(seed),
             values,
             window,
             sent: 0,
-            taken: 0,
-            early: BTreeMap::new(),
+            delivered: 0,
+            out_of_order: BTreeMap::new(),
             problems: Vec::new(),
-            broken: std::collections::HashSet::new(),
+            unreadable: std::collections::HashSet::new(),
             jobs: Some(jobs),
             decoded,
             threads: Vec::new(),
@@ -163,7 +165,7 @@ impl Loader {
             let (dataset, inbox, outbox) = (loader.dataset.clone(), inbox.clone(), outbox.clone());
             let work = move || {
                 for (number, index, mirrored) in inbox {
-                    // The trainer only copies: turning pixels into planes is done here too.
+                    // Conversion to planes happens here too, so that the trainer only copies.
                     let planes = dataset.picture(index).map(|picture| match mirrored {
                         true => picture.mirrored().planes(),
                         false => picture.planes(),
@@ -180,7 +182,7 @@ impl Loader {
     }
 
     fn check(&self) -> Result<(), DataError> {
-        let skipped = self.broken.len() as u64;
+        let skipped = self.unreadable.len() as u64;
         match self.dataset.len() {
             Some(length) if length as u64 - skipped < self.batch as u64 => Err(DataError::SmallerThanBatch {
                 source_name: self.dataset.source().to_string(),
@@ -193,13 +195,12 @@ impl Loader {
         }
     }
 
-    /// The next batch, waiting for the decoders if they are behind. The end of an epoch is not the end of a batch: it is
-    /// filled from the next epoch's order.
+    /// The next batch. Blocks until it is decoded. A batch may span two epochs.
     ///
     /// # Errors
-    /// [`DataError::SmallerThanBatch`] when too many pictures turn out to be broken, then and ever after.
+    /// [`DataError::SmallerThanBatch`] if too many pictures turn out to be unreadable, from then on in every call.
     pub fn next_batch(&mut self) -> Result<Batch, DataError> {
-        // Without this, a caller that asks again after the error would wait for pictures that never come.
+        // After that error no pictures arrive: waiting for them would never end.
         self.check()?;
         let mut pixels = Vec::with_capacity(self.batch * self.values);
         let mut count = 0;
@@ -210,7 +211,7 @@ impl Loader {
                     count += 1;
                 }
                 (index, Err(problem)) => {
-                    if self.broken.insert(index) {
+                    if self.unreadable.insert(index) {
                         self.problems.push(problem);
                         self.check()?;
                     }
@@ -220,26 +221,26 @@ impl Loader {
         Ok(Batch { pixels, count, next: self.used.place })
     }
 
-    /// The next picture of the order with its index.
+    /// The next picture of the sequence, with its index.
     fn decoded(&mut self) -> Result<(u64, Planes), DataError> {
         let Some(jobs) = &self.jobs else { return Err(DataError::ThreadsGone) };
-        while self.sent < self.taken + self.window {
-            let index = self.asked.next();
-            let mirrored = self.mirror.is_some_and(|seed| mirrors(seed, self.asked.place.epoch, index));
+        while self.sent < self.delivered + self.window {
+            let index = self.requested.next();
+            let mirrored = self.mirror.is_some_and(|seed| mirrors(seed, self.requested.place.epoch, index));
             jobs.send((self.sent, index, mirrored)).map_err(|_| DataError::ThreadsGone)?;
             self.sent += 1;
         }
         loop {
-            if let Some(found) = self.early.remove(&self.taken) {
-                self.taken += 1;
-                return Ok((self.used.next(), found));
+            if let Some(planes) = self.out_of_order.remove(&self.delivered) {
+                self.delivered += 1;
+                return Ok((self.used.next(), planes));
             }
-            let (number, found) = self.decoded.recv().map_err(|_| DataError::ThreadsGone)?;
-            self.early.insert(number, found);
+            let (number, planes) = self.decoded.recv().map_err(|_| DataError::ThreadsGone)?;
+            self.out_of_order.insert(number, planes);
         }
     }
 
-    /// The pictures skipped so far, each once, in the order they were met.
+    /// The pictures skipped so far, each once, in the order of discovery.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }
@@ -248,7 +249,7 @@ impl Loader {
 impl Drop for Loader {
     fn drop(&mut self) {
         self.jobs = None;
-        // Jobs that are still queued are decoded into a channel nobody reads: drain it by dropping the receiver.
+        // Queued requests are still decoded, into a channel without a reader.
         self.decoded = crossbeam_channel::never();
         for thread in self.threads.drain(..) {
             let _ = thread.join();
@@ -263,17 +264,17 @@ mod tests {
     use crate::image::Picture;
     use proptest::prelude::*;
 
-    fn set(good: usize, broken: &[usize]) -> (tempfile::TempDir, Arc<Dataset>) {
+    fn set(good: usize, unreadable: &[usize]) -> (tempfile::TempDir, Arc<Dataset>) {
         let folder = tempfile::tempdir().unwrap();
         for i in 0..good {
             let path = folder.path().join(format!("{i:03}.png"));
-            if broken.contains(&i) {
+            if unreadable.contains(&i) {
                 std::fs::write(&path, "broken").unwrap();
             } else {
                 Picture::new(2, 2, 1, vec![i as u8; 4]).write_png(&path).unwrap();
             }
         }
-        let source = Source::Folder(folder.path().to_owned());
+        let source = Source::Path(folder.path().to_owned());
         let dataset = Arc::new(Dataset::open(&source, PictureFormat::new(2, 1), 1).unwrap());
         (folder, dataset)
     }
@@ -281,14 +282,14 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(12))]
         #[test]
-        fn a_place_reproduces_what_follows_with_any_number_of_threads(
+        fn a_position_determines_all_further_batches_with_any_number_of_threads(
             good in 6usize..20, batch in 1usize..4, skip in 0usize..9, seed: u64,
-            broken in prop::collection::vec(0usize..20, 0..3),
+            unreadable in prop::collection::vec(0usize..20, 0..3),
             mirror: bool,
         ) {
-            let (_folder, dataset) = set(good, &broken);
-            let mut straight = Loader::start(dataset.clone(), batch, seed, Place::default(), mirror, 1).unwrap();
-            let mut place = Place::default();
+            let (_folder, dataset) = set(good, &unreadable);
+            let mut straight = Loader::start(dataset.clone(), batch, seed, DataPosition::default(), mirror, 1).unwrap();
+            let mut place = DataPosition::default();
             for _ in 0..skip {
                 place = straight.next_batch().unwrap().next;
             }
@@ -302,28 +303,28 @@ mod tests {
     #[test]
     fn every_picture_is_used_once_an_epoch() {
         let (_folder, dataset) = set(12, &[]);
-        let mut loader = Loader::start(dataset, 4, 7, Place::default(), false, 2).unwrap();
+        let mut loader = Loader::start(dataset, 4, 7, DataPosition::default(), false, 2).unwrap();
         for epoch in 0..3 {
-            let mut seen: Vec<u8> = (0..3)
+            let mut indices: Vec<u8> = (0..3)
                 .flat_map(|_| loader.next_batch().unwrap().pixels.chunks(4).map(|p| p[0]).collect::<Vec<_>>())
                 .collect();
-            let order = seen.clone();
-            seen.sort_unstable();
-            assert_eq!(seen, (0..12).collect::<Vec<u8>>(), "epoch {epoch}");
-            assert_ne!(order, seen, "epoch {epoch} is shuffled");
+            let order = indices.clone();
+            indices.sort_unstable();
+            assert_eq!(indices, (0..12).collect::<Vec<u8>>(), "epoch {epoch}");
+            assert_ne!(order, indices, "epoch {epoch} is shuffled");
         }
     }
 
     #[test]
-    fn each_picture_is_mirrored_or_not_anew_in_each_epoch() {
+    fn each_epoch_mirrors_other_pictures() {
         let folder = tempfile::tempdir().unwrap();
         for i in 0..40u8 {
             Picture::new(2, 2, 1, vec![i, 200, i, 200]).write_png(&folder.path().join(format!("{i:03}.png"))).unwrap();
         }
-        let source = Source::Folder(folder.path().to_owned());
+        let source = Source::Path(folder.path().to_owned());
         let dataset = Arc::new(Dataset::open(&source, PictureFormat::new(2, 1), 1).unwrap());
         let epochs = |seed| {
-            let mut loader = Loader::start(dataset.clone(), 40, seed, Place::default(), true, 2).unwrap();
+            let mut loader = Loader::start(dataset.clone(), 40, seed, DataPosition::default(), true, 2).unwrap();
             let mut epoch = |number: u64| -> Vec<bool> {
                 let pixels = loader.next_batch().unwrap().pixels;
                 let rows = pixels.chunks(4).map(|planes| {
@@ -346,12 +347,12 @@ mod tests {
     }
 
     #[test]
-    fn a_set_smaller_than_a_batch_says_so() {
+    fn a_set_smaller_than_a_batch_is_refused() {
         let (_folder, dataset) = set(3, &[]);
-        let message = Loader::start(dataset, 8, 1, Place::default(), false, 1).err().unwrap().to_string();
+        let message = Loader::start(dataset, 8, 1, DataPosition::default(), false, 1).err().unwrap().to_string();
         assert!(message.contains("3 usable pictures") && message.contains("--batch"), "{message}");
         let (_folder, dataset) = set(6, &[0, 1, 2, 3]);
-        let mut loader = Loader::start(dataset, 4, 1, Place::default(), false, 1).unwrap();
+        let mut loader = Loader::start(dataset, 4, 1, DataPosition::default(), false, 1).unwrap();
         let message =
             (0..3).find_map(|_| loader.next_batch().err()).expect("an error, not an endless search").to_string();
         assert!(message.contains("cannot be read, the first is") && message.contains(".png: "), "{message}");
@@ -360,10 +361,10 @@ mod tests {
     }
 
     #[test]
-    fn a_loader_that_is_dropped_ends_its_threads_whatever_is_still_asked_for() {
+    fn dropping_a_loader_ends_its_threads() {
         let (_folder, dataset) = set(12, &[]);
         for batches in 0..3 {
-            let mut loader = Loader::start(dataset.clone(), 4, 7, Place::default(), false, 3).unwrap();
+            let mut loader = Loader::start(dataset.clone(), 4, 7, DataPosition::default(), false, 3).unwrap();
             for _ in 0..batches {
                 loader.next_batch().unwrap();
             }

@@ -1,29 +1,34 @@
-//! Pictures in: where they come from, how they are cut to size, and how they reach the trainer as batches.
+//! Training images: open a data set, prepare its pictures, and hand them to the trainer as batches.
+//!
+//! A [`Source`] names a folder, an archive, a data set's own file or a synthetic scene. [`Dataset::open`] indexes it,
+//! a [`Loader`] decodes and shuffles batches ahead of the trainer, and a [`DatasetReport`] summarizes what was skipped
+//! and how the pictures were changed.
 
-mod compare;
+mod bit_depth;
+mod cache;
+mod comparison;
 mod dataset;
-mod depth;
+mod error;
 mod formats;
-mod left_out;
 mod loader;
-mod place;
 mod prepare;
 mod report;
 mod resize;
-mod skip;
+mod skip_list;
+mod skipped;
 mod source;
 pub mod synth;
 mod test_split;
 
-pub use compare::{Compared, compare, figure};
-pub use dataset::{Dataset, Problem, peek};
-pub use formats::{ClassesFrom, FILE_ENDINGS};
-pub use left_out::{LeftOut, Reason};
-pub use loader::{Batch, Loader, Place, mirrors};
-pub use place::{absolute, same_place};
+pub use comparison::{BeforeAfter, compare_preparation, comparison_figure};
+pub use dataset::{Dataset, preview_pictures};
+pub use error::{DataError, Problem};
+pub use formats::ClassSource;
+pub use loader::{Batch, DataPosition, Loader, mirrors};
 pub(crate) use prepare::fit;
-pub use prepare::{UnusablePicture, read_examined, read_fitted, to_channels};
-pub use report::{Classes, Cropped, Report};
-pub use skip::{Listed, read_skipped, write_list};
-pub use source::{DataError, Source};
+pub use prepare::{UnusablePicture, read_prepared, read_with_treatment, to_channels};
+pub use report::{ClassSummary, CropStats, DatasetReport};
+pub use skip_list::{DuplicateRow, read_skip_list, write_duplicate_list};
+pub use skipped::{SkipReason, SkippedGroup};
+pub use source::Source;
 pub use test_split::find_test_split;

@@ -1,6 +1,6 @@
-//! From a file's bytes to a square picture of the networks' size: decode, turn upright, take a part, resize.
+//! Picture preparation: from a file's bytes to the network's input: decode, apply the EXIF orientation, crop, resize.
 //!
-//! A JPEG of which fewer pixels will do is decoded at a fraction of its size.
+//! A JPEG much larger than the result is decoded at a fraction of its size.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -9,79 +9,88 @@ use image::metadata::Orientation;
 
 use super::resize::resized;
 use crate::image::{
-    DecodeOptions, Decoded, Picture, PictureFormat, Placement, Preparation, SourceRect, Treatment, decode, guarded,
-    jpeg, orientation, swaps, turned,
+    DecodeOptions, Decoded, Picture, PictureFormat, Placement, Preparation, SourceRect, Treatment, decode, jpeg,
+    orientation, swaps, turned,
 };
+use crate::panics::catch;
 
-/// Pixels of a JPEG decoded small, for each that is wanted, where a part of it is taken or it is not resized by Lanczos. With one for
-/// each, pictures of fine patterns were visibly softer than those decoded whole.
-const SPARE: usize = 2;
+/// Pixels of a JPEG decoded small per output pixel and axis, if it is cropped or not resized by Lanczos. With 1, fine
+/// patterns were visibly softer than in pictures decoded at full size.
+const OVERSAMPLING: usize = 2;
 
-/// Why one picture cannot be used.
+/// A picture file that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{path} cannot be used as a picture: {cause}")]
 pub struct UnusablePicture {
     /// The file.
     pub path: PathBuf,
-    /// What the file system or the decoder said.
+    /// What the file system or the decoder reported.
     pub cause: String,
 }
 
-/// Reads one picture as the networks see those they train on.
+/// Reads and prepares one picture file, as training images are.
 ///
 /// # Errors
 /// [`UnusablePicture`] naming the file.
-pub fn read_fitted(path: &Path, format: PictureFormat) -> Result<Picture, UnusablePicture> {
-    read_examined(path, format, &DecodeOptions::default()).map(|decoded| decoded.picture)
+pub fn read_prepared(path: &Path, format: PictureFormat) -> Result<Picture, UnusablePicture> {
+    read_with_treatment(path, format, &DecodeOptions::default()).map(|decoded| decoded.picture)
 }
 
-/// As [`read_fitted`], with what was done to the picture.
+/// As [`read_prepared`], with a record of what was done to the picture.
 ///
 /// # Errors
 /// [`UnusablePicture`] naming the file.
-pub fn read_examined(path: &Path, format: PictureFormat, options: &DecodeOptions) -> Result<Decoded, UnusablePicture> {
+pub fn read_with_treatment(
+    path: &Path,
+    format: PictureFormat,
+    options: &DecodeOptions,
+) -> Result<Decoded, UnusablePicture> {
     let read = || {
         let bytes = std::fs::read(path).map_err(|cause| cause.to_string())?;
-        fitted(&bytes, format, options)
+        decode_and_prepare(&bytes, format, options)
     };
     read().map_err(|cause| UnusablePicture { path: path.to_owned(), cause })
 }
 
-/// Decodes a picture, and prepares it as [`fit`] does.
-pub(super) fn fitted(bytes: &[u8], format: PictureFormat, options: &DecodeOptions) -> Result<Decoded, String> {
+/// Decodes a picture and prepares it, see [`fit`].
+pub(super) fn decode_and_prepare(
+    bytes: &[u8],
+    format: PictureFormat,
+    options: &DecodeOptions,
+) -> Result<Decoded, String> {
     let options = &DecodeOptions { background: format.preparation.background.rgb(), ..*options };
-    match guarded(|| fitted_small(bytes, format)) {
+    match catch(|| prepare_small_jpeg(bytes, format)) {
         Ok(Some(small)) => Ok(small),
-        // The other decoder may know better, and otherwise says what is wrong.
+        // The general decoder may succeed, and its error is better.
         Ok(None) | Err(_) => {
-            decode(bytes, options).map_err(|e| e.to_string()).and_then(|decoded| prepared(decoded, format))
+            decode(bytes, options).map_err(|e| e.to_string()).and_then(|decoded| prepare(decoded, format))
         }
     }
 }
 
-/// A decoded picture prepared as [`fit`] does, and what was cut away of it.
-pub(super) fn prepared(Decoded { picture, treatment }: Decoded, format: PictureFormat) -> Result<Decoded, String> {
+/// Prepares a decoded picture, see [`fit`], and records how much is cropped.
+pub(super) fn prepare(Decoded { picture, treatment }: Decoded, format: PictureFormat) -> Result<Decoded, String> {
     let frame = format.preparation.frame([picture.width(), picture.height()], format.size)?;
-    let picture = laid(cut(&picture, frame.part, frame.inner, format)?, frame, format);
+    let picture = pad_to_square(crop_and_resize(&picture, frame.part, frame.inner, format)?, frame, format);
     Ok(Decoded { picture, treatment: framed(treatment, frame) })
 }
 
-/// What was done to a picture that was framed besides.
+/// Adds crop and enlargement to the record of what was done to a picture.
 fn framed(treatment: Treatment, Placement { part, inner: [wide, high], .. }: Placement) -> Treatment {
     let [width, height] = treatment.full;
     let cropped = 1.0 - part.width * part.height / (width * height) as f64;
     Treatment { cropped, enlarged: wide as f64 > part.width || high as f64 > part.height, ..treatment }
 }
 
-/// The same of a JPEG of which fewer pixels will do; none where it has to be decoded at full size.
-fn fitted_small(bytes: &[u8], format: PictureFormat) -> Option<Decoded> {
+/// [`decode_and_prepare`] for a JPEG that can be decoded at a fraction of its size; `None` for others.
+fn prepare_small_jpeg(bytes: &[u8], format: PictureFormat) -> Option<Decoded> {
     let PictureFormat { size, preparation, .. } = format;
-    // A part that is taken lies between this picture's pixels, so that it needs more of them to be as sharp. What is done by
-    // default needs as many as before there was a choice: a run of then sees the same pictures.
+    // Crop edges lie between the pixels of a small picture, so cropping needs more of them to be as sharp. The
+    // default preparation keeps the threshold of older versions, so that older runs see the same pictures.
     let usual = Preparation { background: preparation.background, ..Preparation::default() };
-    let spare = if preparation == usual { 1 } else { SPARE };
+    let oversampling = if preparation == usual { 1 } else { OVERSAMPLING };
     let enough = |full: [usize; 2], scale: usize| {
-        let has = |part: f64, wanted: usize| (part as usize * scale).div_ceil(8) >= spare * wanted;
+        let has = |part: f64, wanted: usize| (part as usize * scale).div_ceil(8) >= oversampling * wanted;
         preparation
             .frame(full, size)
             .is_ok_and(|Placement { part, inner: [wide, high], .. }| has(part.width, wide) && has(part.height, high))
@@ -90,7 +99,7 @@ fn fitted_small(bytes: &[u8], format: PictureFormat) -> Option<Decoded> {
         jpeg::decode(bytes, &enough)?;
     let orientation = orientation(exif.as_deref(), xmp.as_deref());
     let swap = |sides: [usize; 2]| if swaps(orientation) { [sides[1], sides[0]] } else { sides };
-    // The same part as of the whole upright picture; its edges need not lie between two pixels of this one.
+    // The same crop as of the whole upright picture. Its edges may lie between pixels of this one.
     let frame = preparation.frame(swap(full), size).ok()?;
     let SourceRect { left, top, width: across, height: down } = as_stored(frame.part, full, orientation);
     let [left, top, across, down] = [left, top, across, down].map(|pixels| pixels * scale as f64 / 8.0);
@@ -98,14 +107,17 @@ fn fitted_small(bytes: &[u8], format: PictureFormat) -> Option<Decoded> {
     let small = Picture::new(width, height, channels, pixels);
     let turns = orientation != Orientation::NoTransforms;
     let treatment = Treatment { full: swap(full), turned: turns, ..Treatment::none(&small) };
-    let cut = cut(&small, part, swap(frame.inner), format).ok()?;
-    Some(Decoded { picture: laid(turned(cut, orientation), frame, format), treatment: framed(treatment, frame) })
+    let resized = crop_and_resize(&small, part, swap(frame.inner), format).ok()?;
+    Some(Decoded {
+        picture: pad_to_square(turned(resized, orientation), frame, format),
+        treatment: framed(treatment, frame),
+    })
 }
 
-/// Where a part of the upright picture lies in the stored one of `width` x `height` pixels.
+/// Position of a part of the upright picture in the stored one of `width` x `height` pixels.
 fn as_stored(part: SourceRect, [width, height]: [usize; 2], orientation: Orientation) -> SourceRect {
     let SourceRect { left, top, width: across, height: down } = part;
-    // The distances to the right and to the bottom edge, which a flip or a turn exchanges for those to the others.
+    // Distances to the right and bottom edges, which a flip or rotation exchanges with those to the left and top.
     let swapped = swaps(orientation);
     let [wide, high] = [width, height].map(|side| side as f64);
     let (x, y, across, down) = if swapped { (top, left, down, across) } else { (left, top, across, down) };
@@ -119,23 +131,28 @@ fn as_stored(part: SourceRect, [width, height]: [usize; 2], orientation: Orienta
     SourceRect { left, top, width: across, height: down }
 }
 
-/// A picture prepared for the networks: the part that the format takes, resized and laid on a square.
+/// Prepares a decoded picture: crops, resizes and pads it, with the format's channels.
 ///
 /// # Errors
 /// Why the picture cannot be used, such as that it is smaller than the crop.
 pub(crate) fn fit(picture: &Picture, format: PictureFormat) -> Result<Picture, String> {
     let frame = format.preparation.frame([picture.width(), picture.height()], format.size)?;
-    Ok(laid(cut(picture, frame.part, frame.inner, format)?, frame, format))
+    Ok(pad_to_square(crop_and_resize(picture, frame.part, frame.inner, format)?, frame, format))
 }
 
-/// A part of a picture, resized. The fewer channels are resized: gray before, color after.
-fn cut(picture: &Picture, part: SourceRect, inner: [usize; 2], format: PictureFormat) -> Result<Picture, String> {
+/// Crops and resizes, on as few channels as possible: conversion to gray comes before, to color after.
+fn crop_and_resize(
+    picture: &Picture,
+    part: SourceRect,
+    inner: [usize; 2],
+    format: PictureFormat,
+) -> Result<Picture, String> {
     let narrow = if format.channels == 1 { to_channels(picture, 1) } else { Cow::Borrowed(picture) };
     resized(&narrow, part, inner, format.preparation.resize)
 }
 
-/// A resized part on its square, black where it leaves some of it free, with the format's channels.
-fn laid(
+/// Centers a picture on a black square and converts it to the format's channels.
+fn pad_to_square(
     part: Picture,
     Placement { at: [left, top], inner: [width, height], .. }: Placement,
     format: PictureFormat,
@@ -152,17 +169,17 @@ fn laid(
     to_channels(&Picture::new(size, size, depth, pixels), channels).into_owned()
 }
 
-/// A picture as grey (1) or colour (3).
+/// The picture in gray (1 channel) or color (3).
 pub fn to_channels(picture: &Picture, channels: usize) -> Cow<'_, Picture> {
     let (width, height) = (picture.width(), picture.height());
     match (picture.channels(), channels) {
         (1, 3) => Cow::Owned(Picture::new(width, height, 3, picture.to_rgb())),
         (3, 1) => {
-            // Luma of sRGB (Rec. 709), in thousandths.
-            let grey = |rgb: &[u8]| {
+            // Luma (Rec. 709), in thousandths.
+            let gray = |rgb: &[u8]| {
                 ((u32::from(rgb[0]) * 213 + u32::from(rgb[1]) * 715 + u32::from(rgb[2]) * 72 + 500) / 1000) as u8
             };
-            Cow::Owned(Picture::new(width, height, 1, picture.pixels().chunks_exact(3).map(grey).collect()))
+            Cow::Owned(Picture::new(width, height, 1, picture.pixels().chunks_exact(3).map(gray).collect()))
         }
         _ => Cow::Borrowed(picture),
     }
@@ -183,8 +200,8 @@ mod tests {
         super::decode(bytes, &DecodeOptions::default()).map(|decoded| decoded.picture)
     }
 
-    fn fitted(bytes: &[u8], format: PictureFormat) -> Result<Picture, String> {
-        super::fitted(bytes, format, &DecodeOptions::default()).map(|decoded| decoded.picture)
+    fn decode_and_prepare(bytes: &[u8], format: PictureFormat) -> Result<Picture, String> {
+        super::decode_and_prepare(bytes, format, &DecodeOptions::default()).map(|decoded| decoded.picture)
     }
 
     fn prepared(picture: &Picture, size: usize, preparation: Preparation) -> Vec<u8> {
@@ -193,10 +210,9 @@ mod tests {
     }
 
     #[test]
-    fn each_fit_and_crop_gives_exactly_these_pixels() {
+    fn fit_and_crop_give_exact_pixels() {
         use Fit::{Crop, Pad, Stretch};
         let area = |crop, fit| Preparation { crop, fit, resize: Resize::Area, ..Preparation::default() };
-        // 10 to 80 in two rows, and the same standing.
         let wide = Picture::new(4, 2, 1, vec![10, 20, 30, 40, 50, 60, 70, 80]);
         let tall = Picture::new(2, 4, 1, vec![10, 20, 30, 40, 50, 60, 70, 80]);
         assert_eq!(prepared(&wide, 2, area(None, Crop)), [20, 30, 60, 70]);
@@ -209,12 +225,11 @@ mod tests {
             "black above and below"
         );
         assert_eq!(prepared(&tall, 4, area(None, Pad)), [0, 10, 20, 0, 0, 30, 40, 0, 0, 50, 60, 0, 0, 70, 80, 0]);
-        // A crop comes before the resizing.
+        // Cropping precedes resizing.
         let square = Picture::new(4, 4, 1, (0..16).map(|i| i * 10).collect());
         assert_eq!(prepared(&square, 2, area(Some(2), Crop)), [50, 60, 90, 100]);
         assert_eq!(prepared(&square, 1, area(Some(2), Crop)), [75]);
         assert_eq!(prepared(&wide, 1, area(Some(2), Crop)), [45]);
-        // Smaller than the crop: refused, or padded to it.
         let format = PictureFormat { size: 2, channels: 1, preparation: area(Some(3), Crop) };
         let cause = super::fit(&wide, format).unwrap_err();
         assert!(cause.contains("4x2 pixels, smaller than the 3x3"), "{cause}");
@@ -234,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn how_it_is_resized_is_as_it_was_chosen() {
+    fn resize_filter_is_configurable() {
         let edge = Picture::new(8, 8, 1, (0..64).map(|i| if i % 8 < 4 { 0 } else { 255 }).collect());
         let of = |resize| prepared(&edge, 2, Preparation { resize, ..Preparation::default() });
         assert_eq!(of(Resize::Area), [0, 255, 0, 255]);
@@ -244,12 +259,11 @@ mod tests {
     }
 
     #[test]
-    fn the_centre_is_what_remains() {
-        // Red sides, a green square in the middle.
+    fn cropping_keeps_the_center() {
         let pixels = (0..8 * 24).flat_map(|i| if (8..16).contains(&(i % 24)) { [0, 255, 0] } else { [255, 0, 0] });
         let wide = Picture::new(24, 8, 3, pixels.collect());
         let fitted = fit(&wide, 4, 3).unwrap();
-        // The filter may look a little over the edge of the crop, no more.
+        // The filter may reach slightly over the edge of the crop.
         assert!(fitted.pixels().chunks_exact(3).all(|p| p[0] < 32 && p[1] > 223), "{:?}", fitted.pixels());
     }
 
@@ -262,26 +276,26 @@ mod tests {
     }
 
     #[test]
-    fn grey_and_colour_become_each_other() {
-        let grey = Picture::new(2, 2, 1, vec![7; 4]);
-        assert_eq!(fit(&grey, 2, 3).unwrap().pixels(), [7; 12]);
+    fn gray_and_color_are_converted() {
+        let gray = Picture::new(2, 2, 1, vec![7; 4]);
+        assert_eq!(fit(&gray, 2, 3).unwrap().pixels(), [7; 12]);
         let white = Picture::new(2, 2, 3, vec![255; 12]);
         assert_eq!(fit(&white, 2, 1).unwrap().pixels(), [255; 4]);
     }
 
     #[test]
-    fn a_crop_of_the_right_size_keeps_its_pixels() {
+    fn crop_without_resizing_keeps_pixels() {
         let wide = Picture::new(7, 4, 1, (0..28).map(|i| i * 9).collect());
         let expected: Vec<u8> = wide.pixels().chunks(7).flat_map(|row| row[1..5].to_vec()).collect();
         assert_eq!(fit(&wide, 4, 1).unwrap().pixels(), expected);
-        let coloured = expected.iter().flat_map(|&grey| [grey; 3]).collect::<Vec<_>>();
-        assert_eq!(fit(&wide, 4, 3).unwrap().pixels(), coloured);
+        let colored = expected.iter().flat_map(|&gray| [gray; 3]).collect::<Vec<_>>();
+        assert_eq!(fit(&wide, 4, 3).unwrap().pixels(), colored);
     }
 
     #[test]
-    fn a_camera_held_upright_gives_an_upright_picture() {
+    fn exif_orientation_is_applied() {
         use image::ImageEncoder;
-        // Dark on the left, light on the right; mark 6 turns it clockwise: dark on top.
+        // Dark on the left, light on the right. Orientation 6 rotates clockwise: dark on top.
         let pixels: Vec<u8> = (0..32 * 16).map(|i| if i % 32 < 16 { 0 } else { 255 }).collect();
         let mut jpeg = Vec::new();
         let mut encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut jpeg, 95);
@@ -293,7 +307,7 @@ mod tests {
         assert!(upright.pixels()[8] < 20 && upright.pixels()[31 * 16 + 8] > 235);
     }
 
-    /// One drawn picture as JPEG files of each kind.
+    /// A rendered picture as JPEG files of each kind.
     const JPEGS: [(&str, &[u8]); 9] = [
         ("full", include_bytes!("../../tests/jpegs/full.jpg")),
         ("half", include_bytes!("../../tests/jpegs/half.jpg")),
@@ -312,24 +326,23 @@ mod tests {
     }
 
     #[test]
-    fn a_jpeg_decoded_small_is_the_picture_decoded_whole() {
-        // 70 pixels high: an eighth, a quarter, three eighths and a half of them are decoded.
+    fn jpeg_decoded_small_resembles_jpeg_decoded_whole() {
+        // Of 70 pixels in height, 1/8, 2/8, 3/8 and 4/8 are decoded.
         for ((name, bytes), size) in JPEGS.into_iter().flat_map(|jpeg| [8, 17, 24, 35].map(|size| (jpeg, size))) {
             for channels in [1, 3] {
-                let small = fitted_small(bytes, PictureFormat::new(size, channels));
-                let known = !["progressive", "rgb", "cmyk"].contains(&name);
-                assert_eq!(small.is_some(), known, "{name}");
+                let is_small = prepare_small_jpeg(bytes, PictureFormat::new(size, channels)).is_some();
+                assert_eq!(is_small, !["progressive", "rgb", "cmyk"].contains(&name), "{name}");
                 let whole = fit(&decode(bytes).unwrap(), size, channels).unwrap();
-                let told = fitted(bytes, PictureFormat::new(size, channels)).unwrap();
-                assert_eq!((told.width(), told.height(), told.channels()), (size, size, channels));
-                let difference = mean_difference(&told, &whole);
+                let small = decode_and_prepare(bytes, PictureFormat::new(size, channels)).unwrap();
+                assert_eq!((small.width(), small.height(), small.channels()), (size, size, channels));
+                let difference = mean_difference(&small, &whole);
                 assert!(difference < 7.0, "{name} at {size}, {channels}: {difference}");
             }
         }
     }
 
     #[test]
-    fn a_jpeg_decoded_small_is_cropped_padded_and_stretched_as_the_picture_decoded_whole() {
+    fn jpeg_decoded_small_is_cropped_padded_and_stretched_alike() {
         for (crop, fit) in [
             (Some(40), Fit::Crop),
             (Some(61), Fit::Crop),
@@ -346,32 +359,39 @@ mod tests {
                     preparation: Preparation { crop, fit, resize, ..Preparation::default() },
                 };
                 let known = !["progressive", "rgb", "cmyk"].contains(&name);
-                assert_eq!(fitted_small(bytes, format).is_some(), known, "{name}, {}", format.preparation);
+                assert_eq!(prepare_small_jpeg(bytes, format).is_some(), known, "{name}, {}", format.preparation);
                 let whole = super::fit(&decode(bytes).unwrap(), format).unwrap();
-                let small = fitted(bytes, format).unwrap();
+                let small = decode_and_prepare(bytes, format).unwrap();
                 let difference = mean_difference(&small, &whole);
                 assert!(difference < 7.0, "{name}, {}: {difference}", format.preparation);
             }
         }
-        // A crop that has no more pixels than are wanted is decoded whole, and cut to the pixel.
+        // A crop with no more pixels than the result is decoded at full size and cropped exactly.
         let preparation = Preparation { crop: Some(36), ..Preparation::default() };
         for (name, bytes) in JPEGS {
             let format = PictureFormat { size: 36, channels: 3, preparation };
-            assert!(fitted_small(bytes, format).is_none(), "{name}");
-            assert_eq!(fitted(bytes, format).unwrap(), super::fit(&decode(bytes).unwrap(), format).unwrap(), "{name}");
+            assert!(prepare_small_jpeg(bytes, format).is_none(), "{name}");
+            assert_eq!(
+                decode_and_prepare(bytes, format).unwrap(),
+                super::fit(&decode(bytes).unwrap(), format).unwrap(),
+                "{name}"
+            );
         }
         let preparation = Preparation { crop: Some(71), ..Preparation::default() };
         let format = PictureFormat { size: 8, channels: 3, preparation };
-        let cause = fitted(JPEGS[0].1, format).unwrap_err();
+        let cause = decode_and_prepare(JPEGS[0].1, format).unwrap_err();
         assert!(cause.contains("smaller than the 71x71"), "{cause}");
     }
 
     #[test]
-    fn what_was_done_to_a_picture_is_the_same_whether_it_is_decoded_small_or_whole() {
+    fn treatment_does_not_depend_on_the_decoded_size() {
         for (name, bytes) in JPEGS {
-            let told =
-                |size| super::fitted(bytes, PictureFormat::new(size, 3), &DecodeOptions::default()).unwrap().treatment;
-            let (small, whole) = (told(8), told(60));
+            let treatment = |size| {
+                super::decode_and_prepare(bytes, PictureFormat::new(size, 3), &DecodeOptions::default())
+                    .unwrap()
+                    .treatment
+            };
+            let (small, whole) = (treatment(8), treatment(60));
             assert_eq!(
                 (small.full, small.channels, small.turned),
                 (whole.full, whole.channels, whole.turned),
@@ -381,12 +401,12 @@ mod tests {
             assert_eq!(small.turned, name == "turned");
             let [width, height] = small.full.map(|side| side as f64);
             assert_eq!(small.cropped, 1.0 - width.min(height) / width.max(height), "{name}");
-            assert!(!small.enlarged && told(200).enlarged, "{name}");
+            assert!(!small.enlarged && treatment(200).enlarged, "{name}");
         }
     }
 
     #[test]
-    fn a_part_of_an_upright_picture_is_found_in_the_stored_one() {
+    fn crop_is_mapped_to_the_stored_orientation() {
         use Orientation::*;
         let stored = Picture::new(5, 3, 1, (0..15).map(|i| i * 10).collect());
         let part = SourceRect { left: 1.0, top: 0.0, width: 2.0, height: 1.0 };
@@ -404,10 +424,10 @@ mod tests {
     }
 
     #[test]
-    fn a_jpeg_that_is_not_much_larger_is_decoded_as_before() {
+    fn jpeg_slightly_larger_than_the_result_is_decoded_whole() {
         for (name, bytes) in JPEGS {
             assert_eq!(
-                fitted(bytes, PictureFormat::new(36, 3)).unwrap(),
+                decode_and_prepare(bytes, PictureFormat::new(36, 3)).unwrap(),
                 fit(&decode(bytes).unwrap(), 36, 3).unwrap(),
                 "{name}"
             );
@@ -416,7 +436,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_damaged_jpeg_is_read_or_refused_as_it_is_at_full_size(
+        fn damaged_jpeg_does_not_panic(
             which in 0..JPEGS.len(), cut in 0.0f64..1.5, flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
         ) {
             let mut bytes = JPEGS[which].1.to_vec();
@@ -428,8 +448,8 @@ mod tests {
                     bytes[at] = byte;
                 }
             }
-            // Whatever it gives, it does not panic; and what is cut off is never taken for a whole picture.
-            let small = fitted_small(&bytes, PictureFormat::new(16, 3));
+            // Any input must not panic, and a truncated file must not pass for a whole one.
+            let small = prepare_small_jpeg(&bytes, PictureFormat::new(16, 3));
             if whole && cut < 0.9 {
                 prop_assert!(small.is_none());
             }

@@ -1,159 +1,162 @@
-//! What is done to the pictures of a set: what is left out and why, and how those that are used are changed.
+//! A report on a data set: what is skipped and why, and how the pictures are changed.
 //!
-//! What a listing leaves out is known of the whole set. What is done to pictures shows only when they are decoded, so some are
-//! looked at: all of a small set, some spread evenly over a large one.
+//! The skipped files are known for the whole set. What happens to a picture is known only after decoding it, so a
+//! sample is examined: all pictures of a small set, evenly spread ones of a large set.
 
-use std::fmt;
+mod sentences;
 
 use rayon::prelude::*;
 
-use super::dataset::{Dataset, Problem};
-use super::formats::ClassesFrom;
-use super::left_out::{LeftOut, Reason};
+use super::dataset::Dataset;
+use super::error::Problem;
+use super::formats::ClassSource;
+use super::skipped::{SkipReason, SkippedGroup};
 use crate::image::{Background, Fit, Picture, Preparation, Samples, Treatment};
 
-/// Pictures that are looked at, at the most.
-const MOST: u64 = 512;
-/// Pixels of files after which no more are looked at: some thirty large photographs.
-const MOST_PIXELS: u64 = 400_000_000;
-/// Pictures that are looked at together; so many are looked at whatever they take.
-const TOGETHER: usize = 32;
-/// A share of the area that is much to lose.
-const MUCH: f64 = 1.0 / 3.0;
-/// Standard deviation of values of 0 to 255 up to which pictures show nothing.
+/// Pictures to examine at most.
+const MAX_EXAMINED: u64 = 512;
+/// File pixels after which no more pictures are examined: about thirty large photographs.
+const MAX_PIXELS: u64 = 400_000_000;
+/// Pictures to examine in parallel; at least so many are examined, whatever it takes.
+const GROUP: usize = 32;
+/// Cropping more of the area than this is reported.
+const LARGE_CROP: f64 = 1.0 / 3.0;
+/// A picture with a smaller standard deviation (of values 0 to 255) counts as a single color.
 const FLAT: f64 = 4.0;
-/// Names of each reason that `run.toml` has.
-const NAMES_KEPT: usize = 10;
+/// Names per reason in `run.toml`.
+const MAX_NAMES: usize = 10;
 
-/// How much of their area pictures lose.
+/// How much of the pictures' area is cropped away.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Cropped {
-    /// The mean share, from 0 to 1.
+pub struct CropStats {
+    /// Mean share, 0 to 1.
     pub mean: f64,
-    /// The median share.
+    /// Median share.
     pub median: f64,
-    /// The largest share.
+    /// Largest share.
     pub most: f64,
-    /// How many pictures lose more than a third.
+    /// Number of pictures that lose more than a third.
     pub over_a_third: u64,
 }
 
-/// The classes of a set.
+/// The classes of a set, summarized.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Classes {
-    /// How many.
+pub struct ClassSummary {
+    /// Number of classes.
     pub count: u64,
-    /// Where they are from.
-    pub from: ClassesFrom,
+    /// Origin of the labels.
+    pub from: ClassSource,
 }
 
-/// What is done to the pictures of a set. Counts are of the pictures that were looked at, but for `left_out`.
+/// A report on a data set. Counts refer to the examined pictures, except for `skipped`.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Report {
-    /// Pictures in the set; none where they never end.
+pub struct DatasetReport {
+    /// Number of pictures; `None` for endless data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pictures: Option<u64>,
-    /// How many of them were looked at.
-    pub looked_at: u64,
-    /// Laid on a background, since some of them is transparent.
+    /// Number of examined pictures.
+    #[serde(rename = "looked_at")]
+    pub examined: u64,
+    /// Pictures with transparency, composited on the background.
     pub flattened: u64,
-    /// The background.
+    /// The background color.
     pub background: Background,
-    /// Of these, how many show nothing on it.
+    /// Transparent pictures that are a single color on that background.
     pub blank: u64,
-    /// Of nearly one color each, blank ones too.
+    /// Pictures of nearly a single color, including blank ones.
     pub flat: u64,
-    /// Turned or mirrored as EXIF or XMP say.
+    /// Pictures rotated or mirrored according to EXIF or XMP.
     pub turned: u64,
-    /// Enlarged to the networks' size, across or down.
+    /// Pictures enlarged in width or height.
     pub enlarged: u64,
-    /// Squeezed to a square, since they are none.
+    /// Pictures stretched to a square.
     pub stretched: u64,
-    /// Padded with black.
+    /// Pictures padded with black.
     pub padded: u64,
-    /// Gray ones that become color.
+    /// Gray pictures converted to color.
     pub gray_to_color: u64,
-    /// Color ones that become gray.
+    /// Color pictures converted to gray.
     pub color_to_gray: u64,
-    /// Stored with more than 8 bits; the notes say which values became black and white.
+    /// Pictures with more than 8 bits per value; the notes name the values of black and white.
     pub deep: u64,
-    /// Standard deviation of all values, from 0 to 255.
+    /// Standard deviation of all values, 0 to 255.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deviation: Option<f64>,
-    /// Whether all that were looked at show the same.
+    /// Whether all examined pictures are identical.
     pub all_alike: bool,
-    /// What the set's reader guessed or left out, in words.
+    /// Assumptions and findings of opening the set.
     pub notes: Vec<String>,
-    /// The share of their area that is cut away; none where nothing is.
+    /// How much is cropped away; `None` if nothing is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cropped: Option<Cropped>,
-    /// The classes, where there are some.
+    pub cropped: Option<CropStats>,
+    /// The classes, if there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub classes: Option<Classes>,
-    /// Files of the whole set that are left out.
-    pub left_out: Vec<LeftOut>,
-    /// Pictures that were looked at and cannot be used.
-    pub unusable: Vec<LeftOut>,
+    pub classes: Option<ClassSummary>,
+    /// Skipped files of the whole set.
+    #[serde(rename = "left_out")]
+    pub skipped: Vec<SkippedGroup>,
+    /// Examined pictures that cannot be used.
+    pub unusable: Vec<SkippedGroup>,
 }
 
-/// What one picture says.
-struct Seen {
+/// Measurements of one picture.
+struct PictureStats {
     treatment: Treatment,
-    /// Its values: how many, their sum, and that of their squares.
+    /// Of its values: count, sum, and sum of squares.
     sums: [f64; 3],
-    /// Whether it is the first picture once more.
+    /// Whether it equals the first examined picture.
     like_first: bool,
 }
 
-impl Report {
-    /// Looks at a set. `cancelled` is asked between groups of pictures; the report is then of those that were looked at.
-    pub fn of(dataset: &Dataset, cancelled: &dyn Fn() -> bool) -> Self {
+impl DatasetReport {
+    /// Examines a set. Stops early if `cancelled` returns true, which is checked between groups of pictures.
+    pub fn examine(dataset: &Dataset, cancelled: &dyn Fn() -> bool) -> Self {
         let mut report = Self {
             pictures: dataset.len().map(|length| length as u64),
             background: dataset.format().preparation.background,
             notes: dataset.notes().to_vec(),
-            left_out: dataset.left_out().to_vec(),
+            skipped: dataset.skipped().to_vec(),
             ..Self::default()
         };
         let count = dataset.classes().len() as u64;
-        report.classes = (count > 0).then(|| Classes { count, from: dataset.classes_from() });
-        // What the program draws needs no look.
+        report.classes = (count > 0).then(|| ClassSummary { count, from: dataset.classes_from() });
+        // Synthetic pictures need no examination.
         let Some(length) = report.pictures else { return report };
-        let sample = spread(length, length.min(MOST));
+        let sample = spread(length, length.min(MAX_EXAMINED));
         let mut first: Option<Picture> = None;
-        let (mut seen, mut problems): (Vec<Seen>, Vec<(Reason, Problem)>) = (Vec::new(), Vec::new());
+        let (mut stats, mut problems): (Vec<PictureStats>, Vec<(SkipReason, Problem)>) = (Vec::new(), Vec::new());
         let mut pixels = 0;
-        for group in sample.chunks(TOGETHER) {
-            if cancelled() || pixels > MOST_PIXELS {
+        for group in sample.chunks(GROUP) {
+            if cancelled() || pixels > MAX_PIXELS {
                 break;
             }
-            let looked: Vec<_> = group.par_iter().map(|&index| look(dataset, index)).collect();
-            report.looked_at += looked.len() as u64;
-            for found in looked {
-                match found {
+            let results: Vec<_> = group.par_iter().map(|&index| examine_picture(dataset, index)).collect();
+            report.examined += results.len() as u64;
+            for result in results {
+                match result {
                     Ok((picture, treatment)) => {
-                        let like_first = first.as_ref().is_none_or(|first| alike(first, &picture));
+                        let like_first = first.as_ref().is_none_or(|first| nearly_equal(first, &picture));
                         first.get_or_insert_with(|| picture.clone());
                         pixels += treatment.full.map(|side| side as u64).iter().product::<u64>();
-                        seen.push(Seen { treatment, sums: sums(&picture), like_first });
+                        stats.push(PictureStats { treatment, sums: sums(&picture), like_first });
                     }
-                    Err((problem, None)) => problems.push((Reason::Unreadable, problem)),
+                    Err((problem, None)) => problems.push((SkipReason::Unreadable, problem)),
                     Err((problem, Some(small))) => {
                         pixels += small;
-                        problems.push((Reason::TooSmall, problem));
+                        problems.push((SkipReason::TooSmall, problem));
                     }
                 }
             }
         }
-        report.unusable = LeftOut::of_problems(problems);
-        report.count(&seen, dataset);
+        report.unusable = SkippedGroup::of_problems(problems);
+        report.count(&stats, dataset);
         report
     }
 
-    fn count(&mut self, seen: &[Seen], dataset: &Dataset) {
+    fn count(&mut self, stats: &[PictureStats], dataset: &Dataset) {
         let format = dataset.format();
         let Preparation { crop, fit, .. } = format.preparation;
-        let count = |is: &dyn Fn(&Treatment) -> bool| seen.iter().filter(|seen| is(&seen.treatment)).count() as u64;
+        let count = |is: &dyn Fn(&Treatment) -> bool| stats.iter().filter(|one| is(&one.treatment)).count() as u64;
         self.flattened = count(&|t| t.flattened);
         self.turned = count(&|t| t.turned);
         self.enlarged = count(&|t| t.enlarged);
@@ -167,125 +170,34 @@ impl Report {
         };
         self.padded = count(&|t| fit == Fit::Pad && beyond(t.full));
         self.blank =
-            seen.iter().filter(|s| s.treatment.flattened && deviation([&s.sums].into_iter()) <= FLAT).count() as u64;
-        self.flat = seen.iter().filter(|seen| deviation([&seen.sums].into_iter()) <= FLAT).count() as u64;
-        self.cropped = Cropped::of(seen.iter().map(|seen| seen.treatment.cropped).collect());
+            stats.iter().filter(|one| one.treatment.flattened && deviation([&one.sums].into_iter()) <= FLAT).count()
+                as u64;
+        self.flat = stats.iter().filter(|one| deviation([&one.sums].into_iter()) <= FLAT).count() as u64;
+        self.cropped = CropStats::of(stats.iter().map(|one| one.treatment.cropped).collect());
         self.deviation =
-            (!seen.is_empty()).then(|| (deviation(seen.iter().map(|seen| &seen.sums)) * 100.0).round() / 100.0);
-        self.all_alike = seen.len() > 1 && seen.iter().all(|seen| seen.like_first);
+            (!stats.is_empty()).then(|| (deviation(stats.iter().map(|one| &one.sums)) * 100.0).round() / 100.0);
+        self.all_alike = stats.len() > 1 && stats.iter().all(|one| one.like_first);
     }
 
-    /// Whether nearly everything has one color.
+    /// Whether all pictures have nearly the same single color.
     pub fn is_nearly_one_color(&self) -> bool {
         self.deviation.is_some_and(|deviation| deviation <= FLAT)
     }
 
-    /// What somebody should know before the training starts, each in a sentence.
-    pub fn warnings(&self) -> Vec<String> {
-        let mut found = Vec::new();
-        if self.is_nearly_one_color() {
-            let deviation = self.deviation.unwrap_or_default();
-            let why = if self.flattened > 0 {
-                format!(
-                    ": {} of {} pictures are transparent and laid on {}. {}",
-                    self.flattened,
-                    self.looked_at,
-                    self.background,
-                    self.other_background()
-                )
-            } else {
-                ". Check that they are what you mean to learn from".to_owned()
-            };
-            found.push(format!("the pictures are nearly of one color (deviation {deviation:.1} of 255){why}"));
-        } else if self.blank > 0 {
-            found.push(format!(
-                "{} of the {} transparent pictures show nothing on {}. {}",
-                self.blank,
-                self.flattened,
-                self.background,
-                self.other_background()
-            ));
-        } else if self.flat * 2 > self.looked_at {
-            found.push(format!("{} of {} pictures have nearly one color each", self.flat, self.looked_at));
-        } else if self.all_alike {
-            found.push(format!("all {} pictures that were looked at are the same", self.looked_at));
-        }
-        found.extend(self.unusable.iter().map(|group| format!("{group}{}", self.among())));
-        found.extend(self.left_out.iter().filter(|group| group.reason.is_warning()).map(ToString::to_string));
-        found
-    }
-
-    fn other_background(&self) -> String {
-        let other = if self.background == Background::WHITE { Background::BLACK } else { Background::WHITE };
-        format!("Another background shows what is drawn: --background {other}")
-    }
-
-    /// Of how many counts are, where that is not all.
-    fn among(&self) -> String {
-        match self.is_whole() {
-            true => String::new(),
-            false => format!(" among the {} that were looked at", self.looked_at),
-        }
-    }
-
-    /// Whether every picture was looked at.
+    /// Whether every picture was examined.
     pub fn is_whole(&self) -> bool {
-        self.pictures.is_none_or(|pictures| self.looked_at >= pictures)
+        self.pictures.is_none_or(|pictures| self.examined >= pictures)
     }
 
-    /// What is done to the pictures, each in a sentence; nothing that [`Self::warnings`] say.
-    pub fn facts(&self) -> Vec<String> {
-        let mut found = Vec::new();
-        if let Some(pictures) = self.pictures.filter(|_| !self.is_whole()) {
-            found.push(format!("looked at {} of {pictures} pictures, spread over the set", self.looked_at));
-        }
-        let mut say = |count: u64, what: String| {
-            if count > 0 {
-                found.push(format!("{count} of {} pictures {what}", self.looked_at));
-            }
-        };
-        say(self.flattened, format!("are transparent and laid on {} (--background)", self.background));
-        say(self.turned, "are turned as their EXIF or XMP notes say".to_owned());
-        say(self.deep, "have more than 8 bits a value".to_owned());
-        say(self.gray_to_color, "are gray and become color".to_owned());
-        say(self.color_to_gray, "are in color and become gray".to_owned());
-        say(self.enlarged, "are smaller than the networks' size and enlarged".to_owned());
-        say(self.stretched, "are squeezed to a square".to_owned());
-        say(self.padded, "are padded with black".to_owned());
-        if let Some(Cropped { mean, median, most, over_a_third }) = self.cropped {
-            let [mean, median, most] = [mean, median, most].map(|share| format!("{:.0} %", share * 100.0));
-            let mut line = format!("{mean} of the area is cropped away (median {median}, at most {most})");
-            if over_a_third > 0 {
-                line += &format!("; {over_a_third} of {} pictures lose more than a third", self.looked_at);
-            }
-            found.push(line);
-        }
-        if let Some(Classes { count, from }) = self.classes {
-            found.push(format!("{count} classes from {from}"));
-        }
-        let quiet = |group: &&LeftOut| !group.reason.is_warning() && group.reason != Reason::Skipped;
-        found.extend(self.left_out.iter().filter(quiet).map(ToString::to_string));
-        found
-    }
-
-    /// The same with few names, for a file that people read.
+    /// A copy with few names, for a file that people read.
     #[must_use]
     pub fn shortened(&self) -> Self {
-        let short = |groups: &[LeftOut]| groups.iter().map(|group| group.shortened(NAMES_KEPT)).collect();
-        Self { left_out: short(&self.left_out), unusable: short(&self.unusable), ..self.clone() }
+        let short = |groups: &[SkippedGroup]| groups.iter().map(|group| group.shortened(MAX_NAMES)).collect();
+        Self { skipped: short(&self.skipped), unusable: short(&self.unusable), ..self.clone() }
     }
 }
 
-impl fmt::Display for Report {
-    /// Warnings first, a line each.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let warnings = self.warnings().into_iter().map(|warning| format!("warning: {warning}"));
-        let lines: Vec<String> = warnings.chain(self.facts()).collect();
-        f.write_str(&lines.join("\n"))
-    }
-}
-
-impl Cropped {
+impl CropStats {
     fn of(mut shares: Vec<f64>) -> Option<Self> {
         shares.sort_by(f64::total_cmp);
         let most = shares.last().copied().filter(|&most| most > 0.0005)?;
@@ -293,12 +205,12 @@ impl Cropped {
             mean: shares.iter().sum::<f64>() / shares.len() as f64,
             median: shares[shares.len() / 2],
             most,
-            over_a_third: shares.iter().filter(|&&share| share > MUCH).count() as u64,
+            over_a_third: shares.iter().filter(|&&share| share > LARGE_CROP).count() as u64,
         })
     }
 }
 
-/// `count` of `length` numbers, spread evenly, in an order of which every beginning is spread as well.
+/// `count` indices, evenly spread over `length`, ordered so that every prefix is spread evenly as well.
 fn spread(length: u64, count: u64) -> Vec<u64> {
     let bits = u64::BITS - count.saturating_sub(1).leading_zeros();
     let mut order: Vec<u64> = (0..count).collect();
@@ -313,21 +225,21 @@ fn sums(picture: &Picture) -> [f64; 3] {
     })
 }
 
-/// The standard deviation of all values of some pictures.
+/// Standard deviation of the values of all these pictures.
 fn deviation<'a>(sums: impl Iterator<Item = &'a [f64; 3]>) -> f64 {
     let [count, sum, squares] = sums.fold([0.0; 3], |all, one| [0, 1, 2].map(|i| all[i] + one[i]));
     let mean = sum / f64::max(count, 1.0);
     (squares / f64::max(count, 1.0) - mean * mean).max(0.0).sqrt()
 }
 
-/// Whether two prepared pictures differ by no more than rounding.
-fn alike(a: &Picture, b: &Picture) -> bool {
+/// Whether two prepared pictures are equal up to rounding.
+fn nearly_equal(a: &Picture, b: &Picture) -> bool {
     a.pixels().iter().zip(b.pixels()).all(|(a, b)| a.abs_diff(*b) <= 1)
 }
 
-/// Looks at a picture. Of one that cannot be used since it is smaller than the crop, the number of pixels is beside the problem.
-fn look(dataset: &Dataset, index: u64) -> Result<(Picture, Treatment), (Problem, Option<u64>)> {
-    dataset.examined(index).map_err(|problem| {
+/// Prepares a picture. If it is smaller than the crop, the error includes its number of pixels.
+fn examine_picture(dataset: &Dataset, index: u64) -> Result<(Picture, Treatment), (Problem, Option<u64>)> {
+    dataset.picture_with_treatment(index).map_err(|problem| {
         let format = dataset.format();
         let whole = format.preparation.crop.and_then(|_| dataset.original(index).ok());
         let small = whole.map(|whole| [whole.width(), whole.height()]);
@@ -343,19 +255,19 @@ mod tests {
     use crate::image::PictureFormat;
     use std::path::Path;
 
-    fn report(folder: &Path, format: PictureFormat) -> Report {
-        let dataset = Dataset::open(&Source::Folder(folder.to_owned()), format, 1).unwrap();
-        Report::of(&dataset, &|| false)
+    fn report(folder: &Path, format: PictureFormat) -> DatasetReport {
+        let dataset = Dataset::open(&Source::Path(folder.to_owned()), format, 1).unwrap();
+        DatasetReport::examine(&dataset, &|| false)
     }
 
-    /// White lines on a transparent ground.
+    /// White lines on transparency.
     fn drawing(path: &Path, shade: u8) {
         let pixel = |x: u32, _| image::Rgba([shade, shade, shade, if x % 8 < 2 { 255 } else { 0 }]);
         image::RgbaImage::from_fn(32, 32, pixel).save(path).unwrap();
     }
 
     #[test]
-    fn a_beginning_of_a_sample_is_spread_like_the_whole() {
+    fn every_prefix_of_a_sample_is_spread_evenly() {
         assert_eq!(spread(8, 8), [0, 4, 2, 6, 1, 5, 3, 7]);
         assert_eq!(spread(1000, 4), [0, 500, 250, 750]);
         assert_eq!((spread(1, 1), spread(0, 0)), (vec![0], vec![]));
@@ -365,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn white_drawings_on_white_are_warned_of_until_the_background_is_another() {
+    fn white_drawings_on_white_cause_a_warning() {
         let folder = tempfile::tempdir().unwrap();
         (0..4).for_each(|i| drawing(&folder.path().join(format!("{i}.png")), 255 - i));
         let white = report(folder.path(), PictureFormat::new(16, 3));
@@ -377,14 +289,14 @@ mod tests {
         let black = report(folder.path(), PictureFormat { preparation, ..PictureFormat::new(16, 3) });
         assert_eq!((black.flattened, black.blank, black.warnings().len()), (4, 0, 0), "{black}");
         assert!(black.facts()[0].contains("laid on black"), "{black}");
-        // One that is lost among others that are seen.
+        // One blank picture among visible ones.
         drawing(&folder.path().join("dark.png"), 0);
         let mixed = report(folder.path(), PictureFormat::new(16, 3));
         assert!(mixed.warnings()[0].starts_with("4 of the 5 transparent pictures show nothing on white"), "{mixed}");
     }
 
     #[test]
-    fn what_is_done_to_pictures_is_counted() {
+    fn treatments_of_pictures_are_counted() {
         let folder = tempfile::tempdir().unwrap();
         let save = |name: &str, picture: Picture| picture.write_png(&folder.path().join(name)).unwrap();
         let shades = |count: usize| (0..count).map(|i| (i * 7) as u8).collect::<Vec<_>>();
@@ -397,11 +309,11 @@ mod tests {
         std::fs::write(folder.path().join("b/notes.txt"), "").unwrap();
         let format = PictureFormat::new(16, 3);
         let found = report(folder.path(), format);
-        assert_eq!((found.pictures, found.looked_at, found.is_whole()), (Some(5), 5, true));
+        assert_eq!((found.pictures, found.examined, found.is_whole()), (Some(5), 5, true));
         assert_eq!((found.enlarged, found.gray_to_color, found.color_to_gray), (1, 1, 0));
         let cropped = found.cropped.unwrap();
         assert_eq!((cropped.most, cropped.median, cropped.over_a_third), (0.5, 0.0, 1));
-        assert_eq!(found.classes, Some(Classes { count: 2, from: ClassesFrom::Folders }));
+        assert_eq!(found.classes, Some(ClassSummary { count: 2, from: ClassSource::Folders }));
         let warnings = found.warnings();
         assert!(warnings[0].starts_with("1 picture cannot be read (b/broken.png): "), "{warnings:?}");
         assert!(warnings[1].starts_with("1 HEIC file left out"), "{warnings:?}");
@@ -412,21 +324,26 @@ mod tests {
         let cropped = report(folder.path(), PictureFormat { preparation, ..format });
         let reasons: Vec<_> = cropped.unusable.iter().map(|group| (group.reason, group.names.clone())).collect();
         let name = |name: &str| vec![name.to_owned()];
-        assert_eq!(reasons, [(Reason::Unreadable, name("b/broken.png")), (Reason::TooSmall, name("b/small.png"))]);
+        assert_eq!(
+            reasons,
+            [(SkipReason::Unreadable, name("b/broken.png")), (SkipReason::TooSmall, name("b/small.png"))]
+        );
         let preparation = Preparation { fit: Fit::Pad, ..Preparation::default() };
         let padded = report(folder.path(), PictureFormat { preparation, channels: 1, ..format });
         assert_eq!((padded.padded, padded.cropped, padded.color_to_gray), (1, None, 3));
 
-        // It is read as it is written.
+        // Round trip.
         let toml = toml::to_string(&found.shortened()).unwrap();
-        assert_eq!(toml::from_str::<Report>(&toml).unwrap(), found, "{toml}");
-        let stopped =
-            Report::of(&Dataset::open(&Source::Folder(folder.path().to_owned()), format, 1).unwrap(), &|| true);
-        assert_eq!((stopped.looked_at, stopped.left_out.len()), (0, 2));
+        assert_eq!(toml::from_str::<DatasetReport>(&toml).unwrap(), found, "{toml}");
+        let stopped = DatasetReport::examine(
+            &Dataset::open(&Source::Path(folder.path().to_owned()), format, 1).unwrap(),
+            &|| true,
+        );
+        assert_eq!((stopped.examined, stopped.skipped.len()), (0, 2));
     }
 
     #[test]
-    fn pictures_that_are_all_the_same_are_warned_of() {
+    fn identical_pictures_cause_a_warning() {
         let folder = tempfile::tempdir().unwrap();
         for i in 0..3 {
             let picture = Picture::new(16, 16, 1, (0..256).map(|i| i as u8).collect());
@@ -434,7 +351,7 @@ mod tests {
         }
         assert_eq!(
             report(folder.path(), PictureFormat::new(16, 1)).warnings(),
-            ["all 3 pictures that were looked at are the same"]
+            ["all 3 examined pictures are identical"]
         );
         for i in 0..4 {
             Picture::new(16, 16, 1, vec![i * 60; 256]).write_png(&folder.path().join(format!("flat/{i}.png"))).unwrap();

@@ -1,198 +1,121 @@
-//! What `--data` names.
+//! Where pictures come from: the value of `--data`, of the window's data picker and of `data` in `run.toml`.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
-use super::dataset::Problem;
-use super::formats::{self, KINDS};
-use super::left_out::LeftOut;
+use super::error::DataError;
+use super::formats;
 use super::synth::Scene;
 
-/// Why pictures cannot be had.
-#[derive(Debug, thiserror::Error)]
-pub enum DataError {
-    /// There is nothing of that name.
-    #[error("{path} does not exist; give {KINDS}")]
-    NotFound {
-        /// What was named.
-        path: PathBuf,
-    },
-    /// It is a file of another kind.
-    #[error("{path} is neither a folder nor a file of a known kind; give {KINDS}")]
-    UnknownKind {
-        /// What was named.
-        path: PathBuf,
-    },
-    /// Its first bytes are those of something that is no set of pictures.
-    #[error("{path} is {what}; what can be given is {KINDS}")]
-    OtherKind {
-        /// What was named.
-        path: PathBuf,
-        /// What it is, with its article.
-        what: String,
-    },
-    /// An unknown synthetic set.
-    #[error("{name} is not a synthetic set; there are synth:rooms and synth:faces")]
-    UnknownScene {
-        /// What was named.
-        name: String,
-    },
-    /// No pictures in it.
-    #[error("{path} holds no pictures (png, jpg, webp, bmp, gif, tiff, ppm, pgm); check what is inside")]
-    Empty {
-        /// The folder or archive.
-        path: PathBuf,
-    },
-    /// Nothing in it that could be read, though there is something.
-    #[error("{path} holds no pictures that can be read (png, jpg, webp, bmp, gif, tiff, ppm, pgm): {found}")]
-    NothingRead {
-        /// The folder or archive.
-        path: PathBuf,
-        /// What was left out.
-        found: String,
-    },
-    /// A set of which there is only the part to test on.
-    #[error(
-        "{path} has the test part of a set only ({found}); what is to be learned from, {missing}, is missing. Put it beside, or \
-         give {wanted} to open the test part on purpose"
-    )]
-    OnlyTestPart {
-        /// The folder or archive.
-        path: PathBuf,
-        /// The first file of the test part.
-        found: String,
-        /// What the training part is usually called.
-        missing: String,
-        /// What opens the test part.
-        wanted: PathBuf,
-    },
-    /// A list of pictures to skip names none of the set.
-    #[error(
-        "{source_name} has none of the {names} pictures that are to be skipped, such as {first}; the list is of another set, or \
-         of another part of it"
-    )]
-    SkipsNone {
-        /// The source.
-        source_name: String,
-        /// How many names there are.
-        names: usize,
-        /// The first of them.
-        first: String,
-    },
-    /// Too few pictures to fill one batch.
-    #[error("{source_name} has {pictures} usable pictures, fewer than one batch of {batch}{}; lower --batch or add pictures", unread(*skipped, first.as_ref()))]
-    SmallerThanBatch {
-        /// The source.
-        source_name: String,
-        /// Usable pictures.
-        pictures: u64,
-        /// Pictures that could not be read.
-        skipped: u64,
-        /// The first of these.
-        first: Option<Problem>,
-        /// The batch.
-        batch: usize,
-    },
-    /// The file system refused.
-    #[error("cannot read {path}: {cause}; check that it is still there and that you may read it")]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// What it said.
-        cause: std::io::Error,
-    },
-    /// The archive is damaged.
-    #[error("{path} is not a whole archive ({cause}); it may be damaged or only half copied")]
-    Archive {
-        /// The archive.
-        path: PathBuf,
-        /// What the reader said.
-        cause: String,
-    },
-    /// A file does not hold what its kind demands.
-    #[error("{path} cannot be read as {kind}: {cause}")]
-    Format {
-        /// The file.
-        path: PathBuf,
-        /// What it was taken for: "an IDX file".
-        kind: &'static str,
-        /// What is wrong, where, and what can be done.
-        cause: String,
-    },
-    /// A compressed tar found no room to be unpacked.
-    #[error(
-        "{path} has to be unpacked into {folder} and that failed: {cause}; make room there, set TMPDIR to a roomier folder, or give an unpacked folder or a .zip"
-    )]
-    Unpack {
-        /// The archive.
-        path: PathBuf,
-        /// The folder of temporary files.
-        folder: PathBuf,
-        /// What the file system said.
-        cause: std::io::Error,
-    },
-    /// The decoding threads are gone.
-    #[error("the threads that decode pictures ended unexpectedly; start the run again with --resume")]
-    ThreadsGone,
-}
+/// Begins the names of synthetic sets: `synth:rooms`.
+const SYNTHETIC: &str = "synth:";
 
-impl DataError {
-    /// That nothing at `path` can be read, with what was found instead.
-    pub(super) fn nothing(path: &Path, left_out: &[LeftOut]) -> Self {
-        let path = path.to_owned();
-        match left_out {
-            [] => Self::Empty { path },
-            groups => {
-                let found: Vec<String> = groups.iter().map(ToString::to_string).collect();
-                Self::NothingRead { path, found: found.join("; ") }
-            }
-        }
-    }
-}
-
-fn unread(skipped: u64, first: Option<&Problem>) -> String {
-    match first {
-        Some(Problem { name, cause }) => format!(" ({skipped} cannot be read, the first is {name}: {cause})"),
-        None => String::new(),
-    }
-}
-
-/// Where pictures come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Where pictures come from. Written as text everywhere: a path, or `synth:` and the name of a scene.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(from = "String", into = "String")]
 pub enum Source {
-    /// A folder; sub-folders are classes.
-    Folder(PathBuf),
-    /// An archive of pictures, one folder in it (`pictures.zip/train`), or a data set's own file.
-    File(PathBuf),
-    /// Drawn by the program, endless.
-    Synth(Scene),
+    /// A folder of pictures, an archive of them or a folder in one (`pictures.zip/train`), a data set's own file or folder,
+    /// or a split of a data set (`mnist/t10k`).
+    Path(PathBuf),
+    /// Rendered by the program, endless.
+    Synthetic(Scene),
 }
 
 impl Source {
-    /// Understands what `--data` says.
+    /// Whether the program renders the pictures itself.
+    pub fn is_synthetic(&self) -> bool {
+        matches!(self, Self::Synthetic(_))
+    }
+
+    /// Checks that the source exists and is of a known kind, without listing its pictures.
     ///
     /// # Errors
-    /// [`DataError`] saying what is wrong and what could be given instead.
-    pub fn parse(text: &str) -> Result<Self, DataError> {
-        if let Some(name) = text.strip_prefix("synth:") {
-            let scene = name.parse().map_err(|_| DataError::UnknownScene { name: text.to_owned() })?;
-            return Ok(Self::Synth(scene));
+    /// [`DataError`] with what is wrong and what can be given instead.
+    pub fn check(&self) -> Result<(), DataError> {
+        match self {
+            Self::Synthetic(_) => Ok(()),
+            Self::Path(path) if path.is_dir() => Ok(()),
+            Self::Path(path) => match path.to_str() {
+                Some(name) if name.starts_with(SYNTHETIC) => Err(DataError::UnknownScene { name: name.to_owned() }),
+                _ => formats::check(path),
+            },
         }
-        let path = Path::new(text);
-        if path.is_dir() {
-            return Ok(Self::Folder(path.to_owned()));
-        }
-        formats::check(path)?;
-        Ok(Self::File(path.to_owned()))
     }
+
+    /// The same source under a name that does not depend on the working folder. Links are not resolved, except where the path
+    /// has a `..` after one.
+    #[must_use]
+    pub fn absolute(&self) -> Self {
+        match self {
+            Self::Path(path) if !path.as_os_str().is_empty() => Self::Path(absolute(path)),
+            _ => self.clone(),
+        }
+    }
+
+    /// Whether both name the same place on disk, after resolving links (`./pics`, `pics/`, `/home/me/pics`), or the same scene.
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Path(one), Self::Path(other)) => one == other || resolved(one) == resolved(other),
+            _ => self == other,
+        }
+    }
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    let Ok(path) = std::path::absolute(path) else { return path.to_owned() };
+    // After a link, `..` is not the folder that the text suggests, so the file system has to resolve it.
+    match path.components().any(|component| component == Component::ParentDir) {
+        true => resolved(&path),
+        false => path.components().collect(),
+    }
+}
+
+/// The path with links resolved as far as it exists, followed by the rest.
+fn resolved(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    for existing in path.ancestors() {
+        if let (Ok(real), Ok(rest)) = (existing.canonicalize(), path.strip_prefix(existing)) {
+            return real.join(rest).components().collect();
+        }
+    }
+    path
 }
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Folder(path) | Self::File(path) => write!(f, "{}", path.display()),
-            Self::Synth(scene) => write!(f, "synth:{scene}"),
+            Self::Path(path) => write!(f, "{}", path.display()),
+            Self::Synthetic(scene) => write!(f, "{SYNTHETIC}{scene}"),
         }
+    }
+}
+
+/// A name of an unknown scene becomes a path, which [`Source::check`] and `Dataset::open` refuse.
+impl<T: AsRef<str> + ?Sized> From<&T> for Source {
+    fn from(text: &T) -> Self {
+        let text = text.as_ref();
+        match text.strip_prefix(SYNTHETIC).and_then(|name| name.parse().ok()) {
+            Some(scene) => Self::Synthetic(scene),
+            None => Self::Path(text.into()),
+        }
+    }
+}
+
+impl From<String> for Source {
+    fn from(text: String) -> Self {
+        Self::from(&text)
+    }
+}
+
+impl From<PathBuf> for Source {
+    fn from(path: PathBuf) -> Self {
+        Self::Path(path)
+    }
+}
+
+impl From<Source> for String {
+    fn from(source: Source) -> Self {
+        source.to_string()
     }
 }
 
@@ -201,17 +124,50 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_data_is_told_what_could_be() {
+    fn an_unusable_source_is_refused_with_what_can_be_given() {
         for text in ["no/such/folder", "synth:gardens", "Cargo.toml"] {
-            let message = Source::parse(text).unwrap_err().to_string();
+            let message = Source::from(text).check().unwrap_err().to_string();
             assert!(message.contains(text) && message.contains("synth:rooms"), "{message}");
         }
     }
 
     #[test]
-    fn a_source_is_written_as_it_is_read() {
-        for text in ["synth:rooms", "synth:faces", "src"] {
-            assert_eq!(Source::parse(text).unwrap().to_string(), text);
+    fn a_source_is_written_as_it_was_given() {
+        for text in ["synth:rooms", "synth:faces", "src", "./src/", "a.zip/train", ""] {
+            assert_eq!(Source::from(text).to_string(), text);
+            assert_eq!(serde_json::to_string(&Source::from(text)).unwrap(), format!("{text:?}"));
+            assert_eq!(serde_json::from_str::<Source>(&format!("{text:?}")).unwrap(), Source::from(text));
         }
+        assert!(Source::from("synth:rooms").is_synthetic() && !Source::from("rooms").is_synthetic());
+    }
+
+    #[test]
+    fn spellings_of_one_place_are_the_same_place_and_become_absolute() {
+        // Tests run in the package's folder.
+        let here = std::env::current_dir().unwrap().join("src");
+        let same_place = |one: &str, other: &str| Source::from(one).is_same_place(&other.into());
+        let absolute = |text: &str| PathBuf::from(Source::from(text).absolute().to_string());
+        for spelling in ["src", "./src", "src/", "src/.", "src/../src", "src/app/..", here.to_str().unwrap()] {
+            assert!(same_place(spelling, "src"), "{spelling}");
+            assert_eq!(absolute(spelling).canonicalize().unwrap(), here.canonicalize().unwrap());
+        }
+        for spelling in ["src", "./src", "src/"] {
+            assert_eq!(absolute(spelling).as_os_str(), here.as_os_str());
+        }
+        assert_eq!(absolute("./a.zip/train/").as_os_str(), absolute("a.zip/train").as_os_str(), "it need not exist");
+        assert!(!same_place("src", "tests") && !same_place("synth:rooms", "synth:faces"));
+        assert_eq!(absolute("synth:rooms"), Path::new("synth:rooms"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_is_the_same_place_as_its_target() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = |name: &str| Source::from(folder.path().join(name));
+        fs_err::create_dir_all(folder.path().join("real/pics")).unwrap();
+        std::os::unix::fs::symlink(folder.path().join("real"), folder.path().join("link")).unwrap();
+        assert!(source("link/pics").is_same_place(&source("real/pics")));
+        assert!(source("link/a.zip/train").is_same_place(&source("real/a.zip/train")));
+        assert_eq!(source("link/pics").absolute(), source("link/pics"), "the name that was given stays");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::formats::TEST_PARTS;
+use super::formats::TEST_SPLITS;
 use super::{Dataset, Source};
 use crate::image::PictureFormat;
 
@@ -12,16 +12,19 @@ pub fn find_test_split(data: &str) -> Option<String> {
     let path = Path::new(data);
     let name = path.file_name()?.to_str()?;
     let candidates: Vec<PathBuf> = match ["training", "train"].into_iter().find(|word| name.contains(word)) {
-        Some(word) => TEST_PARTS.iter().map(|split| path.with_file_name(name.replacen(word, split, 1))).collect(),
+        Some(word) => TEST_SPLITS.iter().map(|split| path.with_file_name(name.replacen(word, split, 1))).collect(),
         None if path.is_dir() => {
-            TEST_PARTS.iter().map(|split| path.join(split)).filter(|split| !split.exists()).collect()
+            TEST_SPLITS.iter().map(|split| path.join(split)).filter(|split| !split.exists()).collect()
         }
         None => Vec::new(),
     };
     // A file is not opened, since a compressed one would be unpacked for it.
     let is_usable = |split: &PathBuf| {
-        let source = Source::parse(&split.to_string_lossy());
-        source.is_ok_and(|source| split.is_file() || Dataset::open(&source, PictureFormat::new(16, 1), 1).is_ok())
+        let source = Source::from(split.clone());
+        match split.is_file() {
+            true => source.check().is_ok(),
+            false => Dataset::open(&source, PictureFormat::new(16, 1), 1).is_ok(),
+        }
     };
     candidates.into_iter().find(is_usable).map(|split| split.to_string_lossy().into_owned())
 }

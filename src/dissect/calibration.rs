@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn calibrated_statistics_match_the_data_and_fix_the_response_to_a_picture() {
         let device = Device::flex();
-        let data = Dataset::open(&Source::parse("synth:rooms").unwrap(), PictureFormat::new(16, 3), 1).unwrap();
+        let data = Dataset::open(&Source::from("synth:rooms"), PictureFormat::new(16, 3), 1).unwrap();
         let discriminator = Discriminator::new(&config(), 3, &device);
         let mut calibration = Calibration::new(vec![discriminator.clone()], &data);
         assert_eq!(calibration.len(), 1280);
@@ -195,7 +195,7 @@ mod tests {
         let device = Device::flex();
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("a.png"), b"no picture").unwrap();
-        let source = Source::parse(folder.path().to_str().unwrap()).unwrap();
+        let source = Source::from(folder.path().to_str().unwrap());
         let data = Dataset::open(&source, PictureFormat::new(16, 3), 1).unwrap();
         let mut calibration = Calibration::new(vec![Discriminator::new(&config(), 3, &device)], &data);
         while !calibration.step(&data, &device) {}

@@ -305,7 +305,7 @@ mod tests {
         for i in [3, 40] {
             rooms[i].write_png(&folder.path().join(format!("copy-{i}.png"))).unwrap();
         }
-        let source = Source::parse(&folder.path().to_string_lossy()).unwrap();
+        let source = Source::from(&folder.path().to_string_lossy());
         let data = Dataset::open(&source, PictureFormat::new(SIDE, CHANNELS), 1).unwrap();
         let settings = DedupSettings { steps: 60, seed: 1 };
         let device = Device::flex();

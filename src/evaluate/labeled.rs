@@ -175,7 +175,7 @@ mod tests {
             }
         }
         std::fs::write(folder.path().join("b/broken.png"), "no picture").unwrap();
-        let source = Source::parse(&folder.path().to_string_lossy()).unwrap();
+        let source = Source::from(&folder.path().to_string_lossy());
         let dataset = Dataset::open(&source, PictureFormat::new(8, 1), 1).unwrap();
         let read = LabeledSet::read(&dataset, 100, 1, &mut |_, _, _| Ok(())).unwrap();
         assert_eq!((read.pictures.len(), read.skipped.len()), (12, 1));

@@ -355,7 +355,7 @@ mod tests {
             let place = folder.path().join("stripes").join(&pictures.classes[label]);
             picture.write_png(&place.join(format!("{number}.png"))).unwrap();
         }
-        let source = Source::parse(&folder.path().join("stripes").to_string_lossy()).unwrap();
+        let source = Source::from(&folder.path().join("stripes").to_string_lossy());
         let set = Dataset::open(&source, PictureFormat::new(16, 1), 1).unwrap();
         (folder, set)
     }

@@ -149,7 +149,7 @@ mod tests {
         let discriminator = Discriminator::new(&config, 1, &device);
         let generator = Generator::new(&config, 1, &device);
         let model = Model { generator, discriminator: None, provenance: Provenance::default() };
-        let data = Dataset::open(&Source::parse("synth:rooms").unwrap(), PictureFormat::new(16, 3), 1).unwrap();
+        let data = Dataset::open(&Source::from("synth:rooms"), PictureFormat::new(16, 3), 1).unwrap();
         for source in [FeatureSource::Discriminator(&discriminator), FeatureSource::Pixels(&config)] {
             let (space, settings) = (source.kind(), ReferenceSettings { count: 60, seed: 1 });
             let reference = ReferenceSet::new(source, &data, settings, &device, &mut |_, _, _| Ok(())).unwrap();

@@ -68,8 +68,7 @@ mod tests {
             Picture::new(8, 8, 1, vec![i * 8; 64]).write_png(&path).unwrap();
         }
         std::fs::write(folder.path().join("light/broken.png"), "no picture").unwrap();
-        let set = Dataset::open(&Source::parse(&folder.path().to_string_lossy()).unwrap(), PictureFormat::new(8, 1), 1)
-            .unwrap();
+        let set = Dataset::open(&Source::from(&folder.path().to_string_lossy()), PictureFormat::new(8, 1), 1).unwrap();
         let batches: Vec<_> = ShuffledSet::new(&set, None, 1).batches(8).collect();
         assert_eq!(batches.iter().map(Vec::len).collect::<Vec<_>>(), [8, 8, 8, 6]);
         let shades = |batch: &[Picture]| batch.iter().map(|picture| picture.pixels()[0]).collect::<Vec<_>>();

@@ -7,13 +7,11 @@ use image::codecs::jpeg::JpegEncoder;
 use image::{ExtendedColorType, ImageError, ImageFormat};
 
 use super::{Picture, PictureError};
+use crate::extensions::WRITTEN_PICTURES;
 use crate::files;
 
 /// JPEG quality of 100: contact sheets have sharp edges.
 const QUALITY: u8 = 95;
-
-/// Extensions of the formats that can be written.
-pub const WRITTEN_ENDINGS: [&str; 7] = ["png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff"];
 
 /// A picture cannot be written under the given name.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +33,7 @@ pub enum OutputError {
 }
 
 fn listed() -> String {
-    let [first @ .., last] = WRITTEN_ENDINGS.map(|ending| format!(".{ending}"));
+    let [first @ .., last] = WRITTEN_PICTURES.map(|ending| format!(".{ending}"));
     format!("{} or {last}", first.join(", "))
 }
 
@@ -70,7 +68,7 @@ pub fn check_picture_name(path: &Path) -> Result<(), OutputError> {
 }
 
 impl Picture {
-    /// Writes the picture in the format of its extension (see [`WRITTEN_ENDINGS`]).
+    /// Writes the picture in the format of its extension (see [`WRITTEN_PICTURES`]).
     ///
     /// # Errors
     /// [`PictureError::Write`] with the file and the cause.
@@ -119,7 +117,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for channels in [1, 3] {
             let picture = Picture::new(16, 8, channels, vec![90; 128 * channels]);
-            for ending in WRITTEN_ENDINGS.iter().map(|end| (*end).to_owned()).chain(["JPG".to_owned()]) {
+            for ending in WRITTEN_PICTURES.iter().map(|end| (*end).to_owned()).chain(["JPG".to_owned()]) {
                 let path = folder.path().join(format!("{channels}.{ending}"));
                 picture.write(&path).unwrap();
                 let bytes = std::fs::read(&path).unwrap();

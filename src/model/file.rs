@@ -10,6 +10,7 @@ use super::newest;
 use super::reading::{self, ChoiceError, Choices, Reading};
 use super::tensors;
 use super::{ConfigError, Discriminator, Generator, ModelConfig, Parameter, Statistics, TensorFile, TensorFileError};
+use crate::extensions;
 use crate::files::is_default;
 
 /// Why a model could not be opened.
@@ -295,7 +296,6 @@ pub fn siblings(name: &Path) -> Vec<(u64, PathBuf)> {
 
 /// Whether a file or folder looks like a model rather than like pictures, by its name and its first bytes.
 pub fn is_model(path: &Path) -> bool {
-    const ENDS: [&str; 4] = ["safetensors", "pth", "pt", "ckpt"];
     if path.is_dir() {
         return path.join("checkpoints").is_dir()
             || path.join("model.safetensors").is_file()
@@ -309,7 +309,7 @@ pub fn is_model(path: &Path) -> bool {
             std::io::Read::read_exact(&mut file, &mut start).is_ok_and(|()| &start == b"PK")
         })
     };
-    ENDS.contains(&end.as_str()) || (end == "tar" && zipped())
+    extensions::WEIGHTS.contains(&end.as_str()) || (end == "tar" && zipped())
 }
 
 /// The checkpoints of a run in its folder `checkpoints`, oldest first, with their steps.

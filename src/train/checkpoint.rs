@@ -14,7 +14,7 @@ use super::config::TrainConfig;
 use super::loss_scale::LossScale;
 use super::messages::LearningRates;
 use super::step::Networks;
-use crate::data::Place;
+use crate::data::DataPosition;
 use crate::device::Precision;
 use crate::model::{self, Model, ModelError, Moments, Optimiser, Provenance, TensorFile, TensorFileError};
 
@@ -66,7 +66,7 @@ pub struct TrainingState {
     /// Seconds of training.
     pub seconds: f64,
     /// Where the next batch starts.
-    pub place: Place,
+    pub place: DataPosition,
     /// Learning rate of the generator in force, which may have been changed since the run began.
     pub generator_rate: f64,
     /// Learning rate of the discriminator in force.

@@ -1,7 +1,7 @@
 //! Settings of a run: [`RunConfig`], which `run.toml` stores, and [`TrainConfig`] in it.
 
 use super::schedule::{MAX_UPDATES, Schedule};
-use crate::data::same_place;
+use crate::data::Source;
 use crate::device::Precision;
 use crate::files::is_default;
 use crate::model::{ModelConfig, Preset};
@@ -152,7 +152,7 @@ impl TrainConfig {
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct RunConfig {
     /// The data source, as in `--data`.
-    pub data: String,
+    pub data: Source,
     /// Seed of the weights, the order of the pictures, and every z.
     pub seed: u64,
     /// Names of pictures that are left out. The names are stored here, not the path of their list, so that a resumed
@@ -167,17 +167,18 @@ pub struct RunConfig {
 
 impl RunConfig {
     /// The settings of a preset for a data source, with instance noise if the source needs it.
-    pub fn preset(preset: Preset, data: impl Into<String>) -> Self {
+    pub fn preset(preset: Preset, data: impl Into<Source>) -> Self {
         let (model, train) = (ModelConfig::preset(preset), TrainConfig::preset(preset));
-        let mut config = Self { data: String::new(), seed: 1, skip: Vec::new(), model, train };
-        config.use_data(data.into());
+        let data = data.into();
+        let mut config = Self { data: data.clone(), seed: 1, skip: Vec::new(), model, train };
+        config.use_data(data);
         config
     }
 
     /// Sets the data source, without skipped pictures, and its instance noise: rendered pictures have no noise of
     /// their own, so a discriminator would separate them from a young generator's at a glance. Photographs need none.
-    pub fn use_data(&mut self, data: String) {
-        let rendered = data.starts_with("synth:");
+    pub fn use_data(&mut self, data: Source) {
+        let rendered = data.is_synthetic();
         (self.train.noise, self.train.noise_steps) = if rendered { RENDERED_NOISE } else { (0.0, 0) };
         if data != self.data {
             self.skip.clear();
@@ -192,8 +193,8 @@ impl RunConfig {
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let mut found = Vec::new();
         compare("", &as_json(self), &as_json(other), &mut found);
-        if !same_place(&self.data, &other.data) {
-            found.push(format!("data: {:?}, not {:?}", self.data, other.data));
+        if !self.data.is_same_place(&other.data) {
+            found.push(format!("data: {:?}, not {:?}", self.data.to_string(), other.data.to_string()));
         }
         if self.skip != other.skip {
             // The lists may have thousands of names.
@@ -281,7 +282,7 @@ mod tests {
         let mut skips = a.clone();
         skips.skip = vec!["a.png".to_owned()];
         assert_eq!(skips.differences(&a), ["skip: 1 pictures, not 0"]);
-        skips.use_data("faces".to_owned());
+        skips.use_data("faces".into());
         assert!(skips.skip.is_empty(), "names of one set mean nothing in another");
     }
 

@@ -39,7 +39,7 @@ impl PictureNames {
     pub fn of(dataset: &Dataset) -> Option<Self> {
         let count = dataset.len()? as u64;
         let file_name = match dataset.source() {
-            Source::File(path) => path.file_name().map(|name| name.to_string_lossy().into_owned()),
+            Source::Path(path) if !path.is_dir() => path.file_name().map(|name| name.to_string_lossy().into_owned()),
             _ => None,
         };
         let mut list = Some(String::new());
@@ -146,7 +146,7 @@ mod tests {
         for name in names {
             Picture::new(2, 2, 1, vec![7; 4]).write_png(&folder.join(name)).unwrap();
         }
-        let source = Source::parse(&folder.to_string_lossy()).unwrap();
+        let source = Source::from(&folder.to_string_lossy());
         PictureNames::of(&Dataset::open(&source, PictureFormat::new(8, 1), 1).unwrap()).unwrap()
     }
 

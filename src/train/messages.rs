@@ -10,7 +10,7 @@ use super::alarm::HealthEvent;
 use super::change::SettingsChange;
 use super::checkpoint::EpochEnd;
 use super::metrics::Metrics;
-use crate::data::{Problem, Report};
+use crate::data::{DatasetReport, Problem};
 use crate::image::Picture;
 use crate::model::TensorFile;
 
@@ -138,7 +138,7 @@ pub enum Event {
         total: u64,
     },
     /// How the pictures of the data set are prepared.
-    DatasetReport(Arc<Report>),
+    DatasetReport(Arc<DatasetReport>),
     /// Kernels are being tuned for this graphics card, as on the first training of a size: the number tuned by this
     /// process so far.
     Tuning(u64),

@@ -14,7 +14,7 @@ use super::config::RunConfig;
 use super::fingerprint::{DatasetDifference, Fingerprint, PictureNames};
 use super::new_folder::{NewRunFolder, has_steps};
 use super::recovery::{RecoveredSettings, recover_settings};
-use crate::data::{Report, absolute, same_place};
+use crate::data::{DatasetReport, Source};
 use crate::{files, model};
 
 /// Why a run folder could not be used.
@@ -184,7 +184,7 @@ impl Run {
     /// [`RunError::Differs`] with each field that differs.
     pub fn resume(folder: &Path, config: &RunConfig) -> Result<Self, RunError> {
         let run = Self::open(folder)?;
-        let rendered = [&run.config, config].iter().any(|config| config.data.starts_with("synth:"));
+        let rendered = [&run.config, config].iter().any(|config| config.data.is_synthetic());
         let data = if rendered { config.data.clone() } else { run.config.data.clone() };
         let differences = run.config.differences(&RunConfig { data, ..config.clone() });
         if differences.is_empty() { Ok(run) } else { Err(RunError::Differs { path: folder.to_owned(), differences }) }
@@ -194,9 +194,9 @@ impl Run {
     ///
     /// # Errors
     /// [`RunError::OtherPictures`] if that is another place than before with other pictures.
-    pub(super) fn use_data(&mut self, data: &str, names: Option<&PictureNames>) -> Result<Vec<String>, RunError> {
+    pub(super) fn use_data(&mut self, data: &Source, names: Option<&PictureNames>) -> Result<Vec<String>, RunError> {
         let mut warnings: Vec<String> = self.recovered.take().into_iter().collect();
-        let moved = !same_place(data, &self.config.data);
+        let moved = !data.is_same_place(&self.config.data);
         let difference = match (names, &self.fingerprint) {
             (Some(now), Some(earlier)) => now.difference(earlier, &self.picture_list()),
             (Some(now), None) if moved => {
@@ -211,7 +211,7 @@ impl Run {
         };
         if let Some(difference) = difference {
             if moved && !difference.only_order() {
-                let (path, data) = (self.folder.clone(), data.to_owned());
+                let (path, data) = (self.folder.clone(), data.to_string());
                 return Err(RunError::OtherPictures { path, data, difference });
             }
             warnings.push(format!(
@@ -220,7 +220,7 @@ impl Run {
         } else if moved {
             warnings.push(format!("the pictures have moved from {} to {data}", self.config.data));
         }
-        let place = absolute(data);
+        let place = data.absolute();
         let fingerprint = names.map(|names| names.fingerprint.clone());
         self.unsaved |= place != self.config.data || fingerprint != self.fingerprint;
         (self.config.data, self.fingerprint) = (place, fingerprint);
@@ -266,10 +266,10 @@ impl Run {
     ///
     /// # Errors
     /// [`RunError::Io`] with the file's path.
-    pub fn write_report(&self, report: &Report) -> Result<(), RunError> {
+    pub fn write_report(&self, report: &DatasetReport) -> Result<(), RunError> {
         #[derive(serde::Serialize)]
         struct ReportSection {
-            report: Report,
+            report: DatasetReport,
         }
         let path = self.folder.join("run.toml");
         let section = toml::to_string(&ReportSection { report: report.shortened() }).map_err(io::Error::other)?;

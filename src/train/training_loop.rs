@@ -23,7 +23,7 @@ use super::run::Run;
 use super::step::Networks;
 use super::trainer::TrainerOptions;
 use super::upload;
-use crate::data::{Dataset, Loader, Place};
+use crate::data::{DataPosition, Dataset, Loader};
 use crate::device::{Compute, Hardware, Operands};
 
 mod failures;
@@ -43,7 +43,7 @@ struct DeviceBatch {
     real: Tensor<4>,
     count: usize,
     /// Where the next batch starts.
-    next: Place,
+    next: DataPosition,
 }
 
 /// A run in training.

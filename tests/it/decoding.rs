@@ -108,6 +108,9 @@ fn file_names_in_other_encodings_are_listed_and_skipped() {
     let train = ["train", "--device", "cpu", "--size", "16", "--base", "4", "--batch", "4", "--steps", "1"];
     let rest = ["--data", text(&set), "--run", text(&run), "--skip", text(&list)];
     let summary = output(&[&train[..], &rest].concat(), 0);
-    assert!(summary.contains("Shift_JIS") && summary.contains("1 pictures are left out"), "{summary}");
+    assert!(
+        summary.contains("Shift_JIS") && summary.contains("skipped 1 pictures of the run's skip list"),
+        "{summary}"
+    );
     assert!(summary.contains("写真") && summary.contains("動物"), "{summary}");
 }

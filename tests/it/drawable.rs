@@ -169,7 +169,8 @@ fn two_hundred_pictures_in_and_out_of_distribution() {
         for folder in real.split(',').filter(|folder| !folder.is_empty()) {
             let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
             files.sort();
-            let read = |path: &std::path::PathBuf| zscape::data::read_fitted(path, model.config().pictures()).unwrap();
+            let read =
+                |path: &std::path::PathBuf| zscape::data::read_prepared(path, model.config().pictures()).unwrap();
             all_kinds.push(("real pictures", false, files.iter().take(count).map(read).collect()));
         }
         project(&model, all_kinds, settings, &mut table);

@@ -57,7 +57,7 @@ fn a_run_with_missing_pictures_asks_where_they_moved() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
     let mut config = tiny(&run, 1).config;
-    config.data = folder.path().join("gone").to_string_lossy().into_owned();
+    config.data = folder.path().join("gone").into();
     std::fs::create_dir_all(run.join("checkpoints/step-00000002")).unwrap();
     std::fs::write(run.join("run.toml"), toml::to_string(&config).unwrap()).unwrap();
     let mut harness = window(Start { run: Some(run), ..Start::default() });

@@ -21,7 +21,7 @@ fn train(data: &Path, run: &Path, change: impl FnOnce(&mut TrainerOptions)) -> V
     let rarely = 1_000_000;
     let mut options =
         TrainerOptions { keep_last: 1, keep_every: 0, save_every: rarely, preview_every: rarely, ..tiny(run, 1) };
-    options.config.data = text(data).to_owned();
+    options.config.data = text(data).into();
     change(&mut options);
     Trainer::start(options, Compute::cpu(), || ()).events().iter().collect()
 }

@@ -31,7 +31,7 @@ fn measuring(folder: &Path) -> Window {
     let set = pictures(folder, 60, 20);
     let run = trained(folder, |options| {
         options.save_every = 2;
-        options.config.data = set.join("train").to_string_lossy().into_owned();
+        options.config.data = set.join("train").into();
     });
     let mut harness = window(Start { run: Some(run), ..Start::default() });
     let test = set.join("test").to_string_lossy().into_owned();
@@ -229,7 +229,7 @@ fn duplicates_are_shown_and_excluded_from_the_next_training() {
     until(&mut harness, "the look at the data", |h| is_enabled(h, "Start training"));
     click(&mut harness, "Start training");
     until(&mut harness, "the first step", |h| h.query_by_label("Pause").is_some());
-    until(&mut harness, "the log", |h| shows(h, "pictures are left out, as the run's list says"));
+    until(&mut harness, "the log", |h| shows(h, "pictures of the run's skip list"));
     click(&mut harness, "Stop");
     until(&mut harness, "the end", |h| h.query_by_label("Resume training").is_some());
     let settings = std::fs::read_to_string(run.join("run.toml")).unwrap();

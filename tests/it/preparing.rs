@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use egui::accesskit::Role;
 use egui_kittest::kittest::Queryable;
 use zscape::app::Start;
-use zscape::data::{mirrors, read_fitted};
+use zscape::data::{mirrors, read_prepared};
 use zscape::image::{Fit, Picture, PictureFormat, Preparation, Resize};
 use zscape::train::{Run, RunConfig};
 
@@ -61,9 +61,9 @@ fn every_command_prepares_pictures_as_the_models_run_did() {
 
     let one = set.join("even/02.png");
     let format = PictureFormat { preparation, ..PictureFormat::new(16, 3) };
-    let prepared = read_fitted(&one, format).unwrap();
+    let prepared = read_prepared(&one, format).unwrap();
     let stretched = Preparation { fit: Fit::Stretch, resize: Resize::Bilinear, ..Preparation::default() };
-    let otherwise = read_fitted(&one, PictureFormat { preparation: stretched, ..format }).unwrap();
+    let otherwise = read_prepared(&one, PictureFormat { preparation: stretched, ..format }).unwrap();
     assert_ne!(prepared, otherwise);
     let other = ["--crop", "0", "--fit", "stretch", "--resize", "bilinear"];
     let project = ["project", "--model", text(&run), "--picture", text(&one), "--steps", "1", "--restarts", "1"];
@@ -158,7 +158,7 @@ fn preview_shows_pictures_before_and_after_and_names_unusable_ones() {
     assert_eq!(summary["preparation"], serde_json::json!({ "fit": "pad", "resize": "bilinear" }));
     let name = summary["pictures"][0]["name"].as_str().unwrap();
     let preparation = Preparation { fit: Fit::Pad, resize: Resize::Bilinear, ..Preparation::default() };
-    let seen = read_fitted(&set.join(name), PictureFormat { preparation, ..PictureFormat::new(16, 3) }).unwrap();
+    let seen = read_prepared(&set.join(name), PictureFormat { preparation, ..PictureFormat::new(16, 3) }).unwrap();
     let mut names: Vec<_> = ["even", "odd"]
         .iter()
         .flat_map(|class| std::fs::read_dir(set.join(class)).unwrap().map(move |entry| (class, entry.unwrap())))
@@ -176,7 +176,7 @@ fn preview_shows_pictures_before_and_after_and_names_unusable_ones() {
     let summary = stderr(&mut zscape(&["preview", "--data", text(&set), "--crop", "99", "--out", text(&figure)]), 1);
     assert!(summary.contains("none of the 14 pictures"), "{summary}");
     let rooms = ["preview", "--data", "synth:rooms", "--crop", "99", "--out", text(&figure)];
-    assert!(stderr(&mut zscape(&rooms), 0).contains("nothing to crop or to resize"));
+    assert!(stderr(&mut zscape(&rooms), 0).contains("nothing is cropped or resized"));
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn a_resumed_run_with_mirrored_pictures_equals_an_uninterrupted_one() {
     }
     let options = |run: &str, mirror, steps, resume| {
         let mut options = TrainerOptions { steps: Some(steps), resume, ..tiny(&folder.path().join(run), 5) };
-        options.config.data = folder.path().join("set").to_string_lossy().into_owned();
+        options.config.data = folder.path().join("set").into();
         options.config.train.mirror = mirror;
         options
     };

@@ -75,7 +75,6 @@ fn open(statistics: &StatisticsSource, config: &ModelConfig) -> Result<Dataset, 
     if data.trim().is_empty() {
         return Err(Some("its training data is not known".to_owned()));
     }
-    Source::parse(data)
-        .and_then(|source| Dataset::open(&source, config.pictures(), 1))
+    Dataset::open(&Source::from(data), config.pictures(), 1)
         .map_err(|error| Some(format!("{data} cannot be read ({error})")))
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crossbeam_channel::Receiver;
 
 use crate::app::background::BackgroundTasks;
-use crate::app::dialogs::{Dialog, PICTURES};
+use crate::app::dialogs::Dialog;
 use crate::image::{LabelError, Picture};
 use crate::latent::boxes::Boxes;
 
@@ -48,7 +48,10 @@ impl InspectorDialogs {
     }
 
     pub fn ask_picture(&self) {
-        self.tasks.choose(Dialog::file("Open a picture").filter("Pictures", &PICTURES), DialogResponse::Picture);
+        self.tasks.choose(
+            Dialog::file("Open a picture").filter("Pictures", &crate::extensions::PICTURES),
+            DialogResponse::Picture,
+        );
     }
 
     pub fn ask_data(&self) {

@@ -174,7 +174,7 @@ impl FeatureSearchTask {
         device: &Device,
     ) -> anyhow::Result<Self> {
         let config = discriminator.config();
-        let data = Dataset::open(&Source::parse(data)?, config.pictures(), 1)?;
+        let data = Dataset::open(&Source::from(data), config.pictures(), 1)?;
         let count = data.len().map_or(count, |length| count.min(length as u64));
         let search = ResponseSearch::new(layer, maps.iter().copied(), FIGURE_PICTURES);
         let networks = vec![discriminator.clone(), Discriminator::new(config, RANDOM_WEIGHTS_SEED, device)];

@@ -17,7 +17,7 @@ use burn::tensor::Device;
 use super::calibrated::CalibratedDiscriminator;
 use super::tasks::{ComparisonTask, DoseCurveTask, FeatureSearchTask, Task};
 use crate::app::service::{Handler, Outbox, Service, push_latest};
-use crate::data::read_fitted;
+use crate::data::read_prepared;
 use crate::dissect::calibration::NormStatisticsSource;
 use crate::dissect::effect::{AblationEffect, DosePoint};
 use crate::dissect::guided::FeatureResponses;
@@ -425,7 +425,7 @@ impl Inspector {
                 let Some(discriminator) = self.discriminator.ready() else { return Ok(()) };
                 let config = model.config();
                 let picture = match input {
-                    DiscriminatorInput::File(path) => read_fitted(&path, config.pictures())?,
+                    DiscriminatorInput::File(path) => read_prepared(&path, config.pictures())?,
                     DiscriminatorInput::Sample(sample) => self.generate(model, &sample)?,
                 };
                 let pictures = std::slice::from_ref(&picture);

@@ -51,7 +51,7 @@ pub(super) fn run(
     reporter: &Reporter<ClusteringEvent>,
 ) -> anyhow::Result<()> {
     let data =
-        Dataset::open(&Source::parse(data)?, PictureFormat::new(SIDE, CHANNELS).prepared(preparation)?, settings.seed)?;
+        Dataset::open(&Source::from(data), PictureFormat::new(SIDE, CHANNELS).prepared(preparation)?, settings.seed)?;
     anyhow::ensure!(
         data.len().is_some(),
         "{} is endless, so it has no duplicates to leave out; choose a folder or an archive",

@@ -76,7 +76,7 @@ fn measure(task: &DistanceTask, device: &Device, reporter: &Reporter<DistanceEve
     let first = Model::open(&newest, device)?;
     let config = first.config();
     let by = FeatureSource::open(*space, &first, &newest, inception, device)?;
-    let dataset = Dataset::open(&Source::parse(data)?, config.pictures().prepared(*preparation)?, settings.seed)?;
+    let dataset = Dataset::open(&Source::from(data), config.pictures().prepared(*preparation)?, settings.seed)?;
     let mut progress = |what, done, total| reporter.report(what, done, total);
     let reference = ReferenceSet::new(by, &dataset, *settings, device, &mut progress)?;
     reporter.send(DistanceEvent::Floor(Box::new(reference.floor), reference.count));

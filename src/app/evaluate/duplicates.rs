@@ -16,7 +16,7 @@ use crate::app::background::BackgroundTasks;
 use crate::app::dialogs::Dialog;
 use crate::app::dissect::{Atlas, cell};
 use crate::app::service::Job;
-use crate::data::{Listed, Problem, write_list};
+use crate::data::{DuplicateRow, Problem, write_duplicate_list};
 use crate::evaluate::dedup::{DedupSettings, DuplicateCriterion};
 use crate::evaluate::hash::BITS;
 
@@ -285,7 +285,7 @@ impl DuplicatesPanel {
                 let dialog = Dialog::save("Save the list", "duplicates.csv").filter("CSV", &["csv"]);
                 self.tasks.place(self.exports.clone(), dialog, move |path| {
                     let path = path?;
-                    Some(match write_list(&path, rows) {
+                    Some(match write_duplicate_list(&path, rows) {
                         Ok(()) => Ok(path),
                         Err(cause) => Err(format!("{} cannot be written: {cause}", path.display())),
                     })
@@ -327,9 +327,9 @@ fn removed(place: usize, member: &Duplicate, flipped: &HashSet<u64>) -> bool {
     (place > 0) != flipped.contains(&member.number)
 }
 
-fn listed(groups: &[DuplicateGroup], flipped: &HashSet<u64>) -> Vec<Listed> {
+fn listed(groups: &[DuplicateGroup], flipped: &HashSet<u64>) -> Vec<DuplicateRow> {
     let rows = groups.iter().enumerate().flat_map(|(number, group)| {
-        group.members.iter().enumerate().map(move |(place, member)| Listed {
+        group.members.iter().enumerate().map(move |(place, member)| DuplicateRow {
             group: number,
             kept: !removed(place, member, flipped),
             bits: member.bits,

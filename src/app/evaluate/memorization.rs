@@ -100,7 +100,7 @@ fn measure(task: &NeighborTask, device: &Device, reporter: &Reporter<Box<Neighbo
     let model = Model::open(network, device)?;
     let (judge, config) = (require_discriminator(&model, network)?, model.config());
     let open = |text: &String, seed| -> anyhow::Result<Dataset> {
-        Ok(Dataset::open(&Source::parse(text)?, config.pictures().prepared(*preparation)?, seed)?)
+        Ok(Dataset::open(&Source::from(text), config.pictures().prepared(*preparation)?, seed)?)
     };
     let data = open(training, settings.seed)?;
     // Synthetic data sets give other images under another seed.

@@ -157,7 +157,7 @@ fn next(
 }
 
 fn open(task: &ProbeTask, text: &str, config: &ModelConfig) -> anyhow::Result<Dataset> {
-    Ok(Dataset::open(&Source::parse(text)?, config.pictures().prepared(task.preparation)?, task.seed)?)
+    Ok(Dataset::open(&Source::from(text), config.pictures().prepared(task.preparation)?, task.seed)?)
 }
 
 /// Reads training images from `set`, and test images.

@@ -9,7 +9,7 @@ use crate::app::background::BackgroundTasks;
 use crate::app::dialogs::Dialog;
 use crate::app::drops::with_drops;
 use crate::app::preparation;
-use crate::data::{FILE_ENDINGS, find_test_split};
+use crate::data::find_test_split;
 use crate::image::Preparation;
 use crate::train::Run;
 
@@ -116,7 +116,7 @@ impl Sources {
                 let folders = [Some(path.as_path()), path.parent().and_then(Path::parent)].into_iter().flatten();
                 folders.filter_map(|folder| Run::open(folder).ok()).next()
             };
-            let data = data.or_else(|| Some(run()?.config().data.clone()))?;
+            let data = data.or_else(|| Some(run()?.config().data.to_string()))?;
             let test = find_test_split(&data);
             Some(SourceResponse::TrainedOn(data, test))
         });
@@ -186,10 +186,8 @@ impl Sources {
             }
             if ui.button("File...").on_hover_text("Choose a file").clicked() {
                 let dialog = match field {
-                    Field::Network => {
-                        Dialog::file(field.name()).filter("Models", &["safetensors", "pth", "pt", "tar", "ckpt"])
-                    }
-                    _ => Dialog::file(field.name()).filter("Pictures", &FILE_ENDINGS),
+                    Field::Network => Dialog::file(field.name()).filter("Models", &crate::extensions::MODELS),
+                    _ => Dialog::file(field.name()).filter("Pictures", &crate::extensions::DATA_SETS),
                 };
                 self.tasks.choose(dialog.filter("All files", &["*"]), move |path| SourceResponse::Chosen(field, path));
             }

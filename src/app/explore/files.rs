@@ -5,14 +5,13 @@ use std::path::{Path, PathBuf};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::app::background::BackgroundTasks;
-use crate::app::dialogs::{Dialog, PICTURES};
+use crate::app::dialogs::Dialog;
 use crate::app::pending::Writing;
+use crate::extensions;
 use crate::files;
 use crate::image::Picture;
 use crate::latent::session::Session;
 
-/// Extensions of files that may hold a model.
-const MODELS: [&str; 7] = ["safetensors", "pth", "pt", "tar", "ckpt", "npy", "pkl"];
 /// Extension of session files.
 const SESSION: &str = "zscape";
 /// Length of the list of recent sessions.
@@ -173,7 +172,7 @@ impl FileTasks {
     }
 
     pub fn ask_model(&self) {
-        let dialog = Dialog::file("Open a model").filter("Models", &MODELS).filter("All files", &["*"]);
+        let dialog = Dialog::file("Open a model").filter("Models", &extensions::MODELS).filter("All files", &["*"]);
         self.tasks.choose(dialog, FileResponse::Model);
     }
 
@@ -182,7 +181,8 @@ impl FileTasks {
     }
 
     pub fn ask_photo(&self) {
-        self.tasks.choose(Dialog::file("Open a picture").filter("Pictures", &PICTURES), FileResponse::Photo);
+        self.tasks
+            .choose(Dialog::file("Open a picture").filter("Pictures", &extensions::PICTURES), FileResponse::Photo);
     }
 
     pub fn ask_session(&self) {

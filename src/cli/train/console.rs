@@ -8,14 +8,14 @@ use anyhow::bail;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::cli::{CommonArgs, TUNING_NOTICE, tuned_notice};
-use crate::data::Report;
+use crate::data::DatasetReport;
 use crate::train::{Alarm, Ending, EpochEnd, Event, HealthEvent, TrainingProgress};
 
 /// What was reported so far.
 pub(super) struct Console {
     bar: ProgressBar,
     progress: Option<TrainingProgress>,
-    report: Option<Arc<Report>>,
+    report: Option<Arc<DatasetReport>>,
     health: Vec<HealthEvent>,
     tuning: TuningProgress,
 }
@@ -40,7 +40,7 @@ struct TrainSummary<'a> {
     images_per_second: Option<f64>,
     loss_d: Option<f32>,
     loss_g: Option<f32>,
-    report: Option<&'a Report>,
+    report: Option<&'a DatasetReport>,
     /// Failures and recoveries, in their order.
     health: &'a [HealthEvent],
     /// Failures that are not over.

@@ -1,26 +1,26 @@
-//! Pictures that lie in files as plain numbers, all of one shape: CIFAR, SVHN, IDX and NumPy differ only in where.
+//! Uncompressed arrays of pictures of one size, which CIFAR, SVHN, IDX and NumPy files contain.
 
 use half::f16;
 
-use super::slice::Slice;
-use super::{Found, Pictures};
+use super::file_slice::FileSlice;
+use super::{PictureData, PictureStore};
 use crate::image::{Picture, Range, Samples, Spread};
 
-/// The most values that a picture may have.
-const MOST_VALUES: u64 = 1 << 28;
+/// Limit of the values of a picture.
+const MAX_VALUES: u64 = 1 << 28;
 
-/// How a number lies in the file.
+/// Type of a stored value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Element {
+pub(super) enum ElementType {
     Byte,
-    /// Two bytes, 0 to 65535.
+    /// 16 bits, unsigned.
     Word,
     F16,
     F32,
     F64,
 }
 
-impl Element {
+impl ElementType {
     pub fn bytes(self) -> usize {
         match self {
             Self::Byte => 1,
@@ -39,29 +39,29 @@ impl Element {
     }
 }
 
-/// Where the values of one picture lie.
+/// Memory layout of the values of one picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Shape {
+pub(super) struct PixelLayout {
     pub width: usize,
     pub height: usize,
     /// 1 or 3.
     pub channels: usize,
-    /// Values from one row to the next, from one column to the next, and from one channel to the next.
+    /// Strides, in values: between rows, columns and channels.
     pub steps: [usize; 3],
 }
 
-impl Shape {
-    /// `[height, width, channels]`.
+impl PixelLayout {
+    /// Layout `[height, width, channels]`.
     pub fn channels_last(height: usize, width: usize, channels: usize) -> Self {
         Self { width, height, channels, steps: [width * channels, channels, 1] }
     }
 
-    /// `[channels, height, width]`.
+    /// Layout `[channels, height, width]`.
     pub fn channels_first(height: usize, width: usize, channels: usize) -> Self {
         Self { width, height, channels, steps: [width, 1, width * height] }
     }
 
-    /// As MATLAB lays `[height, width, channels]` out: columns first.
+    /// Layout `[height, width, channels]` in MATLAB's column-major order.
     pub fn column_major(height: usize, width: usize, channels: usize) -> Self {
         Self { width, height, channels, steps: [1, height, width * height] }
     }
@@ -71,15 +71,15 @@ impl Shape {
     }
 }
 
-/// Many pictures of one shape, one after another in a file.
+/// Consecutive pictures of one size in a file.
 #[derive(Debug)]
-pub(super) struct Array {
-    /// What the pictures are called, before their number.
+pub(super) struct PictureArray {
+    /// Prefix of the pictures' names, before `#` and their number.
     name: String,
-    data: Slice,
+    data: FileSlice,
     count: u64,
-    shape: Shape,
-    element: Element,
+    shape: PixelLayout,
+    element: ElementType,
     big_endian: bool,
     /// Bytes from one picture to the next.
     stride: u64,
@@ -88,27 +88,27 @@ pub(super) struct Array {
     range: Range,
 }
 
-impl Array {
-    /// Pictures of `element`s that fill `data`, `count` of them.
+impl PictureArray {
+    /// `count` pictures in `data`, with sides `[height, width, channels]`.
     pub fn new(
         name: &str,
-        data: Slice,
+        data: FileSlice,
         count: u64,
         sides: [u64; 3],
-        shape: fn(usize, usize, usize) -> Shape,
-        element: Element,
+        shape: fn(usize, usize, usize) -> PixelLayout,
+        element: ElementType,
     ) -> Result<Self, String> {
         let [height, width, channels] = sides;
         let values = height.checked_mul(width).and_then(|area| area.checked_mul(channels));
-        let values = values.filter(|&values| values > 0 && values <= MOST_VALUES).ok_or_else(|| {
-            format!("its header announces pictures of {width}x{height} with {channels} channels, which cannot be")
+        let values = values.filter(|&values| values > 0 && values <= MAX_VALUES).ok_or_else(|| {
+            format!("its header announces pictures of {width}x{height} with {channels} channels, which is impossible")
         })?;
         if channels != 1 && channels != 3 {
-            return Err(format!("its pictures have {channels} channels; 1 (grey) and 3 (colour) can be read"));
+            return Err(format!("its pictures have {channels} channels; only 1 (gray) and 3 (color) are supported"));
         }
         let shape = shape(height as usize, width as usize, channels as usize);
         let stride = values * element.bytes() as u64;
-        let full = if element == Element::Word { Range::WORD } else { Range::BYTE };
+        let full = if element == ElementType::Word { Range::WORD } else { Range::BYTE };
         let array = Self {
             name: name.to_owned(),
             data,
@@ -123,14 +123,14 @@ impl Array {
         array.check()
     }
 
-    /// Each picture stands behind `skip` bytes of its record.
+    /// Declares that each record has `skip` bytes before its picture.
     pub fn records(mut self, skip: u64) -> Result<Self, String> {
         self.skip = skip;
         self.stride += skip;
         self.check()
     }
 
-    /// The highest byte of a number comes first.
+    /// Sets the byte order.
     pub fn big_endian(mut self, big_endian: bool) -> Self {
         self.big_endian = big_endian;
         self
@@ -163,31 +163,31 @@ impl Array {
     }
 
     fn number(&self, bytes: &[u8]) -> f64 {
-        // Chunks have the element's length; the impossible other case reads as black.
+        // Chunks have the element's size; the impossible other case reads as black.
         match self.element {
-            Element::Byte => f64::from(bytes[0]),
-            Element::Word => bytes.try_into().map_or(0.0, |two| f64::from(u16::from_le_bytes(two))),
-            Element::F16 => bytes.try_into().map_or(0.0, |two| f16::from_le_bytes(two).to_f64()),
-            Element::F32 => bytes.try_into().map_or(0.0, |four| f64::from(f32::from_le_bytes(four))),
-            Element::F64 => bytes.try_into().map_or(0.0, f64::from_le_bytes),
+            ElementType::Byte => f64::from(bytes[0]),
+            ElementType::Word => bytes.try_into().map_or(0.0, |two| f64::from(u16::from_le_bytes(two))),
+            ElementType::F16 => bytes.try_into().map_or(0.0, |two| f16::from_le_bytes(two).to_f64()),
+            ElementType::F32 => bytes.try_into().map_or(0.0, |four| f64::from(f32::from_le_bytes(four))),
+            ElementType::F64 => bytes.try_into().map_or(0.0, f64::from_le_bytes),
         }
     }
 
-    /// Finds by some of the pictures what black and white are, where they have more than 8 bits; says what was found.
-    pub fn find_range(&mut self) -> Result<Option<String>, String> {
-        const LOOKED_AT: u64 = 64;
-        if self.element == Element::Byte {
+    /// Measures on a sample which values are black and white, if values have more than 8 bits. Returns a note.
+    pub fn measure_range(&mut self) -> Result<Option<String>, String> {
+        const SAMPLED: u64 = 64;
+        if self.element == ElementType::Byte {
             return Ok(None);
         }
-        let mut found = Spread::NONE;
-        let looked_at = self.count.min(LOOKED_AT);
-        for i in 0..looked_at {
-            let bytes = self.values((u128::from(i) * u128::from(self.count) / u128::from(looked_at)) as u64)?;
-            found = found.and(Spread::of(bytes.chunks_exact(self.element.bytes()).map(|bytes| self.number(bytes))));
+        let mut spread = Spread::NONE;
+        let sampled = self.count.min(SAMPLED);
+        for i in 0..sampled {
+            let bytes = self.values((u128::from(i) * u128::from(self.count) / u128::from(sampled)) as u64)?;
+            spread = spread.and(Spread::of(bytes.chunks_exact(self.element.bytes()).map(|bytes| self.number(bytes))));
         }
-        let Spread { least, most } = found;
-        self.range = found.range(self.element.samples());
-        if self.element == Element::Word {
+        let Spread { least, most } = spread;
+        self.range = spread.range(self.element.samples());
+        if self.element == ElementType::Word {
             return Ok(Some(format!("{}: values from {least} to {most}, taken as {}", self.name, self.range)));
         }
         if !self.range.is_usual() {
@@ -200,19 +200,19 @@ impl Array {
 
     fn picture(&self, index: u64) -> Result<Picture, String> {
         let bytes = self.values(index)?;
-        let Shape { width, height, channels, steps: [row, column, channel] } = self.shape;
+        let PixelLayout { width, height, channels, steps: [row, column, channel] } = self.shape;
         let size = self.element.bytes();
         let mut pixels = Vec::with_capacity(self.shape.values());
         for y in 0..height {
             for x in 0..width {
                 for c in 0..channels {
                     let at = (y * row + x * column + c * channel) * size;
-                    pixels.push(if self.element == Element::Byte {
+                    pixels.push(if self.element == ElementType::Byte {
                         bytes[at]
                     } else {
                         let value = self.number(&bytes[at..at + size]);
                         if !value.is_finite() {
-                            return Err(format!("its value {} is no number", at / size));
+                            return Err(format!("its value {} is not a number", at / size));
                         }
                         self.range.byte(value)
                     });
@@ -223,12 +223,12 @@ impl Array {
     }
 }
 
-/// Arrays one after another: the parts of a set.
+/// Arrays in sequence: the files of a set.
 #[derive(Debug)]
-pub(super) struct Arrays(pub Vec<Array>);
+pub(super) struct PictureArrays(pub Vec<PictureArray>);
 
-impl Arrays {
-    fn find(&self, mut index: u64) -> Option<(&Array, u64)> {
+impl PictureArrays {
+    fn find(&self, mut index: u64) -> Option<(&PictureArray, u64)> {
         self.0.iter().find_map(|array| {
             let found = (index < array.count).then_some((array, index));
             index = index.saturating_sub(array.count);
@@ -237,22 +237,22 @@ impl Arrays {
     }
 }
 
-impl Pictures for Arrays {
+impl PictureStore for PictureArrays {
     fn len(&self) -> Option<u64> {
-        Some(self.0.iter().map(Array::count).sum())
+        Some(self.0.iter().map(PictureArray::count).sum())
     }
 
     fn name(&self, index: u64) -> String {
         self.find(index).map(|(array, index)| format!("{}#{index}", array.name)).unwrap_or_default()
     }
 
-    fn read(&self, index: u64, _size: usize) -> Result<Found, String> {
+    fn read(&self, index: u64, _size: usize) -> Result<PictureData, String> {
         let (array, index) = self.find(index).ok_or("there is no such picture")?;
-        array.picture(index).map(Found::Decoded)
+        array.picture(index).map(PictureData::Decoded)
     }
 
     fn samples(&self) -> (Samples, Option<Range>) {
-        let deep = self.0.iter().find(|array| array.element != Element::Byte);
+        let deep = self.0.iter().find(|array| array.element != ElementType::Byte);
         deep.map_or((Samples::U8, None), |array| (array.element.samples(), Some(array.range)))
     }
 }

@@ -1,82 +1,88 @@
-//! CIFAR-10 and CIFAR-100 as their authors give them to C programs: records of a label or two and a picture.
+//! CIFAR-10 and CIFAR-100, binary version: records of one or two labels and a picture.
 
 use std::io::{BufReader, Read};
 
-use super::array::{Array, Arrays, Element, Shape};
-use super::labels::Gather;
-use super::shelf::Shelf;
-use super::slice::Slice;
-use super::{Opened, text};
+use super::array::{ElementType, PictureArray, PictureArrays, PixelLayout};
+use super::file_set::FileSet;
+use super::file_slice::FileSlice;
+use super::labels::LabelBuilder;
+use super::{PictureSet, class_names};
 use crate::data::DataError;
 
 const KIND: &str = "a CIFAR batch";
 const SIDE: u64 = 32;
 const PIXELS: u64 = 3 * SIDE * SIDE;
 
-/// Whether a file of a folder or archive is a batch.
+/// Whether a file is a batch, by its name.
 pub(super) fn is_batch(name: &str) -> bool {
     let stem = name.strip_suffix(".bin").unwrap_or_default();
     matches!(stem, "train" | "test" | "test_batch") || stem.starts_with("data_batch_")
 }
 
-/// Opens the batches called `names`.
-pub(super) fn open(shelf: &Shelf, names: &[&str]) -> Result<Opened, DataError> {
-    let mut gather = Gather::default();
+/// Opens these batches as one set.
+pub(super) fn open(file_set: &FileSet, names: &[&str]) -> Result<PictureSet, DataError> {
+    let mut builder = LabelBuilder::default();
     let (mut arrays, mut most_labels) = (Vec::new(), 0);
     let mut last = None;
-    for slice in names.iter().filter_map(|name| shelf.get(name).transpose()) {
+    for slice in names.iter().filter_map(|name| file_set.get(name).transpose()) {
         let slice = slice?;
-        let (array, labels) = batch(&slice, &mut gather).map_err(|cause| slice.damaged(KIND, cause))?;
+        let (array, labels) = batch(&slice, &mut builder).map_err(|cause| slice.format_error(KIND, cause))?;
         arrays.push(array);
         most_labels = most_labels.max(labels);
         last = Some(slice);
     }
     let Some(last) = last else { return Err(DataError::Empty { path: names.join(", ").into() }) };
     let names = match most_labels {
-        1 => text::lines(shelf, "batches.meta.txt")?,
-        _ => text::lines(shelf, "fine_label_names.txt")?,
+        1 => class_names::lines(file_set, "batches.meta.txt")?,
+        _ => class_names::lines(file_set, "fine_label_names.txt")?,
     };
-    let labels = gather.named(names).map_err(|cause| last.damaged(KIND, cause))?;
-    Ok(Opened { pictures: Box::new(Arrays(arrays)), labels, notes: Vec::new() })
+    let labels = builder.finish_with_names(names).map_err(|cause| last.format_error(KIND, cause))?;
+    Ok(PictureSet { pictures: Box::new(PictureArrays(arrays)), labels, notes: Vec::new() })
 }
 
-/// One file, and how many labels each of its records has: one for CIFAR-10; coarse and fine for CIFAR-100.
-fn batch(slice: &Slice, gather: &mut Gather) -> Result<(Array, u64), String> {
+/// The pictures of one file, and the labels per record: one in CIFAR-10; coarse and fine in CIFAR-100.
+fn batch(slice: &FileSlice, builder: &mut LabelBuilder) -> Result<(PictureArray, u64), String> {
     let length = slice.length();
     let fits = |labels: &u64| length > 0 && length.is_multiple_of(PIXELS + labels);
-    // Where a length fits both, no label of a true CIFAR-10 batch is above 9.
+    // If the length fits both, labels above 9 exclude CIFAR-10.
     let labels = [1, 2].into_iter().filter(fits).find(|&labels| read_labels(slice, labels).is_ok());
     let labels = labels.ok_or_else(|| match [1, 2].iter().find(|labels| fits(labels)) {
         Some(&labels) => read_labels(slice, labels).err().unwrap_or_default(),
         None => format!(
-            "its {length} bytes are no whole number of records of {} (CIFAR-10) or {} (CIFAR-100); it may be only half copied",
+            "its {length} bytes are not a multiple of {} (CIFAR-10) or {} (CIFAR-100); it may be only half copied",
             PIXELS + 1,
             PIXELS + 2
         ),
     })?;
-    read_labels(slice, labels)?.into_iter().for_each(|label| gather.push_number(label.into()));
+    read_labels(slice, labels)?.into_iter().for_each(|label| builder.push_integer(label.into()));
     let count = length / (PIXELS + labels);
-    let array =
-        Array::new(slice.file_name(), slice.clone(), count, [SIDE, SIDE, 3], Shape::channels_first, Element::Byte)?;
+    let array = PictureArray::new(
+        slice.file_name(),
+        slice.clone(),
+        count,
+        [SIDE, SIDE, 3],
+        PixelLayout::channels_first,
+        ElementType::Byte,
+    )?;
     Ok((array.records(labels)?, labels))
 }
 
-fn read_labels(slice: &Slice, labels: u64) -> Result<Vec<u8>, String> {
-    let classes = if labels == 1 { 10 } else { 100 };
+fn read_labels(slice: &FileSlice, per_record: u64) -> Result<Vec<u8>, String> {
+    let classes = if per_record == 1 { 10 } else { 100 };
     let mut reader = BufReader::with_capacity(1 << 16, slice.reader());
-    let mut record = vec![0; (PIXELS + labels) as usize];
-    let mut found = Vec::new();
-    for number in 0..slice.length() / (PIXELS + labels) {
+    let mut record = vec![0; (PIXELS + per_record) as usize];
+    let mut labels = Vec::new();
+    for number in 0..slice.length() / (PIXELS + per_record) {
         reader.read_exact(&mut record).map_err(|e| e.to_string())?;
-        let label = record[labels as usize - 1];
+        let label = record[per_record as usize - 1];
         if label >= classes {
             return Err(format!(
-                "its picture {number} has label {label}, where labels are below {classes}; it is damaged or no CIFAR batch"
+                "its picture {number} has label {label}, where labels are below {classes}; it is damaged or not a CIFAR batch"
             ));
         }
-        found.push(label);
+        labels.push(label);
     }
-    Ok(found)
+    Ok(labels)
 }
 
 #[cfg(test)]
@@ -85,7 +91,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// A record: its labels, and a picture that is red in its first pixel, green in its second and blue in its third.
+    /// A record whose picture is red in its first pixel, green in its second and blue in its third.
     fn record(labels: &[u8]) -> Vec<u8> {
         let mut pixels = vec![0; PIXELS as usize];
         (pixels[0], pixels[1024 + 1], pixels[2048 + 2]) = (255, 254, 253);
@@ -93,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn both_parts_are_read_with_the_names_beside_them() {
+    fn both_splits_are_read_with_class_names() {
         let place = tempfile::tempdir().unwrap();
         std::fs::write(place.path().join("data_batch_2.bin"), [record(&[1]), record(&[0])].concat()).unwrap();
         std::fs::write(place.path().join("test_batch.bin"), record(&[1])).unwrap();
@@ -119,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn an_archive_of_batches_is_opened_like_their_folder() {
+    fn archive_of_batches_opens_like_their_folder() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("cifar-10-binary.tar.gz");
         let gz = flate2::write::GzEncoder::new(std::fs::File::create(&path).unwrap(), flate2::Compression::fast());
@@ -142,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_batch_is_refused() {
+    fn invalid_batch_is_refused() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("data_batch_1.bin");
         for (bytes, expected) in [
@@ -163,7 +169,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(100))]
         #[test]
-        fn a_damaged_batch_is_refused_or_read(damage in damages()) {
+        fn damaged_batch_is_refused_or_read(damage in damages()) {
             survives("data_batch_1.bin", &[record(&[1]), record(&[0])].concat(), &damage)?;
         }
     }

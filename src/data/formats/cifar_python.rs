@@ -1,47 +1,48 @@
-//! CIFAR-10 and CIFAR-100 as their authors give them to Python programs, and the down-sampled ImageNet that took over
-//! their layout: a pickled dictionary of an array `[n, 3 * side * side]` and a list of labels.
+//! CIFAR-10 and CIFAR-100, Python version, and downsampled ImageNet in the same layout: a pickled dictionary of an
+//! array `[n, 3 * side * side]` and a list of labels.
 
 use std::io::{self, BufReader, Read};
 
-use super::Opened;
-use super::array::{Array, Arrays, Element, Shape};
-use super::labels::Gather;
-use super::pickle::{Numbers, Pickle, Value};
-use super::shelf::Shelf;
-use super::slice::Slice;
+use super::PictureSet;
+use super::array::{ElementType, PictureArray, PictureArrays, PixelLayout};
+use super::file_set::FileSet;
+use super::file_slice::FileSlice;
+use super::labels::LabelBuilder;
+use super::pickle::{NumericArray, PickleContents, PickleValue};
 use crate::data::DataError;
 
 const KIND: &str = "a pickled CIFAR batch";
-/// Where labels are, the finer ones first.
-const LABELS: [&str; 2] = ["fine_labels", "labels"];
+/// Keys of the labels, in order of preference.
+const LABEL_KEYS: [&str; 2] = ["fine_labels", "labels"];
 
-/// Whether a file of a folder or archive is a batch by its name.
+/// Whether a file is a batch, by its name.
 pub(super) fn is_batch(name: &str) -> bool {
     matches!(name, "train" | "test" | "test_batch" | "val_data")
         || name.starts_with("data_batch_") && !name.contains('.')
         || name.starts_with("train_data_batch_") && !name.contains('.')
 }
 
-/// Opens the batches called `names`.
-pub(super) fn open(shelf: &Shelf, names: &[&str]) -> Result<Opened, DataError> {
-    let mut gather = Gather::default();
+/// Opens these batches as one set.
+pub(super) fn open(file_set: &FileSet, names: &[&str]) -> Result<PictureSet, DataError> {
+    let mut builder = LabelBuilder::default();
     let mut arrays = Vec::new();
     let mut last = None;
-    for slice in names.iter().filter_map(|name| shelf.get(name).transpose()) {
+    for slice in names.iter().filter_map(|name| file_set.get(name).transpose()) {
         let slice = slice?;
-        arrays.push(batch(&slice, &mut gather).map_err(|cause| slice.damaged(KIND, cause))?);
+        arrays.push(batch(&slice, &mut builder).map_err(|cause| slice.format_error(KIND, cause))?);
         last = Some(slice);
     }
     let Some(last) = last else { return Err(DataError::Empty { path: names.join(", ").into() }) };
-    let labels = gather.named(class_names(shelf)?).map_err(|cause| last.damaged(KIND, cause))?;
-    Ok(Opened { pictures: Box::new(Arrays(arrays)), labels, notes: Vec::new() })
+    let labels = builder.finish_with_names(class_names(file_set)?).map_err(|cause| last.format_error(KIND, cause))?;
+    Ok(PictureSet { pictures: Box::new(PictureArrays(arrays)), labels, notes: Vec::new() })
 }
 
-/// The names in the file that comes with the batches; none where it is missing.
-fn class_names(shelf: &Shelf) -> Result<Vec<String>, DataError> {
+/// Class names from the metadata file beside the batches; empty without one.
+fn class_names(file_set: &FileSet) -> Result<Vec<String>, DataError> {
     for (file, key) in [("batches.meta", "label_names"), ("meta", "fine_label_names")] {
-        if let Some(slice) = shelf.get(file)? {
-            let pickle = Pickle::read(&slice).map_err(|cause| slice.damaged("a list of class names", cause))?;
+        if let Some(slice) = file_set.get(file)? {
+            let pickle =
+                PickleContents::read(&slice).map_err(|cause| slice.format_error("a list of class names", cause))?;
             let names = pickle.get(key).and_then(|names| pickle.list(names)).unwrap_or_default();
             return Ok(names.iter().filter_map(|&name| pickle.text(name)).collect());
         }
@@ -49,14 +50,14 @@ fn class_names(shelf: &Shelf) -> Result<Vec<String>, DataError> {
     Ok(Vec::new())
 }
 
-fn batch(slice: &Slice, gather: &mut Gather) -> Result<Array, String> {
-    let pickle = Pickle::read(slice)?;
+fn batch(slice: &FileSlice, builder: &mut LabelBuilder) -> Result<PictureArray, String> {
+    let pickle = PickleContents::read(slice)?;
     let data = pickle.get("data").ok_or("it has no entry \"data\"")?;
-    let data = pickle.array(data).ok_or("its \"data\" is no array of numbers")?;
+    let data = pickle.array(data).ok_or("its \"data\" is not an array of numbers")?;
     let (count, side) = match (&data.shape[..], data.element.as_str()) {
         (&[count, width], "u1") => match (width / 3).isqrt() {
             side if side > 0 && side.checked_mul(3 * side) == Some(width) => (count, side),
-            _ => return Err(format!("its pictures have {width} values, which are no red, green and blue square")),
+            _ => return Err(format!("its pictures have {width} values, which is not a square in red, green and blue")),
         },
         (shape, element) => {
             return Err(format!(
@@ -67,49 +68,57 @@ fn batch(slice: &Slice, gather: &mut Gather) -> Result<Array, String> {
     let bytes = count.checked_mul(3 * side * side).ok_or("its shape is larger than any file")?;
     let values = values(slice, data.values, bytes)?;
     let name = slice.file_name();
-    let array = Array::new(name, values, count, [side, side, 3], Shape::channels_first, Element::Byte)?;
-    match LABELS.iter().find_map(|key| pickle.get(key)) {
-        None => gather.push_none(count),
+    let array =
+        PictureArray::new(name, values, count, [side, side, 3], PixelLayout::channels_first, ElementType::Byte)?;
+    match LABEL_KEYS.iter().find_map(|key| pickle.get(key)) {
+        None => builder.push_none(count),
         Some(labels) => {
             let labels = read_labels(slice, &pickle, labels, count)?;
             if labels.len() as u64 != count {
                 return Err(format!("it has {} labels for {count} pictures", labels.len()));
             }
-            labels.into_iter().for_each(|label| gather.push_number(label));
+            labels.into_iter().for_each(|label| builder.push_integer(label));
         }
     }
     Ok(array)
 }
 
-/// The `bytes` bytes of an array: where they lie, or unpacked where Python wrote them as text.
-fn values(slice: &Slice, values: Value, bytes: u64) -> Result<Slice, String> {
+/// The values of an array of `bytes` bytes: their position, or a decoded copy if Python stored them as text.
+fn values(slice: &FileSlice, values: PickleValue, bytes: u64) -> Result<FileSlice, String> {
     match values {
-        Value::Bytes(region) if region.length == bytes => slice.part(region.start, region.length),
-        Value::Bytes(region) => Err(format!("its array has {} bytes where its shape needs {bytes}", region.length)),
-        Value::Latin(region) if region.length >= bytes && region.length / 2 <= bytes => {
+        PickleValue::Bytes(region) if region.length == bytes => slice.part(region.start, region.length),
+        PickleValue::Bytes(region) => {
+            Err(format!("its array has {} bytes where its shape needs {bytes}", region.length))
+        }
+        PickleValue::Latin1(region) if region.length >= bytes && region.length / 2 <= bytes => {
             let text = slice.part(region.start, region.length)?;
-            text.unpack(FromLatin(BufReader::new(text.reader())), bytes)
+            text.unpack(Latin1Decoder(BufReader::new(text.reader())), bytes)
         }
         _ => Err("its array has no values, or fewer than its shape needs".to_owned()),
     }
 }
 
-fn read_labels(slice: &Slice, pickle: &Pickle, labels: Value, count: u64) -> Result<Vec<i64>, String> {
+fn read_labels(
+    slice: &FileSlice,
+    pickle: &PickleContents,
+    labels: PickleValue,
+    count: u64,
+) -> Result<Vec<i64>, String> {
     if let Some(list) = pickle.list(labels) {
-        let label = |value: &Value| match value {
-            Value::Int(label) => Ok(*label),
-            _ => Err("one of its labels is no number".to_owned()),
+        let label = |value: &PickleValue| match value {
+            PickleValue::Int(label) => Ok(*label),
+            _ => Err("one of its labels is not a number".to_owned()),
         };
         return list.iter().map(label).collect();
     }
-    let Some(Numbers { shape, element, values: place }) = pickle.array(labels) else {
+    let Some(NumericArray { shape, element, values: place }) = pickle.array(labels) else {
         return Err("its labels are neither a list nor an array".to_owned());
     };
     let size = match element.as_str() {
         "u1" | "i1" => 1,
         "i4" | "u4" => 4,
         "i8" | "u8" => 8,
-        _ => return Err(format!("its labels are {element}; integers are read")),
+        _ => return Err(format!("its labels have type {element}; only integers are supported")),
     };
     if shape.iter().try_fold(1, |product: u64, &side| product.checked_mul(side)) != Some(count) {
         return Err(format!("its labels have shape {shape:?} for {count} pictures"));
@@ -117,15 +126,15 @@ fn read_labels(slice: &Slice, pickle: &Pickle, labels: Value, count: u64) -> Res
     let labels = values(slice, *place, count * size)?;
     let mut bytes = vec![0; labels.length() as usize];
     labels.read(&mut bytes, 0).map_err(|e| e.to_string())?;
-    // Labels are small and positive: the rest of a wider number is nothing.
+    // Labels are small and not negative, so the upper bytes are zero.
     let label = |bytes: &[u8]| bytes.iter().rev().fold(0, |label, &byte| label << 8 | i64::from(byte));
     Ok(bytes.chunks_exact(size as usize).map(label).collect())
 }
 
-/// Bytes from text that has a character for each.
-struct FromLatin<R>(R);
+/// Decodes UTF-8 whose characters each stand for one byte.
+struct Latin1Decoder<R>(R);
 
-impl<R: Read> FromLatin<R> {
+impl<R: Read> Latin1Decoder<R> {
     fn byte(&mut self) -> io::Result<Option<u8>> {
         let mut byte = [0];
         match self.0.read(&mut byte)? {
@@ -135,7 +144,7 @@ impl<R: Read> FromLatin<R> {
     }
 }
 
-impl<R: Read> Read for FromLatin<R> {
+impl<R: Read> Read for Latin1Decoder<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         for (i, place) in buffer.iter_mut().enumerate() {
             *place = match self.byte()? {
@@ -159,12 +168,11 @@ mod tests {
 
     const PIXELS: usize = 3 * 32 * 32;
 
-    /// Two pictures, which count up.
     fn pixels() -> Vec<u8> {
         (0..2 * PIXELS).map(|i| (i / 7) as u8).collect()
     }
 
-    /// As the authors' Python 2 wrote `data_batch_1`: texts are its own strings.
+    /// As the authors' Python 2 wrote `data_batch_1`, with byte strings as keys.
     fn original() -> Vec<u8> {
         let mut bytes = b"\x80\x02}q\x01(U\x0bbatch_labelq\x02U\x15training batch 1 of 5q\x03U\x06labelsq\x04]q\x05(K\x06K\x09eU\x04dataq\x06".to_vec();
         bytes.extend(b"cnumpy.core.multiarray\n_reconstruct\nq\x07cnumpy\nndarray\nq\x08K\x00\x85U\x01b\x87Rq\x09");
@@ -179,7 +187,7 @@ mod tests {
         [b"X".as_slice(), &(text.len() as u32).to_le_bytes(), text.as_bytes()].concat()
     }
 
-    /// As Python 3 writes the same with protocol 2: bytes are text, a character each, that is to be encoded.
+    /// The same as Python 3 writes it with protocol 2: bytes as text and a call that encodes it.
     fn second_protocol() -> Vec<u8> {
         let latin: String = pixels().into_iter().map(char::from).collect();
         let mut bytes = b"\x80\x02}q\x00(".to_vec();
@@ -206,7 +214,7 @@ mod tests {
         bytes
     }
 
-    /// As protocol 5 writes it: a frame, names on the stack, the array in one piece.
+    /// The same in protocol 5: a frame, globals by name from the stack, the array in one piece.
     fn fifth_protocol() -> Vec<u8> {
         let short = |text: &str| [&[0x8c, text.len() as u8], text.as_bytes(), &[0x94]].concat();
         let mut bytes = b"\x80\x05\x95\0\0\0\0\0\0\0\0}\x94(".to_vec();
@@ -254,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_global_is_refused_by_name() {
+    fn unknown_global_is_refused_by_name() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("data_batch_1");
         for (bytes, expected) in [
@@ -273,7 +281,6 @@ mod tests {
             let message = refusal(&path);
             assert!(message.contains("data_batch_1") && message.contains(expected), "{message}");
         }
-        // A shape that needs more than the file has.
         let mut bytes = original();
         let shape = bytes.windows(4).position(|four| four == b"K\x02M\x00").unwrap();
         bytes[shape + 1] = 3;
@@ -284,7 +291,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(200))]
         #[test]
-        fn a_damaged_pickle_is_refused_or_read(damage in damages()) {
+        fn damaged_pickle_is_refused_or_read(damage in damages()) {
             for bytes in [original(), second_protocol(), fifth_protocol()] {
                 survives("data_batch_1.pkl", &bytes, &damage)?;
             }

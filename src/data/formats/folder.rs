@@ -1,19 +1,22 @@
-//! The pictures of a folder: which of its files they are, and what is left out.
+//! Folders of pictures: listing, skipped files, and the cached list.
 
 use std::fs::File;
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
 
-use super::cache::{self, Cache, Reading, Stamp, Writing};
 use super::classes::{DATASET_JSON, JSON_LIMIT, classes, is_dataset_json};
-use super::endings::{self, begins_a_picture, is_junk, is_picture, may_be_picture, pass_over};
-use super::{FILE_LIMIT, Found, Is, Labels, Opened, Pictures, parquet, parts, shards};
+use super::file_names::{self, count_skipped, is_junk, is_picture, may_be_unnamed_picture, starts_like_picture};
+use super::{
+    ClassLabels, FILE_LIMIT, NamePredicate, PictureData, PictureSet, PictureStore, parquet, splits, webdataset,
+};
 use crate::data::DataError;
-use crate::data::left_out::{LeftOut, Reason, Tally};
+use crate::data::cache::{self, CacheReader, CacheWriter, ListCache, ListStamp};
+use crate::data::skipped::{self, SkipReason, SkipTally, SkippedGroup};
+use crate::files::with_path;
 
-/// A path inside a set as it is shown and sorted: the same for a folder and its archive, on every system.
-pub(super) fn shown(inside: &Path) -> String {
+/// A path in a set as it is displayed and sorted, the same in a folder and its archive and on every system.
+pub(super) fn display_name(inside: &Path) -> String {
     let parts = inside.components().filter_map(|part| match part {
         Component::Normal(part) => Some(part.to_string_lossy()),
         _ => None,
@@ -21,52 +24,52 @@ pub(super) fn shown(inside: &Path) -> String {
     parts.collect::<Vec<_>>().join("/")
 }
 
-/// The pictures of a folder; there may be millions, so that their paths have no spare room.
+/// The pictures of a folder. There may be millions, so their paths have no spare capacity.
 #[derive(Debug)]
-struct Folder {
+struct FolderPictures {
     root: PathBuf,
     files: Vec<Box<Path>>,
-    left_out: Vec<LeftOut>,
+    skipped: Vec<SkippedGroup>,
 }
 
-/// What is known of a folder's pictures besides where they lie.
-struct Known {
-    labels: Labels,
-    left_out: Vec<LeftOut>,
+/// What a list of a folder contains besides the pictures' paths.
+struct FolderInfo {
+    labels: ClassLabels,
+    skipped: Vec<SkippedGroup>,
     notes: Vec<String>,
 }
 
-impl Known {
-    fn write(&self, to: &mut Writing) -> std::io::Result<()> {
+impl FolderInfo {
+    fn write(&self, to: &mut CacheWriter) -> std::io::Result<()> {
         self.labels.write(to)?;
-        LeftOut::write_all(&self.left_out, to)?;
+        SkippedGroup::write_all(&self.skipped, to)?;
         to.texts(&self.notes)
     }
 
-    fn read(from: &mut Reading) -> Option<Self> {
-        Some(Self { labels: Labels::read(from)?, left_out: LeftOut::read_all(from)?, notes: from.texts()? })
+    fn read(from: &mut CacheReader) -> Option<Self> {
+        Some(Self { labels: ClassLabels::read(from)?, skipped: SkippedGroup::read_all(from)?, notes: from.texts()? })
     }
 
-    fn opened(self, root: &Path, files: Vec<Box<Path>>) -> Opened {
-        let Self { labels, left_out, notes } = self;
-        Opened { pictures: Box::new(Folder { root: root.to_owned(), files, left_out }), labels, notes }
+    fn opened(self, root: &Path, files: Vec<Box<Path>>) -> PictureSet {
+        let Self { labels, skipped, notes } = self;
+        PictureSet { pictures: Box::new(FolderPictures { root: root.to_owned(), files, skipped }), labels, notes }
     }
 }
 
-/// What a list of a folder's files was made from: the folders, relative to it, and when each was last changed. None where a
-/// link leads nowhere or in a circle, since what it leads to may change without a trace.
-type Folders = Option<Vec<(Box<Path>, u64)>>;
+/// Folders of a listing, relative to its root, with modification times. `None` if links are broken or circular: their
+/// targets may change unnoticed.
+type FolderTimes = Option<Vec<(Box<Path>, u64)>>;
 
-/// Opens a folder by the list of it that was kept, if it is as it was.
-pub(super) fn recall(root: &Path, cache: &Cache) -> Option<Opened> {
+/// Opens a folder from its cached list, if that is current.
+pub(super) fn open_cached(root: &Path, cache: &ListCache) -> Option<PictureSet> {
     let stamp = stamp(root)?;
-    let (files, known) = cache.recall(root, &stamp, |from| {
+    let (files, info) = cache.load(root, &stamp, |from| {
         let mut name = Vec::new();
         for _ in 0..from.count(16)? {
             from.name(&mut name)?;
             let changed = from.u64()?;
-            let known = std::fs::metadata(root.join(path_of(&name)?)).ok()?;
-            if !known.is_dir() || cache::changed(&known) != Some(changed) {
+            let metadata = std::fs::metadata(root.join(path_of(&name)?)).ok()?;
+            if !metadata.is_dir() || cache::modified_nanos(&metadata) != Some(changed) {
                 return None;
             }
         }
@@ -75,23 +78,23 @@ pub(super) fn recall(root: &Path, cache: &Cache) -> Option<Opened> {
             from.name(&mut name)?;
             files.push(path_of(&name)?.into());
         }
-        Some((files, Known::read(from)?))
+        Some((files, FolderInfo::read(from)?))
     })?;
-    Some(known.opened(root, files))
+    Some(info.opened(root, files))
 }
 
-/// What tells one state of a folder from another, besides when its sub-folders were changed: the file of classes in it.
-fn stamp(root: &Path) -> Option<Stamp> {
+/// Identifies a state of a folder, apart from the times of its sub-folders, by its `dataset.json`.
+fn stamp(root: &Path) -> Option<ListStamp> {
     let json = root.join(DATASET_JSON);
-    Stamp::of(root, json.is_file().then_some(json.as_path()).into_iter())
+    ListStamp::of(root, json.is_file().then_some(json.as_path()).into_iter())
 }
 
-fn keep(
+fn store(
     root: &Path,
     folders: &[(Box<Path>, u64)],
-    (files, known): (&[Box<Path>], &Known),
-    began: SystemTime,
-    cache: &Cache,
+    (files, info): (&[Box<Path>], &FolderInfo),
+    started: SystemTime,
+    cache: &ListCache,
 ) {
     let bytes = |path: &Path| bytes_of(path).map(<[u8]>::to_vec);
     let Some(stamp) = stamp(root) else { return };
@@ -99,10 +102,10 @@ fn keep(
         return;
     }
     let newest = folders.iter().map(|&(_, changed)| changed).max().unwrap_or(0);
-    cache.keep(root, &stamp, [files.len() as u64, newest], began, |to| {
+    cache.store(root, &stamp, [files.len() as u64, newest], started, |to| {
         to.u64(folders.len() as u64)?;
         let mut before = Vec::new();
-        let mut next = |to: &mut Writing, path: &Path| {
+        let mut next = |to: &mut CacheWriter, path: &Path| {
             let name = bytes(path).unwrap_or_default();
             to.name(&before, &name)?;
             before = name;
@@ -114,11 +117,11 @@ fn keep(
         }
         to.u64(files.len() as u64)?;
         files.iter().try_for_each(|path| next(to, path))?;
-        known.write(to)
+        info.write(to)
     });
 }
 
-/// A path's bytes as they are kept, and the path that they are of; on other systems than Unix only where it is Unicode.
+/// Conversion between paths and stored bytes; on systems other than Unix, only for Unicode paths.
 #[cfg(unix)]
 fn bytes_of(path: &Path) -> Option<&[u8]> {
     Some(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()))
@@ -140,71 +143,72 @@ fn path_of(bytes: &[u8]) -> Option<&Path> {
 }
 
 /// Opens files of a folder as one set.
-type OpenShards = fn(&Path, &[Box<Path>]) -> Result<Opened, DataError>;
+type OpenFolderFiles = fn(&Path, &[Box<Path>]) -> Result<PictureSet, DataError>;
 
-/// Opens a folder of pictures, or of the shards that a set was cut into.
-pub(super) fn open(root: &Path, cache: &Cache) -> Result<Opened, DataError> {
-    let began = SystemTime::now();
-    let Listing { files, folders, labels: json, left_out, note } = list_pictures(root)?;
+/// Opens a folder of pictures, or of the shards of a set.
+pub(super) fn open(root: &Path, cache: &ListCache) -> Result<PictureSet, DataError> {
+    let started = SystemTime::now();
+    let FolderListing { files, folders, labels: json, skipped, note } = list_pictures(root)?;
     if files.is_empty() {
-        let sets: [(Is, OpenShards); 2] = [(parquet::is_shard, parquet::open_folder), (shards::is_shard, shards::open)];
+        let sets: [(NamePredicate, OpenFolderFiles); 2] =
+            [(parquet::is_shard, parquet::open_folder), (webdataset::is_shard, webdataset::open)];
         for (is, open) in sets {
             let names: Vec<String> =
-                list(root, is)?.iter().filter_map(|path| Some(path.to_str()?.to_owned())).collect();
+                list_matching(root, is)?.iter().filter_map(|path| Some(path.to_str()?.to_owned())).collect();
             let place = |name: &str| root.join(name);
-            let (names, notes) = parts::choose(names, None).map_err(|half| half.refused(root, place))?;
+            let (names, notes) = splits::choose(names, None).map_err(|lone_test| lone_test.into_error(root, place))?;
             if !names.is_empty() {
                 let mut opened = open(root, &names.iter().map(|name| Path::new(name).into()).collect::<Vec<_>>())?;
                 opened.notes.extend(notes);
                 return Ok(opened);
             }
         }
-        return Err(DataError::nothing(root, &left_out));
+        return Err(skipped::nothing_readable(root, &skipped));
     }
     let read = |inside: &Path| {
-        let bytes = std::fs::metadata(root.join(inside)).ok().filter(|known| known.len() <= JSON_LIMIT);
+        let bytes = std::fs::metadata(root.join(inside)).ok().filter(|metadata| metadata.len() <= JSON_LIMIT);
         let bytes = bytes.and_then(|_| std::fs::read(root.join(inside)).ok()).unwrap_or_default();
-        (shown(inside), bytes)
+        (display_name(inside), bytes)
     };
-    let names: Vec<_> = files.iter().map(|inside| shown(inside)).collect();
+    let names: Vec<_> = files.iter().map(|inside| display_name(inside)).collect();
     let contents: Vec<_> = json.iter().map(|inside| read(inside)).collect();
     let (labels, mut notes) = classes(names.iter().map(String::as_str), &contents);
     drop(names);
     notes.extend(note);
-    let known = Known { labels, left_out, notes };
-    // A file of classes further in may change unnoticed.
-    let noticed = json.iter().all(|inside| **inside == *Path::new(DATASET_JSON));
-    if let Some(folders) = folders.filter(|_| noticed) {
-        keep(root, &folders, (&files, &known), began, cache);
+    let info = FolderInfo { labels, skipped, notes };
+    // A `dataset.json` in a sub-folder may change unnoticed.
+    let is_tracked = json.iter().all(|inside| **inside == *Path::new(DATASET_JSON));
+    if let Some(folders) = folders.filter(|_| is_tracked) {
+        store(root, &folders, (&files, &info), started, cache);
     }
-    Ok(known.opened(root, files))
+    Ok(info.opened(root, files))
 }
 
-impl Pictures for Folder {
+impl PictureStore for FolderPictures {
     fn len(&self) -> Option<u64> {
         Some(self.files.len() as u64)
     }
 
     fn name(&self, index: u64) -> String {
-        self.files.get(index as usize).map(|inside| shown(inside)).unwrap_or_default()
+        self.files.get(index as usize).map(|inside| display_name(inside)).unwrap_or_default()
     }
 
-    fn left_out(&self) -> &[LeftOut] {
-        &self.left_out
+    fn skipped(&self) -> &[SkippedGroup] {
+        &self.skipped
     }
 
-    fn read(&self, index: u64, _size: usize) -> Result<Found, String> {
+    fn read(&self, index: u64, _size: usize) -> Result<PictureData, String> {
         let path = self.root.join(self.files.get(index as usize).ok_or("there is no such picture")?);
         if std::fs::metadata(&path).map_err(|e| e.to_string())?.len() > FILE_LIMIT {
             return Err("it is larger than 1 GiB".to_owned());
         }
-        std::fs::read(path).map(Found::Encoded).map_err(|e| e.to_string())
+        std::fs::read(path).map(PictureData::Encoded).map_err(|e| e.to_string())
     }
 }
 
-/// The one folder in `root`, where there is only one.
+/// The only sub-folder of `root`, if there is exactly one.
 pub(super) fn only_folder(root: &Path) -> Option<PathBuf> {
-    // There may be a million pictures in it, which are not looked at one by one.
+    // There may be a million pictures, so no file's metadata is read.
     let is_folder = |entry: &std::fs::DirEntry| {
         entry.file_type().is_ok_and(|kind| kind.is_dir() || kind.is_symlink() && entry.path().is_dir())
     };
@@ -215,66 +219,66 @@ pub(super) fn only_folder(root: &Path) -> Option<PathBuf> {
     folders.next().filter(|_| folders.next().is_none())
 }
 
-/// What a walk through a folder comes by.
-enum Met<'a> {
-    /// A file, or a link that leads nowhere: relative to the folder, and as it is shown.
+/// An item of a walk through a folder.
+enum WalkItem<'a> {
+    /// A file or broken link: its path relative to the folder, and as displayed.
     File(&'a Path, &'a str),
-    /// What is neither a file nor a folder.
+    /// Neither a file nor a folder.
     Special(&'a str),
-    /// A file that systems or other programs left.
+    /// A file left by a system or another program.
     JunkFile(&'a str),
-    /// A folder of theirs; it is not looked into.
+    /// A folder left by a system or another program, which is not searched.
     JunkFolder(&'a str),
-    /// A link back to a folder that it lies in.
+    /// A link back to a folder that contains it.
     Circle(&'a str),
 }
 
-/// Walks through a folder. Links are followed; one that leads nowhere counts as a file, to be reported as a picture that cannot be
-/// read.
-fn walk(root: &Path, mut meet: impl FnMut(Met)) -> Result<Folders, DataError> {
+/// Walks through a folder and follows links. A broken link counts as a file, so that it is reported as an unreadable
+/// picture.
+fn walk(root: &Path, mut visit: impl FnMut(WalkItem)) -> Result<FolderTimes, DataError> {
     let mut folders = Some(Vec::new());
     let mut walk = walkdir::WalkDir::new(root).follow_links(true).into_iter();
     while let Some(entry) = walk.next() {
         match entry {
             Ok(entry) => {
                 let Ok(inside) = entry.path().strip_prefix(root) else { continue };
-                let (name, kind) = (shown(inside), entry.file_type());
+                let (name, kind) = (display_name(inside), entry.file_type());
                 if entry.depth() > 0 && is_junk(&entry.file_name().to_string_lossy()) {
                     match kind.is_dir() {
                         true => {
                             walk.skip_current_dir();
-                            meet(Met::JunkFolder(&name));
+                            visit(WalkItem::JunkFolder(&name));
                         }
-                        false => meet(Met::JunkFile(&name)),
+                        false => visit(WalkItem::JunkFile(&name)),
                     }
                 } else if kind.is_dir() {
-                    let changed = entry.metadata().ok().and_then(|known| cache::changed(&known));
+                    let changed = entry.metadata().ok().and_then(|metadata| cache::modified_nanos(&metadata));
                     match (folders.as_mut(), changed) {
                         (Some(folders), Some(changed)) => folders.push((Box::from(inside), changed)),
                         _ => folders = None,
                     }
                 } else if kind.is_file() {
-                    meet(Met::File(inside, &name));
+                    visit(WalkItem::File(inside, &name));
                 } else {
-                    meet(Met::Special(&name));
+                    visit(WalkItem::Special(&name));
                 }
             }
             Err(error) => {
                 let path = error.path().unwrap_or(root).to_owned();
                 let inside = path.strip_prefix(root).unwrap_or(&path);
-                let name = shown(inside);
+                let name = display_name(inside);
                 if error.loop_ancestor().is_some() {
                     folders = None;
-                    meet(Met::Circle(&name));
+                    visit(WalkItem::Circle(&name));
                 } else if path.is_symlink() {
                     folders = None;
                     match name.split('/').any(is_junk) {
-                        true => meet(Met::JunkFile(&name)),
-                        false => meet(Met::File(inside, &name)),
+                        true => visit(WalkItem::JunkFile(&name)),
+                        false => visit(WalkItem::File(inside, &name)),
                     }
                 } else {
-                    let cause = error.into_io_error().unwrap_or_else(|| std::io::Error::other("it cannot be listed"));
-                    return Err(DataError::Io { path, cause });
+                    let error = error.into_io_error().unwrap_or_else(|| std::io::Error::other("it cannot be listed"));
+                    return Err(with_path(&path, error).into());
                 }
             }
         }
@@ -282,51 +286,51 @@ fn walk(root: &Path, mut meet: impl FnMut(Met)) -> Result<Folders, DataError> {
     Ok(folders)
 }
 
-/// What a walk through a folder found: paths relative to it.
-struct Listing {
-    /// The pictures, sorted by what [`shown`] makes of them.
+/// The result of a walk, with paths relative to the folder.
+struct FolderListing {
+    /// The pictures, sorted by [`display_name`].
     files: Vec<Box<Path>>,
-    folders: Folders,
-    /// Files of classes.
+    folders: FolderTimes,
+    /// Files with class labels.
     labels: Vec<Box<Path>>,
-    left_out: Vec<LeftOut>,
+    skipped: Vec<SkippedGroup>,
     note: Option<String>,
 }
 
-fn list_pictures(root: &Path) -> Result<Listing, DataError> {
-    let (mut files, mut labels, mut tally) = (Vec::new(), Vec::new(), Tally::default());
+fn list_pictures(root: &Path) -> Result<FolderListing, DataError> {
+    let (mut files, mut labels, mut tally) = (Vec::new(), Vec::new(), SkipTally::default());
     let (mut by_bytes, mut first) = (0, String::new());
-    let folders = walk(root, |met| match met {
-        Met::File(inside, name) if is_picture(name) => files.push(Box::from(inside)),
-        Met::File(inside, name) if is_dataset_json(name) => labels.push(Box::from(inside)),
-        Met::File(inside, name) if may_be_picture(name) && is_picture_inside(name, &root.join(inside)) => {
+    let folders = walk(root, |item| match item {
+        WalkItem::File(inside, name) if is_picture(name) => files.push(Box::from(inside)),
+        WalkItem::File(inside, name) if is_dataset_json(name) => labels.push(Box::from(inside)),
+        WalkItem::File(inside, name) if may_be_unnamed_picture(name) && is_picture_inside(name, &root.join(inside)) => {
             if by_bytes == 0 {
                 name.clone_into(&mut first);
             }
             by_bytes += 1;
             files.push(Box::from(inside));
         }
-        Met::File(_, name) | Met::JunkFile(name) => pass_over(name, &mut tally),
-        Met::JunkFolder(name) => tally.junk_folder(name),
-        Met::Special(name) => tally.add(Reason::Other, "neither files nor folders", name),
-        Met::Circle(name) => tally.add(Reason::Link, "links", name),
+        WalkItem::File(_, name) | WalkItem::JunkFile(name) => count_skipped(name, &mut tally),
+        WalkItem::JunkFolder(name) => tally.junk_folder(name),
+        WalkItem::Special(name) => tally.add(SkipReason::Other, "neither files nor folders", name),
+        WalkItem::Circle(name) => tally.add(SkipReason::Link, "links", name),
     })?;
     sort(&mut files);
-    let note = endings::note_on(by_bytes, &first);
-    Ok(Listing { files, folders, labels, left_out: tally.finish(), note })
+    let note = file_names::unnamed_pictures_note(by_bytes, &first);
+    Ok(FolderListing { files, folders, labels, skipped: tally.finish(), note })
 }
 
 fn is_picture_inside(name: &str, path: &Path) -> bool {
-    let mut first = Vec::with_capacity(endings::FIRST_BYTES);
-    let read = File::open(path).and_then(|file| file.take(endings::FIRST_BYTES as u64).read_to_end(&mut first));
-    read.is_ok() && begins_a_picture(name, &first)
+    let mut first = Vec::with_capacity(file_names::SIGNATURE_BYTES);
+    let read = File::open(path).and_then(|file| file.take(file_names::SIGNATURE_BYTES as u64).read_to_end(&mut first));
+    read.is_ok() && starts_like_picture(name, &first)
 }
 
-/// The files under `root` that `is` accepts, as paths relative to it.
-fn list(root: &Path, is: fn(&str) -> bool) -> Result<Vec<Box<Path>>, DataError> {
+/// The files under `root` whose names `is` accepts, as relative paths.
+fn list_matching(root: &Path, is: fn(&str) -> bool) -> Result<Vec<Box<Path>>, DataError> {
     let mut files = Vec::new();
-    walk(root, |met| match met {
-        Met::File(inside, name) if is(name) => files.push(Box::from(inside)),
+    walk(root, |item| match item {
+        WalkItem::File(inside, name) if is(name) => files.push(Box::from(inside)),
         _ => {}
     })?;
     sort(&mut files);
@@ -334,7 +338,7 @@ fn list(root: &Path, is: fn(&str) -> bool) -> Result<Vec<Box<Path>>, DataError> 
 }
 
 fn sort(files: &mut Vec<Box<Path>>) {
-    files.sort_by_cached_key(|inside| shown(inside.as_ref()));
+    files.sort_by_cached_key(|inside| display_name(inside.as_ref()));
     files.shrink_to_fit();
 }
 
@@ -344,22 +348,22 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn links_in_a_circle_are_passed_over_and_dangling_ones_kept_to_be_reported() {
+    fn circular_links_are_skipped_and_broken_links_are_listed() {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir(root.path().join("a")).unwrap();
         std::fs::write(root.path().join("a/1.png"), "").unwrap();
         std::os::unix::fs::symlink("..", root.path().join("a/up")).unwrap();
         std::os::unix::fs::symlink("nowhere", root.path().join("a/2.png")).unwrap();
-        let Listing { files, folders, left_out, .. } = list_pictures(root.path()).unwrap();
-        assert_eq!(folders, None, "such a list is not kept");
-        assert_eq!((left_out[0].reason, left_out[0].names.as_slice()), (Reason::Link, &["a/up".to_owned()][..]));
+        let FolderListing { files, folders, skipped, .. } = list_pictures(root.path()).unwrap();
+        assert_eq!(folders, None, "such a list is not stored");
+        assert_eq!((skipped[0].reason, skipped[0].names.as_slice()), (SkipReason::Link, &["a/up".to_owned()][..]));
         assert_eq!(files.iter().map(|path| &**path).collect::<Vec<_>>(), [Path::new("a/1.png"), Path::new("a/2.png")]);
     }
 
     #[test]
-    fn a_folder_is_recalled_until_something_is_added_or_removed() {
+    fn cached_folder_list_is_used_until_files_are_added_or_removed() {
         let place = tempfile::tempdir().unwrap();
-        let (root, cache) = (place.path().join("set"), Cache::at(&place.path().join("cache")));
+        let (root, cache) = (place.path().join("set"), ListCache::at(&place.path().join("cache")));
         for name in ["b/2.png", "a/1.png", "a/10.png", "a/notes.txt"] {
             let path = root.join(name);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -370,25 +374,25 @@ mod tests {
                 File::open(root.join(folder)).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
             }
         };
-        let told = |opened: &Opened| -> Vec<_> {
-            (0..opened.pictures.len().unwrap()).map(|i| (opened.pictures.name(i), opened.labels.of(i))).collect()
+        let contents = |opened: &PictureSet| -> Vec<_> {
+            (0..opened.pictures.len().unwrap()).map(|i| (opened.pictures.name(i), opened.labels.class(i))).collect()
         };
         open(&root, &cache).unwrap();
-        assert!(recall(&root, &cache).is_none(), "its folders have just been changed");
+        assert!(open_cached(&root, &cache).is_none(), "its folders have just been changed");
         settle();
-        assert!(recall(&root, &cache).is_none());
+        assert!(open_cached(&root, &cache).is_none());
         let opened = open(&root, &cache).unwrap();
-        let recalled = recall(&root, &cache).expect("it was kept");
-        assert_eq!(told(&recalled), told(&opened));
-        assert_eq!(told(&recalled)[2], ("b/2.png".to_owned(), Some(1)));
-        assert_eq!(recalled.pictures.left_out(), opened.pictures.left_out());
-        assert_eq!((recalled.pictures.left_out()[0].count, recalled.labels.source()), (1, opened.labels.source()));
-        assert!(matches!(recalled.pictures.read(2, 0), Ok(Found::Encoded(bytes)) if bytes == b"b/2.png"));
+        let cached = open_cached(&root, &cache).expect("it was stored");
+        assert_eq!(contents(&cached), contents(&opened));
+        assert_eq!(contents(&cached)[2], ("b/2.png".to_owned(), Some(1)));
+        assert_eq!(cached.pictures.skipped(), opened.pictures.skipped());
+        assert_eq!((cached.pictures.skipped()[0].count, cached.labels.source()), (1, opened.labels.source()));
+        assert!(matches!(cached.pictures.read(2, 0), Ok(PictureData::Encoded(bytes)) if bytes == b"b/2.png"));
         std::fs::write(root.join("b/3.png"), "").unwrap();
-        assert!(recall(&root, &cache).is_none(), "it has one more");
+        assert!(open_cached(&root, &cache).is_none(), "it has one more");
         settle();
         open(&root, &cache).unwrap();
         std::fs::remove_dir_all(root.join("b")).unwrap();
-        assert!(recall(&root, &cache).is_none(), "a folder is gone");
+        assert!(open_cached(&root, &cache).is_none(), "a folder is gone");
     }
 }

@@ -1,70 +1,71 @@
-//! IDX, the files of MNIST and its family, plain or gzipped.
+//! IDX, the format of MNIST and similar sets, plain or gzipped.
 
 use std::io::{BufReader, Read};
 
 use flate2::read::MultiGzDecoder;
 
-use super::Opened;
-use super::array::{Array, Arrays, Element, Shape};
-use super::labels::Gather;
-use super::shelf::Shelf;
-use super::slice::Slice;
+use super::PictureSet;
+use super::array::{ElementType, PictureArray, PictureArrays, PixelLayout};
+use super::file_set::FileSet;
+use super::file_slice::FileSlice;
+use super::labels::LabelBuilder;
 use crate::data::DataError;
 
 const KIND: &str = "an IDX file";
-/// Bytes before the pictures: what it is, how many, rows, columns.
+/// Bytes before the pictures: magic number, count, rows, columns.
 const HEADER: u64 = 16;
 /// Bytes before the labels.
 const LABEL_HEADER: u64 = 8;
 
-/// Whether a file's name is that of IDX pictures.
+/// Whether a file contains pictures, by its name.
 pub(super) fn is_pictures(name: &str) -> bool {
     plain(name).contains("idx3-ubyte")
 }
 
-/// A name without `.gz`: a folder may hold a file both ways.
+/// A name without `.gz`: a folder may have both variants.
 fn plain(name: &str) -> &str {
     name.strip_suffix(".gz").unwrap_or(name)
 }
 
-/// Opens the picture files called `names`, each with its labels where they lie beside it.
-pub(super) fn open(shelf: &Shelf, names: &[&str]) -> Result<Opened, DataError> {
-    let mut gather = Gather::default();
+/// Opens these picture files as one set, each with the label file beside it.
+pub(super) fn open(file_set: &FileSet, names: &[&str]) -> Result<PictureSet, DataError> {
+    let mut builder = LabelBuilder::default();
     let mut arrays = Vec::new();
     for name in names {
-        // Unpacked is faster to open than packed.
+        // The uncompressed variant opens faster.
         if plain(name) != *name && names.contains(&plain(name)) {
             continue;
         }
-        let Some(slice) = shelf.get(name)? else { continue };
-        let array = pictures(&slice).map_err(|cause| slice.damaged(KIND, cause))?;
+        let Some(slice) = file_set.get(name)? else { continue };
+        let array = pictures(&slice).map_err(|cause| slice.format_error(KIND, cause))?;
         let labels = plain(name).replace("images", "labels").replace("idx3", "idx1");
-        let labels = match shelf.get(&labels)? {
-            None => shelf.get(&format!("{labels}.gz"))?,
+        let labels = match file_set.get(&labels)? {
+            None => file_set.get(&format!("{labels}.gz"))?,
             found => found,
         };
         match labels.filter(|labels| plain(labels.file_name()) != plain(name)) {
             Some(slice) => {
-                let labels = read_labels(&slice, array.count()).map_err(|cause| slice.damaged(KIND, cause))?;
-                labels.into_iter().for_each(|label| gather.push_number(label.into()));
+                let labels = read_labels(&slice, array.count()).map_err(|cause| slice.format_error(KIND, cause))?;
+                labels.into_iter().for_each(|label| builder.push_integer(label.into()));
             }
-            None => gather.push_none(array.count()),
+            None => builder.push_none(array.count()),
         }
         arrays.push(array);
     }
-    Ok(Opened { pictures: Box::new(Arrays(arrays)), labels: gather.finish(), notes: Vec::new() })
+    Ok(PictureSet { pictures: Box::new(PictureArrays(arrays)), labels: builder.finish(), notes: Vec::new() })
 }
 
 fn number(bytes: &[u8], at: usize) -> u64 {
     bytes.iter().skip(at).take(4).fold(0, |number, &byte| number << 8 | u64::from(byte))
 }
 
-/// The whole of a file, unpacked if need be, once its own header has told how long it is.
+/// The header and the whole of a file, decompressed if necessary. `length` computes the file's length from its
+/// header.
 fn whole(
-    slice: &Slice,
+    slice: &FileSlice,
     header: u64,
     length: impl Fn(&[u8]) -> Result<u64, String>,
-) -> Result<(Vec<u8>, Slice), String> {
+) -> Result<(Vec<u8>, FileSlice), String> {
     let packed = slice.bytes::<2>(0).is_ok_and(|two| two == [0x1f, 0x8b]);
     let unpacked = || MultiGzDecoder::new(BufReader::new(slice.reader()));
     let mut beginning = vec![0; header as usize];
@@ -77,13 +78,13 @@ fn whole(
     }
     let length = length(&beginning)?;
     if packed {
-        slice.may_inflate_to(length)?;
+        slice.check_inflated_size(length)?;
         return Ok((beginning, slice.unpack(unpacked(), length)?));
     }
     Ok((beginning, slice.part(0, length)?))
 }
 
-fn pictures(slice: &Slice) -> Result<Array, String> {
+fn pictures(slice: &FileSlice) -> Result<PictureArray, String> {
     let length = |header: &[u8]| {
         if number(header, 0) != 0x0803 {
             return Err(format!("it begins with {:02x?}; pictures begin with 00 00 08 03", &header[..4]));
@@ -95,10 +96,17 @@ fn pictures(slice: &Slice) -> Result<Array, String> {
     let (header, whole) = whole(slice, HEADER, length)?;
     let values = whole.part(HEADER, whole.length() - HEADER)?;
     let sides = [number(&header, 8), number(&header, 12), 1];
-    Array::new(plain(slice.file_name()), values, number(&header, 4), sides, Shape::channels_last, Element::Byte)
+    PictureArray::new(
+        plain(slice.file_name()),
+        values,
+        number(&header, 4),
+        sides,
+        PixelLayout::channels_last,
+        ElementType::Byte,
+    )
 }
 
-fn read_labels(slice: &Slice, count: u64) -> Result<Vec<u8>, String> {
+fn read_labels(slice: &FileSlice, count: u64) -> Result<Vec<u8>, String> {
     let length = |header: &[u8]| {
         if number(header, 0) != 0x0801 {
             return Err(format!("it begins with {:02x?}; labels begin with 00 00 08 01", &header[..4]));
@@ -141,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_are_read_with_the_labels_beside_them_packed_or_not() {
+    fn pictures_are_read_with_labels_gzipped_or_not() {
         let place = tempfile::tempdir().unwrap();
         let train = pictures(2, 2, 3, &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
         write(place.path(), "train-images-idx3-ubyte", &train);
@@ -158,7 +166,7 @@ mod tests {
         assert_eq!(decoded(&opened, 0), Picture::new(3, 2, 1, vec![9; 6]));
         for name in ["train-images-idx3-ubyte", "train-images-idx3-ubyte.gz"] {
             let opened = open(&place.path().join(name)).unwrap();
-            assert_eq!((opened.pictures.len(), opened.labels.of(0)), (Some(2), Some(1)), "{name}");
+            assert_eq!((opened.pictures.len(), opened.labels.class(0)), (Some(2), Some(1)), "{name}");
         }
         let alone = tempfile::tempdir().unwrap();
         write(alone.path(), "train-images.idx3-ubyte", &train);
@@ -166,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_lies_is_refused() {
+    fn invalid_header_is_refused() {
         let place = tempfile::tempdir().unwrap();
         let name = "train-images-idx3-ubyte";
         for (bytes, expected) in [
@@ -192,7 +200,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(200))]
         #[test]
-        fn a_damaged_file_is_refused_or_read(damage in damages()) {
+        fn damaged_file_is_refused_or_read(damage in damages()) {
             let bytes = pictures(2, 4, 4, &[7; 32]);
             survives("a-images-idx3-ubyte", &bytes, &damage)?;
             survives("a-images-idx3-ubyte.gz", &gz(&bytes), &damage)?;

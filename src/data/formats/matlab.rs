@@ -1,67 +1,67 @@
-//! MATLAB's files of version 5, as SVHN's cropped digits come: `X` is `[32, 32, 3, n]` of bytes, `y` the digits, where 10
-//! is 0.
+//! MATLAB files of version 5, such as SVHN's cropped digits: `X` has shape `[32, 32, 3, n]`, `y` has the digits, with
+//! 10 for 0.
 
 use std::io::{BufReader, Read};
 
 use flate2::read::ZlibDecoder;
 
-use super::Opened;
-use super::array::{Array, Arrays, Element, Shape};
-use super::labels::Gather;
-use super::shelf::Shelf;
-use super::slice::Slice;
+use super::PictureSet;
+use super::array::{ElementType, PictureArray, PictureArrays, PixelLayout};
+use super::file_set::FileSet;
+use super::file_slice::FileSlice;
+use super::labels::LabelBuilder;
 use crate::data::DataError;
 
 const KIND: &str = "a MATLAB file";
 /// Bytes before the first variable.
 const HEADER: u64 = 128;
-/// Variables in a file; a set has two.
-const MOST_VARIABLES: usize = 256;
-/// Bytes of a variable's name or dimensions.
-const MOST_SUBELEMENT: u64 = 1024;
+/// Limit of variables in a file; a set has two.
+const MAX_VARIABLES: usize = 256;
+/// Limit of the bytes of a variable's name or dimensions.
+const MAX_SUBELEMENT: u64 = 1024;
 
-/// Kinds of elements.
+/// Types of elements.
 const BYTES: u32 = 2;
 const MATRIX: u32 = 14;
 const COMPRESSED: u32 = 15;
 
-/// One variable: what it is, and where its values lie.
-struct Matrix {
+/// One variable: its name and dimensions, and where its values are.
+struct MatlabVariable {
     name: String,
     sides: Vec<u64>,
-    /// How its values are stored, and how many bytes they have.
+    /// Stored type and total bytes of the values.
     stored: u32,
     bytes: u64,
-    /// The element that it is in, and how many bytes of that come before the values.
-    element: Slice,
+    /// The element that contains the variable, and the number of bytes before the values.
+    element: FileSlice,
     compressed: bool,
     before: u64,
 }
 
-/// Whether a file of a folder or archive is one of SVHN's.
+/// Whether a file is one of SVHN's, by its name.
 pub(super) fn is_set(name: &str) -> bool {
     name.ends_with("_32x32.mat")
 }
 
-/// Opens the files called `names` as one set.
-pub(super) fn open(shelf: &Shelf, names: &[&str]) -> Result<Opened, DataError> {
-    let mut gather = Gather::default();
+/// Opens these files as one set.
+pub(super) fn open(file_set: &FileSet, names: &[&str]) -> Result<PictureSet, DataError> {
+    let mut builder = LabelBuilder::default();
     let mut arrays = Vec::new();
-    for slice in names.iter().filter_map(|name| shelf.get(name).transpose()) {
+    for slice in names.iter().filter_map(|name| file_set.get(name).transpose()) {
         let slice = slice?;
-        arrays.push(set(&slice, &mut gather).map_err(|cause| slice.damaged(KIND, cause))?);
+        arrays.push(set(&slice, &mut builder).map_err(|cause| slice.format_error(KIND, cause))?);
     }
-    Ok(Opened { pictures: Box::new(Arrays(arrays)), labels: gather.finish(), notes: Vec::new() })
+    Ok(PictureSet { pictures: Box::new(PictureArrays(arrays)), labels: builder.finish(), notes: Vec::new() })
 }
 
-fn set(slice: &Slice, gather: &mut Gather) -> Result<Array, String> {
+fn set(slice: &FileSlice, builder: &mut LabelBuilder) -> Result<PictureArray, String> {
     let matrices = variables(slice)?;
     let pictures = matrices.iter().find(|m| m.stored == BYTES && matches!(m.sides.len(), 3 | 4) && m.sides[2] == 3);
     let Some(pictures) = pictures else {
         let found: Vec<_> = matrices.iter().map(|m| format!("{} {:?}", m.name, m.sides)).collect();
         return Err(format!("it has no pictures [height, width, 3, n] of bytes, but: {}", found.join(", ")));
     };
-    // MATLAB drops a last side of 1.
+    // MATLAB omits a trailing dimension of 1.
     let count = pictures.sides.get(3).copied().unwrap_or(1);
     let sides = [pictures.sides[0], pictures.sides[1], 3];
     let bytes = sides.iter().try_fold(count, |bytes, &side| bytes.checked_mul(side));
@@ -72,86 +72,92 @@ fn set(slice: &Slice, gather: &mut Gather) -> Result<Array, String> {
         ));
     }
     let values = pictures.values().map_err(|cause| format!("{}: {cause}", pictures.name))?;
-    let array = Array::new(slice.file_name(), values, count, sides, Shape::column_major, Element::Byte)?;
-    let of_all = |m: &&Matrix| m.sides.iter().try_fold(1u64, |product, &side| product.checked_mul(side)) == Some(count);
+    let array =
+        PictureArray::new(slice.file_name(), values, count, sides, PixelLayout::column_major, ElementType::Byte)?;
+    let of_all =
+        |m: &&MatlabVariable| m.sides.iter().try_fold(1u64, |product, &side| product.checked_mul(side)) == Some(count);
     match matrices.iter().filter(|m| m.name.eq_ignore_ascii_case("y")).find(of_all) {
-        None => gather.push_none(count),
+        None => builder.push_none(count),
         Some(labels) => {
             let labels = labels.numbers(count).map_err(|cause| format!("{}: {cause}", labels.name))?;
-            labels.into_iter().for_each(|label| gather.push_number(if label == 10 { 0 } else { label }));
+            labels.into_iter().for_each(|label| builder.push_integer(if label == 10 { 0 } else { label }));
         }
     }
     Ok(array)
 }
 
-fn variables(slice: &Slice) -> Result<Vec<Matrix>, String> {
+fn variables(slice: &FileSlice) -> Result<Vec<MatlabVariable>, String> {
     let header = slice.bytes::<{ HEADER as usize }>(0)?;
     match (&header[124..], header.starts_with(b"MATLAB 7.3")) {
         (_, true) | (&[0, 2, ..], _) => {
-            return Err("it is of version 7.3; save it with the option -v7".to_owned());
+            return Err("it has version 7.3; save it with the option -v7".to_owned());
         }
         (&[0, 1, b'I', b'M'], _) => {}
         (&[_, _, b'M', b'I'], _) => {
-            return Err("its numbers have their highest byte first; save it on a common machine".to_owned());
+            return Err("its numbers are big-endian; save it on a little-endian machine".to_owned());
         }
-        _ => return Err("it does not begin as MATLAB's files of version 5 do".to_owned()),
+        _ => return Err("it does not begin like a MATLAB file of version 5".to_owned()),
     }
-    let mut found = Vec::new();
+    let mut variables = Vec::new();
     let mut at = HEADER;
     while at + 8 <= slice.length() {
-        if found.len() == MOST_VARIABLES {
-            return Err(format!("it has more than {MOST_VARIABLES} variables"));
+        if variables.len() == MAX_VARIABLES {
+            return Err(format!("it has more than {MAX_VARIABLES} variables"));
         }
         let named = |cause: String| format!("at byte {at}: {cause}");
         let tag = slice.bytes::<8>(at)?;
-        let (kind, length) = (word(&tag[..4]), u64::from(word(&tag[4..])));
+        let (kind, length) = (u32_le(&tag[..4]), u64::from(u32_le(&tag[4..])));
         let element = slice.part(at + 8, length).map_err(named)?;
         match kind {
             COMPRESSED => {
                 let mut from = ZlibDecoder::new(BufReader::with_capacity(1 << 12, element.reader()));
-                let tag = take::<8>(&mut from).map_err(named)?;
-                if word(&tag[..4]) == MATRIX {
-                    found.extend(Matrix::read(&mut from, element, true).map_err(named)?);
+                let tag = read_array::<8>(&mut from).map_err(named)?;
+                if u32_le(&tag[..4]) == MATRIX {
+                    variables.extend(MatlabVariable::read(&mut from, element, true).map_err(named)?);
                 }
             }
-            MATRIX => found.extend(Matrix::read(&mut element.reader(), element.clone(), false).map_err(named)?),
+            MATRIX => {
+                variables.extend(MatlabVariable::read(&mut element.reader(), element.clone(), false).map_err(named)?)
+            }
             1..=18 => {}
-            _ => return Err(named(format!("there is no kind {kind} of elements; it is damaged"))),
+            _ => return Err(named(format!("elements of type {kind} do not exist; it is damaged"))),
         }
-        // Only compressed elements are not filled up to eight bytes.
+        // All but compressed elements are padded to eight bytes.
         at += 8 + if kind == COMPRESSED { length } else { length.next_multiple_of(8) };
     }
-    if at < slice.length() || found.is_empty() {
+    if at < slice.length() || variables.is_empty() {
         return Err(format!("it ends at byte {} with no whole variable", slice.length()));
     }
-    Ok(found)
+    Ok(variables)
 }
 
-fn word(bytes: &[u8]) -> u32 {
+fn u32_le(bytes: &[u8]) -> u32 {
     bytes.iter().rev().fold(0, |word, &byte| word << 8 | u32::from(byte))
 }
 
-fn take<const N: usize>(from: &mut impl Read) -> Result<[u8; N], String> {
+fn read_array<const N: usize>(from: &mut impl Read) -> Result<[u8; N], String> {
     let mut bytes = [0; N];
     from.read_exact(&mut bytes).map_err(|e| format!("it ends or breaks in a variable's header ({e})")).map(|()| bytes)
 }
 
-/// The kind and length of the next sub-element, and how many bytes its tag has. Short ones lie in their tag.
+/// Type and length of the next sub-element, and its data if that is stored in the tag.
 fn tag(from: &mut impl Read) -> Result<(u32, u64, Option<[u8; 4]>), String> {
-    let bytes = take::<8>(from)?;
-    let first = word(&bytes[..4]);
+    let bytes = read_array::<8>(from)?;
+    let first = u32_le(&bytes[..4]);
     match first >> 16 {
-        0 => Ok((first, word(&bytes[4..]).into(), None)),
+        0 => Ok((first, u32_le(&bytes[4..]).into(), None)),
         short @ 1..=4 => Ok((first & 0xffff, short.into(), Some([bytes[4], bytes[5], bytes[6], bytes[7]]))),
         long => Err(format!("a short element of it has {long} bytes; it is damaged")),
     }
 }
 
-/// A small sub-element of kind `wanted`, and how many bytes of the file it took.
-fn small(from: &mut impl Read, wanted: u32) -> Result<(Vec<u8>, u64), String> {
+/// A small sub-element of type `wanted`, and the number of bytes it takes in the file.
+fn read_small(from: &mut impl Read, wanted: u32) -> Result<(Vec<u8>, u64), String> {
     let (kind, length, short) = tag(from)?;
-    if kind != wanted || length > MOST_SUBELEMENT {
-        return Err(format!("it has {length} bytes of kind {kind} where a few of kind {wanted} belong; it is damaged"));
+    if kind != wanted || length > MAX_SUBELEMENT {
+        return Err(format!(
+            "it has {length} bytes of type {kind} where a few of type {wanted} are expected; it is damaged"
+        ));
     }
     if let Some(bytes) = short {
         return Ok((bytes[..length as usize].to_vec(), 8));
@@ -163,46 +169,47 @@ fn small(from: &mut impl Read, wanted: u32) -> Result<(Vec<u8>, u64), String> {
     Ok((bytes, taken))
 }
 
-impl Matrix {
-    /// What `from` says of a variable; `None` for cells, structures and the like. The tag of a compressed one is read.
-    fn read(from: &mut impl Read, element: Slice, compressed: bool) -> Result<Option<Self>, String> {
+impl MatlabVariable {
+    /// Parses a variable; `None` for cells, structures and the like. Of a compressed one, the tag has been read
+    /// already.
+    fn read(from: &mut impl Read, element: FileSlice, compressed: bool) -> Result<Option<Self>, String> {
         const FLAGS: u32 = 6;
         const SIDES: u32 = 5;
         const NAME: u32 = 1;
-        let (flags, flag_bytes) = small(from, FLAGS)?;
-        let (sides, side_bytes) = small(from, SIDES)?;
-        let (name, name_bytes) = small(from, NAME)?;
-        // Numbers: doubles, singles and integers of any width.
+        let (flags, flag_bytes) = read_small(from, FLAGS)?;
+        let (sides, side_bytes) = read_small(from, SIDES)?;
+        let (name, name_bytes) = read_small(from, NAME)?;
+        // Numeric classes: doubles, singles, and integers of any width.
         if !matches!(flags.first(), Some(6..=15)) {
             return Ok(None);
         }
         let (stored, bytes, short) = tag(from)?;
         let data = if short.is_some() { 4 } else { 8 };
         let before = flag_bytes + side_bytes + name_bytes + data + if compressed { 8 } else { 0 };
-        let sides = sides.chunks_exact(4).map(|side| u64::from(word(side))).collect();
+        let sides = sides.chunks_exact(4).map(|side| u64::from(u32_le(side))).collect();
         let name = String::from_utf8_lossy(&name).into_owned();
         Ok(Some(Self { name, sides, stored, bytes, element, compressed, before }))
     }
 
-    /// Its values: where they lie, or unpacked.
-    fn values(&self) -> Result<Slice, String> {
+    /// The values: their position, or a decompressed copy.
+    fn values(&self) -> Result<FileSlice, String> {
         if !self.compressed {
             return self.element.part(self.before, self.bytes);
         }
-        self.element.may_inflate_to(self.bytes)?;
+        self.element.check_inflated_size(self.bytes)?;
         let mut from = ZlibDecoder::new(BufReader::new(self.element.reader()));
         std::io::copy(&mut from.by_ref().take(self.before), &mut std::io::sink()).map_err(|e| e.to_string())?;
         self.element.unpack(from, self.bytes)
     }
 
-    /// `count` whole numbers, however they are stored.
+    /// `count` integers, of whatever stored type.
     fn numbers(&self, count: u64) -> Result<Vec<i64>, String> {
         let size = match self.stored {
             1 | 2 => 1,
             3 | 4 => 2,
             5..=7 => 4,
             9 | 12 | 13 => 8,
-            kind => return Err(format!("its values are of kind {kind}; numbers are read")),
+            kind => return Err(format!("its values have type {kind}, which is not numeric")),
         };
         if count.checked_mul(size) != Some(self.bytes) {
             return Err(format!("it has {} bytes for {count} pictures", self.bytes));
@@ -234,7 +241,7 @@ mod tests {
 
     fn matrix(name: &str, class: u32, sides: &[u32], values: Vec<u8>) -> Vec<u8> {
         let sides: Vec<u8> = sides.iter().flat_map(|side| side.to_le_bytes()).collect();
-        // Names of up to four letters lie in their tag.
+        // Names of up to four letters are stored in the tag.
         let mut short = [&1u16.to_le_bytes()[..], &(name.len() as u16).to_le_bytes(), name.as_bytes()].concat();
         short.resize(8, 0);
         let flags = [class.to_le_bytes(), [0; 4]].concat();
@@ -258,7 +265,7 @@ mod tests {
         file
     }
 
-    /// Two pictures of 2 x 2 (columns first, a plane a colour) and their digits.
+    /// Two pictures of 2 x 2 (column-major, one plane per color) and their digits.
     fn svhn(compressed: bool) -> Vec<u8> {
         let x: Vec<u8> = (0..24).collect();
         let y = matrix("y", 6, &[2, 1], element(2, &[10, 3]));
@@ -266,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn digits_are_read_upright_and_ten_is_nought() {
+    fn digits_are_read_and_ten_is_zero() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("train_32x32.mat");
         for compressed in [true, false] {
@@ -286,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_set_is_refused() {
+    fn invalid_file_is_refused() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("a.mat");
         let huge = matrix("X", 9, &[u32::MAX, u32::MAX, 3, u32::MAX], element(2, &[0; 24]));
@@ -313,7 +320,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(200))]
         #[test]
-        fn a_damaged_file_is_refused_or_read(damage in damages()) {
+        fn damaged_file_is_refused_or_read(damage in damages()) {
             survives("a.mat", &svhn(true), &damage)?;
             survives("a.mat", &svhn(false), &damage)?;
         }

@@ -1,91 +1,84 @@
-//! The kinds of files that pictures come in: one file a kind.
+//! Readers of data set formats, one module each.
 //!
-//! Opening one finds how many pictures there are, their names and their classes, and reads none; any picture is then read
-//! from its own place in the file, by many threads at a time. Nothing here writes to what it reads. What the bytes say is
-//! checked before it is believed: lengths against the file's, and counts before memory is asked for.
+//! Opening a set determines the number, names and classes of its pictures without decoding any. A picture is then
+//! read by position, by any number of threads. Readers never write to a set, and validate what they read: lengths
+//! against the file's, and counts before allocating.
 
 mod archive;
 mod array;
-mod cache;
 mod cifar;
 mod cifar_python;
+mod class_names;
 mod classes;
-mod directory;
-mod drawn;
-mod endings;
+mod file_names;
+mod file_set;
+mod file_slice;
 mod folder;
 mod idx;
 mod labels;
 mod lmdb;
 mod matlab;
-mod names;
+mod name_encoding;
 mod numpy;
-mod pages;
 mod parquet;
-mod parts;
-mod picked;
+mod parquet_pages;
 mod pickle;
-mod shards;
-mod shelf;
-mod slice;
+mod splits;
+mod subset;
+mod synthetic;
 #[cfg(test)]
 mod tests;
-mod text;
+mod webdataset;
+mod zip_directory;
 
 use std::fmt::Debug;
 use std::io::Read;
 use std::path::Path;
 
-pub(super) use cache::{Reading, Writing};
-pub(super) use drawn::draw;
-pub use labels::ClassesFrom;
-pub(super) use labels::Labels;
-pub(super) use parts::TEST_PARTS;
-pub(super) use picked::picked;
+pub(super) use labels::ClassLabels;
+pub use labels::ClassSource;
+pub(super) use splits::TEST_SPLITS;
+pub(super) use subset::subset;
+pub(super) use synthetic::open_synthetic;
 
-use self::cache::Cache;
-use self::shelf::Shelf;
-use self::slice::Slice;
-use super::left_out::LeftOut;
-use super::source::DataError;
+use self::file_set::FileSet;
+use self::file_slice::FileSlice;
+use super::cache::ListCache;
+use super::error::DataError;
+use super::skipped::SkippedGroup;
+use crate::extensions;
+use crate::files::with_path;
 use crate::image::{Picture, Range, Samples};
 use crate::sniff;
 
-/// The most bytes that one picture's file may have; more is a mistake or malice, and would only fill the memory.
+/// Limit of the size of one picture's file. A larger one is an error or an attack, and would only exhaust the memory.
 const FILE_LIMIT: u64 = 1 << 30;
 
-/// What `--data` and the window's dialog understand, in words.
-pub(super) const KINDS: &str = "a folder of pictures or a .zip, .tar, .tar.gz or .tgz of one, CIFAR batches, an SVHN .mat, \
-    IDX files, WebDataset tars, .parquet, an LMDB, .npy or .npz, synth:rooms or synth:faces";
-
-/// The ends of the names of files that can be opened, for a dialog; some have none.
-pub const FILE_ENDINGS: [&str; 10] = ["zip", "tar", "gz", "tgz", "bin", "mat", "npy", "npz", "parquet", "mdb"];
-
-/// One picture as a set gives it.
-pub(super) enum Found {
-    /// The bytes of a picture's file.
+/// A picture as stored.
+pub(super) enum PictureData {
+    /// An encoded picture file.
     Encoded(Vec<u8>),
-    /// Its pixels.
+    /// Pixels.
     Decoded(Picture),
 }
 
-/// Pictures by number, read when they are asked for.
-pub(super) trait Pictures: Debug + Send + Sync {
-    /// How many there are; `None` when they never end.
+/// Random access to the pictures of a set.
+pub(super) trait PictureStore: Debug + Send + Sync {
+    /// Number of pictures; `None` for endless sets.
     fn len(&self) -> Option<u64>;
 
-    /// What picture `index` is called.
+    /// Name of picture `index`.
     fn name(&self, index: u64) -> String;
 
-    /// Picture `index`; those that are drawn are drawn with `size` x `size` pixels. The error is what is wrong with it.
-    fn read(&self, index: u64, size: usize) -> Result<Found, String>;
+    /// Reads picture `index`; a synthetic one is rendered at `size` x `size`. The error says what is wrong with it.
+    fn read(&self, index: u64, size: usize) -> Result<PictureData, String>;
 
-    /// The files that lie among the pictures and are left out.
-    fn left_out(&self) -> &[LeftOut] {
+    /// Skipped files, by reason and kind.
+    fn skipped(&self) -> &[SkippedGroup] {
         &[]
     }
 
-    /// How the values of [`Found::Decoded`] pictures are stored, and which of them became black and white.
+    /// Stored type of [`PictureData::Decoded`] values, and the range mapped to black and white.
     fn samples(&self) -> (Samples, Option<Range>) {
         (Samples::U8, None)
     }
@@ -93,16 +86,16 @@ pub(super) trait Pictures: Debug + Send + Sync {
 
 /// An opened set.
 #[derive(Debug)]
-pub(super) struct Opened {
-    pub pictures: Box<dyn Pictures>,
-    pub labels: Labels,
-    /// What was guessed of it, for people.
+pub(super) struct PictureSet {
+    pub pictures: Box<dyn PictureStore>,
+    pub labels: ClassLabels,
+    /// Assumptions and findings of opening it, for the user.
     pub notes: Vec<String>,
 }
 
-/// The kinds of files that are told apart by their names and first bytes.
+/// File formats that are detected by first bytes and name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum DataFileKind {
     Zip,
     Tar,
     Npy,
@@ -115,17 +108,15 @@ enum Kind {
     Idx,
 }
 
-impl Kind {
-    /// What a file is: by its first bytes, and by its name where these say nothing.
-    fn of(path: &Path) -> Result<Self, DataError> {
-        let slice = Slice::open(path)?;
-        let head = slice
-            .beginning(sniff::HEADER_BYTES as u64)
-            .map_err(|cause| DataError::Io { path: path.to_owned(), cause })?;
+impl DataFileKind {
+    /// The format of a file, by its first bytes, or its name if these are inconclusive.
+    fn detect(path: &Path) -> Result<Self, DataError> {
+        let slice = FileSlice::open(path)?;
+        let head = slice.head(sniff::HEADER_BYTES as u64).map_err(|error| with_path(path, error))?;
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-        let by_name = Self::of_name(&name);
-        match Self::of_bytes(&head) {
-            // Records of pixels may begin with any bytes.
+        let by_name = Self::from_name(&name);
+        match Self::from_bytes(&head) {
+            // Raw pixels may begin with any bytes.
             Some(Self::Idx | Self::CifarPython) if by_name == Some(Self::Cifar) => {}
             Some(Self::Npz) if by_name == Some(Self::Zip) => return Ok(Self::Zip),
             Some(kind) => return Ok(kind),
@@ -135,7 +126,7 @@ impl Kind {
         if sniff::picture_format(&head).is_some() {
             return Err(other("a single picture; give the folder that it is in"));
         }
-        // A file without anything in it is for the reader of what it is called to refuse.
+        // An empty file is refused by the reader of its format.
         let nothing =
             head.iter().all(|&byte| byte == 0) || head.starts_with(b"\x1f\x8b") || head.starts_with(b"\x89HDF");
         match (by_name, sniff::describe(&head)) {
@@ -146,36 +137,36 @@ impl Kind {
         }
     }
 
-    /// What a file's name says that it is.
-    fn of_name(name: &str) -> Option<Self> {
+    /// The format that a file name suggests.
+    fn from_name(name: &str) -> Option<Self> {
         let kinds: [(&[&str], Self); 8] = [
-            (&[".zip"], Self::Zip),
-            (&[".tar", ".tar.gz", ".tgz"], Self::Tar),
-            (&[".npy"], Self::Npy),
-            (&[".npz"], Self::Npz),
-            (&[".bin"], Self::Cifar),
-            (&[".mat"], Self::Matlab),
-            (&[".mdb"], Self::Lmdb),
-            (&[".parquet"], Self::Parquet),
+            (&["zip"], Self::Zip),
+            (&["tar", "tar.gz", "tgz"], Self::Tar),
+            (&["npy"], Self::Npy),
+            (&["npz"], Self::Npz),
+            (&["bin"], Self::Cifar),
+            (&["mat"], Self::Matlab),
+            (&["mdb"], Self::Lmdb),
+            (&["parquet"], Self::Parquet),
         ];
-        let by_name = kinds.into_iter().find(|(ends, _)| ends.iter().any(|end| name.ends_with(end)));
+        let by_name = kinds.into_iter().find(|(known, _)| extensions::matches(Path::new(name), known));
         by_name.map(|(_, kind)| kind).or_else(|| idx::is_pictures(name).then_some(Self::Idx))
     }
 
-    /// The kind that a file's first bytes prove.
-    fn of_bytes(head: &[u8]) -> Option<Self> {
+    /// The format that a file's first bytes prove.
+    fn from_bytes(head: &[u8]) -> Option<Self> {
         let at = |place: usize, bytes: &[u8]| head.get(place..).is_some_and(|rest| rest.starts_with(bytes));
         if at(0, b"PK\x03\x04") {
-            // The name of its first file stands behind thirty bytes, after its length.
+            // The name of the first entry follows a header of thirty bytes, which has its length.
             let length = head.get(26..28).map_or(0, |two| usize::from(u16::from_le_bytes([two[0], two[1]])));
             let first = head.get(30..30 + length).unwrap_or_default();
             return Some(if first.ends_with(b".npy") { Self::Npz } else { Self::Zip });
         }
         if at(0, b"\x1f\x8b") {
             let mut inside = Vec::new();
-            // What there is of it: the rest is cut off here.
+            // The stream is truncated here, so an error at its end is expected.
             let _ = flate2::read::GzDecoder::new(head).take(512).read_to_end(&mut inside);
-            return Self::of_bytes(&inside).filter(|kind| matches!(kind, Self::Tar | Self::Idx));
+            return Self::from_bytes(&inside).filter(|kind| matches!(kind, Self::Tar | Self::Idx));
         }
         let idx = matches!(head, [0, 0, 8, 3, ..]);
         let pickle = matches!(head, [0x80, 2..=5, ..]);
@@ -192,57 +183,57 @@ impl Kind {
     }
 }
 
-/// Whether a file is of a kind that can be opened, or a path that goes on into an archive or to a part of a set.
+/// Checks that a path names a file of a known format, a folder in an archive, or a split of a set.
 pub(super) fn check(path: &Path) -> Result<(), DataError> {
-    match archive::split(path) {
-        Some((archive, _)) => Kind::of(archive).map(|_| ()),
-        None if path.exists() => Kind::of(path).map(|_| ()),
-        None if parts::of(path).is_some() => Ok(()),
+    match archive::split_path(path) {
+        Some((archive, _)) => DataFileKind::detect(archive).map(|_| ()),
+        None if path.exists() => DataFileKind::detect(path).map(|_| ()),
+        None if splits::split_path(path).is_some() => Ok(()),
         None => Err(DataError::NotFound { path: path.to_owned() }),
     }
 }
 
-/// Opens a file.
-pub(super) fn open_file(path: &Path) -> Result<Opened, DataError> {
-    match archive::split(path) {
-        // It may be no archive, whatever its name says.
+/// Opens a file, a folder in an archive, or a split of a set.
+pub(super) fn open_file(path: &Path) -> Result<PictureSet, DataError> {
+    match archive::split_path(path) {
+        // Despite its extension it may be no archive.
         Some((archive, _)) if archive == path => {}
         Some(_) => return archive::open(path),
         None => {}
     }
-    if let Some((folder, part)) = parts::of(path) {
-        return open_part(folder, part);
+    if let Some((folder, split)) = splits::split_path(path) {
+        return open_split(folder, split);
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let mut opened = match Kind::of(path)? {
-        Kind::Zip | Kind::Tar => archive::open(path),
-        Kind::Npy => numpy::open_npy(path),
-        Kind::Npz => numpy::open_npz(path),
-        Kind::Cifar => cifar::open(&Shelf::around(path)?, &[&name]),
-        Kind::CifarPython => cifar_python::open(&Shelf::around(path)?, &[&name]),
-        Kind::Matlab => matlab::open(&Shelf::around(path)?, &[&name]),
-        Kind::Lmdb => lmdb::open(&Slice::open(path)?),
-        Kind::Parquet => parquet::open(vec![path.to_owned()]),
-        Kind::Idx => idx::open(&Shelf::around(path)?, &[&name]),
+    let mut opened = match DataFileKind::detect(path)? {
+        DataFileKind::Zip | DataFileKind::Tar => archive::open(path),
+        DataFileKind::Npy => numpy::open_npy(path),
+        DataFileKind::Npz => numpy::open_npz(path),
+        DataFileKind::Cifar => cifar::open(&FileSet::containing(path)?, &[&name]),
+        DataFileKind::CifarPython => cifar_python::open(&FileSet::containing(path)?, &[&name]),
+        DataFileKind::Matlab => matlab::open(&FileSet::containing(path)?, &[&name]),
+        DataFileKind::Lmdb => lmdb::open(&FileSlice::open(path)?),
+        DataFileKind::Parquet => parquet::open(vec![path.to_owned()]),
+        DataFileKind::Idx => idx::open(&FileSet::containing(path)?, &[&name]),
     }?;
-    opened.notes.extend(parts::note_on(&name));
+    opened.notes.extend(splits::opened_by_name_note(&name));
     Ok(opened)
 }
 
-/// Opens a folder: of a known set's files, or of pictures.
-pub(super) fn open_folder(path: &Path) -> Result<Opened, DataError> {
-    // A list that was kept is of a folder that was no known set's.
-    let cache = Cache::of_user();
-    if let Some(opened) = folder::recall(path, &cache) {
+/// Opens a folder: a known data set, or pictures.
+pub(super) fn open_folder(path: &Path) -> Result<PictureSet, DataError> {
+    // Only folders of pictures have cached lists.
+    let cache = ListCache::of_user();
+    if let Some(opened) = folder::open_cached(path, &cache) {
         return Ok(opened);
     }
-    let shelf = Shelf::folder(path)?;
-    if let Some(opened) = open_shelf(&shelf, None)? {
+    let file_set = FileSet::folder(path)?;
+    if let Some(opened) = open_known_set(&file_set, None)? {
         return Ok(opened);
     }
-    // Known sets are often unpacked into a folder that holds nothing but theirs.
+    // Known sets are often unpacked into a folder of their own.
     match folder::only_folder(path) {
-        Some(inside) => match open_shelf(&Shelf::folder(&inside)?, None)? {
+        Some(inside) => match open_known_set(&FileSet::folder(&inside)?, None)? {
             Some(opened) => Ok(opened),
             None => folder::open(path, &cache),
         },
@@ -250,50 +241,51 @@ pub(super) fn open_folder(path: &Path) -> Result<Opened, DataError> {
     }
 }
 
-/// Whether a file is one of a set by its name.
-type Is = fn(&str) -> bool;
-/// Opens the files of these names as one set.
-type Open = fn(&Shelf, &[&str]) -> Result<Opened, DataError>;
+/// Whether a file belongs to a format's sets, by its name.
+type NamePredicate = fn(&str) -> bool;
+/// Opens the named files as one set.
+type OpenFiles = fn(&FileSet, &[&str]) -> Result<PictureSet, DataError>;
 
-/// Opens a part of the set in a folder.
-fn open_part(folder: &Path, part: &str) -> Result<Opened, DataError> {
-    let shelf = Shelf::folder(folder)?;
-    if let Some(opened) = open_shelf(&shelf, Some(part))? {
+/// Opens one split of the set in a folder.
+fn open_split(folder: &Path, split: &str) -> Result<PictureSet, DataError> {
+    let file_set = FileSet::folder(folder)?;
+    if let Some(opened) = open_known_set(&file_set, Some(split))? {
         return Ok(opened);
     }
-    let shards = |is: Is| {
-        let names = shelf.names().into_iter().filter(|name| is(name) && parts::word(name) == part);
+    let shards = |is: NamePredicate| {
+        let names = file_set.names().into_iter().filter(|name| is(name) && splits::split_name(name) == split);
         names.map(|name| Path::new(name).into()).collect::<Vec<_>>()
     };
-    match (shards(parquet::is_shard), shards(shards::is_shard)) {
+    match (shards(parquet::is_shard), shards(webdataset::is_shard)) {
         (tables, _) if !tables.is_empty() => parquet::open_folder(folder, &tables),
-        (_, tars) if !tars.is_empty() => shards::open(folder, &tars),
-        _ => Err(DataError::UnknownKind { path: folder.join(part) }),
+        (_, tars) if !tars.is_empty() => webdataset::open(folder, &tars),
+        _ => Err(DataError::UnknownKind { path: folder.join(split) }),
     }
 }
 
-/// Opens the files of a known set, or of a `part` of it, if these are some.
-fn open_shelf(shelf: &Shelf, part: Option<&str>) -> Result<Option<Opened>, DataError> {
-    if let Some(pages) = shelf.get("data.mdb")? {
+/// Opens a known data set, or one split of it; `None` if the files are no known set.
+fn open_known_set(file_set: &FileSet, split: Option<&str>) -> Result<Option<PictureSet>, DataError> {
+    if let Some(pages) = file_set.get("data.mdb")? {
         let mut opened = lmdb::open(&pages)?;
-        opened.notes.extend(shelf.note_on_pictures());
+        opened.notes.extend(file_set.pictures_note());
         return Ok(Some(opened));
     }
-    let names = shelf.names();
-    let those = |is: Is| names.iter().copied().filter(|name| is(name)).collect::<Vec<_>>();
-    let kinds: [(Is, Open); 4] = [
+    let names = file_set.names();
+    let matching = |is: NamePredicate| names.iter().copied().filter(|name| is(name)).collect::<Vec<_>>();
+    let kinds: [(NamePredicate, OpenFiles); 4] = [
         (cifar::is_batch, cifar::open),
         (cifar_python::is_batch, cifar_python::open),
         (idx::is_pictures, idx::open),
         (matlab::is_set, matlab::open),
     ];
     for (is, open) in kinds {
-        let chosen = parts::choose(those(is), part);
-        let (files, notes) = chosen.map_err(|half| half.refused(shelf.place(), |name| shelf.place_of(name)))?;
+        let chosen = splits::choose(matching(is), split);
+        let (files, notes) =
+            chosen.map_err(|lone_test| lone_test.into_error(file_set.path(), |name| file_set.path_of(name)))?;
         if !files.is_empty() {
-            let mut opened = open(shelf, &files)?;
+            let mut opened = open(file_set, &files)?;
             opened.notes.extend(notes);
-            opened.notes.extend(shelf.note_on_pictures());
+            opened.notes.extend(file_set.pictures_note());
             return Ok(Some(opened));
         }
     }

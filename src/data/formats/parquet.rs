@@ -1,7 +1,7 @@
-//! Parquet with embedded pictures, as Hugging Face gives its sets: a column `image` of `bytes` and `path`, a column of
-//! labels, and the classes' names in the file's metadata.
+//! Parquet with embedded pictures, as on Hugging Face: a column `image` of `bytes` and `path`, a column of labels,
+//! and class names in the metadata.
 //!
-//! A picture is read by passing over the pages of its row group without unpacking them.
+//! Reading a picture skips the preceding pages of its row group without decompressing them.
 
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
@@ -15,29 +15,29 @@ use parquet::file::reader::{ChunkReader, FileReader, Length};
 use parquet::file::serialized_reader::{ReadOptionsBuilder, SerializedFileReader};
 use parquet::schema::types::ColumnDescPtr;
 
-use super::labels::Gather;
-use super::slice::{Reader, Slice};
-use super::{FILE_LIMIT, Found, Opened, Pictures, pages};
+use super::file_slice::{FileSlice, SliceReader};
+use super::labels::LabelBuilder;
+use super::{FILE_LIMIT, PictureData, PictureSet, PictureStore, parquet_pages};
 use crate::data::DataError;
 
 const KIND: &str = "a Parquet file";
-/// What a column of pictures is called, the likelier first; within it the bytes are `bytes`.
-const PICTURES: [&str; 8] = ["image", "img", "images", "picture", "jpg", "png", "webp", "pixel_values"];
-/// What a column of classes is called, the likelier first.
-const LABELS: [&str; 7] = ["label", "fine_label", "labels", "class", "cls", "target", "y"];
-/// Labels that are read at a time.
-const AT_ONCE: usize = 8192;
+/// Names of the picture column, in order of preference; its bytes are in `bytes`.
+const PICTURE_COLUMNS: [&str; 8] = ["image", "img", "images", "picture", "jpg", "png", "webp", "pixel_values"];
+/// Names of the label column, in order of preference.
+const LABEL_COLUMNS: [&str; 7] = ["label", "fine_label", "labels", "class", "cls", "target", "y"];
+/// Labels to read at a time.
+const CHUNK_ROWS: usize = 8192;
 
-/// Whether a file is one of a set's.
+/// Whether a file belongs to a set, by its name.
 pub(super) fn is_shard(name: &str) -> bool {
     name.to_ascii_lowercase().ends_with(".parquet")
 }
 
 /// The pictures of one row group.
 #[derive(Debug)]
-struct Group {
+struct RowGroup {
     file: u32,
-    /// Its first row, counted in the file and in the set.
+    /// Index of its first row in the file and in the set.
     first: [u64; 2],
     rows: u64,
     chunk: ColumnChunkMetaData,
@@ -45,43 +45,43 @@ struct Group {
 }
 
 #[derive(Debug)]
-struct Parquet {
+struct ParquetPictures {
     files: Vec<PathBuf>,
-    groups: Vec<Group>,
+    groups: Vec<RowGroup>,
     count: u64,
 }
 
 /// Opens Parquet files as one set.
-pub(super) fn open(files: Vec<PathBuf>) -> Result<Opened, DataError> {
-    let mut set = Parquet { files, groups: Vec::new(), count: 0 };
-    let (mut gather, mut names) = (Gather::default(), Vec::new());
+pub(super) fn open(files: Vec<PathBuf>) -> Result<PictureSet, DataError> {
+    let mut set = ParquetPictures { files, groups: Vec::new(), count: 0 };
+    let (mut builder, mut names) = (LabelBuilder::default(), Vec::new());
     for number in 0..set.files.len() {
-        let slice = Slice::open(&set.files[number])?;
-        let told =
-            guarded(|| set.add(number as u32, &slice, &mut gather)).map_err(|cause| slice.damaged(KIND, cause))?;
+        let slice = FileSlice::open(&set.files[number])?;
+        let class_names = guarded(|| set.add(number as u32, &slice, &mut builder))
+            .map_err(|cause| slice.format_error(KIND, cause))?;
         if names.is_empty() {
-            names = told;
+            names = class_names;
         }
     }
     let path = || set.files.first().cloned().unwrap_or_default();
     if set.count == 0 {
         return Err(DataError::Empty { path: path() });
     }
-    let named = gather.named(names).map_err(|cause| DataError::Format { path: path(), kind: KIND, cause });
-    Ok(Opened { labels: named?, pictures: Box::new(set), notes: Vec::new() })
+    let named = builder.finish_with_names(names).map_err(|cause| DataError::Format { path: path(), kind: KIND, cause });
+    Ok(PictureSet { labels: named?, pictures: Box::new(set), notes: Vec::new() })
 }
 
-/// The format's crate may break on damaged files; that is an error like others.
+/// The crate may panic on damaged files.
 fn guarded<T>(read: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    crate::image::guarded(read).unwrap_or_else(|panic| Err(format!("its reader failed on it ({panic}); it is damaged")))
+    crate::panics::catch(read).unwrap_or_else(|panic| Err(format!("its reader failed ({panic}); it is damaged")))
 }
 
-fn told(error: ParquetError) -> String {
+fn describe(error: ParquetError) -> String {
     match error {
         ParquetError::General(cause) if cause.starts_with("Disabled feature") => {
             let codec = cause.rsplit(' ').next().unwrap_or_default();
             format!(
-                "it is packed with {codec}, which is not read here; write it with snappy, zstd or gzip, or unpacked"
+                "it is compressed with {codec}, which is not supported; write it with snappy, zstd or gzip, or uncompressed"
             )
         }
         ParquetError::General(cause) | ParquetError::EOF(cause) => format!("{cause}; it may be damaged or half copied"),
@@ -89,11 +89,11 @@ fn told(error: ParquetError) -> String {
     }
 }
 
-impl Parquet {
-    /// Takes the row groups of a file up, and its labels; the classes' names if the file has some.
-    fn add(&mut self, file: u32, slice: &Slice, gather: &mut Gather) -> Result<Vec<String>, String> {
+impl ParquetPictures {
+    /// Adds the row groups and labels of a file. Returns its class names, if it has some.
+    fn add(&mut self, file: u32, slice: &FileSlice, builder: &mut LabelBuilder) -> Result<Vec<String>, String> {
         let options = ReadOptionsBuilder::new().with_column_stats_policy(ParquetStatisticsPolicy::SkipAll).build();
-        let reader = SerializedFileReader::new_with_options(slice.clone(), options).map_err(told)?;
+        let reader = SerializedFileReader::new_with_options(slice.clone(), options).map_err(describe)?;
         let metadata = reader.metadata();
         let schema = metadata.file_metadata().schema_descr_ptr();
         let columns = schema.columns();
@@ -103,37 +103,38 @@ impl Parquet {
                 .position(|column| column.path().string() == wanted && column.max_rep_level() == 0 && of(column))
         };
         let is_bytes = |column: &ColumnDescPtr| column.physical_type() == parquet::basic::Type::BYTE_ARRAY;
-        let embedded =
-            PICTURES.iter().find_map(|name| find(&format!("{name}.bytes"), is_bytes).or_else(|| find(name, is_bytes)));
+        let embedded = PICTURE_COLUMNS
+            .iter()
+            .find_map(|name| find(&format!("{name}.bytes"), is_bytes).or_else(|| find(name, is_bytes)));
         let Some(pictures) = embedded else {
             let found: Vec<_> = columns.iter().take(20).map(|column| column.path().string()).collect();
             return Err(format!(
-                "it has no column of pictures (image.bytes, img.bytes, image, img) but: {}",
+                "it has no column of pictures (image.bytes, img.bytes, image, img); its columns are: {}",
                 found.join(", ")
             ));
         };
-        let labels = LABELS.iter().find_map(|name| Some((find(name, |_| true)?, *name)));
+        let labels = LABEL_COLUMNS.iter().find_map(|name| Some((find(name, |_| true)?, *name)));
         let mut in_file = 0u64;
         for (number, group) in metadata.row_groups().iter().enumerate() {
             let rows = rows(group, slice)?;
             match labels {
                 Some((column, _)) => {
-                    let pages = pages::of(slice.clone(), group.column(column), rows as usize);
+                    let pages = parquet_pages::of(slice.clone(), group.column(column), rows as usize);
                     let reader = pages.map(|pages| get_column_reader(columns[column].clone(), pages));
-                    let labels = reader.map_err(told).and_then(|reader| read_labels(reader, rows, gather));
+                    let labels = reader.map_err(describe).and_then(|reader| read_labels(reader, rows, builder));
                     labels.map_err(|cause| format!("row group {number}: {cause}"))?;
                 }
-                None => gather.push_none(rows),
+                None => builder.push_none(rows),
             }
             let (chunk, column) = (group.column(pictures).clone(), columns[pictures].clone());
-            self.groups.push(Group { file, first: [in_file, self.count], rows, chunk, column });
+            self.groups.push(RowGroup { file, first: [in_file, self.count], rows, chunk, column });
             in_file += rows;
             self.count += rows;
         }
         Ok(labels.map(|(_, label)| class_names(metadata, label)).unwrap_or_default())
     }
 
-    fn find(&self, index: u64) -> Option<(&Group, u64)> {
+    fn find(&self, index: u64) -> Option<(&RowGroup, u64)> {
         let group = self.groups.partition_point(|group| group.first[1] <= index).checked_sub(1)?;
         let group = self.groups.get(group)?;
         let row = index - group.first[1];
@@ -143,15 +144,15 @@ impl Parquet {
     fn bytes(&self, index: u64) -> Result<Vec<u8>, String> {
         let (group, row) = self.find(index).ok_or("there is no such picture")?;
         let path = self.files.get(group.file as usize).ok_or("there is no such file")?;
-        let slice = Slice::open(path).map_err(|e| e.to_string())?;
-        let pages = pages::of(slice, &group.chunk, group.rows as usize).map_err(told)?;
+        let slice = FileSlice::open(path).map_err(|e| e.to_string())?;
+        let pages = parquet_pages::of(slice, &group.chunk, group.rows as usize).map_err(describe)?;
         let ColumnReader::ByteArrayColumnReader(mut column) = get_column_reader(group.column.clone(), pages) else {
             return Err("its column holds no bytes".to_owned());
         };
         let (mut levels, mut values) = (Vec::new(), Vec::new());
-        column.skip_records(row as usize).map_err(told)?;
-        column.read_records(1, Some(&mut levels), None, &mut values).map_err(told)?;
-        let value = values.pop().ok_or("its picture is not in the file, which may hold no more than its name")?;
+        column.skip_records(row as usize).map_err(describe)?;
+        column.read_records(1, Some(&mut levels), None, &mut values).map_err(describe)?;
+        let value = values.pop().ok_or("its picture is not in the file, which may contain only its name")?;
         if value.len() as u64 > FILE_LIMIT {
             return Err("it is larger than 1 GiB".to_owned());
         }
@@ -159,7 +160,7 @@ impl Parquet {
     }
 }
 
-impl Pictures for Parquet {
+impl PictureStore for ParquetPictures {
     fn len(&self) -> Option<u64> {
         Some(self.count)
     }
@@ -170,20 +171,20 @@ impl Pictures for Parquet {
         format!("{}#{}", file.to_string_lossy(), group.first[0] + row)
     }
 
-    fn read(&self, index: u64, _size: usize) -> Result<Found, String> {
-        guarded(|| self.bytes(index)).map(Found::Encoded)
+    fn read(&self, index: u64, _size: usize) -> Result<PictureData, String> {
+        guarded(|| self.bytes(index)).map(PictureData::Encoded)
     }
 }
 
-/// How many rows a group has, which is checked before memory is asked for: a picture has a byte at least.
-fn rows(group: &RowGroupMetaData, slice: &Slice) -> Result<u64, String> {
+/// Number of rows of a group, checked before allocating: a picture has at least one byte.
+fn rows(group: &RowGroupMetaData, slice: &FileSlice) -> Result<u64, String> {
     let rows = u64::try_from(group.num_rows()).ok().filter(|&rows| rows <= slice.length());
     rows.ok_or_else(|| {
         format!("it announces {} rows and has {} bytes; it is damaged", group.num_rows(), slice.length())
     })
 }
 
-/// The names that Hugging Face keeps for the labels of a column.
+/// Class names of a label column in Hugging Face's metadata.
 fn class_names(metadata: &ParquetMetaData, label: &str) -> Vec<String> {
     let pairs = metadata.file_metadata().key_value_metadata();
     let found = pairs.into_iter().flatten().find(|pair| pair.key == "huggingface");
@@ -192,23 +193,23 @@ fn class_names(metadata: &ParquetMetaData, label: &str) -> Vec<String> {
     names.into_iter().flatten().map(|name| name.as_str().unwrap_or_default().to_owned()).collect()
 }
 
-/// The labels of `rows` rows.
-fn read_labels(column: ColumnReader, rows: u64, gather: &mut Gather) -> Result<(), String> {
+/// Reads the labels of `rows` rows.
+fn read_labels(column: ColumnReader, rows: u64, builder: &mut LabelBuilder) -> Result<(), String> {
     match column {
         ColumnReader::Int32ColumnReader(column) => {
-            each(column, rows, |label| gather.push_some(label.map(i32::to_string)))
+            each(column, rows, |label| builder.push_owned(label.map(i32::to_string)))
         }
         ColumnReader::Int64ColumnReader(column) => {
-            each(column, rows, |label| gather.push_some(label.map(i64::to_string)))
+            each(column, rows, |label| builder.push_owned(label.map(i64::to_string)))
         }
         ColumnReader::ByteArrayColumnReader(column) => {
-            each(column, rows, |label| gather.push(label.and_then(|label| std::str::from_utf8(label.data()).ok())))
+            each(column, rows, |label| builder.push(label.and_then(|label| std::str::from_utf8(label.data()).ok())))
         }
-        _ => Err("its labels are neither whole numbers nor texts".to_owned()),
+        _ => Err("its labels are neither integers nor texts".to_owned()),
     }
 }
 
-/// Every value of a column, and `None` where there is none. More than `rows` are not looked at: a few bytes can announce
+/// Calls `take` with every value of a column, `None` for null. Reads no more than `rows`: a few bytes can announce
 /// billions.
 fn each<T: DataType>(
     mut column: ColumnReaderImpl<T>,
@@ -220,15 +221,15 @@ fn each<T: DataType>(
     while left > 0 {
         levels.clear();
         values.clear();
-        let asked = left.min(AT_ONCE);
-        let (records, _, _) = column.read_records(asked, Some(&mut levels), None, &mut values).map_err(told)?;
+        let requested = left.min(CHUNK_ROWS);
+        let (records, _, _) = column.read_records(requested, Some(&mut levels), None, &mut values).map_err(describe)?;
         if records == 0 {
             return Err(format!("it has {left} labels fewer than its {rows} pictures"));
         }
         left = left.saturating_sub(records);
         let most = levels.iter().copied().max().unwrap_or(0);
         let mut values = values.iter();
-        // Where no value may be missing there are no levels.
+        // A column without nulls has no definition levels.
         match (levels.is_empty(), values.len()) {
             (true, _) => values.for_each(|value| take(Some(value))),
             (false, 0) => levels.iter().for_each(|_| take(None)),
@@ -238,15 +239,15 @@ fn each<T: DataType>(
     Ok(())
 }
 
-impl Length for Slice {
+impl Length for FileSlice {
     fn len(&self) -> u64 {
         self.length()
     }
 }
 
-/// By position: the crate's own way of reading files shares one place in the file among threads.
-impl ChunkReader for Slice {
-    type T = BufReader<Reader>;
+/// Reads by position; the crate's own reader of files shares one cursor among threads.
+impl ChunkReader for FileSlice {
+    type T = BufReader<SliceReader>;
 
     fn get_read(&self, start: u64) -> ParquetResult<Self::T> {
         let rest = self.part(start, self.length().saturating_sub(start)).map_err(ParquetError::EOF)?;
@@ -261,8 +262,8 @@ impl ChunkReader for Slice {
     }
 }
 
-/// Opens the files `names` in `folder` as one set.
-pub(super) fn open_folder(folder: &Path, names: &[Box<Path>]) -> Result<Opened, DataError> {
+/// Opens the named files of a folder as one set.
+pub(super) fn open_folder(folder: &Path, names: &[Box<Path>]) -> Result<PictureSet, DataError> {
     open(names.iter().map(|name| folder.join(name)).collect())
 }
 
@@ -277,7 +278,7 @@ mod tests {
     use proptest::prelude::*;
     use std::sync::Arc;
 
-    /// A file in the layout of Hugging Face, two pictures a row group.
+    /// A file in the layout of Hugging Face, two pictures per row group.
     fn file(pictures: &[&[u8]], labels: &[i64], names: &str) -> Vec<u8> {
         let schema = "message set { optional group image { optional binary bytes; optional binary path (UTF8); } optional int64 label; }";
         let schema = Arc::new(parquet::schema::parser::parse_message_type(schema).unwrap());
@@ -303,15 +304,15 @@ mod tests {
         writer.into_inner().unwrap()
     }
 
-    fn encoded(opened: &Opened, index: u64) -> Vec<u8> {
+    fn encoded(opened: &PictureSet, index: u64) -> Vec<u8> {
         match opened.pictures.read(index, 0).unwrap() {
-            Found::Encoded(bytes) => bytes,
-            Found::Decoded(_) => panic!("pictures are embedded as files"),
+            PictureData::Encoded(bytes) => bytes,
+            PictureData::Decoded(_) => panic!("pictures are embedded as files"),
         }
     }
 
     #[test]
-    fn shards_are_one_set_with_the_names_that_the_schema_has() {
+    fn shards_are_one_set_with_class_names_from_metadata() {
         let place = tempfile::tempdir().unwrap();
         let data = place.path().join("data");
         std::fs::create_dir(&data).unwrap();
@@ -329,10 +330,10 @@ mod tests {
         );
         assert!(opened.pictures.read(4, 0).is_err());
         let alone = open(&data.join("train-1.parquet")).unwrap();
-        assert_eq!((alone.pictures.len(), alone.labels.of(0)), (Some(1), Some(1)));
+        assert_eq!((alone.pictures.len(), alone.labels.class(0)), (Some(1), Some(1)));
     }
 
-    /// Files that Arrow wrote, which `tests/parquet/make.py` makes.
+    /// Files written by Arrow, see `tests/parquet/make.py`.
     const PACKED: [(&str, &[u8]); 4] = [
         ("gzip-1.parquet", include_bytes!("../../../tests/parquet/gzip-1.parquet")),
         ("gzip-2.parquet", include_bytes!("../../../tests/parquet/gzip-2.parquet")),
@@ -341,7 +342,7 @@ mod tests {
     ];
 
     #[test]
-    fn what_other_programs_pack_with_gzip_or_zstd_is_read() {
+    fn gzip_and_zstd_pages_are_read() {
         let place = tempfile::tempdir().unwrap();
         for (name, bytes) in PACKED {
             let path = place.path().join(name);
@@ -361,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_set_is_refused() {
+    fn invalid_file_is_refused() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("a.parquet");
         let whole = file(&[b"one"], &[7], "[\"cat\", \"dog\"]");
@@ -375,12 +376,12 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(200))]
         #[test]
-        fn a_damaged_file_is_refused_or_read(damage in damages()) {
+        fn damaged_file_is_refused_or_read(damage in damages()) {
             survives("a.parquet", &file(&[b"one", b"two", b"three"], &[1, 0, 1], "[\"cat\", \"dog\"]"), &damage)?;
         }
 
         #[test]
-        fn a_damaged_packed_file_is_refused_or_read(which in 0..PACKED.len(), damage in damages()) {
+        fn damaged_compressed_file_is_refused_or_read(which in 0..PACKED.len(), damage in damages()) {
             survives(PACKED[which].0, PACKED[which].1, &damage)?;
         }
     }

@@ -1,30 +1,30 @@
-//! Python's pickles, read and never executed.
+//! A reader of Python pickles that never executes anything.
 //!
-//! A pickle is a program that builds objects. This reader builds only numbers, texts, lists and dictionaries of them, and
-//! NumPy's arrays of plain numbers; what else a pickle names is refused by that name. Long texts and bytes are not read
-//! but remembered by their place in the file, so that a batch of pictures costs no memory. Everything built lies in two
-//! flat lists and refers to others by number: no pickle can make it recurse.
+//! A pickle is a program that builds objects. This reader builds only numbers, texts, lists and dictionaries of them,
+//! and NumPy arrays of plain numbers; any other global is refused by name. Long texts and bytes are not loaded: only
+//! their positions are stored, so a batch of pictures takes no memory. Containers are in two flat lists and refer to
+//! each other by index, so no pickle causes recursion.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 
-use super::slice::{Reader, Slice};
+use super::file_slice::{FileSlice, SliceReader};
 
-/// Instructions of one pickle; a batch of CIFAR has forty thousand.
-const MOST_STEPS: usize = 4 << 20;
-/// Bytes of the text that names a class of values.
-const MOST_NAME: u64 = 256;
+/// Limit of instructions; a CIFAR batch has forty thousand.
+const MAX_STEPS: usize = 4 << 20;
+/// Limit of the length of a name.
+const MAX_NAME: u64 = 256;
 
-/// A stretch of the file.
+/// A byte range of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Region {
+pub(super) struct ByteRange {
     pub start: u64,
     pub length: u64,
 }
 
-/// What pickles may name.
+/// Globals that pickles may name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Known {
+pub(super) enum KnownGlobal {
     /// `numpy.ndarray`
     Array,
     /// `numpy.dtype`
@@ -37,7 +37,7 @@ pub(super) enum Known {
     Encode,
 }
 
-impl Known {
+impl KnownGlobal {
     fn named(module: &str, name: &str) -> Result<Self, String> {
         match (module, name) {
             ("numpy", "ndarray") => Ok(Self::Array),
@@ -45,118 +45,119 @@ impl Known {
             ("numpy.core.multiarray" | "numpy._core.multiarray", "_reconstruct") => Ok(Self::Reconstruct),
             ("numpy.core.numeric" | "numpy._core.numeric", "_frombuffer") => Ok(Self::FromBuffer),
             ("_codecs", "encode") => Ok(Self::Encode),
-            _ => Err(format!("it wants to run {module}.{name}, which is refused; only arrays of numbers are read")),
+            _ => Err(format!("it would run {module}.{name}, which is refused; only arrays of numbers are supported")),
         }
     }
 }
 
-/// A value; those that hold others name them by number.
+/// A value; containers refer to others by index.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Value {
-    /// None, or something of no use here.
+pub(super) enum PickleValue {
+    /// None, or a value that is not needed.
     Nothing,
     Int(i64),
-    /// Text in UTF-8, where it lies.
-    Text(Region),
-    Bytes(Region),
-    /// Bytes that lie as text, a character each: how Python 3 writes bytes for Python 2.
-    Latin(Region),
-    /// A list, tuple or dictionary (its keys and values in turn).
+    /// UTF-8 text.
+    Text(ByteRange),
+    Bytes(ByteRange),
+    /// Bytes stored as text, one character each: how Python 3 writes bytes for Python 2.
+    Latin1(ByteRange),
+    /// A list, tuple, or dictionary (alternating keys and values).
     List(usize),
     Array(usize),
-    /// NumPy's name of a kind of numbers: `u1`, `i8`.
-    Element(Region),
-    Known(Known),
+    /// NumPy's name of a type: `u1`, `i8`.
+    Element(ByteRange),
+    Global(KnownGlobal),
     Mark,
 }
 
-/// An array of numbers.
+/// A NumPy array.
 #[derive(Debug, Clone)]
-pub(super) struct Numbers {
+pub(super) struct NumericArray {
     pub shape: Vec<u64>,
     pub element: String,
-    pub values: Value,
+    pub values: PickleValue,
 }
 
-/// What a pickle held.
+/// The values that a pickle built.
 #[derive(Debug)]
-pub(super) struct Pickle {
-    slice: Slice,
-    lists: Vec<Vec<Value>>,
-    arrays: Vec<Option<Numbers>>,
-    root: Value,
+pub(super) struct PickleContents {
+    slice: FileSlice,
+    lists: Vec<Vec<PickleValue>>,
+    arrays: Vec<Option<NumericArray>>,
+    root: PickleValue,
 }
 
-impl Pickle {
+impl PickleContents {
     /// Reads a pickle of protocol 2 to 5.
-    pub fn read(slice: &Slice) -> Result<Self, String> {
-        let mut machine = Machine {
+    pub fn read(slice: &FileSlice) -> Result<Self, String> {
+        let mut machine = Unpickler {
             reader: BufReader::with_capacity(1 << 14, slice.reader()),
             at: 0,
             stack: Vec::new(),
             memo: HashMap::new(),
-            pickle: Self { slice: slice.clone(), lists: Vec::new(), arrays: Vec::new(), root: Value::Nothing },
+            pickle: Self { slice: slice.clone(), lists: Vec::new(), arrays: Vec::new(), root: PickleValue::Nothing },
         };
-        for _ in 0..MOST_STEPS {
+        for _ in 0..MAX_STEPS {
             let at = machine.at;
             if machine.step().map_err(|cause| format!("at byte {at}: {cause}"))? {
                 return Ok(machine.pickle);
             }
         }
-        Err(format!("it has more than {MOST_STEPS} instructions, which no batch of pictures needs"))
+        Err(format!("it has more than {MAX_STEPS} instructions, which no batch of pictures needs"))
     }
 
-    /// The value under `key` of the dictionary that the pickle is.
-    pub fn get(&self, key: &str) -> Option<Value> {
-        let Value::List(number) = self.root else { return None };
+    /// The value of `key`, if the pickle is a dictionary.
+    pub fn get(&self, key: &str) -> Option<PickleValue> {
+        let PickleValue::List(number) = self.root else { return None };
         let pairs = self.lists.get(number)?.chunks_exact(2);
         let mut found = pairs.filter(|pair| self.text(pair[0]).is_some_and(|text| text == key)).map(|pair| pair[1]);
         found.next_back()
     }
 
-    /// A short text, whichever way it lies.
-    pub fn text(&self, value: Value) -> Option<String> {
+    /// A short text.
+    pub fn text(&self, value: PickleValue) -> Option<String> {
         match value {
-            Value::Text(region) | Value::Bytes(region) | Value::Latin(region) => name(&self.slice, region).ok(),
+            PickleValue::Text(region) | PickleValue::Bytes(region) | PickleValue::Latin1(region) => {
+                name(&self.slice, region).ok()
+            }
             _ => None,
         }
     }
 
-    /// The values of a list or tuple.
-    pub fn list(&self, value: Value) -> Option<&[Value]> {
+    /// The items of a list or tuple.
+    pub fn list(&self, value: PickleValue) -> Option<&[PickleValue]> {
         match value {
-            Value::List(number) => self.lists.get(number).map(Vec::as_slice),
+            PickleValue::List(number) => self.lists.get(number).map(Vec::as_slice),
             _ => None,
         }
     }
 
-    /// An array of numbers.
-    pub fn array(&self, value: Value) -> Option<&Numbers> {
+    pub fn array(&self, value: PickleValue) -> Option<&NumericArray> {
         match value {
-            Value::Array(number) => self.arrays.get(number)?.as_ref(),
+            PickleValue::Array(number) => self.arrays.get(number)?.as_ref(),
             _ => None,
         }
     }
 }
 
-fn name(slice: &Slice, region: Region) -> Result<String, String> {
-    if region.length > MOST_NAME {
-        return Err("a name of it is too long".to_owned());
+fn name(slice: &FileSlice, region: ByteRange) -> Result<String, String> {
+    if region.length > MAX_NAME {
+        return Err("it has a name that is too long".to_owned());
     }
-    let bytes = slice.part(region.start, region.length)?.beginning(MOST_NAME).map_err(|e| e.to_string())?;
-    String::from_utf8(bytes).map_err(|_| "a name of it is no text".to_owned())
+    let bytes = slice.part(region.start, region.length)?.head(MAX_NAME).map_err(|e| e.to_string())?;
+    String::from_utf8(bytes).map_err(|_| "it has a name that is not UTF-8".to_owned())
 }
 
-/// What Python's unpickler is: a stack, and values that were kept by number.
-struct Machine {
-    reader: BufReader<Reader>,
+/// Python's unpickling machine: a stack and a memo.
+struct Unpickler {
+    reader: BufReader<SliceReader>,
     at: u64,
-    stack: Vec<Value>,
-    memo: HashMap<u32, Value>,
-    pickle: Pickle,
+    stack: Vec<PickleValue>,
+    memo: HashMap<u32, PickleValue>,
+    pickle: PickleContents,
 }
 
-impl Machine {
+impl Unpickler {
     fn bytes<const N: usize>(&mut self) -> Result<[u8; N], String> {
         let mut bytes = [0; N];
         self.reader
@@ -174,9 +175,9 @@ impl Machine {
         self.bytes().map(u32::from_le_bytes)
     }
 
-    /// Passes over `length` bytes.
-    fn region(&mut self, length: u64) -> Result<Region, String> {
-        let region = Region { start: self.at, length };
+    /// Skips `length` bytes.
+    fn region(&mut self, length: u64) -> Result<ByteRange, String> {
+        let region = ByteRange { start: self.at, length };
         let end = self.at.checked_add(length).filter(|&end| end <= self.pickle.slice.length());
         let end =
             end.ok_or_else(|| format!("it announces {length} bytes and ends before; it may be only half copied"))?;
@@ -190,38 +191,38 @@ impl Machine {
 
     fn line(&mut self) -> Result<String, String> {
         let mut line = Vec::new();
-        let read = self.reader.by_ref().take(MOST_NAME).read_until(b'\n', &mut line);
+        let read = self.reader.by_ref().take(MAX_NAME).read_until(b'\n', &mut line);
         self.at += read.map_err(|e| e.to_string())? as u64;
         match line.pop() {
-            Some(b'\n') => String::from_utf8(line).map_err(|_| "a name of it is no text".to_owned()),
-            _ => Err("a name of it has no end".to_owned()),
+            Some(b'\n') => String::from_utf8(line).map_err(|_| "it has a name that is not UTF-8".to_owned()),
+            _ => Err("it has a name without an end".to_owned()),
         }
     }
 
-    fn push(&mut self, value: Value) -> Result<bool, String> {
+    fn push(&mut self, value: PickleValue) -> Result<bool, String> {
         self.stack.push(value);
         Ok(false)
     }
 
-    fn pop(&mut self) -> Result<Value, String> {
+    fn pop(&mut self) -> Result<PickleValue, String> {
         match self.stack.pop() {
-            Some(Value::Mark) | None => Err("it takes a value where there is none; it is damaged".to_owned()),
+            Some(PickleValue::Mark) | None => Err("it takes a value where there is none; it is damaged".to_owned()),
             Some(value) => Ok(value),
         }
     }
 
-    /// The values since the last mark.
-    fn since_mark(&mut self) -> Result<Vec<Value>, String> {
-        let mark = self.stack.iter().rposition(|value| *value == Value::Mark);
-        let mark = mark.ok_or("it closes a list that was not begun; it is damaged")?;
+    /// Pops the values above the last mark.
+    fn since_mark(&mut self) -> Result<Vec<PickleValue>, String> {
+        let mark = self.stack.iter().rposition(|value| *value == PickleValue::Mark);
+        let mark = mark.ok_or("it closes a list that was not opened; it is damaged")?;
         let values = self.stack.split_off(mark + 1);
         self.stack.truncate(mark);
         Ok(values)
     }
 
-    fn push_list(&mut self, values: Vec<Value>) -> Result<bool, String> {
+    fn push_list(&mut self, values: Vec<PickleValue>) -> Result<bool, String> {
         self.pickle.lists.push(values);
-        self.push(Value::List(self.pickle.lists.len() - 1))
+        self.push(PickleValue::List(self.pickle.lists.len() - 1))
     }
 
     fn push_last(&mut self, count: usize) -> Result<bool, String> {
@@ -230,36 +231,36 @@ impl Machine {
         self.push_list(values)
     }
 
-    /// Puts values at the end of the list below them on the stack.
-    fn extend(&mut self, values: Vec<Value>) -> Result<bool, String> {
+    /// Appends values to the list on top of the stack.
+    fn extend(&mut self, values: Vec<PickleValue>) -> Result<bool, String> {
         match self.stack.last() {
-            Some(&Value::List(number)) => {
-                // A number on the stack is always one of a list that was made.
+            Some(&PickleValue::List(number)) => {
+                // Lists on the stack always exist.
                 self.pickle.lists.get_mut(number).into_iter().for_each(|list| list.extend_from_slice(&values));
                 Ok(false)
             }
-            _ => Err("it adds to something that is no list; it is damaged".to_owned()),
+            _ => Err("it appends to something other than a list; it is damaged".to_owned()),
         }
     }
 
-    fn keep(&mut self, number: u32) -> Result<bool, String> {
-        let value = *self.stack.last().ok_or("it keeps a value where there is none; it is damaged")?;
+    fn memoize(&mut self, number: u32) -> Result<bool, String> {
+        let value = *self.stack.last().ok_or("it stores a value where there is none; it is damaged")?;
         self.memo.insert(number, value);
         Ok(false)
     }
 
-    fn kept(&mut self, number: u32) -> Result<bool, String> {
+    fn recall(&mut self, number: u32) -> Result<bool, String> {
         let value = self.memo.get(&number).copied();
-        self.push(value.ok_or_else(|| format!("it asks for value {number}, which was never kept; it is damaged"))?)
+        self.push(value.ok_or_else(|| format!("it recalls value {number}, which was never stored; it is damaged"))?)
     }
 
-    /// Obeys one instruction; whether it was the last.
+    /// Executes one instruction. Returns whether it was the last.
     fn step(&mut self) -> Result<bool, String> {
         match self.byte()? {
-            // The protocol, and the length of what follows.
+            // Protocol version; length of the following frame.
             0x80 => match self.byte()? {
                 2..=5 => Ok(false),
-                version => Err(format!("it is of protocol {version}, and 2 to 5 are known")),
+                version => Err(format!("it has protocol {version}; protocols 2 to 5 are supported")),
             },
             0x95 => self.bytes::<8>().map(|_| false),
             b'.' => {
@@ -267,37 +268,45 @@ impl Machine {
                 Ok(true)
             }
             // Numbers.
-            b'N' => self.push(Value::Nothing),
-            0x88 => self.push(Value::Int(1)),
-            0x89 => self.push(Value::Int(0)),
-            b'K' => self.byte().and_then(|byte| self.push(Value::Int(byte.into()))),
-            b'M' => self.bytes().and_then(|two| self.push(Value::Int(u16::from_le_bytes(two).into()))),
-            b'J' => self.bytes().and_then(|four| self.push(Value::Int(i32::from_le_bytes(four).into()))),
+            b'N' => self.push(PickleValue::Nothing),
+            0x88 => self.push(PickleValue::Int(1)),
+            0x89 => self.push(PickleValue::Int(0)),
+            b'K' => self.byte().and_then(|byte| self.push(PickleValue::Int(byte.into()))),
+            b'M' => self.bytes().and_then(|two| self.push(PickleValue::Int(u16::from_le_bytes(two).into()))),
+            b'J' => self.bytes().and_then(|four| self.push(PickleValue::Int(i32::from_le_bytes(four).into()))),
             0x8a => {
                 let length = self.byte()?;
                 self.region(length.into())?;
-                self.push(Value::Nothing)
+                self.push(PickleValue::Nothing)
             }
-            b'G' => self.bytes::<8>().and_then(|_| self.push(Value::Nothing)),
-            // Texts and bytes. Python 2's own strings are bytes that are meant as text or not.
-            b'X' => self.four().and_then(|length| self.region(length.into())).and_then(|at| self.push(Value::Text(at))),
-            0x8c => self.byte().and_then(|length| self.region(length.into())).and_then(|at| self.push(Value::Text(at))),
+            b'G' => self.bytes::<8>().and_then(|_| self.push(PickleValue::Nothing)),
+            // Texts and bytes. Strings of Python 2 may be either.
+            b'X' => self
+                .four()
+                .and_then(|length| self.region(length.into()))
+                .and_then(|at| self.push(PickleValue::Text(at))),
+            0x8c => self
+                .byte()
+                .and_then(|length| self.region(length.into()))
+                .and_then(|at| self.push(PickleValue::Text(at))),
             0x8d => self
                 .bytes()
                 .and_then(|eight| self.region(u64::from_le_bytes(eight)))
-                .and_then(|at| self.push(Value::Text(at))),
-            b'U' | b'C' => {
-                self.byte().and_then(|length| self.region(length.into())).and_then(|at| self.push(Value::Bytes(at)))
-            }
-            b'T' | b'B' => {
-                self.four().and_then(|length| self.region(length.into())).and_then(|at| self.push(Value::Bytes(at)))
-            }
+                .and_then(|at| self.push(PickleValue::Text(at))),
+            b'U' | b'C' => self
+                .byte()
+                .and_then(|length| self.region(length.into()))
+                .and_then(|at| self.push(PickleValue::Bytes(at))),
+            b'T' | b'B' => self
+                .four()
+                .and_then(|length| self.region(length.into()))
+                .and_then(|at| self.push(PickleValue::Bytes(at))),
             0x8e | 0x96 => self
                 .bytes()
                 .and_then(|eight| self.region(u64::from_le_bytes(eight)))
-                .and_then(|at| self.push(Value::Bytes(at))),
+                .and_then(|at| self.push(PickleValue::Bytes(at))),
             // Lists, tuples and dictionaries.
-            b'(' => self.push(Value::Mark),
+            b'(' => self.push(PickleValue::Mark),
             b'}' | b']' | b')' => self.push_list(Vec::new()),
             b't' | b'l' | b'd' => self.since_mark().and_then(|values| self.push_list(values)),
             0x85 => self.push_last(1),
@@ -312,89 +321,92 @@ impl Machine {
             b'e' | b'u' => self.since_mark().and_then(|values| self.extend(values)),
             b'0' => self.pop().map(|_| false),
             b'1' => self.since_mark().map(|_| false),
-            // What is kept by number.
-            b'q' => self.byte().and_then(|number| self.keep(number.into())),
-            b'r' => self.four().and_then(|number| self.keep(number)),
-            0x94 => self.keep(self.memo.len() as u32),
-            b'h' => self.byte().and_then(|number| self.kept(number.into())),
-            b'j' => self.four().and_then(|number| self.kept(number)),
-            // What is named, and made of it.
+            // The memo.
+            b'q' => self.byte().and_then(|number| self.memoize(number.into())),
+            b'r' => self.four().and_then(|number| self.memoize(number)),
+            0x94 => self.memoize(self.memo.len() as u32),
+            b'h' => self.byte().and_then(|number| self.recall(number.into())),
+            b'j' => self.four().and_then(|number| self.recall(number)),
+            // Globals, and calls of them.
             b'c' => {
                 let (module, name) = (self.line()?, self.line()?);
-                self.push(Value::Known(Known::named(&module, &name)?))
+                self.push(PickleValue::Global(KnownGlobal::named(&module, &name)?))
             }
             0x93 => {
                 let (named, module) = (self.pop()?, self.pop()?);
                 let (Some(module), Some(named)) = (self.pickle.text(module), self.pickle.text(named)) else {
-                    return Err("it names something by what is no text; it is damaged".to_owned());
+                    return Err("it names a global by something other than text; it is damaged".to_owned());
                 };
-                self.push(Value::Known(Known::named(&module, &named)?))
+                self.push(PickleValue::Global(KnownGlobal::named(&module, &named)?))
             }
-            b'R' => self.make(),
-            b'b' => self.fill(),
+            b'R' => self.reduce(),
+            b'b' => self.build(),
             other => Err(format!(
-                "instruction {other:#04x} has no place in a batch of pictures; it is damaged, or written by another protocol than 2 to 5"
+                "instruction {other:#04x} is not supported; it is damaged, or has another protocol than 2 to 5"
             )),
         }
     }
 
-    /// A known maker and what it is given become a value.
-    fn make(&mut self) -> Result<bool, String> {
-        let (given, maker) = (self.pop()?, self.pop()?);
-        let given = self.pickle.list(given).ok_or("it gives a maker no list; it is damaged")?;
-        let made = match (maker, given) {
-            (Value::Known(Known::Reconstruct), [Value::Known(Known::Array), ..]) => {
+    /// REDUCE: calls a known global.
+    fn reduce(&mut self) -> Result<bool, String> {
+        let (arguments, callable) = (self.pop()?, self.pop()?);
+        let arguments =
+            self.pickle.list(arguments).ok_or("it calls a global without a list of arguments; it is damaged")?;
+        let value = match (callable, arguments) {
+            (PickleValue::Global(KnownGlobal::Reconstruct), [PickleValue::Global(KnownGlobal::Array), ..]) => {
                 self.pickle.arrays.push(None);
-                Value::Array(self.pickle.arrays.len() - 1)
+                PickleValue::Array(self.pickle.arrays.len() - 1)
             }
-            (Value::Known(Known::Element), [Value::Text(named) | Value::Bytes(named), ..]) => Value::Element(*named),
-            (Value::Known(Known::Encode), [Value::Text(text), ..]) => Value::Latin(*text),
-            (Value::Known(Known::FromBuffer), [values, element, shape, order]) => {
+            (PickleValue::Global(KnownGlobal::Element), [PickleValue::Text(named) | PickleValue::Bytes(named), ..]) => {
+                PickleValue::Element(*named)
+            }
+            (PickleValue::Global(KnownGlobal::Encode), [PickleValue::Text(text), ..]) => PickleValue::Latin1(*text),
+            (PickleValue::Global(KnownGlobal::FromBuffer), [values, element, shape, order]) => {
                 if self.pickle.text(*order).as_deref() != Some("C") {
                     return Err("its array is in Fortran order; save it with numpy.ascontiguousarray".to_owned());
                 }
                 let numbers = self.numbers(*shape, *element, *values)?;
                 self.pickle.arrays.push(Some(numbers));
-                Value::Array(self.pickle.arrays.len() - 1)
+                PickleValue::Array(self.pickle.arrays.len() - 1)
             }
-            _ => return Err("it makes something other than an array of numbers; that is refused".to_owned()),
+            _ => return Err("it builds something other than an array of numbers, which is refused".to_owned()),
         };
-        self.push(made)
+        self.push(value)
     }
 
-    fn numbers(&self, shape: Value, element: Value, values: Value) -> Result<Numbers, String> {
+    fn numbers(&self, shape: PickleValue, element: PickleValue, values: PickleValue) -> Result<NumericArray, String> {
         let sides = self.pickle.list(shape).filter(|sides| sides.len() <= 8);
-        let side = |side: &Value| match side {
-            Value::Int(side) => u64::try_from(*side).ok(),
+        let side = |side: &PickleValue| match side {
+            PickleValue::Int(side) => u64::try_from(*side).ok(),
             _ => None,
         };
         let shape = sides.and_then(|sides| sides.iter().map(side).collect());
         match (shape, element) {
-            (Some(shape), Value::Element(named)) => {
-                Ok(Numbers { shape, element: name(&self.pickle.slice, named)?, values })
+            (Some(shape), PickleValue::Element(named)) => {
+                Ok(NumericArray { shape, element: name(&self.pickle.slice, named)?, values })
             }
-            _ => Err("its array has no shape or no kind of numbers; it is damaged".to_owned()),
+            _ => Err("its array has no shape or no type; it is damaged".to_owned()),
         }
     }
 
-    /// What was made is told what it is to hold.
-    fn fill(&mut self) -> Result<bool, String> {
+    /// BUILD: sets the state of an array or type.
+    fn build(&mut self) -> Result<bool, String> {
         let state = self.pop()?;
         let state = self.pickle.list(state).unwrap_or_default();
         match (self.stack.last(), state) {
-            (Some(Value::Element(_)), [_, order, ..]) if self.pickle.text(*order).as_deref() == Some(">") => {
-                Err("its numbers have their highest byte first; save it on a common machine".to_owned())
+            (Some(PickleValue::Element(_)), [_, order, ..]) if self.pickle.text(*order).as_deref() == Some(">") => {
+                Err("its numbers are big-endian; save it on a little-endian machine".to_owned())
             }
-            (Some(Value::Element(_)), _) => Ok(false),
-            (Some(&Value::Array(number)), [_, shape, element, fortran, values]) => {
-                if *fortran != Value::Int(0) {
+            (Some(PickleValue::Element(_)), _) => Ok(false),
+            (Some(&PickleValue::Array(number)), [_, shape, element, fortran, values]) => {
+                if *fortran != PickleValue::Int(0) {
                     return Err("its array is in Fortran order; save it with numpy.ascontiguousarray".to_owned());
                 }
                 let numbers = self.numbers(*shape, *element, *values)?;
                 self.pickle.arrays.get_mut(number).into_iter().for_each(|array| *array = Some(numbers.clone()));
                 Ok(false)
             }
-            _ => Err("it fills something other than an array of numbers; that is refused".to_owned()),
+            _ => Err("it sets the state of something other than an array of numbers, which is refused".to_owned()),
         }
     }
 }

@@ -1,45 +1,44 @@
-//! What every kind's tests need: a look at a file, and files that are damaged in many ways.
+//! Helpers for the tests of all formats: opening sets, and damaging files.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use super::{Found, Opened, check, open_file, open_folder};
+use super::{PictureData, PictureSet, check, open_file, open_folder};
 use crate::data::DataError;
 use crate::image::{DecodeOptions, Picture, decode};
 
-/// Opens a file or folder.
-pub(super) fn open(path: &Path) -> Result<Opened, DataError> {
+pub(super) fn open(path: &Path) -> Result<PictureSet, DataError> {
     if path.is_dir() { open_folder(path) } else { open_file(path) }
 }
 
-/// The message that refuses a file.
+/// The error message of opening a file.
 pub(super) fn refusal(path: &Path) -> String {
     open(path).expect_err("it is refused").to_string()
 }
 
-/// Picture `index` where the set has pixels.
-pub(super) fn decoded(opened: &Opened, index: u64) -> Picture {
+/// Picture `index`, decoded.
+pub(super) fn decoded(opened: &PictureSet, index: u64) -> Picture {
     match opened.pictures.read(index, 0).unwrap() {
-        Found::Decoded(picture) => picture,
-        Found::Encoded(bytes) => decode(&bytes, &DecodeOptions::default()).unwrap().picture,
+        PictureData::Decoded(picture) => picture,
+        PictureData::Encoded(bytes) => decode(&bytes, &DecodeOptions::default()).unwrap().picture,
     }
 }
 
-/// The classes' names, and those of the first `count` pictures.
-pub(super) fn classes(opened: &Opened, count: u64) -> (Vec<String>, Vec<Option<usize>>) {
-    (opened.labels.names().to_vec(), (0..count).map(|i| opened.labels.of(i)).collect())
+/// Class names, and labels of the first `count` pictures.
+pub(super) fn classes(opened: &PictureSet, count: u64) -> (Vec<String>, Vec<Option<usize>>) {
+    (opened.labels.names().to_vec(), (0..count).map(|i| opened.labels.class(i)).collect())
 }
 
-/// A damaged file.
+/// Damage to a file.
 #[derive(Debug, Clone)]
 pub(super) enum Damage {
-    /// So many thousandths are left.
+    /// Truncates to so many thousandths.
     Cut(usize),
-    /// At so many thousandths, a byte is changed.
+    /// Changes bytes at these thousandths.
     Flip(Vec<(usize, u8)>),
-    /// At so many thousandths of its first 256 bytes, a number is made huge.
+    /// Writes a number at so many thousandths of the first 256 bytes.
     Huge(usize, u32),
 }
 
@@ -68,7 +67,8 @@ impl Damage {
     }
 }
 
-/// A damaged file is refused by name or read as far as it goes, soon and without a panic.
+/// Checks that a damaged file is either refused with its name or read as far as possible, quickly and without a
+/// panic.
 pub(super) fn survives(name: &str, bytes: &[u8], damage: &Damage) -> Result<(), TestCaseError> {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join(name);
@@ -80,7 +80,7 @@ pub(super) fn survives(name: &str, bytes: &[u8], damage: &Damage) -> Result<(), 
             let count = opened.pictures.len().unwrap_or(0);
             for index in 0..count.min(8) {
                 opened.pictures.name(index);
-                if let Ok(Found::Encoded(bytes)) = opened.pictures.read(index, 8) {
+                if let Ok(PictureData::Encoded(bytes)) = opened.pictures.read(index, 8) {
                     let _ = decode(&bytes, &DecodeOptions::default());
                 }
             }
@@ -91,7 +91,7 @@ pub(super) fn survives(name: &str, bytes: &[u8], damage: &Damage) -> Result<(), 
 }
 
 #[test]
-fn a_known_set_in_a_folder_of_its_own_is_found() {
+fn known_set_is_found_in_a_sub_folder() {
     let place = tempfile::tempdir().unwrap();
     let inside = place.path().join("cifar-10-batches-bin");
     std::fs::create_dir(&inside).unwrap();
@@ -100,7 +100,7 @@ fn a_known_set_in_a_folder_of_its_own_is_found() {
 }
 
 #[test]
-fn the_first_bytes_of_a_file_count_and_not_its_name() {
+fn format_is_detected_by_first_bytes_not_by_name() {
     let place = tempfile::tempdir().unwrap();
     let picture = Picture::new(2, 2, 1, vec![7; 4]).to_png().unwrap();
     let mut tar = tar::Builder::new(Vec::new());

@@ -8,6 +8,8 @@ use super::classifier::{AttributeClassifier, AttributeClassifierSettings, Classi
 use super::linearity::linear_separability;
 use super::triples::{self, OutcomeCounts, Triple, TripleOutcome};
 use super::turn::{self, STEPS, TurnScore};
+use crate::data::Source;
+use crate::data::synth::Scene;
 use crate::device::ComputeError;
 use crate::evaluate::statistics::Proportion;
 use crate::image::Picture;
@@ -18,7 +20,7 @@ use crate::model::Model;
 /// Images generated at a time.
 const BATCH: usize = 256;
 /// The data set whose attributes the classifier knows.
-const FACES: &str = "synth:faces";
+const FACES: Source = Source::Synthetic(Scene::Faces);
 
 /// Options of [`score`].
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -267,7 +269,7 @@ pub fn score(
     device: &Device,
     progress: &mut dyn FnMut(ScoreStage, usize, usize),
 ) -> Result<ScoreReport, ScoreError> {
-    if model.provenance.data != FACES {
+    if Source::from(&model.provenance.data) != FACES {
         return Err(ScoreError::Foreign(model.provenance.data.clone()));
     }
     let config = model.config();

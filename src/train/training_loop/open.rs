@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::readback::{PendingSteps, Throughput};
 use super::{TrainingLoop, set_operands, start_loader};
-use crate::data::{DataError, Dataset, Place, Report, Source, absolute, same_place};
+use crate::data::{DataError, DataPosition, Dataset, DatasetReport};
 use crate::device::Compute;
 use crate::train::alarm::HealthEvent;
 use crate::train::change::set_in_force;
@@ -36,8 +36,8 @@ impl<'a> TrainingLoop<'a> {
             Run::ensure_vacant(&options.folder)?;
         }
         let config = &options.config;
-        let source = Source::parse(&config.data).map_err(|error| data_error(error, resumed.is_some()))?;
-        let dataset = Dataset::open(&source, config.model.pictures(), config.seed)?;
+        let dataset = Dataset::open(&config.data, config.model.pictures(), config.seed);
+        let dataset = dataset.map_err(|error| data_error(error, resumed.is_some()))?;
         let names = PictureNames::of(&dataset);
         let mut warnings = match &mut resumed {
             Some(run) => run.use_data(&config.data, names.as_ref())?,
@@ -46,13 +46,14 @@ impl<'a> TrainingLoop<'a> {
         let dataset = Arc::new(dataset.without(&config.skip)?);
         let memory_warning = memory::check(config, &compute)?;
         if let Some(epochs) = options.epochs {
-            let length = dataset.len().ok_or_else(|| TrainError::Endless { source_name: config.data.clone() })? as u64;
+            let length =
+                dataset.len().ok_or_else(|| TrainError::Endless { source_name: config.data.to_string() })? as u64;
             // An upper bound: if pictures cannot be read, the epochs end earlier.
             let last = epochs.saturating_mul(length).div_ceil(config.train.batch as u64);
             options.steps = Some(options.steps.map_or(last, |steps| steps.min(last)));
         }
-        let report = Report::of(&dataset, &|| false);
-        options.config.data = absolute(&options.config.data);
+        let report = DatasetReport::examine(&dataset, &|| false);
+        options.config.data = options.config.data.absolute();
         if let (Some(step), Some(run)) = (options.change.back_to, &resumed) {
             checkpoint::roll_back(&run.checkpoints(), step)?;
         }
@@ -152,7 +153,7 @@ fn resumable(options: &TrainerOptions) -> Result<Option<Run>, TrainError> {
     let differs = match &run {
         Err(RunError::Differs { .. }) => true,
         Err(_) => false,
-        Ok(run) => !same_place(&run.config().data, &options.config.data),
+        Ok(run) => !run.config().data.is_same_place(&options.config.data),
     };
     if differs && has_no_steps(&options.folder) { Ok(None) } else { Ok(Some(run?)) }
 }
@@ -173,7 +174,7 @@ fn untrained(config: &RunConfig, compute: &Compute) -> Checkpoint {
             step: 0,
             images: 0,
             seconds: 0.0,
-            place: Place::default(),
+            place: DataPosition::default(),
             generator_rate: config.train.generator_rate,
             discriminator_rate: config.train.discriminator_rate,
             epoch_end: None,

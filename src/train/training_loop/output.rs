@@ -68,7 +68,7 @@ impl TrainingLoop<'_> {
 
     pub(super) fn provenance(&self, state: &TrainingState) -> Provenance {
         Provenance {
-            data: self.options.config.data.clone(),
+            data: self.options.config.data.to_string(),
             steps: state.step,
             images: state.images,
             seed: self.options.config.seed,

@@ -324,7 +324,7 @@ impl State {
         let Some(model) = &self.model else { anyhow::bail!("no model is open") };
         let config = model.config();
         let Decoded { picture: original, treatment } =
-            data::read_examined(&path, config.pictures(), &DecodeOptions::default())?;
+            data::read_with_treatment(&path, config.pictures(), &DecodeOptions::default())?;
         outbox.send(Reply::Projecting(Search::Fitting(path, original.clone(), 0.0)));
         outbox.send(Reply::Projecting(Search::Seen(treatment.remarks())));
         let settings = ProjectionSettings::default();

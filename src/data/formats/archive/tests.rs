@@ -1,8 +1,9 @@
-//! Archives: what is listed, what is read, and what is damaged.
+//! Tests of archives: listing, reading, and damaged files.
 
 use super::super::tests::{damages, survives};
 use super::*;
 use proptest::prelude::*;
+use std::io::Write;
 use zip::{CompressionMethod, write::SimpleFileOptions};
 
 fn zip_of(path: &Path, method: CompressionMethod, files: &[(&str, &[u8])]) {
@@ -15,7 +16,7 @@ fn zip_of(path: &Path, method: CompressionMethod, files: &[(&str, &[u8])]) {
 }
 
 #[test]
-fn a_changed_byte_in_a_zip_is_noticed() {
+fn wrong_checksum_in_a_zip_is_an_error() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("a.zip");
     zip_of(&path, CompressionMethod::Stored, &[("a.png", b"some bytes of a picture")]);
@@ -23,12 +24,12 @@ fn a_changed_byte_in_a_zip_is_noticed() {
     let at = bytes.windows(4).position(|w| w == b"some").unwrap();
     bytes[at] = b'S';
     std::fs::write(&path, bytes).unwrap();
-    let Index { file, entries, .. } = index(&path, &mut Tally::default()).unwrap();
-    assert!(read(&file, &entries[0]).unwrap_err().to_string().contains("packed"));
+    let ArchiveIndex { file, entries, .. } = index(&path, &mut SkipTally::default()).unwrap();
+    assert!(read(&file, &entries[0]).unwrap_err().to_string().contains("checksum"));
 }
 
 #[test]
-fn a_picture_of_any_name_is_listed_and_what_is_not_is_counted() {
+fn pictures_of_any_name_are_listed_and_other_files_are_counted() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("a.zip");
     let png = [b"\x89PNG\r\n\x1a\n".as_slice(), &[0; 64]].concat();
@@ -45,14 +46,14 @@ fn a_picture_of_any_name_is_listed_and_what_is_not_is_counted() {
         let opened = open(&path.join("set")).unwrap();
         let names: Vec<_> = (0..2).map(|i| opened.pictures.name(i)).collect();
         assert_eq!((opened.pictures.len(), names), (Some(2), vec!["set/1.png".to_owned(), "set/2".to_owned()]));
-        assert!(opened.notes[0].starts_with("set/2 is not named as a picture"), "{:?}", opened.notes);
-        let left_out: Vec<String> = opened.pictures.left_out().iter().map(ToString::to_string).collect();
+        assert!(opened.notes[0].starts_with("set/2 is a picture by its first bytes"), "{:?}", opened.notes);
+        let skipped: Vec<String> = opened.pictures.skipped().iter().map(ToString::to_string).collect();
         assert_eq!(
-            left_out,
+            skipped,
             [
                 "1 AVIF file left out: that format is not read (set/3.avif)",
                 "1 hidden or system folder skipped (set/@eaDir)",
-                "1 other file left out (without a known ending)",
+                "1 other file left out (without a known extension)",
             ]
         );
     }
@@ -68,11 +69,11 @@ fn lengths_beyond_the_file_are_refused() {
     bytes[directory + 20..directory + 24].copy_from_slice(&0xf000_0000u32.to_le_bytes());
     std::fs::write(&path, bytes).unwrap();
     assert!(open(&path).unwrap_err().to_string().contains("a.zip"));
-    assert!(within(u64::MAX, 1, 10).is_err());
+    assert!(check_bounds(u64::MAX, 1, 10).is_err());
 }
 
 #[test]
-fn of_equal_names_in_a_tar_the_later_counts() {
+fn later_of_equal_names_in_a_tar_counts() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("a.tar");
     let mut tar = tar::Builder::new(File::create(&path).unwrap());
@@ -82,16 +83,16 @@ fn of_equal_names_in_a_tar_the_later_counts() {
         tar.append_data(&mut header, "./a.png", bytes.as_slice()).unwrap();
     }
     tar.into_inner().unwrap();
-    let Index { file, entries, .. } = index(&path, &mut Tally::default()).unwrap();
+    let ArchiveIndex { file, entries, .. } = index(&path, &mut SkipTally::default()).unwrap();
     assert_eq!(entries.len(), 1);
     assert_eq!(&*entries[0].name, "a.png");
     assert_eq!(read(&file, &entries[0]).unwrap(), b"later");
 }
 
 #[test]
-fn a_tar_is_recalled_as_it_was_opened_until_it_changes() {
+fn cached_tar_list_is_used_until_the_tar_changes() {
     let place = tempfile::tempdir().unwrap();
-    let (path, cache) = (place.path().join("a.tar"), Cache::at(&place.path().join("cache")));
+    let (path, cache) = (place.path().join("a.tar"), ListCache::at(&place.path().join("cache")));
     let write = |classes: [&str; 2], when: u64| {
         let mut tar = tar::Builder::new(File::create(&path).unwrap());
         for (name, bytes) in [("1.cls", classes[0]), ("1.png", "one"), ("2.cls", classes[1]), ("2.png", "two")] {
@@ -103,29 +104,29 @@ fn a_tar_is_recalled_as_it_was_opened_until_it_changes() {
         tar.into_inner().unwrap().set_modified(when).unwrap();
     };
     let lists = || std::fs::read_dir(place.path().join("cache")).map_or(0, Iterator::count);
-    let told = || {
+    let contents = || {
         let opened = open_with(&path, &cache).unwrap();
         let bytes = |i| match opened.pictures.read(i, 0) {
-            Ok(Found::Encoded(bytes)) => (opened.pictures.name(i), bytes, opened.labels.of(i)),
+            Ok(PictureData::Encoded(bytes)) => (opened.pictures.name(i), bytes, opened.labels.class(i)),
             _ => panic!("it holds whole files"),
         };
         (opened.labels.names().to_vec(), [bytes(0), bytes(1)])
     };
     write(["cat", "dog"], 1);
-    let first = told();
+    let first = contents();
     assert_eq!(first.1[1], ("2.png".to_owned(), b"two".to_vec(), Some(1)));
     assert_eq!(lists(), 1);
-    assert_eq!(told(), first);
-    // The list is what is read: one of another content with the same size and time is believed.
+    assert_eq!(contents(), first);
+    // The cached list is used, since a file of other contents has the same size and time.
     write(["rat", "dog"], 1);
-    assert_eq!(told(), first);
+    assert_eq!(contents(), first);
     write(["rat", "dog"], 2);
-    assert_eq!(told().0, ["dog", "rat"]);
+    assert_eq!(contents().0, ["dog", "rat"]);
     assert_eq!(lists(), 1);
 }
 
 #[test]
-fn a_zip_is_listed_as_the_zip_crate_lists_it() {
+fn zip_is_listed_as_by_the_zip_crate() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("a.zip");
     let mut zip = zip::ZipWriter::new(File::create(&path).unwrap());
@@ -141,16 +142,16 @@ fn a_zip_is_listed_as_the_zip_crate_lists_it() {
     }
     zip.add_symlink("link.png", "z/2.png", options).unwrap();
     zip.finish().unwrap();
-    let Index { file, entries, .. } = index(&path, &mut Tally::default()).unwrap();
-    assert!(directory::list(&file).unwrap().is_some(), "it is one of the usual ones");
-    let told: Vec<_> = entries.iter().map(|entry| (&*entry.name, read(&file, entry).unwrap())).collect();
+    let ArchiveIndex { file, entries, .. } = index(&path, &mut SkipTally::default()).unwrap();
+    assert!(zip_directory::list(&file).unwrap().is_some(), "it is one of the usual ones");
+    let contents: Vec<_> = entries.iter().map(|entry| (&*entry.name, read(&file, entry).unwrap())).collect();
     let expected = [("a/1.png", "a\\1.png"), ("z/2.png", "z/2.png"), ("z/\u{fc}.png", "z/\u{fc}.png")];
-    assert_eq!(told, expected.map(|(name, bytes)| (name, bytes.as_bytes().to_vec())));
-    // With something before it, places are not what they seem, and the crate finds them.
+    assert_eq!(contents, expected.map(|(name, bytes)| (name, bytes.as_bytes().to_vec())));
+    // With bytes before the archive, positions are shifted, and the crate corrects them.
     let bytes = [&b"before it"[..], &std::fs::read(&path).unwrap()].concat();
     std::fs::write(&path, bytes).unwrap();
-    let Index { file, entries, .. } = index(&path, &mut Tally::default()).unwrap();
-    assert!(directory::list(&file).unwrap().is_none());
+    let ArchiveIndex { file, entries, .. } = index(&path, &mut SkipTally::default()).unwrap();
+    assert!(zip_directory::list(&file).unwrap().is_none());
     assert_eq!(
         entries.iter().map(|entry| read(&file, entry).unwrap()).collect::<Vec<_>>(),
         expected.map(|e| e.1.as_bytes().to_vec())
@@ -160,7 +161,7 @@ fn a_zip_is_listed_as_the_zip_crate_lists_it() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
     #[test]
-    fn a_damaged_zip_is_refused_or_read(damage in damages()) {
+    fn damaged_zip_is_refused_or_read(damage in damages()) {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("a.zip");
         zip_of(&path, CompressionMethod::Stored, &[("a/1.png", b"P5 1 1 255\n\x07"), ("b/2.png", b"P5 1 1 255\n\x09")]);

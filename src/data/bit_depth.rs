@@ -1,37 +1,37 @@
-//! Which values are black and white in a set whose pictures are deeper than 8 bits.
+//! The range of pixel values in sets with more than 8 bits per value: which are black and white.
 
 use std::collections::BTreeMap;
 
-use super::formats::{Found, Pictures};
+use super::formats::{PictureData, PictureStore};
 use crate::image::{Ranges, Samples, Spread, spread};
 
-/// Pictures by which a set is known to be an ordinary one.
-const FIRST: u64 = 8;
-/// Pictures whose values are looked at.
-const LOOKED_AT: u64 = 64;
+/// Pictures that are probed for more than 8 bits.
+const PROBED: u64 = 8;
+/// Pictures whose values are measured if there are some.
+const SAMPLED: u64 = 64;
 
-/// The ranges of a set by pictures spread over it, and what was found, for people. What cannot be read says nothing.
-pub(super) fn find(pictures: &dyn Pictures) -> (Ranges, Vec<String>) {
+/// The ranges of a set, measured on pictures spread over it, and a note for each. Unreadable pictures are ignored.
+pub(super) fn measure_ranges(pictures: &dyn PictureStore) -> (Ranges, Vec<String>) {
     let Some(length) = pictures.len() else { return Default::default() };
-    let mut found: BTreeMap<Samples, (u64, Spread)> = BTreeMap::new();
-    let mut look = |index: u64| {
-        let Ok(Found::Encoded(bytes)) = pictures.read(index, 0) else { return false };
+    let mut spreads: BTreeMap<Samples, (u64, Spread)> = BTreeMap::new();
+    let mut sample = |index: u64| {
+        let Ok(PictureData::Encoded(bytes)) = pictures.read(index, 0) else { return false };
         let Ok(Some((samples, spread))) = spread(&bytes) else { return false };
-        let (count, all) = found.entry(samples).or_insert((0, Spread::NONE));
+        let (count, all) = spreads.entry(samples).or_insert((0, Spread::NONE));
         (*count, *all) = (*count + 1, all.and(spread));
         true
     };
     let spread_out =
         |count: u64| (0..count).map(move |i| (u128::from(i) * u128::from(length) / u128::from(count)) as u64);
-    let first: Vec<u64> = spread_out(length.min(FIRST)).collect();
-    if first.iter().filter(|&&index| look(index)).count() > 0 {
-        spread_out(length.min(LOOKED_AT)).filter(|index| !first.contains(index)).for_each(|index| {
-            look(index);
+    let first: Vec<u64> = spread_out(length.min(PROBED)).collect();
+    if first.iter().filter(|&&index| sample(index)).count() > 0 {
+        spread_out(length.min(SAMPLED)).filter(|index| !first.contains(index)).for_each(|index| {
+            sample(index);
         });
     }
     let mut ranges = Ranges::default();
     let mut notes = Vec::new();
-    for (samples, (count, spread)) in found {
+    for (samples, (count, spread)) in spreads {
         let range = spread.range(samples);
         match samples {
             Samples::U8 => continue,
@@ -57,21 +57,24 @@ mod tests {
     }
 
     #[test]
-    fn the_range_is_that_of_the_set_and_not_of_each_picture() {
+    fn value_range_is_measured_over_the_whole_set() {
         let folder = tempfile::tempdir().unwrap();
         for (name, values) in [("0.png", [0, 100, 200, 255]), ("1.tif", [0, 0, 0, 3000]), ("2.png", [4095, 0, 0, 0])] {
             let picture = deep(values);
-            // The crate writes no gray TIFFs by this; red is as good.
+            // The crate writes no gray TIFF; one in color does as well.
             let picture = if name.ends_with("tif") { picture.into_rgb16().into() } else { picture };
             picture.save(folder.path().join(name)).unwrap();
         }
         image::GrayImage::from_pixel(2, 2, image::Luma([9])).save(folder.path().join("3.png")).unwrap();
-        let dataset = Dataset::open(&Source::Folder(folder.path().to_owned()), PictureFormat::new(2, 1), 1).unwrap();
-        let (picture, treatment) = dataset.examined(0).unwrap();
+        let dataset = Dataset::open(&Source::Path(folder.path().to_owned()), PictureFormat::new(2, 1), 1).unwrap();
+        let (picture, treatment) = dataset.picture_with_treatment(0).unwrap();
         assert_eq!(picture.pixels(), [0, 6, 12, 16]);
         assert_eq!((treatment.samples, treatment.range.map(|range| range.white)), (Samples::U16, Some(4095.0)));
         assert_eq!(dataset.picture(1).unwrap().pixels()[3], 187);
-        assert_eq!((dataset.picture(3).unwrap().pixels()[0], dataset.examined(3).unwrap().1.range), (9, None));
+        assert_eq!(
+            (dataset.picture(3).unwrap().pixels()[0], dataset.picture_with_treatment(3).unwrap().1.range),
+            (9, None)
+        );
         assert_eq!(
             dataset.notes(),
             ["16-bit pictures: values from 0 to 4095 in 3 of them, taken as 0 (black) to 4095 (white)"]
@@ -79,11 +82,11 @@ mod tests {
     }
 
     #[test]
-    fn an_ordinary_set_has_nothing_to_be_said() {
+    fn eight_bit_sets_have_no_notes() {
         let folder = tempfile::tempdir().unwrap();
         image::GrayImage::from_pixel(2, 2, image::Luma([9])).save(folder.path().join("0.png")).unwrap();
         std::fs::write(folder.path().join("1.png"), "no picture").unwrap();
-        let dataset = Dataset::open(&Source::Folder(folder.path().to_owned()), PictureFormat::new(2, 1), 1).unwrap();
+        let dataset = Dataset::open(&Source::Path(folder.path().to_owned()), PictureFormat::new(2, 1), 1).unwrap();
         assert!(dataset.notes().is_empty(), "{:?}", dataset.notes());
     }
 }

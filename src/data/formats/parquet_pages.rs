@@ -1,5 +1,7 @@
-//! Pages of Parquet columns whose codec the format's crate would unpack without a bound, so that a few bytes could ask
-//! for all memory: gzip and zstd. They pass through the crate as they are and are unpacked here.
+//! Bounded decompression of Parquet pages.
+//!
+//! For gzip and zstd the crate decompresses pages without a limit, so that a few bytes could exhaust the memory. It
+//! is told that these pages are uncompressed, and they are decompressed here.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -12,38 +14,38 @@ use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::serialized_reader::SerializedPageReader;
 
 use super::FILE_LIMIT;
-use super::slice::Slice;
+use super::file_slice::FileSlice;
 
-/// How a chunk's pages are packed, where they are unpacked here.
+/// Codecs that are handled here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Codec {
+enum PageCodec {
     Gzip,
     Zstd,
 }
 
-/// The pages of a column's chunk of `rows` rows, unpacked.
-pub(super) fn of(slice: Slice, chunk: &ColumnChunkMetaData, rows: usize) -> ParquetResult<Box<dyn PageReader>> {
+/// The decompressed pages of a column chunk of `rows` rows.
+pub(super) fn of(slice: FileSlice, chunk: &ColumnChunkMetaData, rows: usize) -> ParquetResult<Box<dyn PageReader>> {
     let codec = match chunk.compression() {
-        Compression::GZIP(_) => Codec::Gzip,
-        Compression::ZSTD(_) => Codec::Zstd,
+        Compression::GZIP(_) => PageCodec::Gzip,
+        Compression::ZSTD(_) => PageCodec::Zstd,
         _ => return Ok(Box::new(SerializedPageReader::new(Arc::new(slice), chunk, rows, None)?)),
     };
     let plain = chunk.clone().into_builder().set_compression(Compression::UNCOMPRESSED).build()?;
-    Ok(Box::new(Unpacked { pages: SerializedPageReader::new(Arc::new(slice), &plain, rows, None)?, codec }))
+    Ok(Box::new(UnpackedPages { pages: SerializedPageReader::new(Arc::new(slice), &plain, rows, None)?, codec }))
 }
 
-struct Unpacked {
-    pages: SerializedPageReader<Slice>,
-    codec: Codec,
+struct UnpackedPages {
+    pages: SerializedPageReader<FileSlice>,
+    codec: PageCodec,
 }
 
-impl Unpacked {
+impl UnpackedPages {
     fn unpacked(&self, mut page: Page) -> ParquetResult<Page> {
         match &mut page {
             Page::DataPage { buf, .. } | Page::DictionaryPage { buf, .. } => {
                 *buf = self.codec.unpack(buf, 0, FILE_LIMIT)?;
             }
-            // Its levels come first and are never packed.
+            // Levels come first and are never compressed.
             Page::DataPageV2 { buf, def_levels_byte_len, rep_levels_byte_len, is_compressed: true, .. } => {
                 let levels = *def_levels_byte_len as usize + *rep_levels_byte_len as usize;
                 *buf = self.codec.unpack(buf, levels, FILE_LIMIT)?;
@@ -54,8 +56,8 @@ impl Unpacked {
     }
 }
 
-impl Codec {
-    /// The bytes of a page, of which the first `plain` are not packed and the others become `limit` at the most.
+impl PageCodec {
+    /// Decompresses a page, whose first `plain` bytes are not compressed, to at most `limit` bytes.
     fn unpack(self, packed: &[u8], plain: usize, limit: u64) -> ParquetResult<Bytes> {
         let (plain, packed) =
             packed.split_at_checked(plain).ok_or_else(|| ParquetError::EOF("a page ends early".into()))?;
@@ -69,15 +71,15 @@ impl Codec {
         };
         match read {
             Ok(length) if length as u64 > limit => {
-                Err(ParquetError::General(format!("a page of it unpacks to more than {} MiB", limit >> 20)))
+                Err(ParquetError::General(format!("a page decompresses to more than {} MiB", limit >> 20)))
             }
             Ok(_) => Ok(out.into()),
-            Err(cause) => Err(ParquetError::General(format!("a page cannot be unpacked: {cause}"))),
+            Err(cause) => Err(ParquetError::General(format!("a page cannot be decompressed: {cause}"))),
         }
     }
 }
 
-impl Iterator for Unpacked {
+impl Iterator for UnpackedPages {
     type Item = ParquetResult<Page>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -85,7 +87,7 @@ impl Iterator for Unpacked {
     }
 }
 
-impl PageReader for Unpacked {
+impl PageReader for UnpackedPages {
     fn get_next_page(&mut self) -> ParquetResult<Option<Page>> {
         self.pages.get_next_page()?.map(|page| self.unpacked(page)).transpose()
     }
@@ -117,8 +119,8 @@ mod tests {
     use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
     #[test]
-    fn a_page_that_would_fill_the_memory_is_refused() {
-        // A frame of nothing but blocks that repeat one byte: 128 KiB of each four bytes.
+    fn decompression_bomb_is_refused() {
+        // A frame of blocks that repeat one byte: four bytes for each 128 KiB.
         let mut bomb = vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x58];
         let block = |last: u32| (last | 1 << 1 | (1 << 17) << 3).to_le_bytes();
         for _ in 0..16 {
@@ -127,21 +129,21 @@ mod tests {
         }
         bomb.extend(&block(1)[..3]);
         bomb.push(0);
-        let error = Codec::Zstd.unpack(&bomb, 0, 2 << 20).unwrap_err();
+        let error = PageCodec::Zstd.unpack(&bomb, 0, 2 << 20).unwrap_err();
         assert!(error.to_string().contains("2 MiB"), "{error}");
-        assert_eq!(Codec::Zstd.unpack(&bomb, 0, 3 << 20).unwrap().len(), 17 << 17);
+        assert_eq!(PageCodec::Zstd.unpack(&bomb, 0, 3 << 20).unwrap().len(), 17 << 17);
     }
 
     #[test]
-    fn what_is_not_packed_stays_and_the_rest_is_unpacked() {
+    fn levels_stay_and_values_are_decompressed() {
         let mut page = b"levels".to_vec();
         page.extend(compress_to_vec(&b"values"[..], CompressionLevel::Fastest));
-        assert_eq!(Codec::Zstd.unpack(&page, 6, 99).unwrap(), b"levelsvalues"[..]);
-        assert_eq!(Codec::Gzip.unpack(b"levels", 6, 99).unwrap(), b"levels"[..]);
+        assert_eq!(PageCodec::Zstd.unpack(&page, 6, 99).unwrap(), b"levelsvalues"[..]);
+        assert_eq!(PageCodec::Gzip.unpack(b"levels", 6, 99).unwrap(), b"levels"[..]);
         for spoilt in [&page[..9], b"levelsxxxx"] {
-            assert!(Codec::Zstd.unpack(spoilt, 6, 99).is_err());
-            assert!(Codec::Gzip.unpack(spoilt, 6, 99).is_err());
+            assert!(PageCodec::Zstd.unpack(spoilt, 6, 99).is_err());
+            assert!(PageCodec::Gzip.unpack(spoilt, 6, 99).is_err());
         }
-        assert!(Codec::Gzip.unpack(b"abc", 6, 99).is_err());
+        assert!(PageCodec::Gzip.unpack(b"abc", 6, 99).is_err());
     }
 }

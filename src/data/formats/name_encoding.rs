@@ -1,34 +1,34 @@
-//! Names in archives that are in no encoding of Unicode.
+//! Detection of the encoding of names in archives.
 //!
-//! Zips of older programs, and tars of older systems, have names in whatever their machine spoke, and do not say what that was.
-//! It is found once for all names of an archive, since one name is too little to go by.
+//! Zips of older programs and tars of older systems have names in the encoding of their machine, which they do not
+//! state. It is detected for all names of an archive together, since a single name is too short.
 
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{BIG5, EUC_JP, EUC_KR, Encoding, GB18030, GBK, SHIFT_JIS};
 
-use super::archive::Entry;
+use super::archive::ArchiveEntry;
 
-/// Encodings of names that are looked for. Western ones differ too little to be told apart by a few names.
+/// Encodings to detect. Western ones differ too little to be distinguished by a few names.
 const KNOWN: [&Encoding; 6] = [SHIFT_JIS, GBK, EUC_KR, BIG5, EUC_JP, GB18030];
 
-/// The share of letters that are common in a language, from which on names are taken for ones of it.
+/// Minimal share of common characters to accept an encoding.
 const COMMON: f64 = 0.8;
 
-/// Names with other letters than ASCII's that are not marked as Unicode: whose they are, and their bytes.
-pub(super) type Undecoded = Vec<(usize, Vec<u8>)>;
+/// Non-ASCII names that are not marked as Unicode: index of the entry, and bytes.
+pub(super) type RawNames = Vec<(usize, Vec<u8>)>;
 
-/// The names that need decoding: all of them where one is not Unicode, and none otherwise. Names in another encoding may pass for
-/// Unicode by chance, as those in GBK that begin with the word for pictures do.
-pub(super) fn foreign(names: Undecoded) -> Undecoded {
-    if names.iter().all(is_unicode) { Undecoded::new() } else { names }
+/// The names that need decoding: all of them if one is not valid UTF-8, otherwise none. Names in another encoding may
+/// be valid UTF-8 by chance, such as those in GBK that begin with its word for pictures.
+pub(super) fn foreign(names: RawNames) -> RawNames {
+    if names.iter().all(is_unicode) { RawNames::new() } else { names }
 }
 
 fn is_unicode((_, name): &(usize, Vec<u8>)) -> bool {
     std::str::from_utf8(name).is_ok()
 }
 
-/// The encoding of names, where it is one of those that are known and all of them are valid in it.
-fn found(names: &Undecoded) -> Option<&'static Encoding> {
+/// The encoding of names, if it is a known one in which all of them are valid.
+fn found(names: &RawNames) -> Option<&'static Encoding> {
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
     for (_, name) in names {
         detector.feed(name, false);
@@ -42,15 +42,15 @@ fn found(names: &Undecoded) -> Option<&'static Encoding> {
     if let Some(known) = KNOWN.into_iter().find(|known| *known == guess) {
         return Some(known).filter(fits);
     }
-    // A few short names are too little for it: then letters that are common in one of them decide.
+    // The detector needs more than a few short names; then the share of common characters decides.
     let scored = KNOWN.into_iter().filter(fits).map(|known| (common(known, names), known));
     let best = scored.reduce(|best, next| if next.0 > best.0 { next } else { best });
     best.filter(|(share, _)| *share >= COMMON).map(|(_, known)| known)
 }
 
-/// The share of common letters among those of two bytes. Those with a Latin letter on both sides are none: they are more likely
-/// one accented letter each.
-fn common(encoding: &'static Encoding, names: &Undecoded) -> f64 {
+/// The share of common characters among those of two bytes. One between two Latin letters does not count: its bytes
+/// are more likely two accented letters.
+fn common(encoding: &'static Encoding, names: &RawNames) -> f64 {
     let (mut good, mut all) = (0, 0);
     for (_, name) in names {
         let mut at = 0;
@@ -66,7 +66,7 @@ fn common(encoding: &'static Encoding, names: &Undecoded) -> f64 {
                     at += 1;
                     continue;
                 }
-                // Kana, digits, and the kanji of the first level.
+                // Kana, digits, and first-level kanji.
                 (0x82, 0x4f..=0x58 | 0x9f..) | (0x83, 0x40..=0x96) | (0x88..=0x97, _) if encoding == SHIFT_JIS => true,
                 (0xa4 | 0xa5 | 0xb0..=0xcf, 0xa1..) if encoding == EUC_JP => true,
                 (0xb0..=0xd7, 0xa1..) if encoding == GBK => true,
@@ -83,11 +83,11 @@ fn common(encoding: &'static Encoding, names: &Undecoded) -> f64 {
     if all == 0 { 0.0 } else { good as f64 / all as f64 }
 }
 
-/// Gives the entries their names where their encoding is found; says which it is.
-pub(super) fn decode(entries: &mut [Entry], names: &Undecoded) -> Option<String> {
+/// Decodes the entries' names if their encoding is known. Returns a note.
+pub(super) fn decode(entries: &mut [ArchiveEntry], names: &RawNames) -> Option<String> {
     let Some(encoding) = found(names) else {
-        // Some of them may be Unicode after all.
-        let others: Undecoded = names.iter().filter(|name| !is_unicode(name)).cloned().collect();
+        // Some of them may be UTF-8 after all.
+        let others: RawNames = names.iter().filter(|name| !is_unicode(name)).cloned().collect();
         return if others.len() < names.len() { decode(entries, &others) } else { None };
     };
     for (which, name) in names {
@@ -96,11 +96,11 @@ pub(super) fn decode(entries: &mut [Entry], names: &Undecoded) -> Option<String>
             entry.name = readable.replace('\\', "/").into();
         }
     }
-    Some(format!("{} of its names are in no encoding of Unicode, and were read as {}", names.len(), encoding.name()))
+    Some(format!("{} names are not Unicode and were decoded as {}", names.len(), encoding.name()))
 }
 
-/// Gives the entries names that differ where their bytes do.
-pub(super) fn escape(entries: &mut [Entry], names: &Undecoded) -> String {
+/// Decodes names of unknown encoding as Latin-1, which keeps different names different. Returns a note.
+pub(super) fn escape(entries: &mut [ArchiveEntry], names: &RawNames) -> String {
     let mut count = 0;
     for (which, name) in names.iter().filter(|name| !is_unicode(name)) {
         if let Some(entry) = entries.get_mut(*which) {
@@ -108,14 +108,14 @@ pub(super) fn escape(entries: &mut [Entry], names: &Undecoded) -> String {
             count += 1;
         }
     }
-    format!("{count} of its names are in an unknown encoding, and were read as Latin-1")
+    format!("{count} names have an unknown encoding and were decoded as Latin-1")
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::tests::{decoded, open};
     use super::*;
-    use crate::data::formats::Opened;
+    use crate::data::formats::PictureSet;
     use crate::image::Picture;
     use std::io::Write;
     use std::path::Path;
@@ -131,7 +131,7 @@ mod tests {
         Picture::new(2, 2, 1, vec![shade; 4]).to_png().unwrap()
     }
 
-    /// A zip of stored files whose names are these bytes, without the mark for UTF-8.
+    /// A zip of stored files with these names, without the UTF-8 flag.
     fn zip_of(path: &Path, names: &[Vec<u8>]) {
         let (mut file, mut directory) = (Vec::new(), Vec::new());
         for (i, name) in names.iter().enumerate() {
@@ -171,7 +171,7 @@ mod tests {
         tar.into_inner().unwrap();
     }
 
-    fn named(opened: &Opened) -> Vec<(String, u8)> {
+    fn named(opened: &PictureSet) -> Vec<(String, u8)> {
         let mut all: Vec<_> = (0..opened.pictures.len().unwrap())
             .map(|i| (opened.pictures.name(i), decoded(opened, i).pixels()[0]))
             .collect();
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_east_asian_machines_are_readable_in_zips_and_tars() {
+    fn east_asian_names_are_decoded_in_zips_and_tars() {
         let place = tempfile::tempdir().unwrap();
         for (encoding, names) in SETS {
             let bytes: Vec<_> = names.iter().map(|name| encoding.encode(name).0.into_owned()).collect();
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_few_short_names_are_enough_and_western_ones_are_not_mistaken() {
+    fn few_short_names_are_enough_and_western_names_are_not_mistaken() {
         let of = |names: &[Vec<u8>]| found(&names.iter().cloned().enumerate().collect()).map(Encoding::name);
         for (encoding, names) in [
             (SHIFT_JIS, &["猫.png", "犬.png"][..]),
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_pass_for_unicode_by_chance_are_decoded_like_the_others() {
+    fn names_that_are_valid_utf8_by_chance_are_decoded_like_the_others() {
         let place = tempfile::tempdir().unwrap();
         let names = ["图片一/图片一.png", "小狗照片/小狗照片.png", "风景/风景.png"];
         let bytes = names.map(|name| GBK.encode(name).0.into_owned());
@@ -237,19 +237,19 @@ mod tests {
             let opened = open(&path).unwrap();
             let expected: Vec<_> = names.iter().zip(0..).map(|(name, i)| ((*name).to_owned(), i)).collect();
             assert_eq!(named(&opened), expected, "{}", path.display());
-            assert!(opened.notes[0].starts_with("3 of its names"), "{:?}", opened.notes);
+            assert!(opened.notes[0].starts_with("3 names"), "{:?}", opened.notes);
         }
     }
 
     #[test]
-    fn names_in_unicode_need_no_mark_and_unknown_ones_stay_apart() {
+    fn utf8_names_need_no_flag_and_unknown_names_stay_distinct() {
         let place = tempfile::tempdir().unwrap();
         let [zip, tar] = ["a.zip", "a.tar"].map(|name| place.path().join(name));
         zip_of(&zip, &["猫.png", "caf\u{e9}.png"].map(|name| name.as_bytes().to_vec()));
         let opened = open(&zip).unwrap();
         assert_eq!(named(&opened), [("猫.png".to_owned(), 0), ("caf\u{e9}.png".to_owned(), 1)]);
         assert!(opened.notes.is_empty(), "{:?}", opened.notes);
-        // What a zip without a mark means by the book: code page 437.
+        // Without the flag, the specification says code page 437.
         zip_of(&zip, &[b"caf\x82.png".to_vec(), b"\x9a.png".to_vec()]);
         assert_eq!(named(&open(&zip).unwrap()), [("caf\u{e9}.png".to_owned(), 0), ("\u{dc}.png".to_owned(), 1)]);
         tar_of(&tar, &[b"caf\xe9.png".to_vec(), b"caf\xe8.png".to_vec()]);

@@ -1,4 +1,5 @@
-//! A stretch of a file, read by position: by many threads at a time, with no lock and nothing of it in memory.
+//! A byte range of a file, read by position: by any number of threads, without a lock, without loading it into
+//! memory.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -7,36 +8,33 @@ use std::sync::Arc;
 
 use crate::data::DataError;
 
-/// No deflated byte becomes more than this many; a header that announces more than that cannot be true.
-const MOST_INFLATED: u64 = 1032;
+/// The highest compression ratio of deflate; a header that announces more is wrong.
+const MAX_DEFLATE_RATIO: u64 = 1032;
 
 /// A whole file, or a part of one.
 #[derive(Debug, Clone)]
-pub(super) struct Slice {
-    /// What messages call it.
+pub(super) struct FileSlice {
+    /// Its name in messages.
     name: Arc<str>,
     file: Arc<File>,
     start: u64,
     length: u64,
 }
 
-impl Slice {
-    /// A whole file, open for reading only.
+impl FileSlice {
+    /// Opens a whole file for reading.
     pub fn open(path: &Path) -> Result<Self, DataError> {
-        let open = || {
-            let file = File::open(path)?;
-            let length = file.metadata()?.len();
-            Ok(Self { name: path.to_string_lossy().into(), file: Arc::new(file), start: 0, length })
-        };
-        open().map_err(|cause| DataError::Io { path: path.to_owned(), cause })
+        let file = fs_err::File::open(path)?;
+        let length = file.metadata()?.len();
+        Ok(Self { name: path.to_string_lossy().into(), file: Arc::new(file.into_file()), start: 0, length })
     }
 
-    /// Bytes `start..start + length` of a file that is open already.
-    pub fn of(file: Arc<File>, name: &str, start: u64, length: u64) -> Self {
+    /// Bytes `start..start + length` of an open file.
+    pub fn new(file: Arc<File>, name: &str, start: u64, length: u64) -> Self {
         Self { name: name.into(), file, start, length }
     }
 
-    /// A part of this one.
+    /// A part of this slice.
     pub fn part(&self, start: u64, length: u64) -> Result<Self, String> {
         match start.checked_add(length) {
             Some(end) if end <= self.length => Ok(Self { start: self.start + start, length, ..self.clone() }),
@@ -47,7 +45,7 @@ impl Slice {
         }
     }
 
-    /// The file's own name, without its folders.
+    /// File name without folders.
     pub fn file_name(&self) -> &str {
         self.name.rsplit(['/', '\\']).next().unwrap_or_default()
     }
@@ -56,7 +54,7 @@ impl Slice {
         self.length
     }
 
-    /// Fills `buffer` from byte `at` on.
+    /// Fills `buffer` with the bytes at `at`.
     pub fn read(&self, buffer: &mut [u8], at: u64) -> io::Result<()> {
         match at.checked_add(buffer.len() as u64) {
             Some(end) if end <= self.length => read_at(&self.file, buffer, self.start + at),
@@ -64,42 +62,43 @@ impl Slice {
         }
     }
 
-    /// `N` bytes from byte `at` on.
+    /// The `N` bytes at `at`.
     pub fn bytes<const N: usize>(&self, at: u64) -> Result<[u8; N], String> {
         let mut bytes = [0; N];
         let read = self.read(&mut bytes, at);
         read.map_err(|_| format!("it ends at byte {}, in the middle of its header", self.length)).map(|()| bytes)
     }
 
-    /// Its first bytes, `limit` at the most: names and other small texts.
-    pub fn beginning(&self, limit: u64) -> io::Result<Vec<u8>> {
+    /// The first bytes, at most `limit`.
+    pub fn head(&self, limit: u64) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; self.length.min(limit) as usize];
         self.read(&mut bytes, 0).map(|()| bytes)
     }
 
-    /// Reads it from its first byte on.
-    pub fn reader(&self) -> Reader {
-        Reader { slice: self.clone(), at: 0 }
+    /// A sequential reader.
+    pub fn reader(&self) -> SliceReader {
+        SliceReader { slice: self.clone(), at: 0 }
     }
 
-    /// Whether so many bytes can be deflated into this slice.
-    pub fn may_inflate_to(&self, bytes: u64) -> Result<(), String> {
-        if bytes / MOST_INFLATED > self.length {
+    /// Checks that this slice can decompress to `bytes` bytes.
+    pub fn check_inflated_size(&self, bytes: u64) -> Result<(), String> {
+        if bytes / MAX_DEFLATE_RATIO > self.length {
             return Err(format!(
-                "its header announces {bytes} bytes, more than its {} packed ones can hold; it is damaged",
+                "its header announces {bytes} bytes, more than its {} compressed ones can contain; it is damaged",
                 self.length
             ));
         }
         Ok(())
     }
 
-    /// `length` bytes of what `unpacked` gives, in an unnamed temporary file: packed bytes cannot be read by position.
+    /// Decompresses `length` bytes from `unpacked` into an unnamed temporary file, since compressed data cannot be
+    /// read by position.
     ///
-    /// The system removes the file by itself. Nothing beyond `length` is written, whatever the bytes would unpack to.
+    /// The system removes the file. Never writes more than `length` bytes.
     pub fn unpack(&self, unpacked: impl Read, length: u64) -> Result<Self, String> {
         let full = |e: io::Error| {
             format!(
-                "it has to be unpacked into {} and that failed: {e}; make room there or set TMPDIR to a roomier folder",
+                "it has to be unpacked into {}, which failed: {e}; free some space there or set TMPDIR to another folder",
                 std::env::temp_dir().display()
             )
         };
@@ -124,20 +123,20 @@ impl Slice {
         Ok(Self { name: self.name.clone(), file: Arc::new(file), start: 0, length })
     }
 
-    /// The error that this file is not whole as `kind`.
-    pub fn damaged(&self, kind: &'static str, cause: impl ToString) -> DataError {
+    /// The error that this file violates the format `kind`.
+    pub fn format_error(&self, kind: &'static str, cause: impl ToString) -> DataError {
         DataError::Format { path: self.name.to_string().into(), kind, cause: cause.to_string() }
     }
 }
 
-/// Reads a [`Slice`] from one end to the other.
+/// Reads a [`FileSlice`] sequentially.
 #[derive(Debug)]
-pub(super) struct Reader {
-    slice: Slice,
+pub(super) struct SliceReader {
+    slice: FileSlice,
     at: u64,
 }
 
-impl Read for Reader {
+impl Read for SliceReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.slice.length.saturating_sub(self.at).min(buffer.len() as u64) as usize;
         self.slice.read(&mut buffer[..count], self.at)?;
@@ -146,14 +145,14 @@ impl Read for Reader {
     }
 }
 
-impl Seek for Reader {
+impl Seek for SliceReader {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         let place = match to {
             SeekFrom::Start(at) => Some(at),
             SeekFrom::Current(by) => self.at.checked_add_signed(by),
             SeekFrom::End(by) => self.slice.length.checked_add_signed(by),
         };
-        self.at = place.ok_or_else(|| io::Error::other("a place before the beginning"))?;
+        self.at = place.ok_or_else(|| io::Error::other("a position before the beginning"))?;
         Ok(self.at)
     }
 }

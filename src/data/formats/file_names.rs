@@ -1,16 +1,13 @@
-//! What a file is by its name: a picture that is read, one that is not, something that systems leave behind, or none of these.
+//! Classification of files by name: pictures, unsupported pictures, files that systems leave behind, and others.
 
 use std::path::Path;
 
-use crate::data::left_out::{Reason, Tally};
+use crate::data::skipped::{SkipReason, SkipTally};
+use crate::extensions;
 use crate::sniff;
 
-/// The ends of names that are taken for pictures; what a file really is, its first bytes decide.
-const READ: [&str; 15] =
-    ["png", "jpg", "jpeg", "jpe", "jfif", "webp", "bmp", "gif", "tif", "tiff", "ppm", "pgm", "pbm", "pnm", "pam"];
-
-/// Formats of pictures, and of what people take for pictures, that are not read, with the ends of their names.
-const UNREAD: [(&str, &[&str]); 21] = [
+/// Unsupported formats that users take for pictures, and their extensions.
+const UNSUPPORTED: [(&str, &[&str]); 21] = [
     ("AVIF", &["avif", "avifs"]),
     ("HEIC", &["heic", "heif", "heics", "heifs", "hif"]),
     ("JPEG XL", &["jxl"]),
@@ -67,8 +64,8 @@ const UNREAD: [(&str, &[&str]); 21] = [
     ("unfinished download", &["part", "crdownload", "download", "partial"]),
 ];
 
-/// Ends of names that are known for something else than pictures, so that the file need not be looked into.
-const OTHER: [&str; 52] = [
+/// Extensions of files that are not pictures, so that their contents need not be checked.
+const NOT_PICTURES: [&str; 52] = [
     "txt",
     "md",
     "rst",
@@ -123,7 +120,7 @@ const OTHER: [&str; 52] = [
     "7z",
 ];
 
-/// What systems and other programs leave in folders, besides what is hidden by a dot.
+/// What systems and other programs leave in folders, besides names with a leading dot.
 const JUNK: [&str; 17] = [
     "__MACOSX",
     "@eaDir",
@@ -144,78 +141,79 @@ const JUNK: [&str; 17] = [
     "Network Trash Folder",
 ];
 
-/// Whether one part of a path is hidden, or left there by a system or another program.
+/// Whether a component of a path is hidden, or left by a system or another program.
 pub(super) fn is_junk(part: &str) -> bool {
     let hidden = part.starts_with('.') && !matches!(part, "." | "..");
     hidden || JUNK.iter().any(|junk| junk.eq_ignore_ascii_case(part))
 }
 
-fn ending(name: &str) -> Option<&str> {
+fn extension(name: &str) -> Option<&str> {
     Path::new(name).extension().and_then(|end| end.to_str())
 }
 
-/// Whether a path inside a set is a picture's by its ending, and neither hidden nor another program's.
+/// Whether a path in a set is a picture by its extension, and not junk.
 pub(super) fn is_picture(name: &str) -> bool {
-    let known = ending(name).is_some_and(|end| READ.iter().any(|known| known.eq_ignore_ascii_case(end)));
+    let known =
+        extension(name).is_some_and(|end| extensions::PICTURES.iter().any(|known| known.eq_ignore_ascii_case(end)));
     known && !name.split('/').any(is_junk)
 }
 
-/// Whether a file that is not named as a picture may still be one, so that its first bytes have to say.
-pub(super) fn may_be_picture(name: &str) -> bool {
+/// Whether a file without a picture's extension may be one, so that its first bytes have to be checked.
+pub(super) fn may_be_unnamed_picture(name: &str) -> bool {
     if name.split('/').any(is_junk) {
         return false;
     }
-    let Some(end) = ending(name).map(str::to_ascii_lowercase) else { return true };
+    let Some(end) = extension(name).map(str::to_ascii_lowercase) else { return true };
     let end = end.as_str();
-    !READ.contains(&end) && !OTHER.contains(&end)
+    !extensions::PICTURES.contains(&end) && !NOT_PICTURES.contains(&end)
 }
 
-/// Bytes by which a picture is known.
-pub(super) const FIRST_BYTES: usize = 32;
+/// Bytes needed to recognize a picture.
+pub(super) const SIGNATURE_BYTES: usize = 32;
 
-/// Whether a file begins as a picture of a format that is read. Two letters, as netpbm's files have them, prove nothing, and what
-/// is named as another format may begin as TIFF: camera raw does.
-pub(super) fn begins_a_picture(name: &str, first: &[u8]) -> bool {
-    let end = ending(name).map(str::to_ascii_lowercase);
-    let unread = end.is_some_and(|end| UNREAD.iter().any(|(_, ends)| ends.contains(&end.as_str())));
-    let found = if first.len() == FIRST_BYTES { sniff::picture_format(first) } else { None };
+/// Whether a file has the signature of a supported picture. The two letters of netpbm files prove nothing, and some
+/// unsupported formats, such as camera raw, begin like TIFF.
+pub(super) fn starts_like_picture(name: &str, first: &[u8]) -> bool {
+    let end = extension(name).map(str::to_ascii_lowercase);
+    let unsupported = end.is_some_and(|end| UNSUPPORTED.iter().any(|(_, ends)| ends.contains(&end.as_str())));
+    let found = if first.len() == SIGNATURE_BYTES { sniff::picture_format(first) } else { None };
     match found {
         None | Some(sniff::PictureFileFormat::Pnm) => false,
-        Some(sniff::PictureFileFormat::Tiff) => !unread,
+        Some(sniff::PictureFileFormat::Tiff) => !unsupported,
         Some(_) => true,
     }
 }
 
-/// What should be known where pictures were known by their first bytes alone.
-pub(super) fn note_on(count: u64, first: &str) -> Option<String> {
+/// A note on pictures that were recognized by their first bytes alone.
+pub(super) fn unnamed_pictures_note(count: u64, first: &str) -> Option<String> {
     match count {
         0 => None,
-        1 => Some(format!("{first} is not named as a picture that is read, but is one by its first bytes")),
-        _ => Some(format!(
-            "{count} files are not named as pictures that are read, but are some by their first bytes, such as {first}"
-        )),
+        1 => Some(format!("{first} is a picture by its first bytes, though not by its name")),
+        _ => {
+            Some(format!("{count} files are pictures by their first bytes, though not by their names, such as {first}"))
+        }
     }
 }
 
-/// Counts a file that is no picture of the set.
-pub(super) fn pass_over(name: &str, tally: &mut Tally) {
+/// Counts a file that is not a picture of the set.
+pub(super) fn count_skipped(name: &str, tally: &mut SkipTally) {
     let mut at = 0;
     for part in name.split('/') {
         let end = at + part.len();
         if is_junk(part) {
             return match end == name.len() {
-                true => tally.add(Reason::Junk, "files", name),
+                true => tally.add(SkipReason::Junk, "files", name),
                 false => tally.junk_folder(&name[..end]),
             };
         }
         at = end + 1;
     }
-    let end = ending(name).map(str::to_ascii_lowercase);
-    let unread = end.as_deref().and_then(|end| UNREAD.iter().find(|(_, ends)| ends.contains(&end)));
-    match (unread, end) {
-        (Some((format, _)), _) => tally.add(Reason::Format, format, name),
-        (None, Some(end)) if end.len() <= 8 => tally.add(Reason::Other, &format!(".{end}"), name),
-        (None, _) => tally.add(Reason::Other, "without a known ending", name),
+    let end = extension(name).map(str::to_ascii_lowercase);
+    let unsupported = end.as_deref().and_then(|end| UNSUPPORTED.iter().find(|(_, ends)| ends.contains(&end)));
+    match (unsupported, end) {
+        (Some((format, _)), _) => tally.add(SkipReason::Format, format, name),
+        (None, Some(end)) if end.len() <= 8 => tally.add(SkipReason::Other, &format!(".{end}"), name),
+        (None, _) => tally.add(SkipReason::Other, "without a known extension", name),
     }
 }
 
@@ -224,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_visible_pictures_count() {
+    fn hidden_and_junk_files_are_not_pictures() {
         for name in ["a.png", "b/A.JPEG", "c.tiff", "./a.png"] {
             assert!(is_picture(name), "{name}");
         }
@@ -234,28 +232,32 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_no_pictures_leaves_it_to_the_first_bytes() {
+    fn unknown_extension_leaves_the_decision_to_first_bytes() {
         for name in ["a", "b/photo.jpg_large", "c.png.1", "data_batch_1", "a.heic"] {
-            assert!(may_be_picture(name), "{name}");
+            assert!(may_be_unnamed_picture(name), "{name}");
         }
         for name in ["a.png", "a.txt", ".a", "@eaDir/a"] {
-            assert!(!may_be_picture(name), "{name}");
+            assert!(!may_be_unnamed_picture(name), "{name}");
         }
-        let begins = |start: &[u8]| begins_a_picture("a", &[start, &[0; FIRST_BYTES]].concat()[..FIRST_BYTES]);
+        let begins =
+            |start: &[u8]| starts_like_picture("a", &[start, &[0; SIGNATURE_BYTES]].concat()[..SIGNATURE_BYTES]);
         for start in [&b"\x89PNG\r\n\x1a\n"[..], b"\xff\xd8\xff\xe0", b"RIFF\x10\0\0\0WEBP", b"II*\0"] {
             assert!(begins(start), "{start:?}");
         }
         for start in [&b"BMW is a car maker"[..], b"RIFF\x10\0\0\0WAVE", b"\x80\x02}q", b"P5 is no proof", b""] {
             assert!(!begins(start), "{start:?}");
         }
-        assert!(!begins_a_picture("a", b"\x89PNG\r\n\x1a\n"), "it ends there");
-        let raw = [b"II*\0".as_slice(), &[0; FIRST_BYTES]].concat();
-        assert!(!begins_a_picture("a.NEF", &raw[..FIRST_BYTES]) && begins_a_picture("a.dat", &raw[..FIRST_BYTES]));
+        assert!(!starts_like_picture("a", b"\x89PNG\r\n\x1a\n"), "it ends there");
+        let raw = [b"II*\0".as_slice(), &[0; SIGNATURE_BYTES]].concat();
+        assert!(
+            !starts_like_picture("a.NEF", &raw[..SIGNATURE_BYTES])
+                && starts_like_picture("a.dat", &raw[..SIGNATURE_BYTES])
+        );
     }
 
     #[test]
-    fn what_is_passed_over_is_sorted_by_what_it_is() {
-        let mut tally = Tally::default();
+    fn skipped_files_are_grouped_by_kind() {
+        let mut tally = SkipTally::default();
         let names = [
             "a/1.AVIF",
             "a/1.heic",
@@ -270,18 +272,18 @@ mod tests {
             "._1.jpg",
             ".git/config",
         ];
-        names.iter().for_each(|name| pass_over(name, &mut tally));
-        let told: Vec<_> = tally.finish().into_iter().map(|g| (g.reason, g.kind, g.count, g.names.len())).collect();
+        names.iter().for_each(|name| count_skipped(name, &mut tally));
+        let groups: Vec<_> = tally.finish().into_iter().map(|g| (g.reason, g.kind, g.count, g.names.len())).collect();
         let expected = [
-            (Reason::Format, "AVIF", 1, 1),
-            (Reason::Format, "HEIC", 1, 1),
-            (Reason::Format, "SVG", 1, 1),
-            (Reason::Format, "camera raw", 1, 1),
-            (Reason::Junk, "files", 2, 2),
-            (Reason::Junk, "folders", 2, 2),
-            (Reason::Other, ".txt", 2, 0),
-            (Reason::Other, "without a known ending", 1, 0),
+            (SkipReason::Format, "AVIF", 1, 1),
+            (SkipReason::Format, "HEIC", 1, 1),
+            (SkipReason::Format, "SVG", 1, 1),
+            (SkipReason::Format, "camera raw", 1, 1),
+            (SkipReason::Junk, "files", 2, 2),
+            (SkipReason::Junk, "folders", 2, 2),
+            (SkipReason::Other, ".txt", 2, 0),
+            (SkipReason::Other, "without a known extension", 1, 0),
         ];
-        assert_eq!(told, expected.map(|(reason, kind, count, names)| (reason, kind.to_owned(), count, names)));
+        assert_eq!(groups, expected.map(|(reason, kind, count, names)| (reason, kind.to_owned(), count, names)));
     }
 }

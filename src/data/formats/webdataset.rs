@@ -1,100 +1,101 @@
-//! WebDataset: tars whose files of one name belong together, `000001.jpg` and its class `000001.cls`; one tar, or a
-//! folder of the parts of a set.
+//! WebDataset: tars in which the files of a sample share their name, `000001.jpg` and its class `000001.cls`. A set
+//! is one tar, or a folder of them.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::Opened;
-use super::archive::{self, Archive, Entry, Index, Shard};
-use super::cache::{Cache, Stamp};
+use super::PictureSet;
+use super::archive::{self, ArchiveEntry, ArchiveIndex, ArchivePictures, ShardFile};
 use super::classes::classes;
-use super::labels::Gather;
+use super::labels::LabelBuilder;
 use crate::data::DataError;
-use crate::data::left_out::Tally;
+use crate::data::cache::{ListCache, ListStamp};
+use crate::data::skipped::{self, SkipTally};
 
-/// Bytes of a class; more is something else.
+/// Limit of the size of a class file.
 const LIMIT: usize = 256;
 
-/// Whether a file is such a part.
+/// Whether a file is a shard, by its name.
 pub(super) fn is_shard(name: &str) -> bool {
     name.to_ascii_lowercase().ends_with(".tar")
 }
 
-/// Whether a file says of which class the picture beside it is.
+/// Whether a file has the class of the picture beside it.
 pub(super) fn is_class(name: &str) -> bool {
     name.ends_with(".cls")
 }
 
-/// Opens the tars `names` in `folder` as one set.
-pub(super) fn open(folder: &Path, names: &[Box<Path>]) -> Result<Opened, DataError> {
-    open_with(folder, names, &Cache::of_user())
+/// Opens the named tars of a folder as one set.
+pub(super) fn open(folder: &Path, names: &[Box<Path>]) -> Result<PictureSet, DataError> {
+    open_with(folder, names, &ListCache::of_user())
 }
 
-fn open_with(folder: &Path, names: &[Box<Path>], cache: &Cache) -> Result<Opened, DataError> {
+fn open_with(folder: &Path, names: &[Box<Path>], cache: &ListCache) -> Result<PictureSet, DataError> {
     let paths: Vec<PathBuf> = names.iter().map(|name| folder.join(name)).collect();
-    let stamp = Stamp::of(folder, paths.iter().map(PathBuf::as_path));
-    let recalled = stamp.as_ref().and_then(|stamp| {
-        let shards = paths.iter().cloned().map(Shard::Path).collect();
-        cache.recall(folder, stamp, |from| Archive::read(shards, from))
+    let stamp = ListStamp::of(folder, paths.iter().map(PathBuf::as_path));
+    let cached = stamp.as_ref().and_then(|stamp| {
+        let shards = paths.iter().cloned().map(ShardFile::Path).collect();
+        cache.load(folder, stamp, |from| ArchivePictures::read(shards, from))
     });
-    if let Some((archive, labels, notes)) = recalled {
-        return Ok(Opened { pictures: Box::new(archive), labels, notes });
+    if let Some((archive, labels, notes)) = cached {
+        return Ok(PictureSet { pictures: Box::new(archive), labels, notes });
     }
-    let began = SystemTime::now();
-    let mut gather = Gather::default();
+    let started = SystemTime::now();
+    let mut builder = LabelBuilder::default();
     let (mut shards, mut entries, mut notes) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut labelled, mut tally) = (false, Tally::default());
+    let (mut labelled, mut tally) = (false, SkipTally::default());
     for (number, path) in (0..).zip(paths) {
-        // Each is opened again whenever one of its pictures is read.
-        if archive::is_packed(&path) {
+        // A shard is opened again for each picture.
+        if archive::is_compressed(&path) {
             let cause = "it is packed, as one of several tars must not be; unpack it, or give it alone".to_owned();
             return Err(DataError::Format { path, kind: "a tar", cause });
         }
-        let Index { file, entries: mut inside, note } = archive::index(&path, &mut tally)?;
+        let ArchiveIndex { file, entries: mut inside, note } = archive::index(&path, &mut tally)?;
         notes.extend(note.map(|note| format!("{}: {note}", path.display())));
-        labelled |= take_classes(&file, &mut inside, &mut gather);
+        labelled |= take_class_files(&file, &mut inside, &mut builder);
         inside.iter_mut().for_each(|entry| entry.shard = number);
         entries.append(&mut inside);
-        shards.push(Shard::Path(path));
+        shards.push(ShardFile::Path(path));
     }
-    let left_out = tally.finish();
+    let skipped = tally.finish();
     if entries.is_empty() {
-        return Err(DataError::nothing(folder, &left_out));
+        return Err(skipped::nothing_readable(folder, &skipped));
     }
     entries.shrink_to_fit();
     let labels = match labelled {
-        true => gather.finish(),
+        true => builder.finish(),
         false => {
             let (labels, said) = classes(entries.iter().map(|entry| &*entry.name), &[]);
             notes.extend(said);
             labels
         }
     };
-    notes.extend(archive::note_on_endings(&entries));
-    let archive = Archive { shards, entries, left_out };
+    notes.extend(archive::unnamed_pictures_note(&entries));
+    let archive = ArchivePictures { shards, entries, skipped };
     if let Some(stamp) = &stamp {
-        cache.keep(folder, stamp, [archive.entries.len() as u64, 0], began, |to| archive.write(&labels, &notes, to));
+        cache.store(folder, stamp, [archive.entries.len() as u64, 0], started, |to| archive.write(&labels, &notes, to));
     }
-    Ok(Opened { pictures: Box::new(archive), labels, notes })
+    Ok(PictureSet { pictures: Box::new(archive), labels, notes })
 }
 
-/// Leaves only the pictures in `entries`, which are sorted by name, and gathers their classes; whether any has one.
-pub(super) fn take_classes(file: &File, entries: &mut Vec<Entry>, gather: &mut Gather) -> bool {
+/// Removes all but the pictures from `entries`, which are sorted by name, and adds their classes to `builder`.
+/// Returns whether any picture has a class.
+pub(super) fn take_class_files(file: &File, entries: &mut Vec<ArchiveEntry>, builder: &mut LabelBuilder) -> bool {
     let mut labelled = false;
     for sample in entries.chunk_by(|a, b| key(&a.name) == key(&b.name)) {
         let class = sample.iter().find(|entry| is_class(&entry.name));
-        let class = class.and_then(|entry| archive::read_short(file, entry, LIMIT));
+        let class = class.and_then(|entry| archive::read_text(file, entry, LIMIT));
         let class = class.as_deref().map(str::trim).filter(|class| !class.is_empty());
         labelled |= class.is_some();
-        sample.iter().filter(|entry| entry.picture).for_each(|_| gather.push(class));
+        sample.iter().filter(|entry| entry.picture).for_each(|_| builder.push(class));
     }
     entries.retain(|entry| entry.picture);
     entries.shrink_to_fit();
     labelled
 }
 
-/// What the files of a sample have in common: the path up to the first dot of the file's name.
+/// What the files of a sample have in common: the path up to the first dot of the file name.
 fn key(name: &str) -> &str {
     let file = name.rfind('/').map_or(0, |slash| slash + 1);
     name[file..].find('.').map_or(name, |dot| &name[..file + dot])
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn samples_are_of_the_class_beside_them_in_one_tar_or_many() {
+    fn class_files_label_samples_in_one_tar_or_many() {
         let place = tempfile::tempdir().unwrap();
         shard(place.path(), "set-000000.tar", &[("000001", 1, "10"), ("000001-b", 2, "9\n"), ("a.b/000002", 3, "10")]);
         let opened = open(&place.path().join("set-000000.tar")).unwrap();
@@ -150,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn the_folders_of_class_synsets_are_classes_whatever_the_case_of_their_endings() {
+    fn synset_folders_are_classes_whatever_the_case_of_extensions() {
         let place = tempfile::tempdir().unwrap();
         for (name, shade) in [("train/n01440764/n01440764_10026.JPEG", 1), ("train/n01443537/n01443537_2.JPEG", 2)] {
             let path = place.path().join(name);
@@ -169,7 +170,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(200))]
         #[test]
-        fn a_damaged_tar_is_refused_or_read(damage in damages()) {
+        fn damaged_tar_is_refused_or_read(damage in damages()) {
             let bytes = tar(&[("1.cls", b"3".to_vec()), ("1.png", png(1)), ("2.cls", b"4".to_vec()), ("2.png", png(2))]);
             survives("a.tar", &bytes, &damage)?;
         }
