@@ -3,7 +3,7 @@
 
 use egui::{DragValue, Ui};
 
-use crate::model::{Activation, ModelConfig, Norms, Padding, Resampling};
+use crate::model::{Activation, ModelConfig, NormPlacement, Padding, Resampling};
 use crate::train::TrainConfig;
 
 /// Slope below zero of the generator's LeakyReLU: the discriminator's.
@@ -24,7 +24,7 @@ pub(super) fn ui(ui: &mut Ui, model: &mut ModelConfig, train: &mut TrainConfig) 
 fn rules(ui: &mut Ui, model: &mut ModelConfig) {
     let tip = "The paper: on, in all layers but the generator's output and the discriminator's input; everywhere made it oscillate";
     row(ui, "Batch norm", tip, |ui| {
-        for norms in [Norms::Off, Norms::On, Norms::Everywhere] {
+        for norms in [NormPlacement::Off, NormPlacement::On, NormPlacement::Everywhere] {
             ui.selectable_value(&mut model.norms, norms, norms.to_string()).on_hover_text(tip);
         }
     });

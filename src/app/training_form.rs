@@ -13,7 +13,7 @@ use crate::app::drops::with_drops;
 use crate::data::Source;
 use crate::data::synth::Scene;
 use crate::device::Precision;
-use crate::model::{ModelConfig, Preset, Prior, Statistics};
+use crate::model::{ModelConfig, Preset, Prior, SamplingStatistics};
 use crate::train::{LearningRates, Run, RunConfig, TrainConfig, TrainerCommand, TrainerOptions};
 
 /// Default of the base filters: a CPU trains 64x64 images with them in an hour; graphics cards can take the preset's 64.
@@ -392,13 +392,13 @@ impl TrainingForm {
             egui::ComboBox::from_id_salt("preset")
                 .selected_text(model.preset.name())
                 .show_ui(ui, |ui| {
-                    for preset in Preset::ALL {
-                        ui.selectable_value(&mut model.preset, preset, preset.name()).on_hover_text(preset.about());
+                    for &preset in Preset::ALL {
+                        ui.selectable_value(&mut model.preset, preset, preset.name()).on_hover_text(preset.description());
                     }
                 })
                 .response
                 .labelled_by(preset.id)
-                .on_hover_text(before.about());
+                .on_hover_text(before.description());
             ui.end_row();
             let size = ui.label("Size");
             egui::ComboBox::from_id_salt("size")
@@ -417,7 +417,7 @@ impl TrainingForm {
             number(ui, "Base filters", "Feature maps of the widest layer; each stage towards the narrowest doubles them. The paper: 128; 64 is common; 32 suits a CPU", &mut model.base, 1..=512);
             number(ui, "Length of z", "Coordinates of the latent space. The paper: 100", &mut model.z_dim, 1..=4096);
             choice(ui, "Prior", "Where z is drawn from. The paper: uniform in [-1, 1]; PyTorch: normal", &mut model.prior, &[Prior::Uniform, Prior::Normal]);
-            choice(ui, "Statistics", "Batch-norm statistics when sampling. Batch: those of a fixed reference batch of 128 samples, which stand for the authors' batches; running: averages over the training (PyTorch's tutorial)", &mut model.sampling, &[Statistics::Batch, Statistics::Running]);
+            choice(ui, "SamplingStatistics", "Batch-norm statistics when sampling. Batch: those of a fixed reference batch of 128 samples, which stand for the authors' batches; running: averages over the training (PyTorch's tutorial)", &mut model.sampling, &[SamplingStatistics::Batch, SamplingStatistics::Running]);
             number(ui, "Batch", "Pictures a step. The paper: 128; PyTorch: 64", &mut self.config.train.batch, 2..=4096);
             choice(ui, "Precision", "What convolutions multiply on a graphics card. f32: single precision; mixed: half floats or brain floats, added up in single precision. The CPU always uses single precision", &mut self.config.train.precision, &[Precision::F32, Precision::Mixed]);
         });

@@ -103,7 +103,7 @@ impl BenchArgs {
         })?;
         let memory = compute.memory_in_use().map(|bytes| bytes as f64 / f64::from(1 << 20));
         let mut generator = Generator::new(&config, 1, &compute.device);
-        generator.layers_mut().iter_mut().for_each(|layer| layer.multiply(operands));
+        generator.layers_mut().iter_mut().for_each(|layer| layer.set_operands(operands));
         let sample = |count: u64| {
             let z = latent::sample_zs(&config, 1, 0..count);
             median(25, || Ok(latent::generate_pictures(&generator, &z, &compute.device).map(drop)?))
@@ -143,7 +143,7 @@ impl BenchArgs {
 
     /// Compares the device's kernels with the CPU's, and fails if a result differs by more than rounding.
     fn check(&self, compute: &Compute, operands: Operands) -> anyhow::Result<()> {
-        let presets = Preset::ALL.map(ModelConfig::preset);
+        let presets: Vec<_> = Preset::ALL.iter().map(|&preset| ModelConfig::preset(preset)).collect();
         let mut shapes = LayerShape::odd();
         for shape in presets.iter().flat_map(|config| LayerShape::of(config, 2)) {
             if !shapes.contains(&shape) {

@@ -7,7 +7,7 @@ use burn::tensor::Device;
 use clap::Args;
 
 use super::CommonArgs;
-use crate::model::{Format, Model};
+use crate::model::{ExportFormat, Model};
 
 #[derive(Args, Debug)]
 pub(super) struct ConvertArgs {
@@ -36,8 +36,8 @@ pub(super) struct ConvertArgs {
 
 impl ConvertArgs {
     pub(super) fn run(&self) -> anyhow::Result<()> {
-        let format = Format::of(&self.output)?;
-        if self.half && format != Format::Own {
+        let format = ExportFormat::of(&self.output)?;
+        if self.half && format != ExportFormat::Zscape {
             bail!("--half is for .safetensors; {} holds 32-bit floats", self.output.display());
         }
         let device = Device::flex();

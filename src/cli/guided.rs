@@ -17,7 +17,7 @@ use crate::dissect::guided_figure::render_guided_figure;
 use crate::dissect::layers::highlight;
 use crate::dissect::saliency::logit_saliency;
 use crate::image::{Picture, grid};
-use crate::model::{Discriminator, Model, Rule};
+use crate::model::{BackwardRule, Discriminator, Model};
 
 /// Batch size.
 const BATCH: u64 = 64;
@@ -50,7 +50,7 @@ pub(super) struct GuidedArgs {
     picture: Vec<PathBuf>,
     /// Backward rule of rectifiers
     #[arg(long, value_enum, default_value = "plain")]
-    rule: Rule,
+    rule: BackwardRule,
     #[command(flatten)]
     preparation: PreparationArgs,
     #[command(flatten)]
@@ -76,9 +76,9 @@ impl GuidedArgs {
             return self.saliency(&model, discriminator, device);
         }
         let layer = match self.layer {
-            None => config.judging_stages() - 1,
-            Some(number) if (1..=config.judging_stages()).contains(&number) => number - 1,
-            Some(number) => bail!("there is no convolution {number}; there are 1 to {}", config.judging_stages()),
+            None => config.discriminator_stages() - 1,
+            Some(number) if (1..=config.discriminator_stages()).contains(&number) => number - 1,
+            Some(number) => bail!("there is no convolution {number}; there are 1 to {}", config.discriminator_stages()),
         };
         let count = discriminator.layers[layer].weight.shape[0];
         let maps: Vec<usize> = match &self.features {

@@ -69,10 +69,10 @@ impl InfoArgs {
         let mut guesses = serde_json::json!([]);
         if let Some(origin) = origin {
             // In JSON, remarks are sentences.
-            let sentences: Vec<_> = origin.remarks.iter().map(ToString::to_string).collect();
+            let sentences: Vec<_> = origin.notes.iter().map(ToString::to_string).collect();
             provenance["origin"]["remarks"] = serde_json::json!(sentences);
             guesses =
-                serde_json::json!(origin.remarks.iter().filter(|remark| remark.guess.is_some()).collect::<Vec<_>>());
+                serde_json::json!(origin.notes.iter().filter(|remark| remark.inferred.is_some()).collect::<Vec<_>>());
         }
         let value = serde_json::json!({
             "config": config,
@@ -96,16 +96,16 @@ impl InfoArgs {
                 kernels(config),
                 if config.bias { " with biases" } else { "" },
             );
-            text += &format!("z: {} coordinates, {} prior; {}; ", config.z_dim, config.prior, config.rectifiers());
+            text += &format!("z: {} coordinates, {} prior; {}; ", config.z_dim, config.prior, config.hidden_activation());
             text += &format!("sampled with {}\n", config.sampling.describe());
             text += &format!("real pictures: {}\n", config.preparation);
-            let departures = config.departures();
+            let departures = config.deviations_from_paper();
             if !departures.is_empty() {
                 text += &format!("unlike the paper's plan: {}\n", departures.join(", "));
             }
             if let Some(origin) = origin {
                 text += &format!("opened from {}\n", origin.format);
-                for remark in &origin.remarks {
+                for remark in &origin.notes {
                     text += &format!("  {remark}\n");
                 }
                 for (what, names) in [("tensors not used", &origin.unused), ("objects skipped", &origin.skipped)] {

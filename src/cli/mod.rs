@@ -266,7 +266,7 @@ impl ModelArgs {
                 tracing::warn!("{changed}");
             }
         }
-        model.generator = model.generator.under(&ablations);
+        model.generator = model.generator.with_ablations(&ablations);
         let seed = self.seed.or(session.as_ref().map(|session| session.seed)).unwrap_or(1);
         Ok(Exploration { compute, model, session, seed })
     }

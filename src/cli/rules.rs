@@ -3,7 +3,7 @@
 
 use clap::{Args, ValueEnum};
 
-use crate::model::{Activation, ModelConfig, Norms, Padding, Resampling};
+use crate::model::{Activation, ModelConfig, NormPlacement, Padding, Resampling};
 use crate::train::TrainConfig;
 
 /// Negative slope of the generator's LeakyReLU; the same as in the discriminator.
@@ -14,7 +14,7 @@ const LEAKY_SLOPE: f64 = 0.2;
 pub(super) struct RuleArgs {
     /// Batch norm: off; on, except at the generator's output and the discriminator's input (the paper); or everywhere
     #[arg(long, value_enum, value_name = "WHERE")]
-    batch_norm: Option<Norms>,
+    batch_norm: Option<NormPlacement>,
     /// Activation after the generator's hidden layers (the paper: relu)
     #[arg(long, value_enum, value_name = "KIND")]
     activation: Option<ActivationChoice>,

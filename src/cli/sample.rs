@@ -8,7 +8,7 @@ use super::{CommonArgs, dissect, numpy, outputs};
 use crate::device::read_tensor;
 use crate::image::{grid, names_folder, write_numbered};
 use crate::latent;
-use crate::model::{Model, Statistics, pictures_from_values};
+use crate::model::{Model, SamplingStatistics, pictures_from_values};
 
 #[derive(Args, Debug)]
 pub(super) struct SampleArgs {
@@ -77,18 +77,20 @@ impl SampleArgs {
             None => latent::sample_zs(&config, self.seed, self.first..self.first + self.count),
         };
         let count = z.len();
-        let generator = model.generator.under(&self.ablation.read(&config)?);
+        let generator = model.generator.with_ablations(&self.ablation.read(&config)?);
         let norms = match (self.batch_stats, self.running_stats, config.sampling) {
             (true, ..) => NormalizedBy::Batch,
-            (_, false, Statistics::Batch) => NormalizedBy::Reference,
+            (_, false, SamplingStatistics::Batch) => NormalizedBy::Reference,
             _ => NormalizedBy::Running,
         };
         let values = match norms {
             NormalizedBy::Batch => read_tensor(generator.sample_batch(latent::z_tensor(&z, &compute.device)))?,
             NormalizedBy::Reference => latent::generate_values(&generator, &z, &compute.device)?,
-            NormalizedBy::Running => {
-                latent::generate_values(&generator.sampling_with(Statistics::Running), &z, &compute.device)?
-            }
+            NormalizedBy::Running => latent::generate_values(
+                &generator.with_sampling_statistics(SamplingStatistics::Running),
+                &z,
+                &compute.device,
+            )?,
         };
         if let Some(path) = &self.tensor {
             let shape = [count as u64, config.channels as u64, config.size as u64, config.size as u64];
@@ -106,8 +108,8 @@ impl SampleArgs {
         self.common.print(&summary, || {
             let norms = match norms {
                 NormalizedBy::Batch => "normalized as one batch".to_owned(),
-                NormalizedBy::Reference => format!("normalized by {}", Statistics::Batch.describe()),
-                NormalizedBy::Running => format!("normalized by {}", Statistics::Running.describe()),
+                NormalizedBy::Reference => format!("normalized by {}", SamplingStatistics::Batch.describe()),
+                NormalizedBy::Running => format!("normalized by {}", SamplingStatistics::Running.describe()),
             };
             format!("{count} samples in {}, {norms}", self.out.display())
         })

@@ -13,7 +13,7 @@ use super::prepared::PreparationArgs;
 use super::rules::{DetailArgs, RuleArgs};
 use super::{CommonArgs, PrecisionChoice};
 use crate::data::read_skip_list;
-use crate::model::{Preset, Prior, Statistics};
+use crate::model::{Preset, Prior, SamplingStatistics};
 use crate::train::{Run, RunConfig, RunError, SettingsChange, Trainer, TrainerCommand, TrainerOptions};
 
 mod console;
@@ -235,10 +235,10 @@ impl TrainArgs {
         train.discriminator_rate = discriminator_lr.or(lr).unwrap_or(train.discriminator_rate);
         apply_flags!(self.optimization => train; batch, noise, noise_steps);
         if self.network.batch_stats {
-            model.sampling = Statistics::Batch;
+            model.sampling = SamplingStatistics::Batch;
         }
         if self.network.running_stats {
-            model.sampling = Statistics::Running;
+            model.sampling = SamplingStatistics::Running;
         }
         if let Some(source) = &self.data.source {
             // Not `use_data`, which would forget the skipped pictures: a resumed run's pictures may have moved.

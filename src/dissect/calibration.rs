@@ -122,7 +122,7 @@ impl Calibration {
     fn measure(&mut self, batch: &[Picture], device: &Device) {
         for network in &mut self.networks {
             let pictures = picture_tensor(batch, network.config(), device);
-            network.measure(pictures, self.batches);
+            network.calibrate(pictures, self.batches);
         }
         self.batches += 1;
     }
@@ -150,11 +150,11 @@ mod tests {
     use crate::device::read_tensor;
     use crate::dissect::layers::discriminator_maps;
     use crate::image::PictureFormat;
-    use crate::model::{ModelConfig, Preset, Statistics};
+    use crate::model::{ModelConfig, Preset, SamplingStatistics};
 
     fn config() -> ModelConfig {
         // Sampling with batch statistics must not affect the discriminator.
-        ModelConfig { size: 16, base: 4, sampling: Statistics::Batch, ..ModelConfig::preset(Preset::Pytorch) }
+        ModelConfig { size: 16, base: 4, sampling: SamplingStatistics::Batch, ..ModelConfig::preset(Preset::Pytorch) }
     }
 
     #[test]
@@ -169,7 +169,7 @@ mod tests {
         let (networks, pictures) = calibration.finish(&device).unwrap().unwrap();
         assert_eq!(pictures, 1280);
         // The batch norm of the last convolution has mean 0 and variance 1 over the data before its gain and shift.
-        let (layers, _) = networks[0].inside(picture_tensor(
+        let (layers, _) = networks[0].forward_features(picture_tensor(
             &(0..256).map(|number| data.picture(number).unwrap()).collect::<Vec<_>>(),
             &config(),
             &device,

@@ -67,7 +67,7 @@ impl AblationExperiment {
     /// # Errors
     /// [`ComputeError`] when the device fails.
     pub fn ablated(&self, ablation: &Ablation) -> Result<Vec<Picture>, ComputeError> {
-        latent::generate_pictures(&self.generator.under(std::slice::from_ref(ablation)), &self.z, &self.device)
+        latent::generate_pictures(&self.generator.with_ablations(std::slice::from_ref(ablation)), &self.z, &self.device)
     }
 
     /// Measures the effect between the original pictures and `after`, for each of several ranges of samples.

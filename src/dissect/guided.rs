@@ -8,7 +8,7 @@ use burn::tensor::Device;
 
 use crate::device::{ComputeError, read_tensor};
 use crate::image::Picture;
-use crate::model::{Discriminator, Rule, Unit, picture_tensor};
+use crate::model::{BackwardRule, Discriminator, DiscriminatorUnit, picture_tensor};
 
 /// The number of features in each half of figure 5.
 pub const FIGURE_FEATURES: usize = 6;
@@ -57,7 +57,8 @@ impl ResponseSearch {
         device: &Device,
     ) -> Result<(), ComputeError> {
         let unnumbered: Vec<Picture> = pictures.iter().map(|(_, picture)| picture.clone()).collect();
-        let (mut layers, _) = discriminator.inside(picture_tensor(&unnumbered, discriminator.config(), device));
+        let (mut layers, _) =
+            discriminator.forward_features(picture_tensor(&unnumbered, discriminator.config(), device));
         let maps = layers.swap_remove(self.layer);
         let [_, count, side, _] = maps.dims();
         let values = read_tensor(maps)?;
@@ -85,13 +86,13 @@ impl ResponseSearch {
         let feature = |(map, responses): (usize, Vec<Response>)| {
             let pictures: Vec<Picture> = responses.iter().map(|response| response.picture.clone()).collect();
             let positions = responses.iter().map(|response| response.position).collect();
-            let unit = Unit::Map { layer: self.layer, map, places: positions };
+            let unit = DiscriminatorUnit::Map { layer: self.layer, map, places: positions };
             let signals = if pictures.is_empty() {
                 Vec::new()
             } else {
                 let pictures = picture_tensor(&pictures, discriminator.config(), device);
                 signal_pictures(
-                    &read_tensor(discriminator.backpropagate(pictures, &unit, Rule::Guided))?,
+                    &read_tensor(discriminator.backpropagate(pictures, &unit, BackwardRule::Guided))?,
                     discriminator,
                 )
             };
@@ -127,7 +128,7 @@ fn signal_pictures(signals: &[f32], discriminator: &Discriminator) -> Vec<Pictur
 mod tests {
     use super::*;
     use crate::data::synth::Scene;
-    use crate::model::{ModelConfig, Preset, Statistics};
+    use crate::model::{ModelConfig, Preset, SamplingStatistics};
 
     #[test]
     fn the_strongest_responses_do_not_depend_on_the_batch_size() {
@@ -154,8 +155,12 @@ mod tests {
     #[test]
     fn signals_do_not_depend_on_the_other_pictures_of_the_batch() {
         // The last layer has batch norm: sampling with batch statistics must not affect the discriminator.
-        let config =
-            ModelConfig { size: 16, base: 4, sampling: Statistics::Batch, ..ModelConfig::preset(Preset::Paper) };
+        let config = ModelConfig {
+            size: 16,
+            base: 4,
+            sampling: SamplingStatistics::Batch,
+            ..ModelConfig::preset(Preset::Paper)
+        };
         let device = Device::flex();
         let discriminator = Discriminator::new(&config, 2, &device);
         let pictures: Vec<_> = (0..12).map(|n| (n, Scene::Rooms.draw(1, n, 16).picture)).collect();
@@ -171,8 +176,8 @@ mod tests {
                 assert_eq!(alone.signals[0], *signal);
                 // All of a unit's gradient is in its own picture.
                 let x = picture_tensor(&[&response.picture, &pictures[11].1], &config, &device);
-                let unit = Unit::Map { layer: 1, map: feature.map, places: vec![response.position; 2] };
-                let together = read_tensor(discriminator.backpropagate(x, &unit, Rule::Guided)).unwrap();
+                let unit = DiscriminatorUnit::Map { layer: 1, map: feature.map, places: vec![response.position; 2] };
+                let together = read_tensor(discriminator.backpropagate(x, &unit, BackwardRule::Guided)).unwrap();
                 let own = signal_pictures(&together, &discriminator).remove(0);
                 assert_eq!(own, *signal);
             }

@@ -63,7 +63,7 @@ pub fn generator_maps(
     device: &Device,
 ) -> Result<(Vec<LayerMaps>, Picture), ComputeError> {
     let config = generator.config();
-    let (layers, pictures) = generator.inside(latent::z_tensor(&[z.to_vec()], device));
+    let (layers, pictures) = generator.forward_features(latent::z_tensor(&[z.to_vec()], device));
     let names = generator.layers().iter().map(|layer| &layer.weight.name);
     let maps = names.zip(layers).map(|(name, maps)| first_maps(name, maps)).collect::<Result<_, _>>()?;
     let values = read_tensor(pictures)?;
@@ -79,7 +79,7 @@ pub fn discriminator_maps(
     picture: &Picture,
     device: &Device,
 ) -> Result<(Vec<LayerMaps>, f32), ComputeError> {
-    let (layers, logits) = discriminator.inside(picture_tensor(&[picture], discriminator.config(), device));
+    let (layers, logits) = discriminator.forward_features(picture_tensor(&[picture], discriminator.config(), device));
     let names = discriminator.layers.iter().map(|layer| &layer.weight.name);
     let maps = names.zip(layers).map(|(name, maps)| first_maps(name, maps)).collect::<Result<_, _>>()?;
     Ok((maps, read_tensor(logits)?[0]))
@@ -98,7 +98,7 @@ pub fn logits_with_scaled_map(
     let pictures = picture_tensor(&[picture], discriminator.config(), device);
     let mut logits = [0.0; 3];
     for (logit, gain) in logits.iter_mut().zip([1.0, 0.0, 2.0]) {
-        *logit = read_tensor(discriminator.judge_with(pictures.clone(), (layer, map), gain))?[0];
+        *logit = read_tensor(discriminator.logits_with_gain(pictures.clone(), (layer, map), gain))?[0];
     }
     Ok(logits)
 }
@@ -139,7 +139,7 @@ pub fn discriminator_peaks(
 ) -> Result<Vec<Vec<f32>>, ComputeError> {
     let mut peaks = Vec::with_capacity(pictures.len());
     for batch in pictures.chunks(latent::BATCH) {
-        let (mut layers, _) = discriminator.inside(picture_tensor(batch, discriminator.config(), device));
+        let (mut layers, _) = discriminator.forward_features(picture_tensor(batch, discriminator.config(), device));
         peaks.extend(largest(layers.swap_remove(layer))?);
     }
     Ok(peaks)

@@ -4,7 +4,7 @@ use burn::tensor::Device;
 
 use crate::device::{ComputeError, read_tensor};
 use crate::image::Picture;
-use crate::model::{Discriminator, Rule, Unit, picture_tensor};
+use crate::model::{BackwardRule, Discriminator, DiscriminatorUnit, picture_tensor};
 
 /// The discriminator's logit for a picture, and the saliency of its pixels.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,13 +23,13 @@ pub struct LogitSaliency {
 pub fn logit_saliency(
     discriminator: &Discriminator,
     pictures: &[Picture],
-    rule: Rule,
+    rule: BackwardRule,
     device: &Device,
 ) -> Result<Vec<LogitSaliency>, ComputeError> {
     let config = discriminator.config();
     let x = picture_tensor(pictures, config, device);
-    let (_, logits) = discriminator.inside(x.clone());
-    let signals = read_tensor(discriminator.backpropagate(x, &Unit::Verdict, rule))?;
+    let (_, logits) = discriminator.forward_features(x.clone());
+    let signals = read_tensor(discriminator.backpropagate(x, &DiscriminatorUnit::Logit, rule))?;
     let plane = config.size * config.size;
     let saliency = |(logit, signal): (f32, &[f32])| {
         let strongest = |pixel: usize| signal.iter().skip(pixel).step_by(plane).fold(0.0f32, |a, v| a.max(v.abs()));
@@ -49,7 +49,7 @@ mod tests {
         let config = ModelConfig { size: 16, base: 4, ..ModelConfig::preset(Preset::Pytorch) };
         let discriminator = Discriminator::new(&config, 2, &Device::flex());
         let picture = Scene::Rooms.draw(1, 3, 16).picture;
-        for rule in [Rule::Plain, Rule::Guided] {
+        for rule in [BackwardRule::Plain, BackwardRule::Guided] {
             let results =
                 logit_saliency(&discriminator, std::slice::from_ref(&picture), rule, &Device::flex()).unwrap();
             assert_eq!(results[0].saliency.len(), 256);

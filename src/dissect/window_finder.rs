@@ -75,7 +75,7 @@ impl WindowFinder {
                 segmenter_input(picture).write_chw(values);
             }
             let values = TensorData::new(values, [batch.len(), 3, SIZE, SIZE]);
-            let logits = read_tensor(self.segmenter.judge(Tensor::from_data(values, &self.device)))?;
+            let logits = read_tensor(self.segmenter.logits(Tensor::from_data(values, &self.device)))?;
             for (picture, logits) in batch.iter().zip(logits.chunks_exact(SIZE * SIZE)) {
                 let area = Area::of_pixels(SIZE, logits.iter().map(|&logit| logit > 0.0).collect());
                 areas.push(without_tiny_detections(area).resized(picture.width()));

@@ -14,7 +14,7 @@ use super::shuffled_set::ShuffledSet;
 use super::table::FeatureTable;
 use crate::device::read_tensor;
 use crate::image::Picture;
-use crate::model::{Discriminator, FEATURES, Inception, Model, ModelConfig, picture_tensor, picture_values};
+use crate::model::{Discriminator, INCEPTION_FEATURES, Inception, Model, ModelConfig, picture_tensor, picture_values};
 use crate::progress::{Cancelled, Progress};
 
 /// Images per pass through the discriminator, as in the authors' code.
@@ -161,7 +161,7 @@ impl FeatureExtractor {
                 let pictures = pictures?;
                 // A short last batch would weigh as much as a full one.
                 if number == 0 || pictures.len() == BATCH {
-                    network.measure(picture_tensor(&pictures, &config, device), number);
+                    network.calibrate(picture_tensor(&pictures, &config, device), number);
                 }
             }
             Ok((feature_width(kind, &config), Backbone::Discriminator(Box::new(network))))
@@ -170,7 +170,7 @@ impl FeatureExtractor {
             FeatureSource::Discriminator(discriminator) => measure(discriminator.clone())?,
             FeatureSource::Random(config) => measure(Discriminator::new(config, seed, device))?,
             FeatureSource::Pixels(config) => (feature_width(kind, config), Backbone::Pixels),
-            FeatureSource::Inception(network) => (FEATURES, Backbone::Inception(Box::new(network))),
+            FeatureSource::Inception(network) => (INCEPTION_FEATURES, Backbone::Inception(Box::new(network))),
         };
         Ok(Self { kind, width, backbone, device: device.clone() })
     }
@@ -212,9 +212,9 @@ impl FeatureExtractor {
 pub fn feature_width(kind: FeatureKind, config: &ModelConfig) -> usize {
     match kind {
         FeatureKind::Pixels => config.values(),
-        FeatureKind::Inception => FEATURES,
+        FeatureKind::Inception => INCEPTION_FEATURES,
         FeatureKind::Discriminator | FeatureKind::Random => {
-            (0..config.judging_stages()).map(|layer| config.seen(layer) * GRID * GRID).sum()
+            (0..config.discriminator_stages()).map(|layer| config.discriminator_maps(layer) * GRID * GRID).sum()
         }
     }
 }
@@ -232,7 +232,7 @@ pub(super) fn check_memory(rows: usize, width: usize, limit: f64) -> Result<(), 
 
 /// Features `[batch, width]` of images `[batch, channels, size, size]`.
 fn pooled(network: &Discriminator, pictures: Tensor<4>) -> Tensor<2> {
-    let (layers, _) = network.inside(pictures);
+    let (layers, _) = network.forward_features(pictures);
     let flat = layers.into_iter().map(|maps| {
         let [batch, count, side, _] = maps.dims();
         // Windows overlap where the grid does not divide the maps, as in 7x7.
@@ -299,7 +299,7 @@ mod tests {
         let extractor = FeatureExtractor::new(FeatureSource::Discriminator(&discriminator), &[], 1, &device);
         let features = extractor.features(&pictures, &mut |_| Ok(())).unwrap();
         assert_eq!((features.len(), features.width(), extractor.width()), (3, (3 + 6 + 12) * 16, (3 + 6 + 12) * 16));
-        let (layers, _) = discriminator.inside(picture_tensor(&pictures, &config, &device));
+        let (layers, _) = discriminator.forward_features(picture_tensor(&pictures, &config, &device));
         let mut first = 0;
         for maps in layers {
             let [_, count, side, _] = maps.dims();
@@ -328,8 +328,8 @@ mod tests {
             assert!((a - b).abs() < 1e-5, "{a} {b}");
         }
         let mut measured = discriminator.clone();
-        measured.measure(picture_tensor(&pictures, &config, &device), 0);
-        let (layers, _) = measured.inside(picture_tensor(&pictures, &config, &device));
+        measured.calibrate(picture_tensor(&pictures, &config, &device), 0);
+        let (layers, _) = measured.forward_features(picture_tensor(&pictures, &config, &device));
         let last: Vec<f32> = layers.last().unwrap().clone().into_data().iter::<f32>().collect();
         for (a, b) in together.row(0)[4 * 16..].iter().zip(&last) {
             assert!((a - b).abs() < 5e-3, "{a} {b}");

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::table::{FeatureTable, products};
 use crate::device::ComputeError;
-use crate::model::FEATURES;
+use crate::model::INCEPTION_FEATURES;
 
 /// Rows of a covariance that are summed at a time.
 const ROWS: usize = 1024;
@@ -21,7 +21,7 @@ const ROWS: usize = 1024;
 const SUBSETS: usize = 100;
 const SUBSET_SIZE: usize = 1000;
 /// The least number of images for FID: with fewer than features the covariance is singular, and FID much too large.
-pub const MIN_IMAGES: usize = FEATURES;
+pub const MIN_IMAGES: usize = INCEPTION_FEATURES;
 /// The least number of images that published FIDs use.
 pub const USUAL_IMAGES: usize = 10_000;
 

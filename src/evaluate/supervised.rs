@@ -94,7 +94,7 @@ impl SupervisedBaseline {
         let mut accuracy = Proportion::default();
         for rows in rows.chunks(TEST_BATCH) {
             let pictures: Vec<Picture> = rows.iter().map(|&row| set.pictures[row].clone()).collect();
-            let logits = read_tensor(self.network.judge(picture_tensor(&pictures, &self.config, &self.device)))?;
+            let logits = read_tensor(self.network.logits(picture_tensor(&pictures, &self.config, &self.device)))?;
             for (logits, &row) in logits.chunks_exact(set.classes.len()).zip(rows) {
                 accuracy.count(argmax(logits).0 == set.labels[row]);
             }

@@ -151,7 +151,7 @@ fn ganspace(
 
 fn sefa(generator: &Generator, count: usize) -> Result<Vec<LatentDirection>, ComputeError> {
     let config = generator.config();
-    let weights = &generator.entry().weight;
+    let weights = &generator.first_layer().weight;
     let columns = weights.len() / config.z_dim;
     let matrix = weights.value.clone().reshape([config.z_dim, columns]);
     let product = read_tensor(matrix.clone().matmul(matrix.transpose()))?;

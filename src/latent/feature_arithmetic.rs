@@ -54,7 +54,7 @@ pub fn feature_sum_tensor(generator: &Generator, sums: &[&[Term]], layer: usize,
     let [count, channels, height, width] = features.dims();
     let summed = coefficients.matmul(features.reshape([count, channels * height * width]));
     let summed = summed.reshape([sums.len(), channels, height, width]);
-    Some(generator.finish(summed, layer))
+    Some(generator.forward_from(summed, layer))
 }
 
 #[cfg(test)]
@@ -86,7 +86,7 @@ mod tests {
             let sums = generate_from_feature_sums(&generator, &[&cancelling, &average], layer, &device).unwrap();
             assert!(largest_difference(&sums[0], &samples[2]) <= 1, "layer {layer}");
             let maps = generator.features(z_tensor(&z[3..6], &device), layer).mean_dim(0);
-            let expected = read_tensor(generator.finish(maps, layer)).unwrap();
+            let expected = read_tensor(generator.forward_from(maps, layer)).unwrap();
             assert!(largest_difference(&sums[1], &pictures_from_values(&expected, &config)[0]) <= 1, "layer {layer}");
             assert!(largest_difference(&sums[1], &samples[3]) > 50, "the average of three differs from each of them");
         }

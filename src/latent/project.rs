@@ -17,7 +17,7 @@ pub use self::quality::{ProjectionProgress, REPRODUCIBLE_LIMIT, ReconstructionQu
 use super::sampling::{generate_values, sample_zs, z_tensor};
 use crate::device::{ComputeError, read_tensor};
 use crate::image::Picture;
-use crate::model::{Adam, Generator, Moments, Prior, cosine_decay};
+use crate::model::{AdamSettings, Generator, Moments, Prior, cosine_decay};
 
 /// The initial learning rate. With cosine decay over the default 250 steps, Adam can move each coordinate by up to 10
 /// in total, a multiple of the prior's range.
@@ -25,7 +25,7 @@ const LEARNING_RATE: f64 = 0.08;
 /// The final learning rate, as a share of the initial one.
 const RATE_FLOOR: f64 = 0.01;
 /// A short memory of squared gradients, because a projection takes only a few hundred steps.
-const ADAM: Adam = Adam { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, decay: 0.0 };
+const ADAM: AdamSettings = AdamSettings { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, decay: 0.0 };
 /// The weight of the penalty for leaving the prior. At the norm of a normal prior's samples it costs 0.001, the
 /// squared pixel error of a good reconstruction (0.03), so that it matters only between z's of similar pictures.
 /// Under a uniform prior, exceeding the range by 0.07 in every coordinate costs the same.

@@ -1,4 +1,7 @@
-//! Feature maps of the generator that are dropped, or scaled, while it samples (section 6.3.1).
+//! Ablations: feature maps of the generator that are dropped or scaled while it samples (section 6.3.1).
+//!
+//! [`Ablation`] names the maps, their gains and optionally a region of the image; apply it with
+//! [`Generator::with_ablations`](super::Generator::with_ablations).
 
 use std::collections::BTreeMap;
 
@@ -7,45 +10,45 @@ use burn::tensor::{Tensor, TensorData};
 use super::config::ModelConfig;
 use crate::image::Area;
 
-/// Why an ablation means nothing to a model.
+/// An ablation that does not fit the model.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum AblationError {
-    /// There is no such hidden layer.
-    #[error("the ablation {name:?} is of layer {layer}; this generator's hidden layers are 0 to {last}")]
+    /// The generator has no such hidden layer.
+    #[error("the ablation {name:?} is for layer {layer}, but the generator's hidden layers are 0 to {last}")]
     Layer {
-        /// The ablation.
+        /// Name of the ablation.
         name: String,
-        /// Its layer.
+        /// The missing layer.
         layer: usize,
         /// The generator's last hidden layer.
         last: usize,
     },
-    /// There is no such map.
+    /// The layer has no such map.
     #[error("the ablation {name:?} drops map {map} of layer {layer}, which has maps 0 to {last}")]
     Map {
-        /// The ablation.
+        /// Name of the ablation.
         name: String,
-        /// Its layer.
+        /// The hidden layer.
         layer: usize,
-        /// The map.
+        /// The missing map.
         map: usize,
         /// The layer's last map.
         last: usize,
     },
 }
 
-/// Feature maps of one hidden layer and what they are multiplied by, after the rectifier.
+/// Gains for feature maps of one hidden layer, applied after its activation.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Ablation {
-    /// What it is called.
+    /// Name, as the user gave it.
     pub name: String,
-    /// Whether it acts.
+    /// Whether it is enabled.
     pub on: bool,
     /// The hidden layer; 0 is the projection.
     pub layer: usize,
-    /// What each map is multiplied by: 0 drops it, 2 doubles it. Maps that are not named stay as they are.
+    /// Gain by map number: 0 drops the map, 2 doubles it. Other maps keep their values.
     pub gains: BTreeMap<usize, f32>,
-    /// Where it acts, as a part of the picture; everywhere if nothing is said, as in the paper.
+    /// Region of the image where the gains apply; `None` is the whole image, as in the paper.
     #[serde(default)]
     pub area: Option<Area>,
 }
@@ -62,7 +65,7 @@ impl Ablation {
         Self { name: String::new(), on: true, layer, gains, area: None }
     }
 
-    /// The same done to other maps: a control.
+    /// The same gain and region for other maps, as a control experiment.
     pub fn of(&self, maps: &[usize]) -> Self {
         let gain = self.gains.values().next().copied().unwrap_or(0.0);
         Self { gains: maps.iter().map(|&map| (map, gain)).collect(), ..self.clone() }
@@ -71,7 +74,7 @@ impl Ablation {
     /// Checks that a model has this layer and these maps.
     ///
     /// # Errors
-    /// [`AblationError`] naming the ablation.
+    /// [`AblationError`] with the ablation's name.
     pub fn check(&self, config: &ModelConfig) -> Result<(), AblationError> {
         let (name, layer) = (self.name.clone(), self.layer);
         if layer >= config.stages() {
@@ -84,7 +87,7 @@ impl Ablation {
         }
     }
 
-    /// `maps` `[batch, maps, side, side]`, each multiplied by its gain where the area says so.
+    /// Multiplies feature maps `[batch, maps, side, side]` by their gains inside the area.
     pub(super) fn apply(&self, maps: Tensor<4>) -> Tensor<4> {
         let [_, count, side, _] = maps.dims();
         let mut gains = vec![1.0; count];
@@ -123,28 +126,28 @@ mod tests {
     }
 
     #[test]
-    fn dropped_maps_are_zero_and_the_others_as_they_were() {
+    fn dropped_maps_are_zero_and_the_others_unchanged() {
         let plain = generator();
-        let dropped = plain.under(&[Ablation::drop(1, &[2])]);
+        let dropped = plain.with_ablations(&[Ablation::drop(1, &[2])]);
         let (before, after) = (features(&plain, 1), features(&dropped, 1));
         for (i, (before, after)) in before.iter().zip(&after).enumerate() {
             let map = i / 64 % 4;
             assert_eq!(*after, if map == 2 { 0.0 } else { *before });
         }
         assert!(before.iter().skip(128).take(64).any(|v| *v > 0.0), "there was something to drop");
-        assert_eq!(features(&plain, 0), features(&dropped, 0), "layers before know nothing of it");
+        assert_eq!(features(&plain, 0), features(&dropped, 0), "earlier layers are unchanged");
         let z = latent::sample_z_tensor(plain.config().prior, 6, 1, 0..2, &Device::flex());
-        let draw = |generator: &Generator| generator.sample(z.clone()).into_data();
-        assert_ne!(draw(&plain), draw(&dropped), "the picture changes");
-        let off = plain.under(&[Ablation { on: false, ..Ablation::drop(1, &[2]) }]);
-        assert_eq!(draw(&plain), draw(&off), "what is off does nothing");
+        let sample = |generator: &Generator| generator.sample(z.clone()).into_data();
+        assert_ne!(sample(&plain), sample(&dropped), "the image changes");
+        let off = plain.with_ablations(&[Ablation { on: false, ..Ablation::drop(1, &[2]) }]);
+        assert_eq!(sample(&plain), sample(&off), "a disabled ablation changes nothing");
     }
 
     #[test]
-    fn an_area_bounds_what_is_scaled() {
+    fn gains_apply_only_inside_the_area() {
         let plain = generator();
         let area = Area::of_boxes(16, &[[0, 0, 8, 16]]);
-        let doubled = plain.under(&[Ablation { area: Some(area), ..Ablation::scale(1, &[0, 1, 2, 3], 2.0) }]);
+        let doubled = plain.with_ablations(&[Ablation { area: Some(area), ..Ablation::scale(1, &[0, 1, 2, 3], 2.0) }]);
         for (i, (before, after)) in features(&plain, 1).iter().zip(features(&doubled, 1)).enumerate() {
             let left = i % 8 < 4;
             assert_eq!(after, if left { 2.0 * before } else { *before });
@@ -152,14 +155,14 @@ mod tests {
     }
 
     #[test]
-    fn training_knows_no_ablations() {
+    fn training_ignores_ablations() {
         let z = || Tensor::ones([2, 6], &Device::flex()) * 0.4;
-        let drawn = |mut generator: Generator| generator.train(z()).into_data();
-        assert_eq!(drawn(generator()), drawn(generator().under(&[Ablation::drop(0, &[0, 1, 2, 3])])));
+        let generated = |mut generator: Generator| generator.train(z()).into_data();
+        assert_eq!(generated(generator()), generated(generator().with_ablations(&[Ablation::drop(0, &[0, 1, 2, 3])])));
     }
 
     #[test]
-    fn what_a_model_has_not_cannot_be_dropped() {
+    fn missing_layers_and_maps_are_rejected() {
         let config = generator().config().clone();
         Ablation::drop(1, &[3]).check(&config).unwrap();
         let error = Ablation::drop(1, &[4]).check(&config).unwrap_err().to_string();

@@ -1,11 +1,11 @@
-//! A small autoencoder of pictures, for hashes of them (section 4.1).
+//! A small fully connected autoencoder whose code is the semantic hash of an image (section 4.1, deduplication).
 
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 
-use super::layer::{Initialiser, Layer};
+use super::layer::{Initializer, Layer};
 
-/// Fully connected: values to a code of rectified units, and back.
+/// One hidden layer of ReLU units (the code) between image values and their reconstruction.
 #[derive(Clone, Debug)]
 pub struct Autoencoder {
     /// `encode`, then `decode`.
@@ -13,27 +13,28 @@ pub struct Autoencoder {
 }
 
 impl Autoencoder {
-    /// One of `values` values and `code` units, with weights drawn by `seed`.
+    /// An autoencoder for images of `values` values with `code` hidden units; `seed` initializes the weights.
     pub fn new(values: usize, code: usize, seed: u64, device: &Device) -> Self {
-        let from = &mut Initialiser::new(seed, 5, device);
-        let Ok(encode) = Layer::build(from, "encode", vec![values, code], None, Some(code), None);
-        let Ok(decode) = Layer::build(from, "decode", vec![code, values], None, Some(values), None);
+        let source = &mut Initializer::new(seed, 5, device);
+        let Ok(encode) = Layer::build(source, "encode", vec![values, code], None, Some(code), None);
+        let Ok(decode) = Layer::build(source, "decode", vec![code, values], None, Some(values), None);
         Self { layers: vec![encode, decode] }
     }
 
-    /// The code `[batch, code]` of pictures `[batch, values]` before its rectifier.
+    /// The code `[batch, code]` of images `[batch, values]`, before ReLU.
     pub fn encode(&self, pictures: Tensor<2>) -> Tensor<2> {
-        through(&self.layers[0], pictures)
+        linear(&self.layers[0], pictures)
     }
 
-    /// What is made of pictures `[batch, values]`, whose rectified code is multiplied by `mask` `[batch, code]`: zero for
-    /// units that are dropped.
+    /// Reconstructions `[batch, values]` of images `[batch, values]`. `mask` `[batch, code]` multiplies the code after ReLU: zeros
+    /// are dropout.
     pub fn reconstruct(&self, pictures: Tensor<2>, mask: Tensor<2>) -> Tensor<2> {
-        through(&self.layers[1], relu(self.encode(pictures)) * mask)
+        linear(&self.layers[1], relu(self.encode(pictures)) * mask)
     }
 }
 
-fn through(layer: &Layer, x: Tensor<2>) -> Tensor<2> {
+/// A fully connected layer on rows `[batch, inputs]`.
+fn linear(layer: &Layer, x: Tensor<2>) -> Tensor<2> {
     let product = x.matmul(layer.weight.tensor());
     match &layer.bias {
         Some(bias) => product + bias.value.clone().reshape([1, bias.len()]),

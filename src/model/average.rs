@@ -1,42 +1,44 @@
-//! A generator whose weights are the mean over some of a run's checkpoints. Each step moves the weights to and fro around where
-//! the training is, and what only that step did shows as grain: the mean has less of it (Yazici et al. 2019, "The Unusual
-//! Effectiveness of Averaging in GAN Training").
+//! Weight averaging: a generator whose weights are the mean over several checkpoints of a run.
 //!
-//! The running statistics are averaged like the weights. Measured anew under the mean's weights, as is usual for classifiers,
-//! they are a fifth smaller, and the pictures harsher: on the mean of 60 checkpoints of faces that gave a precision of 0.55 where
-//! 0.89 had been (docs/MEASURES.md).
+//! Each training step moves the weights around the current optimum, and the noise of the last step shows as artifacts. Averaging
+//! reduces them (Yazici et al. 2019, "The Unusual Effectiveness of Averaging in GAN Training").
+//!
+//! The running statistics are averaged like the weights. Recomputing them with the averaged weights, as is usual for classifiers,
+//! makes them a fifth smaller and the images harsher: for the mean of 60 face checkpoints the precision fell from 0.89 to 0.55
+//! (docs/MEASURES.md).
 
 use std::path::Path;
 
 use burn::tensor::Device;
 
-use super::file::{ModelError, siblings};
-use super::{Layer, Model, newest};
+use super::checkpoints::{open_newest_readable, sibling_checkpoints};
+use super::{Layer, Model, ModelError};
 
 impl Model {
-    /// The checkpoint at `path`, or the newest of the run there, its generator's weights and running statistics averaged over
-    /// `count` checkpoints up to it, or as many as there are. Of a run, damaged ones are passed over, and `note` is given which.
+    /// Opens the checkpoint at `path`, or the newest of the run at `path`, and averages its generator's weights and running
+    /// statistics over the `count` checkpoints up to it, or over all if the run has fewer. Damaged checkpoints of a run are
+    /// skipped; `note` receives a message for each.
     ///
     /// # Errors
-    /// [`ModelError::NoCheckpoints`] where `path` is neither; [`ModelError::Header`] where an older checkpoint is of other
-    /// networks; otherwise as [`Self::open`].
-    pub(super) fn averaged(
+    /// [`ModelError::NoCheckpoints`] if `path` is neither a run nor a checkpoint, [`ModelError::Header`] if an older checkpoint
+    /// has other networks, otherwise as [`Self::open`].
+    pub(super) fn open_averaged(
         path: &Path,
         count: usize,
         device: &Device,
         note: &mut dyn FnMut(String),
     ) -> Result<Self, ModelError> {
-        let mut checkpoints = siblings(path);
+        let mut checkpoints = sibling_checkpoints(path);
         if let Some(at) = checkpoints.iter().position(|(_, checkpoint)| checkpoint == path) {
             checkpoints.truncate(at + 1);
         }
         if checkpoints.is_empty() {
             return Err(ModelError::NoCheckpoints { path: path.to_owned() });
         }
-        // The one that was named is meant; of a run, the newest that can be read.
+        // A named checkpoint must open; of a run, the newest readable one counts.
         let (last, mut mean) = match checkpoints.iter().any(|(_, checkpoint)| checkpoint == path) {
             true => (path.to_owned(), Self::open(path, device)?),
-            false => newest::whole(checkpoints.clone(), note, |checkpoint| {
+            false => open_newest_readable(checkpoints.clone(), note, |checkpoint| {
                 Ok((checkpoint.to_owned(), Self::open(checkpoint, device)?))
             })?,
         };
@@ -48,20 +50,20 @@ impl Model {
             }
             let model = match Self::open(path, device) {
                 Ok(model) => model,
-                Err(cause) => {
-                    note(format!("{} cannot be read ({cause}): it is left out of the mean", path.display()));
+                Err(error) => {
+                    note(format!("left {} out of the average: {error}", path.display()));
                     continue;
                 }
             };
             if model.config() != mean.config() {
-                let cause = format!("it is not that of {}, with which its weights would be averaged", last.display());
-                return Err(ModelError::Header { path: path.clone(), cause });
+                let reason = format!("it differs from that of {}, so their weights cannot be averaged", last.display());
+                return Err(ModelError::Header { path: path.clone(), reason });
             }
             averaged += 1;
-            let kept = model.generator.layers().iter().flat_map(Layer::kept);
-            for (mean, new) in mean.generator.layers_mut().iter_mut().flat_map(Layer::kept_mut).zip(kept) {
-                let apart = new.value.clone() - mean.value.clone();
-                mean.value = mean.value.clone() + apart / averaged as f32;
+            let state = model.generator.layers().iter().flat_map(Layer::state);
+            for (mean, new) in mean.generator.layers_mut().iter_mut().flat_map(Layer::state_mut).zip(state) {
+                let difference = new.value.clone() - mean.value.clone();
+                mean.value = mean.value.clone() + difference / averaged as f32;
             }
         }
         mean.provenance.averaged = averaged;

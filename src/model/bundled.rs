@@ -1,4 +1,4 @@
-//! Models that the program carries: trained by itself, see `assets/README.md`.
+//! Models bundled with the program, trained with zscape itself (`assets/README.md`): `bundled:rooms`, `bundled:faces`.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use burn::tensor::Device;
 
 use super::{Model, ModelError};
 
-/// What the name of a bundled model begins with where a file's path could stand.
+/// Prefix of a bundled model's name where a path is expected.
 const PREFIX: &str = "bundled:";
 
 /// Names and bytes of the bundled models.
@@ -20,7 +20,7 @@ pub fn bundled() -> impl Iterator<Item = String> {
     BUNDLED.iter().map(|(name, _)| format!("{PREFIX}{name}"))
 }
 
-/// The bundled model that `path` names, if it names one.
+/// Opens the bundled model that `path` names; `None` if `path` lacks the prefix.
 pub(super) fn open(path: &Path, device: &Device) -> Option<Result<Model, ModelError>> {
     let name = path.to_str()?.strip_prefix(PREFIX)?;
     let found = BUNDLED.iter().find(|(bundled, _)| *bundled == name);
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_bundled_model_opens_and_others_are_named() {
+    fn every_bundled_model_opens_and_the_error_for_an_unknown_one_lists_them() {
         for name in bundled() {
             assert_eq!(Model::open(Path::new(&name), &Device::flex()).unwrap().config().size, 64);
         }

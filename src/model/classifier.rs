@@ -1,13 +1,13 @@
-//! The discriminator's convolutions with outputs of another meaning: for networks that measure pictures.
+//! A classifier with the discriminator's convolutions and a head of several outputs, for networks that evaluate images.
 
 use burn::tensor::{Device, Tensor};
 
-use super::choices::Statistics;
 use super::config::ModelConfig;
 use super::discriminator::{build_layers, forward};
-use super::layer::{Initialiser, Layer, Pass};
+use super::layer::{Initializer, Layer, Pass};
+use super::options::SamplingStatistics;
 
-/// Strided convolutions as the discriminator's, and a head of several outputs.
+/// Strided convolutions like the discriminator's and a linear head with several outputs.
 #[derive(Clone, Debug)]
 pub struct Classifier {
     config: ModelConfig,
@@ -16,20 +16,19 @@ pub struct Classifier {
 }
 
 impl Classifier {
-    /// A classifier of pictures of `config`'s size and channels, with weights drawn by `seed`.
+    /// A classifier for images of `config`'s size and channels; `seed` initializes the weights.
     pub fn new(config: &ModelConfig, outputs: usize, seed: u64, device: &Device) -> Self {
-        let Ok(layers) = build_layers(config, outputs, &mut Initialiser::new(seed, 3, device));
+        let Ok(layers) = build_layers(config, outputs, &mut Initializer::new(seed, 3, device));
         Self { config: config.clone(), layers }
     }
 
-    /// Outputs `[batch, outputs]` of pictures `[batch, channels, size, size]` with batch statistics, which also move the
-    /// running ones.
+    /// Logits `[batch, outputs]` of images `[batch, channels, size, size]` with batch statistics; updates the running statistics.
     pub fn train(&mut self, pictures: Tensor<4>) -> Tensor<2> {
         forward(&mut self.layers, &self.config, pictures, Pass::Train)
     }
 
-    /// Outputs `[batch, outputs]` with running statistics: each picture's own, whatever is beside it.
-    pub fn judge(&self, pictures: Tensor<4>) -> Tensor<2> {
-        forward(&mut self.layers.clone(), &self.config, pictures, Pass::Sample(Statistics::Running))
+    /// Logits `[batch, outputs]` with running statistics, so that an image's logits do not depend on the rest of the batch.
+    pub fn logits(&self, pictures: Tensor<4>) -> Tensor<2> {
+        forward(&mut self.layers.clone(), &self.config, pictures, Pass::Infer(SamplingStatistics::Running))
     }
 }

@@ -1,82 +1,86 @@
-//! The discriminator: pictures to one logit each (section 3).
+//! The discriminator: images to logits (section 3).
+//!
+//! [`Discriminator`] is built from a [`ModelConfig`]; [`build_layers`] and [`forward`] are shared with
+//! [`Classifier`](super::Classifier).
 
 use burn::tensor::{Device, Tensor};
 
-use super::choices::Statistics;
 use super::config::ModelConfig;
 use super::kernels;
-use super::layer::{HIDDEN, Initialiser, Layer, Parameter, Parameters, Pass};
+use super::layer::{HIDDEN, Initializer, Layer, Parameter, ParameterSource, Pass};
+use super::options::SamplingStatistics;
 
-/// Slope of LeakyReLU below zero (section 3).
+/// Negative slope of LeakyReLU (section 3).
 pub(super) const LEAK: f64 = 0.2;
 
-/// Strided convolutions with LeakyReLU, batch norm everywhere but on the first, flattened to one logit.
+/// Strided convolutions with LeakyReLU and batch norm (except after the first), then a linear head that gives one logit.
 #[derive(Clone, Debug)]
 pub struct Discriminator {
     config: ModelConfig,
-    /// `down1`, `down2`, ... to the narrowest maps, the fully connected `hidden` layer where there is one, then `head`.
+    /// `down1`, `down2`, ... to the smallest maps, the optional fully connected `hidden` layer, then `head`.
     pub layers: Vec<Layer>,
 }
 
 impl Discriminator {
-    /// A discriminator with weights drawn by `seed`.
+    /// A discriminator with random weights initialized from `seed`.
     pub fn new(config: &ModelConfig, seed: u64, device: &Device) -> Self {
-        let Ok(drawn) = Self::build(config, &mut Initialiser::new(seed, 2, device).drawing(config.initial));
-        drawn
+        let Ok(discriminator) =
+            Self::build(config, &mut Initializer::new(seed, 2, device).with_weights(config.initial));
+        discriminator
     }
 
-    /// A discriminator of the parameters that `from` gives.
+    /// A discriminator with parameters from `source`.
     ///
     /// # Errors
-    /// What `from` says.
-    pub(super) fn build<P: Parameters>(config: &ModelConfig, from: &mut P) -> Result<Self, P::Error> {
-        Ok(Self { config: config.clone(), layers: build_layers(config, 1, from)? })
+    /// Any error of `source`.
+    pub(super) fn build<S: ParameterSource>(config: &ModelConfig, source: &mut S) -> Result<Self, S::Error> {
+        Ok(Self { config: config.clone(), layers: build_layers(config, 1, source)? })
     }
 
-    /// The config it was built from.
+    /// The config that the discriminator was built from.
     pub fn config(&self) -> &ModelConfig {
         &self.config
     }
 
-    /// Logits `[batch]` that pictures `[batch, channels, size, size]` are real, with batch statistics, which also move
-    /// the running ones.
+    /// Logits `[batch]` of images `[batch, channels, size, size]` (positive: real) with batch statistics; updates the running
+    /// statistics.
     pub fn train(&mut self, pictures: Tensor<4>) -> Tensor<1> {
         let [batch, ..] = pictures.dims();
         forward(&mut self.layers, &self.config, pictures, Pass::Train).reshape([batch])
     }
 
-    /// [`Self::train`] that leaves the running statistics alone.
+    /// As [`Self::train`], without updating the running statistics.
     pub fn batch_logits(&mut self, pictures: Tensor<4>) -> Tensor<1> {
         let [batch, ..] = pictures.dims();
-        forward(&mut self.layers, &self.config, pictures, Pass::Sample(Statistics::Batch)).reshape([batch])
+        forward(&mut self.layers, &self.config, pictures, Pass::Infer(SamplingStatistics::Batch)).reshape([batch])
     }
 
-    /// Takes the running statistics anew from pictures `[batch, channels, size, size]`: given batch after batch, numbered
-    /// from 0, they become the means of the batches' own, as the authors take them before they use the features (5.2).
-    pub fn measure(&mut self, pictures: Tensor<4>, number: usize) {
-        forward(&mut self.layers, &self.config, pictures, Pass::Measure(number));
+    /// Recomputes the running statistics from images `[batch, channels, size, size]`. Call it for batch after batch, numbered
+    /// from 0: the statistics become the mean over the batches, as the authors compute them before they use the features (5.2).
+    pub fn calibrate(&mut self, pictures: Tensor<4>, number: usize) {
+        forward(&mut self.layers, &self.config, pictures, Pass::Calibrate(number));
     }
 
-    /// The learnt parameters, in file order.
-    pub fn learnt(&self) -> impl Iterator<Item = &Parameter> {
-        self.layers.iter().flat_map(Layer::learnt)
+    /// The trainable parameters, in file order.
+    pub fn parameters(&self) -> impl Iterator<Item = &Parameter> {
+        self.layers.iter().flat_map(Layer::parameters)
     }
 
-    /// How many values are learnt.
+    /// Number of trainable values.
     pub fn parameter_count(&self) -> usize {
-        self.learnt().map(Parameter::len).sum()
+        self.parameters().map(Parameter::len).sum()
     }
 }
 
-/// The layers of a network that gives `outputs` numbers a picture.
+/// The layers of a network with `outputs` values per image.
 ///
 /// # Errors
-/// What `from` says.
-pub(super) fn build_layers<P: Parameters>(
+/// Any error of `source`.
+pub(super) fn build_layers<S: ParameterSource>(
     config: &ModelConfig,
     outputs: usize,
-    from: &mut P,
-) -> Result<Vec<Layer>, P::Error> {
+    source: &mut S,
+) -> Result<Vec<Layer>, S::Error> {
     let plans = &config.layers().discriminator;
     let mut layers = Vec::with_capacity(plans.len() + 1);
     let mut inputs = config.channels;
@@ -88,29 +92,29 @@ pub(super) fn build_layers<P: Parameters>(
         if last && config.hidden > 0 {
             let (bias, norm) = (config.bias.then_some(config.hidden), config.hidden_norm());
             let shape = vec![config.hidden, inputs, kernel, kernel];
-            layers.push(Layer::build(from, HIDDEN, shape, None, bias, norm)?);
+            layers.push(Layer::build(source, HIDDEN, shape, None, bias, norm)?);
             (inputs, kernel) = (config.hidden, 1);
         }
         let shape = vec![maps, inputs, kernel, kernel];
         let convolution = (!last).then(|| config.convolution(plan));
-        let [bias, norm] = [plan.bias, plan.norm].map(|per| per.count(maps, maps));
-        layers.push(Layer::build(from, &name, shape, convolution, bias, norm)?);
+        let [bias, norm] = [plan.bias, plan.norm].map(|scope| scope.count(maps, maps));
+        layers.push(Layer::build(source, &name, shape, convolution, bias, norm)?);
         inputs = maps;
     }
     Ok(layers)
 }
 
-/// Pictures `[batch, channels, size, size]` to `[batch, outputs]`.
+/// Images `[batch, channels, size, size]` to `[batch, outputs]`.
 pub(super) fn forward(layers: &mut [Layer], config: &ModelConfig, pictures: Tensor<4>, pass: Pass) -> Tensor<2> {
-    let (head, convolutions) = layers.split_last_mut().expect("there is a head at least");
-    let mut x = config.judged(pictures);
+    let (head, convolutions) = layers.split_last_mut().expect("a network has a head");
+    let mut x = config.discriminator_input(pictures);
     for layer in convolutions {
         x = layer.activate(layer.down(x), config, LEAK, pass);
     }
-    let given = kernels::gather(x, head.weight.tensor(), head.operands);
+    let logits = kernels::gather(x, head.weight.tensor(), head.operands);
     match &head.bias {
-        Some(bias) => given + bias.value.clone().reshape([1, bias.len()]),
-        None => given,
+        Some(bias) => logits + bias.value.clone().reshape([1, bias.len()]),
+        None => logits,
     }
 }
 
@@ -120,7 +124,7 @@ mod tests {
     use crate::model::{Generator, Preset};
 
     #[test]
-    fn the_paper_preset_has_the_papers_shapes_and_counts() {
+    fn the_paper_preset_has_the_papers_shapes_and_parameter_counts() {
         let device = Device::flex();
         let config = ModelConfig::preset(Preset::Paper);
         let generator = Generator::new(&config, 1, &device);
@@ -154,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn the_pytorch_preset_has_the_tutorials_counts() {
+    fn the_pytorch_preset_has_the_tutorials_parameter_counts() {
         let device = Device::flex();
         let config = ModelConfig::preset(Preset::Pytorch);
         assert_eq!(Generator::new(&config, 1, &device).parameter_count(), 3_576_704);
@@ -162,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn every_size_kernel_and_channel_count_draws_and_judges_pictures_of_its_shape() {
+    fn every_size_kernel_and_channel_count_gives_images_and_logits_of_the_right_shape() {
         let device = Device::flex();
         for size in [16, 28, 32, 48, 64, 112, 128] {
             for (kernel, channels, bias) in [(4, 1, false), (5, 3, true)] {
@@ -177,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn weights_and_gains_are_drawn_as_the_paper_says() {
+    fn initial_weights_and_gains_have_the_papers_distribution() {
         let config = ModelConfig { base: 16, ..ModelConfig::preset(Preset::Pytorch) };
         let discriminator = Discriminator::new(&config, 9, &Device::flex());
         let spread = |parameter: &Parameter| {

@@ -1,123 +1,128 @@
-//! A model file: safetensors whose header says what the networks are and where they come from.
+//! Opening models: zscape's own files (safetensors with config and provenance in the header), checkpoints, runs, bundled models and
+//! other programs' files.
+//!
+//! [`Model::open`] takes any of them, with optional settings after an `@`; [`Model::to_file`] is its inverse for zscape's format.
 
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::import::{self, Foreign, ImportError, Origin};
-use super::layer::{Initial, Layer, Parameters};
-use super::newest;
-use super::reading::{self, ChoiceError, Choices, Reading};
-use super::tensors;
-use super::{ConfigError, Discriminator, Generator, ModelConfig, Parameter, Statistics, TensorFile, TensorFileError};
+use super::checkpoints::{checkpoints, open_newest_readable};
+use super::import::{self, ImportError, ImportInfo, ImportedModel};
+use super::import_settings::{self, ImportSettings, ImportSettingsError, Overrides};
+use super::layer::{Layer, ParameterRole, ParameterSource};
+use super::tensor_file;
+use super::{
+    ConfigError, Discriminator, Generator, ModelConfig, Parameter, SamplingStatistics, TensorFile, TensorFileError,
+};
 use crate::extensions;
 use crate::files::is_default;
 
-/// Why a model could not be opened.
+/// Failure to open a model.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
-    /// The file itself is at fault.
+    /// The file cannot be read.
     #[error(transparent)]
     File(#[from] TensorFileError),
-    /// It is another program's, and cannot be used.
+    /// Another program's file cannot be imported.
     #[error(transparent)]
     Import(#[from] ImportError),
-    /// A file of tensors without the note that says what they are.
+    /// A tensor file without zscape's note.
     #[error("{path} has no zscape config in its header")]
     NotAModel {
         /// The file.
         path: PathBuf,
     },
     /// The config in the header cannot be read.
-    #[error("{path}: the config in its header cannot be used: {cause}")]
+    #[error("{path}: cannot use the config in its header: {reason}")]
     Header {
         /// The file.
         path: PathBuf,
         /// What is wrong.
-        cause: String,
+        reason: String,
     },
     /// No bundled model has this name.
-    #[error("no model called {name} comes with zscape; there are bundled:rooms and bundled:faces")]
+    #[error("there is no bundled model {name}; choose bundled:rooms or bundled:faces")]
     NotBundled {
-        /// What was asked for.
+        /// The requested name.
         name: String,
     },
-    /// No run with checkpoints.
-    #[error("{path} is no run folder with checkpoints, nor one of them, whose generators could be averaged")]
+    /// Weight averaging of something that has no checkpoints.
+    #[error("cannot average checkpoints: {path} is neither a run folder with checkpoints nor one of its checkpoints")]
     NoCheckpoints {
-        /// What was named.
+        /// The path.
         path: PathBuf,
     },
-    /// What stands after the @ of its name cannot be chosen.
+    /// The settings after the `@` of the name are invalid.
     #[error(transparent)]
-    Choice(#[from] ChoiceError),
+    Settings(#[from] ImportSettingsError),
     /// None of a run's checkpoints can be read.
     #[error("none of the {count} checkpoints in {path} can be read; the newest: {newest}")]
     Damaged {
         /// The folder of checkpoints.
         path: PathBuf,
-        /// How many.
+        /// Number of checkpoints.
         count: usize,
-        /// What is wrong with the newest.
+        /// Error of the newest checkpoint.
         newest: Box<ModelError>,
     },
-    /// A choice that only files of other programs leave open.
-    #[error("{path} says itself what its networks are: {key} is only chosen for files of other programs")]
-    NotForeign {
+    /// A setting that applies only to other programs' files.
+    #[error("{path} stores its own architecture: {key} can only be set for files of other programs")]
+    NotImported {
         /// The file.
         path: PathBuf,
-        /// What was chosen.
+        /// The setting.
         key: &'static str,
     },
-    /// The config cannot be built.
+    /// No network can be built from the config.
     #[error(transparent)]
     Config(#[from] ConfigError),
 }
 
-/// What a model was trained on, and how far.
+/// A model's training data, progress and origin.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Provenance {
-    /// The data's source as it was named.
+    /// Source of the training data, as the user named it.
     pub data: String,
-    /// Training steps taken.
+    /// Training steps.
     pub steps: u64,
-    /// Real pictures shown to the discriminator.
+    /// Real images shown to the discriminator.
     pub images: u64,
-    /// The run's seed.
+    /// Seed of the run.
     pub seed: u64,
-    /// The version of zscape that wrote it.
+    /// Version of zscape that wrote the file.
     pub version: String,
-    /// Checkpoints of the run whose generators it is the mean of; 0 where it is one of them.
+    /// Number of checkpoints whose weights are averaged; 0 for a single checkpoint.
     #[serde(default, skip_serializing_if = "is_default")]
     pub averaged: usize,
-    /// Another program's model: where it is from, and what was guessed of it.
+    /// For an imported model: its file format and the inferred settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub origin: Option<Origin>,
+    pub origin: Option<ImportInfo>,
 }
 
 impl Provenance {
-    /// The training data's source, where it is known: other programs do not record theirs.
+    /// Source of the training data, if known. Imported files do not record it.
     pub fn source(&self) -> Option<&str> {
         (self.origin.is_none() && !self.data.is_empty()).then_some(self.data.as_str())
     }
 }
 
-/// What a model file's header says.
+/// The note in a model file's header.
 #[derive(serde::Serialize, serde::Deserialize)]
-struct Note {
+struct ModelHeader {
     config: ModelConfig,
     #[serde(default)]
     provenance: Provenance,
 }
 
-/// Networks and their story. The discriminator is missing from files that only sample.
+/// A generator, its discriminator if the file has one, and their provenance.
 #[derive(Debug, Clone)]
 pub struct Model {
-    /// z to pictures.
+    /// Maps z to images.
     pub generator: Generator,
-    /// Pictures to logits.
+    /// Maps images to logits.
     pub discriminator: Option<Discriminator>,
-    /// Where they come from.
+    /// Training data, progress and origin.
     pub provenance: Provenance,
 }
 
@@ -127,104 +132,109 @@ impl Model {
         self.generator.config()
     }
 
-    /// Opens anything the program can: a model file, a checkpoint folder, a run folder (its newest checkpoint), or a
-    /// bundled model by its name (`bundled:faces`); another program's file; and any of these with choices after it
-    /// (`netG.pth@prior=uniform`, see [`Reading`]; `RUN@average=20`).
+    /// Opens a model file, a checkpoint folder, a run folder (its newest checkpoint), a bundled model (`bundled:faces`) or another
+    /// program's file, each optionally with settings after it (`netG.pth@prior=uniform`, see [`ImportSettings`];
+    /// `RUN@average=20`).
     ///
     /// # Errors
-    /// [`ModelError`] naming the file and what to do.
+    /// [`ModelError`] naming the file and the remedy.
     pub fn open(path: &Path, device: &Device) -> Result<Self, ModelError> {
         Self::open_noting(path, device, &mut |note| tracing::warn!("{note}"))
     }
 
-    /// As [`Self::open`]; `note` is given what should be known of it: which damaged checkpoints were passed over.
+    /// As [`Self::open`]; `note` receives a message for each damaged checkpoint that was skipped.
     ///
     /// # Errors
     /// As [`Self::open`].
     pub fn open_noting(path: &Path, device: &Device, note: &mut dyn FnMut(String)) -> Result<Self, ModelError> {
-        reading::check(path)?;
-        let (path, choices) = reading::split(path);
-        let model = match (choices.average, is_run(&path)) {
-            (Some(count), _) => Self::averaged(&path, count, device, note)?,
-            (None, true) => newest::whole(checkpoints(&path.join("checkpoints")), note, |checkpoint| {
-                Self::open_as_it_is(checkpoint, choices, device)
+        import_settings::validate(path)?;
+        let (path, overrides) = import_settings::split(path);
+        let model = match (overrides.average, is_run(&path)) {
+            (Some(count), _) => Self::open_averaged(&path, count, device, note)?,
+            (None, true) => open_newest_readable(checkpoints(&path.join("checkpoints")), note, |checkpoint| {
+                Self::open_single(checkpoint, overrides, device)
             })?,
-            (None, false) => Self::open_as_it_is(&path, choices, device)?,
+            (None, false) => Self::open_single(&path, overrides, device)?,
         };
-        let reading = choices.on(model.reading());
-        // What was chosen of another program's file is noted even where it would have been guessed.
-        let noted = model.provenance.origin.is_some() && choices.is_reading();
-        if reading == model.reading() && !noted { Ok(model) } else { model.read_as(reading) }
+        let settings = overrides.apply(model.import_settings());
+        // An imported model notes what the user set, even if the same value would have been inferred.
+        let noted = model.provenance.origin.is_some() && overrides.has_import_settings();
+        if settings == model.import_settings() && !noted { Ok(model) } else { model.with_import_settings(settings) }
     }
 
-    fn open_as_it_is(path: &Path, choices: Choices, device: &Device) -> Result<Self, ModelError> {
-        let own = |opened: Result<Self, ModelError>| match choices.of_other_programs() {
-            Some(key) => Err(ModelError::NotForeign { path: path.to_owned(), key }),
+    /// Opens a bundled model or a single file.
+    fn open_single(path: &Path, overrides: Overrides, device: &Device) -> Result<Self, ModelError> {
+        let own = |opened: Result<Self, ModelError>| match overrides.first_for_imports_only() {
+            Some(key) => Err(ModelError::NotImported { path: path.to_owned(), key }),
             None => opened,
         };
         if let Some(bundled) = super::bundled::open(path, device) {
             return own(bundled);
         }
         let file = model_file(path);
-        if tensors::has_note(&file) {
+        if tensor_file::has_note(&file) {
             return own(Self::from_file(TensorFile::read(&file)?, &file, device));
         }
-        if let Some(written) = import::own(&file)? {
-            return own(Self::from_file(written, &file, device));
+        if let Some(exported) = import::read_exported(&file)? {
+            return own(Self::from_file(exported, &file, device));
         }
-        Self::import(&file, choices, device)
+        Self::import(&file, overrides, device)
     }
 
-    /// A model of another program, as its running statistics tell that it was trained where they do.
-    fn import(path: &Path, choices: Choices, device: &Device) -> Result<Self, ModelError> {
-        let Foreign { config, origin, mut file } = import::read(path, &choices.wanted())?;
+    /// Imports another program's file.
+    fn import(path: &Path, overrides: Overrides, device: &Device) -> Result<Self, ModelError> {
+        let ImportedModel { config, origin, mut file } = import::read(path, &overrides.import_request())?;
         let provenance =
             Provenance { data: "unknown pictures".to_owned(), origin: Some(origin), ..Provenance::default() };
         let mut model = Self::build(config, provenance, &mut file, path, device)?;
-        model.measure();
+        model.fill_running_statistics();
         Ok(model)
     }
 
-    /// Gives a generator whose file had no running statistics those of the reference batch.
-    fn measure(&mut self) {
+    /// Sets the running statistics of an imported generator whose file had none to those of the reference batch.
+    fn fill_running_statistics(&mut self) {
         if self.provenance.origin.as_ref().is_some_and(|origin| origin.measured) {
             let sampling = self.config().sampling;
-            self.generator = self.generator.sampling_with(Statistics::Batch).frozen().sampling_with(sampling);
+            self.generator = self
+                .generator
+                .with_sampling_statistics(SamplingStatistics::Batch)
+                .frozen()
+                .with_sampling_statistics(sampling);
         }
     }
 
-    /// How the model is read where its file leaves it open.
-    pub fn reading(&self) -> Reading {
-        Reading::of(self.config(), &self.provenance)
+    /// The model's current values of the settings that imported files do not store.
+    pub fn import_settings(&self) -> ImportSettings {
+        ImportSettings::of(self.config(), &self.provenance)
     }
 
-    /// The same model, read otherwise.
+    /// The same weights with other import settings.
     ///
     /// # Errors
     /// As [`Self::to_file`].
-    pub fn read_as(&self, reading: Reading) -> Result<Self, ModelError> {
+    pub fn with_import_settings(&self, settings: ImportSettings) -> Result<Self, ModelError> {
         let mut file = self.to_file()?;
-        let Reading { flipped, prior, sampling, output, leak, preparation } = reading;
+        let ImportSettings { flipped, prior, sampling, output, leak, preparation } = settings;
         let config = ModelConfig { prior, sampling, output, leak, preparation, ..self.config().clone() };
         let mut provenance = self.provenance.clone();
-        if flipped != self.reading().flipped {
+        if flipped != self.import_settings().flipped {
             import::flip(&mut file);
             provenance.origin.get_or_insert_default().flipped = flipped;
         }
         if let Some(origin) = &mut provenance.origin {
             let kernels = if flipped { "turned" } else { "as they are applied" };
-            let rectifiers = config.rectifiers();
-            origin.choose(format!(
-                "chosen: {prior} prior, {sampling} statistics, {rectifiers}, {output}, kernels {kernels}"
+            let activation = config.hidden_activation();
+            origin.replace_inferred(format!(
+                "chosen: {prior} prior, {sampling} statistics, {activation}, {output}, kernels {kernels}"
             ));
         }
-        let device = self.generator.learnt().next().expect("a generator has weights").value.device();
+        let device = self.generator.parameters().next().expect("a generator has weights").value.device();
         let mut model = Self::build(config, provenance, &mut file, Path::new("the model"), &device)?;
-        model.measure();
+        model.fill_running_statistics();
         Ok(model)
     }
 
-    /// A model from a file's bytes, such as one the program carries; `name` is only named in errors.
+    /// Opens a model from a file's bytes, such as a bundled one; `name` only appears in errors.
     ///
     /// # Errors
     /// As [`Self::open`].
@@ -232,14 +242,15 @@ impl Model {
         Self::from_file(TensorFile::from_bytes(bytes, name)?, name, device)
     }
 
-    /// A model from a file's contents; `path` is only named in errors.
+    /// Opens a model from a file's contents; `path` only appears in errors.
     ///
     /// # Errors
     /// As [`Self::open`].
     pub fn from_file(mut file: TensorFile, path: &Path, device: &Device) -> Result<Self, ModelError> {
-        let header = |cause: serde_json::Error| ModelError::Header { path: path.to_owned(), cause: cause.to_string() };
+        let invalid =
+            |error: serde_json::Error| ModelError::Header { path: path.to_owned(), reason: error.to_string() };
         let note = file.note.take().ok_or_else(|| ModelError::NotAModel { path: path.to_owned() })?;
-        let Note { config, provenance } = serde_json::from_str(&note).map_err(header)?;
+        let ModelHeader { config, provenance } = serde_json::from_str(&note).map_err(invalid)?;
         Self::build(config, provenance, &mut file, path, device)
     }
 
@@ -251,101 +262,81 @@ impl Model {
         device: &Device,
     ) -> Result<Self, ModelError> {
         config.check()?;
-        let judged = file.tensors.keys().any(|name| name.starts_with("discriminator."));
-        let mut stored = Stored { network: "generator", file, path, device };
-        let generator = Generator::build(&config, &mut stored)?;
-        stored.network = "discriminator";
-        let discriminator = if judged { Some(Discriminator::build(&config, &mut stored)?) } else { None };
+        let has_discriminator = file.tensors.keys().any(|name| name.starts_with("discriminator."));
+        let mut source = FileParameters { network: "generator", file, path, device };
+        let generator = Generator::build(&config, &mut source)?;
+        source.network = "discriminator";
+        let discriminator = has_discriminator.then(|| Discriminator::build(&config, &mut source)).transpose()?;
         Ok(Self { generator, discriminator, provenance })
     }
 
-    /// The file that holds this model.
+    /// Converts the model to zscape's file format.
     ///
     /// # Errors
-    /// [`TensorFileError::Device`] when the device fails before it gave the values.
+    /// [`TensorFileError::Device`] if the device fails to return the values.
     pub fn to_file(&self) -> Result<TensorFile, TensorFileError> {
         let mut file = TensorFile::default();
-        store(self.generator.layers(), "generator", &mut file)?;
+        store_layers(self.generator.layers(), "generator", &mut file)?;
         if let Some(discriminator) = &self.discriminator {
-            store(&discriminator.layers, "discriminator", &mut file)?;
+            store_layers(&discriminator.layers, "discriminator", &mut file)?;
         }
-        let note = Note { config: self.config().clone(), provenance: self.provenance.clone() };
-        file.note = Some(serde_json::to_string(&note).expect("plain structs are always JSON"));
+        let header = ModelHeader { config: self.config().clone(), provenance: self.provenance.clone() };
+        file.note = Some(serde_json::to_string(&header).expect("plain structs serialize to JSON"));
         Ok(file)
     }
 }
 
-/// The file that `path` means: of a checkpoint's folder its model.
+/// The file to open for `path`: the model file inside a checkpoint folder, otherwise `path` itself.
 fn model_file(path: &Path) -> PathBuf {
-    let direct = path.join("model.safetensors");
+    let inside = path.join("model.safetensors");
     let checkpoint = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("step-")) && path.is_dir();
-    if direct.is_file() || checkpoint { direct } else { path.to_owned() }
+    if inside.is_file() || checkpoint { inside } else { path.to_owned() }
 }
 
-/// Whether `path` is the folder of a run with checkpoints.
+/// Whether `path` is a run folder with checkpoints.
 fn is_run(path: &Path) -> bool {
     !path.join("model.safetensors").is_file() && !checkpoints(&path.join("checkpoints")).is_empty()
 }
 
-/// The checkpoints of the run that `name`, a run folder or one of its checkpoints, belongs to; of anything else, none.
-pub fn siblings(name: &Path) -> Vec<(u64, PathBuf)> {
-    let path = reading::file_of(name);
-    let inside = path.parent().filter(|parent| parent.file_name().is_some_and(|name| name == "checkpoints"));
-    checkpoints(inside.unwrap_or(&path.join("checkpoints")))
-}
-
-/// Whether a file or folder looks like a model rather than like pictures, by its name and its first bytes.
+/// Whether a file or folder looks like a model rather than like images, by its name and first bytes.
 pub fn is_model(path: &Path) -> bool {
     if path.is_dir() {
         return path.join("checkpoints").is_dir()
             || path.join("model.safetensors").is_file()
             || import::is_folder_of_arrays(path);
     }
-    let end = path.extension().map(|end| end.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
-    // PyTorch's examples call their files .tar, and these are zips.
-    let zipped = || {
-        std::fs::File::open(path).is_ok_and(|mut file| {
+    let extension = path.extension().map(|end| end.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    // PyTorch's examples name their files .tar although they are zips.
+    let is_zip = || {
+        fs_err::File::open(path).is_ok_and(|mut file| {
             let mut start = [0; 2];
             std::io::Read::read_exact(&mut file, &mut start).is_ok_and(|()| &start == b"PK")
         })
     };
-    extensions::WEIGHTS.contains(&end.as_str()) || (end == "tar" && zipped())
+    extensions::WEIGHTS.contains(&extension.as_str()) || (extension == "tar" && is_zip())
 }
 
-/// The checkpoints of a run in its folder `checkpoints`, oldest first, with their steps.
-pub fn checkpoints(checkpoints: &Path) -> Vec<(u64, PathBuf)> {
-    let mut found: Vec<_> = std::fs::read_dir(checkpoints)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| {
-            let step = entry.file_name().to_str()?.strip_prefix("step-")?.parse().ok()?;
-            Some((step, entry.path()))
-        })
-        .collect();
-    found.sort();
-    found
-}
-
-/// The parameters of one network in a file.
-pub(super) struct Stored<'a> {
+/// The parameters of one network in a tensor file.
+pub(super) struct FileParameters<'a> {
+    /// Prefix of the tensors' names: `generator`.
     pub network: &'static str,
     pub file: &'a mut TensorFile,
     pub path: &'a Path,
     pub device: &'a Device,
 }
 
-impl Parameters for Stored<'_> {
+impl ParameterSource for FileParameters<'_> {
     type Error = TensorFileError;
 
-    fn parameter(&mut self, name: String, shape: Vec<usize>, _: Initial) -> Result<Parameter, TensorFileError> {
+    fn parameter(&mut self, name: String, shape: Vec<usize>, _: ParameterRole) -> Result<Parameter, TensorFileError> {
         let values = self.file.take(&format!("{}.{name}", self.network), &shape, self.path)?;
         Ok(Parameter { name, shape, value: Tensor::from_data(TensorData::from(values.as_slice()), self.device) })
     }
 }
 
-pub(super) fn store(layers: &[Layer], network: &str, file: &mut TensorFile) -> Result<(), TensorFileError> {
-    for parameter in layers.iter().flat_map(Layer::kept) {
+/// Adds the parameters and running statistics of a network's layers to a file.
+pub(super) fn store_layers(layers: &[Layer], network: &str, file: &mut TensorFile) -> Result<(), TensorFileError> {
+    for parameter in layers.iter().flat_map(Layer::state) {
         file.put(format!("{network}.{}", parameter.name), &parameter.shape, &parameter.value)?;
     }
     Ok(())
@@ -361,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn a_written_model_draws_the_same_pictures() {
+    fn a_saved_model_generates_the_same_images() {
         let (config, device) = small();
         let model = Model {
             generator: Generator::new(&config, 5, &device),
@@ -382,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_another_shape_is_refused_by_name() {
+    fn a_tensor_of_the_wrong_shape_is_rejected_by_name() {
         let (config, device) = small();
         let model = Model {
             generator: Generator::new(&config, 5, &device),
@@ -390,7 +381,7 @@ mod tests {
             provenance: Provenance::default(),
         };
         let mut file = model.to_file().unwrap();
-        let other = Note { config: ModelConfig { base: 8, ..config }, provenance: Provenance::default() };
+        let other = ModelHeader { config: ModelConfig { base: 8, ..config }, provenance: Provenance::default() };
         file.note = Some(serde_json::to_string(&other).unwrap());
         let error = Model::from_bytes(&file.to_bytes(false), Path::new("a.safetensors"), &device).unwrap_err();
         assert!(error.to_string().contains("a.safetensors"), "{error}");
@@ -401,12 +392,12 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_asks_for_endless_networks_is_refused() {
+    fn a_header_with_a_huge_network_is_rejected() {
         let (config, device) = small();
         for hostile in
             [ModelConfig { base: usize::MAX >> 8, ..config.clone() }, ModelConfig { z_dim: 1 << 40, ..config }]
         {
-            let note = Note { config: hostile, provenance: Provenance::default() };
+            let note = ModelHeader { config: hostile, provenance: Provenance::default() };
             let file = TensorFile { note: Some(serde_json::to_string(&note).unwrap()), ..TensorFile::default() };
             let error = Model::from_bytes(&file.to_bytes(false), Path::new("a"), &device).unwrap_err();
             assert!(matches!(error, ModelError::Config(_)), "{error}");
@@ -414,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_run_folder_says_that_nothing_was_saved() {
+    fn the_error_for_an_empty_run_folder_says_that_nothing_was_saved() {
         let folder = tempfile::tempdir().unwrap();
         let error = Model::open(folder.path(), &Device::flex()).unwrap_err();
         assert!(error.to_string().contains("saved at least once"), "{error}");

@@ -4,8 +4,8 @@
 
 use burn::tensor::Tensor;
 
+use super::adam::{AdamOptimizer, AdamSettings, copy_running_statistics, require_grad};
 use super::layer::Layer;
-use super::optimiser::{Adam, Optimiser, keep_statistics, track};
 use super::{Autoencoder, Classifier, Segmenter};
 
 /// A network that [`fit`] can train.
@@ -69,13 +69,13 @@ pub fn fit<N: Trainable, E>(
     mut loss: impl FnMut(usize, &mut N) -> Tensor<1>,
     mut after_step: impl FnMut(usize, &N, Tensor<1>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut optimizer = Optimiser::new(Adam::default(), network.layers_mut());
+    let mut optimizer = AdamOptimizer::new(AdamSettings::default(), network.layers_mut());
     for step in 0..schedule.steps {
         let mut tracked = network.clone();
-        track(tracked.layers_mut());
+        require_grad(tracked.layers_mut());
         let loss = loss(step, &mut tracked);
         let mut gradients = loss.backward();
-        keep_statistics(network.layers_mut(), tracked.layers_mut());
+        copy_running_statistics(network.layers_mut(), tracked.layers_mut());
         optimizer.update(network.layers_mut(), tracked.layers_mut(), &mut gradients, schedule.rate(step));
         after_step(step + 1, network, loss.inner())?;
     }

@@ -1,33 +1,34 @@
-//! The layers of both networks, one by one: what the config's numbers stand for, or what another program's file holds.
+//! Explicit layer plans of both networks, derived from a [`ModelConfig`] or inferred from an imported file.
 
-use super::choices::Norms;
 use super::config::{ConfigError, ModelConfig};
+use super::options::NormPlacement;
 use crate::files::is_default;
 
-/// Most feature maps of a layer that a file may ask for: eight times the paper's widest.
+/// Maximum feature maps of a layer: eight times the paper's widest.
 const MAX_MAPS: usize = 8 * 1024;
-
-/// Most layers of a network that a file may ask for.
+/// Maximum layers of a network.
 const MAX_LAYERS: usize = 16;
-/// Largest kernel, narrowest maps' largest side, and the largest side of any maps.
+/// Maximum kernel side.
 const MAX_KERNEL: usize = 8;
-pub(super) const MAX_END: usize = 16;
+/// Maximum side of the smallest maps (projection and discriminator head).
+pub(super) const MAX_SMALLEST_SIDE: usize = 16;
+/// Maximum side of any feature map.
 const MAX_SIDE: usize = 256;
 
-/// How many values a bias or a batch norm has.
+/// Whether a bias or batch norm exists, and whether it has one value per feature map or per unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Per {
-    /// It is not there.
+pub enum ParameterScope {
+    /// Absent.
     None,
-    /// One for each feature map, as everywhere in the paper.
+    /// One value per feature map, as everywhere in the paper.
     Map,
-    /// One for each unit of the projection, as after a fully connected layer.
+    /// One value per unit of the projection, as after a fully connected layer.
     Unit,
 }
 
-impl Per {
-    /// How many there are in a layer of `maps` feature maps with `units` units in all.
+impl ParameterScope {
+    /// Number of values in a layer of `maps` feature maps with `units` units in total; `None` if absent.
     pub(super) fn count(self, maps: usize, units: usize) -> Option<usize> {
         match self {
             Self::None => None,
@@ -37,55 +38,56 @@ impl Per {
     }
 }
 
-/// One layer.
+/// Plan of one layer.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct LayerPlan {
-    /// Feature maps that it gives.
+    /// Output feature maps.
     pub maps: usize,
-    /// Side of its kernel; that of the narrowest maps where z is projected and where the discriminator's last maps are judged.
+    /// Side of the kernel; for the generator's projection and the discriminator's head the side of the smallest maps.
     pub kernel: usize,
-    /// Its biases.
-    pub bias: Per,
-    /// The batch norm after it.
-    pub norm: Per,
-    /// By how much it doubles (generator) or halves (discriminator) the side of its maps: 2, or 1 for not at all. At the narrow
-    /// end, which is a matrix, it means nothing.
+    /// Bias.
+    pub bias: ParameterScope,
+    /// Batch norm after the layer.
+    pub norm: ParameterScope,
+    /// Factor by which the side of the maps grows (generator) or shrinks (discriminator): 1 or 2. Unused for the generator's
+    /// projection and the discriminator's head, which are matrices.
     #[serde(default = "two", skip_serializing_if = "is_two")]
     pub stride: usize,
-    /// Where its kernel lies, if not where the config's padding says. Networks of other programs have it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub placed: Option<Placed>,
-    /// Whether no rectifier follows this hidden layer of the generator.
+    /// Explicit padding and output side, if they differ from the config's padding. Imported networks have them.
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "placed")]
+    pub placement: Option<Placement>,
+    /// Whether this hidden layer of the generator has no activation.
     #[serde(default, skip_serializing_if = "is_default")]
     pub linear: bool,
 }
 
-/// Padding and result of a convolution whose large map is not `stride` times the small one, or that is padded in another way.
+/// Padding and output side of a convolution whose large map is not `stride` times the small one, or whose padding is unusual.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Placed {
+pub struct Placement {
     /// PyTorch's padding: zeros before the large map.
     pub padding: usize,
-    /// Side of the maps that it gives.
+    /// Side of the output maps.
     pub side: usize,
-    /// Whether each position is repeated 2x2 times first, as `nn.Upsample` does; the convolution itself then has stride 1.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub repeated: bool,
+    /// Whether 2x2 nearest-neighbor upsampling (`nn.Upsample`) precedes the convolution, which then has stride 1.
+    #[serde(default, skip_serializing_if = "is_default", rename = "repeated")]
+    pub upsampled: bool,
 }
 
 impl LayerPlan {
-    /// A layer without biases and batch norm, of this stride and the config's padding.
+    /// A layer without bias and batch norm, with the config's padding.
     pub(super) fn plain(maps: usize, kernel: usize, stride: usize) -> Self {
-        Self { maps, kernel, bias: Per::None, norm: Per::None, stride, placed: None, linear: false }
+        let absent = ParameterScope::None;
+        Self { maps, kernel, bias: absent, norm: absent, stride, placement: None, linear: false }
     }
 
-    /// Side of the maps that this layer of the generator makes of maps of `side`.
-    pub(super) fn grown(&self, side: usize) -> usize {
-        self.placed.map_or(side * self.stride, |placed| placed.side)
+    /// Output side of this generator layer for input maps of `side`.
+    pub(super) fn output_side_up(&self, side: usize) -> usize {
+        self.placement.map_or(side * self.stride, |placement| placement.side)
     }
 
-    /// Side of the maps that this layer of the discriminator makes of maps of `side`.
-    fn shrunk(&self, side: usize) -> usize {
-        self.placed.map_or(side / self.stride.max(1), |placed| placed.side)
+    /// Output side of this discriminator layer for input maps of `side`.
+    fn output_side_down(&self, side: usize) -> usize {
+        self.placement.map_or(side / self.stride.max(1), |placement| placement.side)
     }
 }
 
@@ -97,99 +99,107 @@ fn is_two(value: &usize) -> bool {
     *value == 2
 }
 
-/// The layers of both networks where they are not what the config's numbers say: widths that do not double, batch norm or
-/// biases in some layers only.
+/// Layer plans of both networks. A config stores them if its other settings cannot express the network: widths that do not double,
+/// batch norm or biases in some layers only.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Layout {
-    /// The projection of z first, the picture last.
+    /// From the projection of z to the image.
     pub generator: Vec<LayerPlan>,
-    /// The picture's convolution first, the verdict last.
+    /// From the first convolution, which sees the image, to the head.
     pub discriminator: Vec<LayerPlan>,
 }
 
 impl Layout {
-    /// What the numbers of `config` stand for.
+    /// The layers that the settings of `config` imply, ignoring its own layout.
     pub(super) fn of(config: &ModelConfig) -> Self {
-        let (stages, bias) = (config.doublings(), if config.bias { Per::Map } else { Per::None });
+        let (stages, bias) = (config.doublings(), if config.bias { ParameterScope::Map } else { ParameterScope::None });
         let plan = |maps, kernel, norm, stride| LayerPlan { bias, norm, ..LayerPlan::plain(maps, kernel, stride) };
         let width = |level: usize| config.base << (stages - 1 - level);
-        let unit = |per: Per, each: bool| if each && per == Per::Map { Per::Unit } else { per };
+        let unit = |scope: ParameterScope, per_unit: bool| {
+            if per_unit && scope == ParameterScope::Map { ParameterScope::Unit } else { scope }
+        };
         let [hidden, ends] = match config.norms {
-            Norms::Off => [Per::None, Per::None],
-            Norms::On => [Per::Map, Per::None],
-            Norms::Everywhere => [Per::Map, Per::Map],
+            NormPlacement::Off => [ParameterScope::None, ParameterScope::None],
+            NormPlacement::On => [ParameterScope::Map, ParameterScope::None],
+            NormPlacement::Everywhere => [ParameterScope::Map, ParameterScope::Map],
         };
         let mut generator = vec![LayerPlan {
             bias: unit(bias, config.unit_bias),
             norm: unit(hidden, config.unit_norm),
-            ..plan(width(0), config.start(), hidden, 2)
+            ..plan(width(0), config.smallest_side(), hidden, 2)
         }];
         let mut discriminator = Vec::new();
         for level in 0..stages {
             let next = if level + 1 == stages { config.channels } else { width(level + 1) };
             for i in 1..=config.per_stage {
-                // The picture's layer has no batch norm, and neither has the discriminator's that sees the picture.
+                // Neither the generator's last layer nor the discriminator's first has batch norm.
                 let maps = if i == config.per_stage { next } else { width(level) };
-                let picture = level + 1 == stages && i == config.per_stage;
-                let norm = if picture { ends } else { hidden };
+                let at_image = level + 1 == stages && i == config.per_stage;
+                let norm = if at_image { ends } else { hidden };
                 let stride = if i == 1 { 2 } else { 1 };
                 generator.push(plan(maps, config.kernel, norm, stride));
                 discriminator.push(plan(width(level), config.kernel, norm, stride));
             }
         }
-        // Built from the narrow end, and applied from the picture on.
+        // They were listed from the smallest maps on; the discriminator applies them from the image on.
         discriminator.reverse();
-        discriminator.push(plan(1, config.start(), Per::None, 2));
+        discriminator.push(plan(1, config.smallest_side(), ParameterScope::None, 2));
         Self { generator, discriminator }
     }
 
-    /// Checks that networks of pictures of `config`'s size and channels can be built of these layers.
+    /// Checks that these layers give networks for images of `config`'s size and channels.
+    ///
+    /// # Errors
+    /// [`ConfigError::Layout`] with the first problem.
     pub(super) fn check(&self, config: &ModelConfig) -> Result<(), ConfigError> {
         for (network, plans, outputs) in
             [("generator", &self.generator, config.channels), ("discriminator", &self.discriminator, 1)]
         {
-            let fail = |what: String| Err(ConfigError::Layout { network, what });
+            let fail = |reason: String| Err(ConfigError::Layout { network, reason });
             let layers = plans.len();
             if !(2..=MAX_LAYERS).contains(&layers) {
-                return fail(format!("it has {layers} layers; 2 to {MAX_LAYERS} are possible"));
+                return fail(format!("it has {layers} layers, but 2 to {MAX_LAYERS} are supported"));
             }
             if let Some(plan) = plans.iter().find(|plan| !(1..=MAX_MAPS).contains(&plan.maps)) {
-                return fail(format!("a layer has {} feature maps; 1 to {MAX_MAPS} are possible", plan.maps));
+                return fail(format!("a layer has {} feature maps, but 1 to {MAX_MAPS} are supported", plan.maps));
             }
-            let projected = network == "generator";
+            let is_generator = network == "generator";
             let (end, convolutions) =
-                if projected { (&plans[0], &plans[1..]) } else { (&plans[layers - 1], &plans[..layers - 1]) };
-            if !(1..=MAX_END).contains(&end.kernel) {
-                return fail(format!("its narrow end is {0}x{0}; up to {MAX_END}x{MAX_END} is possible", end.kernel));
+                if is_generator { (&plans[0], &plans[1..]) } else { (&plans[layers - 1], &plans[..layers - 1]) };
+            if !(1..=MAX_SMALLEST_SIDE).contains(&end.kernel) {
+                return fail(format!(
+                    "its smallest maps are {0}x{0}, but up to {MAX_SMALLEST_SIDE}x{MAX_SMALLEST_SIDE} are supported",
+                    end.kernel
+                ));
             }
             if let Some(plan) = convolutions.iter().find(|plan| !(1..=2).contains(&plan.stride)) {
-                return fail(format!("a stride is {}; 1 and 2 are possible", plan.stride));
+                return fail(format!("a stride is {}, but only 1 and 2 are supported", plan.stride));
             }
             if let Some(plan) = convolutions.iter().find(|plan| !(plan.stride..=MAX_KERNEL).contains(&plan.kernel)) {
                 return fail(format!(
-                    "a kernel is {0}x{0}; from its stride to {MAX_KERNEL}x{MAX_KERNEL} is possible",
+                    "a kernel is {0}x{0}, but kernels must be at least their stride and at most {MAX_KERNEL}x{MAX_KERNEL}",
                     plan.kernel
                 ));
             }
-            let sides = |plan: &LayerPlan| plan.placed.is_none_or(|placed| (1..=MAX_SIDE).contains(&placed.side));
-            let padded = |plan: &LayerPlan| plan.placed.is_none_or(|placed| placed.padding <= MAX_KERNEL);
-            if !convolutions.iter().all(|plan| sides(plan) && padded(plan)) {
-                return fail(format!("maps have sides of 1 to {MAX_SIDE}, and paddings are at most {MAX_KERNEL}"));
+            let in_range =
+                |placement: Placement| (1..=MAX_SIDE).contains(&placement.side) && placement.padding <= MAX_KERNEL;
+            if !convolutions.iter().all(|plan| plan.placement.is_none_or(in_range)) {
+                return fail(format!("maps must have sides of 1 to {MAX_SIDE} and paddings of at most {MAX_KERNEL}"));
             }
-            let walk = |side: usize, plan: &LayerPlan| {
-                if projected { plan.grown(side).min(2 * MAX_SIDE) } else { plan.shrunk(side) }
+            let output_side = |side: usize, plan: &LayerPlan| {
+                if is_generator { plan.output_side_up(side).min(2 * MAX_SIDE) } else { plan.output_side_down(side) }
             };
-            let (from, to) = if projected { (end.kernel, config.size) } else { (config.size, end.kernel) };
-            let found = convolutions.iter().fold(from, walk);
-            if found != to {
-                return fail(format!("its layers lead from {from}x{from} to {found}x{found}, not to {to}x{to}"));
+            let (from, to) = if is_generator { (end.kernel, config.size) } else { (config.size, end.kernel) };
+            let reached = convolutions.iter().fold(from, output_side);
+            if reached != to {
+                return fail(format!("its layers lead from {from}x{from} to {reached}x{reached}, not to {to}x{to}"));
             }
-            let unit = |plan: &LayerPlan| plan.bias == Per::Unit || plan.norm == Per::Unit;
-            if plans.iter().skip(usize::from(projected)).any(unit) {
-                return fail("only the projection of z has biases and batch norm of single units".to_owned());
+            let per_unit = |plan: &LayerPlan| plan.bias == ParameterScope::Unit || plan.norm == ParameterScope::Unit;
+            if plans.iter().skip(usize::from(is_generator)).any(per_unit) {
+                return fail("only the projection of z may have biases and batch norm per unit".to_owned());
             }
             if let Some(last) = plans.last().filter(|plan| plan.maps != outputs) {
-                return fail(format!("its last layer gives {}, not {outputs}", last.maps));
+                return fail(format!("its last layer has {} outputs, not {outputs}", last.maps));
             }
         }
         Ok(())
@@ -202,25 +212,25 @@ mod tests {
     use crate::model::Preset;
 
     #[test]
-    fn layers_that_do_not_fit_their_pictures_are_refused_and_named() {
+    fn layers_that_do_not_fit_together_are_rejected_with_the_reason() {
         let config = ModelConfig::preset(Preset::Pytorch);
         let good = Layout::of(&config);
         good.check(&config).unwrap();
-        let refused = |word: &str, spoil: &dyn Fn(&mut Layout)| {
+        let rejected = |word: &str, break_it: &dyn Fn(&mut Layout)| {
             let mut layout = good.clone();
-            spoil(&mut layout);
+            break_it(&mut layout);
             let error = layout.check(&config).unwrap_err().to_string();
             assert!(error.contains(word), "{word}: {error}");
         };
-        refused("layers", &|layout| layout.generator.truncate(1));
-        refused("feature maps", &|layout| layout.generator[1].maps = 1 << 40);
-        refused("9x9", &|layout| layout.discriminator[1].kernel = 9);
-        refused("a stride is 3", &|layout| layout.discriminator[1].stride = 3);
-        refused("to 32x32, not to 64x64", &|layout| layout.generator[1].stride = 1);
-        refused("sides of 1", &|layout| {
-            layout.generator[1].placed = Some(Placed { padding: 1, side: 1 << 40, repeated: false });
+        rejected("layers", &|layout| layout.generator.truncate(1));
+        rejected("feature maps", &|layout| layout.generator[1].maps = 1 << 40);
+        rejected("9x9", &|layout| layout.discriminator[1].kernel = 9);
+        rejected("a stride is 3", &|layout| layout.discriminator[1].stride = 3);
+        rejected("to 32x32, not to 64x64", &|layout| layout.generator[1].stride = 1);
+        rejected("sides of 1", &|layout| {
+            layout.generator[1].placement = Some(Placement { padding: 1, side: 1 << 40, upsampled: false });
         });
-        refused("units", &|layout| layout.discriminator[1].norm = Per::Unit);
-        refused("last layer", &|layout| layout.discriminator[4].maps = 10);
+        rejected("per unit", &|layout| layout.discriminator[1].norm = ParameterScope::Unit);
+        rejected("last layer", &|layout| layout.discriminator[4].maps = 10);
     }
 }

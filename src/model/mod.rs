@@ -1,11 +1,16 @@
-//! The networks: one config describes generator and discriminator, one file holds them.
+//! DCGAN generator and discriminator: architecture, layers, files, import and export.
+//!
+//! [`ModelConfig`] describes both networks, [`Model::open`] reads them from any supported file, [`Generator::sample`] generates images.
+//! The small networks that evaluate images ([`Classifier`], [`Segmenter`], [`Autoencoder`], [`Inception`]) are built from the same
+//! layers. `kernels` has the fast convolutions.
 
 mod ablation;
 mod activations;
+mod adam;
 mod autoencoder;
 mod average;
 mod bundled;
-mod choices;
+mod checkpoints;
 mod classifier;
 mod config;
 mod discriminator;
@@ -14,40 +19,44 @@ mod file;
 mod fit;
 mod generator;
 mod import;
+mod import_settings;
 mod inception;
 mod kernels;
 mod layer;
 mod layout;
-mod newest;
-mod optimiser;
+mod options;
 mod pictures;
 mod preset;
 mod prior;
-mod reading;
 mod segmenter;
-mod tensors;
+mod tensor_file;
 
 pub use ablation::{Ablation, AblationError};
-pub use activations::{Rule, Unit};
+pub use activations::{BackwardRule, DiscriminatorUnit};
+pub use adam::{AdamOptimizer, AdamSettings, Moments, copy_running_statistics, require_grad};
 pub use autoencoder::Autoencoder;
 pub use bundled::bundled;
-pub use choices::{Activation, InitialWeights, Norms, Output, Padding, Prior, Resampling, Statistics};
+pub use checkpoints::{checkpoints, sibling_checkpoints};
 pub use classifier::Classifier;
 pub use config::{ConfigError, ModelConfig};
 pub use discriminator::Discriminator;
-pub use export::{ExportError, Format};
-pub use file::{Model, ModelError, Provenance, checkpoints, is_model, siblings};
+pub use export::{ExportError, ExportFormat};
+pub use file::{Model, ModelError, Provenance, is_model};
 pub use fit::{FitSchedule, Trainable, cosine_decay, fit};
 pub use generator::{Generator, REFERENCE_BATCH};
-pub use import::{Classes, Guess, ImportError, Join, Origin, Remark};
-pub use inception::{FEATURES, Inception, InceptionError};
+pub use import::{ClassConditioning, ClassSelection, ImportError, ImportInfo, ImportNote, InferredSetting};
+pub use import_settings::{
+    ImportSettings, ImportSettingsError, averaged_checkpoints, base_path, with_average, with_class,
+};
+pub use inception::{INCEPTION_FEATURES, Inception, InceptionError};
 pub use kernels::{benchmark, logistic};
-pub use layer::{Layer, Norm, Parameter};
-pub use layout::{LayerPlan, Layout, Per, Placed};
-pub use optimiser::{Adam, Moments, Optimiser, keep_statistics, track};
+pub use layer::{BatchNorm, Layer, Parameter};
+pub use layout::{LayerPlan, Layout, ParameterScope, Placement};
+pub use options::{
+    Activation, InitialWeights, NormPlacement, OutputActivation, Padding, Prior, Resampling, SamplingStatistics,
+};
 pub(crate) use pictures::{picture_tensor, picture_values, pictures_from_values};
 pub use preset::Preset;
 pub use prior::NormFit;
-pub use reading::{ChoiceError, Reading, average_of, averaging, choosing_class, file_of};
 pub use segmenter::Segmenter;
-pub use tensors::{TensorFile, TensorFileError};
+pub use tensor_file::{TensorFile, TensorFileError};

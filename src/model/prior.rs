@@ -1,6 +1,6 @@
 //! The norm of z under the prior: its typical value, how far a z deviates from it, and normalizing a z to it.
 
-use super::choices::Prior;
+use super::options::Prior;
 
 /// Standard deviations beyond which a norm is an outlier. Samples of the prior hardly ever reach it.
 const OUTLIER: f32 = 4.0;

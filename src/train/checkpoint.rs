@@ -16,7 +16,7 @@ use super::messages::LearningRates;
 use super::step::Networks;
 use crate::data::DataPosition;
 use crate::device::Precision;
-use crate::model::{self, Model, ModelError, Moments, Optimiser, Provenance, TensorFile, TensorFileError};
+use crate::model::{self, AdamOptimizer, Model, ModelError, Moments, Provenance, TensorFile, TensorFileError};
 
 /// Why a checkpoint could not be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -188,10 +188,10 @@ impl Checkpoint {
         let path = folder.join("optimisers.safetensors");
         let mut file = TensorFile::read(&path)?;
         let update_counts: UpdateCounts = serde_json::from_str(file.note.as_deref().unwrap_or_default())
-            .map_err(|error| TensorFileError::Damaged { path: path.clone(), cause: error.to_string() })?;
-        let lengths = networks.generator.learnt().map(|p| p.len()).collect();
+            .map_err(|error| TensorFileError::Damaged { path: path.clone(), reason: error.to_string() })?;
+        let lengths = networks.generator.parameters().map(|p| p.len()).collect();
         load_moments("generator", lengths, &mut networks.optimiser_g, (&mut file, &update_counts), &path, device)?;
-        let lengths = networks.discriminator.learnt().map(|p| p.len()).collect();
+        let lengths = networks.discriminator.parameters().map(|p| p.len()).collect();
         load_moments("discriminator", lengths, &mut networks.optimiser_d, (&mut file, &update_counts), &path, device)?;
         Ok(Self { networks, state })
     }
@@ -310,7 +310,7 @@ type UpdateCounts = BTreeMap<String, u32>;
 
 fn store_moments(
     network: &str,
-    optimiser: &Optimiser,
+    optimiser: &AdamOptimizer,
     file: &mut TensorFile,
     update_counts: &mut UpdateCounts,
 ) -> Result<(), TensorFileError> {
@@ -328,7 +328,7 @@ fn store_moments(
 fn load_moments(
     network: &str,
     lengths: Vec<usize>,
-    optimiser: &mut Optimiser,
+    optimiser: &mut AdamOptimizer,
     (file, update_counts): (&mut TensorFile, &UpdateCounts),
     path: &Path,
     device: &Device,

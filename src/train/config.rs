@@ -327,11 +327,11 @@ mod tests {
         };
         let faces = read(model("authors-faces", 64, 128, false, "1e-8", "batch"), train(128, "1e-5", "\"alternate\""));
         assert_eq!(faces.train.schedule, Schedule::Alternate, "step 1 still trains the discriminator");
-        assert_eq!(faces.model.layers().generator[0].norm, crate::model::Per::Map);
+        assert_eq!(faces.model.layers().generator[0].norm, crate::model::ParameterScope::Map);
         let tensorflow =
             read(model("tensorflow", 64, 64, true, "1e-5", "running"), train(64, "0.0", "{ generator = 2 }"));
         assert_eq!((tensorflow.train.schedule, tensorflow.train.same_z), (Schedule::Generator(2), false));
-        assert_eq!(tensorflow.model.layers().generator[0].bias, crate::model::Per::Map);
+        assert_eq!(tensorflow.model.layers().generator[0].bias, crate::model::ParameterScope::Map);
         assert_eq!(tensorflow.model.padding, crate::model::Padding::Symmetric);
         assert!(!tensorflow.differences(&RunConfig::preset(Preset::Tensorflow, "a folder")).is_empty());
     }
@@ -367,7 +367,7 @@ mod tests {
     #[test]
     fn invalid_settings_are_refused_with_their_flags() {
         let paper = TrainConfig::preset(Preset::Paper);
-        for preset in Preset::ALL {
+        for &preset in Preset::ALL {
             TrainConfig::preset(preset).check().unwrap();
         }
         for (config, expected) in [
@@ -396,7 +396,7 @@ mod tests {
 
     #[test]
     fn a_config_survives_a_round_trip_through_toml() {
-        for preset in Preset::ALL {
+        for &preset in Preset::ALL {
             let mut config = RunConfig::preset(preset, "a folder");
             config.skip = vec!["cats/1, 2.png".to_owned(), "d\"ogs.png".to_owned()];
             config.model.preparation =

@@ -91,7 +91,7 @@ pub(super) fn needed_on_card(model: &ModelConfig, train: &TrainConfig) -> u64 {
 fn step_and_weights(model: &ModelConfig, train: &TrainConfig) -> (u64, u64) {
     let (mut weights, mut maps) = (0u64, 0u64);
     let layers = model.layers();
-    let (mut inputs, mut side) = (model.z_dim as u64, model.start() as u64);
+    let (mut inputs, mut side) = (model.z_dim as u64, model.smallest_side() as u64);
     for (i, plan) in layers.generator.iter().enumerate() {
         if i > 0 {
             side *= plan.stride as u64;

@@ -35,7 +35,7 @@ fn sine(count: usize, offset: f64, step: f64) -> Vec<f32> {
 
 /// Sets the script's initial weights: sines with a different offset for each tensor, from `number` on.
 fn fill(layers: &mut [Layer], mut number: usize, device: &Device) {
-    for parameter in layers.iter_mut().flat_map(Layer::learnt_mut) {
+    for parameter in layers.iter_mut().flat_map(Layer::parameters_mut) {
         let (scale, middle) = match parameter.name.rsplit_once('.').expect("names have parts").1 {
             "weight" => (0.2, 0.0),
             "gain" => (0.1, 1.0),
@@ -60,8 +60,8 @@ fn check_network(
     rate: f64,
 ) -> usize {
     let mut compared = 0;
-    let learnt = layers.iter().flat_map(Layer::learnt).map(|p| p.name.clone()).collect::<Vec<_>>();
-    for (layer, parameter) in layers.iter().flat_map(|layer| layer.kept().map(move |parameter| (layer, parameter))) {
+    let learnt = layers.iter().flat_map(Layer::parameters).map(|p| p.name.clone()).collect::<Vec<_>>();
+    for (layer, parameter) in layers.iter().flat_map(|layer| layer.state().map(move |parameter| (layer, parameter))) {
         let name = format!("{network}.{}", parameter.name);
         let wanted = steps.tensors.get(&name).unwrap_or_else(|| panic!("PyTorch's networks have no {name}"));
         let ours = flat(&parameter.value);
@@ -99,7 +99,7 @@ fn the_first_steps_of_every_preset_match_pytorch() {
     let reference: BTreeMap<String, ReferenceSteps> = serde_json::from_str(REFERENCE).unwrap();
     assert_eq!(reference.len(), Preset::ALL.len());
     let device = Device::flex();
-    for preset in Preset::ALL {
+    for &preset in Preset::ALL {
         let steps = &reference[preset.name()];
         let model = ModelConfig { size: 16, base: 2, z_dim: 5, ..ModelConfig::preset(preset) };
         let train = TrainConfig { batch: BATCH, ..TrainConfig::preset(preset) };

@@ -13,7 +13,10 @@ use super::schedule::Schedule;
 use super::step_metrics::StepMetrics;
 use crate::device::Operands;
 use crate::latent;
-use crate::model::{Adam, Discriminator, Generator, Layer, ModelConfig, Optimiser, keep_statistics, logistic, track};
+use crate::model::{
+    AdamOptimizer, AdamSettings, Discriminator, Generator, Layer, ModelConfig, copy_running_statistics, logistic,
+    require_grad,
+};
 
 /// Both networks in training, and their optimizers.
 #[derive(Clone)]
@@ -22,8 +25,8 @@ pub struct Networks {
     pub generator: Generator,
     /// The discriminator: pictures to logits.
     pub discriminator: Discriminator,
-    pub(super) optimiser_g: Optimiser,
-    pub(super) optimiser_d: Optimiser,
+    pub(super) optimiser_g: AdamOptimizer,
+    pub(super) optimiser_d: AdamOptimizer,
     /// The factor on losses before backpropagation: 1, except with half floats, in which small gradients would
     /// underflow.
     pub(super) loss_scale: f32,
@@ -31,7 +34,7 @@ pub struct Networks {
 
 /// Puts the parameters on the autodiff tape as constants: gradients flow through the network but not into its weights.
 fn freeze(layers: &mut [Layer]) {
-    for parameter in layers.iter_mut().flat_map(Layer::learnt_mut) {
+    for parameter in layers.iter_mut().flat_map(Layer::parameters_mut) {
         parameter.value = parameter.value.clone().autodiff();
     }
 }
@@ -44,16 +47,16 @@ impl Networks {
 
     /// Existing networks with fresh optimizers.
     pub fn from_networks(generator: Generator, discriminator: Discriminator, train: &TrainConfig) -> Self {
-        let adam = Adam { beta1: train.beta1, beta2: train.beta2, epsilon: train.epsilon, decay: train.decay };
-        let optimiser_g = Optimiser::new(adam, generator.layers());
-        let optimiser_d = Optimiser::new(adam, &discriminator.layers);
+        let adam = AdamSettings { beta1: train.beta1, beta2: train.beta2, epsilon: train.epsilon, decay: train.decay };
+        let optimiser_g = AdamOptimizer::new(adam, generator.layers());
+        let optimiser_d = AdamOptimizer::new(adam, &discriminator.layers);
         Self { generator, discriminator, optimiser_g, optimiser_d, loss_scale: 1.0 }
     }
 
     /// Sets the number format in which the convolutions of both networks multiply.
     pub fn multiply(&mut self, operands: Operands) {
         let layers = self.generator.layers_mut().iter_mut().chain(&mut self.discriminator.layers);
-        layers.for_each(|layer| layer.multiply(operands));
+        layers.for_each(|layer| layer.set_operands(operands));
     }
 
     /// Backpropagates the scaled loss.
@@ -125,9 +128,9 @@ impl Networks {
     /// Generates pictures of `z` on the autodiff tape. Returns the tracked generator and the pictures.
     fn generate(&mut self, z: Tensor<2>) -> (Generator, Tensor<4>) {
         let mut generator = self.generator.clone();
-        track(generator.layers_mut());
+        require_grad(generator.layers_mut());
         let fake = generator.train(z.autodiff());
-        keep_statistics(self.generator.layers_mut(), generator.layers());
+        copy_running_statistics(self.generator.layers_mut(), generator.layers());
         (generator, fake)
     }
 
@@ -138,10 +141,10 @@ impl Networks {
         metrics: &mut StepMetrics<Tensor<1>>,
     ) {
         let mut discriminator = self.discriminator.clone();
-        track(&mut discriminator.layers);
+        require_grad(&mut discriminator.layers);
         let on_real = discriminator.train(real.autodiff());
         let on_fake = discriminator.train(fake.autodiff());
-        keep_statistics(&mut self.discriminator.layers, &discriminator.layers);
+        copy_running_statistics(&mut self.discriminator.layers, &discriminator.layers);
         let ((loss_real, on_real), (loss_fake, on_fake)) = (logistic(on_real, true), logistic(on_fake, false));
         let loss = loss_real + loss_fake;
         let mut grads = self.gradients(loss.clone());

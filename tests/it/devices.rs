@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use burn::tensor::{Tensor, TensorData};
 use zscape::data::synth::Scene;
 use zscape::device::{Compute, Operands, Precision};
-use zscape::model::{Activation, Layer, ModelConfig, Norms, Padding, Preset, Resampling};
+use zscape::model::{Activation, Layer, ModelConfig, NormPlacement, Padding, Preset, Resampling};
 use zscape::train::{
     Checkpoint, Ending, Event, LearningRates, MetricsLog, Networks, TrainConfig, Trainer, TrainerCommand,
     TrainerOptions,
@@ -31,7 +31,7 @@ fn step(compute: &Compute, model: &ModelConfig) -> (Vec<f32>, [f32; 6]) {
     let rates = LearningRates { generator: train.generator_rate, discriminator: train.discriminator_rate };
     let metrics = networks.step(real, 1, 1, &train, rates).read().unwrap().values().map(|value| value.unwrap());
     let layers = networks.generator.layers().iter().chain(&networks.discriminator.layers);
-    let weights = layers.flat_map(Layer::kept).flat_map(|p| p.value.to_data().try_to_vec::<f32>().unwrap()).collect();
+    let weights = layers.flat_map(Layer::state).flat_map(|p| p.value.to_data().try_to_vec::<f32>().unwrap()).collect();
     (weights, metrics)
 }
 
@@ -44,7 +44,7 @@ fn paddings_strides_and_broken_rules_are_the_same_on_the_graphics_path() {
     let same = ModelConfig { kernel: 5, padding: Padding::Same, ..small() };
     let stride_1 = ModelConfig { kernel: 3, per_stage: 2, unit_norm: true, ..small() };
     let broken = ModelConfig {
-        norms: Norms::Everywhere,
+        norms: NormPlacement::Everywhere,
         activation: Activation::Tanh,
         resampling: Resampling::Pooling,
         hidden: 5,
@@ -200,7 +200,7 @@ fn a_diverged_run_on_the_graphics_path_saves_its_last_finite_step() {
     let (step, folder) = saved.expect("the run is saved");
     assert!(message.contains(&format!("after step {step})")), "{message}");
     let checkpoint = Checkpoint::read(&folder, &train, &software().device).unwrap();
-    let layers = checkpoint.networks.generator.layers().iter().flat_map(Layer::kept);
+    let layers = checkpoint.networks.generator.layers().iter().flat_map(Layer::state);
     let values = layers.flat_map(|p| p.value.to_data().try_to_vec::<f32>().unwrap()).collect::<Vec<_>>();
     assert!(values.iter().all(|value| value.is_finite()));
 }

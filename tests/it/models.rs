@@ -7,7 +7,7 @@ use egui_kittest::kittest::Queryable;
 use proptest::prelude::*;
 use zscape::app::Start;
 use zscape::latent::session::Session;
-use zscape::model::{Model, Output, Prior, Statistics, is_model};
+use zscape::model::{Model, OutputActivation, Prior, SamplingStatistics, is_model};
 
 use super::support::{DroppedFile, json, stderr, text, until, window, zscape};
 
@@ -67,12 +67,12 @@ fn small_kernels_leaks_and_normalized_weights_match_pytorch() {
     let model = Model::open(&unlike, &device).unwrap();
     let judge = model.discriminator.as_ref().unwrap();
     let pictures = Tensor::from_data(TensorData::new(pictures, [3, 1, 16, 16]), &device);
-    let verdicts: Vec<f32> = judge.inside(pictures).1.into_data().iter().collect();
+    let verdicts: Vec<f32> = judge.forward_features(pictures).1.into_data().iter().collect();
     assert_close(&verdicts, &array(&file("unlike-verdicts.npy")));
 
     let remarks = remarks(&model);
-    for remark in ["spectral normalisation", "strides 2,2", "rectifiers are ReLU"] {
-        assert!(remarks.contains(remark), "{remarks}");
+    for expected in ["spectral normalization", "strides 2,2", "rectifiers are ReLU"] {
+        assert!(remarks.contains(expected), "{remarks}");
     }
     // The leak is stored with the model.
     let folder = tempfile::tempdir().unwrap();
@@ -87,7 +87,7 @@ fn small_kernels_leaks_and_normalized_weights_match_pytorch() {
 
 /// The remarks on another program's file.
 fn remarks(model: &Model) -> String {
-    let remarks = &model.provenance.origin.as_ref().unwrap().remarks;
+    let remarks = &model.provenance.origin.as_ref().unwrap().notes;
     remarks.iter().map(|remark| remark.text.as_str()).collect::<Vec<_>>().join("; ")
 }
 
@@ -130,10 +130,13 @@ fn the_authors_arrays_open_with_flipped_kernels_and_measured_statistics() {
         }
     }
     let model = Model::open(folder.path(), &Device::flex()).unwrap();
-    let (config, reading) = (model.config(), model.reading());
+    let (config, reading) = (model.config(), model.import_settings());
     assert_eq!((config.size, config.channels, config.z_dim, config.kernel), (16, 3, 5, 5));
     assert!(reading.flipped);
-    assert_eq!((reading.prior, reading.sampling, reading.output), (Prior::Uniform, Statistics::Batch, Output::Tanh));
+    assert_eq!(
+        (reading.prior, reading.sampling, reading.output),
+        (Prior::Uniform, SamplingStatistics::Batch, OutputActivation::Tanh)
+    );
     assert!(model.discriminator.is_some());
     let kernel = |model: &Model| model.generator.layers()[2].weight.value.to_data().try_to_vec::<f32>().unwrap();
     let turned: Vec<f32> = values(150).chunks(25).flat_map(|kernel| kernel.iter().rev().copied()).collect();
@@ -207,7 +210,7 @@ fn models_survive_export_and_import_exactly() {
     zscape(&["convert", text(&was), text(&back)]).assert().success();
     let weights = |path: &Path| {
         let discriminator = Model::open(path, &device).unwrap().discriminator.unwrap();
-        discriminator.layers.iter().flat_map(|layer| layer.kept().cloned().collect::<Vec<_>>()).collect::<Vec<_>>()
+        discriminator.layers.iter().flat_map(|layer| layer.state().cloned().collect::<Vec<_>>()).collect::<Vec<_>>()
     };
     for (was, back) in weights(&was).iter().zip(weights(&back)) {
         assert_eq!(was.value.to_data(), back.value.to_data(), "{}", was.name);
@@ -230,7 +233,7 @@ fn average_takes_the_newest_checkpoints() {
     let [four, six] = [4, 6].map(|step| open(&run.join(format!("checkpoints/step-{step:08}"))));
     let mean = open(&mean);
     let values = |model: &Model| -> Vec<f32> {
-        let kept = model.generator.layers().iter().flat_map(|layer| layer.kept());
+        let kept = model.generator.layers().iter().flat_map(|layer| layer.state());
         kept.flat_map(|parameter| parameter.value.to_data().try_to_vec::<f32>().unwrap()).collect()
     };
     let expected: Vec<f32> = values(&four).iter().zip(values(&six)).map(|(a, b)| (a + b) / 2.0).collect();
@@ -247,7 +250,7 @@ fn average_takes_the_newest_checkpoints() {
     assert_close(&values(&until_four), &expected);
     let refused =
         stderr(&mut zscape(&["convert", &format!("{}@average=2", text(&file("netG.pth"))), "a.safetensors"]), 1);
-    assert!(refused.contains("netG.pth is no run folder"), "{refused}");
+    assert!(refused.contains("netG.pth is neither a run folder"), "{refused}");
 
     let wider = folder.path().join("wider");
     let arguments = ["--size", "16", "--base", "4", "--batch", "4", "--steps", "2", "--device", "cpu"];
@@ -256,7 +259,7 @@ fn average_takes_the_newest_checkpoints() {
     std::fs::remove_dir_all(&ours).unwrap();
     std::fs::rename(theirs, &ours).unwrap();
     let refused = stderr(&mut zscape(&["convert", &format!("{}@average=3", text(&run)), "a.safetensors"]), 1);
-    assert!(refused.contains("step-00000002") && refused.contains("is not that of"), "{refused}");
+    assert!(refused.contains("step-00000002") && refused.contains("it differs from that of"), "{refused}");
 }
 
 #[test]
@@ -294,7 +297,7 @@ fn files_that_are_no_dcgan_are_refused_with_the_reason() {
     let alone = folder.path().join("judge.pth");
     std::fs::copy(file("netD.pth"), &alone).unwrap();
     let error = refused(&alone);
-    assert!(error.contains("discriminator in it, but no generator"), "{error}");
+    assert!(error.contains("a discriminator but no generator"), "{error}");
     let empty = folder.path().join("empty.pth");
     std::fs::write(&empty, "").unwrap();
     assert!(refused(&empty).contains("is an empty file"));
@@ -311,7 +314,7 @@ fn files_that_are_no_dcgan_are_refused_with_the_reason() {
     other.tensors.insert("project.weight".into(), (vec![64, 6], vec![0.5; 384]));
     other.tensors.remove("encoder.weight");
     other.write(&path, false).unwrap();
-    assert!(refused(&path).contains("two at least make a DCGAN"));
+    assert!(refused(&path).contains("a DCGAN has at least two"));
     let unwritten = stderr(&mut zscape(&["convert", text(&file("netG.pth")), "a.h5"]), 1);
     assert!(unwritten.contains(".onnx") && unwritten.contains(".pth"), "{unwritten}");
 }

@@ -6,7 +6,7 @@ use zscape::device::Compute;
 use zscape::image::Picture;
 use zscape::latent;
 use zscape::latent::boxes::Boxes;
-use zscape::model::{Model, Statistics};
+use zscape::model::{Model, SamplingStatistics};
 use zscape::train::{Event, RunConfig, Trainer, TrainerOptions};
 
 use super::support::cpu::{json, zscape};
@@ -33,7 +33,7 @@ fn trained(folder: &Path) -> (PathBuf, Vec<Picture>) {
 }
 
 fn sampling(config: zscape::model::ModelConfig) -> zscape::model::ModelConfig {
-    zscape::model::ModelConfig { sampling: Statistics::Batch, ..config }
+    zscape::model::ModelConfig { sampling: SamplingStatistics::Batch, ..config }
 }
 
 fn read(path: &Path) -> Picture {

@@ -6,7 +6,7 @@ use std::path::Path;
 use egui_kittest::kittest::Queryable;
 use zscape::app::Start;
 use zscape::latent::boxes::Boxes;
-use zscape::model::{Activation, Norms, Padding, Preset, Resampling};
+use zscape::model::{Activation, NormPlacement, Padding, Preset, Resampling};
 use zscape::train::RunConfig;
 
 use super::support::cpu::{error, json, zscape};
@@ -72,7 +72,7 @@ fn goes_everywhere(arguments: &[&str]) -> [String; 2] {
 
 #[test]
 fn every_preset_trains_and_works_in_every_command() {
-    for preset in Preset::ALL {
+    for &preset in Preset::ALL {
         let [generator, discriminator] = goes_everywhere(&["--preset", preset.name()]);
         let has = |text: &str, what: &str| assert!(text.contains(what), "{preset}: {what} is not in {text}");
         match preset {
@@ -129,7 +129,7 @@ fn a_run_is_not_resumed_under_other_rules() {
     train(&run, &["--batch-norm", "off", "--hidden", "5", "--activation", "tanh", "--init-std", "0.05"]);
     let config: RunConfig = toml::from_str(&std::fs::read_to_string(run.join("run.toml")).unwrap()).unwrap();
     let model = &config.model;
-    assert_eq!((model.norms, model.hidden, model.activation), (Norms::Off, 5, Activation::Tanh));
+    assert_eq!((model.norms, model.hidden, model.activation), (NormPlacement::Off, 5, Activation::Tanh));
     assert_eq!(model.initial.weights, 0.05);
     assert!(!config.train.same_z && !model.unit_norm);
     zscape(&["train", "--run", text(&run), "--resume", "--steps", "3"]).assert().success();
@@ -163,10 +163,10 @@ fn impossible_architectures_are_refused_with_an_alternative() {
         let run = folder.path().join("run");
         error(&[&["train", "--data", "synth:rooms", "--run", text(&run), "--size", "16"], arguments].concat())
     };
-    assert!(refused(&["--hidden", "100000"]).contains("--hidden is 0 (none) to 8192"));
-    assert!(refused(&["--per-stage", "3"]).contains("--per-stage is 1 to 2"));
-    assert!(refused(&["--kernel", "7"]).contains("--kernel is 3"));
-    assert!(refused(&["--init-std", "0"]).contains("initial weights of deviation 0 are not possible"));
+    assert!(refused(&["--hidden", "100000"]).contains("--hidden must be 0 (no hidden layer) to 8192"));
+    assert!(refused(&["--per-stage", "3"]).contains("--per-stage must be 1 to 2"));
+    assert!(refused(&["--kernel", "7"]).contains("--kernel must be 3"));
+    assert!(refused(&["--init-std", "0"]).contains("deviation of initial weights must be above 0"));
 }
 
 #[test]
@@ -206,7 +206,7 @@ fn presets_and_rules_can_be_chosen_in_the_window() {
     let config: RunConfig = toml::from_str(&std::fs::read_to_string(run.join("run.toml")).unwrap()).unwrap();
     let model = &config.model;
     let rules = (model.norms, model.activation, model.resampling);
-    assert_eq!(rules, (Norms::Everywhere, Activation::Tanh, Resampling::Pooling));
+    assert_eq!(rules, (NormPlacement::Everywhere, Activation::Tanh, Resampling::Pooling));
     until(&mut harness, "the training", |h| h.query_by_label("Stop").is_some());
     harness.get_by_label("Stop").click();
     until(&mut harness, "the end", |h| h.query_by_label("Pause").is_none());

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Device, Tensor, TensorData};
 use zscape::app::Start;
 use zscape::latent::session::Session;
-use zscape::model::{Join, Model, TensorFile};
+use zscape::model::{ClassConditioning, Model, TensorFile};
 
 use egui_kittest::kittest::Queryable;
 
@@ -26,7 +26,7 @@ fn open(path: &Path) -> Model {
 }
 
 fn remarks(model: &Model) -> String {
-    let remarks = &model.provenance.origin.as_ref().unwrap().remarks;
+    let remarks = &model.provenance.origin.as_ref().unwrap().notes;
     remarks.iter().map(|remark| remark.text.as_str()).collect::<Vec<_>>().join("; ")
 }
 
@@ -79,9 +79,9 @@ fn strides_can_be_chosen_in_the_name() {
     assert_eq!(model.config().size, 32);
     let refused = |choices: &str| stderr(&mut zscape(&["info", text(&named("extra", choices))]), 1);
     assert!(refused("strides=2,2").contains("it has 4 convolutions after the projection of z"));
-    assert!(refused("strides=1,1,1,1").contains("no strides and paddings"));
+    assert!(refused("strides=1,1,1,1").contains("no known strides and paddings"));
     let own = stderr(&mut zscape(&["info", "bundled:faces@strides=1,2,2"]), 1);
-    assert!(own.contains("strides is only chosen for files of other programs"), "{own}");
+    assert!(own.contains("strides can only be set for files of other programs"), "{own}");
 }
 
 #[test]
@@ -100,20 +100,24 @@ fn imported_models_survive_export_and_import() {
 }
 
 #[test]
-fn a_table_of_classes_makes_a_generator_conditional() {
-    for (name, join) in [("after", Join::After), ("before", Join::Before), ("times", Join::Times)] {
+fn a_class_embedding_makes_a_generator_conditional() {
+    for (name, join) in [
+        ("after", ClassConditioning::ConcatAfter),
+        ("before", ClassConditioning::ConcatBefore),
+        ("times", ClassConditioning::Multiply),
+    ] {
         let model = open(&named(name, "class=2"));
         let classes = model.provenance.origin.as_ref().unwrap().classes.clone().unwrap();
-        assert_eq!((classes.count, classes.class, classes.join), (3, 2, join), "{}", remarks(&model));
+        assert_eq!((classes.count, classes.class, classes.conditioning), (3, 2, join), "{}", remarks(&model));
         let furthest = furthest(&model, name);
         assert!(furthest < 1e-3, "{name}: {furthest}");
     }
     let summary = remarks(&open(&file("after")));
     assert!(summary.contains("conditional, 3 classes: class 0 is drawn"), "{summary}");
     let refused = stderr(&mut zscape(&["info", text(&named("after", "class=3"))]), 1);
-    assert!(refused.contains("there is no class 3; it has 3, 0 to 2"), "{refused}");
+    assert!(refused.contains("there is no class 3; its 3 classes are 0 to 2"), "{refused}");
     let refused = stderr(&mut zscape(&["info", text(&named("extra", "class=1"))]), 1);
-    assert!(refused.contains("no table of classes"), "{refused}");
+    assert!(refused.contains("it is not conditional"), "{refused}");
 }
 
 #[test]

@@ -220,7 +220,7 @@ fn the_file_extension_decides_the_format() {
 fn an_unknown_import_setting_lists_the_known_ones() {
     let refused = |name: &str| stderr(&mut zscape(&["info", name]), 1);
     let prior = refused("bundled:faces@prior=gauss");
-    assert!(prior.contains("it is uniform or normal"), "{prior}");
+    assert!(prior.contains("it must be uniform or normal"), "{prior}");
     let key = refused("bundled:faces@smoothing=3");
     assert!(key.contains("smoothing") && key.contains("average=") && key.contains("prior="), "{key}");
 }

@@ -17,7 +17,7 @@ use crate::dissect::layers::highlight;
 use crate::dissect::saliency::LogitSaliency;
 use crate::image::Picture;
 use crate::latent::session::Session;
-use crate::model::Rule;
+use crate::model::BackwardRule;
 
 /// Largest side of an image in the figure, and side of the classified image, in points.
 const MAX_SIDE: f32 = 56.0;
@@ -37,14 +37,14 @@ pub(super) struct DiscriminatorPanel {
     count: u64,
     layer: usize,
     first: usize,
-    rule: Rule,
+    rule: BackwardRule,
     searching: bool,
     pub progress: Option<(u64, u64)>,
     shown: Option<ShownFeatures>,
     /// Whether the images themselves are shown instead of the guided gradients.
     pictures: bool,
     file: Option<PathBuf>,
-    requested: Option<(DiscriminatorInput, Rule, StatisticsSource)>,
+    requested: Option<(DiscriminatorInput, BackwardRule, StatisticsSource)>,
     verdict: Option<(f32, Atlas)>,
 }
 
@@ -55,7 +55,7 @@ impl Default for DiscriminatorPanel {
             count: 2000,
             layer: usize::MAX,
             first: 0,
-            rule: Rule::Plain,
+            rule: BackwardRule::Plain,
             searching: false,
             progress: None,
             shown: None,
@@ -157,8 +157,8 @@ impl DiscriminatorPanel {
                 ui.label(format!("or click a sample on the left: {} is judged", session.subject.name()));
             }
             ui.separator();
-            ui.selectable_value(&mut self.rule, Rule::Plain, "gradient");
-            ui.selectable_value(&mut self.rule, Rule::Guided, "guided").on_hover_text(
+            ui.selectable_value(&mut self.rule, BackwardRule::Plain, "gradient");
+            ui.selectable_value(&mut self.rule, BackwardRule::Guided, "guided").on_hover_text(
                 "Guided backpropagation: only what is positive on the way back (Springenberg et al. 2014)",
             );
         });
@@ -195,9 +195,9 @@ impl DiscriminatorPanel {
         opened: &OpenedModel,
         statistics: &mut StatisticsChoice,
     ) {
-        let stages = opened.config.judging_stages();
+        let stages = opened.config.discriminator_stages();
         self.layer = self.layer.min(stages - 1);
-        let maps = opened.config.seen(self.layer);
+        let maps = opened.config.discriminator_maps(self.layer);
         ui.strong("What its features look for").on_hover_text(
             "The pictures that features answer to most, and what in them, by guided backpropagation (figure 5)",
         );

@@ -29,7 +29,7 @@ use crate::dissect::window_finder::WindowFinder;
 use crate::image::{Picture, Rectangle};
 use crate::latent::boxes::Boxes;
 use crate::latent::{self, sample_zs};
-use crate::model::{Ablation, Model, ModelConfig, Rule, TensorFile};
+use crate::model::{Ablation, BackwardRule, Model, ModelConfig, TensorFile};
 
 /// Samples among which those that activate a map most are searched for, and how many of these are shown.
 const SEARCHED: u64 = 256;
@@ -127,7 +127,7 @@ pub(super) enum InspectorRequest {
         maps: Vec<usize>,
         statistics: StatisticsSource,
     },
-    Discriminate(DiscriminatorInput, Rule, StatisticsSource),
+    Discriminate(DiscriminatorInput, BackwardRule, StatisticsSource),
     /// Cancels a dose-response curve or a search for features.
     Cancel,
 }
@@ -361,7 +361,7 @@ impl Inspector {
         let generator = &model.generator;
         match request {
             InspectorRequest::Layers(sample) => {
-                let ablated = generator.under(&sample.ablations);
+                let ablated = generator.with_ablations(&sample.ablations);
                 let (maps, picture) = layers::generator_maps(&ablated, &sample.z, &self.device)?;
                 outbox.send(InspectorResponse::Layers { picture, maps });
             }
@@ -439,7 +439,7 @@ impl Inspector {
 
     /// The image of a sample under its ablations.
     fn generate(&self, model: &Model, sample: &InspectedSample) -> Result<Picture, crate::device::ComputeError> {
-        let generator = model.generator.under(&sample.ablations);
+        let generator = model.generator.with_ablations(&sample.ablations);
         Ok(latent::generate_pictures(&generator, std::slice::from_ref(&sample.z), &self.device)?.remove(0))
     }
 
@@ -450,7 +450,7 @@ impl Inspector {
         id: MapId,
         outbox: &Outbox<InspectorResponse>,
     ) -> anyhow::Result<()> {
-        let generator = model.generator.under(&sample.ablations);
+        let generator = model.generator.with_ablations(&sample.ablations);
         let searched = sample_zs(model.config(), sample.seed, 0..SEARCHED);
         let pictures = latent::generate_pictures(&generator, &searched, &self.device)?;
         let (maps, picture) = layers::generator_maps(&generator, &sample.z, &self.device)?;
@@ -461,7 +461,7 @@ impl Inspector {
                 for gain in [0.0, 2.0] {
                     let ablations = [&sample.ablations[..], &[Ablation::scale(id.layer, &[id.map], gain)]].concat();
                     let z = std::slice::from_ref(&sample.z);
-                    images.extend(latent::generate_pictures(&generator.under(&ablations), z, &self.device)?);
+                    images.extend(latent::generate_pictures(&generator.with_ablations(&ablations), z, &self.device)?);
                 }
                 (layer, generator_peaks(&generator, &searched, id.layer, &self.device)?, MapEffect::Images(images))
             }

@@ -9,7 +9,10 @@ use egui::{PopupCloseBehavior, Ui};
 use super::context::{OpenModel, PanelContext};
 use crate::app::action::Action;
 use crate::app::preparation;
-use crate::model::{Guess, Output, Prior, Reading, Statistics, average_of, averaging, choosing_class, file_of};
+use crate::model::{
+    ImportSettings, InferredSetting, OutputActivation, Prior, SamplingStatistics, averaged_checkpoints, base_path,
+    with_average, with_class,
+};
 
 /// Opening that takes no longer is not mentioned.
 const MOMENT: Duration = Duration::from_millis(300);
@@ -26,27 +29,27 @@ pub(super) fn about(ui: &mut Ui, cx: &PanelContext) -> Option<Action> {
         count if count > 0 && checkpoints.len() < 2 => format!(", the mean of {count} checkpoints"),
         _ => String::new(),
     };
-    let file = file_of(path);
+    let file = base_path(path);
     if let Some(name) = short_name(&file) {
         ui.label(name).on_hover_text(file.display().to_string());
     }
     ui.weak(format!("{0}x{0} pictures {story}{mean}; {1} statistics", config.size, config.sampling))
         .on_hover_text(format!("Sampled with {}", config.sampling.describe()));
-    for remark in provenance.origin.iter().flat_map(|origin| &origin.remarks) {
+    for remark in provenance.origin.iter().flat_map(|origin| &origin.notes) {
         // If one of these is wrong, all images are.
-        let what = match remark.guess {
-            Some(Guess::Stride) => "strides are a guess",
-            Some(Guess::Labels) => "the place of its class is a guess",
+        let what = match remark.inferred {
+            Some(InferredSetting::Stride) => "strides are a guess",
+            Some(InferredSetting::Labels) => "the place of its class is a guess",
             _ => continue,
         };
         ui.colored_label(ui.visuals().warn_fg_color, what).on_hover_text(&remark.text);
     }
-    let before = Reading::of(config, provenance);
+    let before = ImportSettings::of(config, provenance);
     let mut reading = before;
     let stays = MenuConfig::new().close_behavior(PopupCloseBehavior::CloseOnClickOutside);
     let (button, _) = MenuButton::new("Read as...").config(stays).ui(ui, |ui| {
         if let Some(origin) = &provenance.origin {
-            origin.remarks.iter().for_each(|remark| drop(ui.weak(&remark.text)));
+            origin.notes.iter().for_each(|remark| drop(ui.weak(&remark.text)));
             ui.separator();
         }
         egui::Grid::new("reading").num_columns(2).show(ui, |ui| import_settings(ui, &mut reading));
@@ -83,7 +86,7 @@ pub(super) fn about(ui: &mut Ui, cx: &PanelContext) -> Option<Action> {
     if *path != cx.session.model {
         None
     } else if let Some(class) = chosen {
-        Some(Action::OpenModel(choosing_class(path, class)))
+        Some(Action::OpenModel(with_class(path, class)))
     } else {
         (reading != before).then(|| Action::OpenModel(reading.name(path)))
     }
@@ -115,7 +118,7 @@ pub(super) fn checkpoints(ui: &mut Ui, cx: &PanelContext) -> Option<Action> {
     let slider = slider.custom_formatter(move |i, _| format!("step {}", steps[(i as usize).min(steps.len() - 1)]));
     let moved = ui.add(slider).labelled_by(label.id);
     let label = ui.label("mean of");
-    let mut average = average_of(&cx.session.model);
+    let mut average = averaged_checkpoints(&cx.session.model);
     let fewer = match provenance.averaged {
         count if (1..average).contains(&count) => format!("; there are {count}"),
         _ => String::new(),
@@ -126,9 +129,9 @@ pub(super) fn checkpoints(ui: &mut Ui, cx: &PanelContext) -> Option<Action> {
          through Z"
     ));
     if moved.on_hover_text("Drag through the run: the same z's, earlier and later").changed() {
-        Some(Action::OpenModel(averaging(&checkpoints[at].1, average)))
+        Some(Action::OpenModel(with_average(&checkpoints[at].1, average)))
     } else {
-        mean.changed().then(|| Action::OpenModel(averaging(&cx.session.model, average)))
+        mean.changed().then(|| Action::OpenModel(with_average(&cx.session.model, average)))
     }
 }
 
@@ -143,7 +146,7 @@ fn short_name(file: &Path) -> Option<String> {
 const SLOPES: [f64; 2] = [0.2, 0.01];
 
 /// Settings that a model file does not store.
-fn import_settings(ui: &mut Ui, reading: &mut Reading) {
+fn import_settings(ui: &mut Ui, reading: &mut ImportSettings) {
     ui.label("z is drawn")
         .on_hover_text("Uniform in -1..1 (the paper and the authors' code) or normal (PyTorch's tutorial)");
     ui.horizontal(|ui| {
@@ -153,8 +156,8 @@ fn import_settings(ui: &mut Ui, reading: &mut Reading) {
     ui.end_row();
     ui.label("Batch norm").on_hover_text("Running: the averages over the training. Batch: the statistics of a fixed reference batch of 128 samples, which stand for the batches that the authors draw");
     ui.horizontal(|ui| {
-        ui.selectable_value(&mut reading.sampling, Statistics::Running, "running");
-        ui.selectable_value(&mut reading.sampling, Statistics::Batch, "batch");
+        ui.selectable_value(&mut reading.sampling, SamplingStatistics::Running, "running");
+        ui.selectable_value(&mut reading.sampling, SamplingStatistics::Batch, "batch");
     });
     ui.end_row();
     ui.label("Rectifiers").on_hover_text(
@@ -168,11 +171,11 @@ fn import_settings(ui: &mut Ui, reading: &mut Reading) {
         }
     });
     ui.end_row();
-    ui.label("Output")
+    ui.label("OutputActivation")
         .on_hover_text("What the last layer ends in. Grey where black should be speaks for the other one");
     ui.horizontal(|ui| {
-        ui.selectable_value(&mut reading.output, Output::Tanh, "tanh");
-        ui.selectable_value(&mut reading.output, Output::Sigmoid, "sigmoid");
+        ui.selectable_value(&mut reading.output, OutputActivation::Tanh, "tanh");
+        ui.selectable_value(&mut reading.output, OutputActivation::Sigmoid, "sigmoid");
     });
     ui.end_row();
     ui.label("Kernels").on_hover_text("Theano convolves, others correlate: if all is noise, the kernels may be turned");

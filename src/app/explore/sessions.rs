@@ -11,7 +11,7 @@ use super::worker::Request;
 use crate::app::action::Action;
 use crate::latent::removal::ObjectRemoval;
 use crate::latent::session::{Session, SessionModel};
-use crate::model::{ModelConfig, Provenance, bundled, file_of};
+use crate::model::{ModelConfig, Provenance, base_path, bundled};
 
 /// A session that waits until the worker has opened its model.
 struct PendingSession {
@@ -163,7 +163,7 @@ fn adopt(model: OpenModel, cx: &mut PanelContext) -> ModelChange {
 /// Whether two paths name one model file, perhaps read with other settings, or checkpoints of one run.
 fn same_run(one: &Path, other: &Path) -> bool {
     let folder = |path: &Path| path.ancestors().find(|folder| folder.ends_with("checkpoints")).map(Path::to_owned);
-    file_of(one) == file_of(other) || folder(one).is_some_and(|one| folder(other) == Some(one))
+    base_path(one) == base_path(other) || folder(one).is_some_and(|one| folder(other) == Some(one))
 }
 
 /// The menu *Session*.

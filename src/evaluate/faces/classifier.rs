@@ -134,7 +134,7 @@ impl AttributeClassifier {
         for (number, pictures) in pictures.chunks(CLASSIFY_BATCH).enumerate() {
             let first = number * CLASSIFY_BATCH;
             let values = values(pictures.iter(), &self.config, |values, i| change(values, first + i));
-            let outputs = read_tensor(self.network.judge(tensor(values, &self.config, &self.device)))?;
+            let outputs = read_tensor(self.network.logits(tensor(values, &self.config, &self.device)))?;
             let rows = outputs.chunks_exact(OUTPUTS);
             attributes.extend(rows.map(|row| FaceAttributes::from_outputs(row, self.settings.confidence)));
         }

@@ -1,12 +1,12 @@
-//! The generator as an ONNX graph: `z` `[n, z_dim]` to `pictures` `[n, channels, size, size]` in [-1, 1].
+//! ONNX export of the generator: `z` `[n, z_dim]` to `pictures` `[n, channels, size, size]` in [-1, 1].
 //!
-//! Only the messages and fields that a generator needs, numbered as in ONNX's `onnx.proto` (IR version 8, operators 13).
+//! The protobuf messages have only the fields that a generator needs, numbered as in `onnx.proto` (IR version 8, opset 13).
 
 use prost::Message;
 
 use super::ExportError;
-use crate::model::layer::{Convolution, Window};
-use crate::model::{Activation, Model, ModelConfig, Output, TensorFile};
+use crate::model::layer::{ConvSpec, OutputWindow};
+use crate::model::{Activation, Model, ModelConfig, OutputActivation, TensorFile};
 
 #[derive(Clone, PartialEq, Message)]
 struct ModelProto {
@@ -19,11 +19,11 @@ struct ModelProto {
     #[prost(message, optional, tag = "7")]
     graph: Option<GraphProto>,
     #[prost(message, repeated, tag = "8")]
-    opset_import: Vec<OperatorSet>,
+    opset_import: Vec<OperatorSetIdProto>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct OperatorSet {
+struct OperatorSetIdProto {
     #[prost(string, tag = "1")]
     domain: String,
     #[prost(int64, tag = "2")]
@@ -39,9 +39,9 @@ struct GraphProto {
     #[prost(message, repeated, tag = "5")]
     initializer: Vec<TensorProto>,
     #[prost(message, repeated, tag = "11")]
-    input: Vec<ValueInfo>,
+    input: Vec<ValueInfoProto>,
     #[prost(message, repeated, tag = "12")]
-    output: Vec<ValueInfo>,
+    output: Vec<ValueInfoProto>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -55,11 +55,11 @@ struct NodeProto {
     #[prost(string, tag = "4")]
     op_type: String,
     #[prost(message, repeated, tag = "5")]
-    attribute: Vec<Attribute>,
+    attribute: Vec<AttributeProto>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct Attribute {
+struct AttributeProto {
     #[prost(string, tag = "1")]
     name: String,
     #[prost(float, optional, tag = "2")]
@@ -85,7 +85,7 @@ struct TensorProto {
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct ValueInfo {
+struct ValueInfoProto {
     #[prost(string, tag = "1")]
     name: String,
     #[prost(message, optional, tag = "2")]
@@ -95,52 +95,53 @@ struct ValueInfo {
 #[derive(Clone, PartialEq, Message)]
 struct TypeProto {
     #[prost(message, optional, tag = "1")]
-    tensor: Option<TensorType>,
+    tensor: Option<TensorTypeProto>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct TensorType {
+struct TensorTypeProto {
     #[prost(int32, tag = "1")]
     element: i32,
     #[prost(message, optional, tag = "2")]
-    shape: Option<Shape>,
+    shape: Option<TensorShapeProto>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct Shape {
+struct TensorShapeProto {
     #[prost(message, repeated, tag = "1")]
-    dim: Vec<Dimension>,
+    dim: Vec<DimensionProto>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct Dimension {
-    #[prost(oneof = "Side", tags = "1, 2")]
-    side: Option<Side>,
+struct DimensionProto {
+    #[prost(oneof = "DimensionValue", tags = "1, 2")]
+    side: Option<DimensionValue>,
 }
 
 #[derive(Clone, PartialEq, prost::Oneof)]
-enum Side {
+enum DimensionValue {
     #[prost(int64, tag = "1")]
     Value(i64),
     #[prost(string, tag = "2")]
     Named(String),
 }
 
-/// ONNX's numbers of types.
+/// Element types (`TensorProto.DataType`).
 const FLOAT: i32 = 1;
 const INT64: i32 = 7;
-/// And of attributes' kinds.
+/// Attribute types (`AttributeProto.AttributeType`).
 const KIND_FLOAT: i32 = 1;
 const KIND_STRING: i32 = 3;
 const KIND_INTS: i32 = 7;
 
-/// A graph that grows node by node; `at` is what the last node gave.
-struct Graph {
+/// Builds a graph as a chain of nodes; each takes the output of the one before.
+struct GraphBuilder {
     graph: GraphProto,
-    at: String,
+    /// Name of the last node's output.
+    last_output: String,
 }
 
-impl Graph {
+impl GraphBuilder {
     fn constant(&mut self, name: &str, dims: &[usize], data_type: i32, raw_data: Vec<u8>) -> String {
         let dims = dims.iter().map(|&side| side as i64).collect();
         self.graph.initializer.push(TensorProto { dims, data_type, name: name.to_owned(), raw_data });
@@ -151,22 +152,22 @@ impl Graph {
         self.constant(name, dims, FLOAT, values.iter().flat_map(|value| value.to_le_bytes()).collect())
     }
 
-    fn node(&mut self, op_type: &str, more: Vec<String>, attribute: Vec<Attribute>) {
+    fn node(&mut self, op_type: &str, more: Vec<String>, attribute: Vec<AttributeProto>) {
         let name = format!("{op_type}{}", self.graph.node.len());
-        let mut input = vec![std::mem::replace(&mut self.at, name.clone())];
+        let mut input = vec![std::mem::replace(&mut self.last_output, name.clone())];
         input.extend(more);
         let op_type = op_type.to_owned();
         self.graph.node.push(NodeProto { input, output: vec![name.clone()], name, op_type, attribute });
     }
 
-    /// Batch norm of the layer `name` by running statistics, which `stored` gives the parts of.
+    /// Batch norm of the layer `name` with running statistics; `stored` looks up its tensors.
     fn norm<'a>(&mut self, name: &str, count: usize, epsilon: f64, stored: impl Fn(&str) -> &'a Vec<f32>) {
         let parts = ["gain", "shift", "mean", "variance"]
             .map(|part| self.floats(&format!("{name}.norm.{part}"), &[count], stored(&format!("norm.{part}"))));
         self.node("BatchNormalization", parts.to_vec(), vec![float("epsilon", epsilon as f32)]);
     }
 
-    /// What follows a hidden layer.
+    /// The activation of a hidden layer.
     fn activation(&mut self, config: &ModelConfig) {
         match (config.activation, config.leak) {
             (Activation::Tanh, _) => self.node("Tanh", Vec::new(), Vec::new()),
@@ -184,38 +185,45 @@ impl Graph {
     }
 }
 
-fn ints(name: &str, values: &[usize]) -> Attribute {
+fn ints(name: &str, values: &[usize]) -> AttributeProto {
     let ints = values.iter().map(|&value| value as i64).collect();
-    Attribute { name: name.to_owned(), ints, kind: KIND_INTS, ..Attribute::default() }
+    AttributeProto { name: name.to_owned(), ints, kind: KIND_INTS, ..AttributeProto::default() }
 }
 
-fn float(name: &str, value: f32) -> Attribute {
-    Attribute { name: name.to_owned(), f: Some(value), kind: KIND_FLOAT, ..Attribute::default() }
+fn float(name: &str, value: f32) -> AttributeProto {
+    AttributeProto { name: name.to_owned(), f: Some(value), kind: KIND_FLOAT, ..AttributeProto::default() }
 }
 
-fn text(name: &str, value: &str) -> Attribute {
-    Attribute { name: name.to_owned(), s: value.as_bytes().to_vec(), kind: KIND_STRING, ..Attribute::default() }
+fn text(name: &str, value: &str) -> AttributeProto {
+    AttributeProto {
+        name: name.to_owned(),
+        s: value.as_bytes().to_vec(),
+        kind: KIND_STRING,
+        ..AttributeProto::default()
+    }
 }
 
-fn value(name: &str, sides: &[usize]) -> ValueInfo {
-    let batch = Dimension { side: Some(Side::Named("n".to_owned())) };
-    let sides = sides.iter().map(|&side| Dimension { side: Some(Side::Value(side as i64)) });
-    let shape = Some(Shape { dim: std::iter::once(batch).chain(sides).collect() });
-    let tensor = Some(TensorType { element: FLOAT, shape });
-    ValueInfo { name: name.to_owned(), kind: Some(TypeProto { tensor }) }
+fn value(name: &str, sides: &[usize]) -> ValueInfoProto {
+    let batch = DimensionProto { side: Some(DimensionValue::Named("n".to_owned())) };
+    let sides = sides.iter().map(|&side| DimensionProto { side: Some(DimensionValue::Value(side as i64)) });
+    let shape = Some(TensorShapeProto { dim: std::iter::once(batch).chain(sides).collect() });
+    let tensor = Some(TensorTypeProto { element: FLOAT, shape });
+    ValueInfoProto { name: name.to_owned(), kind: Some(TypeProto { tensor }) }
 }
 
-/// The generator's bytes. It samples with running statistics, as a graph must in which a z gives one picture.
+/// Serializes the generator. The graph uses running statistics, so that a z always gives the same image.
 ///
 /// # Errors
-/// [`ExportError::Tensors`] when the device fails before it gave the values.
+/// [`ExportError::Tensors`] if the device fails to return the values.
 pub(super) fn generator(model: &Model) -> Result<Vec<u8>, ExportError> {
     let config = model.config();
     let whole: TensorFile = model.to_file()?;
-    let mut out =
-        Graph { graph: GraphProto { name: "generator".to_owned(), ..GraphProto::default() }, at: "z".to_owned() };
-    let start = config.start();
-    // The fully connected hidden layer is kept last and applied first.
+    let mut out = GraphBuilder {
+        graph: GraphProto { name: "generator".to_owned(), ..GraphProto::default() },
+        last_output: "z".to_owned(),
+    };
+    let start = config.smallest_side();
+    // The fully connected hidden layer is stored last and applied first.
     let (connected, others): (Vec<_>, Vec<_>) = model.generator.layers().iter().partition(|layer| layer.is_hidden());
     let last = others.len() - 1;
     for layer in connected {
@@ -244,7 +252,7 @@ pub(super) fn generator(model: &Model) -> Result<Vec<u8>, ExportError> {
                 out.node("MatMul", vec![weight], Vec::new());
                 out.reshape("maps", &[-1, maps as i64, start as i64, start as i64]);
             }
-            Some(Convolution { geometry, pooled, window }) => {
+            Some(ConvSpec { geometry, pooled, window }) => {
                 if pooled {
                     let scales = out.floats(&format!("{name}.scales"), &[4], &[1.0, 1.0, 2.0, 2.0]);
                     let rule = [
@@ -252,7 +260,7 @@ pub(super) fn generator(model: &Model) -> Result<Vec<u8>, ExportError> {
                         ("coordinate_transformation_mode", "asymmetric"),
                         ("nearest_mode", "floor"),
                     ];
-                    // No region of interest: an input without a name is left out.
+                    // The unnamed input is the optional region of interest.
                     out.node(
                         "Resize",
                         vec![String::new(), scales],
@@ -260,16 +268,16 @@ pub(super) fn generator(model: &Model) -> Result<Vec<u8>, ExportError> {
                     );
                 }
                 let weight = out.floats(&format!("{name}.weight"), &layer.weight.shape, stored("weight"));
-                // Pads are cut off before and behind; the larger one before is what output_padding would make up for.
+                // ONNX crops the pads from the output; a larger pad in front replaces output_padding.
                 let stride = geometry.stride;
                 let (mut before, mut behind) = (geometry.before, geometry.behind(kernel));
                 let mut more = 0;
-                if let Some(Window { side, cut }) = window {
+                if let Some(OutputWindow { side, cut }) = window {
                     let small = config.side(i - 1) * if pooled { 2 } else { 1 };
                     before += cut;
-                    // Rows of the whole result, and those that are left of it with the pads in front.
-                    let (whole, left) = ((small - 1) * stride + kernel, side + before);
-                    (behind, more) = (whole.saturating_sub(left), left.saturating_sub(whole));
+                    // Rows of the uncropped output, and rows needed for the leading pad and the result.
+                    let (available, needed) = ((small - 1) * stride + kernel, side + before);
+                    (behind, more) = (available.saturating_sub(needed), needed.saturating_sub(available));
                 }
                 let mut attributes = vec![
                     ints("kernel_shape", &[kernel; 2]),
@@ -288,12 +296,12 @@ pub(super) fn generator(model: &Model) -> Result<Vec<u8>, ExportError> {
             out.node("Add", vec![bias], Vec::new());
         }
         if let Some(norm) = &layer.norm {
-            let single = norm.gain.len() != maps;
-            if single {
+            let per_unit = norm.gain.len() != maps;
+            if per_unit {
                 out.reshape(&format!("{name}.units"), &[-1, units as i64]);
             }
             out.norm(name, norm.gain.len(), config.norm_epsilon, stored);
-            if single {
+            if per_unit {
                 out.reshape(&format!("{name}.maps"), &[-1, maps as i64, start as i64, start as i64]);
             }
         }
@@ -301,8 +309,8 @@ pub(super) fn generator(model: &Model) -> Result<Vec<u8>, ExportError> {
             out.activation(config);
         }
     }
-    if config.output == Output::Sigmoid {
-        // -1..=1 of a sigmoid is the tanh of half.
+    if config.output == OutputActivation::Sigmoid {
+        // A sigmoid scaled to [-1, 1] is tanh(x / 2).
         let half = out.floats("half", &[], &[0.5]);
         out.node("Mul", vec![half], Vec::new());
     }
@@ -313,7 +321,7 @@ pub(super) fn generator(model: &Model) -> Result<Vec<u8>, ExportError> {
     }
     out.graph.input = vec![value("z", &[config.z_dim])];
     out.graph.output = vec![value("pictures", &[config.channels, config.size, config.size])];
-    let opset_import = vec![OperatorSet { domain: String::new(), version: 13 }];
+    let opset_import = vec![OperatorSetIdProto { domain: String::new(), version: 13 }];
     let proto = ModelProto {
         ir_version: 8,
         producer_name: "zscape".to_owned(),
@@ -327,7 +335,7 @@ pub(super) fn generator(model: &Model) -> Result<Vec<u8>, ExportError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Generator, Layout, Norms, Per, Preset, Provenance, Resampling};
+    use crate::model::{Generator, Layout, NormPlacement, ParameterScope, Preset, Provenance, Resampling};
     use burn::tensor::Device;
 
     fn operations(config: ModelConfig) -> (Vec<String>, GraphProto) {
@@ -339,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn every_node_takes_what_another_gives_and_the_last_gives_pictures() {
+    fn every_input_is_defined_and_the_last_output_is_the_images() {
         let config = ModelConfig { size: 16, base: 2, z_dim: 5, ..ModelConfig::preset(Preset::Tensorflow) };
         let (operations, graph) = operations(config);
         let hidden = ["ConvTranspose", "Add", "BatchNormalization", "Relu"];
@@ -359,11 +367,12 @@ mod tests {
     }
 
     #[test]
-    fn batch_norm_of_units_and_a_sigmoid_are_in_the_graph() {
+    fn batch_norm_per_unit_and_a_sigmoid_are_in_the_graph() {
         let config = ModelConfig { size: 16, base: 2, z_dim: 5, ..ModelConfig::preset(Preset::Pytorch) };
         let mut layout = Layout::of(&config);
-        layout.generator[0].norm = Per::Unit;
-        let (operations, graph) = operations(ModelConfig { layout: Some(layout), output: Output::Sigmoid, ..config });
+        layout.generator[0].norm = ParameterScope::Unit;
+        let (operations, graph) =
+            operations(ModelConfig { layout: Some(layout), output: OutputActivation::Sigmoid, ..config });
         let first = ["MatMul", "Reshape", "Reshape", "BatchNormalization", "Reshape", "Relu"];
         assert_eq!(operations[..6], first);
         assert_eq!(operations[operations.len() - 3..], ["Mul", "Tanh", "Identity"]);
@@ -372,10 +381,10 @@ mod tests {
     }
 
     #[test]
-    fn broken_rules_are_in_the_graph() {
+    fn deviations_from_the_papers_rules_are_in_the_graph() {
         let config = ModelConfig { size: 16, base: 2, z_dim: 5, ..ModelConfig::preset(Preset::Pytorch) };
         let (operations, graph) = operations(ModelConfig {
-            norms: Norms::Everywhere,
+            norms: NormPlacement::Everywhere,
             activation: Activation::Tanh,
             resampling: Resampling::Pooling,
             hidden: 7,
@@ -404,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn a_leak_is_in_the_graph() {
+    fn leaky_relu_is_in_the_graph() {
         let config = ModelConfig { size: 16, base: 2, z_dim: 5, ..ModelConfig::preset(Preset::Pytorch) };
         let (operations, graph) = operations(ModelConfig { leak: 0.2, ..config });
         let leaky: Vec<_> = graph.node.iter().filter(|node| node.op_type == "LeakyRelu").collect();

@@ -1,4 +1,4 @@
-//! A state dict as `torch.save` writes it: a zip of a pickle that describes the tensors, and of their values.
+//! PyTorch export: a state dict as `torch.save` writes it, a zip with a pickle that describes the tensors, and their values.
 
 use std::io::{Cursor, Write};
 
@@ -6,85 +6,89 @@ use zip::write::SimpleFileOptions;
 
 use crate::model::discriminator::LEAK;
 use crate::model::kernels::Geometry;
-use crate::model::layer::{Convolution, Window};
-use crate::model::{Activation, Layer, ModelConfig, Output, TensorFile};
+use crate::model::layer::{ConvSpec, OutputWindow};
+use crate::model::{Activation, Layer, ModelConfig, OutputActivation, TensorFile};
 
-/// The record of the zip that says what the networks are: what zscape's own files say in their header. `torch.load` leaves it alone.
+/// Zip record with the header of zscape's own files. `torch.load` ignores it.
 pub(in crate::model) const NOTE: &str = "zscape.json";
-/// The record that has the modules as Python would build them, one a line.
+/// Zip record with Python code that builds the modules, one per line.
 const MODULES: &str = "modules.py";
 
-/// A tensor under PyTorch's name, in PyTorch's shape.
-struct Entry<'a> {
+/// A tensor with PyTorch's name and shape.
+struct StateDictEntry<'a> {
     name: String,
     shape: Vec<usize>,
     values: std::borrow::Cow<'a, [f32]>,
 }
 
-/// One of PyTorch's modules.
-struct Module {
-    /// How Python builds it.
+/// A PyTorch module.
+struct TorchModule {
+    /// Python expression that constructs it.
     python: String,
-    /// Its tensors: PyTorch's name of the part, the program's name of the tensor, and whether it is a matrix that PyTorch has
-    /// the other way round.
+    /// Its tensors: PyTorch's name in the module, zscape's full name, and whether PyTorch stores the matrix transposed.
     parts: Vec<(&'static str, String, bool)>,
 }
 
-/// A tensor of a state dict: PyTorch's name, the program's, and whether PyTorch has it, a matrix, the other way round.
-pub(in crate::model) struct Slot {
-    pub theirs: String,
-    pub ours: String,
-    pub turned: bool,
+/// Names of a tensor in a PyTorch state dict and in zscape's files.
+pub(in crate::model) struct TensorMapping {
+    pub pytorch: String,
+    pub zscape: String,
+    /// Whether PyTorch stores the matrix transposed.
+    pub transposed: bool,
 }
 
-/// The tensors of one network's state dict, under the names of PyTorch's DCGAN tutorial: `main.0.weight` and so on, numbered as the
-/// tutorial's modules are, rectifiers included.
-pub(in crate::model) fn slots(network: &str, layers: &[Layer], config: &ModelConfig) -> Vec<Slot> {
+/// The tensors of one network's state dict, named as in PyTorch's DCGAN tutorial: `main.0.weight` and so on, where the numbers count
+/// activations, too.
+pub(in crate::model) fn tensor_mappings(network: &str, layers: &[Layer], config: &ModelConfig) -> Vec<TensorMapping> {
     let modules = modules(network, layers, config).into_iter().enumerate();
     let parts = modules.flat_map(|(number, module)| module.parts.into_iter().map(move |part| (number, part)));
-    let slot = |(number, (theirs, ours, turned))| Slot { theirs: format!("main.{number}.{theirs}"), ours, turned };
-    parts.map(slot).collect()
+    let mapping = |(number, (part, zscape, transposed))| TensorMapping {
+        pytorch: format!("main.{number}.{part}"),
+        zscape,
+        transposed,
+    };
+    parts.map(mapping).collect()
 }
 
-/// The modules of one network, in the order in which they are applied.
+/// The modules of one network in forward order.
 ///
-/// A projection whose batch norm or biases are of single units cannot be a convolution: it is a `Linear` of that number, followed by
-/// what unflattens it. Where PyTorch's convolutions cannot pad as a network does, a `ZeroPad2d` adds to the map or cuts from it.
-fn modules(network: &str, layers: &[Layer], config: &ModelConfig) -> Vec<Module> {
+/// A projection with per-unit batch norm or biases cannot be a convolution: it becomes a `Linear` followed by `Unflatten`. Where
+/// PyTorch's convolutions do not support a network's padding, a `ZeroPad2d` pads or crops the map.
+fn modules(network: &str, layers: &[Layer], config: &ModelConfig) -> Vec<TorchModule> {
     let generator = network == "generator";
-    let of_units = generator && config.projects_units();
-    let applied: Vec<&Layer> = if generator {
-        // The fully connected hidden layer is kept last and applied first.
+    let per_unit = generator && config.projects_units();
+    let forward_order: Vec<&Layer> = if generator {
+        // The fully connected hidden layer is stored last and forward_order first.
         let (connected, others): (Vec<_>, Vec<_>) = layers.iter().partition(|layer| layer.is_hidden());
         connected.into_iter().chain(others).collect()
     } else {
         layers.iter().collect()
     };
     let mut modules = Vec::new();
-    for (i, layer) in applied.iter().enumerate() {
+    for (i, layer) in forward_order.iter().enumerate() {
         let [a, b, kernel, _] = layer.weight.shape[..] else { unreachable!("weights have four sides") };
         let (inputs, outputs) = if generator { (a, b) } else { (b, a) };
         let name = layer.weight.name.trim_end_matches(".weight");
-        let ours = |part: &str| format!("{network}.{name}.{part}");
-        let linear = of_units && layer.convolution.is_none();
-        let mut parts = vec![("weight", ours("weight"), linear)];
+        let zscape = |part: &str| format!("{network}.{name}.{part}");
+        let linear = per_unit && layer.convolution.is_none();
+        let mut parts = vec![("weight", zscape("weight"), linear)];
         if layer.bias.is_some() {
-            parts.push(("bias", ours("bias"), false));
+            parts.push(("bias", zscape("bias"), false));
         }
         let bias = if layer.bias.is_some() { "True" } else { "False" };
         let units = outputs * kernel * kernel;
-        let mut push = |python: String, parts| modules.push(Module { python, parts });
+        let mut push = |python: String, parts| modules.push(TorchModule { python, parts });
         match layer.convolution {
             None if linear => push(format!("nn.Linear({inputs}, {units}, bias={bias})"), parts),
             None => {
                 let kind = if generator { "ConvTranspose" } else { "Conv" };
                 push(format!("nn.{kind}2d({inputs}, {outputs}, {kernel}, 1, 0, bias={bias})"), parts);
             }
-            Some(Convolution { geometry, pooled, window }) if generator => {
+            Some(ConvSpec { geometry, pooled, window }) if generator => {
                 if pooled {
                     push("nn.Upsample(scale_factor=2)".to_owned(), Vec::new());
                 }
-                if let Some(Window { side, cut }) = window {
+                if let Some(OutputWindow { side, cut }) = window {
                     let (stride, padding) = (geometry.stride, geometry.before + cut);
                     let small = config.side(number(name) - 1) * if pooled { 2 } else { 1 };
                     let more = side + 2 * padding - (small - 1) * stride - kernel;
@@ -103,14 +107,14 @@ fn modules(network: &str, layers: &[Layer], config: &ModelConfig) -> Vec<Module>
                     }
                 }
             }
-            Some(Convolution { geometry, window: Some(window), .. }) => {
+            Some(ConvSpec { geometry, window: Some(window), .. }) => {
                 let padding = geometry.before + window.cut;
                 push(
                     format!("nn.Conv2d({inputs}, {outputs}, {kernel}, {}, {padding}, bias={bias})", geometry.stride),
                     parts,
                 );
             }
-            Some(Convolution { geometry, pooled, window: None }) => {
+            Some(ConvSpec { geometry, pooled, window: None }) => {
                 let beyond = geometry.beyond(kernel);
                 if beyond > 0 {
                     push(format!("nn.ZeroPad2d((0, {beyond}, 0, {beyond}))"), Vec::new());
@@ -122,7 +126,7 @@ fn modules(network: &str, layers: &[Layer], config: &ModelConfig) -> Vec<Module>
                 }
             }
         }
-        // Maps are given back their sides before what is of maps, and after what is of units.
+        // Unflatten before per-map batch norm, but after per-unit batch norm.
         let unflatten = || format!("nn.Unflatten(1, ({outputs}, {kernel}, {kernel}))");
         let length = layer.norm.as_ref().map(|norm| norm.gain.len());
         let flat = linear && (layer.is_hidden() || length == Some(units));
@@ -132,10 +136,10 @@ fn modules(network: &str, layers: &[Layer], config: &ModelConfig) -> Vec<Module>
         if let Some(length) = length {
             let sides = if flat { "1d" } else { "2d" };
             let parts = [("gain", "weight"), ("shift", "bias"), ("mean", "running_mean"), ("variance", "running_var")];
-            let parts = parts.map(|(part, theirs)| (theirs, ours(&format!("norm.{part}")), false)).to_vec();
+            let parts = parts.map(|(part, theirs)| (theirs, zscape(&format!("norm.{part}")), false)).to_vec();
             push(format!("nn.BatchNorm{sides}({length}, eps={:e})", config.norm_epsilon), parts);
         }
-        let last = i + 1 == applied.len();
+        let last = i + 1 == forward_order.len();
         if last || !layer.linear {
             push(activation(config, generator, last), Vec::new());
         }
@@ -151,10 +155,10 @@ fn number(name: &str) -> usize {
     name.trim_start_matches("up").parse().unwrap_or(1)
 }
 
-/// What rectifies or ends a layer.
+/// Python expression of a layer's activation.
 fn activation(config: &ModelConfig, generator: bool, last: bool) -> String {
     match (generator, last) {
-        (true, true) if config.output == Output::Tanh => "nn.Tanh()".to_owned(),
+        (true, true) if config.output == OutputActivation::Tanh => "nn.Tanh()".to_owned(),
         (_, true) => "nn.Sigmoid()".to_owned(),
         (true, false) if config.activation == Activation::Tanh => "nn.Tanh()".to_owned(),
         (true, false) if config.leak == 0.0 => "nn.ReLU(True)".to_owned(),
@@ -163,18 +167,18 @@ fn activation(config: &ModelConfig, generator: bool, last: bool) -> String {
     }
 }
 
-/// The state dict of one network, as [`slots`] names its tensors.
+/// Serializes the state dict of one network, with the names of [`tensor_mappings`].
 pub(super) fn state_dict(network: &str, layers: &[Layer], config: &ModelConfig, whole: &TensorFile) -> Vec<u8> {
-    let slots = slots(network, layers, config);
-    let entry = |slot: Slot| {
-        let (shape, values) = &whole.tensors[&slot.ours];
-        if !slot.turned {
-            return Entry { name: slot.theirs, shape: shape.clone(), values: values.as_slice().into() };
+    let entry = |mapping: TensorMapping| {
+        let (shape, values) = &whole.tensors[&mapping.zscape];
+        if !mapping.transposed {
+            return StateDictEntry { name: mapping.pytorch, shape: shape.clone(), values: values.as_slice().into() };
         }
         let (rows, columns) = (shape[0], shape[1..].iter().product());
-        Entry { name: slot.theirs, shape: vec![columns, rows], values: turned(values, rows, columns).into() }
+        let values = transposed(values, rows, columns).into();
+        StateDictEntry { name: mapping.pytorch, shape: vec![columns, rows], values }
     };
-    let entries: Vec<Entry<'_>> = slots.into_iter().map(entry).collect();
+    let entries: Vec<StateDictEntry<'_>> = tensor_mappings(network, layers, config).into_iter().map(entry).collect();
     let python: Vec<String> = modules(network, layers, config).into_iter().map(|module| module.python).collect();
     let input = match network {
         "generator" if config.projects_units() => format!("z [n, {}]", config.z_dim),
@@ -185,12 +189,12 @@ pub(super) fn state_dict(network: &str, layers: &[Layer], config: &ModelConfig, 
     archive(&entries, &[(NOTE, whole.note.as_deref().unwrap_or_default()), (MODULES, &python)])
 }
 
-/// A matrix of `rows` and `columns` the other way round.
-pub(in crate::model) fn turned(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+/// Transposes a row-major matrix.
+pub(in crate::model) fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     (0..columns).flat_map(|column| (0..rows).map(move |row| values[row * columns + column])).collect()
 }
 
-fn archive(entries: &[Entry<'_>], records: &[(&str, &str)]) -> Vec<u8> {
+fn archive(entries: &[StateDictEntry<'_>], records: &[(&str, &str)]) -> Vec<u8> {
     let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
     let stored = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
     let mut put = |name: &str, bytes: &[u8]| -> zip::result::ZipResult<()> {
@@ -214,7 +218,7 @@ fn archive(entries: &[Entry<'_>], records: &[(&str, &str)]) -> Vec<u8> {
 }
 
 /// The pickle, protocol 2, of an `OrderedDict` of tensors.
-fn pickle(entries: &[Entry<'_>]) -> Vec<u8> {
+fn pickle(entries: &[StateDictEntry<'_>]) -> Vec<u8> {
     const ORDERED_DICT: &[u8] = b"ccollections\nOrderedDict\n)R";
     let mut out = b"\x80\x02".to_vec();
     let text = |out: &mut Vec<u8>, text: &str| {
@@ -222,14 +226,14 @@ fn pickle(entries: &[Entry<'_>]) -> Vec<u8> {
         out.extend((text.len() as u32).to_le_bytes());
         out.extend(text.as_bytes());
     };
-    // Sizes beyond an i32 are no DCGAN's; the config's limits are far below.
+    // The config's limits keep all sizes far below an i32.
     let number = |out: &mut Vec<u8>, number: usize| {
         out.push(b'J');
         out.extend((number as i32).to_le_bytes());
     };
     out.extend(ORDERED_DICT);
     out.push(b'(');
-    for (key, Entry { name, shape, values }) in entries.iter().enumerate() {
+    for (key, StateDictEntry { name, shape, values }) in entries.iter().enumerate() {
         text(&mut out, name);
         out.extend(b"ctorch._utils\n_rebuild_tensor_v2\n((");
         text(&mut out, "storage");
@@ -237,7 +241,7 @@ fn pickle(entries: &[Entry<'_>]) -> Vec<u8> {
         text(&mut out, &key.to_string());
         text(&mut out, "cpu");
         number(&mut out, values.len());
-        // The storage is named from outside the pickle; then offset, sizes, strides, no gradient, no hooks.
+        // A persistent id names the storage; then offset, sizes, strides, no gradient, no hooks.
         out.extend(b"tQ");
         number(&mut out, 0);
         let strides = (0..shape.len()).map(|i| shape[i + 1..].iter().product());

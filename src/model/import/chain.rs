@@ -1,154 +1,164 @@
-//! The order of a network's layers, read off its tensors' shapes.
+//! Orders a network's modules into layers by the shapes of their weights.
 //!
-//! A DCGAN is a chain: what one layer gives, the next one takes, and at one end are pictures. A fractionally-strided
-//! convolution's weight is `[in, out, ..]` and a plain one's `[out, in, ..]`. The free number at the narrow end separates the two
-//! networks apart: a discriminator gives one verdict, and z has more coordinates. Where a square weight fits both ways round, both
-//! stay possible; `search` decides.
+//! A DCGAN is a chain of layers: each takes as many maps as the one before gives, and at one end are images of 1 or 3 channels. The
+//! weight of a fractionally-strided convolution is `[in, out, ..]`, that of an ordinary one `[out, in, ..]`. The other end
+//! distinguishes the networks: a discriminator has one logit, while z has several coordinates. A square weight fits both layouts;
+//! the search decides.
+//!
+//! "The end" below is the layer at the smallest maps: the generator's projection or the discriminator's head.
 
-use super::parts::{Dense, Parts, Scaling};
-use crate::model::Per;
-use crate::model::layout::MAX_END;
+use super::modules::{NetworkModules, NormModule, WeightModule};
+use crate::model::ParameterScope;
+use crate::model::layout::MAX_SMALLEST_SIDE;
 
-/// Which of the two networks a chain is.
+/// Generator or discriminator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum NetworkKind {
     Generator,
     Discriminator,
 }
 
-/// How a weight lies in the file.
+/// Layout of a weight in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Turn {
-    /// A matrix `[in, out]`, or `[out, in]` where it says so.
-    Matrix(bool),
-    /// `[in, out, ..]`, as a fractionally-strided convolution of the generator has it.
-    Transposed,
-    /// `[out, in, ..]`, as every other convolution has it.
-    Plain,
-    /// Both would fit.
+pub(super) enum WeightLayout {
+    /// A matrix `[in, out]`, or `[out, in]` if transposed.
+    Matrix { transposed: bool },
+    /// `[in, out, ..]`, as in the generator's fractionally-strided convolutions.
+    InOut,
+    /// `[out, in, ..]`, as in all other convolutions.
+    OutIn,
+    /// A square weight that fits both.
     Either,
 }
 
 /// One layer's tensors.
 #[derive(Debug, Clone)]
-pub(super) struct Link {
+pub(super) struct ChainLayer {
+    /// Name of the weight.
     pub weight: String,
-    pub turn: Turn,
-    /// Maps that it takes: z's coordinates where it is the projection.
+    pub layout: WeightLayout,
+    /// Input maps; for the projection the dimension of its input.
     pub inputs: usize,
-    /// Maps that it gives.
+    /// Output maps.
     pub maps: usize,
-    /// Side of its kernel, or of the narrowest maps.
+    /// Side of the kernel, or of the smallest maps.
     pub kernel: usize,
     pub bias: Option<String>,
-    pub bias_per: Per,
-    pub norm: Option<Scaling>,
-    pub norm_per: Per,
-    place: usize,
+    pub bias_scope: ParameterScope,
+    pub norm: Option<NormModule>,
+    pub norm_scope: ParameterScope,
+    position: usize,
 }
 
-/// A table with a row for each class.
+/// A class embedding: a table with one row per class.
 #[derive(Debug, Clone)]
-pub(super) struct Labels {
-    pub table: String,
+pub(super) struct ClassTable {
+    /// Name of the tensor.
+    pub name: String,
     pub classes: usize,
     pub columns: usize,
 }
 
-/// A network: its layers in the order in which they are applied.
+/// A network: its layers in forward order.
 #[derive(Debug, Clone)]
-pub(super) struct Chain {
-    pub kind: Kind,
-    pub links: Vec<Link>,
-    /// Channels of the pictures.
+pub(super) struct LayerChain {
+    pub kind: NetworkKind,
+    pub layers: Vec<ChainLayer>,
+    /// Channels of the images.
     pub channels: usize,
-    /// The table of a conditional generator.
-    pub labels: Option<Labels>,
+    /// Class embedding of a conditional generator.
+    pub classes: Option<ClassTable>,
 }
 
-impl Chain {
-    /// The chain that these tensors, names and shapes, are.
+impl LayerChain {
+    /// Orders these tensors, given by name and shape.
     ///
     /// # Errors
-    /// Why they are none.
+    /// Why they are not a DCGAN.
     pub fn read(tensors: &[(&str, &[usize])]) -> Result<Self, String> {
-        let mut parts = Parts::sort(tensors)?;
-        let Some(first) = parts.convolutions.first() else { return Err("there are no convolutions in it".to_owned()) };
-        if !parts.convolutions.iter().any(|dense| dense.shape[..2].iter().any(is_picture)) {
+        let mut parts = NetworkModules::group(tensors)?;
+        let Some(first) = parts.convolutions.first() else { return Err("it has no convolutions".to_owned()) };
+        if !parts.convolutions.iter().any(|dense| dense.shape[..2].iter().any(is_image)) {
             return Err(format!(
-                "no convolution has one or three channels, as the one at the picture must ({} has {:?})",
+                "no convolution has one or three channels, as the one at the image must ({} has {:?})",
                 first.weight, first.shape
             ));
         }
-        // A second matrix without biases may be a table of classes by another name.
-        if parts.connected.len() > 1 && parts.embeddings.is_empty() {
-            let table =
-                parts.connected.iter().position(|dense| dense.bias.is_none() && dense.shape[0] < dense.shape[1]);
-            if let Some(table) = table.filter(|_| parts.connected.len() == 2) {
-                parts.embeddings.push(parts.connected.remove(table));
+        // A second matrix without bias may be a class embedding with an unusual name.
+        if parts.linear.len() > 1 && parts.embeddings.is_empty() {
+            let table = parts.linear.iter().position(|dense| dense.bias.is_none() && dense.shape[0] < dense.shape[1]);
+            if let Some(table) = table.filter(|_| parts.linear.len() == 2) {
+                parts.embeddings.push(parts.linear.remove(table));
             }
         }
-        if let [one, two, ..] = parts.connected.as_slice() {
+        if let [one, two, ..] = parts.linear.as_slice() {
             return Err(format!(
-                "{} and {} are both fully connected; a DCGAN has one such layer at most",
+                "{} and {} are both fully connected, but a DCGAN has at most one such layer",
                 one.weight, two.weight
             ));
         }
         if let [one, two, ..] = parts.embeddings.as_slice() {
-            return Err(format!("{} and {} are both tables of classes; one is known at most", one.weight, two.weight));
+            return Err(format!(
+                "{} and {} are both class embeddings, but at most one is supported",
+                one.weight, two.weight
+            ));
         }
-        let mut why = String::new();
-        for kind in [Kind::Generator, Kind::Discriminator] {
-            match assemble(kind, &parts) {
+        let mut first_error = String::new();
+        for kind in [NetworkKind::Generator, NetworkKind::Discriminator] {
+            match order_layers(kind, &parts) {
                 Ok(chain) => return Ok(chain),
-                Err(error) if why.is_empty() => why = error,
+                Err(error) if first_error.is_empty() => first_error = error,
                 Err(_) => {}
             }
         }
-        Err(why)
+        Err(first_error)
     }
 
-    /// Names of all its tensors.
+    /// Names of all tensors of the network.
     pub fn tensors(&self) -> impl Iterator<Item = &str> {
-        let links = self.links.iter().flat_map(|link| {
-            let norm = link.norm.iter().flat_map(|norm| [&norm.gain, &norm.shift, &norm.mean, &norm.variance]);
-            std::iter::once(&link.weight).chain(&link.bias).chain(norm.flatten())
+        let layers = self.layers.iter().flat_map(|layer| {
+            let norm = layer.norm.iter().flat_map(|norm| [&norm.gain, &norm.shift, &norm.mean, &norm.variance]);
+            std::iter::once(&layer.weight).chain(&layer.bias).chain(norm.flatten())
         });
-        links.chain(self.labels.iter().map(|labels| &labels.table)).map(String::as_str)
+        layers.chain(self.classes.iter().map(|classes| &classes.name)).map(String::as_str)
     }
 }
 
-/// Largest kernel that a convolution may have.
+/// Maximum side of a kernel.
 const MAX_KERNEL: usize = 8;
 
-fn is_picture(maps: &usize) -> bool {
+fn is_image(maps: &usize) -> bool {
     *maps == 1 || *maps == 3
 }
 
-/// The network of this kind that the parts are: in the order of their names, in the other order, or in one that fits.
-fn assemble(kind: Kind, parts: &Parts) -> Result<Chain, String> {
-    let named: Vec<&Dense> = parts.convolutions.iter().collect();
-    let reversed: Vec<&Dense> = named.iter().rev().copied().collect();
-    // From the narrow end to the picture.
-    let orders = if kind == Kind::Generator { [named, reversed] } else { [reversed, named] };
-    let mut why = None;
+/// Orders the modules into a network of this kind: in the order of the tensors, in reverse, or by their shapes.
+fn order_layers(kind: NetworkKind, parts: &NetworkModules) -> Result<LayerChain, String> {
+    let named: Vec<&WeightModule> = parts.convolutions.iter().collect();
+    let reversed: Vec<&WeightModule> = named.iter().rev().copied().collect();
+    // From the smallest maps to the image.
+    let orders = if kind == NetworkKind::Generator { [named, reversed] } else { [reversed, named] };
+    let mut reason = None;
     for order in orders {
-        match walk(kind, &order, parts) {
-            Ok(links) => return finish(kind, links, parts),
-            Err(error) => why = why.or(Some(error)),
+        match follow(kind, &order, parts) {
+            Ok(layers) => return attach_parameters(kind, layers, parts),
+            Err(error) => reason = reason.or(Some(error)),
         }
     }
-    if let Some(links) = sorted(&parts.convolutions).and_then(|order| walk(kind, &order, parts).ok()) {
-        return finish(kind, links, parts);
+    if let Some(layers) = sort_by_shape(&parts.convolutions).and_then(|order| follow(kind, &order, parts).ok()) {
+        return attach_parameters(kind, layers, parts);
     }
-    Err(why.unwrap_or_else(|| "its convolutions are no chain in which each takes what another gives".to_owned()))
+    Err(reason.unwrap_or_else(|| {
+        "its convolutions cannot be ordered so that the maps of each are the input of the next".to_owned()
+    }))
 }
 
-/// The convolutions in an order in which each gives what the next takes, from the picture back; weights are `[narrow, wide, ..]`.
-fn sorted(convolutions: &[Dense]) -> Option<Vec<&Dense>> {
-    for last in (0..convolutions.len()).filter(|&i| is_picture(&convolutions[i].shape[1])) {
+/// Sorts the convolutions so that the outputs of each are the inputs of the next, starting at the image; weights are
+/// `[toward z, toward the image, ..]`.
+fn sort_by_shape(convolutions: &[WeightModule]) -> Option<Vec<&WeightModule>> {
+    for last in (0..convolutions.len()).filter(|&i| is_image(&convolutions[i].shape[1])) {
         let mut chain = vec![&convolutions[last]];
-        let mut left: Vec<&Dense> = (0..convolutions.len()).filter(|&i| i != last).map(|i| &convolutions[i]).collect();
+        let mut left: Vec<&WeightModule> =
+            (0..convolutions.len()).filter(|&i| i != last).map(|i| &convolutions[i]).collect();
         while let Some(before) = left.iter().position(|dense| dense.shape[1] == chain[chain.len() - 1].shape[0]) {
             chain.push(left.remove(before));
         }
@@ -160,241 +170,262 @@ fn sorted(convolutions: &[Dense]) -> Option<Vec<&Dense>> {
     None
 }
 
-/// Links from the narrow end through these convolutions to the picture.
-fn walk(kind: Kind, order: &[&Dense], parts: &Parts) -> Result<Vec<Link>, String> {
-    let generator = kind == Kind::Generator;
-    let (end, rest) = match parts.connected.first() {
+/// The layers from the end through these convolutions to the image.
+fn follow(kind: NetworkKind, order: &[&WeightModule], parts: &NetworkModules) -> Result<Vec<ChainLayer>, String> {
+    let generator = kind == NetworkKind::Generator;
+    let (end, rest) = match parts.linear.first() {
         Some(matrix) => (None, (matrix, order)),
         None => {
-            let (end, rest) = order.split_first().ok_or("there are no convolutions in it")?;
+            let (end, rest) = order.split_first().ok_or("it has no convolutions")?;
             (Some(*end), (*end, rest))
         }
     };
     let (dense, rest) = rest;
     let first = rest
         .first()
-        .ok_or_else(|| format!("{} is its only convolution, and two at least make a DCGAN", dense.weight))?;
+        .ok_or_else(|| format!("{} is its only convolution, but a DCGAN has at least two", dense.weight))?;
     if rest.len() < 2 {
         return Err(format!(
-            "{} is its only convolution besides the narrow end, and two at least make a DCGAN",
+            "{} is its only convolution between z and the image, but a DCGAN has at least two",
             first.weight
         ));
     }
-    // Both sides of the first weight may be what the narrow end gives.
+    // Either of the generator's first weight's dimensions may be the input.
     let widths = if generator { vec![first.shape[0], first.shape[1]] } else { vec![first.shape[0]] };
-    let mut why = String::new();
+    let mut reason = String::new();
     for maps in widths {
         let found = match end {
-            Some(end) => narrow(end, maps),
-            None => matrix(dense, maps),
+            Some(end) => convolution_end(end, maps),
+            None => matrix_end(dense, maps),
         };
-        match found.and_then(|end| through(kind, end, rest)) {
-            Ok(links) => return Ok(links),
-            Err(error) => why = error,
+        match found.and_then(|end| follow_convolutions(kind, end, rest)) {
+            Ok(layers) => return Ok(layers),
+            Err(error) => reason = error,
         }
     }
-    Err(why)
+    Err(reason)
 }
 
-/// The narrow end as a convolution over maps of its kernel's size.
-fn narrow(dense: &Dense, maps: usize) -> Result<Link, String> {
+/// The end as a convolution whose kernel covers the whole map.
+fn convolution_end(dense: &WeightModule, maps: usize) -> Result<ChainLayer, String> {
     let &[free, found, side, _] = dense.shape.as_slice() else {
-        return Err(format!("{} has no four sides", dense.weight));
+        return Err(format!("{} does not have four dimensions", dense.weight));
     };
     if found != maps {
-        return Err(format!("{} {:?} does not give the {maps} maps that are taken", dense.weight, dense.shape));
+        return Err(format!("{} {:?} does not have the {maps} maps of the next layer", dense.weight, dense.shape));
     }
-    if !(2..=MAX_END).contains(&side) {
+    if !(2..=MAX_SMALLEST_SIDE).contains(&side) {
         return Err(format!(
-            "{} is {side}x{side} at the narrow end; 2x2 to {MAX_END}x{MAX_END} are known",
+            "the smallest maps of {} are {side}x{side}, but only 2x2 to {MAX_SMALLEST_SIDE}x{MAX_SMALLEST_SIDE} are supported",
             dense.weight
         ));
     }
-    Ok(link(dense, Turn::Transposed, (free, maps, side)))
+    Ok(chain_layer(dense, WeightLayout::InOut, (free, maps, side)))
 }
 
-/// The narrow end as a matrix.
-fn matrix(dense: &Dense, maps: usize) -> Result<Link, String> {
-    let &[a, b] = dense.shape.as_slice() else { return Err(format!("{} is no matrix", dense.weight)) };
-    // PyTorch has a projection's units first, the DCGAN authors last; a verdict's are first only if turned.
-    let read = |side: usize| match (a == maps * side * side, b == maps * side * side) {
+/// The end as a matrix.
+fn matrix_end(dense: &WeightModule, maps: usize) -> Result<ChainLayer, String> {
+    let &[a, b] = dense.shape.as_slice() else { return Err(format!("{} is not a matrix", dense.weight)) };
+    // PyTorch stores a projection as [units, inputs], the DCGAN authors as [inputs, units].
+    let fit = |side: usize| match (a == maps * side * side, b == maps * side * side) {
         (true, _) => Some((side, b, true)),
         (_, true) => Some((side, a, false)),
         _ => None,
     };
-    match (2..=MAX_END).filter_map(read).next() {
-        Some((side, free, turned)) => Ok(link(dense, Turn::Matrix(turned), (free, maps, side))),
+    match (2..=MAX_SMALLEST_SIDE).filter_map(fit).next() {
+        Some((side, free, transposed)) => {
+            Ok(chain_layer(dense, WeightLayout::Matrix { transposed }, (free, maps, side)))
+        }
         None => Err(format!(
-            "{} {:?} does not lead to or from {maps} maps of 2x2 to {MAX_END}x{MAX_END}, with which networks begin and end",
+            "{} {:?} does not connect to {maps} maps of 2x2 to {MAX_SMALLEST_SIDE}x{MAX_SMALLEST_SIDE}",
             dense.weight, dense.shape
         )),
     }
 }
 
-fn link(dense: &Dense, turn: Turn, (inputs, maps, kernel): (usize, usize, usize)) -> Link {
-    Link {
+fn chain_layer(
+    dense: &WeightModule,
+    layout: WeightLayout,
+    (inputs, maps, kernel): (usize, usize, usize),
+) -> ChainLayer {
+    ChainLayer {
         weight: dense.weight.clone(),
-        turn,
+        layout,
         inputs,
         maps,
         kernel,
         bias: None,
-        bias_per: Per::None,
+        bias_scope: ParameterScope::None,
         norm: None,
-        norm_per: Per::None,
-        place: dense.place,
+        norm_scope: ParameterScope::None,
+        position: dense.position,
     }
 }
 
-/// The links from the narrow end on, if each convolution takes what the one before gives.
-fn through(kind: Kind, end: Link, rest: &[&Dense]) -> Result<Vec<Link>, String> {
-    let generator = kind == Kind::Generator;
+/// The layers from the end on, if the inputs of each convolution are the outputs of the one before.
+fn follow_convolutions(kind: NetworkKind, end: ChainLayer, rest: &[&WeightModule]) -> Result<Vec<ChainLayer>, String> {
+    let generator = kind == NetworkKind::Generator;
     if generator != (end.inputs > 1) {
-        let what = if generator { "has one input only, and z has more" } else { "gives more than one verdict" };
+        let what = if generator { "has only one input, but z has more" } else { "has more than one output" };
         return Err(format!("{} {what}", end.weight));
     }
     let mut width = end.maps;
-    let mut links = vec![end];
+    let mut layers = vec![end];
     for dense in rest {
         let (a, b) = (dense.shape[0], dense.shape[1]);
         if dense.shape[2] > MAX_KERNEL {
             return Err(format!(
-                "{} is a {1}x{1} kernel, and 1x1 to {MAX_KERNEL}x{MAX_KERNEL} are known",
+                "{} is a {1}x{1} kernel, but only 1x1 to {MAX_KERNEL}x{MAX_KERNEL} are supported",
                 dense.weight, dense.shape[2]
             ));
         }
-        let (turn, next) = match (generator, a == width, b == width) {
-            (true, true, true) => (Turn::Either, a),
-            (true, true, false) => (Turn::Transposed, b),
-            (true, false, true) => (Turn::Plain, a),
-            (false, true, _) => (Turn::Plain, b),
+        let (layout, next) = match (generator, a == width, b == width) {
+            (true, true, true) => (WeightLayout::Either, a),
+            (true, true, false) => (WeightLayout::InOut, b),
+            (true, false, true) => (WeightLayout::OutIn, a),
+            (false, true, _) => (WeightLayout::OutIn, b),
             _ => {
                 return Err(format!(
-                    "its convolutions are no chain in which each takes what another gives: {} {:?} comes after {width} maps",
+                    "its convolutions do not form a chain: {} {:?} follows a layer of {width} maps",
                     dense.weight, dense.shape
                 ));
             }
         };
-        // A discriminator's give the narrower ones.
+        // A discriminator runs the other way, toward the end.
         let (inputs, maps) = if generator { (width, next) } else { (next, width) };
-        links.push(link(dense, turn, (inputs, maps, dense.shape[2])));
+        layers.push(chain_layer(dense, layout, (inputs, maps, dense.shape[2])));
         width = next;
     }
-    if !is_picture(&width) {
-        return Err(format!("its last convolution gives or takes {width} channels, and pictures have one or three"));
+    if !is_image(&width) {
+        return Err(format!("its last convolution has {width} channels, but images have one or three"));
     }
     if !generator {
-        links.reverse();
-        // Its end gives the verdict.
-        if let Some(last) = links.last_mut() {
+        layers.reverse();
+        // Its end is the head with one logit.
+        if let Some(last) = layers.last_mut() {
             (last.inputs, last.maps) = (last.maps, 1);
         }
     }
-    Ok(links)
+    Ok(layers)
 }
 
-/// The chain with its biases, batch norms and table of classes.
-fn finish(kind: Kind, mut links: Vec<Link>, parts: &Parts) -> Result<Chain, String> {
-    for link in &mut links {
-        let dense = parts.convolutions.iter().chain(&parts.connected).find(|dense| dense.place == link.place);
+/// Completes the chain with biases, batch norms and class embedding.
+fn attach_parameters(
+    kind: NetworkKind,
+    mut layers: Vec<ChainLayer>,
+    parts: &NetworkModules,
+) -> Result<LayerChain, String> {
+    for layer in &mut layers {
+        let dense = parts.convolutions.iter().chain(&parts.linear).find(|dense| dense.position == layer.position);
         if let Some((name, length)) = dense.and_then(|dense| dense.bias.as_ref()) {
-            let units = if matches!(link.turn, Turn::Matrix(_)) && kind == Kind::Generator {
-                link.maps * link.kernel.pow(2)
+            let units = if matches!(layer.layout, WeightLayout::Matrix { .. }) && kind == NetworkKind::Generator {
+                layer.maps * layer.kernel.pow(2)
             } else {
-                link.maps
+                layer.maps
             };
-            link.bias_per = match *length {
-                length if length == link.maps => Per::Map,
-                length if length == units => Per::Unit,
+            layer.bias_scope = match *length {
+                length if length == layer.maps => ParameterScope::Map,
+                length if length == units => ParameterScope::Unit,
                 length => {
-                    return Err(format!("{name} has {length} values, and its layer gives {} maps", link.maps));
+                    return Err(format!("{name} has {length} values, but its layer has {} maps", layer.maps));
                 }
             };
-            link.bias = Some(name.clone());
+            layer.bias = Some(name.clone());
         }
     }
-    give_norms(&mut links, &parts.norms, kind)?;
+    attach_norms(&mut layers, &parts.norms, kind)?;
     let channels = match kind {
-        Kind::Generator => links.last().map_or(0, |link| link.maps),
-        Kind::Discriminator => links.first().map_or(0, |link| link.inputs),
+        NetworkKind::Generator => layers.last().map_or(0, |layer| layer.maps),
+        NetworkKind::Discriminator => layers.first().map_or(0, |layer| layer.inputs),
     };
-    let labels = parts.embeddings.first().map(|dense| Labels {
-        table: dense.weight.clone(),
+    let classes = parts.embeddings.first().map(|dense| ClassTable {
+        name: dense.weight.clone(),
         classes: dense.shape[0],
         columns: dense.shape[1],
     });
-    if labels.as_ref().is_some_and(|labels| labels.classes == 0 || labels.columns == 0) {
-        return Err("its table of classes is empty".to_owned());
+    if classes.as_ref().is_some_and(|labels| labels.classes == 0 || labels.columns == 0) {
+        return Err("its class embedding is empty".to_owned());
     }
-    if let (Kind::Generator, Some(Labels { table, classes, columns })) = (kind, &labels) {
-        let free = links[0].inputs;
+    if let (NetworkKind::Generator, Some(ClassTable { name, classes, columns })) = (kind, &classes) {
+        let free = layers[0].inputs;
         if columns > &free {
             return Err(format!(
-                "{table} [{classes}, {columns}] gives {columns} numbers for each class, and {} takes {free} in all; classes that come \
-                 in at another place than z are not known",
-                links[0].weight
+                "{name} [{classes}, {columns}] has {columns} values per class, but {} has only {free} inputs; class embeddings that \
+                 enter at another layer than z are not supported",
+                layers[0].weight
             ));
         }
-    } else if let Some(labels) = &labels {
+    } else if let Some(labels) = &classes {
         return Err(format!(
-            "{} makes it a conditional discriminator, which needs a class beside each picture",
-            labels.table
+            "{} makes it a conditional discriminator, which needs a class for each image",
+            labels.name
         ));
     }
-    Ok(Chain { kind, links, channels, labels })
+    Ok(LayerChain { kind, layers, channels, classes })
 }
 
-/// Gives each batch norm to the layer that it follows; or, where the order of the names does not say which that is, to the one that
-/// it fits, in the order of their names among those of equal length. From the picture's end of a discriminator nothing is
-/// missing but on the first layer, so its last layers are served first.
-fn give_norms(links: &mut [Link], norms: &[Scaling], kind: Kind) -> Result<(), String> {
-    // What makes pictures or verdicts has no batch norm in any DCGAN.
-    let hidden = links.len() - 1;
-    let per = |link: &Link, first: bool, norm: &Scaling| match norm.length {
-        length if length == link.maps => Some(Per::Map),
-        length if first && length == link.maps * link.kernel.pow(2) => Some(Per::Unit),
+/// Assigns each batch norm to the layer that it follows in the file. If that does not work, assigns it to a layer that it fits, in
+/// the file's order among those of equal length. A discriminator may lack batch norm only after its first layer, so its last layers
+/// are served first.
+fn attach_norms(layers: &mut [ChainLayer], norms: &[NormModule], kind: NetworkKind) -> Result<(), String> {
+    // The last layer has no batch norm in any DCGAN.
+    let hidden = layers.len() - 1;
+    let per = |layer: &ChainLayer, first: bool, norm: &NormModule| match norm.length {
+        length if length == layer.maps => Some(ParameterScope::Map),
+        length if first && length == layer.maps * layer.kernel.pow(2) => Some(ParameterScope::Unit),
         _ => None,
     };
-    let generator = kind == Kind::Generator;
-    let followed = |norm: &Scaling| {
-        let before = links.iter().enumerate().filter(|(_, link)| link.place < norm.place);
-        let (i, link) = before.max_by_key(|(_, link)| link.place)?;
-        let per = per(link, generator && i == 0, norm).filter(|_| i < hidden)?;
+    let generator = kind == NetworkKind::Generator;
+    let followed = |norm: &NormModule| {
+        let before = layers.iter().enumerate().filter(|(_, layer)| layer.position < norm.position);
+        let (i, layer) = before.max_by_key(|(_, layer)| layer.position)?;
+        let per = per(layer, generator && i == 0, norm).filter(|_| i < hidden)?;
         Some((i, per))
     };
-    let mut taken = vec![false; links.len()];
+    let mut taken = vec![false; layers.len()];
     let once = |i: usize, taken: &mut Vec<bool>| !std::mem::replace(&mut taken[i], true);
     let given: Option<Vec<_>> = norms.iter().map(|norm| followed(norm).filter(|&(i, _)| once(i, &mut taken))).collect();
     if let Some(given) = given {
         for ((i, per), norm) in given.into_iter().zip(norms) {
-            (links[i].norm_per, links[i].norm) = (per, Some(norm.clone()));
+            (layers[i].norm_scope, layers[i].norm) = (per, Some(norm.clone()));
         }
         return Ok(());
     }
     let mut norms = norms.to_vec();
     let order: Vec<usize> = if generator { (0..hidden).collect() } else { (0..hidden).rev().collect() };
     for i in order {
-        let link = &mut links[i];
-        let fits = |norm: &Scaling| per(link, generator && i == 0, norm).is_some();
+        let layer = &mut layers[i];
+        let fits = |norm: &NormModule| per(layer, generator && i == 0, norm).is_some();
         let found = if generator { norms.iter().position(fits) } else { norms.iter().rposition(fits) };
         if let Some(found) = found {
             let norm = norms.remove(found);
-            link.norm_per = per(link, generator && i == 0, &norm).unwrap_or(Per::None);
-            link.norm = Some(norm);
+            layer.norm_scope = per(layer, generator && i == 0, &norm).unwrap_or(ParameterScope::None);
+            layer.norm = Some(norm);
         }
     }
     match norms.first() {
         None => Ok(()),
-        Some(left) => Err(format!("a batch norm or bias of {} values belongs to none of its layers", left.length)),
+        Some(left) => Err(format!("a batch norm or bias of {} values fits none of its layers", left.length)),
     }
 }
 
 #[cfg(test)]
-impl Link {
-    /// A convolution without biases and batch norm.
-    pub(super) fn of(turn: Turn, (inputs, maps): (usize, usize), kernel: usize) -> Self {
+impl ChainLayer {
+    /// A convolution without bias and batch norm.
+    pub(super) fn of(layout: WeightLayout, (inputs, maps): (usize, usize), kernel: usize) -> Self {
         let (bias, norm) = (None, None);
         let weight = "weight".to_owned();
-        Self { weight, turn, inputs, maps, kernel, bias, bias_per: Per::None, norm, norm_per: Per::None, place: 0 }
+        Self {
+            weight,
+            layout,
+            inputs,
+            maps,
+            kernel,
+            bias,
+            bias_scope: ParameterScope::None,
+            norm,
+            norm_scope: ParameterScope::None,
+            position: 0,
+        }
     }
 }

@@ -1,42 +1,48 @@
-//! Models of other programs: PyTorch's files of any age, safetensors, folders of NumPy arrays. Architecture and sizes are
-//! read off the tensors' shapes; what shapes cannot tell is guessed, and told.
+//! Importing models of other programs: PyTorch files of any version, safetensors, and folders of NumPy arrays.
+//!
+//! [`read`] is the entry point. A [`TensorSource`] lists the tensors; [`LayerChain`] orders them into layers by their shapes; the
+//! search compares possible strides, paddings and activations with the batch-norm statistics; [`Assembly`] writes the result under
+//! zscape's names. Settings that remain open are inferred and listed as [`ImportNote`]s.
 
 mod assemble;
 mod chain;
-mod kinds;
-mod labels;
-mod machine;
-mod normalised;
+mod conditioning;
+mod conv_options;
+mod detect;
+mod explanation;
+mod exported;
+mod interpretation;
+mod modules;
+mod notes;
 mod numpy;
-mod own;
-mod parts;
 mod pickle;
-mod remark;
+mod pickle_machine;
+mod pytorch;
+mod reparameterization;
 mod search;
-mod steps;
-mod store;
-mod torch;
+mod statistics;
+mod tensor_source;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use self::assemble::Opened;
-use self::chain::{Chain, Kind};
-pub use self::labels::{Classes, Join};
-use self::normalised::Applied;
-pub(super) use self::own::own;
-pub use self::remark::{Guess, Remark};
-pub(super) use self::search::Asked;
-pub(super) use self::store::Store;
+use self::assemble::Assembly;
+use self::chain::{LayerChain, NetworkKind};
+pub use self::conditioning::{ClassConditioning, ClassSelection};
+pub(super) use self::exported::read_exported;
+pub use self::notes::{ImportNote, InferredSetting};
+use self::reparameterization::EffectiveWeights;
+pub(super) use self::search::SearchConstraints;
+pub(super) use self::tensor_source::TensorSource;
 use super::config::ConfigError;
 use super::{ModelConfig, TensorFile, TensorFileError};
 
-/// Tensors that are no part of a network: optimisers' states, counters.
-const BESIDES: [&str; 5] = ["optim", "exp_avg", "momentum_buffer", "num_batches_tracked", "loss"];
-/// Folders of names that are searched for a network, one in another.
-const DEPTH: usize = 5;
-/// Pairs of words by which two files of one run are told apart.
-const COMPANIONS: [(&str, &str); 5] = [
+/// Words in the names of tensors that do not belong to a network: optimizer state and counters.
+const NON_NETWORK_WORDS: [&str; 5] = ["optim", "exp_avg", "momentum_buffer", "num_batches_tracked", "loss"];
+/// Maximum nesting of name prefixes that are searched for networks.
+const MAX_DEPTH: usize = 5;
+/// Words that distinguish the names of a generator's and a discriminator's file.
+const COMPANION_WORDS: [(&str, &str); 5] = [
     ("netG", "netD"),
     ("generator", "discriminator"),
     ("Generator", "Discriminator"),
@@ -44,210 +50,208 @@ const COMPANIONS: [(&str, &str); 5] = [
     ("G_", "D_"),
 ];
 
-/// Why a file of another program is not opened.
+/// Failure to import another program's file.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    /// The file system refused.
-    #[error("{path}: {cause}")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What it said.
-        cause: std::io::Error,
-    },
-    /// A safetensors file is at fault.
+    /// An I/O error. Its message names the file.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// A safetensors file cannot be read.
     #[error(transparent)]
     Tensors(#[from] TensorFileError),
-    /// No format that is known.
+    /// The file's format is unknown.
     #[error(
-        "{path} is no model file that zscape knows: it opens its own files, PyTorch's (.pth, .pt, .tar, .ckpt), safetensors, and folders of .npy arrays"
+        "{path} is not a known model file: zscape opens its own files, PyTorch's (.pth, .pt, .tar, .ckpt), safetensors, and folders of .npy arrays"
     )]
     Unknown {
         /// The file.
         path: PathBuf,
     },
-    /// A folder without any of them.
+    /// The folder contains no model.
     #[error(
-        "{path} holds no model: neither a checkpoint nor .npy arrays; give a model file, or a run folder that was saved at least once"
+        "{path} contains no model: neither a checkpoint nor .npy arrays; give a model file, or a run folder that was saved at least once"
     )]
     NoArrays {
         /// The folder.
         path: PathBuf,
     },
-    /// The format is known, and the file is not whole.
-    #[error("{path} cannot be read as {format}: {cause}; it may be damaged or only half copied")]
+    /// The format is known, but the file is incomplete or corrupt.
+    #[error("{path} cannot be read as {format}: {reason}; it may be damaged or only partly copied")]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What it should be.
+        /// The expected format.
         format: &'static str,
         /// What is wrong.
-        cause: String,
+        reason: String,
     },
-    /// It is something else, and whole.
+    /// An intact file of a kind that cannot be imported.
     #[error("{path} is {kind}: {advice}")]
-    Kind {
+    Unsupported {
         /// The file.
         path: PathBuf,
         /// What it is.
         kind: String,
-        /// What to do.
+        /// What to do instead.
         advice: &'static str,
     },
-    /// One array is at fault.
-    #[error("{path}: {name}: {cause}")]
+    /// An array cannot be used.
+    #[error("{path}: {name}: {reason}")]
     Array {
         /// The file.
         path: PathBuf,
-        /// The array.
+        /// Name of the array.
         name: String,
         /// What is wrong with it.
-        cause: String,
+        reason: String,
     },
-    /// There is no DCGAN in it.
-    #[error("{path} ({format}) holds no DCGAN that zscape can draw with: {why}. It holds {found}")]
+    /// The file contains no DCGAN generator.
+    #[error("{path} ({format}) contains no DCGAN generator: {reason}. It contains {contents}")]
     NoNetwork {
         /// The file.
         path: PathBuf,
-        /// What kind of file it is.
+        /// Its format.
         format: &'static str,
-        /// Why not.
-        why: String,
-        /// What is in it.
-        found: String,
+        /// Why its tensors are no DCGAN.
+        reason: String,
+        /// Summary of its tensors.
+        contents: String,
     },
-    /// No reading gives what a person asked for.
-    #[error("{path} cannot be read so: {why}")]
-    Choice {
+    /// The requested settings do not fit the file.
+    #[error("{path} cannot be opened with these settings: {reason}")]
+    Settings {
         /// The file.
         path: PathBuf,
-        /// Why not, and what there is.
-        why: String,
+        /// Why they do not fit, and which would.
+        reason: String,
     },
-    /// The networks are ones that cannot be built here.
-    #[error("{path}: {cause}")]
+    /// The networks are not supported.
+    #[error("{path}: {reason}")]
     Config {
         /// The file.
         path: PathBuf,
-        /// Why not.
-        cause: ConfigError,
+        /// The invalid setting.
+        reason: ConfigError,
     },
 }
 
-/// Where a model of another program comes from, and what was guessed of it.
+/// Provenance of an imported model: its file format, inferred settings and unused contents.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Origin {
-    /// The kind of file.
+pub struct ImportInfo {
+    /// Display name of the file format.
     pub format: String,
-    /// Whether its kernels are turned by half a turn: some programs convolve and others correlate.
+    /// Whether the kernels were rotated by 180 degrees: Theano convolves where other programs correlate.
     pub flipped: bool,
-    /// Whether its generator came without running statistics, and some were measured.
+    /// Whether the file has no running statistics, so that those of a reference batch are used.
     pub measured: bool,
-    /// What was found and guessed, in sentences.
-    pub remarks: Vec<Remark>,
-    /// The classes of a conditional generator.
+    /// Notes about the file and the inferred settings.
+    #[serde(rename = "remarks")]
+    pub notes: Vec<ImportNote>,
+    /// Classes of a conditional generator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub classes: Option<Classes>,
-    /// Tensors of the file that nothing is drawn or judged with, and their shapes.
+    pub classes: Option<ClassSelection>,
+    /// Names and shapes of the file's tensors that neither network uses.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unused: Vec<String>,
-    /// Objects of the file that are no tensors, by their Python classes: none of them was built.
+    /// Python classes of the file's objects that are not tensors. They were not instantiated.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<String>,
 }
 
-impl Origin {
-    /// Notes what a person chose in the place of what was guessed of it.
-    pub(super) fn choose(&mut self, choice: String) {
-        self.remarks.retain(|remark| !remark.guess.is_some_and(Guess::is_chosen));
-        self.remarks.push(choice.into());
+impl ImportInfo {
+    /// Replaces the notes about inferred settings by one about the settings that the user chose.
+    pub(super) fn replace_inferred(&mut self, note: String) {
+        self.notes.retain(|note| !note.inferred.is_some_and(InferredSetting::is_import_setting));
+        self.notes.push(note.into());
     }
 }
 
-/// What a person asks for that shapes and statistics would decide.
+/// The user's settings for an import; `None` where the importer decides.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Wanted {
-    pub asked: Asked,
-    /// The class of a conditional generator.
+pub(super) struct ImportRequest {
+    pub constraints: SearchConstraints,
+    /// Class of a conditional generator.
     pub class: Option<usize>,
-    /// How its row joins z.
-    pub join: Option<Join>,
+    /// How the class embedding is combined with z.
+    pub conditioning: Option<ClassConditioning>,
 }
 
-/// A network of a file, and where its tensors are.
-struct Found {
-    store: usize,
-    root: String,
-    chain: Chain,
+/// A network found in a file.
+struct DetectedNetwork {
+    /// Index of the file.
+    source: usize,
+    /// Common prefix of its tensors' names.
+    prefix: String,
+    chain: LayerChain,
 }
 
-/// What a foreign file holds, under the program's own names; its note is left to the caller.
-pub(super) struct Foreign {
+/// An imported model under zscape's tensor names, without a note.
+pub(super) struct ImportedModel {
     pub config: ModelConfig,
-    pub origin: Origin,
+    pub origin: ImportInfo,
     pub file: TensorFile,
 }
 
-/// Reads a file or folder of another program.
+/// Imports a file or folder of another program.
 ///
 /// # Errors
-/// [`ImportError`] saying what was found, and why it is not a DCGAN.
-pub(super) fn read(path: &Path, wanted: &Wanted) -> Result<Foreign, ImportError> {
-    let mut stores = vec![(path.to_owned(), Applied::new(Store::open(path)?))];
-    let (mut networks, mut why) = match search(&stores[0].1) {
+/// [`ImportError`] with what was found, and why it is not a DCGAN.
+pub(super) fn read(path: &Path, request: &ImportRequest) -> Result<ImportedModel, ImportError> {
+    let mut sources = vec![(path.to_owned(), EffectiveWeights::new(TensorSource::open(path)?))];
+    let (mut networks, mut reason) = match detect_networks(&sources[0].1) {
         Ok(networks) => (networks, None),
-        Err(why) => (Vec::new(), Some(why)),
+        Err(reason) => (Vec::new(), Some(reason)),
     };
-    let mut remarks = Vec::new();
+    let mut notes = Vec::new();
     if networks.len() == 1
-        && let Some((name, store)) = companion(path, networks[0].chain.kind)
-        && let Ok(others) = search(&store)
+        && let Some((name, source)) = companion(path, networks[0].chain.kind)
+        && let Ok(others) = detect_networks(&source)
     {
-        remarks.push(format!("the other network is from {}, beside it", name.display()).into());
-        networks.extend(others.into_iter().map(|found| Found { store: 1, ..found }));
-        stores.push((name, store));
+        notes.push(format!("the other network is from {}, beside it", name.display()).into());
+        networks.extend(others.into_iter().map(|network| DetectedNetwork { source: 1, ..network }));
+        sources.push((name, source));
     }
-    let of = |kind| networks.iter().filter(move |found: &&Found| found.chain.kind == kind);
-    let averaged = |found: &&Found| found.root.to_ascii_lowercase().contains("ema");
-    let generator = of(Kind::Generator).find(averaged).or_else(|| of(Kind::Generator).next());
+    let of = |kind| networks.iter().filter(move |network: &&DetectedNetwork| network.chain.kind == kind);
+    // Training scripts call exponential moving averages of the weights "ema".
+    let averaged = |network: &&DetectedNetwork| network.prefix.to_ascii_lowercase().contains("ema");
+    let generator = of(NetworkKind::Generator).find(averaged).or_else(|| of(NetworkKind::Generator).next());
     let Some(generator) = generator else {
-        if of(Kind::Discriminator).next().is_some() {
-            why = Some(
-                "there is a discriminator in it, but no generator: put the generator's file beside it, or open that"
-                    .to_owned(),
+        if of(NetworkKind::Discriminator).next().is_some() {
+            reason = Some(
+                "it has a discriminator but no generator; put the generator's file beside it, or open that".to_owned(),
             );
         }
-        let shapes = stores[0].1.shapes();
+        let shapes = sources[0].1.shapes();
         return Err(ImportError::NoNetwork {
             path: path.to_owned(),
-            format: stores[0].1.format(),
-            why: why.unwrap_or_else(|| "there is no generator in it".to_owned()),
-            found: inventory(&shapes),
+            format: sources[0].1.format(),
+            reason: reason.unwrap_or_else(|| "it has no generator".to_owned()),
+            contents: summarize(&shapes),
         });
     };
-    if of(Kind::Generator).count() > 1 {
-        let roots: Vec<_> = of(Kind::Generator).map(|found| found.root.as_str()).collect();
-        remarks.push(format!("of several generators ({}) {} was taken", roots.join(", "), generator.root).into());
+    if of(NetworkKind::Generator).count() > 1 {
+        let prefixes: Vec<_> = of(NetworkKind::Generator).map(|network| network.prefix.as_str()).collect();
+        notes.push(format!("of several generators ({}) {} was taken", prefixes.join(", "), generator.prefix).into());
     }
-    let discriminator = of(Kind::Discriminator).find(|found| found.chain.channels == generator.chain.channels);
-    if discriminator.is_none() && of(Kind::Discriminator).next().is_some() {
-        remarks.push(
+    let discriminator =
+        of(NetworkKind::Discriminator).find(|network| network.chain.channels == generator.chain.channels);
+    if discriminator.is_none() && of(NetworkKind::Discriminator).next().is_some() {
+        notes.push(
             "its discriminator judges pictures of other colors than its generator draws, and was left out"
                 .to_owned()
                 .into(),
         );
     }
-    let opened = Opened { path, stores: &stores, generator, wanted };
-    opened.assemble(discriminator, remarks)
+    Assembly { path, sources: &sources, generator, request }.assemble(discriminator, notes)
 }
 
-/// Whether a folder holds the arrays of a network: a single array is pictures, a network has one for each parameter.
+/// Whether a folder contains the arrays of a network: a network has one per parameter, while a single array is a data set.
 pub(super) fn is_folder_of_arrays(path: &Path) -> bool {
-    const ARRAYS: usize = 5;
-    numpy::find(path, ARRAYS).is_some()
+    const MIN_ARRAYS: usize = 5;
+    numpy::find(path, MIN_ARRAYS).is_some()
 }
 
-/// Turns the strided convolutions' kernels by half a turn, both ways alike.
+/// Rotates the kernels of all strided convolutions by 180 degrees.
 pub(super) fn flip(file: &mut TensorFile) {
     for (name, (shape, values)) in &mut file.tensors {
         let strided = name.contains(".up") || name.contains(".down");
@@ -257,88 +261,90 @@ pub(super) fn flip(file: &mut TensorFile) {
     }
 }
 
-/// Finds the networks among tensors: those of each name's first part, and so on, where these parts hold several and nothing
-/// else; or else all tensors as one network; or else what some of the parts hold.
+/// Finds the networks among a file's tensors. Prefixes of the names are tried first, recursively: if each holds a network and
+/// there are several, these are the networks. Otherwise all tensors are tried as one network, then the prefixes that hold one.
 ///
 /// # Errors
-/// Why there is none.
-fn search(store: &Applied) -> Result<Vec<Found>, String> {
-    let all = store.ordered();
+/// Why the tensors are no network.
+fn detect_networks(source: &EffectiveWeights) -> Result<Vec<DetectedNetwork>, String> {
+    let all = source.ordered();
     let mut tensors: Vec<(&str, &[usize])> = all
         .iter()
         .filter(|(name, shape)| {
-            !shape.is_empty() && !BESIDES.iter().any(|word| name.to_ascii_lowercase().contains(word))
+            !shape.is_empty() && !NON_NETWORK_WORDS.iter().any(|word| name.to_ascii_lowercase().contains(word))
         })
         .map(|(name, shape)| (name.as_str(), shape.as_slice()))
         .collect();
-    // A file's own order is nearly always that in which layers are applied; otherwise their names' may be.
-    search_in("", &tensors, DEPTH).or_else(|why| {
+    // Most files list the layers in forward order; otherwise the order of the names may be the forward order.
+    detect_under("", &tensors, MAX_DEPTH).or_else(|reason| {
         tensors.sort_by(|(a, _), (b, _)| natord::compare(a, b));
-        search_in("", &tensors, DEPTH).map_err(|_| why)
+        detect_under("", &tensors, MAX_DEPTH).map_err(|_| reason)
     })
 }
 
 /// Whether a tensor only counts training steps.
-fn counters(name: &str) -> bool {
+fn is_counter(name: &str) -> bool {
     name.ends_with("num_batches_tracked")
 }
 
-fn search_in(root: &str, tensors: &[(&str, &[usize])], depth: usize) -> Result<Vec<Found>, String> {
-    let mut folders: BTreeMap<&str, Vec<(&str, &[usize])>> = BTreeMap::new();
-    let mut whole = depth > 0;
+/// Finds the networks among the tensors whose names start with `prefix`.
+fn detect_under(prefix: &str, tensors: &[(&str, &[usize])], depth: usize) -> Result<Vec<DetectedNetwork>, String> {
+    let mut groups: BTreeMap<&str, Vec<(&str, &[usize])>> = BTreeMap::new();
+    // Whether every tensor belongs to a group that holds a network.
+    let mut complete = depth > 0;
     for &(name, shape) in tensors {
-        match name[root.len()..].split_once('.') {
-            Some((folder, _)) => folders.entry(&name[..root.len() + folder.len() + 1]).or_default().push((name, shape)),
-            None => whole = false,
+        match name[prefix.len()..].split_once('.') {
+            Some((part, _)) => groups.entry(&name[..prefix.len() + part.len() + 1]).or_default().push((name, shape)),
+            None => complete = false,
         }
     }
-    let mut inside = Vec::new();
+    let mut nested = Vec::new();
     if depth > 0 {
-        for (folder, tensors) in &folders {
-            match search_in(folder, tensors, depth - 1) {
-                Ok(found) => inside.extend(found),
-                Err(_) => whole = false,
+        for (prefix, tensors) in &groups {
+            match detect_under(prefix, tensors, depth - 1) {
+                Ok(networks) => nested.extend(networks),
+                Err(_) => complete = false,
             }
         }
     }
-    if whole && inside.len() > 1 {
-        return Ok(inside);
+    if complete && nested.len() > 1 {
+        return Ok(nested);
     }
-    match Chain::read(tensors) {
-        Ok(chain) => Ok(vec![Found { store: 0, root: root.trim_end_matches('.').to_owned(), chain }]),
-        Err(_) if !inside.is_empty() => Ok(inside),
-        Err(why) => Err(why),
+    match LayerChain::read(tensors) {
+        Ok(chain) => Ok(vec![DetectedNetwork { source: 0, prefix: prefix.trim_end_matches('.').to_owned(), chain }]),
+        Err(_) if !nested.is_empty() => Ok(nested),
+        Err(reason) => Err(reason),
     }
 }
 
-/// The file beside `path` that holds the other network of the same run, by its name.
-fn companion(path: &Path, kind: Kind) -> Option<(PathBuf, Applied)> {
+/// Opens the file beside `path` with the other network of the same run, found by its name.
+fn companion(path: &Path, kind: NetworkKind) -> Option<(PathBuf, EffectiveWeights)> {
     let name = path.file_name()?.to_str()?;
-    let swapped = COMPANIONS.iter().find_map(|&(generator, discriminator)| {
+    let swapped = COMPANION_WORDS.iter().find_map(|&(generator, discriminator)| {
         let (here, there) = match kind {
-            Kind::Generator => (generator, discriminator),
-            Kind::Discriminator => (discriminator, generator),
+            NetworkKind::Generator => (generator, discriminator),
+            NetworkKind::Discriminator => (discriminator, generator),
         };
         name.contains(here).then(|| path.with_file_name(name.replace(here, there)))
     });
-    // What the program itself writes.
-    let written = (kind == Kind::Generator).then(|| super::export::beside(path));
-    let other = [swapped, written].into_iter().flatten().find(|other| other.is_file())?;
-    let store = Store::open(&other).ok()?;
-    Some((other, Applied::new(store)))
+    // The name that zscape's own export uses.
+    let exported = (kind == NetworkKind::Generator).then(|| super::export::discriminator_path(path));
+    let other = [swapped, exported].into_iter().flatten().find(|other| other.is_file())?;
+    let source = TensorSource::open(&other).ok()?;
+    Some((other, EffectiveWeights::new(source)))
 }
 
-/// The tensors of a file in a few words.
-fn inventory(shapes: &BTreeMap<String, Vec<usize>>) -> String {
+/// Lists the first tensors of a file with their shapes.
+fn summarize(shapes: &BTreeMap<String, Vec<usize>>) -> String {
     const SHOWN: usize = 6;
     if shapes.is_empty() {
         return "no tensors".to_owned();
     }
     let mut names: Vec<_> = shapes.iter().filter(|(_, shape)| !shape.is_empty()).collect();
     names.sort_by(|(a, _), (b, _)| natord::compare(a, b));
-    let mut told: Vec<String> = names.iter().take(SHOWN).map(|(name, shape)| format!("{name} {shape:?}")).collect();
+    let mut parts: Vec<String> = names.iter().take(SHOWN).map(|(name, shape)| format!("{name} {shape:?}")).collect();
     if names.len() > SHOWN {
-        told.push(format!("and {} more tensors", names.len() - SHOWN));
+        parts.push(format!("and {} more tensors", names.len() - SHOWN));
     }
-    told.join(", ")
+    parts.join(", ")
 }

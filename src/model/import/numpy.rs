@@ -1,22 +1,24 @@
-//! The DCGAN authors' way to keep networks: a folder with one `.npy` file for each parameter, numbered.
+//! Networks as the DCGAN authors saved them: a folder with one numbered `.npy` file per parameter.
 
+use fs_err::File;
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
 use super::ImportError;
-use super::store::Store;
+use super::tensor_source::TensorSource;
+use fs_err as fs;
 
-/// Entries of a folder that are looked at for arrays, and how deep.
-const LOOKED_AT: usize = 10_000;
-const DEPTH: usize = 4;
+/// Maximum number of folder entries searched for arrays.
+const MAX_ENTRIES: usize = 10_000;
+/// Maximum depth of the search.
+const MAX_DEPTH: usize = 4;
 
-/// The folder in `path`, or `path` itself, that holds a network's arrays: the first with so many of them.
+/// The first folder at or below `path` with at least `at_least` arrays.
 pub(super) fn find(path: &Path, at_least: usize) -> Option<PathBuf> {
-    let entries = walkdir::WalkDir::new(path).max_depth(DEPTH).sort_by_file_name().into_iter().flatten();
+    let entries = walkdir::WalkDir::new(path).max_depth(MAX_DEPTH).sort_by_file_name().into_iter().flatten();
     let mut counts: HashMap<PathBuf, usize> = HashMap::new();
-    for entry in entries.take(LOOKED_AT).filter(|entry| entry.path().extension().is_some_and(|end| end == "npy")) {
+    for entry in entries.take(MAX_ENTRIES).filter(|entry| entry.path().extension().is_some_and(|end| end == "npy")) {
         let folder = entry.path().parent()?.to_owned();
         let count = counts.entry(folder.clone()).or_default();
         *count += 1;
@@ -27,17 +29,16 @@ pub(super) fn find(path: &Path, at_least: usize) -> Option<PathBuf> {
     None
 }
 
-/// A folder's arrays, or those of a folder in it, under the names that other files have: `200_gen_params.0.weight`, then its batch norm's.
+/// Opens the arrays of a folder, or of a folder inside it, under names like other formats': `200_gen_params.0.weight`, then those of
+/// its batch norm.
 ///
-/// The authors' order is that of the layers, each a weight and then, where there is batch norm, its gain and shift.
+/// The authors number the arrays in layer order: a weight, then the gain and shift of its batch norm, if any.
 ///
 /// # Errors
 /// [`ImportError`] naming the folder.
-pub(super) fn folder(path: &Path) -> Result<Store, ImportError> {
-    let io = |cause| ImportError::Io { path: path.to_owned(), cause };
+pub(super) fn folder(path: &Path) -> Result<TensorSource, ImportError> {
     let Some(path) = find(path, 1) else { return Err(ImportError::NoArrays { path: path.to_owned() }) };
-    let mut files: Vec<_> = std::fs::read_dir(&path)
-        .map_err(io)?
+    let mut files: Vec<_> = fs::read_dir(&path)?
         .flatten()
         .map(|entry| entry.path())
         .filter(|file| file.extension().is_some_and(|end| end == "npy"))
@@ -52,10 +53,10 @@ pub(super) fn folder(path: &Path) -> Result<Store, ImportError> {
         if of != network {
             (network, layer, vectors) = (of, 0, 0);
         }
-        let shape = shape(&file).map_err(|cause| ImportError::Array {
+        let shape = shape(&file).map_err(|error| ImportError::Array {
             path: path.clone(),
             name: stem.clone(),
-            cause: cause.to_string(),
+            reason: error.to_string(),
         })?;
         let name = if shape.len() > 1 {
             (layer, vectors) = (layer + 1, 0);
@@ -67,26 +68,26 @@ pub(super) fn folder(path: &Path) -> Result<Store, ImportError> {
         };
         named.insert(name, file);
     }
-    Ok(Store::Numpy(named))
+    Ok(TensorSource::Numpy(named))
 }
 
 fn open(file: &Path) -> io::Result<npyz::NpyFile<BufReader<File>>> {
     let opened = File::open(file)?;
-    let whole = opened.metadata()?.len();
+    let bytes = opened.metadata()?.len();
     let npy = npyz::NpyFile::new(BufReader::new(opened))?;
     let length = npy.shape().iter().try_fold(1u64, |length, side| length.checked_mul(*side));
-    if length.is_none_or(|length| length > whole) {
-        return Err(io::Error::other(format!("its header claims {:?} values, and it has {whole} bytes", npy.shape())));
+    if length.is_none_or(|length| length > bytes) {
+        return Err(io::Error::other(format!("its header claims {:?} values, but it has {bytes} bytes", npy.shape())));
     }
     Ok(npy)
 }
 
-/// The shape of an array, from its header.
+/// Reads the shape of an array from its header.
 pub(super) fn shape(file: &Path) -> io::Result<Vec<usize>> {
     Ok(open(file)?.shape().iter().map(|&side| side as usize).collect())
 }
 
-/// An array's values, row-major.
+/// Reads the values of an array, row-major.
 pub(super) fn values(file: &Path) -> io::Result<Vec<f32>> {
     let npy = open(file)?;
     if npy.order() != npyz::Order::C && npy.shape().len() > 1 {

@@ -1,21 +1,26 @@
-//! PyTorch's pickles, read and never executed.
+//! PyTorch's pickles, parsed without executing them.
 //!
-//! A pickle is a program that builds objects. This reader builds lists, dictionaries and tensors' descriptions; whatever else it names is
-//! an opaque object that is remembered by its class. Objects lie in one flat list and refer to others by number, so that no
-//! pickle can make it recurse.
+//! A pickle is a program that builds objects. This reader builds lists, dictionaries and descriptions of tensors; any other object
+//! becomes an opaque value with the name of its class. Objects are stored in a flat list and refer to one another by index, so that
+//! no pickle can cause recursion.
+//!
+//! The data sets have a reader of their own, `data::formats::pickle`, since its requirements are opposite: it streams batches of
+//! images from disk, keeps byte ranges instead of values, and rejects every class that it does not know, while a checkpoint is
+//! several pickles in memory whose unknown classes must be skipped. Only the opcode numbers would be shared.
 
 use std::collections::HashSet;
 use std::rc::Rc;
 
-use super::machine;
+use super::pickle_machine;
 
-/// How deep tensors may lie in one another's containers, and how many places are looked at for them.
-const DEPTH: usize = 32;
-const MOST_PLACES: usize = 4 << 20;
-/// The tables of a `torch.nn.Module`, which its state dict is made of.
-const TABLES: [&str; 3] = ["_parameters", "_buffers", "_modules"];
-/// Classes of values that training scripts keep beside their weights.
-const KNOWN: [&str; 9] = [
+/// Maximum nesting of containers that is searched for tensors.
+const MAX_DEPTH: usize = 32;
+/// Maximum number of values that are visited in the search.
+const MAX_VISITS: usize = 4 << 20;
+/// Attributes of a `torch.nn.Module` that make up its state dict.
+const MODULE_TABLES: [&str; 3] = ["_parameters", "_buffers", "_modules"];
+/// Prefixes of ordinary classes that training scripts save beside their weights; they are not reported as skipped.
+const ORDINARY_CLASSES: [&str; 9] = [
     "torch.",
     "numpy.",
     "collections.",
@@ -26,22 +31,22 @@ const KNOWN: [&str; 9] = [
     "__builtin__.",
     "_codecs.",
 ];
-/// The names under which TorchScript has its modules.
-const SCRIPTED: &str = "__torch__.";
+/// Prefix of TorchScript's module classes.
+const TORCHSCRIPT: &str = "__torch__.";
 
-/// Why a pickle is not read.
+/// Failure to parse a pickle.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum PickleError {
-    /// It ends in its middle, or contradicts itself.
+    /// The pickle is truncated or inconsistent.
     Damaged(String),
-    /// It is whole, and something of it is not known.
-    Unknown(String),
+    /// The pickle uses an unsupported feature.
+    Unsupported(String),
 }
 
-/// A value; what holds others names them by number.
+/// A value on the stack; objects are referred to by index.
 #[derive(Debug, Clone)]
-pub(super) enum Value {
-    /// None, numbers that are not counted with, bytes.
+pub(super) enum PickleValue {
+    /// `None`, and values that are not needed: floats, long integers, bytes.
     Nothing,
     Int(i64),
     Text(Rc<str>),
@@ -50,160 +55,159 @@ pub(super) enum Value {
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum Object {
-    List(Vec<Value>),
-    Dict(Vec<(Value, Value)>),
-    /// Something that can be called, by its name.
+pub(super) enum PickleObject {
+    List(Vec<PickleValue>),
+    Dict(Vec<(PickleValue, PickleValue)>),
+    /// A class or function, by its full name.
     Class(String),
-    Storage(Storage),
-    Tensor(Tensor),
-    /// What a call of a class gave: its state, and what was put into it.
+    Storage(StorageRef),
+    Tensor(TensorRef),
+    /// An instance of an unknown class: its state, its items, and the constructor's arguments.
     Opaque {
         class: String,
-        state: Option<Value>,
-        items: Vec<(Value, Value)>,
-        given: Value,
+        state: Option<PickleValue>,
+        items: Vec<(PickleValue, PickleValue)>,
+        given: PickleValue,
     },
 }
 
-/// Where numbers lie.
+/// Reference to a storage, the values behind one or more tensors.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Storage {
-    /// The name of their kind: `FloatStorage`.
+pub(super) struct StorageRef {
+    /// Name of its class: `FloatStorage`.
     pub kind: String,
     pub key: String,
 }
 
-/// A tensor's place in its storage.
+/// A tensor as a strided view of a storage.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Tensor {
-    pub storage: Storage,
+pub(super) struct TensorRef {
+    pub storage: StorageRef,
     pub offset: usize,
     pub shape: Vec<usize>,
     pub strides: Vec<usize>,
 }
 
-/// What a pickle held.
+/// Tensors and skipped classes of a pickle.
 #[derive(Debug, Default)]
-pub(super) struct Found {
-    /// Tensors by the names that their containers give them, in order.
-    pub tensors: Vec<(String, Tensor)>,
-    /// Classes of the objects that were not built.
+pub(super) struct PickleContents {
+    /// Tensors with their state dict names, in order.
+    pub tensors: Vec<(String, TensorRef)>,
+    /// Classes of the objects that were not instantiated.
     pub skipped: Vec<String>,
 }
 
-/// One pickle of several that may follow one another in `bytes`.
-pub(super) struct Pickle {
-    objects: Vec<Object>,
-    root: Value,
-    /// Where the next one begins.
+/// A parsed pickle. Several may follow one another in a file.
+pub(super) struct TorchPickle {
+    objects: Vec<PickleObject>,
+    root: PickleValue,
+    /// Position after the pickle.
     pub end: usize,
 }
 
-impl Pickle {
-    /// Reads the pickle that begins at `from`.
+impl TorchPickle {
+    /// Parses the pickle that begins at `from`.
     pub fn read(bytes: &[u8], from: usize) -> Result<Self, PickleError> {
-        let (objects, root, end) = machine::run(bytes, from)?;
+        let (objects, root, end) = pickle_machine::run(bytes, from)?;
         Ok(Self { objects, root, end })
     }
 
-    /// The whole number that the pickle is.
+    /// The pickle's value if it is an integer.
     pub fn number(&self) -> Option<i64> {
         match self.root {
-            Value::Int(number) => Some(number),
+            PickleValue::Int(number) => Some(number),
             _ => None,
         }
     }
 
-    /// The texts of the list that the pickle is; numbers are written out.
+    /// The strings and integers, as text, of the pickle's value if it is a list.
     pub fn texts(&self) -> Vec<String> {
-        let Value::Object(number) = self.root else { return Vec::new() };
-        let Some(Object::List(items)) = self.objects.get(number) else { return Vec::new() };
+        let PickleValue::Object(number) = self.root else { return Vec::new() };
+        let Some(PickleObject::List(items)) = self.objects.get(number) else { return Vec::new() };
         items.iter().filter_map(text).collect()
     }
 
-    /// Every class that it names.
+    /// Names of all classes and functions in the pickle.
     pub fn classes(&self) -> impl Iterator<Item = &str> {
         self.objects.iter().filter_map(|object| match object {
-            Object::Class(class) => Some(class.as_str()),
+            PickleObject::Class(class) => Some(class.as_str()),
             _ => None,
         })
     }
 
-    /// The tensors in it, under the names that a state dict would give them.
-    pub fn tensors(&self) -> Found {
-        let mut found = Found::default();
-        let mut places = MOST_PLACES;
-        self.walk(&self.root, "", DEPTH, &mut places, &mut found);
-        found.skipped.dedup();
-        let mut seen = HashSet::new();
-        found.skipped.retain(|class| seen.insert(class.clone()));
-        found
+    /// Collects the tensors with the names that a state dict would give them.
+    pub fn contents(&self) -> PickleContents {
+        let mut contents = PickleContents::default();
+        let mut visits = MAX_VISITS;
+        self.visit(&self.root, "", MAX_DEPTH, &mut visits, &mut contents);
+        let mut unique = HashSet::new();
+        contents.skipped.retain(|class| unique.insert(class.clone()));
+        contents
     }
 
-    fn walk(&self, value: &Value, name: &str, depth: usize, places: &mut usize, found: &mut Found) {
-        let Value::Object(number) = *value else { return };
+    fn visit(&self, value: &PickleValue, name: &str, depth: usize, visits: &mut usize, contents: &mut PickleContents) {
+        let PickleValue::Object(number) = *value else { return };
         let Some(object) = self.objects.get(number) else { return };
-        if depth == 0 || *places == 0 {
+        if depth == 0 || *visits == 0 {
             return;
         }
-        *places -= 1;
+        *visits -= 1;
         let below = |key: &str| if name.is_empty() { key.to_owned() } else { format!("{name}.{key}") };
         match object {
-            Object::List(items) => {
+            PickleObject::List(items) => {
                 for (i, item) in items.iter().enumerate() {
-                    self.walk(item, &below(&i.to_string()), depth - 1, places, found);
+                    self.visit(item, &below(&i.to_string()), depth - 1, visits, contents);
                 }
             }
-            Object::Dict(items) => {
+            PickleObject::Dict(items) => {
                 for (key, item) in items {
                     if let Some(key) = text(key) {
-                        self.walk(item, &below(&key), depth - 1, places, found);
+                        self.visit(item, &below(&key), depth - 1, visits, contents);
                     }
                 }
             }
-            Object::Tensor(tensor) => found.tensors.push((name.to_owned(), tensor.clone())),
-            Object::Class(class) => skip(class, found),
-            Object::Storage(_) => {}
-            Object::Opaque { class, state, items, given } => {
-                let before = found.tensors.len();
+            PickleObject::Tensor(tensor) => contents.tensors.push((name.to_owned(), tensor.clone())),
+            PickleObject::Class(class) => skip(class, contents),
+            PickleObject::Storage(_) => {}
+            PickleObject::Opaque { class, state, items, given } => {
+                let before = contents.tensors.len();
                 let state = state.as_ref().and_then(|state| self.pairs(state)).unwrap_or_default();
                 let table = |wanted: &str| {
                     let found = state.iter().find(|(key, _)| text(key).is_some_and(|key| key == wanted));
                     found.and_then(|(_, table)| self.pairs(table))
                 };
-                let module = TABLES.map(table);
+                let module = MODULE_TABLES.map(table);
                 if module.iter().all(Option::is_some) {
                     for (key, item) in module.into_iter().flatten().flatten() {
                         if let Some(key) = text(key) {
-                            self.walk(item, &below(&key), depth - 1, places, found);
+                            self.visit(item, &below(&key), depth - 1, visits, contents);
                         }
                     }
                     return;
                 }
                 for (i, (key, item)) in state.iter().chain(items).enumerate() {
                     let key = text(key).unwrap_or_else(|| i.to_string());
-                    self.walk(item, &below(&key), depth - 1, places, found);
+                    self.visit(item, &below(&key), depth - 1, visits, contents);
                 }
-                // What it was made of may hold tensors that no other place names.
-                self.walk(given, name, depth - 1, places, found);
-                if found.tensors.len() == before {
-                    skip(class, found);
+                // The constructor's arguments may contain tensors that appear nowhere else.
+                self.visit(given, name, depth - 1, visits, contents);
+                if contents.tensors.len() == before {
+                    skip(class, contents);
                 }
             }
         }
     }
 
-    /// The pairs of a dictionary, whichever kind of one it is.
-    fn pairs(&self, value: &Value) -> Option<&[(Value, Value)]> {
-        let Value::Object(number) = *value else { return None };
+    /// The items of a dictionary or of an instance of a dictionary class.
+    fn pairs(&self, value: &PickleValue) -> Option<&[(PickleValue, PickleValue)]> {
+        let PickleValue::Object(number) = *value else { return None };
         match self.objects.get(number)? {
-            Object::Dict(items) => Some(items),
-            Object::Opaque { items, .. } => Some(items),
-            // State of objects with slots: a pair of dictionaries.
-            Object::List(items) => items.iter().find_map(|item| match item {
-                Value::Object(number) => match self.objects.get(*number) {
-                    Some(Object::Dict(items)) => Some(items.as_slice()),
+            PickleObject::Dict(items) => Some(items),
+            PickleObject::Opaque { items, .. } => Some(items),
+            // The state of an object with slots is a pair of dictionaries.
+            PickleObject::List(items) => items.iter().find_map(|item| match item {
+                PickleValue::Object(number) => match self.objects.get(*number) {
+                    Some(PickleObject::Dict(items)) => Some(items.as_slice()),
                     _ => None,
                 },
                 _ => None,
@@ -213,17 +217,17 @@ impl Pickle {
     }
 }
 
-fn skip(class: &str, found: &mut Found) {
-    if !KNOWN.iter().any(|known| class.starts_with(known)) && !class.starts_with(SCRIPTED) {
-        found.skipped.push(class.to_owned());
+fn skip(class: &str, contents: &mut PickleContents) {
+    if !ORDINARY_CLASSES.iter().any(|prefix| class.starts_with(prefix)) && !class.starts_with(TORCHSCRIPT) {
+        contents.skipped.push(class.to_owned());
     }
 }
 
-/// A name, or a number as one.
-pub(super) fn text(value: &Value) -> Option<String> {
+/// A string, or an integer as text.
+pub(super) fn text(value: &PickleValue) -> Option<String> {
     match value {
-        Value::Text(text) => Some(text.to_string()),
-        Value::Int(number) => Some(number.to_string()),
+        PickleValue::Text(text) => Some(text.to_string()),
+        PickleValue::Int(number) => Some(number.to_string()),
         _ => None,
     }
 }
@@ -233,18 +237,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unknown_objects_are_passed_over_and_named() {
-        // {'a': callbacks.Stop(tensor), 'b': defaultdict(list)} with a tensor inside an object's state.
+    fn unknown_objects_are_skipped_and_listed() {
+        // A dictionary with an unknown object, a defaultdict and a tensor.
         let bytes = b"\x80\x02}(U\x01accallbacks\nStop\n)\x81}U\x04bestK\x03sbU\x01dccollections\ndefaultdict\nc__builtin__\nlist\n\x85R\
             U\x01k(lsU\x01ectorch._utils\n_rebuild_tensor_v2\n((U\x07storagectorch\nFloatStorage\nU\x010U\x03cpuK\x04tQK\x00(K\x02K\x02t(K\x02K\x01t\x89NtRu.";
-        let pickle = Pickle::read(bytes, 0).unwrap();
-        let found = pickle.tensors();
+        let pickle = TorchPickle::read(bytes, 0).unwrap();
+        let found = pickle.contents();
         assert_eq!(found.skipped, ["callbacks.Stop"]);
         assert_eq!(found.tensors.len(), 1);
         let (name, tensor) = &found.tensors[0];
         assert_eq!((name.as_str(), tensor.shape.as_slice(), tensor.storage.key.as_str()), ("e", &[2, 2][..], "0"));
         for cut in 0..bytes.len() - 1 {
-            assert!(Pickle::read(&bytes[..cut], 0).is_err(), "{cut}");
+            assert!(TorchPickle::read(&bytes[..cut], 0).is_err(), "{cut}");
         }
     }
 }

@@ -96,14 +96,14 @@ impl LayerShape {
     pub fn of(config: &ModelConfig, batch: usize) -> Vec<Self> {
         let layout = config.layers();
         let layers = &layout.generator;
-        let mut side = config.start();
+        let mut side = config.smallest_side();
         let mut shapes = Vec::new();
         for pair in layers.windows(2) {
             let convolution = config.convolution(&pair[1]);
             let Geometry { stride, before } = convolution.geometry;
             let kernel = pair[1].kernel;
             shapes.push(Self { batch, small: pair[0].maps, large: pair[1].maps, side, kernel, stride, before });
-            side = pair[1].grown(side);
+            side = pair[1].output_side_up(side);
         }
         shapes
     }
@@ -303,7 +303,8 @@ mod tests {
         let software = Compute::software().expect("tests need a software Vulkan driver");
         let mut wrong = Vec::new();
         for operands in [Operands::F32, Operands::Rounded] {
-            let presets = Preset::ALL.map(|preset| ModelConfig { base: 8, ..ModelConfig::preset(preset) });
+            let presets: Vec<_> =
+                Preset::ALL.iter().map(|&preset| ModelConfig { base: 8, ..ModelConfig::preset(preset) }).collect();
             let layers = presets.iter().flat_map(|config| LayerShape::of(config, 2));
             for shape in LayerShape::odd().into_iter().chain(layers) {
                 for operation in KernelOperation::ALL {

@@ -3,7 +3,7 @@
 use burn::tensor::activation::log_sigmoid;
 
 use super::*;
-use crate::model::{Activation, Norms, Padding, Preset, Resampling};
+use crate::model::{Activation, NormPlacement, Padding, Preset, Resampling};
 
 fn tiny() -> (ModelConfig, TrainConfig) {
     let model = ModelConfig { size: 16, base: 4, z_dim: 8, channels: 1, ..ModelConfig::preset(Preset::Pytorch) };
@@ -20,7 +20,7 @@ fn real(device: &Device) -> Tensor<4> {
 }
 
 fn weights(layers: &[Layer]) -> Vec<f32> {
-    layers.iter().flat_map(Layer::kept).flat_map(|p| p.value.to_data().try_to_vec::<f32>().unwrap()).collect()
+    layers.iter().flat_map(Layer::state).flat_map(|p| p.value.to_data().try_to_vec::<f32>().unwrap()).collect()
 }
 
 #[test]
@@ -45,8 +45,8 @@ fn the_generator_update_computes_no_gradients_of_the_discriminator() {
     let mut frozen = networks.discriminator.clone();
     freeze(&mut frozen.layers);
     let grads = frozen.train(fake).mean().backward();
-    assert!(frozen.learnt().all(|parameter| parameter.value.grad(&grads).is_none()));
-    assert!(generator.learnt().all(|parameter| parameter.value.grad(&grads).is_some()));
+    assert!(frozen.parameters().all(|parameter| parameter.value.grad(&grads).is_none()));
+    assert!(generator.parameters().all(|parameter| parameter.value.grad(&grads).is_some()));
 }
 
 /// Compares the largest gradient of each tensor with finite differences of the loss. Smaller gradients would be
@@ -63,12 +63,12 @@ fn check_gradients(
     let (mut agreeing, mut compared) = (0, 0);
     let mut differences = Vec::new();
     for (i, layer) in tracked.iter().enumerate() {
-        for (j, parameter) in layer.learnt().enumerate() {
+        for (j, parameter) in layer.parameters().enumerate() {
             let grad = parameter.value.grad(&grads).unwrap().into_data().try_to_vec::<f32>().unwrap();
             let at = (0..grad.len()).max_by(|&a, &b| grad[a].abs().total_cmp(&grad[b].abs())).unwrap();
             let moved = |by: f32| {
                 let mut moved = networks.clone();
-                let moving = layers(&mut moved)[i].learnt_mut().nth(j).unwrap();
+                let moving = layers(&mut moved)[i].parameters_mut().nth(j).unwrap();
                 let mut values = moving.value.to_data().try_to_vec::<f32>().unwrap();
                 values[at] += by;
                 moving.value = Tensor::from_floats(values.as_slice(), &device);
@@ -140,7 +140,7 @@ fn gradients_agree_with_finite_differences() {
 #[test]
 fn gradients_without_the_papers_rules_agree_with_finite_differences() {
     let (model, _) = tiny();
-    for norms in [Norms::Off, Norms::Everywhere] {
+    for norms in [NormPlacement::Off, NormPlacement::Everywhere] {
         gradients_agree(&format!("batch norm {norms}"), &ModelConfig { norms, bias: true, ..model.clone() });
     }
     gradients_agree("tanh", &ModelConfig { activation: Activation::Tanh, ..model.clone() });
@@ -150,7 +150,10 @@ fn gradients_without_the_papers_rules_agree_with_finite_differences() {
         gradients_agree(&format!("pooling, {kernel}x{kernel}"), &pooling);
     }
     gradients_agree("a hidden layer", &ModelConfig { hidden: 6, ..model.clone() });
-    gradients_agree("a hidden layer without batch norm", &ModelConfig { hidden: 6, norms: Norms::Off, ..model });
+    gradients_agree(
+        "a hidden layer without batch norm",
+        &ModelConfig { hidden: 6, norms: NormPlacement::Off, ..model },
+    );
 }
 
 #[test]
@@ -160,7 +163,7 @@ fn alternating_steps_update_one_network_at_a_time() {
     let device = Device::flex();
     let mut networks = Networks::new(&model, &train, 1, &device);
     let learnt = |layers: &[Layer]| -> Vec<f32> {
-        layers.iter().flat_map(Layer::learnt).flat_map(|p| p.value.to_data().try_to_vec::<f32>().unwrap()).collect()
+        layers.iter().flat_map(Layer::parameters).flat_map(|p| p.value.to_data().try_to_vec::<f32>().unwrap()).collect()
     };
     let before = (learnt(networks.generator.layers()), learnt(&networks.discriminator.layers));
     let metrics = networks.step(real(&device), 1, 1, &train, rates(&train)).read().unwrap();

@@ -80,7 +80,7 @@ fn the_inside_shows_the_picture_that_every_other_tool_shows() {
         _ => None,
     });
     assert_eq!(shown[0], alone[3]);
-    inspector.send(InspectorRequest::Discriminate(DiscriminatorInput::Sample(subject), Rule::Plain, data));
+    inspector.send(InspectorRequest::Discriminate(DiscriminatorInput::Sample(subject), BackwardRule::Plain, data));
     let shown = until(&inspector, |reply| match reply {
         InspectorResponse::Discriminated { picture, .. } => Some(picture),
         _ => None,

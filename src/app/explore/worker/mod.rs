@@ -20,7 +20,7 @@ use crate::latent::arithmetic::Term;
 use crate::latent::directions::{CoordinateSearch, DirectionMethod, LatentDirection, find_directions};
 use crate::latent::project::{Encoder, EncoderBuilder, Projection, ProjectionProgress, ProjectionSettings};
 use crate::latent::session::Session;
-use crate::model::{Ablation, Model, ModelConfig, Provenance, TensorFile, file_of, siblings};
+use crate::model::{Ablation, Model, ModelConfig, Provenance, TensorFile, base_path, sibling_checkpoints};
 
 /// Samples of one texture, and its columns.
 pub(super) const CHUNK: u64 = 64;
@@ -248,7 +248,7 @@ impl State {
     fn ablate(&mut self) {
         let Some(model) = &mut self.model else { return };
         let fitting = self.ablations.iter().filter(|ablation| ablation.check(model.config()).is_ok());
-        model.generator = model.generator.under(&fitting.cloned().collect::<Vec<_>>());
+        model.generator = model.generator.with_ablations(&fitting.cloned().collect::<Vec<_>>());
         self.queue.begin_anew();
     }
 
@@ -259,7 +259,7 @@ impl State {
                 let path = whole(&path);
                 outbox.send(self.open(&path, session).unwrap_or_else(|error| Reply::NotOpened {
                     error: format!("{error:#}"),
-                    gone: !path.starts_with("bundled:") && !file_of(&path).exists(),
+                    gone: !path.starts_with("bundled:") && !base_path(&path).exists(),
                 }));
             }
             Request::Follow(path, file) => {
@@ -316,7 +316,7 @@ impl State {
         self.ablate();
         self.queue.clear();
         self.effects = None;
-        let siblings = siblings(path);
+        let siblings = sibling_checkpoints(path);
         Ok(Reply::Opened { path: path.to_owned(), config, provenance, siblings, session, notes })
     }
 

@@ -2,7 +2,7 @@ use super::*;
 use crate::app::explore::views::Views;
 use crate::device::Compute;
 use crate::latent::arithmetic::Term;
-use crate::model::{Generator, Preset, Statistics};
+use crate::model::{Generator, Preset, SamplingStatistics};
 
 const SLOTS: [Slot; 16] = [
     Slot::Pointer,
@@ -27,7 +27,7 @@ const SLOTS: [Slot; 16] = [
 fn model(folder: &Path) -> (PathBuf, ModelConfig) {
     let preset = ModelConfig::preset(Preset::Paper);
     let config = ModelConfig { size: 16, base: 4, z_dim: 8, channels: 1, ..preset };
-    assert_eq!(config.sampling, Statistics::Batch);
+    assert_eq!(config.sampling, SamplingStatistics::Batch);
     let mut generator = Generator::new(&config, 4, &Device::flex());
     for layer in generator.layers_mut() {
         layer.weight.value = layer.weight.value.clone() * 12.0;

@@ -1,63 +1,65 @@
-//! Adam (Kingma and Ba 2014) over the learnt parameters of some layers: of the networks in training, and of the small ones
-//! that measure them.
+//! The Adam optimizer (Kingma and Ba 2014) for the trainable parameters of a network's layers.
+//!
+//! A training step: [`require_grad`] on a copy of the layers, forward and backward pass with the copy, then
+//! [`AdamOptimizer::update`] on the layers and [`copy_running_statistics`] from the copy.
 
 use burn::tensor::{Gradients, Tensor};
 
 use super::kernels::{self, AdamState, AdamStep};
 use super::layer::Layer;
 
-/// Adam's numbers. The learning rate is given with each update, since it may change meanwhile.
+/// Adam's hyperparameters. The learning rate is an argument of each update, since it may change during training.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Adam {
-    /// Share of the mean that is kept in an update.
+pub struct AdamSettings {
+    /// Decay rate of the first moment, in [0, 1).
     pub beta1: f32,
-    /// Share of the mean square that is kept.
+    /// Decay rate of the second moment, in [0, 1).
     pub beta2: f32,
-    /// Added to the root of the mean square.
+    /// Added to the square root of the second moment.
     pub epsilon: f32,
-    /// L2 penalty on the weights.
+    /// L2 penalty on all trainable parameters.
     pub decay: f32,
 }
 
-impl Default for Adam {
-    /// What fits ordinary networks, and not GANs: a first momentum of 0.9.
+impl Default for AdamSettings {
+    /// The usual values for classifiers, with `beta1` 0.9, which is too high for GANs.
     fn default() -> Self {
         Self { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, decay: 0.0 }
     }
 }
 
-/// What Adam remembers of a parameter's gradients, each as long as the parameter.
+/// Adam's state of one parameter. Both moments have the parameter's length.
 #[derive(Debug, Clone)]
 pub struct Moments {
-    /// Mean.
+    /// First moment: running mean of the gradients.
     pub first: Tensor<1>,
-    /// Mean square.
+    /// Second moment: running mean of the squared gradients.
     pub second: Tensor<1>,
-    /// Updates so far.
+    /// Number of updates so far.
     pub time: u32,
 }
 
-/// Adam, with the moments of each learnt parameter of its layers.
+/// The Adam optimizer with the moments of each trainable parameter.
 #[derive(Debug, Clone)]
-pub struct Optimiser {
-    adam: Adam,
-    /// In file order; `None` before a parameter's first update.
+pub struct AdamOptimizer {
+    adam: AdamSettings,
+    /// Moments by parameter in file order; `None` before a parameter's first update.
     pub moments: Vec<Option<Moments>>,
 }
 
-impl Optimiser {
-    /// A fresh one for `layers`.
-    pub fn new(adam: Adam, layers: &[Layer]) -> Self {
-        Self { adam, moments: vec![None; layers.iter().flat_map(Layer::learnt).count()] }
+impl AdamOptimizer {
+    /// An optimizer for the trainable parameters of `layers`, without moments.
+    pub fn new(adam: AdamSettings, layers: &[Layer]) -> Self {
+        Self { adam, moments: vec![None; layers.iter().flat_map(Layer::parameters).count()] }
     }
 
-    /// One update of `layers` by the gradients that were found at `tracked`, their copies on the tape ([`track`]);
-    /// returns the gradients' norm `[1]`.
+    /// Updates `layers` at learning rate `rate` with the gradients of `tracked`, their copies on the autodiff tape
+    /// ([`require_grad`]). Returns the norm `[1]` of all gradients.
     pub fn update(&mut self, layers: &mut [Layer], tracked: &[Layer], grads: &mut Gradients, rate: f64) -> Tensor<1> {
         self.update_scaled(layers, tracked, grads, rate, 1.0)
     }
 
-    /// [`Self::update`] by the gradients of a loss that was multiplied by `scale`; the norm is that of the loss itself.
+    /// As [`Self::update`], for a loss that was multiplied by `scale`. The gradients, and the returned norm, are unscaled.
     pub fn update_scaled(
         &mut self,
         layers: &mut [Layer],
@@ -67,8 +69,8 @@ impl Optimiser {
         scale: f32,
     ) -> Tensor<1> {
         let mut squares = Tensor::zeros([kernels::SQUARES], &layers[0].weight.value.device());
-        let parameters = layers.iter_mut().flat_map(Layer::learnt_mut);
-        let leaves = tracked.iter().flat_map(Layer::learnt);
+        let parameters = layers.iter_mut().flat_map(Layer::parameters_mut);
+        let leaves = tracked.iter().flat_map(Layer::parameters);
         for ((parameter, leaf), moments) in parameters.zip(leaves).zip(&mut self.moments) {
             let Some(grad) = leaf.value.grad_remove(grads) else { continue };
             [parameter.value, squares] =
@@ -78,15 +80,15 @@ impl Optimiser {
     }
 }
 
-impl Adam {
-    /// One update of a single tensor by its gradient; `moments` is `None` before the first.
+impl AdamSettings {
+    /// Updates a single tensor with its gradient at learning rate `rate`; `moments` is `None` before the first update.
     pub fn update(&self, value: Tensor<1>, gradient: Tensor<1>, moments: &mut Option<Moments>, rate: f64) -> Tensor<1> {
         let squares = Tensor::zeros([kernels::SQUARES], &value.device());
         let [value, _] = self.apply(value, gradient, moments, squares, (rate, 1.0));
         value
     }
 
-    /// The updated value, and `squares` with the squares of `gradient`, which is that of a loss multiplied by `scale`.
+    /// Returns the updated value, and `squares` plus the squares of `gradient`, which belongs to a loss multiplied by `scale`.
     fn apply(
         &self,
         value: Tensor<1>,
@@ -100,13 +102,13 @@ impl Adam {
             Moments { first: zeros.clone(), second: zeros, time: 0 }
         });
         let step = AdamStep { unscale: 1.0 / scale, ..self.step(rate, time + 1) };
-        let [value, first, second, squares] =
-            kernels::adam(AdamState { value, gradient, first, second }, squares, step);
+        let state = AdamState { value, gradient, first, second };
+        let [value, first, second, squares] = kernels::adam(state, squares, step);
         *moments = Some(Moments { first, second, time: time + 1 });
         [value, squares]
     }
 
-    /// The numbers of update `time` (the first is 1), its bias corrections among them.
+    /// The kernel's arguments for update number `time` (the first is 1), including the bias corrections.
     fn step(&self, rate: f64, time: u32) -> AdamStep {
         let [beta1, beta2] = [self.beta1, self.beta2].map(f64::from);
         let [mean, square] = [beta1, beta2].map(|beta| 1.0 - beta.powi(time as i32));
@@ -121,15 +123,15 @@ impl Adam {
     }
 }
 
-/// Gives every learnt parameter of the layers its place on the tape.
-pub fn track(layers: &mut [Layer]) {
-    for parameter in layers.iter_mut().flat_map(Layer::learnt_mut) {
+/// Puts every trainable parameter of the layers on the autodiff tape as a leaf that requires a gradient.
+pub fn require_grad(layers: &mut [Layer]) {
+    for parameter in layers.iter_mut().flat_map(Layer::parameters_mut) {
         parameter.value = parameter.value.clone().autodiff().require_grad();
     }
 }
 
-/// Copies the running statistics that a pass through `from` moved.
-pub fn keep_statistics(to: &mut [Layer], from: &[Layer]) {
+/// Copies the running statistics of `from`, which its training pass updated, to `to`.
+pub fn copy_running_statistics(to: &mut [Layer], from: &[Layer]) {
     for (to, from) in to.iter_mut().zip(from) {
         if let (Some(to), Some(from)) = (&mut to.norm, &from.norm) {
             to.mean.value = from.mean.value.clone();
@@ -146,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn updates_are_those_of_burns_adam() {
+    fn updates_agree_with_burns_adam() {
         let device = Device::flex();
         let noise = |seed: usize| {
             let values: Vec<f32> =
@@ -154,7 +156,7 @@ mod tests {
             Tensor::<1>::from_floats(values.as_slice(), &device)
         };
         for decay in [0.0, 1e-3] {
-            let adam = Adam { beta1: 0.5, beta2: 0.999, epsilon: 1e-8, decay };
+            let adam = AdamSettings { beta1: 0.5, beta2: 0.999, epsilon: 1e-8, decay };
             let mut config = AdamConfig::new().with_beta_1(0.5).with_beta_2(0.999).with_epsilon(1e-8);
             if decay > 0.0 {
                 config = config.with_weight_decay(Some(WeightDecayConfig::new(decay)));
@@ -166,8 +168,8 @@ mod tests {
                 let grad = noise(time);
                 (theirs, state) = burns.step(2e-4, theirs, grad.clone(), state);
                 let squares = Tensor::zeros([kernels::SQUARES], &device);
-                let of = AdamState { value: ours, gradient: grad, first, second };
-                [ours, first, second, _] = kernels::adam(of, squares, adam.step(2e-4, time as u32));
+                let inputs = AdamState { value: ours, gradient: grad, first, second };
+                [ours, first, second, _] = kernels::adam(inputs, squares, adam.step(2e-4, time as u32));
             }
             let (ours, theirs) = (ours.into_data(), theirs.into_data());
             for (ours, theirs) in ours.iter::<f32>().zip(theirs.iter::<f32>()) {

@@ -1,94 +1,93 @@
-//! Named arrays of numbers in a safetensors file, with a note beside them.
+//! Safetensors files: named `f32` arrays and a JSON note in the header.
+//!
+//! [`TensorFile`] holds a file of zscape in memory. For other programs' files, [`header`] reads names, shapes and positions only.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Tensor;
+use fs_err as fs;
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorView};
 
 use crate::files;
 
-/// The key of the note among safetensors' free metadata.
+/// Key of the note in safetensors' metadata.
 const NOTE: &str = "zscape";
-/// Bytes of the header's length, with which a file begins, and the longest header that the format allows.
-const START: u64 = 8;
-const HEADER: u64 = 100_000_000;
+/// Bytes of the header's length, at the beginning of a file.
+const LENGTH_BYTES: u64 = 8;
+/// Maximum length of a header, by the format's specification.
+const MAX_HEADER: u64 = 100_000_000;
 
-/// Why a file of tensors could not be read or written.
+/// Failure to read or write a tensor file.
 #[derive(Debug, thiserror::Error)]
 pub enum TensorFileError {
-    /// The file system refused.
-    #[error("{path}: {cause}")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What it said.
-        cause: std::io::Error,
-    },
-    /// The file is not safetensors, or was cut short.
-    #[error("{path} is not a whole safetensors file ({cause}); it may be damaged or only half copied")]
+    /// An I/O error. Its message names the file.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The file is not safetensors, or is truncated.
+    #[error("{path} is not a complete safetensors file ({reason}); it may be damaged or only partly copied")]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What the parser said.
-        cause: String,
+        /// What the parser reports.
+        reason: String,
     },
-    /// A tensor that should be there is not, or has another shape.
-    #[error("{path} holds another network than its config says: {what}")]
+    /// A tensor is missing or has the wrong shape.
+    #[error("{path} does not match the network in its header: {mismatch}")]
     Mismatch {
         /// The file.
         path: PathBuf,
         /// Which tensor, and how it differs.
-        what: String,
+        mismatch: String,
     },
-    /// The device failed before it gave a tensor's values.
-    #[error("the device failed while {name} was read from it: {cause}")]
+    /// The device failed to return a tensor's values.
+    #[error("the device failed while reading {name} from it: {reason}")]
     Device {
-        /// The tensor.
+        /// Name of the tensor.
         name: String,
-        /// What the device said.
-        cause: String,
+        /// The device's error.
+        reason: String,
     },
 }
 
-/// The header of a safetensors file and where its values begin; none where the file does not begin as one. Nothing else is
-/// read, however large the file is.
+/// Reads the header of a safetensors file and the position where its values begin; `None` if the file does not start like
+/// safetensors. The values are not read.
 ///
 /// # Errors
 /// [`TensorFileError`] naming the file.
 pub(super) fn header(path: &Path) -> Result<Option<(Metadata, u64)>, TensorFileError> {
-    let io = |cause| TensorFileError::Io { path: path.to_owned(), cause };
-    let damaged = |cause: String| TensorFileError::Damaged { path: path.to_owned(), cause };
-    let mut file = File::open(path).map_err(io)?;
-    let whole = file.metadata().map_err(io)?.len();
+    let damaged = |reason: String| TensorFileError::Damaged { path: path.to_owned(), reason };
+    let mut file = fs::File::open(path)?;
+    let file_length = file.metadata()?.len();
     let mut start = Vec::new();
-    (&mut file).take(START + 1).read_to_end(&mut start).map_err(io)?;
+    (&mut file).take(LENGTH_BYTES + 1).read_to_end(&mut start)?;
     let Some((length, b"{")) = start.split_first_chunk::<8>() else { return Ok(None) };
     let length = u64::from_le_bytes(*length);
-    if length > HEADER.min(whole - START) {
+    if length > MAX_HEADER.min(file_length - LENGTH_BYTES) {
         return Err(damaged(format!("its header claims {length} bytes")));
     }
-    let mut text = start.split_off(START as usize);
-    (&mut file).take(length - 1).read_to_end(&mut text).map_err(io)?;
-    let header: Metadata = serde_json::from_slice(&text).map_err(|cause| damaged(cause.to_string()))?;
-    let begin = START + length;
+    let mut text = start.split_off(LENGTH_BYTES as usize);
+    (&mut file).take(length - 1).read_to_end(&mut text)?;
+    let header: Metadata = serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
+    let begin = LENGTH_BYTES + length;
     let end = header.tensors().values().map(|info| info.data_offsets.1 as u64).max().unwrap_or(0);
-    if begin.saturating_add(end) > whole {
-        return Err(damaged(format!("it has {whole} bytes, and its header speaks of {end} after {begin}")));
+    if begin.saturating_add(end) > file_length {
+        return Err(damaged(format!(
+            "it has {file_length} bytes, but its header announces {end} after the first {begin}"
+        )));
     }
     Ok(Some((header, begin)))
 }
 
-/// Whether a file is one that the program wrote itself, by its header.
+/// Whether the header of a file has zscape's note.
 pub(super) fn has_note(path: &Path) -> bool {
-    let noted = |header: &Metadata| header.metadata().as_ref().is_some_and(|text| text.contains_key(NOTE));
-    matches!(header(path), Ok(Some((header, _))) if noted(&header))
+    let has_key = |header: &Metadata| header.metadata().as_ref().is_some_and(|text| text.contains_key(NOTE));
+    matches!(header(path), Ok(Some((header, _))) if has_key(&header))
 }
 
-/// Values of little-endian bytes; none if they are not floating-point numbers.
+/// Converts little-endian bytes of type `kind` to `f32`; `None` if the type is not a floating-point type.
 pub(super) fn floats(bytes: &[u8], kind: Dtype) -> Option<Vec<f32>> {
     Some(match kind {
         Dtype::F64 => bytes.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b) as f32).collect(),
@@ -102,70 +101,70 @@ pub(super) fn floats(bytes: &[u8], kind: Dtype) -> Option<Vec<f32>> {
 /// A safetensors file in memory: named `f32` arrays and a note.
 #[derive(Debug, Default, Clone)]
 pub struct TensorFile {
-    /// Name to shape and values, row-major.
+    /// Shape and row-major values by name.
     pub tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
-    /// What the header says of them: one text, so that equal contents are equal bytes.
+    /// The note: a single metadata entry, so that equal contents give equal bytes.
     pub note: Option<String>,
 }
 
 impl TensorFile {
-    /// Reads a file; half-precision numbers are widened.
+    /// Reads a file. Half-precision values are converted to `f32`.
     ///
     /// # Errors
     /// [`TensorFileError`] naming the file.
     pub fn read(path: &Path) -> Result<Self, TensorFileError> {
-        let bytes = std::fs::read(path).map_err(|cause| TensorFileError::Io { path: path.to_owned(), cause })?;
-        Self::from_bytes(&bytes, path)
+        Self::from_bytes(&fs::read(path)?, path)
     }
 
-    /// Reads a file's bytes; `path` is only named in errors.
+    /// Parses the bytes of a file; `path` only appears in errors.
     ///
     /// # Errors
-    /// [`TensorFileError::Damaged`] when they are not safetensors.
+    /// [`TensorFileError::Damaged`] if the bytes are not safetensors.
     pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self, TensorFileError> {
-        let damaged = |cause: String| TensorFileError::Damaged { path: path.to_owned(), cause };
+        let damaged = |reason: String| TensorFileError::Damaged { path: path.to_owned(), reason };
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| damaged(e.to_string()))?;
         let parsed = SafeTensors::deserialize(bytes).map_err(|e| damaged(e.to_string()))?;
         let mut tensors = BTreeMap::new();
         for (name, view) in parsed.tensors() {
-            // The program itself writes no doubles.
-            let ours = (view.dtype() != Dtype::F64).then(|| floats(view.data(), view.dtype())).flatten();
-            let values = ours
-                .ok_or_else(|| damaged(format!("tensor {name} is {:?}; f32, f16 and bf16 are known", view.dtype())))?;
+            // zscape itself writes no doubles.
+            let single = (view.dtype() != Dtype::F64).then(|| floats(view.data(), view.dtype())).flatten();
+            let values = single.ok_or_else(|| {
+                damaged(format!("tensor {name} is {:?}, but only f32, f16 and bf16 are supported", view.dtype()))
+            })?;
             tensors.insert(name, (view.shape().to_vec(), values));
         }
         let note = header.metadata().as_ref().and_then(|text| text.get(NOTE).cloned());
         Ok(Self { tensors, note })
     }
 
-    /// Puts in the values of `tensor` as `name`, `shape` being what they stand for; waits for the device.
+    /// Adds the values of `tensor` as `name` with `shape`. Waits for the device.
     ///
     /// # Errors
-    /// [`TensorFileError::Device`] when the values cannot be read from it.
+    /// [`TensorFileError::Device`] if the values cannot be read from the device.
     pub fn put(&mut self, name: String, shape: &[usize], tensor: &Tensor<1>) -> Result<(), TensorFileError> {
         match tensor.try_to_data() {
             Ok(data) => {
                 self.tensors.insert(name, (shape.to_vec(), data.iter::<f32>().collect()));
                 Ok(())
             }
-            Err(cause) => Err(TensorFileError::Device { name, cause: cause.to_string() }),
+            Err(error) => Err(TensorFileError::Device { name, reason: error.to_string() }),
         }
     }
 
-    /// Takes the tensor `name` of `shape` out.
+    /// Removes the tensor `name`, which must have `shape`, and returns its values; `path` only appears in errors.
     ///
     /// # Errors
-    /// [`TensorFileError::Mismatch`] when it is missing or differently shaped.
+    /// [`TensorFileError::Mismatch`] if it is missing or has another shape.
     pub fn take(&mut self, name: &str, shape: &[usize], path: &Path) -> Result<Vec<f32>, TensorFileError> {
-        let mismatch = |what| TensorFileError::Mismatch { path: path.to_owned(), what };
+        let mismatch = |mismatch| TensorFileError::Mismatch { path: path.to_owned(), mismatch };
         match self.tensors.remove(name) {
-            Some((found, values)) if found == shape => Ok(values),
-            Some((found, _)) => Err(mismatch(format!("{name} is {found:?}, not {shape:?}"))),
+            Some((stored, values)) if stored == shape => Ok(values),
+            Some((stored, _)) => Err(mismatch(format!("{name} is {stored:?}, not {shape:?}"))),
             None => Err(mismatch(format!("{name} {shape:?} is missing"))),
         }
     }
 
-    /// The file's bytes; `half` stores 16-bit floats.
+    /// Serializes the file; `half` stores 16-bit floats.
     pub fn to_bytes(&self, half: bool) -> Vec<u8> {
         let packed: Vec<(&String, &Vec<usize>, Vec<u8>)> = self
             .tensors
@@ -188,13 +187,13 @@ impl TensorFile {
         safetensors::serialize(views, Some(text)).expect("names and shapes are valid")
     }
 
-    /// Writes the file beside its place, makes sure it is on disk, and renames it into place.
+    /// Writes the file atomically and syncs it to disk; `half` stores 16-bit floats.
     ///
     /// # Errors
     /// [`TensorFileError::Io`] naming the file.
     pub fn write(&self, path: &Path, half: bool) -> Result<(), TensorFileError> {
-        files::write(path, |file| file.write_all(&self.to_bytes(half)).and_then(|()| file.sync_all()))
-            .map_err(|cause| TensorFileError::Io { path: path.to_owned(), cause })
+        files::write(path, |file| file.write_all(&self.to_bytes(half)).and_then(|()| file.sync_all()))?;
+        Ok(())
     }
 }
 
@@ -205,7 +204,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_reads_back_equal(
+        fn a_written_file_reads_back_equal(
             values in prop::collection::vec(-1e6f32..1e6, 1..50),
             name in "[a-z.0-9]{1,20}",
             note in ".{0,40}",
@@ -219,7 +218,7 @@ mod tests {
         }
 
         #[test]
-        fn damaged_bytes_are_an_error_and_never_a_panic(cut in 0usize..200, noise in prop::collection::vec(any::<u8>(), 0..64)) {
+        fn damaged_bytes_give_an_error_and_never_a_panic(cut in 0usize..200, noise in prop::collection::vec(any::<u8>(), 0..64)) {
             let mut file = TensorFile::default();
             file.tensors.insert("w".into(), (vec![20], vec![0.5; 20]));
             let bytes = file.to_bytes(false);
