@@ -159,6 +159,7 @@ mod tests {
 
     use super::*;
     use crate::app::explore::testing::{TestPanel, context, sample, show};
+    use crate::latent::session::Slider;
 
     #[test]
     fn a_clicked_concept_is_applied_to_the_subject() {
@@ -174,7 +175,6 @@ mod tests {
         panel.pick(sample(6), cx);
         assert_eq!(cx.session.applied.as_ref().map(|applied| &applied.on), Some(&sample(6)));
     }
-    use crate::latent::session::Slider;
 
     #[test]
     fn renaming_and_removing_a_concept_reaches_every_use_of_it() {

@@ -217,7 +217,7 @@ mod tests {
     use super::*;
     use crate::app::explore::testing::{context, sample};
     use crate::latent::directions::LatentDirection;
-    use crate::latent::session::Slider;
+    use crate::latent::session::{Point, Slider};
 
     fn model(path: &str, z_dim: usize) -> OpenModel {
         let open = context().model.expect("the context has a model");
@@ -253,7 +253,7 @@ mod tests {
     #[test]
     fn a_z_of_another_width_begins_a_new_session() {
         let mut cx = context();
-        cx.session.shelf.push(crate::latent::session::Point::Custom { name: "smile".into(), z: vec![0.5; 4] });
+        cx.session.shelf.push(Point::Custom { name: "smile".into(), z: vec![0.5; 4] });
         SessionLoader::default().on_opened(model("wide.safetensors", 8), None, &[], &mut cx);
         assert!(cx.session.shelf.is_empty());
         assert!(cx.messages.notice.is_some_and(|notice| notice.contains("Undo restores")));
