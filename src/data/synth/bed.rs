@@ -1,7 +1,7 @@
 //! The bed and its table: the largest things in every room.
 
 use super::canvas::{Ink, P, blob, line, polygon};
-use super::colour::Rgb;
+use super::color::Rgb;
 use super::layout::{DEPTH, FOOT};
 use super::rooms::Room;
 
@@ -30,7 +30,7 @@ fn shadow(room: &mut Room, from: P, to: P, reach: f32) {
 }
 
 /// The side of a box that the eye sees, if it sees one.
-fn side(room: &mut Room, x: P, z: P, y: P, colour: Rgb, bright: f32) {
+fn side(room: &mut Room, x: P, z: P, y: P, color: Rgb, bright: f32) {
     let seen = room.view.seen_side(x);
     if seen == 0.0 {
         return;
@@ -40,7 +40,7 @@ fn side(room: &mut Room, x: P, z: P, y: P, colour: Rgb, bright: f32) {
     let bright = bright + 0.08 * room.truth.light * seen;
     let shape = room.view.side(at, (z.0, y.0), (z.1, y.1));
     let (top, bottom) = (room.view.at(at, y.1, z.0), room.view.at(at, y.0, z.0));
-    room.canvas.cover(&shape, Ink::ramp(top, bottom, room.lit(colour, bright), room.lit(colour, bright - 0.14)));
+    room.canvas.cover(&shape, Ink::ramp(top, bottom, room.lit(color, bright), room.lit(color, bright - 0.14)));
 }
 
 /// The bed.
@@ -118,7 +118,7 @@ pub(super) fn bed(room: &mut Room) {
 }
 
 /// A plump pillow facing the eye.
-fn pillow(room: &mut Room, middle: P, half: P, z: f32, colour: Rgb) {
+fn pillow(room: &mut Room, middle: P, half: P, z: f32, color: Rgb) {
     let shape = [
         (-1.0, -0.85),
         (-0.5, -1.0),
@@ -135,7 +135,7 @@ fn pillow(room: &mut Room, middle: P, half: P, z: f32, colour: Rgb) {
         shape.iter().map(|p| room.view.at(middle.0 + p.0 * half.0, middle.1 + p.1 * half.1, z)).collect();
     let (top, low) = (room.view.at(middle.0, middle.1 + half.1, z), room.view.at(middle.0, middle.1 - half.1, z));
     let under = room.view.at(middle.0, middle.1 - half.1, z);
-    let metre = room.view.metre(z);
-    room.canvas.spot(under, (metre * half.0 * 1.2, metre * 0.09), Rgb::hex(0x20181c), 0.35);
-    room.canvas.cover(&blob(&points), Ink::ramp(top, low, room.lit(colour, 1.06), room.lit(colour, 0.76)));
+    let meter = room.view.meter(z);
+    room.canvas.spot(under, (meter * half.0 * 1.2, meter * 0.09), Rgb::hex(0x20181c), 0.35);
+    room.canvas.cover(&blob(&points), Ink::ramp(top, low, room.lit(color, 1.06), room.lit(color, 0.76)));
 }

@@ -1,51 +1,51 @@
-//! A small painter over tiny-skia: unit coordinates, soft gradients, one clip, and an optional visibility mask.
+//! A small painter on top of tiny-skia: unit coordinates, soft gradients, one clip, and an optional visibility mask.
 //!
-//! Everything is drawn in the unit square, larger than asked and averaged down, so that a picture has the same content
-//! at every size.
+//! Everything is painted in the unit square at a multiple of the final resolution and averaged down, so a picture has
+//! the same content at every size.
 
 use tiny_skia::{
     BlendMode, Color, FillRule, GradientStop, LineCap, LineJoin, LinearGradient, Mask, Paint, Path, PathBuilder,
     Pixmap, Point, RadialGradient, Shader, SpreadMode, Stroke, Transform,
 };
 
-use super::colour::Rgb;
+use super::color::Rgb;
 use crate::image::Picture;
 
 /// A point of the unit square, y downwards.
 pub(super) type P = (f32, f32);
 
-/// What a shape is filled with; the last number of a stop is its opacity.
+/// A fill; the last number of a stop is its opacity.
 pub(super) enum Ink {
-    /// One colour and its opacity.
+    /// One color and its opacity.
     Flat(Rgb, f32),
-    /// Colours between two points: position, colour, opacity.
+    /// Colors between two points: position, color, opacity.
     Linear(P, P, Vec<(f32, Rgb, f32)>),
-    /// Colours around a centre, for the radii across and down.
+    /// Colors around a center, for the radii across and down.
     Radial(P, P, Vec<(f32, Rgb, f32)>),
 }
 
 impl Ink {
-    /// From one opaque colour to another.
+    /// From one opaque color to another.
     pub(super) fn ramp(from: P, to: P, a: Rgb, b: Rgb) -> Self {
         Self::Linear(from, to, vec![(0.0, a, 1.0), (1.0, b, 1.0)])
     }
 
-    /// One colour fading out between two points.
-    pub(super) fn fade(from: P, to: P, colour: Rgb, opacity: f32) -> Self {
-        Self::Linear(from, to, vec![(0.0, colour, opacity), (1.0, colour, 0.0)])
+    /// One color fading out between two points.
+    pub(super) fn fade(from: P, to: P, color: Rgb, opacity: f32) -> Self {
+        Self::Linear(from, to, vec![(0.0, color, opacity), (1.0, color, 0.0)])
     }
 
     /// A soft spot: opacity falls like a bell, which leaves no visible rim.
-    pub(super) fn spot(centre: P, radii: P, colour: Rgb, opacity: f32) -> Self {
+    pub(super) fn spot(center: P, radii: P, color: Rgb, opacity: f32) -> Self {
         let bell = [(0.0, 1.0), (0.25, 0.84), (0.5, 0.5), (0.75, 0.16), (1.0, 0.0)];
-        Self::Radial(centre, radii, bell.iter().map(|&(at, share)| (at, colour, share * opacity)).collect())
+        Self::Radial(center, radii, bell.iter().map(|&(at, share)| (at, color, share * opacity)).collect())
     }
 
     fn shader(&self) -> Option<Shader<'static>> {
         let point = |p: P| Point::from_xy(p.0, p.1);
         let stop = |s: &(f32, Rgb, f32)| GradientStop::new(s.0, s.1.paint(s.2));
         match self {
-            Self::Flat(colour, opacity) => Some(Shader::SolidColor(colour.paint(*opacity))),
+            Self::Flat(color, opacity) => Some(Shader::SolidColor(color.paint(*opacity))),
             Self::Linear(from, to, stops) => LinearGradient::new(
                 point(*from),
                 point(*to),
@@ -53,30 +53,30 @@ impl Ink {
                 SpreadMode::Pad,
                 Transform::identity(),
             ),
-            Self::Radial(centre, radii, stops) => RadialGradient::new(
+            Self::Radial(center, radii, stops) => RadialGradient::new(
                 Point::zero(),
                 0.0,
                 Point::zero(),
                 1.0,
                 stops.iter().map(stop).collect(),
                 SpreadMode::Pad,
-                Transform::from_row(radii.0, 0.0, 0.0, radii.1, centre.0, centre.1),
+                Transform::from_row(radii.0, 0.0, 0.0, radii.1, center.0, center.1),
             ),
         }
     }
 }
 
 impl From<Rgb> for Ink {
-    fn from(colour: Rgb) -> Self {
-        Self::Flat(colour, 1.0)
+    fn from(color: Rgb) -> Self {
+        Self::Flat(color, 1.0)
     }
 }
 
-/// A shape, or nothing where the points make none (all in one place, not finite).
-pub(super) type Shape = Option<Path>;
+/// A shape, or `None` if the points do not form one (all in one place, or not finite).
+pub(super) type OptionalPath = Option<Path>;
 
 /// Straight edges through the points, closed.
-pub(super) fn polygon(points: &[P]) -> Shape {
+pub(super) fn polygon(points: &[P]) -> OptionalPath {
     let mut b = PathBuilder::new();
     for (i, &(x, y)) in points.iter().enumerate() {
         if i == 0 { b.move_to(x, y) } else { b.line_to(x, y) }
@@ -86,7 +86,7 @@ pub(super) fn polygon(points: &[P]) -> Shape {
 }
 
 /// A closed smooth curve through the points (Catmull-Rom).
-pub(super) fn blob(points: &[P]) -> Shape {
+pub(super) fn blob(points: &[P]) -> OptionalPath {
     let n = points.len();
     if n < 3 {
         return None;
@@ -101,7 +101,7 @@ pub(super) fn blob(points: &[P]) -> Shape {
 }
 
 /// An open smooth curve through the points, for strokes.
-pub(super) fn line(points: &[P]) -> Shape {
+pub(super) fn line(points: &[P]) -> OptionalPath {
     let n = points.len();
     if n < 2 {
         return None;
@@ -127,19 +127,19 @@ fn curve(b: &mut PathBuilder, before: P, from: P, to: P, after: P) {
 }
 
 /// An ellipse of the radii across and down, turned by `angle` radians.
-pub(super) fn ellipse(centre: P, radii: P, angle: f32) -> Shape {
+pub(super) fn ellipse(center: P, radii: P, angle: f32) -> OptionalPath {
     let path = PathBuilder::from_circle(0.0, 0.0, 1.0)?;
     let (sin, cos) = angle.sin_cos();
-    path.transform(Transform::from_row(radii.0 * cos, radii.0 * sin, -radii.1 * sin, radii.1 * cos, centre.0, centre.1))
+    path.transform(Transform::from_row(radii.0 * cos, radii.0 * sin, -radii.1 * sin, radii.1 * cos, center.0, center.1))
 }
 
 /// An upright rectangle from its left top to its right bottom corner.
-pub(super) fn rect(from: P, to: P) -> Shape {
+pub(super) fn rect(from: P, to: P) -> OptionalPath {
     polygon(&[from, (to.0, from.1), to, (from.0, to.1)])
 }
 
-/// The picture being painted.
-pub(super) struct Canvas {
+/// The picture being painted, with its visibility mask.
+pub(super) struct Painter {
     pixmap: Pixmap,
     size: usize,
     factor: usize,
@@ -147,7 +147,7 @@ pub(super) struct Canvas {
     seen: Option<Pixmap>,
 }
 
-impl Canvas {
+impl Painter {
     /// A canvas for a square picture of `size` pixels, or nothing if that size has no pixels or overflows.
     pub(super) fn new(size: usize) -> Option<Self> {
         let factor = match size {
@@ -176,45 +176,45 @@ impl Canvas {
     }
 
     /// Fills a shape.
-    pub(super) fn fill(&mut self, shape: &Shape, ink: impl Into<Ink>) {
+    pub(super) fn fill(&mut self, shape: &OptionalPath, ink: impl Into<Ink>) {
         if let Some(path) = shape {
             self.paint_with(path, &ink.into(), BlendMode::SourceOver, None);
         }
     }
 
     /// Fills a shape that hides whatever the visibility mask had marked behind it.
-    pub(super) fn cover(&mut self, shape: &Shape, ink: impl Into<Ink>) {
+    pub(super) fn cover(&mut self, shape: &OptionalPath, ink: impl Into<Ink>) {
         self.see(shape, Color::BLACK);
         self.fill(shape, ink);
     }
 
-    /// Adds light: colours brighten what is there instead of covering it.
-    pub(super) fn glow(&mut self, shape: &Shape, ink: impl Into<Ink>) {
+    /// Adds light: colors brighten what is there instead of covering it.
+    pub(super) fn glow(&mut self, shape: &OptionalPath, ink: impl Into<Ink>) {
         if let Some(path) = shape {
             self.paint_with(path, &ink.into(), BlendMode::Screen, None);
         }
     }
 
     /// A soft spot in the ellipse it reaches.
-    pub(super) fn spot(&mut self, centre: P, radii: P, colour: Rgb, opacity: f32) {
-        self.fill(&ellipse(centre, radii, 0.0), Ink::spot(centre, radii, colour, opacity));
+    pub(super) fn spot(&mut self, center: P, radii: P, color: Rgb, opacity: f32) {
+        self.fill(&ellipse(center, radii, 0.0), Ink::spot(center, radii, color, opacity));
     }
 
     /// A soft light in the ellipse it reaches.
-    pub(super) fn light(&mut self, centre: P, radii: P, colour: Rgb, opacity: f32) {
-        self.glow(&ellipse(centre, radii, 0.0), Ink::spot(centre, radii, colour, opacity));
+    pub(super) fn light(&mut self, center: P, radii: P, color: Rgb, opacity: f32) {
+        self.glow(&ellipse(center, radii, 0.0), Ink::spot(center, radii, color, opacity));
     }
 
     /// Draws along a curve with round ends.
-    pub(super) fn stroke(&mut self, shape: &Shape, width: f32, ink: impl Into<Ink>) {
+    pub(super) fn stroke(&mut self, shape: &OptionalPath, width: f32, ink: impl Into<Ink>) {
         let stroke = Stroke { width, line_cap: LineCap::Round, line_join: LineJoin::Round, ..Stroke::default() };
         if let Some(path) = shape {
             self.paint_with(path, &ink.into(), BlendMode::SourceOver, Some(&stroke));
         }
     }
 
-    /// Paints only inside the shape until [`Canvas::unclip`].
-    pub(super) fn clip(&mut self, shape: &Shape) {
+    /// Paints only inside the shape until [`Painter::unclip`].
+    pub(super) fn clip(&mut self, shape: &OptionalPath) {
         let mask = Mask::new(self.pixmap.width(), self.pixmap.height());
         if let (Some(path), Some(mut mask)) = (shape, mask) {
             mask.fill_path(path, FillRule::Winding, true, self.transform());
@@ -227,18 +227,18 @@ impl Canvas {
         self.clip = None;
     }
 
-    /// Marks a shape as visible in the mask; what is drawn with [`Canvas::cover`] afterwards hides it again.
-    pub(super) fn mark(&mut self, shape: &Shape) {
+    /// Marks a shape as visible in the mask; what is drawn with [`Painter::cover`] afterwards hides it again.
+    pub(super) fn mark(&mut self, shape: &OptionalPath) {
         if self.seen.is_none() {
             self.seen = Pixmap::new(self.pixmap.width(), self.pixmap.height());
         }
         self.see(shape, Color::WHITE);
     }
 
-    fn see(&mut self, shape: &Shape, colour: Color) {
+    fn see(&mut self, shape: &OptionalPath, color: Color) {
         let transform = self.transform();
         if let (Some(path), Some(seen)) = (shape, &mut self.seen) {
-            let paint = Paint { shader: Shader::SolidColor(colour), anti_alias: true, ..Paint::default() };
+            let paint = Paint { shader: Shader::SolidColor(color), anti_alias: true, ..Paint::default() };
             seen.fill_path(path, &paint, FillRule::Winding, transform, None);
         }
     }
@@ -248,13 +248,13 @@ impl Canvas {
         Picture::new(self.size, self.size, 3, self.averaged(&self.pixmap, 3))
     }
 
-    /// The mask as a grey picture of 0 and 255, or nothing if nothing was marked.
+    /// The mask as a gray picture of 0 and 255, or nothing if nothing was marked.
     pub(super) fn mask(&self) -> Option<Picture> {
-        let grey = self.averaged(self.seen.as_ref()?, 1);
-        // A picture so small that no pixel is half covered still shows its window somewhere.
-        let most = grey.iter().copied().max().unwrap_or(0);
+        let gray = self.averaged(self.seen.as_ref()?, 1);
+        // In a picture so small that no pixel is half covered, the window still shows somewhere.
+        let most = gray.iter().copied().max().unwrap_or(0);
         let enough = most.clamp(1, 128);
-        let pixels = grey.into_iter().map(|byte| if byte >= enough { 255 } else { 0 }).collect();
+        let pixels = gray.into_iter().map(|byte| if byte >= enough { 255 } else { 0 }).collect();
         Some(Picture::new(self.size, self.size, 1, pixels))
     }
 

@@ -1,16 +1,16 @@
-//! Chance for the drawings.
+//! Random numbers of synthetic pictures.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::Scene;
-use super::colour::Rgb;
+use super::color::Rgb;
 
-/// The random numbers of one picture.
+/// The random number generator of one picture.
 pub(super) struct Dice(ChaCha8Rng);
 
 impl Dice {
-    /// The numbers of picture `index` of a set: every (scene, seed, index) has its own stream.
+    /// The generator of picture `index` of a set: every (scene, seed, index) has its own stream.
     pub(super) fn new(scene: Scene, seed: u64, index: u64) -> Self {
         let mut key = [0; 32];
         key[..8].copy_from_slice(&seed.to_le_bytes());
@@ -20,24 +20,24 @@ impl Dice {
         Self(ChaCha8Rng::from_seed(key))
     }
 
-    /// Evenly between two values, to four decimals: short in truth.jsonl, and the same when read back.
+    /// Uniform between two values, rounded to four decimals: short in truth.jsonl, and unchanged when read back.
     pub(super) fn between(&mut self, low: f32, high: f32) -> f32 {
         let value: f32 = self.0.random_range(low..=high);
         (value * 1e4).round() / 1e4
     }
 
-    /// Heads or tails.
+    /// A fair coin.
     pub(super) fn coin(&mut self) -> bool {
         self.0.random_bool(0.5)
     }
 
-    /// One of some things, each as likely as the others.
+    /// One of `things`, uniformly.
     pub(super) fn pick<T: Copy>(&mut self, things: &[T]) -> T {
         things[self.0.random_range(0..things.len())]
     }
 
-    /// One of some colours, a little brighter or darker.
-    pub(super) fn colour(&mut self, palette: &[u32]) -> Rgb {
+    /// One of some colors, slightly brightened or darkened.
+    pub(super) fn color(&mut self, palette: &[u32]) -> Rgb {
         let base = Rgb::hex(self.pick(palette));
         base.lit(self.between(0.94, 1.06)).rounded()
     }

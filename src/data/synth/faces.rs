@@ -1,15 +1,15 @@
-//! Portraits.
+//! Portraits with known attributes.
 //!
-//! A head is an ellipsoid that turns: its features have a longitude, and both their place and their width follow from
-//! it. So a turn is one continuous number, and a network that learns the faces can learn the turn.
+//! A head is an ellipsoid that turns: its features have a longitude, which determines both their position and their
+//! width. A turn is therefore one continuous number that a network can learn.
 
 use serde::{Deserialize, Serialize};
 
-use super::canvas::Canvas;
-use super::colour::Rgb;
+use super::canvas::Painter;
+use super::color::Rgb;
 use super::dice::Dice;
 use super::head::Face;
-use super::{Sample, Truth, hair, wear};
+use super::{Sample, Truth, clothing, hair};
 use crate::image::Picture;
 
 /// A hair style.
@@ -50,7 +50,7 @@ pub enum Cloth {
 pub enum Backdrop {
     /// A studio wall, lighter behind the head.
     Studio,
-    /// One colour above, another below.
+    /// One color above, another below.
     Sky,
     /// Two walls meeting in a slanted edge.
     Split,
@@ -58,7 +58,7 @@ pub enum Backdrop {
     Lights,
 }
 
-/// What a portrait shows, and everything needed to draw it again.
+/// Attributes of a portrait: everything needed to render it again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FaceTruth {
     /// Smiling with teeth, or a closed mouth.
@@ -76,20 +76,24 @@ pub struct FaceTruth {
     /// Where the light comes from: -1 from the picture's left, +1 from its right.
     pub light: f32,
     /// Hair, brows and beard.
-    pub hair_colour: Rgb,
+    #[serde(rename = "hair_colour")]
+    pub hair_color: Rgb,
     /// The irises.
-    pub eye_colour: Rgb,
+    #[serde(rename = "eye_colour")]
+    pub eye_color: Rgb,
     /// The frame of the glasses, worn or not.
-    pub glasses_colour: Rgb,
+    #[serde(rename = "glasses_colour")]
+    pub glasses_color: Rgb,
     /// What is worn.
     pub cloth: Cloth,
-    /// The colour of what is worn.
-    pub cloth_colour: Rgb,
+    /// The color of what is worn.
+    #[serde(rename = "cloth_colour")]
+    pub cloth_color: Rgb,
     /// What is behind the head.
     pub backdrop: Backdrop,
-    /// The backdrop's first colour.
+    /// The backdrop's first color.
     pub back: Rgb,
-    /// The backdrop's second colour.
+    /// The backdrop's second color.
     pub back_too: Rgb,
     /// The hair is parted on the picture's left, not right.
     pub part_left: bool,
@@ -135,14 +139,14 @@ impl FaceTruth {
             skin: dice.between(0.0, 1.0),
             turn: dice.between(-1.0, 1.0),
             light: dice.between(-1.0, 1.0),
-            hair_colour: dice.colour(&HAIRS),
-            eye_colour: dice.colour(&EYES),
-            glasses_colour: dice.colour(&GLASSES),
+            hair_color: dice.color(&HAIRS),
+            eye_color: dice.color(&EYES),
+            glasses_color: dice.color(&GLASSES),
             cloth: dice.pick(&[Cloth::Round, Cloth::Pointed, Cloth::Collar, Cloth::High]),
-            cloth_colour: dice.colour(&CLOTHS),
+            cloth_color: dice.color(&CLOTHS),
             backdrop: dice.pick(&[Backdrop::Studio, Backdrop::Sky, Backdrop::Split, Backdrop::Lights]),
-            back: dice.colour(&BACKS),
-            back_too: dice.colour(&BACKS),
+            back: dice.color(&BACKS),
+            back_too: dice.color(&BACKS),
             part_left: dice.coin(),
             width: dice.between(0.95, 1.06),
             jaw: dice.between(0.0, 1.0),
@@ -157,16 +161,16 @@ impl FaceTruth {
     }
 }
 
-/// Draws a portrait `size` pixels wide and high.
+/// Renders a portrait of `size` by `size` pixels.
 pub fn draw(truth: &FaceTruth, size: usize) -> Sample {
     let mut sample =
         Sample { picture: Picture::new(0, 0, 3, Vec::new()), truth: Truth::Face(truth.clone()), mask: None };
-    let Some(canvas) = Canvas::new(size) else { return sample };
+    let Some(canvas) = Painter::new(size) else { return sample };
     let mut face = Face::new(truth, canvas);
-    wear::backdrop(&mut face);
+    clothing::backdrop(&mut face);
     hair::behind(&mut face);
     face.neck();
-    wear::cloth(&mut face);
+    clothing::cloth(&mut face);
     face.ears_behind();
     face.head();
     face.eyes();
@@ -177,7 +181,7 @@ pub fn draw(truth: &FaceTruth, size: usize) -> Sample {
     face.mouth();
     face.brows();
     if truth.glasses {
-        wear::arms(&mut face);
+        clothing::arms(&mut face);
     }
     // Ears are over short hair and under long hair.
     let covered = matches!(truth.hair, Hair::Long | Hair::Curly | Hair::Bob);
@@ -189,7 +193,7 @@ pub fn draw(truth: &FaceTruth, size: usize) -> Sample {
         face.ears_before();
     }
     if truth.glasses {
-        wear::glasses(&mut face);
+        clothing::glasses(&mut face);
     }
     sample.picture = face.canvas.picture();
     sample

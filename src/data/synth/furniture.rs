@@ -1,17 +1,17 @@
-//! What stands and hangs in a room.
+//! Furniture and decoration of a room.
 
 use super::bed::TABLE;
 use super::canvas::{Ink, P, ellipse, line, polygon};
-use super::colour::Rgb;
+use super::color::Rgb;
 use super::layout::{DEPTH, HEIGHT, Wall};
-use super::rooms::{LampKind, Room, Slot, Time};
+use super::rooms::{LampKind, Room, Time, WallSlot};
 
 /// The window's half width along its wall, and its lower and upper edge.
-fn window_frame(slot: Slot) -> (f32, f32, f32) {
+fn window_frame(slot: WallSlot) -> (f32, f32, f32) {
     match slot {
-        Slot::Above => (0.76, 1.3, 2.36),
-        Slot::Beside => (0.56, 0.85, 2.36),
-        Slot::Near | Slot::Far => (0.62, 0.9, 2.36),
+        WallSlot::Above => (0.76, 1.3, 2.36),
+        WallSlot::Beside => (0.56, 0.85, 2.36),
+        WallSlot::Near | WallSlot::Far => (0.62, 0.9, 2.36),
     }
 }
 
@@ -24,10 +24,10 @@ pub(super) fn window(room: &mut Room) {
     let sun = room.mood.sun;
 
     // Light spills over the wall around it.
-    let centre = room.view.on(wall, middle, (low + high) / 2.0, 0.0);
-    let reach = room.view.metre(if wall == Wall::Back { DEPTH } else { middle });
+    let center = room.view.on(wall, middle, (low + high) / 2.0, 0.0);
+    let reach = room.view.meter(if wall == Wall::Back { DEPTH } else { middle });
     let radii = if wall == Wall::Back { (reach * 1.9, reach * 1.6) } else { (reach * 1.0, reach * 1.8) };
-    room.canvas.light(centre, radii, sun, room.mood.sun_power);
+    room.canvas.light(center, radii, sun, room.mood.sun_power);
     sunbeam(room, wall, (left, right));
 
     let frame = room.lit(Rgb::hex(0xf6f2ea), if truth.time == Time::Night { 0.95 } else { 0.98 });
@@ -58,8 +58,8 @@ pub(super) fn window(room: &mut Room) {
     }
 }
 
-/// What is behind the glass.
-fn outside(room: &mut Room, wall: Wall, along: P, height: P, glass: &super::canvas::Shape) {
+/// Paints the view through the window.
+fn outside(room: &mut Room, wall: Wall, along: P, height: P, glass: &super::canvas::OptionalPath) {
     let (low, high) = height;
     let middle = (along.0 + along.1) / 2.0;
     let (top, bottom) = (room.view.on(wall, middle, high, 0.0), room.view.on(wall, middle, low, 0.0));
@@ -76,7 +76,7 @@ fn outside(room: &mut Room, wall: Wall, along: P, height: P, glass: &super::canv
     );
     room.canvas.fill(glass, ink);
     // Hills, as heights above the sill at shares of the way across.
-    for (heights, colour) in [([0.22, 0.34, 0.3, 0.2, 0.26], hill), ([0.16, 0.12, 0.14, 0.2, 0.13], wood)] {
+    for (heights, color) in [([0.22, 0.34, 0.3, 0.2, 0.26], hill), ([0.16, 0.12, 0.14, 0.2, 0.13], wood)] {
         let (from, to) = (along.0 + 0.08, along.1 - 0.08);
         let mut points: Vec<P> = heights
             .iter()
@@ -85,11 +85,11 @@ fn outside(room: &mut Room, wall: Wall, along: P, height: P, glass: &super::canv
             .collect();
         points.push(room.view.on(wall, to, low + 0.08, 0.0));
         points.push(room.view.on(wall, from, low + 0.08, 0.0));
-        room.canvas.fill(&polygon(&points), Rgb::hex(colour));
+        room.canvas.fill(&polygon(&points), Rgb::hex(color));
     }
     if room.truth.time == Time::Night {
         let moon = room.view.on(wall, along.0 + (along.1 - along.0) * 0.72, low + (high - low) * 0.8, 0.0);
-        let r = room.view.metre(if wall == Wall::Back { DEPTH } else { middle }) * 0.11;
+        let r = room.view.meter(if wall == Wall::Back { DEPTH } else { middle }) * 0.11;
         let across = if wall == Wall::Back { r } else { r * 0.6 };
         room.canvas.spot(moon, (across * 2.6, r * 2.6), Rgb::hex(0xbfd0ff), 0.5);
         room.canvas.fill(&ellipse(moon, (across, r), 0.0), Rgb::hex(0xf7f3dc));
@@ -120,7 +120,7 @@ fn sunbeam(room: &mut Room, wall: Wall, along: P) {
 /// One curtain at a window's edge; `way` is -1 at the low edge, +1 at the high one.
 fn curtain(room: &mut Room, wall: Wall, edge: f32, way: f32, low: f32, high: f32) {
     let (inner, outer) = (edge - 0.14 * way, edge + 0.3 * way);
-    let bottom = if room.truth.window_at == Slot::Above { low - 0.16 } else { low - 0.5 };
+    let bottom = if room.truth.window_at == WallSlot::Above { low - 0.16 } else { low - 0.5 };
     let folds = 3;
     for i in 0..folds {
         let at = |i: usize| inner + (outer - inner) * i as f32 / folds as f32;
@@ -136,23 +136,23 @@ pub(super) fn door(room: &mut Room) {
     let (wall, middle) = room.view.place(room.truth.door_at);
     let (left, right, high) = (middle - 0.45, middle + 0.45, 2.12);
     let bright = room.brightness(wall);
-    let colour = room.truth.door_colour;
-    let frame = room.lit(colour.mix(Rgb::hex(0xf4f0e8), 0.6), bright);
+    let color = room.truth.door_color;
+    let frame = room.lit(color.mix(Rgb::hex(0xf4f0e8), 0.6), bright);
     room.canvas
         .fill(&room.view.panel(wall, (left - 0.12, 0.0), (right + 0.12, high + 0.1), 0.0), Ink::Flat(Rgb::BLACK, 0.14));
     room.canvas.fill(&room.view.panel(wall, (left - 0.09, 0.0), (right + 0.09, high + 0.09), 0.02), frame);
     let (top, bottom) = (room.view.on(wall, middle, high, 0.0), room.view.on(wall, middle, 0.0, 0.0));
     let leaf = room.view.panel(wall, (left, 0.0), (right, high), 0.0);
-    room.canvas.fill(&leaf, Ink::ramp(top, bottom, room.lit(colour, bright * 0.98), room.lit(colour, bright * 0.86)));
+    room.canvas.fill(&leaf, Ink::ramp(top, bottom, room.lit(color, bright * 0.98), room.lit(color, bright * 0.86)));
     for (from, to) in [(0.2, 0.95), (1.12, 1.95)] {
         let deep = room.view.panel(wall, (left + 0.14, from), (right - 0.14, to), 0.0);
-        room.canvas.fill(&deep, room.lit(colour, bright * 0.74));
+        room.canvas.fill(&deep, room.lit(color, bright * 0.74));
         let face = room.view.panel(wall, (left + 0.18, from + 0.02), (right - 0.14, to - 0.05), 0.0);
-        room.canvas.fill(&face, room.lit(colour, bright * 0.88));
+        room.canvas.fill(&face, room.lit(color, bright * 0.88));
     }
     let edge = if wall == Wall::Back { left + 0.09 } else { right - 0.09 };
     let knob = room.view.on(wall, edge, 1.04, 0.05);
-    let r = room.view.metre(if wall == Wall::Back { DEPTH } else { middle }) * 0.05;
+    let r = room.view.meter(if wall == Wall::Back { DEPTH } else { middle }) * 0.05;
     room.canvas.fill(&ellipse(knob, (r, r), 0.0), room.lit(Rgb::hex(0xd2ad5e), 1.0));
 }
 
@@ -160,9 +160,9 @@ pub(super) fn door(room: &mut Room) {
 pub(super) fn picture(room: &mut Room) {
     let (wall, middle) = room.view.place(room.truth.picture_at);
     let (half, low, high) = match room.truth.picture_at {
-        Slot::Above => (0.58, 1.45, 2.25),
-        Slot::Beside => (0.42, 1.2, 2.25),
-        Slot::Near | Slot::Far => (0.46, 1.25, 2.2),
+        WallSlot::Above => (0.58, 1.45, 2.25),
+        WallSlot::Beside => (0.42, 1.2, 2.25),
+        WallSlot::Near | WallSlot::Far => (0.46, 1.25, 2.2),
     };
     let (left, right) = (middle - half, middle + half);
     let bright = room.brightness(wall);
@@ -191,7 +191,7 @@ pub(super) fn picture(room: &mut Room) {
     let land =
         polygon(&[hill(0.0, 0.0), hill(0.0, 0.42), hill(0.3, 0.55), hill(0.65, 0.3), hill(1.0, 0.46), hill(1.0, 0.0)]);
     let sun = hill(0.66, 0.68);
-    let size = room.view.metre(if wall == Wall::Back { DEPTH } else { middle }) * 0.12;
+    let size = room.view.meter(if wall == Wall::Back { DEPTH } else { middle }) * 0.12;
     let across = if wall == Wall::Back { size } else { size * 0.5 };
     room.canvas.fill(&ellipse(sun, (across, size), 0.0), room.lit(Rgb::hex(0xfff2cf), bright));
     room.canvas.fill(&land, room.lit(art.mix(Rgb::hex(0x2a3550), 0.55), bright));
@@ -219,11 +219,11 @@ pub(super) fn television(room: &mut Room) {
     }
     let off = if wall == Wall::Back { 0.2 } else { 0.05 };
     // The screen lights the wall behind it a little.
-    let centre = room.view.on(wall, middle, (low + high) / 2.0, 0.0);
-    let reach = room.view.metre(if wall == Wall::Back { DEPTH } else { middle });
+    let center = room.view.on(wall, middle, (low + high) / 2.0, 0.0);
+    let reach = room.view.meter(if wall == Wall::Back { DEPTH } else { middle });
     let power = if room.truth.time == Time::Night { 0.4 } else { 0.12 };
     let programme = room.truth.art.mix(Rgb::hex(0x3fa0f0), 0.55);
-    room.canvas.light(centre, (reach * 1.2, reach * 1.0), programme, power);
+    room.canvas.light(center, (reach * 1.2, reach * 1.0), programme, power);
     room.canvas.fill(&room.view.panel(wall, (left, low), (right, high), off), Rgb::hex(0x17181d));
     let screen = room.view.panel(wall, (left + 0.06, low + 0.06), (right - 0.06, high - 0.06), off);
     let (a, b) = (room.view.on(wall, left, high, off), room.view.on(wall, right, low, off));
@@ -245,18 +245,18 @@ pub(super) fn rug(room: &mut Room) {
         return;
     }
     let (x0, x1) = (room.view.bed.1 - 0.35, (room.view.bed.1 + 1.55).min(room.view.width - 0.15));
-    let colour = room.truth.accent.mix(Rgb::hex(0xe9e0d0), 0.35);
+    let color = room.truth.accent.mix(Rgb::hex(0xe9e0d0), 0.35);
     let (z0, z1) = (DEPTH - 2.75, DEPTH - 0.95);
     room.canvas.fill(&room.view.level(0.0, (x0 - 0.03, z0 - 0.03), (x1 + 0.03, z1)), Ink::Flat(Rgb::BLACK, 0.14));
-    room.canvas.fill(&room.view.level(0.0, (x0, z0), (x1, z1)), room.lit(colour, 0.95));
+    room.canvas.fill(&room.view.level(0.0, (x0, z0), (x1, z1)), room.lit(color, 0.95));
     room.canvas.fill(
         &room.view.level(0.0, (x0 + 0.12, z0 + 0.14), (x1 - 0.12, z1 - 0.14)),
-        room.lit(colour.mix(Rgb::WHITE, 0.45), 0.97),
+        room.lit(color.mix(Rgb::WHITE, 0.45), 0.97),
     );
-    room.canvas.fill(&room.view.level(0.0, (x0 + 0.22, z0 + 0.26), (x1 - 0.22, z1 - 0.26)), room.lit(colour, 0.98));
+    room.canvas.fill(&room.view.level(0.0, (x0 + 0.22, z0 + 0.26), (x1 - 0.22, z1 - 0.26)), room.lit(color, 0.98));
 }
 
-/// Where the lamp's light comes from: x, y, z.
+/// Position of the light bulb: x, y, z.
 fn bulb(room: &Room) -> (f32, f32, f32) {
     let x = room.view.bed.1 + 0.3;
     match room.truth.lamp_kind {
@@ -270,7 +270,7 @@ fn bulb(room: &Room) -> (f32, f32, f32) {
 pub(super) fn lamp(room: &mut Room) {
     let (x, y, z) = bulb(room);
     let metal = room.lit(Rgb::hex(0x4a423e), 1.0);
-    let metre = room.view.metre(z);
+    let meter = room.view.meter(z);
     let (half_top, half_low, tall) = match room.truth.lamp_kind {
         LampKind::Table => (0.16, 0.27, 0.36),
         LampKind::Standing => (0.2, 0.32, 0.42),
@@ -285,7 +285,7 @@ pub(super) fn lamp(room: &mut Room) {
     room.canvas.cover(&rod, metal);
     if room.truth.lamp_kind != LampKind::Hanging {
         let base = room.view.at(x, to, z);
-        room.canvas.cover(&ellipse(base, (metre * 0.12, metre * 0.035), 0.0), metal);
+        room.canvas.cover(&ellipse(base, (meter * 0.12, meter * 0.035), 0.0), metal);
     }
     let shade = polygon(&[
         room.view.at(x - half_low, y - tall / 2.0, z),
@@ -301,10 +301,10 @@ pub(super) fn lamp(room: &mut Room) {
 pub(super) fn lamp_light(room: &mut Room) {
     let (x, y, z) = bulb(room);
     let at = room.view.at(x, y, z);
-    let metre = room.view.metre(z);
-    let (colour, power) = (room.mood.lamp, room.mood.lamp_power);
-    room.canvas.light(at, (metre * 2.3, metre * 2.1), colour.lit(0.82), power * 0.75);
-    room.canvas.light(at, (metre * 0.75, metre * 0.7), colour, power * 0.9);
+    let meter = room.view.meter(z);
+    let (color, power) = (room.mood.lamp, room.mood.lamp_power);
+    room.canvas.light(at, (meter * 2.3, meter * 2.1), color.lit(0.82), power * 0.75);
+    room.canvas.light(at, (meter * 0.75, meter * 0.7), color, power * 0.9);
     let floor = room.view.at(x + 0.2, 0.0, z - 0.5);
-    room.canvas.light(floor, (metre * 1.5, metre * 0.6), colour, power * 0.35);
+    room.canvas.light(floor, (meter * 1.5, meter * 0.6), color, power * 0.35);
 }

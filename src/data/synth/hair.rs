@@ -1,7 +1,7 @@
 //! Hair and beards. Behind the head first, then over it.
 
 use super::canvas::{Ink, P, blob, ellipse, line};
-use super::colour::Rgb;
+use super::color::Rgb;
 use super::faces::Hair;
 use super::head::Face;
 use super::pose::HALF;
@@ -14,14 +14,14 @@ fn mass(face: &Face, half: &[P], shift: f32) -> Vec<P> {
     right.chain(left).collect()
 }
 
-/// Hair's colour from the crown down.
+/// Hair's color from the crown down.
 fn ink(face: &Face, top: f32, low: f32, bright: f32) -> Ink {
-    let colour = face.truth.hair_colour;
+    let color = face.truth.hair_color;
     let x = 0.12 * face.truth.light;
     let stops = vec![
-        (0.0, colour.lit(1.16 * bright), 1.0),
-        (0.45, colour.lit(bright), 1.0),
-        (1.0, colour.lit(0.68 * bright), 1.0),
+        (0.0, color.lit(1.16 * bright), 1.0),
+        (0.45, color.lit(bright), 1.0),
+        (1.0, color.lit(0.68 * bright), 1.0),
     ];
     Ink::Linear(face.pose.at(x, top), face.pose.at(-x, low), stops)
 }
@@ -64,9 +64,9 @@ pub(super) fn behind(face: &mut Face) {
         Hair::Bun => {
             let at = face.pose.at(back * 3.0, -0.3);
             let r = face.pose.long(0.078);
-            let colour = face.truth.hair_colour;
+            let color = face.truth.hair_color;
             let lit = (at.0 + r * 0.35 * face.truth.light, at.1 - r * 0.35);
-            let stops = vec![(0.0, colour.lit(1.2), 1.0), (0.6, colour.lit(0.95), 1.0), (1.0, colour.lit(0.6), 1.0)];
+            let stops = vec![(0.0, color.lit(1.2), 1.0), (0.6, color.lit(0.95), 1.0), (1.0, color.lit(0.6), 1.0)];
             face.canvas.fill(&ellipse(at, (r * 1.06, r), 0.0), Ink::Radial(lit, (r * 1.4, r * 1.4), stops));
         }
         Hair::Bald | Hair::Short => {}
@@ -75,10 +75,10 @@ pub(super) fn behind(face: &mut Face) {
 
 /// A cloud of curls around the head.
 fn curls(face: &mut Face, shift: f32) {
-    let colour = face.truth.hair_colour;
+    let color = face.truth.hair_color;
     let half = [(0.0, -0.325), (0.14, -0.3), (0.23, -0.2), (0.262, -0.06), (0.245, 0.06), (0.16, 0.13), (0.0, 0.12)];
     let shape = blob(&mass(face, &half, shift));
-    face.canvas.fill(&shape, colour.lit(0.72));
+    face.canvas.fill(&shape, color.lit(0.72));
     for i in 0..23 {
         // From one side over the top to the other.
         let angle = (-136.0 + 272.0 * i as f32 / 22.0).to_radians();
@@ -91,13 +91,10 @@ fn curls(face: &mut Face, shift: f32) {
 }
 
 fn curl(face: &mut Face, at: P, r: f32, bright: f32) {
-    let colour = face.truth.hair_colour;
+    let color = face.truth.hair_color;
     let lit = (at.0 + r * 0.35 * face.truth.light, at.1 - r * 0.4);
-    let stops = vec![
-        (0.0, colour.lit(1.1 * bright), 1.0),
-        (0.55, colour.lit(bright), 1.0),
-        (1.0, colour.lit(0.82 * bright), 1.0),
-    ];
+    let stops =
+        vec![(0.0, color.lit(1.1 * bright), 1.0), (0.55, color.lit(bright), 1.0), (1.0, color.lit(0.82 * bright), 1.0)];
     face.canvas.fill(&ellipse(at, (r, r), 0.0), Ink::Radial(lit, (r * 1.35, r * 1.35), stops));
 }
 
@@ -127,9 +124,9 @@ fn cap(face: &Face, grow: f32, ear: f32, hairline: &[P]) -> Vec<P> {
 
 /// A soft band of light over the crown.
 fn gloss(face: &mut Face, strength: f32) {
-    let colour = face.truth.hair_colour;
+    let color = face.truth.hair_color;
     let at = face.pose.at(0.07 * face.truth.light, -0.215);
-    face.canvas.spot(at, (face.pose.long(0.13), face.pose.long(0.045)), colour.lit(1.5), strength);
+    face.canvas.spot(at, (face.pose.long(0.13), face.pose.long(0.045)), color.lit(1.5), strength);
 }
 
 /// Hair over the forehead, the temples and the shoulders.
@@ -197,7 +194,7 @@ pub(super) fn before(face: &mut Face) {
                 (1.22, 0.02),
             ];
             let shape = blob(&cap(face, 0.04, 0.03, &hairline));
-            face.canvas.fill(&shape, face.truth.hair_colour.lit(0.86));
+            face.canvas.fill(&shape, face.truth.hair_color.lit(0.86));
             for (i, longitude) in
                 [-1.25, -1.0, -0.72, -0.42, -0.12, 0.18, 0.48, 0.78, 1.05, 1.28].into_iter().enumerate()
             {
@@ -278,8 +275,8 @@ pub(super) fn before(face: &mut Face) {
 /// A faint line along the hair through (longitude, v).
 fn strands(face: &mut Face, points: &[P]) {
     let along: Vec<P> = points.iter().map(|&(longitude, v)| face.pose.skull(longitude, v)).collect();
-    let colour = face.truth.hair_colour.lit(0.5);
-    face.canvas.stroke(&line(&along), face.pose.long(0.006), Ink::Flat(colour, 0.45));
+    let color = face.truth.hair_color.lit(0.5);
+    face.canvas.stroke(&line(&along), face.pose.long(0.006), Ink::Flat(color, 0.45));
 }
 
 /// Hair falling beside the cheeks down to a height.
@@ -304,7 +301,7 @@ fn lengths(face: &mut Face, low: f32) {
         points.extend([inner(0.0), pose.on(side, -0.07, HALF * 0.98)]);
         face.canvas.fill(&blob(&points), ink(face, -0.25, low + 0.06, 0.95));
         let fold = line(&[outer(0.195, -0.05), outer(0.2, low * 0.5), outer(0.192, low - 0.05)]);
-        let dark = face.truth.hair_colour.lit(0.5);
+        let dark = face.truth.hair_color.lit(0.5);
         face.canvas.stroke(&fold, pose.long(0.007), Ink::Flat(dark, 0.4));
     }
 }
@@ -332,13 +329,13 @@ pub(super) fn beard(face: &mut Face) {
         p(0.72, 0.138),
     ]);
     points.push(cheek(1.0));
-    let colour = face.truth.hair_colour.mix(Rgb::hex(0x2a1a14), 0.14);
+    let color = face.truth.hair_color.mix(Rgb::hex(0x2a1a14), 0.14);
     let (a, b) = (face.pose.at(0.2 * face.truth.light, 0.08), face.pose.at(-0.1 * face.truth.light, 0.27));
     let shape = blob(&points);
-    let ink = Ink::Linear(a, b, vec![(0.0, colour.lit(1.1), 0.96), (0.5, colour, 0.96), (1.0, colour.lit(0.66), 0.97)]);
+    let ink = Ink::Linear(a, b, vec![(0.0, color.lit(1.1), 0.96), (0.5, color, 0.96), (1.0, color.lit(0.66), 0.97)]);
     face.canvas.clip(&blob(&face.pose.outline(0.005)));
     face.canvas.fill(&shape, ink);
     face.canvas.unclip();
     let chin = face.pose.on(0.0, 0.215, 0.15);
-    face.canvas.spot(chin, (face.pose.long(0.07), face.pose.long(0.035)), colour.lit(1.3), 0.4);
+    face.canvas.spot(chin, (face.pose.long(0.07), face.pose.long(0.035)), color.lit(1.3), 0.4);
 }

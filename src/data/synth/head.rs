@@ -1,14 +1,14 @@
 //! The head: an ellipsoid that turns, and what is on it.
 
-use super::canvas::{Canvas, Ink, blob, ellipse, line};
-use super::colour::Rgb;
+use super::canvas::{Ink, Painter, blob, ellipse, line};
+use super::color::Rgb;
 use super::faces::FaceTruth;
 use super::pose::{HALF, Pose};
 
 /// A face being drawn.
 pub(super) struct Face<'a> {
     pub(super) truth: &'a FaceTruth,
-    pub(super) canvas: Canvas,
+    pub(super) canvas: Painter,
     /// Where everything is.
     pub(super) pose: Pose,
     /// The skin in full light.
@@ -28,7 +28,7 @@ fn skin(tone: f32) -> Rgb {
 }
 
 impl<'a> Face<'a> {
-    pub(super) fn new(truth: &'a FaceTruth, canvas: Canvas) -> Self {
+    pub(super) fn new(truth: &'a FaceTruth, canvas: Painter) -> Self {
         let skin = skin(truth.skin);
         let shade = skin.under(Rgb([0.80, 0.675, 0.645]));
         let shine = skin.mix(Rgb::hex(0xfff1e0), 0.26);
@@ -96,7 +96,7 @@ impl<'a> Face<'a> {
         self.canvas.fill(&ellipse(inner, (r * 0.55, tall * 0.62), lean), Ink::Flat(self.shade, opacity * 0.6));
     }
 
-    /// The skin of the face, modelled by light.
+    /// The skin of the face, modeled by light.
     pub(super) fn head(&mut self) {
         let shape = blob(&self.pose.outline(0.0));
         let light = self.truth.light;
@@ -159,7 +159,7 @@ impl<'a> Face<'a> {
             let r = self.pose.long(0.0205) * size;
             let look = (middle.0 + self.pose.long(0.004) * self.truth.turn, middle.1 - h * 0.06);
             let round = (r * (0.45 + 0.55 * self.pose.eye_seen(side)), r);
-            let iris = self.truth.eye_colour;
+            let iris = self.truth.eye_color;
             let stops = vec![(0.0, iris.lit(1.25), 1.0), (0.6, iris, 1.0), (1.0, iris.lit(0.45), 1.0)];
             self.canvas
                 .fill(&ellipse(look, round, 0.0), Ink::Radial((look.0, look.1 + r * 0.3), (r * 1.1, r * 1.1), stops));
@@ -180,7 +180,7 @@ impl<'a> Face<'a> {
     /// Both brows.
     pub(super) fn brows(&mut self) {
         // Fair hair has darker brows, or the face loses them.
-        let colour = self.truth.hair_colour.mix(Rgb::hex(0x3a2820), 0.45);
+        let color = self.truth.hair_color.mix(Rgb::hex(0x3a2820), 0.45);
         let thick = 0.0075 * self.truth.brows;
         let lift = if self.truth.smile { -0.006 } else { 0.0 };
         for side in [-1.0, 1.0] {
@@ -194,7 +194,7 @@ impl<'a> Face<'a> {
                 p(0.38, -0.063 + thick * 2.0),
                 p(0.17, -0.053 + thick * 2.1),
             ];
-            self.canvas.fill(&blob(&points), Ink::Flat(colour, 0.94));
+            self.canvas.fill(&blob(&points), Ink::Flat(color, 0.94));
         }
     }
 

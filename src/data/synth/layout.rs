@@ -1,7 +1,7 @@
-//! The room as a space: metres to the unit square in one-point perspective, and where things stand.
+//! The geometry of a room: meters to the unit square in one-point perspective, and the positions of things.
 
-use super::canvas::{P, Shape, polygon};
-use super::rooms::{RoomTruth, Slot};
+use super::canvas::{OptionalPath, P, polygon};
+use super::rooms::{RoomTruth, WallSlot};
 
 /// From the eye to the back wall.
 pub(super) const DEPTH: f32 = 4.6;
@@ -21,7 +21,7 @@ pub(super) enum Wall {
     Far,
 }
 
-/// The eye in the room. x runs from the bed's wall, y upwards, z away from the eye.
+/// The viewpoint. x runs from the wall of the bed, y upward, z away from the viewer.
 pub(super) struct View {
     /// How wide the room is.
     pub(super) width: f32,
@@ -52,12 +52,12 @@ impl View {
         (if self.mirrored { 1.0 - right } else { right }, down)
     }
 
-    /// How large a metre is at a distance.
-    pub(super) fn metre(&self, z: f32) -> f32 {
+    /// How large a meter is at a distance.
+    pub(super) fn meter(&self, z: f32) -> f32 {
         self.focal / z
     }
 
-    /// A point on a wall, `off` metres in front of it.
+    /// A point on a wall, `off` meters in front of it.
     pub(super) fn on(&self, wall: Wall, along: f32, y: f32, off: f32) -> P {
         match wall {
             Wall::Back => self.at(along, y, DEPTH - off),
@@ -67,7 +67,7 @@ impl View {
     }
 
     /// A rectangle on a wall from (along, y) to (along, y).
-    pub(super) fn panel(&self, wall: Wall, from: P, to: P, off: f32) -> Shape {
+    pub(super) fn panel(&self, wall: Wall, from: P, to: P, off: f32) -> OptionalPath {
         polygon(&[
             self.on(wall, from.0, from.1, off),
             self.on(wall, to.0, from.1, off),
@@ -77,7 +77,7 @@ impl View {
     }
 
     /// A level rectangle at a height, from (x, z) to (x, z).
-    pub(super) fn level(&self, y: f32, from: P, to: P) -> Shape {
+    pub(super) fn level(&self, y: f32, from: P, to: P) -> OptionalPath {
         polygon(&[
             self.at(from.0, y, from.1),
             self.at(to.0, y, from.1),
@@ -87,7 +87,7 @@ impl View {
     }
 
     /// A level rectangle from (x, z) to (x, z), its two corners towards the eye rounded by `radius`.
-    pub(super) fn rounded(&self, y: f32, from: P, to: P, radius: f32) -> Shape {
+    pub(super) fn rounded(&self, y: f32, from: P, to: P, radius: f32) -> OptionalPath {
         let (cut, bend) = (radius, radius * 0.3);
         polygon(&[
             self.at(from.0, y, to.1),
@@ -102,7 +102,7 @@ impl View {
     }
 
     /// A rectangle facing the eye at distance z, from (x, y) to (x, y).
-    pub(super) fn front(&self, z: f32, from: P, to: P) -> Shape {
+    pub(super) fn front(&self, z: f32, from: P, to: P) -> OptionalPath {
         polygon(&[
             self.at(from.0, from.1, z),
             self.at(to.0, from.1, z),
@@ -112,7 +112,7 @@ impl View {
     }
 
     /// A rectangle facing sideways at x, from (z, y) to (z, y).
-    pub(super) fn side(&self, x: f32, from: P, to: P) -> Shape {
+    pub(super) fn side(&self, x: f32, from: P, to: P) -> OptionalPath {
         polygon(&[
             self.at(x, from.1, from.0),
             self.at(x, from.1, to.0),
@@ -133,12 +133,12 @@ impl View {
     }
 
     /// The wall of a place, and the middle of it along that wall.
-    pub(super) fn place(&self, slot: Slot) -> (Wall, f32) {
+    pub(super) fn place(&self, slot: WallSlot) -> (Wall, f32) {
         match slot {
-            Slot::Above => (Wall::Back, (self.bed.0 + self.bed.1) / 2.0),
-            Slot::Beside => (Wall::Back, (self.bed.1 + 0.5 + self.width) / 2.0),
-            Slot::Near => (Wall::Near, 3.7),
-            Slot::Far => (Wall::Far, 3.7),
+            WallSlot::Above => (Wall::Back, (self.bed.0 + self.bed.1) / 2.0),
+            WallSlot::Beside => (Wall::Back, (self.bed.1 + 0.5 + self.width) / 2.0),
+            WallSlot::Near => (Wall::Near, 3.7),
+            WallSlot::Far => (Wall::Far, 3.7),
         }
     }
 }

@@ -1,15 +1,15 @@
-//! Synthetic picture sets: rooms and faces, drawn from a seed with nothing to download.
+//! Synthetic data sets: rooms and faces, rendered from a seed, with nothing to download.
 //!
-//! The paper trains on bedrooms and faces that nobody may redistribute. These stand in for them, and because every
-//! picture is drawn from known attributes they also say what is true in it: which room has a window and where, which
-//! face smiles. Attributes are drawn independently of each other, so that a direction found for one is not secretly
-//! another.
+//! The paper trains on bedrooms and faces that may not be redistributed. These replace them. Because every picture is
+//! rendered from known attributes, the truth about it is known: which room has a window and where, which face smiles.
+//! Attributes are drawn independently, so a direction found for one is not secretly another.
 //!
-//! A picture is a pure function of (scene, seed, index); at every size it has the same content.
+//! A picture is a pure function of (scene, seed, index), with the same content at every size.
 
 mod bed;
 mod canvas;
-mod colour;
+mod clothing;
+mod color;
 mod dice;
 pub mod faces;
 mod furniture;
@@ -18,19 +18,18 @@ mod head;
 mod layout;
 mod pose;
 pub mod rooms;
-mod wear;
 mod write;
 
-pub use colour::{ColourError, Rgb};
+pub use color::{ColorError, Rgb};
 pub use faces::{Backdrop, Cloth, FaceTruth, Hair};
-pub use rooms::{Floor, LampKind, RoomTruth, Slot, Time};
+pub use rooms::{Floor, LampKind, RoomTruth, Time, WallSlot};
 pub use write::{SynthError, write_set};
 
 use serde::{Deserialize, Serialize};
 
 use crate::image::Picture;
 
-/// A synthetic picture set.
+/// A synthetic data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scene {
@@ -40,7 +39,7 @@ pub enum Scene {
     Faces,
 }
 
-/// A name that is no scene's.
+/// The name is not that of a scene.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there is no synthetic set {0:?}; there are \"rooms\" and \"faces\"")]
 pub struct UnknownScene(pub String);
@@ -66,18 +65,18 @@ impl std::str::FromStr for Scene {
     }
 }
 
-/// A drawn picture and what is true in it.
+/// A rendered picture and its attributes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
     /// The picture, RGB.
     pub picture: Picture,
-    /// What it shows; drawing this again gives the same picture.
+    /// Its attributes; rendering them again gives the same picture.
     pub truth: Truth,
-    /// Rooms only: grey, 255 where the window is visible and 0 elsewhere; none if there is no window.
+    /// Rooms only: gray, 255 where the window is visible and 0 elsewhere; `None` without a window.
     pub mask: Option<Picture>,
 }
 
-/// What a picture shows.
+/// The attributes of a picture.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "scene")]
 pub enum Truth {
@@ -93,9 +92,9 @@ impl Scene {
     /// Both sets.
     pub const ALL: [Self; 2] = [Self::Rooms, Self::Faces];
 
-    /// The attributes of picture `index` of the set that `seed` names, without drawing it.
+    /// The attributes of picture `index` of the set with this seed, without rendering it.
     ///
-    /// A room's `window_box` depends on the drawn size and is none here.
+    /// The `window_box` of a room depends on the rendered size and is `None` here.
     pub fn truth(self, seed: u64, index: u64) -> Truth {
         let mut dice = dice::Dice::new(self, seed, index);
         match self {
@@ -104,7 +103,7 @@ impl Scene {
         }
     }
 
-    /// Draws picture `index` of the set that `seed` names, `size` pixels wide and high.
+    /// Renders picture `index` of the set with this seed at `size` by `size` pixels.
     pub fn draw(self, seed: u64, index: u64, size: usize) -> Sample {
         match self.truth(seed, index) {
             Truth::Room(room) => rooms::draw(&room, size),

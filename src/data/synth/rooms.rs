@@ -1,21 +1,21 @@
-//! Bedrooms.
+//! Bedrooms with known attributes.
 //!
-//! A layout gives the window, the door, the television and the picture a place each, whether or not they are there:
-//! so nothing collides, and adding one thing changes nothing else.
+//! A layout assigns positions to the window, the door, the television and the picture whether or not they are
+//! present, so nothing collides, and adding one thing changes nothing else.
 
 use serde::{Deserialize, Serialize};
 
-use super::canvas::{Canvas, Ink, rect};
-use super::colour::Rgb;
+use super::canvas::{Ink, Painter, rect};
+use super::color::Rgb;
 use super::dice::Dice;
 use super::layout::{DEPTH, HEIGHT, View, Wall};
 use super::{Sample, Truth, bed, furniture};
 use crate::image::Picture;
 
-/// A place on the walls, as seen from the bed.
+/// A position on the walls, as seen from the bed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Slot {
+pub enum WallSlot {
     /// On the back wall above the bed.
     Above,
     /// On the back wall beside the bed.
@@ -44,7 +44,7 @@ pub enum Time {
 pub enum Floor {
     /// Boards towards the eye.
     Planks,
-    /// One soft colour.
+    /// One soft color.
     Carpet,
 }
 
@@ -60,7 +60,7 @@ pub enum LampKind {
     Hanging,
 }
 
-/// What a room shows, and everything needed to draw it again.
+/// Attributes of a room: everything needed to render it again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RoomTruth {
     /// There is a window.
@@ -77,13 +77,13 @@ pub struct RoomTruth {
     /// Set by drawing.
     pub window_box: Option<[u32; 4]>,
     /// Where the window is, or would be.
-    pub window_at: Slot,
+    pub window_at: WallSlot,
     /// Where the television is, or would be.
-    pub tv_at: Slot,
+    pub tv_at: WallSlot,
     /// Where the picture is, or would be.
-    pub picture_at: Slot,
+    pub picture_at: WallSlot,
     /// Where the door is, or would be.
-    pub door_at: Slot,
+    pub door_at: WallSlot,
     /// Which lamp it is, or would be.
     pub lamp_kind: LampKind,
     /// The bed stands at the right wall, not the left.
@@ -111,24 +111,25 @@ pub struct RoomTruth {
     /// The curtains.
     pub curtain: Rgb,
     /// The door.
-    pub door_colour: Rgb,
-    /// The sky or ground colour of the picture and the television's programme.
+    #[serde(rename = "door_colour")]
+    pub door_color: Rgb,
+    /// The sky or ground color of the picture and the television's programme.
     pub art: Rgb,
-    /// How wide the room is, in metres.
+    /// How wide the room is, in meters.
     pub width: f32,
-    /// From the wall to the bed, in metres.
+    /// From the wall to the bed, in meters.
     pub bed_gap: f32,
-    /// How wide the bed is, in metres.
+    /// How wide the bed is, in meters.
     pub bed_width: f32,
     /// Where the eye is across the room, -1..=1.
     pub eye: f32,
-    /// How high the eye is, in metres.
+    /// How high the eye is, in meters.
     pub eye_height: f32,
     /// Where the horizon is, as a share of the picture's height.
     pub horizon: f32,
     /// How far the back wall's middle is from the picture's.
     pub shift: f32,
-    /// How large a metre is at one metre.
+    /// How large a meter is at one meter.
     pub focal: f32,
 }
 
@@ -150,8 +151,8 @@ const ART: [u32; 8] = [0xe07a4a, 0x2f7f9f, 0xe6b84a, 0x3f8f6f, 0xc85a72, 0x6a5fa
 
 /// The places of window, picture, television and door. Doors and televisions stand on the floor, so they are never
 /// above the bed; only what hangs high is behind it.
-const LAYOUTS: [[Slot; 4]; 8] = {
-    use Slot::{Above as A, Beside as B, Far as F, Near as N};
+const LAYOUTS: [[WallSlot; 4]; 8] = {
+    use WallSlot::{Above as A, Beside as B, Far as F, Near as N};
     [[A, N, F, B], [A, F, N, B], [A, N, B, F], [A, B, N, F], [N, A, F, B], [F, A, N, B], [N, A, B, F], [B, A, N, F]]
 };
 
@@ -177,14 +178,14 @@ impl RoomTruth {
             floor_kind,
             rug: dice.coin(),
             curtains: dice.coin(),
-            wall: dice.colour(&WALLS),
-            floor: dice.colour(if floor_kind == Floor::Planks { &PLANKS } else { &CARPETS }),
-            bed: dice.colour(&COVERS),
-            accent: dice.colour(&ACCENTS),
-            wood: dice.colour(&WOODS),
-            curtain: dice.colour(&CURTAINS),
-            door_colour: dice.colour(&DOORS),
-            art: dice.colour(&ART),
+            wall: dice.color(&WALLS),
+            floor: dice.color(if floor_kind == Floor::Planks { &PLANKS } else { &CARPETS }),
+            bed: dice.color(&COVERS),
+            accent: dice.color(&ACCENTS),
+            wood: dice.color(&WOODS),
+            curtain: dice.color(&CURTAINS),
+            door_color: dice.color(&DOORS),
+            art: dice.color(&ART),
             width: dice.between(3.6, 4.1),
             bed_gap: dice.between(0.15, 0.4),
             bed_width: dice.between(1.45, 1.65),
@@ -228,18 +229,18 @@ impl Mood {
     }
 }
 
-/// What the furniture is drawn with.
+/// Everything that painting furniture needs.
 pub(super) struct Room<'a> {
     pub(super) truth: &'a RoomTruth,
     pub(super) view: View,
     pub(super) mood: Mood,
-    pub(super) canvas: Canvas,
+    pub(super) canvas: Painter,
 }
 
 impl Room<'_> {
     /// A paint in this room's light.
-    pub(super) fn lit(&self, colour: Rgb, amount: f32) -> Rgb {
-        colour.under(self.mood.ambient).lit(amount)
+    pub(super) fn lit(&self, color: Rgb, amount: f32) -> Rgb {
+        color.under(self.mood.ambient).lit(amount)
     }
 
     /// How bright a wall is.
@@ -253,10 +254,10 @@ impl Room<'_> {
     }
 }
 
-/// Draws a room `size` pixels wide and high. The sample's truth is the given one with `window_box` set.
+/// Renders a room of `size` by `size` pixels. The attributes of the sample are the given ones with `window_box` set.
 pub fn draw(truth: &RoomTruth, size: usize) -> Sample {
     let mut done = RoomTruth { window_box: None, ..truth.clone() };
-    let Some(canvas) = Canvas::new(size) else {
+    let Some(canvas) = Painter::new(size) else {
         return Sample { picture: Picture::new(0, 0, 3, Vec::new()), truth: Truth::Room(done), mask: None };
     };
     let mut room = Room { truth, view: View::new(truth), mood: Mood::of(truth.time), canvas };
@@ -290,7 +291,7 @@ pub fn draw(truth: &RoomTruth, size: usize) -> Sample {
     Sample { picture: room.canvas.picture(), truth: Truth::Room(done), mask }
 }
 
-/// The box around a mask's white pixels.
+/// Bounding box of the white pixels of a mask.
 fn bounds(mask: &Picture) -> Option<[u32; 4]> {
     let white = mask.pixels().iter().enumerate().filter(|&(_, &byte)| byte > 0);
     white.fold(None, |found, (i, _)| {
@@ -353,11 +354,11 @@ fn planks(room: &mut Room) {
     for i in 0..count {
         let (x0, x1) = (i as f32 * board, ((i + 1) as f32 * board).min(room.view.width));
         let (dark, light) = (room.lit(room.truth.floor, 0.62), room.lit(room.truth.floor, 1.2));
-        // A fixed pattern reads as wood and asks nothing of a network.
+        // A fixed pattern looks like wood and is easy to learn.
         let shade = [0.0, 0.5, -0.3, 0.2, -0.5, 0.35][i % 6];
-        let colour = if shade < 0.0 { dark } else { light };
+        let color = if shade < 0.0 { dark } else { light };
         let shape = room.view.level(0.0, (x0, 0.9), (x1, DEPTH));
-        room.canvas.fill(&shape, Ink::Flat(colour, 0.28 * f32::abs(shade)));
+        room.canvas.fill(&shape, Ink::Flat(color, 0.28 * f32::abs(shade)));
         let seam = super::canvas::line(&[room.view.at(x1, 0.0, 0.9), room.view.at(x1, 0.0, DEPTH)]);
         room.canvas.stroke(&seam, 0.003, Ink::Flat(dark, 0.4));
     }

@@ -1,4 +1,4 @@
-//! Sets as folders: pictures, masks, and truth.jsonl.
+//! Writes synthetic sets as folders: pictures, masks, and truth.jsonl.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use super::{Scene, Truth};
 use crate::files;
 use crate::image::PictureError;
 
-/// Why a set could not be written.
+/// A set could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum SynthError {
     /// A picture or mask could not be written; the message names the file.
@@ -33,9 +33,9 @@ struct Line<'a> {
 }
 
 /// Writes pictures 0..`count` of a set into `folder`: 000000.png and so on, masks/000000.png for rooms with a window,
-/// and truth.jsonl, one line a picture. `progress` hears how many pictures are done.
+/// and truth.jsonl with one line per picture. `progress` receives the number of finished pictures.
 ///
-/// The list is put in place last: a folder that has it is complete.
+/// truth.jsonl is written last: a folder that contains it is complete.
 ///
 /// # Errors
 /// [`SynthError`] naming the file that could not be written.

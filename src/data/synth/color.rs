@@ -1,33 +1,33 @@
-//! Colours of the drawings: mixing, lighting, and their form in truth.jsonl.
+//! Colors of synthetic pictures: mixing, lighting, and their form in truth.jsonl.
 
 use serde::{Deserialize, Serialize};
 use tiny_skia::Color;
 
-/// An sRGB colour, 0..=1 each; written as `#rrggbb`, which every other program can read.
+/// An sRGB color, 0..=1 per channel; serialized as `#rrggbb`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Rgb(pub [f32; 3]);
 
-/// A colour that is not written as `#rrggbb`.
+/// The text is not of the form `#rrggbb`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a colour is written #rrggbb, not {0:?}")]
-pub struct ColourError(String);
+#[error("a color is written #rrggbb, not {0:?}")]
+pub struct ColorError(String);
 
 impl From<Rgb> for String {
-    fn from(colour: Rgb) -> Self {
-        let [r, g, b] = colour.0.map(|v| (v * 255.0).round().clamp(0.0, 255.0) as u8);
+    fn from(color: Rgb) -> Self {
+        let [r, g, b] = color.0.map(|v| (v * 255.0).round().clamp(0.0, 255.0) as u8);
         format!("#{r:02x}{g:02x}{b:02x}")
     }
 }
 
 impl TryFrom<String> for Rgb {
-    type Error = ColourError;
+    type Error = ColorError;
 
-    fn try_from(text: String) -> Result<Self, ColourError> {
+    fn try_from(text: String) -> Result<Self, ColorError> {
         let digits = text.strip_prefix('#').filter(|digits| digits.len() == 6);
         match digits.and_then(|digits| u32::from_str_radix(digits, 16).ok()) {
             Some(number) => Ok(Self::hex(number)),
-            None => Err(ColourError(text)),
+            None => Err(ColorError(text)),
         }
     }
 }
@@ -38,7 +38,7 @@ impl Rgb {
     /// Black.
     pub const BLACK: Self = Self([0.0; 3]);
 
-    /// A colour from 0xrrggbb.
+    /// A color from 0xrrggbb.
     pub const fn hex(number: u32) -> Self {
         Self([
             ((number >> 16) & 255) as f32 / 255.0,
@@ -47,17 +47,17 @@ impl Rgb {
         ])
     }
 
-    /// This colour, `share` of the way to another.
+    /// Mixes with another color: 0 gives this one, 1 the other.
     pub fn mix(self, other: Self, share: f32) -> Self {
         Self(std::array::from_fn(|c| self.0[c] + (other.0[c] - self.0[c]) * share))
     }
 
-    /// Each channel times that of a light.
+    /// Multiplies each channel with that of a light.
     pub fn under(self, light: Self) -> Self {
         Self(std::array::from_fn(|c| (self.0[c] * light.0[c]).clamp(0.0, 1.0)))
     }
 
-    /// Brighter (above 1) or darker (below 1), towards white and towards a cool black, which keeps shadows clean.
+    /// Brightens (above 1) toward white or darkens (below 1) toward a cool black, which keeps shadows clean.
     pub fn lit(self, amount: f32) -> Self {
         if amount >= 1.0 {
             self.mix(Self::WHITE, (amount - 1.0).min(1.0))
@@ -66,7 +66,7 @@ impl Rgb {
         }
     }
 
-    /// The nearest colour of 8 bits a channel: what is written reads back equal.
+    /// Rounds to 8 bits per channel, so that a written color reads back equal.
     pub fn rounded(self) -> Self {
         Self(self.0.map(|v| (v.clamp(0.0, 1.0) * 255.0).round() / 255.0))
     }
