@@ -3,9 +3,10 @@
 //! [`Generator::forward_features`] and [`Discriminator::forward_features`] return every layer's feature maps;
 //! [`Discriminator::backpropagate`] computes gradients and guided backpropagation.
 //!
-//! The discriminator's batch norm uses running statistics here, so that an image's result does not depend on the rest of the
-//! batch. The running statistics of the training mix real and generated images; call [`Discriminator::calibrate`] first to
-//! recompute them from real images, as the paper does before it uses the features (section 5).
+//! The discriminator's batch norm uses running statistics here, so that an image's result does not depend on the rest
+//! of the batch. The running statistics of the training mix real and generated images; call
+//! [`Discriminator::calibrate`] first to recompute them from real images, as the paper does before it uses the features
+//! (section 5).
 
 use burn::tensor::activation::leaky_relu;
 use burn::tensor::{Tensor, TensorData};
@@ -21,8 +22,8 @@ use super::{Discriminator, Generator};
 pub enum BackwardRule {
     /// The gradient.
     Plain,
-    /// Guided backpropagation (Springenberg et al. 2014): only positive signals pass, and only where the activation was positive.
-    /// LeakyReLU's negative slope counts as 0.
+    /// Guided backpropagation (Springenberg et al. 2014): only positive signals pass, and only where the activation was
+    /// positive. LeakyReLU's negative slope counts as 0.
     Guided,
 }
 
@@ -43,8 +44,8 @@ pub enum DiscriminatorUnit {
 }
 
 impl Generator {
-    /// Feature maps `[batch, maps, side, side]` of every hidden layer after its activation, the projection's first, and the same
-    /// images as [`Self::sample`].
+    /// Feature maps `[batch, maps, side, side]` of every hidden layer after its activation, the projection's first, and
+    /// the same images as [`Self::sample`].
     pub fn forward_features(&self, z: Tensor<2>) -> (Vec<Tensor<4>>, Tensor<4>) {
         let mut maps = Vec::new();
         let pass = Pass::Infer(SamplingStatistics::Running);
@@ -54,8 +55,8 @@ impl Generator {
 }
 
 impl Discriminator {
-    /// Feature maps `[batch, maps, side, side]` of every convolution after its activation, the largest first, and the logits
-    /// `[batch]`.
+    /// Feature maps `[batch, maps, side, side]` of every convolution after its activation, the largest first, and the
+    /// logits `[batch]`.
     pub fn forward_features(&self, pictures: Tensor<4>) -> (Vec<Tensor<4>>, Tensor<1>) {
         let mut features = Vec::new();
         let logits = self.forward_with(pictures, |_, maps| {
@@ -111,8 +112,8 @@ impl Discriminator {
     }
 
     /// Backpropagates from `unit` to the images; returns a tensor of their shape `[batch, channels, size, size]`. With
-    /// [`BackwardRule::Plain`] it is the gradient of the unit with respect to the pixels, with [`BackwardRule::Guided`] guided
-    /// backpropagation. Images of a batch do not affect one another.
+    /// [`BackwardRule::Plain`] it is the gradient of the unit with respect to the pixels, with [`BackwardRule::Guided`]
+    /// guided backpropagation. Images of a batch do not affect one another.
     ///
     /// # Panics
     /// If the discriminator has no such unit.
@@ -253,8 +254,8 @@ mod tests {
 
     #[test]
     fn guided_backpropagation_agrees_with_a_calculation_by_hand() {
-        // One map at each of two convolutions of a 16x16 image, all kernels zero except their center: each unit sees one pixel,
-        // so the network is a product of a few numbers.
+        // One map at each of two convolutions of a 16x16 image, all kernels zero except their center: each unit sees
+        // one pixel, so the network is a product of a few numbers.
         let config = ModelConfig { size: 16, base: 1, channels: 1, bias: true, ..ModelConfig::preset(Preset::Pytorch) };
         let mut discriminator = Discriminator::new(&config, 1, &Device::flex());
         let device = Device::flex();
@@ -274,7 +275,8 @@ mod tests {
                 norm.variance.value = Tensor::from_floats([1.0 - 1e-5, 1.0 - 1e-5], &device);
             }
         }
-        // With padding 1, index 5 of a 4x4 kernel is the pixel at twice the position: position 0 of the last map sees pixel 0.
+        // With padding 1, index 5 of a 4x4 kernel is the pixel at twice the position: position 0 of the last map sees
+        // pixel 0.
         let mut pixels = [[0.0f32; 256]; 2];
         pixels[0][0] = 1.0; // 3 * 1 - 1 = 2, positive; times 2 is 4, times -5 is -10.
         pixels[1][0] = 0.2; // 3 * 0.2 - 1 = -0.4, negative: leaks as -0.08.
@@ -292,8 +294,8 @@ mod tests {
             signal(0, BackwardRule::Plain)
         );
         assert!(near(signal(0, BackwardRule::Guided), [2.0 * 3.0, 0.0]), "{:?}", signal(0, BackwardRule::Guided));
-        // Map 1: in the first image the unit itself is negative; in the second it is positive, but its signal turns negative at
-        // the first convolution, where guided backpropagation stops it.
+        // Map 1: in the first image the unit itself is negative; in the second it is positive, but its signal turns
+        // negative at the first convolution, where guided backpropagation stops it.
         assert!(
             near(signal(1, BackwardRule::Plain), [0.2 * -5.0 * 3.0, -5.0 * 0.2 * 3.0]),
             "{:?}",

@@ -59,7 +59,8 @@ impl AdamOptimizer {
         self.update_scaled(layers, tracked, grads, rate, 1.0)
     }
 
-    /// As [`Self::update`], for a loss that was multiplied by `scale`. The gradients, and the returned norm, are unscaled.
+    /// As [`Self::update`], for a loss that was multiplied by `scale`. The gradients, and the returned norm, are
+    /// unscaled.
     pub fn update_scaled(
         &mut self,
         layers: &mut [Layer],
@@ -88,7 +89,8 @@ impl AdamSettings {
         value
     }
 
-    /// Returns the updated value, and `squares` plus the squares of `gradient`, which belongs to a loss multiplied by `scale`.
+    /// Returns the updated value, and `squares` plus the squares of `gradient`, which belongs to a loss multiplied by
+    /// `scale`.
     fn apply(
         &self,
         value: Tensor<1>,

@@ -26,8 +26,8 @@ impl Autoencoder {
         linear(&self.layers[0], pictures)
     }
 
-    /// Reconstructions `[batch, values]` of images `[batch, values]`. `mask` `[batch, code]` multiplies the code after ReLU: zeros
-    /// are dropout.
+    /// Reconstructions `[batch, values]` of images `[batch, values]`. `mask` `[batch, code]` multiplies the code after
+    /// ReLU: zeros are dropout.
     pub fn reconstruct(&self, pictures: Tensor<2>, mask: Tensor<2>) -> Tensor<2> {
         linear(&self.layers[1], relu(self.encode(pictures)) * mask)
     }

@@ -1,11 +1,11 @@
 //! Weight averaging: a generator whose weights are the mean over several checkpoints of a run.
 //!
-//! Each training step moves the weights around the current optimum, and the noise of the last step shows as artifacts. Averaging
-//! reduces them (Yazici et al. 2019, "The Unusual Effectiveness of Averaging in GAN Training").
+//! Each training step moves the weights around the current optimum, and the noise of the last step shows as artifacts.
+//! Averaging reduces them (Yazici et al. 2019, "The Unusual Effectiveness of Averaging in GAN Training").
 //!
-//! The running statistics are averaged like the weights. Recomputing them with the averaged weights, as is usual for classifiers,
-//! makes them a fifth smaller and the images harsher: for the mean of 60 face checkpoints the precision fell from 0.89 to 0.55
-//! (docs/MEASURES.md).
+//! The running statistics are averaged like the weights. Recomputing them with the averaged weights, as is usual for
+//! classifiers, makes them a fifth smaller and the images harsher: for the mean of 60 face checkpoints the precision
+//! fell from 0.89 to 0.55 (docs/MEASURES.md).
 
 use std::path::Path;
 
@@ -15,9 +15,9 @@ use super::checkpoints::{open_newest_readable, sibling_checkpoints};
 use super::{Layer, Model, ModelError};
 
 impl Model {
-    /// Opens the checkpoint at `path`, or the newest of the run at `path`, and averages its generator's weights and running
-    /// statistics over the `count` checkpoints up to it, or over all if the run has fewer. Damaged checkpoints of a run are
-    /// skipped; `note` receives a message for each.
+    /// Opens the checkpoint at `path`, or the newest of the run at `path`, and averages its generator's weights and
+    /// running statistics over the `count` checkpoints up to it, or over all if the run has fewer. Damaged checkpoints
+    /// of a run are skipped; `note` receives a message for each.
     ///
     /// # Errors
     /// [`ModelError::NoCheckpoints`] if `path` is neither a run nor a checkpoint, [`ModelError::Header`] if an older checkpoint

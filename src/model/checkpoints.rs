@@ -1,4 +1,5 @@
-//! Checkpoints of a run: listing them, and opening the newest readable one, since a kill or a full disk may have damaged the last.
+//! Checkpoints of a run: listing them, and opening the newest readable one, since a kill or a full disk may have
+//! damaged the last.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +7,8 @@ use fs_err as fs;
 
 use super::{ModelError, import_settings};
 
-/// Lists the checkpoints in a run's folder `checkpoints`, oldest first, with their training steps. A missing folder has none.
+/// Lists the checkpoints in a run's folder `checkpoints`, oldest first, with their training steps. A missing folder has
+/// none.
 pub fn checkpoints(checkpoints: &Path) -> Vec<(u64, PathBuf)> {
     let mut found: Vec<_> = fs::read_dir(checkpoints)
         .into_iter()
@@ -21,14 +23,16 @@ pub fn checkpoints(checkpoints: &Path) -> Vec<(u64, PathBuf)> {
     found
 }
 
-/// Lists the checkpoints of the run that `name` (a run folder or one of its checkpoints) belongs to; empty for other models.
+/// Lists the checkpoints of the run that `name` (a run folder or one of its checkpoints) belongs to; empty for other
+/// models.
 pub fn sibling_checkpoints(name: &Path) -> Vec<(u64, PathBuf)> {
     let path = import_settings::base_path(name);
     let folder = path.parent().filter(|parent| parent.file_name().is_some_and(|name| name == "checkpoints"));
     checkpoints(folder.unwrap_or(&path.join("checkpoints")))
 }
 
-/// Calls `open` on these checkpoints, newest first, and returns the first success; `note` receives a message for each damaged one.
+/// Calls `open` on these checkpoints, newest first, and returns the first success; `note` receives a message for each
+/// damaged one.
 ///
 /// # Errors
 /// [`ModelError::Damaged`] if there are several and none can be opened; for a single checkpoint its own error.

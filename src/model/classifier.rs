@@ -22,12 +22,14 @@ impl Classifier {
         Self { config: config.clone(), layers }
     }
 
-    /// Logits `[batch, outputs]` of images `[batch, channels, size, size]` with batch statistics; updates the running statistics.
+    /// Logits `[batch, outputs]` of images `[batch, channels, size, size]` with batch statistics; updates the running
+    /// statistics.
     pub fn train(&mut self, pictures: Tensor<4>) -> Tensor<2> {
         forward(&mut self.layers, &self.config, pictures, Pass::Train)
     }
 
-    /// Logits `[batch, outputs]` with running statistics, so that an image's logits do not depend on the rest of the batch.
+    /// Logits `[batch, outputs]` with running statistics, so that an image's logits do not depend on the rest of the
+    /// batch.
     pub fn logits(&self, pictures: Tensor<4>) -> Tensor<2> {
         forward(&mut self.layers.clone(), &self.config, pictures, Pass::Infer(SamplingStatistics::Running))
     }

@@ -1,7 +1,7 @@
 //! Architecture settings of both networks.
 //!
-//! [`ModelConfig`] describes generator and discriminator; [`ModelConfig::check`] validates it, [`ModelConfig::layers`] expands it
-//! to a [`Layout`], and [`ModelConfig::preset`] gives the published architectures.
+//! [`ModelConfig`] describes generator and discriminator; [`ModelConfig::check`] validates it, [`ModelConfig::layers`]
+//! expands it to a [`Layout`], and [`ModelConfig::preset`] gives the published architectures.
 
 use std::borrow::Cow;
 
@@ -125,7 +125,8 @@ pub struct ModelConfig {
     pub bias: bool,
     /// Added to the variance in batch norm.
     pub norm_epsilon: f64,
-    /// Weight of the newest batch in batch norm's running statistics, in (0, 1]: PyTorch's momentum, one minus TensorFlow's.
+    /// Weight of the newest batch in batch norm's running statistics, in (0, 1]: PyTorch's momentum, one minus
+    /// TensorFlow's.
     #[serde(default = "norm_momentum", skip_serializing_if = "is_norm_momentum")]
     pub norm_momentum: f64,
     /// Batch-norm statistics used when sampling.
@@ -136,8 +137,8 @@ pub struct ModelConfig {
     /// Negative slope of the generator's activations: 0 is ReLU (the paper), anything else LeakyReLU.
     #[serde(default, skip_serializing_if = "is_default")]
     pub leak: f64,
-    /// Convolutions per stage (a stage doubles or halves the maps): 1, of stride 2; or 2, of which the discriminator's first and
-    /// the generator's second have stride 1 (the paper's 32x32 network).
+    /// Convolutions per stage (a stage doubles or halves the maps): 1, of stride 2; or 2, of which the discriminator's
+    /// first and the generator's second have stride 1 (the paper's 32x32 network).
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub per_stage: usize,
     /// Whether batch norm after the projection of z is per unit, as after a fully connected layer, instead of per map.
@@ -158,8 +159,8 @@ pub struct ModelConfig {
     /// How feature maps are up- and downsampled.
     #[serde(default, skip_serializing_if = "is_default")]
     pub resampling: Resampling,
-    /// Units of a fully connected hidden layer in both networks, before the generator's projection and before the discriminator's
-    /// head; 0 for none (the paper).
+    /// Units of a fully connected hidden layer in both networks, before the generator's projection and before the
+    /// discriminator's head; 0 for none (the paper).
     #[serde(default, skip_serializing_if = "is_default")]
     pub hidden: usize,
     /// Distribution of the initial weights.
@@ -196,14 +197,15 @@ impl ModelConfig {
         self.layout.as_ref().map_or_else(|| self.doublings() * self.per_stage, |layout| layout.generator.len() - 1)
     }
 
-    /// Side of the smallest maps, to which z is projected and which the discriminator's head sees: 4 in the paper, up to 7.
+    /// Side of the smallest maps, to which z is projected and which the discriminator's head sees: 4 in the paper, up
+    /// to 7.
     pub fn smallest_side(&self) -> usize {
         let projection = self.layout.as_ref().and_then(|layout| layout.generator.first());
         projection.map_or_else(|| self.size >> self.doublings(), |plan| plan.kernel)
     }
 
-    /// Side of the feature maps of the generator's hidden layer `layer` (0 is the projection): 7 and 14 for 28x28 images, 4 and 8
-    /// for 16x16.
+    /// Side of the feature maps of the generator's hidden layer `layer` (0 is the projection): 7 and 14 for 28x28
+    /// images, 4 and 8 for 16x16.
     pub fn side(&self, layer: usize) -> usize {
         self.layers().generator[1..=layer].iter().fold(self.smallest_side(), |side, plan| plan.output_side_up(side))
     }

@@ -13,7 +13,8 @@ use super::options::SamplingStatistics;
 /// Negative slope of LeakyReLU (section 3).
 pub(super) const LEAK: f64 = 0.2;
 
-/// Strided convolutions with LeakyReLU and batch norm (except after the first), then a linear head that gives one logit.
+/// Strided convolutions with LeakyReLU and batch norm (except after the first), then a linear head that gives one
+/// logit.
 #[derive(Clone, Debug)]
 pub struct Discriminator {
     config: ModelConfig,
@@ -42,8 +43,8 @@ impl Discriminator {
         &self.config
     }
 
-    /// Logits `[batch]` of images `[batch, channels, size, size]` (positive: real) with batch statistics; updates the running
-    /// statistics.
+    /// Logits `[batch]` of images `[batch, channels, size, size]` (positive: real) with batch statistics; updates the
+    /// running statistics.
     pub fn train(&mut self, pictures: Tensor<4>) -> Tensor<1> {
         let [batch, ..] = pictures.dims();
         forward(&mut self.layers, &self.config, pictures, Pass::Train).reshape([batch])
@@ -55,8 +56,9 @@ impl Discriminator {
         forward(&mut self.layers, &self.config, pictures, Pass::Infer(SamplingStatistics::Batch)).reshape([batch])
     }
 
-    /// Recomputes the running statistics from images `[batch, channels, size, size]`. Call it for batch after batch, numbered
-    /// from 0: the statistics become the mean over the batches, as the authors compute them before they use the features (5.2).
+    /// Recomputes the running statistics from images `[batch, channels, size, size]`. Call it for batch after batch,
+    /// numbered from 0: the statistics become the mean over the batches, as the authors compute them before they use
+    /// the features (5.2).
     pub fn calibrate(&mut self, pictures: Tensor<4>, number: usize) {
         forward(&mut self.layers, &self.config, pictures, Pass::Calibrate(number));
     }

@@ -1,7 +1,8 @@
-//! Opening models: zscape's own files (safetensors with config and provenance in the header), checkpoints, runs, bundled models and
-//! other programs' files.
+//! Opening models: zscape's own files (safetensors with config and provenance in the header), checkpoints, runs,
+//! bundled models and other programs' files.
 //!
-//! [`Model::open`] takes any of them, with optional settings after an `@`; [`Model::to_file`] is its inverse for zscape's format.
+//! [`Model::open`] takes any of them, with optional settings after an `@`; [`Model::to_file`] is its inverse for
+//! zscape's format.
 
 use std::path::{Path, PathBuf};
 
@@ -132,9 +133,9 @@ impl Model {
         self.generator.config()
     }
 
-    /// Opens a model file, a checkpoint folder, a run folder (its newest checkpoint), a bundled model (`bundled:faces`) or another
-    /// program's file, each optionally with settings after it (`netG.pth@prior=uniform`, see [`ImportSettings`];
-    /// `RUN@average=20`).
+    /// Opens a model file, a checkpoint folder, a run folder (its newest checkpoint), a bundled model (`bundled:faces`)
+    /// or another program's file, each optionally with settings after it (`netG.pth@prior=uniform`, see
+    /// [`ImportSettings`]; `RUN@average=20`).
     ///
     /// # Errors
     /// [`ModelError`] naming the file and the remedy.

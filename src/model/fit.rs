@@ -1,4 +1,5 @@
-//! The training loop of the small networks that measure images: [`fit`] runs Adam with a learning rate that decays as a cosine.
+//! The training loop of the small networks that measure images: [`fit`] runs Adam with a learning rate that decays as a
+//! cosine.
 //!
 //! GAN training has its own loop, in `train`: there two networks alternate, and the learning rate is constant.
 
@@ -50,16 +51,17 @@ impl FitSchedule {
     }
 }
 
-/// Cosine decay without restarts (Loshchilov and Hutter 2017): 1 at the start of the training (`share` 0), 0 at its end (1).
+/// Cosine decay without restarts (Loshchilov and Hutter 2017): 1 at the start of the training (`share` 0), 0 at its end
+/// (1).
 pub fn cosine_decay(share: f64) -> f64 {
     0.5 * (1.0 + (std::f64::consts::PI * share).cos())
 }
 
 /// Trains `network` in place.
 ///
-/// `loss` gets the number of the step, from 0, and a copy of the network whose parameters are on the autodiff tape; it returns the
-/// loss `[1]` of a batch. The caller draws the batches, so that their order is the caller's seed's. `after_step` gets the number
-/// of steps taken, the updated network, and the loss without its tape.
+/// `loss` gets the number of the step, from 0, and a copy of the network whose parameters are on the autodiff tape; it
+/// returns the loss `[1]` of a batch. The caller draws the batches, so that their order is the caller's seed's.
+/// `after_step` gets the number of steps taken, the updated network, and the loss without its tape.
 ///
 /// # Errors
 /// The first error of `after_step`, which ends the training.

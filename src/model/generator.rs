@@ -1,7 +1,7 @@
 //! The generator: latent vectors to images (section 3, figure 1).
 //!
-//! [`Generator::sample`] is inference, [`Generator::train`] the forward pass of a training step, [`Generator::features`] and
-//! [`Generator::forward_from`] stop and resume at a hidden layer.
+//! [`Generator::sample`] is inference, [`Generator::train`] the forward pass of a training step,
+//! [`Generator::features`] and [`Generator::forward_from`] stop and resume at a hidden layer.
 
 use std::sync::{Arc, OnceLock};
 
@@ -16,26 +16,30 @@ use super::layer::{HIDDEN, Initializer, Layer, Parameter, ParameterSource, Pass}
 use super::layout::ParameterScope;
 use super::options::{Activation, OutputActivation, SamplingStatistics};
 
-/// Samples of the reference batch, whose batch-norm statistics replace those of any other batch. The paper trains in batches of
-/// 128, so a batch of this size has the statistics, and their noise, that the weights were trained with. A larger batch would
-/// delay the first image of a wide network by seconds on a CPU.
+/// Samples of the reference batch, whose batch-norm statistics replace those of any other batch. The paper trains in
+/// batches of 128, so a batch of this size has the statistics, and their noise, that the weights were trained with. A
+/// larger batch would delay the first image of a wide network by seconds on a CPU.
 pub const REFERENCE_BATCH: usize = 128;
-/// Seed of the reference batch's z's. It is constant, so that a z gives the same image in every process and on every device.
+/// Seed of the reference batch's z's. It is constant, so that a z gives the same image in every process and on every
+/// device.
 const REFERENCE_SEED: u64 = 0x7265_6665_7265_6e63;
 
-/// Projects z to `[maps, 4, 4]` (up to 7x7) and doubles the side with fractionally-strided convolutions up to the image. Batch norm
-/// and ReLU follow every layer but the last, which ends in tanh. Imported networks may have LeakyReLU and a sigmoid.
+/// Projects z to `[maps, 4, 4]` (up to 7x7) and doubles the side with fractionally-strided convolutions up to the
+/// image. Batch norm and ReLU follow every layer but the last, which ends in tanh. Imported networks may have LeakyReLU
+/// and a sigmoid.
 ///
 /// # Batch norm outside training
 ///
-/// The image of a z does not depend on the rest of its batch. With [`SamplingStatistics::Running`] batch norm uses the running averages
-/// of the training. With [`SamplingStatistics::Batch`] it uses the statistics of one fixed reference batch of [`REFERENCE_BATCH`] z's,
-/// computed for the first image and cached until the weights change. Ablations do not change them, so that normalization cannot
-/// compensate for what an ablation removes. Only [`Self::sample_batch`] normalizes by its own batch.
+/// The image of a z does not depend on the rest of its batch. With [`SamplingStatistics::Running`] batch norm uses the
+/// running averages of the training. With [`SamplingStatistics::Batch`] it uses the statistics of one fixed reference
+/// batch of [`REFERENCE_BATCH`] z's, computed for the first image and cached until the weights change. Ablations do not
+/// change them, so that normalization cannot compensate for what an ablation removes. Only [`Self::sample_batch`]
+/// normalizes by its own batch.
 #[derive(Clone, Debug)]
 pub struct Generator {
     config: ModelConfig,
-    /// `project`, then `up1`, `up2`, ... to the image; last the optional fully connected `hidden` layer between z and `project`.
+    /// `project`, then `up1`, `up2`, ... to the image; last the optional fully connected `hidden` layer between z and
+    /// `project`.
     layers: Vec<Layer>,
     ablations: Vec<Ablation>,
     /// The layers with the reference batch's statistics as running statistics; clones share the cached value.
@@ -73,13 +77,14 @@ impl Generator {
         Ok(Self { config: config.clone(), layers, ablations: Vec::new(), frozen: Arc::default() })
     }
 
-    /// `project`, then `up1`, `up2`, ... to the image; last the optional fully connected `hidden` layer between z and `project`.
+    /// `project`, then `up1`, `up2`, ... to the image; last the optional fully connected `hidden` layer between z and
+    /// `project`.
     pub fn layers(&self) -> &[Layer] {
         &self.layers
     }
 
-    /// The layer that takes z: the fully connected hidden layer if there is one, otherwise the projection. Its weight is a matrix
-    /// `[z_dim, units]`.
+    /// The layer that takes z: the fully connected hidden layer if there is one, otherwise the projection. Its weight
+    /// is a matrix `[z_dim, units]`.
     pub fn first_layer(&self) -> &Layer {
         self.layers.last().filter(|layer| layer.is_hidden()).unwrap_or(&self.layers[0])
     }
@@ -95,7 +100,8 @@ impl Generator {
         &self.config
     }
 
-    /// A generator with the same weights that samples with these ablations instead of its own. Training ignores ablations.
+    /// A generator with the same weights that samples with these ablations instead of its own. Training ignores
+    /// ablations.
     pub fn with_ablations(&self, ablations: &[Ablation]) -> Self {
         Self { ablations: ablations.to_vec(), ..self.clone() }
     }
@@ -110,14 +116,14 @@ impl Generator {
         &self.ablations
     }
 
-    /// Images `[batch, channels, size, size]` in [-1, 1] for `z` `[batch, z_dim]`. The image of a z does not depend on the rest of
-    /// the batch.
+    /// Images `[batch, channels, size, size]` in [-1, 1] for `z` `[batch, z_dim]`. The image of a z does not depend on
+    /// the rest of the batch.
     pub fn sample(&self, z: Tensor<2>) -> Tensor<4> {
         self.frozen().forward(z, Pass::Infer(SamplingStatistics::Running), |_, _| ())
     }
 
-    /// As [`Self::sample`], but normalized by this batch's own statistics, as in the authors' sample sheets: the image of a z
-    /// depends on the rest of the batch.
+    /// As [`Self::sample`], but normalized by this batch's own statistics, as in the authors' sample sheets: the image
+    /// of a z depends on the rest of the batch.
     pub fn sample_batch(&self, z: Tensor<2>) -> Tensor<4> {
         self.clone().forward(z, Pass::Infer(SamplingStatistics::Batch), |_, _| ())
     }
@@ -152,8 +158,8 @@ impl Generator {
         plain.layers
     }
 
-    /// Feature maps `[batch, maps, side, side]` of hidden layer `layer` (0 is the projection) after its activation, as in
-    /// [`Self::sample`].
+    /// Feature maps `[batch, maps, side, side]` of hidden layer `layer` (0 is the projection) after its activation, as
+    /// in [`Self::sample`].
     ///
     /// # Panics
     /// If `layer` is not a hidden layer.
@@ -168,7 +174,8 @@ impl Generator {
         features.expect("at least the projection was applied")
     }
 
-    /// The generator on the autodiff tape as a constant: gradients flow through it to z, but none are computed for its weights.
+    /// The generator on the autodiff tape as a constant: gradients flow through it to z, but none are computed for its
+    /// weights.
     pub fn on_tape(&self) -> Self {
         let mut lifted = self.frozen();
         for parameter in lifted.layers.iter_mut().flat_map(Layer::state_mut) {

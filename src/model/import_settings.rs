@@ -1,8 +1,9 @@
 //! Import settings: the settings of a model that its file does not store, given after the path as in
 //! `netG.pth@prior=uniform,flipped=true`. `RUN@average=20` also sets how many checkpoints are averaged.
 //!
-//! Such a name can be used wherever a model's path is expected, so that sessions, the window and every command support it.
-//! [`split`] parses it, [`validate`] explains what is wrong with it, [`ImportSettings::name`] and the `with_*` functions write it.
+//! Such a name can be used wherever a model's path is expected, so that sessions, the window and every command support
+//! it. [`split`] parses it, [`validate`] explains what is wrong with it, [`ImportSettings::name`] and the `with_*`
+//! functions write it.
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -196,8 +197,8 @@ impl Overrides {
     }
 }
 
-/// Splits a model's name into its path and the settings after it. If the part after the last `@` is not a list of valid settings,
-/// the whole name is the path.
+/// Splits a model's name into its path and the settings after it. If the part after the last `@` is not a list of valid
+/// settings, the whole name is the path.
 pub(super) fn split(name: &Path) -> (PathBuf, Overrides) {
     let whole = || (name.to_owned(), Overrides::default());
     let Some((path, tail)) = name.to_str().and_then(|name| name.rsplit_once(SEPARATOR)) else { return whole() };
@@ -277,8 +278,8 @@ fn known_settings() -> String {
     KNOWN.map(|(key, values)| format!("{key}= ({values})")).join(", ")
 }
 
-/// Checks the settings of a name whose part before the `@` exists, unless the whole name is an existing path. A typo such as
-/// `netG.pth@prior=gauss` would otherwise be reported as a missing file.
+/// Checks the settings of a name whose part before the `@` exists, unless the whole name is an existing path. A typo
+/// such as `netG.pth@prior=gauss` would otherwise be reported as a missing file.
 ///
 /// # Errors
 /// [`ImportSettingsError`] with the valid settings.

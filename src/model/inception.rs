@@ -1,7 +1,8 @@
-//! The Inception v3 network of published FID scores: pytorch-fid's variant of torchvision's network, up to global average pooling.
+//! The Inception v3 network of published FID scores: pytorch-fid's variant of torchvision's network, up to global
+//! average pooling.
 //!
-//! Its weights cannot be bundled for license reasons: the user provides `pt_inception-2015-12-05-6726825d.pth`, or a safetensors file
-//! with the same tensors. Batch norms, whose statistics are fixed, are folded into the convolutions.
+//! Its weights cannot be bundled for license reasons: the user provides `pt_inception-2015-12-05-6726825d.pth`, or a
+//! safetensors file with the same tensors. Batch norms, whose statistics are fixed, are folded into the convolutions.
 
 use std::path::{Path, PathBuf};
 

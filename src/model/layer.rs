@@ -1,7 +1,8 @@
-//! Building blocks of both networks: parameters, batch norm, and layers with strided or fractionally-strided convolutions.
+//! Building blocks of both networks: parameters, batch norm, and layers with strided or fractionally-strided
+//! convolutions.
 //!
-//! A [`Layer`] is a weight with optional bias and batch norm. [`Layer::build`] takes its parameters from a [`ParameterSource`]: the
-//! random [`Initializer`], or a file.
+//! A [`Layer`] is a weight with optional bias and batch norm. [`Layer::build`] takes its parameters from a
+//! [`ParameterSource`]: the random [`Initializer`], or a file.
 
 use std::convert::Infallible;
 
@@ -20,8 +21,8 @@ use crate::device::Operands;
 /// Standard deviations beyond which TensorFlow's `truncated_normal` resamples.
 const TRUNCATION: f32 = 2.0;
 
-/// A named tensor of a layer: a trainable parameter or a running statistic. The values are stored flat, with the shape beside
-/// them, so that optimizer and files need no case per rank.
+/// A named tensor of a layer: a trainable parameter or a running statistic. The values are stored flat, with the shape
+/// beside them, so that optimizer and files need no case per rank.
 #[derive(Clone, Debug)]
 pub struct Parameter {
     /// Name in files: `up1.weight`.
@@ -75,7 +76,8 @@ pub(super) trait ParameterSource {
     fn parameter(&mut self, name: String, shape: Vec<usize>, role: ParameterRole) -> Result<Parameter, Self::Error>;
 }
 
-/// Initializes parameters randomly. Random numbers come from the CPU, so that a seed gives the same networks on every device.
+/// Initializes parameters randomly. Random numbers come from the CPU, so that a seed gives the same networks on every
+/// device.
 pub(super) struct Initializer<'a> {
     rng: ChaCha8Rng,
     device: &'a Device,
@@ -141,14 +143,16 @@ pub(super) enum Pass {
     Train,
     /// Batch statistics; the running statistics become the mean over this batch and the given number of earlier ones.
     Calibrate(usize),
-    /// Batch statistics; the running statistics become exactly those of this batch, so that inference with them reproduces it.
+    /// Batch statistics; the running statistics become exactly those of this batch, so that inference with them
+    /// reproduces it.
     Freeze,
     /// Inference: the running statistics do not change.
     Infer(SamplingStatistics),
 }
 
 impl BatchNorm {
-    /// Batch norm with the config's epsilon and momentum, then LeakyReLU with negative slope `slope` (0: ReLU, 1: none).
+    /// Batch norm with the config's epsilon and momentum, then LeakyReLU with negative slope `slope` (0: ReLU, 1:
+    /// none).
     fn forward(&mut self, x: Tensor<4>, config: &ModelConfig, slope: f64, pass: Pass) -> Tensor<4> {
         let epsilon = config.norm_epsilon;
         let (gain, shift) = (self.gain.value.clone(), self.shift.value.clone());
@@ -207,7 +211,8 @@ pub(super) const HIDDEN: &str = "hidden";
 pub(super) struct ConvSpec {
     /// Stride and leading padding.
     pub geometry: Geometry,
-    /// Whether 2x2 max pooling follows (discriminator), or 2x2 nearest-neighbor upsampling precedes the convolution (generator).
+    /// Whether 2x2 max pooling follows (discriminator), or 2x2 nearest-neighbor upsampling precedes the convolution
+    /// (generator).
     pub pooled: bool,
     /// Explicit output size, if it does not follow from the stride.
     pub window: Option<OutputWindow>,
@@ -218,8 +223,8 @@ pub(super) struct ConvSpec {
 pub(super) struct OutputWindow {
     /// Side of the output.
     pub side: usize,
-    /// Padding beyond the geometry's: rows and columns cropped before the generator's large output map, or zeros added before the
-    /// discriminator's large input map.
+    /// Padding beyond the geometry's: rows and columns cropped before the generator's large output map, or zeros added
+    /// before the discriminator's large input map.
     pub cut: usize,
 }
 
@@ -249,8 +254,8 @@ fn upsample(x: Tensor<4>) -> Tensor<4> {
 }
 
 impl Layer {
-    /// Builds the layer `name` with a weight of `shape`: a convolution if `convolution` is given, otherwise a fully connected
-    /// layer. `bias` and `norm` are the lengths of bias and batch norm.
+    /// Builds the layer `name` with a weight of `shape`: a convolution if `convolution` is given, otherwise a fully
+    /// connected layer. `bias` and `norm` are the lengths of bias and batch norm.
     ///
     /// # Errors
     /// Any error of `source`.
@@ -288,14 +293,15 @@ impl Layer {
         let Some(OutputWindow { side, cut: first }) = window else {
             return kernels::up(small, self.weight.tensor(), geometry, self.operands);
         };
-        // Zeros behind the small map add nothing to the result, and extend it by the rows that the kernel reaches beyond the map.
+        // Zeros behind the small map add nothing to the result, and extend it by the rows that the kernel reaches
+        // beyond the map.
         let [_, _, height, _] = small.dims();
         let more = (side + first).div_ceil(geometry.stride).saturating_sub(height);
         crop(kernels::up(pad(small, 0, more), self.weight.tensor(), geometry, self.operands), first, side)
     }
 
-    /// Strided convolution, weight `[out, in, k, k]`: `[batch, in, 2h, 2w]` to `[batch, out, h, w]`, or to `[batch, out, 2h, 2w]`
-    /// with stride 1. The fully connected hidden layer gives `[batch, out, 1, 1]`.
+    /// Strided convolution, weight `[out, in, k, k]`: `[batch, in, 2h, 2w]` to `[batch, out, h, w]`, or to `[batch,
+    /// out, 2h, 2w]` with stride 1. The fully connected hidden layer gives `[batch, out, 1, 1]`.
     pub(super) fn down(&self, x: Tensor<4>) -> Tensor<4> {
         if self.is_hidden() {
             let [batch, ..] = x.dims();
@@ -341,8 +347,8 @@ impl Layer {
         }
     }
 
-    /// The rest of a hidden layer after its convolution: bias and batch norm, if any, then LeakyReLU with negative slope `slope`
-    /// (0: ReLU, 1: none).
+    /// The rest of a hidden layer after its convolution: bias and batch norm, if any, then LeakyReLU with negative
+    /// slope `slope` (0: ReLU, 1: none).
     pub(super) fn activate(&mut self, x: Tensor<4>, config: &ModelConfig, slope: f64, pass: Pass) -> Tensor<4> {
         let [batch, maps, height, width] = x.dims();
         let biased = self.add_bias(x);

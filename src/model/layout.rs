@@ -49,8 +49,8 @@ pub struct LayerPlan {
     pub bias: ParameterScope,
     /// Batch norm after the layer.
     pub norm: ParameterScope,
-    /// Factor by which the side of the maps grows (generator) or shrinks (discriminator): 1 or 2. Unused for the generator's
-    /// projection and the discriminator's head, which are matrices.
+    /// Factor by which the side of the maps grows (generator) or shrinks (discriminator): 1 or 2. Unused for the
+    /// generator's projection and the discriminator's head, which are matrices.
     #[serde(default = "two", skip_serializing_if = "is_two")]
     pub stride: usize,
     /// Explicit padding and output side, if they differ from the config's padding. Imported networks have them.
@@ -61,7 +61,8 @@ pub struct LayerPlan {
     pub linear: bool,
 }
 
-/// Padding and output side of a convolution whose large map is not `stride` times the small one, or whose padding is unusual.
+/// Padding and output side of a convolution whose large map is not `stride` times the small one, or whose padding is
+/// unusual.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Placement {
     /// PyTorch's padding: zeros before the large map.
@@ -99,8 +100,8 @@ fn is_two(value: &usize) -> bool {
     *value == 2
 }
 
-/// Layer plans of both networks. A config stores them if its other settings cannot express the network: widths that do not double,
-/// batch norm or biases in some layers only.
+/// Layer plans of both networks. A config stores them if its other settings cannot express the network: widths that do
+/// not double, batch norm or biases in some layers only.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Layout {
     /// From the projection of z to the image.

@@ -1,8 +1,8 @@
 //! DCGAN generator and discriminator: architecture, layers, files, import and export.
 //!
-//! [`ModelConfig`] describes both networks, [`Model::open`] reads them from any supported file, [`Generator::sample`] generates images.
-//! The small networks that evaluate images ([`Classifier`], [`Segmenter`], [`Autoencoder`], [`Inception`]) are built from the same
-//! layers. `kernels` has the fast convolutions.
+//! [`ModelConfig`] describes both networks, [`Model::open`] reads them from any supported file, [`Generator::sample`]
+//! generates images. The small networks that evaluate images ([`Classifier`], [`Segmenter`], [`Autoencoder`],
+//! [`Inception`]) are built from the same layers. `kernels` has the fast convolutions.
 
 mod ablation;
 mod activations;

@@ -24,14 +24,14 @@ impl Prior {
     }
 }
 
-/// Statistics that the generator's batch norm uses outside training. The choice changes every sampled image; with either, the
-/// image of a z does not depend on the rest of its batch.
+/// Statistics that the generator's batch norm uses outside training. The choice changes every sampled image; with
+/// either, the image of a z does not depend on the rest of its batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
 pub enum SamplingStatistics {
-    /// Statistics of a fixed reference batch of [`REFERENCE_BATCH`](super::REFERENCE_BATCH) samples. They replace those of the
-    /// batches that the authors sample.
+    /// Statistics of a fixed reference batch of [`REFERENCE_BATCH`](super::REFERENCE_BATCH) samples. They replace those
+    /// of the batches that the authors sample.
     Batch,
     /// Running averages over the training, as in the PyTorch tutorial.
     Running,
@@ -68,7 +68,8 @@ pub enum OutputActivation {
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
 pub enum Padding {
-    /// One more row and column before the map than behind it, as PyTorch and cuDNN do with a padding of half the kernel.
+    /// One more row and column before the map than behind it, as PyTorch and cuDNN do with a padding of half the
+    /// kernel.
     #[default]
     Symmetric,
     /// One more behind than before: TensorFlow's SAME.
@@ -82,8 +83,8 @@ pub struct InitialWeights {
     pub weights: f64,
     /// Standard deviation of batch norm's gains; their mean is 1. The authors: 0.02.
     pub gains: f64,
-    /// Whether weights of the discriminator's convolutions beyond two standard deviations are resampled, as TensorFlow's
-    /// `truncated_normal` does.
+    /// Whether weights of the discriminator's convolutions beyond two standard deviations are resampled, as
+    /// TensorFlow's `truncated_normal` does.
     pub truncated: bool,
 }
 
@@ -131,7 +132,7 @@ pub enum Resampling {
     /// Strided and fractionally-strided convolutions, as in the paper.
     #[default]
     Strided,
-    /// 2x2 max pooling after the discriminator's convolutions and nearest-neighbor upsampling before the generator's; all
-    /// convolutions have stride 1.
+    /// 2x2 max pooling after the discriminator's convolutions and nearest-neighbor upsampling before the generator's;
+    /// all convolutions have stride 1.
     Pooling,
 }

@@ -17,8 +17,8 @@ use super::{TensorFile, TensorFileError};
 /// Feature maps at half, quarter, eighth and sixteenth size.
 const MAPS: [usize; 4] = [12, 24, 48, 48];
 
-/// Strided convolutions down to a sixteenth of the size and fractionally-strided ones up again, with skip connections (U-Net,
-/// Ronneberger et al. 2015).
+/// Strided convolutions down to a sixteenth of the size and fractionally-strided ones up again, with skip connections
+/// (U-Net, Ronneberger et al. 2015).
 #[derive(Clone, Debug)]
 pub struct Segmenter {
     config: ModelConfig,
@@ -87,8 +87,8 @@ impl Segmenter {
         Ok(file)
     }
 
-    /// Logits `[batch, 1, size, size]` per pixel (positive: object) of color images `[batch, 3, size, size]` with batch statistics;
-    /// updates the running statistics. `size` must be a multiple of 16.
+    /// Logits `[batch, 1, size, size]` per pixel (positive: object) of color images `[batch, 3, size, size]` with batch
+    /// statistics; updates the running statistics. `size` must be a multiple of 16.
     pub fn train(&mut self, pictures: Tensor<4>) -> Tensor<4> {
         self.forward(pictures, Pass::Train)
     }

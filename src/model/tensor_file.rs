@@ -1,6 +1,7 @@
 //! Safetensors files: named `f32` arrays and a JSON note in the header.
 //!
-//! [`TensorFile`] holds a file of zscape in memory. For other programs' files, [`header`] reads names, shapes and positions only.
+//! [`TensorFile`] holds a file of zscape in memory. For other programs' files, [`header`] reads names, shapes and
+//! positions only.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Read, Write};
@@ -52,8 +53,8 @@ pub enum TensorFileError {
     },
 }
 
-/// Reads the header of a safetensors file and the position where its values begin; `None` if the file does not start like
-/// safetensors. The values are not read.
+/// Reads the header of a safetensors file and the position where its values begin; `None` if the file does not start
+/// like safetensors. The values are not read.
 ///
 /// # Errors
 /// [`TensorFileError`] naming the file.

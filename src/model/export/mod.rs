@@ -60,9 +60,9 @@ impl ExportFormat {
 }
 
 impl Model {
-    /// Writes the model in the format of the file's extension and returns the files written. A PyTorch state dict holds one
-    /// network, so the discriminator is written to a second file beside the generator's. `half` stores 16-bit floats, in zscape's
-    /// own format only.
+    /// Writes the model in the format of the file's extension and returns the files written. A PyTorch state dict holds
+    /// one network, so the discriminator is written to a second file beside the generator's. `half` stores 16-bit
+    /// floats, in zscape's own format only.
     ///
     /// # Errors
     /// [`ExportError`] naming the file.
@@ -72,7 +72,8 @@ impl Model {
         };
         match ExportFormat::of(path)? {
             ExportFormat::Zscape => self.to_file()?.write(path, half)?,
-            // Other programs support running statistics only, so these become the ones that this generator samples with.
+            // Other programs support running statistics only, so these become the ones that this generator samples
+            // with.
             ExportFormat::Onnx => put(path, onnx::generator(&self.frozen())?)?,
             ExportFormat::Pytorch => {
                 let whole = self.frozen().to_file()?;
@@ -93,7 +94,8 @@ impl Model {
     }
 }
 
-/// Path of the discriminator that belongs to the exported generator at `path`: `faces-discriminator.pth` beside `faces.pth`.
+/// Path of the discriminator that belongs to the exported generator at `path`: `faces-discriminator.pth` beside
+/// `faces.pth`.
 pub(super) fn discriminator_path(path: &Path) -> PathBuf {
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let extension = path.extension().map(|end| end.to_string_lossy().into_owned()).unwrap_or_default();

@@ -1,6 +1,7 @@
 //! ONNX export of the generator: `z` `[n, z_dim]` to `pictures` `[n, channels, size, size]` in [-1, 1].
 //!
-//! The protobuf messages have only the fields that a generator needs, numbered as in `onnx.proto` (IR version 8, opset 13).
+//! The protobuf messages have only the fields that a generator needs, numbered as in `onnx.proto` (IR version 8, opset
+//! 13).
 
 use prost::Message;
 

@@ -1,4 +1,5 @@
-//! PyTorch export: a state dict as `torch.save` writes it, a zip with a pickle that describes the tensors, and their values.
+//! PyTorch export: a state dict as `torch.save` writes it, a zip with a pickle that describes the tensors, and their
+//! values.
 
 use std::io::{Cursor, Write};
 
@@ -37,8 +38,8 @@ pub(in crate::model) struct TensorMapping {
     pub transposed: bool,
 }
 
-/// The tensors of one network's state dict, named as in PyTorch's DCGAN tutorial: `main.0.weight` and so on, where the numbers count
-/// activations, too.
+/// The tensors of one network's state dict, named as in PyTorch's DCGAN tutorial: `main.0.weight` and so on, where the
+/// numbers count activations, too.
 pub(in crate::model) fn tensor_mappings(network: &str, layers: &[Layer], config: &ModelConfig) -> Vec<TensorMapping> {
     let modules = modules(network, layers, config).into_iter().enumerate();
     let parts = modules.flat_map(|(number, module)| module.parts.into_iter().map(move |part| (number, part)));
@@ -52,8 +53,8 @@ pub(in crate::model) fn tensor_mappings(network: &str, layers: &[Layer], config:
 
 /// The modules of one network in forward order.
 ///
-/// A projection with per-unit batch norm or biases cannot be a convolution: it becomes a `Linear` followed by `Unflatten`. Where
-/// PyTorch's convolutions do not support a network's padding, a `ZeroPad2d` pads or crops the map.
+/// A projection with per-unit batch norm or biases cannot be a convolution: it becomes a `Linear` followed by
+/// `Unflatten`. Where PyTorch's convolutions do not support a network's padding, a `ZeroPad2d` pads or crops the map.
 fn modules(network: &str, layers: &[Layer], config: &ModelConfig) -> Vec<TorchModule> {
     let generator = network == "generator";
     let per_unit = generator && config.projects_units();

@@ -1,4 +1,5 @@
-//! Assembles an imported model: chooses an interpretation of the generator and writes both networks under zscape's tensor names.
+//! Assembles an imported model: chooses an interpretation of the generator and writes both networks under zscape's
+//! tensor names.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -186,8 +187,8 @@ impl Assembly<'_> {
         Ok(inputs)
     }
 
-    /// The prior to assume if the statistics do not decide: normal, except for the authors' own networks, whose folders are named
-    /// after the prior (`.._100z_gaussian_..`) if it is normal.
+    /// The prior to assume if the statistics do not decide: normal, except for the authors' own networks, whose folders
+    /// are named after the prior (`.._100z_gaussian_..`) if it is normal.
     fn usual_prior(&self) -> Prior {
         let folder = if self.path.is_dir() { numpy::find(self.path, 1) } else { None };
         let name = folder.as_deref().unwrap_or(self.path).to_string_lossy().to_ascii_lowercase();
@@ -217,8 +218,8 @@ impl Assembly<'_> {
         Ok(Some(ClassSelection { count, class, conditioning }))
     }
 
-    /// Whether its 3x3 convolutions may be pairs of which the second has stride 1, as in the paper's 32x32 network: if all had stride
-    /// 2, the images would be larger than any DCGAN's.
+    /// Whether its 3x3 convolutions may be pairs of which the second has stride 1, as in the paper's 32x32 network: if
+    /// all had stride 2, the images would be larger than any DCGAN's.
     fn is_paired(&self) -> bool {
         let layers = &self.generator.chain.layers;
         let count = layers.len() - 1;

@@ -1,9 +1,9 @@
 //! Orders a network's modules into layers by the shapes of their weights.
 //!
-//! A DCGAN is a chain of layers: each takes as many maps as the one before gives, and at one end are images of 1 or 3 channels. The
-//! weight of a fractionally-strided convolution is `[in, out, ..]`, that of an ordinary one `[out, in, ..]`. The other end
-//! distinguishes the networks: a discriminator has one logit, while z has several coordinates. A square weight fits both layouts;
-//! the search decides.
+//! A DCGAN is a chain of layers: each takes as many maps as the one before gives, and at one end are images of 1 or 3
+//! channels. The weight of a fractionally-strided convolution is `[in, out, ..]`, that of an ordinary one `[out, in,
+//! ..]`. The other end distinguishes the networks: a discriminator has one logit, while z has several coordinates. A
+//! square weight fits both layouts; the search decides.
 //!
 //! "The end" below is the layer at the smallest maps: the generator's projection or the discriminator's head.
 
@@ -364,30 +364,31 @@ fn attach_parameters(
     Ok(LayerChain { kind, layers, channels, classes })
 }
 
-/// Assigns each batch norm to the layer that it follows in the file. If that does not work, assigns it to a layer that it fits, in
-/// the file's order among those of equal length. A discriminator may lack batch norm only after its first layer, so its last layers
-/// are served first.
+/// Assigns each batch norm to the layer that it follows in the file. If that does not work, assigns it to a layer that
+/// it fits, in the file's order among those of equal length. A discriminator may lack batch norm only after its first
+/// layer, so its last layers are served first.
 fn attach_norms(layers: &mut [ChainLayer], norms: &[NormModule], kind: NetworkKind) -> Result<(), String> {
     // The last layer has no batch norm in any DCGAN.
     let hidden = layers.len() - 1;
-    let per = |layer: &ChainLayer, first: bool, norm: &NormModule| match norm.length {
+    let scope_in = |layer: &ChainLayer, first: bool, norm: &NormModule| match norm.length {
         length if length == layer.maps => Some(ParameterScope::Map),
         length if first && length == layer.maps * layer.kernel.pow(2) => Some(ParameterScope::Unit),
         _ => None,
     };
     let generator = kind == NetworkKind::Generator;
-    let followed = |norm: &NormModule| {
+    let preceding_layer = |norm: &NormModule| {
         let before = layers.iter().enumerate().filter(|(_, layer)| layer.position < norm.position);
         let (i, layer) = before.max_by_key(|(_, layer)| layer.position)?;
-        let per = per(layer, generator && i == 0, norm).filter(|_| i < hidden)?;
-        Some((i, per))
+        let scope = scope_in(layer, generator && i == 0, norm).filter(|_| i < hidden)?;
+        Some((i, scope))
     };
-    let mut taken = vec![false; layers.len()];
-    let once = |i: usize, taken: &mut Vec<bool>| !std::mem::replace(&mut taken[i], true);
-    let given: Option<Vec<_>> = norms.iter().map(|norm| followed(norm).filter(|&(i, _)| once(i, &mut taken))).collect();
-    if let Some(given) = given {
-        for ((i, per), norm) in given.into_iter().zip(norms) {
-            (layers[i].norm_scope, layers[i].norm) = (per, Some(norm.clone()));
+    let mut assigned = vec![false; layers.len()];
+    let first_time = |i: usize, assigned: &mut Vec<bool>| !std::mem::replace(&mut assigned[i], true);
+    let assignments: Option<Vec<_>> =
+        norms.iter().map(|norm| preceding_layer(norm).filter(|&(i, _)| first_time(i, &mut assigned))).collect();
+    if let Some(assignments) = assignments {
+        for ((i, scope), norm) in assignments.into_iter().zip(norms) {
+            (layers[i].norm_scope, layers[i].norm) = (scope, Some(norm.clone()));
         }
         return Ok(());
     }
@@ -395,11 +396,11 @@ fn attach_norms(layers: &mut [ChainLayer], norms: &[NormModule], kind: NetworkKi
     let order: Vec<usize> = if generator { (0..hidden).collect() } else { (0..hidden).rev().collect() };
     for i in order {
         let layer = &mut layers[i];
-        let fits = |norm: &NormModule| per(layer, generator && i == 0, norm).is_some();
+        let fits = |norm: &NormModule| scope_in(layer, generator && i == 0, norm).is_some();
         let found = if generator { norms.iter().position(fits) } else { norms.iter().rposition(fits) };
         if let Some(found) = found {
             let norm = norms.remove(found);
-            layer.norm_scope = per(layer, generator && i == 0, &norm).unwrap_or(ParameterScope::None);
+            layer.norm_scope = scope_in(layer, generator && i == 0, &norm).unwrap_or(ParameterScope::None);
             layer.norm = Some(norm);
         }
     }

@@ -1,5 +1,5 @@
-//! Conditional generators: a class embedding that is combined with z. For a fixed class the embedding is constant and is folded into
-//! the projection, so that an unconditional generator gives the same images.
+//! Conditional generators: a class embedding that is combined with z. For a fixed class the embedding is constant and
+//! is folded into the projection, so that an unconditional generator gives the same images.
 
 use super::chain::{ChainLayer, ClassTable};
 use crate::model::ParameterScope;
@@ -101,7 +101,8 @@ impl ProjectionInput {
         .collect()
     }
 
-    /// Folds the embedding of a class into the projection: returns weights `[z_dim, units]` and the bias, which is per unit.
+    /// Folds the embedding of a class into the projection: returns weights `[z_dim, units]` and the bias, which is per
+    /// unit.
     pub fn fold(
         &self,
         class: usize,

@@ -1,6 +1,8 @@
-//! Possible strides, paddings and upsampling of a convolution whose kernel size is known, each with a cost for how unusual it is.
+//! Possible strides, paddings and upsampling of a convolution whose kernel size is known, each with a cost for how
+//! unusual it is.
 //!
-//! [`upsampling_options`] lists the options for a generator's layer; [`cheapest_discriminator_plan`] chooses those of a discriminator.
+//! [`upsampling_options`] lists the options for a generator's layer; [`cheapest_discriminator_plan`] chooses those of a
+//! discriminator.
 
 use super::chain::{ChainLayer, LayerChain, NetworkKind, WeightLayout};
 use crate::model::{LayerPlan, ModelConfig, ParameterScope, Placement};
@@ -27,7 +29,8 @@ impl ConvOption {
     pub fn plan(&self, layer: &ChainLayer, kind: NetworkKind, before: usize) -> LayerPlan {
         let kernel = layer.kernel;
         let generator = kind == NetworkKind::Generator;
-        // An ordinary convolution in the generator is a fractionally-strided one of stride 1 with the kernel rotated by 180 degrees.
+        // An ordinary convolution in the generator is a fractionally-strided one of stride 1 with the kernel rotated by
+        // 180 degrees.
         let padding = if generator && self.out_in { kernel - 1 - self.padding } else { self.padding };
         let usual_side = if generator { before * self.stride } else { before / self.stride };
         let divides = generator || before.is_multiple_of(self.stride);
@@ -47,11 +50,11 @@ pub(super) fn end_plan(layer: &ChainLayer) -> LayerPlan {
     LayerPlan { bias: layer.bias_scope, norm: layer.norm_scope, ..LayerPlan::plain(layer.maps, layer.kernel, 2) }
 }
 
-/// The options of a generator's convolution for input maps of `side`. The output side is (side - 1) stride - 2 padding + kernel plus
-/// the output padding.
+/// The options of a generator's convolution for input maps of `side`. The output side is (side - 1) stride - 2 padding
+/// + kernel plus the output padding.
 ///
-/// `last` is the convolution at the image. `even` tells that other kernels of the network have even sides; an odd kernel beside them
-/// rarely doubles. `stride` restricts the options to one stride.
+/// `last` is the convolution at the image. `even` tells that other kernels of the network have even sides; an odd
+/// kernel beside them rarely doubles. `stride` restricts the options to one stride.
 pub(super) fn upsampling_options(
     layer: &ChainLayer,
     side: usize,
@@ -128,8 +131,8 @@ pub(super) fn size_cost(size: usize, channels: usize) -> Option<f64> {
     }
 }
 
-/// The cheapest strides and paddings with which a discriminator's convolutions lead from images of `size` to its smallest maps, and
-/// their cost; `None` if there are none.
+/// The cheapest strides and paddings with which a discriminator's convolutions lead from images of `size` to its
+/// smallest maps, and their cost; `None` if there are none.
 pub(super) fn cheapest_discriminator_plan(chain: &LayerChain, size: usize) -> Option<(f64, Vec<LayerPlan>)> {
     let (end, convolutions) = chain.layers.split_last()?;
     // The cheapest plans to reach each side: (side, cost, plans).

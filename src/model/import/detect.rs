@@ -1,4 +1,5 @@
-//! File detection: opens PyTorch files, and explains what other files are (other formats, or no models at all) and what to do.
+//! File detection: opens PyTorch files, and explains what other files are (other formats, or no models at all) and what
+//! to do.
 
 use fs_err::File;
 use std::io::Read;

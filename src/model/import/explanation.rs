@@ -14,8 +14,8 @@ const NEAR_OFFSET: f64 = 0.004;
 const NEXT_OFFSET: f64 = 0.005;
 /// Without statistics, an alternative is named if its cost exceeds the chosen one's by less than this.
 const NEAR_COST: f64 = 1.3;
-/// Maximum mean distance at which prior and activation count as determined: several times what sampling and the last training steps
-/// cause.
+/// Maximum mean distance at which prior and activation count as determined: several times what sampling and the last
+/// training steps cause.
 const DETERMINED: f64 = 0.15;
 
 impl Assembly<'_> {

@@ -26,8 +26,8 @@ impl ParameterSource for PlaceholderParameters {
     }
 }
 
-/// Reads an exported generator and the discriminator's file beside it; `None` if zscape did not write `path`. The result has
-/// zscape's tensor names and the note.
+/// Reads an exported generator and the discriminator's file beside it; `None` if zscape did not write `path`. The
+/// result has zscape's tensor names and the note.
 ///
 /// # Errors
 /// [`ImportError`] naming the file and what is wrong with it.

@@ -1,4 +1,5 @@
-//! Interpretations of an imported generator: the choices that its file leaves open, and the decision between candidates.
+//! Interpretations of an imported generator: the choices that its file leaves open, and the decision between
+//! candidates.
 
 use super::chain::{ChainLayer, LayerChain, NetworkKind, WeightLayout};
 use super::conv_options::{ConvOption, end_plan};
@@ -6,13 +7,13 @@ use crate::model::{LayerPlan, Prior};
 
 /// Epsilons of PyTorch's and Keras's batch norm.
 pub(super) const EPSILONS: [f64; 2] = [1e-5, 1e-3];
-/// Maximum distance of the worst layer of a correct interpretation: a wrong stride changes variances by a factor of four, which is a
-/// distance of 1.9, while averaged checkpoints, whose statistics are averaged too, have up to 0.6.
+/// Maximum distance of the worst layer of a correct interpretation: a wrong stride changes variances by a factor of
+/// four, which is a distance of 1.9, while averaged checkpoints, whose statistics are averaged too, have up to 0.6.
 pub(super) const FITS: f64 = 0.8;
 /// Minimum ratio of distances at which a less usual interpretation is preferred.
 pub(super) const CLEARLY_NEARER: f64 = 2.0;
-/// Interpretations within this factor, and this offset, of the nearest count as equally near. All are compared on the same z's, so
-/// that the difference has little sampling noise.
+/// Interpretations within this factor, and this offset, of the nearest count as equally near. All are compared on the
+/// same z's, so that the difference has little sampling noise.
 const EQUALLY_NEAR: f64 = 1.5;
 const NOISE: f64 = 0.0003;
 /// Cost of each unusual setting: LeakyReLU, or an epsilon other than PyTorch's.
@@ -29,7 +30,8 @@ pub(super) struct Interpretation {
     pub leak: f64,
     /// Epsilon of batch norm.
     pub epsilon: f64,
-    /// PyTorch-GAN's generator: all batch norms but the first have an epsilon of 0.8, and the first layer has no activation.
+    /// PyTorch-GAN's generator: all batch norms but the first have an epsilon of 0.8, and the first layer has no
+    /// activation.
     pub pytorch_gan: bool,
     /// How unusual it is.
     pub cost: f64,
@@ -44,7 +46,8 @@ impl Interpretation {
         strides.join(",")
     }
 
-    /// Mean distance from the running statistics over the layers after the first, which is the same in all interpretations.
+    /// Mean distance from the running statistics over the layers after the first, which is the same in all
+    /// interpretations.
     pub fn distance(&self) -> f64 {
         let later = self.distances.get(1..).unwrap_or_default();
         later.iter().sum::<f64>() / later.len().max(1) as f64
@@ -82,8 +85,8 @@ pub(super) struct SearchResult {
 }
 
 impl SearchResult {
-    /// Chooses an interpretation: the most usual among those that fit about as well as the best. Returns it with the other
-    /// candidates that differ in strides or size, the nearest first. `extra_cost` adds to a candidate's cost.
+    /// Chooses an interpretation: the most usual among those that fit about as well as the best. Returns it with the
+    /// other candidates that differ in strides or size, the nearest first. `extra_cost` adds to a candidate's cost.
     pub fn decide(&self, extra_cost: impl Fn(&Interpretation) -> f64) -> Option<(Interpretation, Vec<Interpretation>)> {
         let nearest = self.candidates.iter().map(Interpretation::distance).min_by(f64::total_cmp)?;
         let compared = self.candidates.iter().any(|candidate| !candidate.distances.is_empty());
@@ -112,7 +115,8 @@ impl SearchResult {
     }
 }
 
-/// A weight as `[in, out, k, k]` of a fractionally-strided convolution; `out_in` if the file has an ordinary convolution's.
+/// A weight as `[in, out, k, k]` of a fractionally-strided convolution; `out_in` if the file has an ordinary
+/// convolution's.
 pub(super) fn to_in_out(values: &[f32], layer: &ChainLayer, out_in: bool) -> Vec<f32> {
     let taps = layer.kernel * layer.kernel;
     if let WeightLayout::Matrix { transposed } = layer.layout {

@@ -1,8 +1,8 @@
 //! Importing models of other programs: PyTorch files of any version, safetensors, and folders of NumPy arrays.
 //!
-//! [`read`] is the entry point. A [`TensorSource`] lists the tensors; [`LayerChain`] orders them into layers by their shapes; the
-//! search compares possible strides, paddings and activations with the batch-norm statistics; [`Assembly`] writes the result under
-//! zscape's names. Settings that remain open are inferred and listed as [`ImportNote`]s.
+//! [`read`] is the entry point. A [`TensorSource`] lists the tensors; [`LayerChain`] orders them into layers by their
+//! shapes; the search compares possible strides, paddings and activations with the batch-norm statistics; [`Assembly`]
+//! writes the result under zscape's names. Settings that remain open are inferred and listed as [`ImportNote`]s.
 
 mod assemble;
 mod chain;
@@ -245,7 +245,8 @@ pub(super) fn read(path: &Path, request: &ImportRequest) -> Result<ImportedModel
     Assembly { path, sources: &sources, generator, request }.assemble(discriminator, notes)
 }
 
-/// Whether a folder contains the arrays of a network: a network has one per parameter, while a single array is a data set.
+/// Whether a folder contains the arrays of a network: a network has one per parameter, while a single array is a data
+/// set.
 pub(super) fn is_folder_of_arrays(path: &Path) -> bool {
     const MIN_ARRAYS: usize = 5;
     numpy::find(path, MIN_ARRAYS).is_some()
@@ -261,8 +262,9 @@ pub(super) fn flip(file: &mut TensorFile) {
     }
 }
 
-/// Finds the networks among a file's tensors. Prefixes of the names are tried first, recursively: if each holds a network and
-/// there are several, these are the networks. Otherwise all tensors are tried as one network, then the prefixes that hold one.
+/// Finds the networks among a file's tensors. Prefixes of the names are tried first, recursively: if each holds a
+/// network and there are several, these are the networks. Otherwise all tensors are tried as one network, then the
+/// prefixes that hold one.
 ///
 /// # Errors
 /// Why the tensors are no network.

@@ -1,5 +1,5 @@
-//! Groups a network's tensors into modules (convolutions, fully connected layers, class embeddings and batch norms) by name suffixes
-//! and shapes.
+//! Groups a network's tensors into modules (convolutions, fully connected layers, class embeddings and batch norms) by
+//! name suffixes and shapes.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,5 @@
-//! Import notes: what was found in another program's file, and which settings were inferred because the file does not store them.
+//! Import notes: what was found in another program's file, and which settings were inferred because the file does not
+//! store them.
 
 use std::fmt;
 

@@ -29,8 +29,8 @@ pub(super) fn find(path: &Path, at_least: usize) -> Option<PathBuf> {
     None
 }
 
-/// Opens the arrays of a folder, or of a folder inside it, under names like other formats': `200_gen_params.0.weight`, then those of
-/// its batch norm.
+/// Opens the arrays of a folder, or of a folder inside it, under names like other formats': `200_gen_params.0.weight`,
+/// then those of its batch norm.
 ///
 /// The authors number the arrays in layer order: a weight, then the gain and shift of its batch norm, if any.
 ///

@@ -1,12 +1,13 @@
 //! PyTorch's pickles, parsed without executing them.
 //!
-//! A pickle is a program that builds objects. This reader builds lists, dictionaries and descriptions of tensors; any other object
-//! becomes an opaque value with the name of its class. Objects are stored in a flat list and refer to one another by index, so that
-//! no pickle can cause recursion.
+//! A pickle is a program that builds objects. This reader builds lists, dictionaries and descriptions of tensors; any
+//! other object becomes an opaque value with the name of its class. Objects are stored in a flat list and refer to one
+//! another by index, so that no pickle can cause recursion.
 //!
-//! The data sets have a reader of their own, `data::formats::pickle`, since its requirements are opposite: it streams batches of
-//! images from disk, keeps byte ranges instead of values, and rejects every class that it does not know, while a checkpoint is
-//! several pickles in memory whose unknown classes must be skipped. Only the opcode numbers would be shared.
+//! The data sets have a reader of their own, `data::formats::pickle`, since its requirements are opposite: it streams
+//! batches of images from disk, keeps byte ranges instead of values, and rejects every class that it does not know,
+//! while a checkpoint is several pickles in memory whose unknown classes must be skipped. Only the opcode numbers would
+//! be shared.
 
 use std::collections::HashSet;
 use std::rc::Rc;

@@ -1,5 +1,5 @@
-//! The pickle virtual machine: a stack and a memo. It executes the opcodes that build containers and descriptions of tensors, and
-//! never calls Python functions.
+//! The pickle virtual machine: a stack and a memo. It executes the opcodes that build containers and descriptions of
+//! tensors, and never calls Python functions.
 
 use std::collections::HashMap;
 

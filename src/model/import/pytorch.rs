@@ -1,4 +1,5 @@
-//! PyTorch's file formats: zips since 1.6; before that, several pickles in sequence followed by the values; tars before 0.1.10.
+//! PyTorch's file formats: zips since 1.6; before that, several pickles in sequence followed by the values; tars before
+//! 0.1.10.
 
 use fs_err::File;
 use std::collections::HashMap;

@@ -1,4 +1,5 @@
-//! Weights under spectral or weight normalization: computes the effective weights from the parameters that the file stores.
+//! Weights under spectral or weight normalization: computes the effective weights from the parameters that the file
+//! stores.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,8 +18,8 @@ pub(super) struct EffectiveWeights {
 /// Tensors from which an effective weight is computed.
 #[derive(Debug)]
 enum Reparameterization {
-    /// Spectral normalization: the weight divided by its largest singular value, `u W v` with the vectors of the last power
-    /// iteration. Older files have no `v`.
+    /// Spectral normalization: the weight divided by its largest singular value, `u W v` with the vectors of the last
+    /// power iteration. Older files have no `v`.
     Spectral { weight: String, u: String, v: Option<String> },
     /// Weight normalization: each slice of the weight along one dimension scaled to the norm in `gain`.
     WeightNorm { weight: String, gain: String },
@@ -145,7 +146,8 @@ fn index_along(shape: &[usize], side: usize) -> impl Fn(usize) -> usize {
 
 /// Divides a weight by its spectral norm.
 fn spectral(mut weight: Vec<f32>, shape: &[usize], u: &[f32], v: Option<&[f32]>) -> Result<Vec<f32>, String> {
-    // A fractionally-strided convolution has its outputs second. If both dimensions fit, the wrong one gives a norm near zero.
+    // A fractionally-strided convolution has its outputs second. If both dimensions fit, the wrong one gives a norm
+    // near zero.
     let norm = (0..shape.len().min(2))
         .filter(|&side| shape[side] == u.len() && v.is_none_or(|v| v.len() * u.len() == weight.len()))
         .map(|side| spectral_norm(&weight, shape, side, u, v))
@@ -162,12 +164,12 @@ fn spectral(mut weight: Vec<f32>, shape: &[usize], u: &[f32], v: Option<&[f32]>)
 fn spectral_norm(weight: &[f32], shape: &[usize], side: usize, u: &[f32], v: Option<&[f32]>) -> f64 {
     let (row, columns) = (index_along(shape, side), weight.len() / shape[side].max(1));
     let mut sums = vec![0.0f64; columns];
-    let mut seen = vec![0usize; shape[side]];
+    let mut next_column = vec![0usize; shape[side]];
     for (i, &value) in weight.iter().enumerate() {
         let row = row(i);
         // The other dimensions keep their order, so a row's values come in the order of its columns.
-        sums[seen[row]] += f64::from(u[row]) * f64::from(value);
-        seen[row] += 1;
+        sums[next_column[row]] += f64::from(u[row]) * f64::from(value);
+        next_column[row] += 1;
     }
     match v {
         Some(v) => sums.iter().zip(v).map(|(sum, &v)| sum * f64::from(v)).sum(),

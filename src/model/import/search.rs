@@ -1,8 +1,9 @@
 //! Beam search for the interpretation of an imported generator: strides, paddings, prior, activations and epsilon.
 //!
-//! Batch norm stored the running mean and variance of every map. With the right interpretation, a batch of z's has nearly the same
-//! statistics in every layer; with a wrong stride, layout of a square weight, prior or activation it has not. The search extends
-//! interpretations layer by layer, keeps the few best, and compares some of the maps ([`statistics`](super::statistics)).
+//! Batch norm stored the running mean and variance of every map. With the right interpretation, a batch of z's has
+//! nearly the same statistics in every layer; with a wrong stride, layout of a square weight, prior or activation it
+//! has not. The search extends interpretations layer by layer, keeps the few best, and compares some of the maps
+//! ([`statistics`](super::statistics)).
 
 use std::collections::HashMap;
 
@@ -86,8 +87,8 @@ impl PartialInterpretation {
 }
 
 impl GeneratorWeights<'_> {
-    /// Finds the interpretations that the shapes allow, and how well each fits the running statistics. `no_statistics` tells that
-    /// there are none.
+    /// Finds the interpretations that the shapes allow, and how well each fits the running statistics. `no_statistics`
+    /// tells that there are none.
     pub fn search(&self, constraints: &SearchConstraints, no_statistics: bool) -> SearchResult {
         let layers = &self.chain.layers;
         let compared = |layer: &ChainLayer| {
@@ -209,7 +210,8 @@ impl GeneratorWeights<'_> {
     }
 }
 
-/// Keeps the nearest interpretations, and of the others the least costly ones with the usual settings, in case nothing fits.
+/// Keeps the nearest interpretations, and of the others the least costly ones with the usual settings, in case nothing
+/// fits.
 fn prune(next: &mut Vec<(usize, PartialInterpretation)>, usual: SharedSettings) {
     let best = next.first().map_or(0.0, |(_, partial)| partial.total_distance());
     let is_near = |partial: &PartialInterpretation| partial.total_distance() <= 2.0 * best + 0.1;

@@ -173,8 +173,8 @@ impl GeneratorWeights<'_> {
         (0..maps).step_by(step).collect()
     }
 
-    /// Distance between the statistics of these maps and the running statistics, averaged over the maps: the squared difference of
-    /// the means in standard deviations plus the squared difference of the logarithms of the variances.
+    /// Distance between the statistics of these maps and the running statistics, averaged over the maps: the squared
+    /// difference of the means in standard deviations plus the squared difference of the logarithms of the variances.
     fn distance(&self, i: usize, maps: Tensor<4>, indices: &[usize]) -> f64 {
         let layer = &self.chain.layers[i];
         let Some(norm) = &layer.norm else { return 0.0 };
@@ -216,9 +216,9 @@ fn parameter(shape: Vec<usize>, values: &[f32]) -> Parameter {
     Parameter { name: "up".to_owned(), shape, value: Tensor::from_data(TensorData::from(values), &Device::flex()) }
 }
 
-/// Standardizes a batch of z's so that every coordinate has exactly the mean and standard deviation of its prior. Otherwise sampling
-/// noise would change the statistics of so few samples as much as a negative slope of 0.1 instead of 0 does, and the wrong
-/// activation would be chosen one time in seven.
+/// Standardizes a batch of z's so that every coordinate has exactly the mean and standard deviation of its prior.
+/// Otherwise sampling noise would change the statistics of so few samples as much as a negative slope of 0.1 instead of
+/// 0 does, and the wrong activation would be chosen one time in seven.
 fn standardized(mut z: Vec<f32>, z_dim: usize, prior: Prior) -> Vec<f32> {
     let deviation = f64::from(prior.standard_deviation());
     for coordinate in 0..z_dim {
