@@ -8,8 +8,8 @@ use std::borrow::Cow;
 use burn::tensor::Tensor;
 
 use super::kernels::Geometry;
-use super::layer::{ConvSpec, OutputWindow};
-use super::layout::{LayerPlan, Layout, ParameterScope, Placement};
+use super::layer::{LayerConvolution, OutputWindow};
+use super::layout::{ConvPlacement, LayerPlan, Layout, ParameterScope};
 use super::options::{
     Activation, InitialWeights, NormPlacement, OutputActivation, Padding, Prior, Resampling, SamplingStatistics,
 };
@@ -211,12 +211,12 @@ impl ModelConfig {
     }
 
     /// Stride, padding and resampling of a planned convolution.
-    pub(super) fn convolution(&self, plan: &LayerPlan) -> ConvSpec {
-        if let Some(Placement { padding, side, upsampled: pooled }) = plan.placement {
+    pub(super) fn convolution(&self, plan: &LayerPlan) -> LayerConvolution {
+        if let Some(ConvPlacement { padding, side, upsampled: pooled }) = plan.placement {
             let stride = if pooled { 1 } else { plan.stride };
             let before = padding.min(plan.kernel - stride);
             let window = Some(OutputWindow { side, cut: padding - before });
-            return ConvSpec { geometry: Geometry { stride, before }, pooled, window };
+            return LayerConvolution { geometry: Geometry { stride, before }, pooled, window };
         }
         let pooled = self.resampling == Resampling::Pooling && plan.stride == 2;
         let stride = if pooled { 1 } else { plan.stride };
@@ -224,7 +224,7 @@ impl ModelConfig {
             Padding::Symmetric => Geometry::symmetric(plan.kernel, stride),
             Padding::Same => Geometry::same(plan.kernel, stride),
         };
-        ConvSpec { geometry, pooled, window: None }
+        LayerConvolution { geometry, pooled, window: None }
     }
 
     /// Display name of a generator layer: `project (512 maps of 4x4)`, `up1 (256 maps of 8x8)` and so on.

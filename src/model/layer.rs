@@ -196,7 +196,7 @@ pub struct Layer {
     /// Batch norm after the convolution.
     pub norm: Option<BatchNorm>,
     /// Stride and padding of a convolution; `None` for a fully connected layer.
-    pub(super) convolution: Option<ConvSpec>,
+    pub(super) convolution: Option<LayerConvolution>,
     /// Whether this hidden layer has no activation.
     pub(super) linear: bool,
     /// Number format of the convolution's operands.
@@ -208,7 +208,7 @@ pub(super) const HIDDEN: &str = "hidden";
 
 /// Stride, padding and resampling of a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct ConvSpec {
+pub(super) struct LayerConvolution {
     /// Stride and leading padding.
     pub geometry: Geometry,
     /// Whether 2x2 max pooling follows (discriminator), or 2x2 nearest-neighbor upsampling precedes the convolution
@@ -228,7 +228,7 @@ pub(super) struct OutputWindow {
     pub cut: usize,
 }
 
-impl ConvSpec {
+impl LayerConvolution {
     /// Stride 2, padded as in PyTorch.
     pub const fn strided(kernel: usize) -> Self {
         Self { geometry: Geometry::symmetric(kernel, 2), pooled: false, window: None }
@@ -263,7 +263,7 @@ impl Layer {
         source: &mut S,
         name: &str,
         shape: Vec<usize>,
-        convolution: Option<ConvSpec>,
+        convolution: Option<LayerConvolution>,
         bias: Option<usize>,
         norm: Option<usize>,
     ) -> Result<Self, S::Error> {
@@ -288,7 +288,7 @@ impl Layer {
     /// Fractionally-strided convolution, weight `[in, out, k, k]`: `[batch, in, h, w]` to `[batch, out, 2h, 2w]`, or to
     /// `[batch, out, h, w]` with stride 1.
     pub(super) fn up(&self, x: Tensor<4>) -> Tensor<4> {
-        let ConvSpec { geometry, pooled, window } = self.conv_spec();
+        let LayerConvolution { geometry, pooled, window } = self.convolution_spec();
         let small = if pooled { upsample(x) } else { x };
         let Some(OutputWindow { side, cut: first }) = window else {
             return kernels::up(small, self.weight.tensor(), geometry, self.operands);
@@ -309,7 +309,7 @@ impl Layer {
             let matrix = self.weight.value.clone().reshape([units, inputs]).transpose();
             return x.reshape([batch, inputs]).matmul(matrix).reshape([batch, units, 1, 1]);
         }
-        let ConvSpec { geometry, pooled, window } = self.conv_spec();
+        let LayerConvolution { geometry, pooled, window } = self.convolution_spec();
         let convolved = match window {
             None => kernels::down(x, self.weight.tensor(), geometry, self.operands),
             Some(OutputWindow { side, cut: before }) => {
@@ -328,7 +328,7 @@ impl Layer {
         self.operands = operands;
     }
 
-    fn conv_spec(&self) -> ConvSpec {
+    fn convolution_spec(&self) -> LayerConvolution {
         self.convolution.expect("a layer between maps is a convolution")
     }
 

@@ -55,7 +55,7 @@ pub struct LayerPlan {
     pub stride: usize,
     /// Explicit padding and output side, if they differ from the config's padding. Imported networks have them.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "placed")]
-    pub placement: Option<Placement>,
+    pub placement: Option<ConvPlacement>,
     /// Whether this hidden layer of the generator has no activation.
     #[serde(default, skip_serializing_if = "is_default")]
     pub linear: bool,
@@ -64,7 +64,7 @@ pub struct LayerPlan {
 /// Padding and output side of a convolution whose large map is not `stride` times the small one, or whose padding is
 /// unusual.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Placement {
+pub struct ConvPlacement {
     /// PyTorch's padding: zeros before the large map.
     pub padding: usize,
     /// Side of the output maps.
@@ -183,7 +183,7 @@ impl Layout {
                 ));
             }
             let in_range =
-                |placement: Placement| (1..=MAX_SIDE).contains(&placement.side) && placement.padding <= MAX_KERNEL;
+                |placement: ConvPlacement| (1..=MAX_SIDE).contains(&placement.side) && placement.padding <= MAX_KERNEL;
             if !convolutions.iter().all(|plan| plan.placement.is_none_or(in_range)) {
                 return fail(format!("maps must have sides of 1 to {MAX_SIDE} and paddings of at most {MAX_KERNEL}"));
             }
@@ -229,7 +229,7 @@ mod tests {
         rejected("a stride is 3", &|layout| layout.discriminator[1].stride = 3);
         rejected("to 32x32, not to 64x64", &|layout| layout.generator[1].stride = 1);
         rejected("sides of 1", &|layout| {
-            layout.generator[1].placement = Some(Placement { padding: 1, side: 1 << 40, upsampled: false });
+            layout.generator[1].placement = Some(ConvPlacement { padding: 1, side: 1 << 40, upsampled: false });
         });
         rejected("per unit", &|layout| layout.discriminator[1].norm = ParameterScope::Unit);
         rejected("last layer", &|layout| layout.discriminator[4].maps = 10);

@@ -51,7 +51,7 @@ pub use import_settings::{
 pub use inception::{INCEPTION_FEATURES, Inception, InceptionError};
 pub use kernels::{benchmark, logistic};
 pub use layer::{BatchNorm, Layer, Parameter};
-pub use layout::{LayerPlan, Layout, ParameterScope, Placement};
+pub use layout::{ConvPlacement, LayerPlan, Layout, ParameterScope};
 pub use options::{
     Activation, InitialWeights, NormPlacement, OutputActivation, Padding, Prior, Resampling, SamplingStatistics,
 };

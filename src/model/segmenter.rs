@@ -9,7 +9,7 @@ use burn::tensor::{Device, Tensor};
 use super::config::ModelConfig;
 use super::discriminator::LEAK;
 use super::file::{FileParameters, store_layers};
-use super::layer::{ConvSpec, Initializer, Layer, ParameterSource, Pass};
+use super::layer::{Initializer, Layer, LayerConvolution, ParameterSource, Pass};
 use super::options::SamplingStatistics;
 use super::preset::Preset;
 use super::{TensorFile, TensorFileError};
@@ -36,7 +36,7 @@ impl Segmenter {
     fn build<S: ParameterSource>(source: &mut S) -> Result<Self, S::Error> {
         let config = ModelConfig::preset(Preset::Pytorch);
         let k = config.kernel;
-        let convolution = Some(ConvSpec::strided(k));
+        let convolution = Some(LayerConvolution::strided(k));
         let mut layers = Vec::new();
         let mut inputs = 3;
         for (i, maps) in MAPS.into_iter().enumerate() {

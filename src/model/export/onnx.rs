@@ -6,7 +6,7 @@
 use prost::Message;
 
 use super::ExportError;
-use crate::model::layer::{ConvSpec, OutputWindow};
+use crate::model::layer::{LayerConvolution, OutputWindow};
 use crate::model::{Activation, Model, ModelConfig, OutputActivation, TensorFile};
 
 #[derive(Clone, PartialEq, Message)]
@@ -253,7 +253,7 @@ pub(super) fn generator(model: &Model) -> Result<Vec<u8>, ExportError> {
                 out.node("MatMul", vec![weight], Vec::new());
                 out.reshape("maps", &[-1, maps as i64, start as i64, start as i64]);
             }
-            Some(ConvSpec { geometry, pooled, window }) => {
+            Some(LayerConvolution { geometry, pooled, window }) => {
                 if pooled {
                     let scales = out.floats(&format!("{name}.scales"), &[4], &[1.0, 1.0, 2.0, 2.0]);
                     let rule = [

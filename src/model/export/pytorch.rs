@@ -7,7 +7,7 @@ use zip::write::SimpleFileOptions;
 
 use crate::model::discriminator::LEAK;
 use crate::model::kernels::Geometry;
-use crate::model::layer::{ConvSpec, OutputWindow};
+use crate::model::layer::{LayerConvolution, OutputWindow};
 use crate::model::{Activation, Layer, ModelConfig, OutputActivation, TensorFile};
 
 /// Zip record with the header of zscape's own files. `torch.load` ignores it.
@@ -85,7 +85,7 @@ fn modules(network: &str, layers: &[Layer], config: &ModelConfig) -> Vec<TorchMo
                 let kind = if generator { "ConvTranspose" } else { "Conv" };
                 push(format!("nn.{kind}2d({inputs}, {outputs}, {kernel}, 1, 0, bias={bias})"), parts);
             }
-            Some(ConvSpec { geometry, pooled, window }) if generator => {
+            Some(LayerConvolution { geometry, pooled, window }) if generator => {
                 if pooled {
                     push("nn.Upsample(scale_factor=2)".to_owned(), Vec::new());
                 }
@@ -108,14 +108,14 @@ fn modules(network: &str, layers: &[Layer], config: &ModelConfig) -> Vec<TorchMo
                     }
                 }
             }
-            Some(ConvSpec { geometry, window: Some(window), .. }) => {
+            Some(LayerConvolution { geometry, window: Some(window), .. }) => {
                 let padding = geometry.before + window.cut;
                 push(
                     format!("nn.Conv2d({inputs}, {outputs}, {kernel}, {}, {padding}, bias={bias})", geometry.stride),
                     parts,
                 );
             }
-            Some(ConvSpec { geometry, pooled, window: None }) => {
+            Some(LayerConvolution { geometry, pooled, window: None }) => {
                 let beyond = geometry.beyond(kernel);
                 if beyond > 0 {
                     push(format!("nn.ZeroPad2d((0, {beyond}, 0, {beyond}))"), Vec::new());

@@ -13,7 +13,7 @@ use crate::model::layout::MAX_SMALLEST_SIDE;
 
 /// Generator or discriminator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NetworkKind {
+pub(super) enum NetworkRole {
     Generator,
     Discriminator,
 }
@@ -62,7 +62,7 @@ pub(super) struct ClassTable {
 /// A network: its layers in forward order.
 #[derive(Debug, Clone)]
 pub(super) struct LayerChain {
-    pub kind: NetworkKind,
+    pub kind: NetworkRole,
     pub layers: Vec<ChainLayer>,
     /// Channels of the images.
     pub channels: usize,
@@ -104,7 +104,7 @@ impl LayerChain {
             ));
         }
         let mut first_error = String::new();
-        for kind in [NetworkKind::Generator, NetworkKind::Discriminator] {
+        for kind in [NetworkRole::Generator, NetworkRole::Discriminator] {
             match order_layers(kind, &parts) {
                 Ok(chain) => return Ok(chain),
                 Err(error) if first_error.is_empty() => first_error = error,
@@ -132,11 +132,11 @@ fn is_image(maps: &usize) -> bool {
 }
 
 /// Orders the modules into a network of this kind: in the order of the tensors, in reverse, or by their shapes.
-fn order_layers(kind: NetworkKind, parts: &NetworkModules) -> Result<LayerChain, String> {
+fn order_layers(kind: NetworkRole, parts: &NetworkModules) -> Result<LayerChain, String> {
     let named: Vec<&WeightModule> = parts.convolutions.iter().collect();
     let reversed: Vec<&WeightModule> = named.iter().rev().copied().collect();
     // From the smallest maps to the image.
-    let orders = if kind == NetworkKind::Generator { [named, reversed] } else { [reversed, named] };
+    let orders = if kind == NetworkRole::Generator { [named, reversed] } else { [reversed, named] };
     let mut reason = None;
     for order in orders {
         match follow(kind, &order, parts) {
@@ -171,8 +171,8 @@ fn sort_by_shape(convolutions: &[WeightModule]) -> Option<Vec<&WeightModule>> {
 }
 
 /// The layers from the end through these convolutions to the image.
-fn follow(kind: NetworkKind, order: &[&WeightModule], parts: &NetworkModules) -> Result<Vec<ChainLayer>, String> {
-    let generator = kind == NetworkKind::Generator;
+fn follow(kind: NetworkRole, order: &[&WeightModule], parts: &NetworkModules) -> Result<Vec<ChainLayer>, String> {
+    let generator = kind == NetworkRole::Generator;
     let (end, rest) = match parts.linear.first() {
         Some(matrix) => (None, (matrix, order)),
         None => {
@@ -263,8 +263,8 @@ fn chain_layer(
 }
 
 /// The layers from the end on, if the inputs of each convolution are the outputs of the one before.
-fn follow_convolutions(kind: NetworkKind, end: ChainLayer, rest: &[&WeightModule]) -> Result<Vec<ChainLayer>, String> {
-    let generator = kind == NetworkKind::Generator;
+fn follow_convolutions(kind: NetworkRole, end: ChainLayer, rest: &[&WeightModule]) -> Result<Vec<ChainLayer>, String> {
+    let generator = kind == NetworkRole::Generator;
     if generator != (end.inputs > 1) {
         let what = if generator { "has only one input, but z has more" } else { "has more than one output" };
         return Err(format!("{} {what}", end.weight));
@@ -311,14 +311,14 @@ fn follow_convolutions(kind: NetworkKind, end: ChainLayer, rest: &[&WeightModule
 
 /// Completes the chain with biases, batch norms and class embedding.
 fn attach_parameters(
-    kind: NetworkKind,
+    kind: NetworkRole,
     mut layers: Vec<ChainLayer>,
     parts: &NetworkModules,
 ) -> Result<LayerChain, String> {
     for layer in &mut layers {
         let dense = parts.convolutions.iter().chain(&parts.linear).find(|dense| dense.position == layer.position);
         if let Some((name, length)) = dense.and_then(|dense| dense.bias.as_ref()) {
-            let units = if matches!(layer.layout, WeightLayout::Matrix { .. }) && kind == NetworkKind::Generator {
+            let units = if matches!(layer.layout, WeightLayout::Matrix { .. }) && kind == NetworkRole::Generator {
                 layer.maps * layer.kernel.pow(2)
             } else {
                 layer.maps
@@ -335,8 +335,8 @@ fn attach_parameters(
     }
     attach_norms(&mut layers, &parts.norms, kind)?;
     let channels = match kind {
-        NetworkKind::Generator => layers.last().map_or(0, |layer| layer.maps),
-        NetworkKind::Discriminator => layers.first().map_or(0, |layer| layer.inputs),
+        NetworkRole::Generator => layers.last().map_or(0, |layer| layer.maps),
+        NetworkRole::Discriminator => layers.first().map_or(0, |layer| layer.inputs),
     };
     let classes = parts.embeddings.first().map(|dense| ClassTable {
         name: dense.weight.clone(),
@@ -346,7 +346,7 @@ fn attach_parameters(
     if classes.as_ref().is_some_and(|labels| labels.classes == 0 || labels.columns == 0) {
         return Err("its class embedding is empty".to_owned());
     }
-    if let (NetworkKind::Generator, Some(ClassTable { name, classes, columns })) = (kind, &classes) {
+    if let (NetworkRole::Generator, Some(ClassTable { name, classes, columns })) = (kind, &classes) {
         let free = layers[0].inputs;
         if columns > &free {
             return Err(format!(
@@ -367,7 +367,7 @@ fn attach_parameters(
 /// Assigns each batch norm to the layer that it follows in the file. If that does not work, assigns it to a layer that
 /// it fits, in the file's order among those of equal length. A discriminator may lack batch norm only after its first
 /// layer, so its last layers are served first.
-fn attach_norms(layers: &mut [ChainLayer], norms: &[NormModule], kind: NetworkKind) -> Result<(), String> {
+fn attach_norms(layers: &mut [ChainLayer], norms: &[NormModule], kind: NetworkRole) -> Result<(), String> {
     // The last layer has no batch norm in any DCGAN.
     let hidden = layers.len() - 1;
     let scope_in = |layer: &ChainLayer, first: bool, norm: &NormModule| match norm.length {
@@ -375,7 +375,7 @@ fn attach_norms(layers: &mut [ChainLayer], norms: &[NormModule], kind: NetworkKi
         length if first && length == layer.maps * layer.kernel.pow(2) => Some(ParameterScope::Unit),
         _ => None,
     };
-    let generator = kind == NetworkKind::Generator;
+    let generator = kind == NetworkRole::Generator;
     let preceding_layer = |norm: &NormModule| {
         let before = layers.iter().enumerate().filter(|(_, layer)| layer.position < norm.position);
         let (i, layer) = before.max_by_key(|(_, layer)| layer.position)?;

@@ -4,8 +4,8 @@
 //! [`upsampling_options`] lists the options for a generator's layer; [`cheapest_discriminator_plan`] chooses those of a
 //! discriminator.
 
-use super::chain::{ChainLayer, LayerChain, NetworkKind, WeightLayout};
-use crate::model::{LayerPlan, ModelConfig, ParameterScope, Placement};
+use super::chain::{ChainLayer, LayerChain, NetworkRole, WeightLayout};
+use crate::model::{ConvPlacement, LayerPlan, ModelConfig, ParameterScope};
 
 /// One interpretation of a convolution.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,16 +26,16 @@ pub(super) struct ConvOption {
 
 impl ConvOption {
     /// The layer's plan; `before` is the side of the input maps.
-    pub fn plan(&self, layer: &ChainLayer, kind: NetworkKind, before: usize) -> LayerPlan {
+    pub fn plan(&self, layer: &ChainLayer, kind: NetworkRole, before: usize) -> LayerPlan {
         let kernel = layer.kernel;
-        let generator = kind == NetworkKind::Generator;
+        let generator = kind == NetworkRole::Generator;
         // An ordinary convolution in the generator is a fractionally-strided one of stride 1 with the kernel rotated by
         // 180 degrees.
         let padding = if generator && self.out_in { kernel - 1 - self.padding } else { self.padding };
         let usual_side = if generator { before * self.stride } else { before / self.stride };
         let divides = generator || before.is_multiple_of(self.stride);
         let usual = !self.upsampled && divides && padding == (kernel - 1) / 2 && self.side == usual_side;
-        let placement = (!usual).then_some(Placement { padding, side: self.side, upsampled: self.upsampled });
+        let placement = (!usual).then_some(ConvPlacement { padding, side: self.side, upsampled: self.upsampled });
         LayerPlan {
             bias: layer.bias_scope,
             norm: layer.norm_scope,
@@ -160,7 +160,7 @@ pub(super) fn cheapest_discriminator_plan(chain: &LayerChain, size: usize) -> Op
                     continue;
                 }
                 let mut plans = plans.clone();
-                plans.push(option.plan(layer, NetworkKind::Discriminator, side));
+                plans.push(option.plan(layer, NetworkRole::Discriminator, side));
                 match known {
                     Some(known) => *known = (small, cost, plans),
                     None => next.push((small, cost, plans)),

@@ -1,7 +1,7 @@
 //! Interpretations of an imported generator: the choices that its file leaves open, and the decision between
 //! candidates.
 
-use super::chain::{ChainLayer, LayerChain, NetworkKind, WeightLayout};
+use super::chain::{ChainLayer, LayerChain, NetworkRole, WeightLayout};
 use super::conv_options::{ConvOption, end_plan};
 use crate::model::{LayerPlan, Prior};
 
@@ -63,7 +63,7 @@ impl Interpretation {
         let mut side = chain.layers[0].kernel;
         let mut plans = vec![LayerPlan { linear: self.pytorch_gan, ..end_plan(&chain.layers[0]) }];
         for (layer, option) in chain.layers[1..].iter().zip(&self.options) {
-            plans.push(option.plan(layer, NetworkKind::Generator, side));
+            plans.push(option.plan(layer, NetworkRole::Generator, side));
             side = option.side;
         }
         plans

@@ -27,7 +27,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use self::assemble::Assembly;
-use self::chain::{LayerChain, NetworkKind};
+use self::chain::{LayerChain, NetworkRole};
 pub use self::conditioning::{ClassConditioning, ClassSelection};
 pub(super) use self::exported::read_exported;
 pub use self::notes::{ImportNote, InferredSetting};
@@ -214,9 +214,9 @@ pub(super) fn read(path: &Path, request: &ImportRequest) -> Result<ImportedModel
     let of = |kind| networks.iter().filter(move |network: &&DetectedNetwork| network.chain.kind == kind);
     // Training scripts call exponential moving averages of the weights "ema".
     let averaged = |network: &&DetectedNetwork| network.prefix.to_ascii_lowercase().contains("ema");
-    let generator = of(NetworkKind::Generator).find(averaged).or_else(|| of(NetworkKind::Generator).next());
+    let generator = of(NetworkRole::Generator).find(averaged).or_else(|| of(NetworkRole::Generator).next());
     let Some(generator) = generator else {
-        if of(NetworkKind::Discriminator).next().is_some() {
+        if of(NetworkRole::Discriminator).next().is_some() {
             reason = Some(
                 "it has a discriminator but no generator; put the generator's file beside it, or open that".to_owned(),
             );
@@ -229,13 +229,13 @@ pub(super) fn read(path: &Path, request: &ImportRequest) -> Result<ImportedModel
             contents: summarize(&shapes),
         });
     };
-    if of(NetworkKind::Generator).count() > 1 {
-        let prefixes: Vec<_> = of(NetworkKind::Generator).map(|network| network.prefix.as_str()).collect();
+    if of(NetworkRole::Generator).count() > 1 {
+        let prefixes: Vec<_> = of(NetworkRole::Generator).map(|network| network.prefix.as_str()).collect();
         notes.push(format!("of several generators ({}) {} was taken", prefixes.join(", "), generator.prefix).into());
     }
     let discriminator =
-        of(NetworkKind::Discriminator).find(|network| network.chain.channels == generator.chain.channels);
-    if discriminator.is_none() && of(NetworkKind::Discriminator).next().is_some() {
+        of(NetworkRole::Discriminator).find(|network| network.chain.channels == generator.chain.channels);
+    if discriminator.is_none() && of(NetworkRole::Discriminator).next().is_some() {
         notes.push(
             "its discriminator judges pictures of other colors than its generator draws, and was left out"
                 .to_owned()
@@ -320,17 +320,17 @@ fn detect_under(prefix: &str, tensors: &[(&str, &[usize])], depth: usize) -> Res
 }
 
 /// Opens the file beside `path` with the other network of the same run, found by its name.
-fn companion(path: &Path, kind: NetworkKind) -> Option<(PathBuf, EffectiveWeights)> {
+fn companion(path: &Path, kind: NetworkRole) -> Option<(PathBuf, EffectiveWeights)> {
     let name = path.file_name()?.to_str()?;
     let swapped = COMPANION_WORDS.iter().find_map(|&(generator, discriminator)| {
         let (here, there) = match kind {
-            NetworkKind::Generator => (generator, discriminator),
-            NetworkKind::Discriminator => (discriminator, generator),
+            NetworkRole::Generator => (generator, discriminator),
+            NetworkRole::Discriminator => (discriminator, generator),
         };
         name.contains(here).then(|| path.with_file_name(name.replace(here, there)))
     });
     // The name that zscape's own export uses.
-    let exported = (kind == NetworkKind::Generator).then(|| super::export::discriminator_path(path));
+    let exported = (kind == NetworkRole::Generator).then(|| super::export::discriminator_path(path));
     let other = [swapped, exported].into_iter().flatten().find(|other| other.is_file())?;
     let source = TensorSource::open(&other).ok()?;
     Some((other, EffectiveWeights::new(source)))

@@ -46,7 +46,7 @@ pub(super) enum PickleError {
 
 /// A value on the stack; objects are referred to by index.
 #[derive(Debug, Clone)]
-pub(super) enum PickleValue {
+pub(super) enum StackValue {
     /// `None`, and values that are not needed: floats, long integers, bytes.
     Nothing,
     Int(i64),
@@ -57,8 +57,8 @@ pub(super) enum PickleValue {
 
 #[derive(Debug, Clone)]
 pub(super) enum PickleObject {
-    List(Vec<PickleValue>),
-    Dict(Vec<(PickleValue, PickleValue)>),
+    List(Vec<StackValue>),
+    Dict(Vec<(StackValue, StackValue)>),
     /// A class or function, by its full name.
     Class(String),
     Storage(StorageRef),
@@ -66,9 +66,9 @@ pub(super) enum PickleObject {
     /// An instance of an unknown class: its state, its items, and the constructor's arguments.
     Opaque {
         class: String,
-        state: Option<PickleValue>,
-        items: Vec<(PickleValue, PickleValue)>,
-        given: PickleValue,
+        state: Option<StackValue>,
+        items: Vec<(StackValue, StackValue)>,
+        given: StackValue,
     },
 }
 
@@ -91,7 +91,7 @@ pub(super) struct TensorRef {
 
 /// Tensors and skipped classes of a pickle.
 #[derive(Debug, Default)]
-pub(super) struct PickleContents {
+pub(super) struct TorchContents {
     /// Tensors with their state dict names, in order.
     pub tensors: Vec<(String, TensorRef)>,
     /// Classes of the objects that were not instantiated.
@@ -101,7 +101,7 @@ pub(super) struct PickleContents {
 /// A parsed pickle. Several may follow one another in a file.
 pub(super) struct TorchPickle {
     objects: Vec<PickleObject>,
-    root: PickleValue,
+    root: StackValue,
     /// Position after the pickle.
     pub end: usize,
 }
@@ -116,14 +116,14 @@ impl TorchPickle {
     /// The pickle's value if it is an integer.
     pub fn number(&self) -> Option<i64> {
         match self.root {
-            PickleValue::Int(number) => Some(number),
+            StackValue::Int(number) => Some(number),
             _ => None,
         }
     }
 
     /// The strings and integers, as text, of the pickle's value if it is a list.
     pub fn texts(&self) -> Vec<String> {
-        let PickleValue::Object(number) = self.root else { return Vec::new() };
+        let StackValue::Object(number) = self.root else { return Vec::new() };
         let Some(PickleObject::List(items)) = self.objects.get(number) else { return Vec::new() };
         items.iter().filter_map(text).collect()
     }
@@ -137,8 +137,8 @@ impl TorchPickle {
     }
 
     /// Collects the tensors with the names that a state dict would give them.
-    pub fn contents(&self) -> PickleContents {
-        let mut contents = PickleContents::default();
+    pub fn contents(&self) -> TorchContents {
+        let mut contents = TorchContents::default();
         let mut visits = MAX_VISITS;
         self.visit(&self.root, "", MAX_DEPTH, &mut visits, &mut contents);
         let mut unique = HashSet::new();
@@ -146,8 +146,8 @@ impl TorchPickle {
         contents
     }
 
-    fn visit(&self, value: &PickleValue, name: &str, depth: usize, visits: &mut usize, contents: &mut PickleContents) {
-        let PickleValue::Object(number) = *value else { return };
+    fn visit(&self, value: &StackValue, name: &str, depth: usize, visits: &mut usize, contents: &mut TorchContents) {
+        let StackValue::Object(number) = *value else { return };
         let Some(object) = self.objects.get(number) else { return };
         if depth == 0 || *visits == 0 {
             return;
@@ -200,14 +200,14 @@ impl TorchPickle {
     }
 
     /// The items of a dictionary or of an instance of a dictionary class.
-    fn pairs(&self, value: &PickleValue) -> Option<&[(PickleValue, PickleValue)]> {
-        let PickleValue::Object(number) = *value else { return None };
+    fn pairs(&self, value: &StackValue) -> Option<&[(StackValue, StackValue)]> {
+        let StackValue::Object(number) = *value else { return None };
         match self.objects.get(number)? {
             PickleObject::Dict(items) => Some(items),
             PickleObject::Opaque { items, .. } => Some(items),
             // The state of an object with slots is a pair of dictionaries.
             PickleObject::List(items) => items.iter().find_map(|item| match item {
-                PickleValue::Object(number) => match self.objects.get(*number) {
+                StackValue::Object(number) => match self.objects.get(*number) {
                     Some(PickleObject::Dict(items)) => Some(items.as_slice()),
                     _ => None,
                 },
@@ -218,17 +218,17 @@ impl TorchPickle {
     }
 }
 
-fn skip(class: &str, contents: &mut PickleContents) {
+fn skip(class: &str, contents: &mut TorchContents) {
     if !ORDINARY_CLASSES.iter().any(|prefix| class.starts_with(prefix)) && !class.starts_with(TORCHSCRIPT) {
         contents.skipped.push(class.to_owned());
     }
 }
 
 /// A string, or an integer as text.
-pub(super) fn text(value: &PickleValue) -> Option<String> {
+pub(super) fn text(value: &StackValue) -> Option<String> {
     match value {
-        PickleValue::Text(text) => Some(text.to_string()),
-        PickleValue::Int(number) => Some(number.to_string()),
+        StackValue::Text(text) => Some(text.to_string()),
+        StackValue::Int(number) => Some(number.to_string()),
         _ => None,
     }
 }

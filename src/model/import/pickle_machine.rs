@@ -3,13 +3,13 @@
 
 use std::collections::HashMap;
 
-use super::pickle::{PickleError, PickleObject, PickleValue, StorageRef, TensorRef, text};
+use super::pickle::{PickleError, PickleObject, StackValue, StorageRef, TensorRef, text};
 
 /// Maximum number of objects in a pickle.
 const MAX_OBJECTS: usize = 4 << 20;
 
 /// Runs the pickle that begins at `from`; returns its objects, its value, and the position after it.
-pub(super) fn run(bytes: &[u8], from: usize) -> Result<(Vec<PickleObject>, PickleValue, usize), PickleError> {
+pub(super) fn run(bytes: &[u8], from: usize) -> Result<(Vec<PickleObject>, StackValue, usize), PickleError> {
     let mut machine = PickleMachine { bytes, at: from, stack: Vec::new(), memo: HashMap::new(), objects: Vec::new() };
     loop {
         let at = machine.at;
@@ -25,8 +25,8 @@ pub(super) fn run(bytes: &[u8], from: usize) -> Result<(Vec<PickleObject>, Pickl
 struct PickleMachine<'a> {
     bytes: &'a [u8],
     at: usize,
-    stack: Vec<PickleValue>,
-    memo: HashMap<u64, PickleValue>,
+    stack: Vec<StackValue>,
+    memo: HashMap<u64, StackValue>,
     objects: Vec<PickleObject>,
 }
 
@@ -72,38 +72,38 @@ impl<'a> PickleMachine<'a> {
         Ok(String::from_utf8_lossy(&rest[..end]).trim_end_matches('\r').to_owned())
     }
 
-    fn push(&mut self, value: PickleValue) -> PickleResult<Option<PickleValue>> {
+    fn push(&mut self, value: StackValue) -> PickleResult<Option<StackValue>> {
         self.stack.push(value);
         Ok(None)
     }
 
-    fn text(&mut self, length: u64) -> PickleResult<Option<PickleValue>> {
+    fn text(&mut self, length: u64) -> PickleResult<Option<StackValue>> {
         let bytes = self.take(length)?;
-        self.push(PickleValue::Text(String::from_utf8_lossy(bytes).into()))
+        self.push(StackValue::Text(String::from_utf8_lossy(bytes).into()))
     }
 
-    fn nothing(&mut self, length: u64) -> PickleResult<Option<PickleValue>> {
+    fn nothing(&mut self, length: u64) -> PickleResult<Option<StackValue>> {
         self.take(length)?;
-        self.push(PickleValue::Nothing)
+        self.push(StackValue::Nothing)
     }
 
-    fn object(&mut self, object: PickleObject) -> PickleResult<Option<PickleValue>> {
+    fn object(&mut self, object: PickleObject) -> PickleResult<Option<StackValue>> {
         if self.objects.len() >= MAX_OBJECTS {
             return Err(PickleError::Unsupported(format!("it has more than {MAX_OBJECTS} objects")));
         }
         self.objects.push(object);
-        self.push(PickleValue::Object(self.objects.len() - 1))
+        self.push(StackValue::Object(self.objects.len() - 1))
     }
 
-    fn pop(&mut self) -> PickleResult<PickleValue> {
+    fn pop(&mut self) -> PickleResult<StackValue> {
         match self.stack.pop() {
-            Some(PickleValue::Mark) | None => damaged("an opcode needs a value, but the stack is empty"),
+            Some(StackValue::Mark) | None => damaged("an opcode needs a value, but the stack is empty"),
             Some(value) => Ok(value),
         }
     }
 
-    fn since_mark(&mut self) -> PickleResult<Vec<PickleValue>> {
-        let Some(mark) = self.stack.iter().rposition(|value| matches!(value, PickleValue::Mark)) else {
+    fn since_mark(&mut self) -> PickleResult<Vec<StackValue>> {
+        let Some(mark) = self.stack.iter().rposition(|value| matches!(value, StackValue::Mark)) else {
             return damaged("a list is closed that was not opened");
         };
         let values = self.stack.split_off(mark + 1);
@@ -111,13 +111,13 @@ impl<'a> PickleMachine<'a> {
         Ok(values)
     }
 
-    fn last(&mut self, count: usize) -> PickleResult<Option<PickleValue>> {
+    fn last(&mut self, count: usize) -> PickleResult<Option<StackValue>> {
         let mut values = (0..count).map(|_| self.pop()).collect::<PickleResult<Vec<_>>>()?;
         values.reverse();
         self.object(PickleObject::List(values))
     }
 
-    fn pairs(values: Vec<PickleValue>) -> Vec<(PickleValue, PickleValue)> {
+    fn pairs(values: Vec<StackValue>) -> Vec<(StackValue, StackValue)> {
         let mut values = values.into_iter();
         let mut pairs = Vec::new();
         while let (Some(key), Some(value)) = (values.next(), values.next()) {
@@ -127,8 +127,8 @@ impl<'a> PickleMachine<'a> {
     }
 
     /// Sets items of the dictionary or object on top of the stack.
-    fn set(&mut self, pairs: Vec<(PickleValue, PickleValue)>) -> PickleResult<Option<PickleValue>> {
-        let Some(&PickleValue::Object(number)) = self.stack.last() else {
+    fn set(&mut self, pairs: Vec<(StackValue, StackValue)>) -> PickleResult<Option<StackValue>> {
+        let Some(&StackValue::Object(number)) = self.stack.last() else {
             return damaged("an item is added to a value that is not a container");
         };
         match self.objects.get_mut(number) {
@@ -138,8 +138,8 @@ impl<'a> PickleMachine<'a> {
         Ok(None)
     }
 
-    fn append(&mut self, values: Vec<PickleValue>) -> PickleResult<Option<PickleValue>> {
-        let Some(&PickleValue::Object(number)) = self.stack.last() else {
+    fn append(&mut self, values: Vec<StackValue>) -> PickleResult<Option<StackValue>> {
+        let Some(&StackValue::Object(number)) = self.stack.last() else {
             return damaged("an item is added to a value that is not a container");
         };
         match self.objects.get_mut(number) {
@@ -147,7 +147,7 @@ impl<'a> PickleMachine<'a> {
             Some(PickleObject::Opaque { items, .. }) => {
                 let from = items.len();
                 items.extend(
-                    values.into_iter().enumerate().map(|(i, value)| (PickleValue::Int((from + i) as i64), value)),
+                    values.into_iter().enumerate().map(|(i, value)| (StackValue::Int((from + i) as i64), value)),
                 );
             }
             _ => return damaged("an item is appended to a value that is not a list"),
@@ -155,7 +155,7 @@ impl<'a> PickleMachine<'a> {
         Ok(None)
     }
 
-    fn memoize(&mut self, number: u64) -> PickleResult<Option<PickleValue>> {
+    fn memoize(&mut self, number: u64) -> PickleResult<Option<StackValue>> {
         match self.stack.last() {
             Some(value) => drop(self.memo.insert(number, value.clone())),
             None => return damaged("a value is memoized, but the stack is empty"),
@@ -163,7 +163,7 @@ impl<'a> PickleMachine<'a> {
         Ok(None)
     }
 
-    fn recall(&mut self, number: u64) -> PickleResult<Option<PickleValue>> {
+    fn recall(&mut self, number: u64) -> PickleResult<Option<StackValue>> {
         match self.memo.get(&number).cloned() {
             Some(value) => self.push(value),
             None => damaged(format!("memo entry {number} does not exist")),
@@ -175,7 +175,7 @@ impl<'a> PickleMachine<'a> {
     }
 
     /// Executes one opcode; returns the pickle's value after STOP.
-    fn step(&mut self) -> PickleResult<Option<PickleValue>> {
+    fn step(&mut self) -> PickleResult<Option<StackValue>> {
         match self.byte()? {
             0x80 => match self.byte()? {
                 0..=5 => Ok(None),
@@ -185,16 +185,16 @@ impl<'a> PickleMachine<'a> {
             },
             0x95 => self.eight().map(|_| None),
             b'.' => self.pop().map(Some),
-            b'N' => self.push(PickleValue::Nothing),
-            0x88 => self.push(PickleValue::Int(1)),
-            0x89 => self.push(PickleValue::Int(0)),
-            b'K' => self.byte().and_then(|byte| self.push(PickleValue::Int(byte.into()))),
-            b'M' => self.array().and_then(|two| self.push(PickleValue::Int(u16::from_le_bytes(two).into()))),
-            b'J' => self.array().and_then(|four| self.push(PickleValue::Int(i32::from_le_bytes(four).into()))),
+            b'N' => self.push(StackValue::Nothing),
+            0x88 => self.push(StackValue::Int(1)),
+            0x89 => self.push(StackValue::Int(0)),
+            b'K' => self.byte().and_then(|byte| self.push(StackValue::Int(byte.into()))),
+            b'M' => self.array().and_then(|two| self.push(StackValue::Int(u16::from_le_bytes(two).into()))),
+            b'J' => self.array().and_then(|four| self.push(StackValue::Int(i32::from_le_bytes(four).into()))),
             b'I' | b'L' => {
                 let line = self.line()?;
                 let number = line.trim().trim_end_matches('L').parse();
-                self.push(number.map_or(PickleValue::Nothing, PickleValue::Int))
+                self.push(number.map_or(StackValue::Nothing, StackValue::Int))
             }
             0x8a => {
                 let length = self.byte()?;
@@ -205,22 +205,22 @@ impl<'a> PickleMachine<'a> {
                 let length = self.four()?;
                 self.nothing(length)
             }
-            b'F' => self.line().and_then(|_| self.push(PickleValue::Nothing)),
+            b'F' => self.line().and_then(|_| self.push(StackValue::Nothing)),
             b'G' => self.nothing(8),
             b'S' => {
                 let line = self.line()?;
                 let line = line.trim();
                 let inner = line.get(1..line.len().saturating_sub(1)).unwrap_or_default();
-                self.push(PickleValue::Text(inner.into()))
+                self.push(StackValue::Text(inner.into()))
             }
-            b'V' => self.line().and_then(|line| self.push(PickleValue::Text(line.into()))),
+            b'V' => self.line().and_then(|line| self.push(StackValue::Text(line.into()))),
             b'X' | b'T' => self.four().and_then(|length| self.text(length)),
             0x8c | b'U' => self.byte().and_then(|length| self.text(length.into())),
             0x8d => self.eight().and_then(|length| self.text(length)),
             b'C' => self.byte().and_then(|length| self.nothing(length.into())),
             b'B' => self.four().and_then(|length| self.nothing(length)),
             0x8e | 0x96 => self.eight().and_then(|length| self.nothing(length)),
-            b'(' => self.push(PickleValue::Mark),
+            b'(' => self.push(StackValue::Mark),
             b'}' => self.object(PickleObject::Dict(Vec::new())),
             b']' | b')' | 0x8f => self.object(PickleObject::List(Vec::new())),
             b't' | b'l' | 0x91 => self.since_mark().and_then(|values| self.object(PickleObject::List(values))),
@@ -284,7 +284,7 @@ impl<'a> PickleMachine<'a> {
             }
             b'b' => {
                 let state = self.pop()?;
-                if let Some(&PickleValue::Object(number)) = self.stack.last()
+                if let Some(&StackValue::Object(number)) = self.stack.last()
                     && let Some(PickleObject::Opaque { state: slot, .. }) = self.objects.get_mut(number)
                 {
                     *slot = Some(state);
@@ -295,33 +295,33 @@ impl<'a> PickleMachine<'a> {
                 let id = self.pop()?;
                 self.persistent(&id)
             }
-            b'P' => self.line().and_then(|_| self.push(PickleValue::Nothing)),
+            b'P' => self.line().and_then(|_| self.push(StackValue::Nothing)),
             0x82 => self.nothing(1),
             0x83 => self.nothing(2),
             0x84 => self.nothing(4),
-            0x97 => self.push(PickleValue::Nothing),
+            0x97 => self.push(StackValue::Nothing),
             0x98 => Ok(None),
             other => damaged(format!("unknown opcode {other:#04x}")),
         }
     }
 
-    fn instance(&mut self, class: String, given: Vec<PickleValue>) -> PickleResult<Option<PickleValue>> {
+    fn instance(&mut self, class: String, given: Vec<StackValue>) -> PickleResult<Option<StackValue>> {
         self.objects.push(PickleObject::List(given));
-        let given = PickleValue::Object(self.objects.len() - 1);
+        let given = StackValue::Object(self.objects.len() - 1);
         self.object(PickleObject::Opaque { class, state: None, items: Vec::new(), given })
     }
 
-    fn class(&self, value: &PickleValue) -> Option<String> {
-        let PickleValue::Object(number) = *value else { return None };
+    fn class(&self, value: &StackValue) -> Option<String> {
+        let StackValue::Object(number) = *value else { return None };
         match self.objects.get(number)? {
             PickleObject::Class(class) | PickleObject::Opaque { class, .. } => Some(class.clone()),
             _ => None,
         }
     }
 
-    fn list(&self, value: &PickleValue) -> &[PickleValue] {
+    fn list(&self, value: &StackValue) -> &[StackValue] {
         match value {
-            PickleValue::Object(number) => match self.objects.get(*number) {
+            StackValue::Object(number) => match self.objects.get(*number) {
                 Some(PickleObject::List(items)) => items,
                 _ => &[],
             },
@@ -330,7 +330,7 @@ impl<'a> PickleMachine<'a> {
     }
 
     /// Emulates a call: known functions give tensors and containers, all others an opaque object.
-    fn call(&mut self, callee: &PickleValue, given: PickleValue) -> PickleResult<Option<PickleValue>> {
+    fn call(&mut self, callee: &StackValue, given: StackValue) -> PickleResult<Option<StackValue>> {
         let Some(class) = self.class(callee) else { return damaged("the callee is not a class or function") };
         let list = self.list(&given).to_vec();
         match class.as_str() {
@@ -366,12 +366,12 @@ impl<'a> PickleMachine<'a> {
     }
 
     /// A tensor of `(storage, offset, shape, strides, ..)`.
-    fn tensor(&self, given: &[PickleValue], kind: Option<String>) -> Option<TensorRef> {
-        let [PickleValue::Object(storage), PickleValue::Int(offset), shape, strides, ..] = given else { return None };
+    fn tensor(&self, given: &[StackValue], kind: Option<String>) -> Option<TensorRef> {
+        let [StackValue::Object(storage), StackValue::Int(offset), shape, strides, ..] = given else { return None };
         let Some(PickleObject::Storage(storage)) = self.objects.get(*storage) else { return None };
-        let sides = |value: &PickleValue| -> Option<Vec<usize>> {
-            let side = |side: &PickleValue| match side {
-                PickleValue::Int(side) => usize::try_from(*side).ok(),
+        let sides = |value: &StackValue| -> Option<Vec<usize>> {
+            let side = |side: &StackValue| match side {
+                StackValue::Int(side) => usize::try_from(*side).ok(),
                 _ => None,
             };
             self.list(value).iter().map(side).collect()
@@ -387,7 +387,7 @@ impl<'a> PickleMachine<'a> {
     }
 
     /// Resolves a persistent id, which refers to a storage or to the source code of a class.
-    fn persistent(&mut self, id: &PickleValue) -> PickleResult<Option<PickleValue>> {
+    fn persistent(&mut self, id: &StackValue) -> PickleResult<Option<StackValue>> {
         let list = self.list(id).to_vec();
         match (list.first().and_then(text).as_deref(), list.as_slice()) {
             (Some("storage"), [_, kind, key, ..]) => {
@@ -396,18 +396,18 @@ impl<'a> PickleMachine<'a> {
                 self.object(PickleObject::Storage(StorageRef { kind, key }))
             }
             (Some("module"), [_, class, ..]) => self.push(class.clone()),
-            _ => self.push(PickleValue::Nothing),
+            _ => self.push(StackValue::Nothing),
         }
     }
 }
 
 /// A little-endian integer of up to eight bytes.
-fn long(bytes: &[u8]) -> PickleValue {
+fn long(bytes: &[u8]) -> StackValue {
     if bytes.len() > 8 {
-        return PickleValue::Nothing;
+        return StackValue::Nothing;
     }
     let negative = bytes.last().is_some_and(|byte| *byte >= 0x80);
     let mut whole = [if negative { 0xff } else { 0 }; 8];
     whole[..bytes.len()].copy_from_slice(bytes);
-    PickleValue::Int(i64::from_le_bytes(whole))
+    StackValue::Int(i64::from_le_bytes(whole))
 }

@@ -12,7 +12,7 @@ use safetensors::Dtype;
 use zip::ZipArchive;
 
 use super::ImportError;
-use super::pickle::{PickleContents, PickleError, TensorRef, TorchPickle};
+use super::pickle::{PickleError, TensorRef, TorchContents, TorchPickle};
 use crate::model::tensor_file;
 
 /// Magic number of files before 1.6, as pickle protocol 2 and later write it.
@@ -150,7 +150,7 @@ impl TorchFile {
             reason: error.to_string(),
         };
         let tensors = PytorchReader::new(path).map_err(damaged)?.into_tensors();
-        let mut found = Self::of(PickleContents::default(), false, TorchStorages::Tar(HashMap::new()));
+        let mut found = Self::of(TorchContents::default(), false, TorchStorages::Tar(HashMap::new()));
         let mut names: Vec<&String> = tensors.keys().collect();
         names.sort_by(|a, b| natord::compare(a, b));
         found.order = names.into_iter().enumerate().map(|(i, name)| (name.clone(), i)).collect();
@@ -158,7 +158,7 @@ impl TorchFile {
         Ok(found)
     }
 
-    fn of(found: PickleContents, scripted: bool, storages: TorchStorages) -> Self {
+    fn of(found: TorchContents, scripted: bool, storages: TorchStorages) -> Self {
         let mut order = HashMap::new();
         for (name, _) in &found.tensors {
             let place = order.len();

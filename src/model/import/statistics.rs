@@ -4,7 +4,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use super::chain::{ChainLayer, NetworkKind};
+use super::chain::{ChainLayer, NetworkRole};
 use super::conv_options::ConvOption;
 use super::interpretation::{CLEARLY_NEARER, to_in_out};
 use super::search::{GeneratorWeights, PartialInterpretation, SearchConstraints, SharedSettings};
@@ -95,7 +95,7 @@ impl GeneratorWeights<'_> {
                 (part.collect(), maps.len())
             }
         };
-        let plan = option.plan(layer, NetworkKind::Generator, side);
+        let plan = option.plan(layer, NetworkRole::Generator, side);
         self.layer(layer, vec![layer.inputs, count, layer.kernel, layer.kernel], weight, maps, Some(&plan))
     }
 
