@@ -29,7 +29,7 @@ use worker::{InspectedSample, InspectorRequest, InspectorResponse, InspectorWork
 
 /// A panel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum InspectorTab {
     /// The feature maps of all layers.
     Layers,
     /// Filters that draw an object, and samples without them.
@@ -38,7 +38,7 @@ pub(super) enum Part {
     Discriminator,
 }
 
-pub(super) struct Inside {
+pub(super) struct Inspector {
     inspector: InspectorWorker,
     dialogs: InspectorDialogs,
     requested: Option<PathBuf>,
@@ -50,7 +50,7 @@ pub(super) struct Inside {
     discriminator: discriminator::DiscriminatorPanel,
 }
 
-impl Inside {
+impl Inspector {
     pub fn new(device: Device, exports: Option<PathBuf>, ctx: &egui::Context) -> Self {
         Self {
             inspector: InspectorWorker::start(device, ctx),
@@ -167,7 +167,7 @@ impl Inside {
     }
 
     /// Draws a panel.
-    pub fn ui(&mut self, ui: &mut Ui, part: Part, session: &mut Session) {
+    pub fn ui(&mut self, ui: &mut Ui, part: InspectorTab, session: &mut Session) {
         if self.requested.as_ref() != Some(&session.model) {
             self.requested = Some(session.model.clone());
             self.error = None;
@@ -188,9 +188,9 @@ impl Inside {
             return;
         };
         match part {
-            Part::Layers => self.layers.ui(ui, &self.inspector, opened, session, &mut self.statistics),
-            Part::Forget => self.forget.ui(ui, &self.inspector, &self.dialogs, opened, session),
-            Part::Discriminator => {
+            InspectorTab::Layers => self.layers.ui(ui, &self.inspector, opened, session, &mut self.statistics),
+            InspectorTab::Forget => self.forget.ui(ui, &self.inspector, &self.dialogs, opened, session),
+            InspectorTab::Discriminator => {
                 self.discriminator.ui(ui, &self.inspector, &self.dialogs, opened, session, &mut self.statistics);
             }
         }

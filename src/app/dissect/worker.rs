@@ -227,7 +227,7 @@ pub(super) type InspectorWorker = Service<InspectorRequest, InspectorResponse>;
 
 impl InspectorWorker {
     pub fn start(device: Device, ctx: &egui::Context) -> Self {
-        Self::spawn("inspector", ctx, || Inspector {
+        Self::spawn("inspector", ctx, || InspectorState {
             device,
             model: None,
             waiting: VecDeque::new(),
@@ -242,7 +242,7 @@ impl InspectorWorker {
 }
 
 /// What the thread owns.
-struct Inspector {
+struct InspectorState {
     device: Device,
     model: Option<Model>,
     /// The newest request of each kind, oldest first.
@@ -258,7 +258,7 @@ struct Inspector {
     long_task: Option<Box<dyn Task>>,
 }
 
-impl Handler for Inspector {
+impl Handler for InspectorState {
     type Request = InspectorRequest;
     type Response = InspectorResponse;
 
@@ -332,7 +332,7 @@ impl Handler for Inspector {
     }
 }
 
-impl Inspector {
+impl InspectorState {
     fn open(&mut self, path: PathBuf, model: Model, outbox: &Outbox<InspectorResponse>) {
         let (config, has_discriminator) = (model.config().clone(), model.discriminator.is_some());
         let data = model.provenance.source().map(str::to_owned);

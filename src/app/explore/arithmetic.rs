@@ -12,7 +12,7 @@ use super::panel::{ModelChange, Panel};
 use super::shelf::add_to_shelf;
 use super::turn::TurnPanel;
 use super::views::lines;
-use super::worker::{Reply, Slot};
+use super::worker::{ExplorerResponse, Slot};
 use crate::app::action::Action;
 use crate::latent::arithmetic;
 use crate::latent::directions::LatentDirection;
@@ -79,7 +79,7 @@ impl Panel for ArithmeticPanel {
         cx.views.request(&cx.worker, Slot::Result, &cx.plans.results);
     }
 
-    fn on_response(&mut self, response: Reply, cx: &mut PanelContext) {
+    fn on_response(&mut self, response: ExplorerResponse, cx: &mut PanelContext) {
         self.comparison.on_response(response, cx);
     }
 

@@ -8,7 +8,7 @@ use egui::{Sense, TextureHandle, Ui, Vec2};
 use super::context::PanelContext;
 use super::panel::ModelChange;
 use super::views::place;
-use super::worker::{Reply, Request, Slot};
+use super::worker::{ExplorerRequest, ExplorerResponse, Slot};
 use crate::app::texture::{SLOT_COLUMNS, Texture, tile, upload};
 use crate::image::Picture;
 use crate::latent::arithmetic::Term;
@@ -50,8 +50,8 @@ impl Comparison {
     }
 
     /// Takes the sums of feature maps that the worker computed.
-    pub fn on_response(&mut self, response: Reply, cx: &PanelContext) {
-        let Reply::Added { terms, pictures } = response else { return };
+    pub fn on_response(&mut self, response: ExplorerResponse, cx: &PanelContext) {
+        let ExplorerResponse::FeatureArithmetic { terms, pictures } = response else { return };
         if terms == self.requested {
             let count = pictures.count();
             let texture = || Texture::new(&cx.egui, "maps", pictures.into_sheet(SLOT_COLUMNS).0);
@@ -94,7 +94,7 @@ impl Comparison {
         );
         if let Some(sum) = cx.plans.sum.as_ref().filter(|sum| sum.terms != self.requested) {
             self.requested.clone_from(&sum.terms);
-            cx.worker.send(Request::Add(sum.terms.clone()));
+            cx.worker.send(ExplorerRequest::FeatureArithmetic(sum.terms.clone()));
         }
         ui.spacing_mut().item_spacing = Vec2::splat(4.0);
         ui.horizontal_wrapped(|ui| {
@@ -136,9 +136,12 @@ mod tests {
         harness.run_steps(2);
         let (panel, cx) = harness.state_mut();
         let pictures = || Pictures::Memory(vec![Picture::new(16, 16, 1, vec![90; 256]); 2]);
-        panel.on_response(Reply::Added { terms: Vec::new(), pictures: pictures() }, cx);
+        panel.on_response(ExplorerResponse::FeatureArithmetic { terms: Vec::new(), pictures: pictures() }, cx);
         assert!(panel.maps.is_none(), "another sum is shown by now");
-        panel.on_response(Reply::Added { terms: panel.requested.clone(), pictures: pictures() }, cx);
+        panel.on_response(
+            ExplorerResponse::FeatureArithmetic { terms: panel.requested.clone(), pictures: pictures() },
+            cx,
+        );
         harness.run_steps(2);
         assert!(harness.query_by_label("sum of layer 0").is_some());
         harness.state_mut().0.on_model_change(ModelChange::Model);

@@ -10,7 +10,7 @@ use super::panel::ModelChange;
 use super::plans::Plans;
 use super::undo::Undo;
 use super::views::Views;
-use super::worker::Worker;
+use super::worker::ExplorerWorker;
 use crate::latent::session::Session;
 use crate::model::{ModelConfig, Provenance};
 
@@ -27,7 +27,7 @@ pub(super) struct OpenModel {
 /// the threads that generate them and touch files.
 pub(super) struct PanelContext {
     pub egui: egui::Context,
-    pub worker: Worker,
+    pub worker: ExplorerWorker,
     pub files: FileTasks,
     pub session: Session,
     pub undo: Undo,
@@ -48,7 +48,7 @@ pub(super) struct PanelContext {
 
 impl PanelContext {
     /// The context of an empty session; no model is open.
-    pub fn new(egui: &egui::Context, worker: Worker, files: FileTasks, session: Session) -> Self {
+    pub fn new(egui: &egui::Context, worker: ExplorerWorker, files: FileTasks, session: Session) -> Self {
         Self {
             egui: egui.clone(),
             worker,

@@ -11,7 +11,7 @@ use super::drag::Carried;
 use super::panel::{ModelChange, Panel, has_keys};
 use super::plans::{CachedZs, strips};
 use super::shelf::add_to_shelf;
-use super::worker::{Request, Slot, Worker};
+use super::worker::{ExplorerRequest, ExplorerWorker, Slot};
 use crate::app::action::Action;
 use crate::latent::directions::{DirectionMethod, LatentDirection};
 use crate::latent::session::{Point, Session, Slider};
@@ -70,10 +70,10 @@ pub(super) struct DirectionSearch {
 
 impl DirectionSearch {
     /// The directions that a method finds, once the worker has them. The first call requests them.
-    pub fn find(&mut self, worker: &Worker, method: DirectionMethod) -> Option<Arc<[LatentDirection]>> {
+    pub fn find(&mut self, worker: &ExplorerWorker, method: DirectionMethod) -> Option<Arc<[LatentDirection]>> {
         if !self.requested.contains(&method) {
             self.requested.push(method);
-            worker.send(Request::Find(method));
+            worker.send(ExplorerRequest::FindDirections(method));
         }
         self.found.get(&method).cloned()
     }

@@ -10,7 +10,7 @@ use super::grid_layout::{GAP, GridLayout, ROWS, SIDES};
 use super::panel::{ModelChange, Panel};
 use super::tool::GO_TO;
 use super::views::place;
-use super::worker::{CHUNK, COLUMNS, Reply, Request, Worker};
+use super::worker::{CHUNK, COLUMNS, ExplorerRequest, ExplorerResponse, ExplorerWorker};
 use crate::app::action::Action;
 use crate::app::texture::{Texture, tile};
 use crate::latent::session::Point;
@@ -73,8 +73,8 @@ impl Panel for Gallery {
         Some(Action::Pick(Point::Sample { seed, number }))
     }
 
-    fn on_response(&mut self, response: Reply, cx: &mut PanelContext) {
-        let Reply::Drawn { seed, chunk, sheet } = response else { return };
+    fn on_response(&mut self, response: ExplorerResponse, cx: &mut PanelContext) {
+        let ExplorerResponse::GalleryChunk { seed, chunk, sheet } = response else { return };
         if seed == self.seed {
             self.requested.retain(|&requested| requested != chunk);
             self.sheets.insert(chunk, Texture::new(&cx.egui, &format!("samples {chunk}"), sheet));
@@ -95,12 +95,12 @@ impl Gallery {
         !self.sheets.is_empty()
     }
 
-    fn clear(&mut self, worker: &Worker) {
+    fn clear(&mut self, worker: &ExplorerWorker) {
         self.sheets.clear();
         self.requested.clear();
         self.stale.clear();
         self.neighbors = None;
-        worker.send(Request::Forget);
+        worker.send(ExplorerRequest::ClearGallery);
     }
 
     /// The seed, the sample to go to, and the zoom.
@@ -140,7 +140,7 @@ impl Gallery {
     }
 
     /// The grid of samples; returns the number of the one that was clicked, or chosen by the keyboard.
-    fn grid(&mut self, ui: &mut egui::Ui, worker: &Worker, config: &ModelConfig) -> Option<u64> {
+    fn grid(&mut self, ui: &mut egui::Ui, worker: &ExplorerWorker, config: &ModelConfig) -> Option<u64> {
         let framed: BTreeSet<u64> = self.framed.iter().filter_map(|point| self.number_of(point)).collect();
         ui.spacing_mut().item_spacing = Vec2::splat(GAP);
         let area = ui.available_rect_before_wrap();
@@ -244,15 +244,22 @@ impl Gallery {
         Some(tile(sheet.id(), at, CHUNK as usize, COLUMNS, side))
     }
 
-    fn request(&mut self, worker: &Worker, chunk: u64) {
+    fn request(&mut self, worker: &ExplorerWorker, chunk: u64) {
         let missing = !self.sheets.contains_key(&chunk) && !self.requested.contains(&chunk);
         if self.stale.remove(&chunk) || missing {
             self.requested.push(chunk);
-            worker.send(Request::Draw { seed: self.seed, chunk });
+            worker.send(ExplorerRequest::GalleryChunk { seed: self.seed, chunk });
         }
     }
 
-    fn sample(&mut self, ui: &mut egui::Ui, worker: &Worker, config: &ModelConfig, number: u64, framed: bool) -> bool {
+    fn sample(
+        &mut self,
+        ui: &mut egui::Ui,
+        worker: &ExplorerWorker,
+        config: &ModelConfig,
+        number: u64,
+        framed: bool,
+    ) -> bool {
         let chunk = number / CHUNK;
         self.request(worker, chunk);
         let Some(image) = self.image(number, self.layout.side()) else {
@@ -335,9 +342,12 @@ mod tests {
         let pictures = vec![Picture::new(16, 16, 1, vec![90; 256]); CHUNK as usize];
         let sheet = Sheet::Memory(grid(&pictures, COLUMNS, 0));
         let mut gallery = Gallery::default();
-        gallery.on_response(Reply::Drawn { seed: 2, chunk: 0, sheet: Sheet::Memory(pictures[0].clone()) }, &mut cx);
+        gallery.on_response(
+            ExplorerResponse::GalleryChunk { seed: 2, chunk: 0, sheet: Sheet::Memory(pictures[0].clone()) },
+            &mut cx,
+        );
         assert!(!gallery.has_samples(), "those of another seed come too late");
-        gallery.on_response(Reply::Drawn { seed: 1, chunk: 0, sheet }, &mut cx);
+        gallery.on_response(ExplorerResponse::GalleryChunk { seed: 1, chunk: 0, sheet }, &mut cx);
         let mut harness = show(gallery, cx);
         harness.get_by_label("sample 3").click();
         harness.run_steps(2);

@@ -5,18 +5,18 @@ use egui::Ui;
 use super::context::PanelContext;
 use super::panel::{ModelChange, Panel};
 use crate::app::action::Action;
-use crate::app::dissect::{Inside, Part};
+use crate::app::dissect::{Inspector, InspectorTab};
 use crate::latent::session::{Point, Session};
 
-/// Shows one part of the networks at a time.
+/// Shows one tab of the networks at a time.
 pub(super) struct InspectorPanel {
-    pub inside: Inside,
-    pub part: Part,
+    pub inspector: Inspector,
+    pub tab: InspectorTab,
 }
 
 impl Panel for InspectorPanel {
     fn ui(&mut self, ui: &mut Ui, cx: &mut PanelContext) -> Option<Action> {
-        self.inside.ui(ui, self.part, &mut cx.session);
+        self.inspector.ui(ui, self.tab, &mut cx.session);
         None
     }
 
@@ -25,16 +25,16 @@ impl Panel for InspectorPanel {
     }
 
     fn points<'a>(&self, session: &'a Session) -> Vec<&'a Point> {
-        match self.part {
-            Part::Layers | Part::Discriminator => vec![&session.subject],
+        match self.tab {
+            InspectorTab::Layers | InspectorTab::Discriminator => vec![&session.subject],
             // It has samples of its own.
-            Part::Forget => Vec::new(),
+            InspectorTab::Forget => Vec::new(),
         }
     }
 
     fn on_model_change(&mut self, change: ModelChange, _cx: &mut PanelContext) {
         if change != ModelChange::Weights {
-            self.inside.reopen();
+            self.inspector.reopen();
         }
     }
 }

@@ -41,7 +41,7 @@ use egui::{CentralPanel, ScrollArea, Ui};
 
 use super::Start;
 use super::action::Action;
-use super::dissect::{Inside, Part};
+use super::dissect::{Inspector, InspectorTab};
 use super::tensor_texture::TexturePainter;
 use crate::device::Compute;
 use crate::latent::session::{Point, Session};
@@ -53,7 +53,7 @@ use inspector::InspectorPanel;
 use panel::{ModelChange, Panel};
 use sessions::SessionLoader;
 use shelf::Shelf;
-use worker::{Reply, Request, Worker};
+use worker::{ExplorerRequest, ExplorerResponse, ExplorerWorker};
 
 pub use timing::{GALLERY, Latency, LatencyError, latency};
 pub(super) use tool::{ImageUse, Tool};
@@ -71,8 +71,8 @@ struct ToolPanels {
 impl ToolPanels {
     /// The panel of a tool; the gallery has none.
     fn panel(&mut self, tool: Tool) -> Option<&mut dyn Panel> {
-        if let Some(part) = tool.part() {
-            self.inspector.part = part;
+        if let Some(tab) = tool.inspector_tab() {
+            self.inspector.tab = tab;
             return Some(&mut self.inspector);
         }
         match tool {
@@ -106,16 +106,16 @@ pub(super) struct Explorer {
 impl Explorer {
     /// Starts the worker and opens the first model. With a `painter`, images that the window's graphics card computes stay there.
     pub fn new(compute: &Compute, start: &Start, painter: Option<TexturePainter>, ctx: &egui::Context) -> Self {
-        let worker = Worker::start(compute.device.clone(), painter, ctx);
+        let worker = ExplorerWorker::start(compute.device.clone(), painter, ctx);
         let model = start.model.clone().or_else(|| bundled().next().map(PathBuf::from)).unwrap_or_default();
-        worker.send(Request::Open(model.clone(), None));
+        worker.send(ExplorerRequest::Open(model.clone(), None));
         let files = FileTasks::new(ctx, start.autosave.clone(), start.exports.clone());
         match (&start.session, &start.model) {
             (Some(session), _) => files.read(session.clone()),
             (None, None) => files.restore(),
             (None, Some(_)) => {}
         }
-        let inside = Inside::new(compute.device.clone(), start.exports.clone(), ctx);
+        let inspector = Inspector::new(compute.device.clone(), start.exports.clone(), ctx);
         Self {
             cx: PanelContext::new(ctx, worker, files, Session::new(model)),
             tool: Tool::Gallery,
@@ -127,7 +127,7 @@ impl Explorer {
                 directions: Default::default(),
                 plane: Default::default(),
                 photo: Default::default(),
-                inspector: InspectorPanel { inside, part: Part::Layers },
+                inspector: InspectorPanel { inspector, tab: InspectorTab::Layers },
             },
             sessions: SessionLoader::default(),
             ablations: Vec::new(),
@@ -157,8 +157,8 @@ impl Explorer {
     /// Shows what the training in the run folder `run` published, if it is followed.
     pub fn follow(&mut self, run: PathBuf, generator: Arc<TensorFile>) {
         if self.cx.following {
-            self.panels.inspector.inside.follow(run.clone(), generator.clone());
-            self.cx.worker.send(Request::Follow(run, generator));
+            self.panels.inspector.inspector.follow(run.clone(), generator.clone());
+            self.cx.worker.send(ExplorerRequest::Follow(run, generator));
         }
     }
 
@@ -175,7 +175,7 @@ impl Explorer {
             Action::OpenModel(path) => {
                 self.cx.messages.clear();
                 self.cx.following = false;
-                self.cx.worker.send(Request::Open(path, None));
+                self.cx.worker.send(ExplorerRequest::Open(path, None));
             }
             Action::OpenSession(path) => {
                 self.cx.messages.clear();
@@ -183,15 +183,15 @@ impl Explorer {
             }
             Action::OpenBoxes(path) => {
                 self.tool = Tool::Forget;
-                self.panels.inspector.inside.open_boxes(path);
+                self.panels.inspector.inspector.open_boxes(path);
             }
             Action::OpenPhoto(path) if self.image_use() == Some(ImageUse::Discriminate) => {
-                self.panels.inspector.inside.judge(path);
+                self.panels.inspector.inspector.judge(path);
             }
             Action::OpenPhoto(path) => {
                 self.tool = Tool::Photo;
                 self.cx.messages.error = None;
-                self.cx.worker.send(Request::Project(path));
+                self.cx.worker.send(ExplorerRequest::Project(path));
             }
             Action::FollowTraining(follow) => self.cx.following = follow,
             other => return Some(other),
@@ -204,7 +204,7 @@ impl Explorer {
         while let Ok(response) = self.cx.files.responses().try_recv() {
             self.on_file_response(response);
         }
-        self.panels.inspector.inside.receive(ctx, &mut self.cx.session);
+        self.panels.inspector.inspector.receive(ctx, &mut self.cx.session);
         while let Ok(response) = self.cx.worker.responses.try_recv() {
             self.on_response(response);
         }
@@ -222,7 +222,7 @@ impl Explorer {
         if self.cx.session.model != before {
             // Undo or redo went back to another model.
             self.cx.following = false;
-            self.cx.worker.send(Request::Open(self.cx.session.model.clone(), None));
+            self.cx.worker.send(ExplorerRequest::Open(self.cx.session.model.clone(), None));
         }
         if self.cx.session_fits_model() {
             self.ablate();
@@ -309,7 +309,7 @@ impl Explorer {
     fn ablate(&mut self) {
         if self.cx.session.ablations != self.ablations {
             self.ablations.clone_from(&self.cx.session.ablations);
-            self.cx.worker.send(Request::Ablate(self.ablations.clone()));
+            self.cx.worker.send(ExplorerRequest::Ablate(self.ablations.clone()));
             self.on_model_change(ModelChange::Weights);
         }
     }
@@ -333,30 +333,32 @@ impl Explorer {
         }
     }
 
-    fn on_response(&mut self, response: Reply) {
+    fn on_response(&mut self, response: ExplorerResponse) {
         // The worker does one thing at a time: its next response means that a model is no longer being opened.
-        self.cx.opening_since = matches!(response, Reply::Opening).then(Instant::now);
+        self.cx.opening_since = matches!(response, ExplorerResponse::Opening).then(Instant::now);
         let cx = &mut self.cx;
         match response {
-            Reply::Opening => {}
-            Reply::Opened { path, config, provenance, siblings, session, notes } => {
+            ExplorerResponse::Opening => {}
+            ExplorerResponse::Opened { path, config, provenance, siblings, session, notes } => {
                 let model = OpenModel { path, config, provenance, checkpoints: siblings };
                 let change = self.sessions.on_opened(model, session, &notes, cx);
                 self.on_model_change(change);
             }
-            Reply::NotOpened { error, gone } => self.sessions.on_refused(error, gone, cx),
-            Reply::Followed { path, config, provenance } => {
+            ExplorerResponse::NotOpened { error, gone } => self.sessions.on_refused(error, gone, cx),
+            ExplorerResponse::Followed { path, config, provenance } => {
                 if let Some(change) = self.sessions.on_followed(path, config, provenance, cx) {
                     self.on_model_change(change);
                 }
             }
-            Reply::Rendered { slot, z, pictures } => cx.views.insert(&cx.egui, slot, z, pictures),
-            Reply::Read { slot, z, pictures } => cx.views.insert_pictures(slot, &z, pictures),
-            Reply::Found { method, directions } => cx.directions.insert(method, directions),
-            Reply::Failed(error) => cx.messages.error = Some(error),
-            Reply::Drawn { .. } => self.gallery.on_response(response, cx),
-            Reply::Added { .. } => self.panels.arithmetic.on_response(response, cx),
-            Reply::Projecting(_) | Reply::NotProjected(_) => self.panels.photo.on_response(response, cx),
+            ExplorerResponse::Rendered { slot, z, pictures } => cx.views.insert(&cx.egui, slot, z, pictures),
+            ExplorerResponse::ReadBack { slot, z, pictures } => cx.views.insert_pictures(slot, &z, pictures),
+            ExplorerResponse::DirectionsFound { method, directions } => cx.directions.insert(method, directions),
+            ExplorerResponse::Failed(error) => cx.messages.error = Some(error),
+            ExplorerResponse::GalleryChunk { .. } => self.gallery.on_response(response, cx),
+            ExplorerResponse::FeatureArithmetic { .. } => self.panels.arithmetic.on_response(response, cx),
+            ExplorerResponse::Projecting(_) | ExplorerResponse::NotProjected(_) => {
+                self.panels.photo.on_response(response, cx)
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use egui::Ui;
 
 use super::context::PanelContext;
-use super::worker::Reply;
+use super::worker::ExplorerResponse;
 use crate::app::action::Action;
 use crate::latent::session::{Point, Session};
 
@@ -24,7 +24,7 @@ pub(super) trait Panel {
     fn request_changed(&self, _cx: &mut PanelContext) {}
 
     /// Takes a response of the worker that is meant for this panel.
-    fn on_response(&mut self, _response: Reply, _cx: &mut PanelContext) {}
+    fn on_response(&mut self, _response: ExplorerResponse, _cx: &mut PanelContext) {}
 
     /// Discards what another model has made invalid.
     fn on_model_change(&mut self, _change: ModelChange, _cx: &mut PanelContext) {}

@@ -10,7 +10,7 @@ use super::panel::{ModelChange, Panel};
 use super::shelf::add_to_shelf;
 use super::tool::Tool;
 use super::views::place;
-use super::worker::{Reply, Request, Search};
+use super::worker::{ExplorerRequest, ExplorerResponse, ProjectionUpdate};
 use crate::app::action::Action;
 use crate::app::drops::offered;
 use crate::app::texture::{replace, upload};
@@ -50,7 +50,7 @@ impl Panel for PhotoPanel {
                 cx.files.ask_photo();
             }
             if self.searching && ui.button("Stop").on_hover_text("Keeps what was found so far").clicked() {
-                cx.worker.send(Request::Cancel);
+                cx.worker.send(ExplorerRequest::CancelProjection);
                 self.searching = false;
             }
         });
@@ -125,11 +125,11 @@ impl Panel for PhotoPanel {
         action
     }
 
-    fn on_response(&mut self, response: Reply, cx: &mut PanelContext) {
+    fn on_response(&mut self, response: ExplorerResponse, cx: &mut PanelContext) {
         match response {
-            Reply::Projecting(search) => self.update(search, &cx.egui),
+            ExplorerResponse::Projecting(search) => self.update(search, &cx.egui),
             // The photo cannot be projected: the previous result stays.
-            Reply::NotProjected(error) => {
+            ExplorerResponse::NotProjected(error) => {
                 self.searching = false;
                 cx.messages.error = Some(error);
             }
@@ -145,17 +145,17 @@ impl Panel for PhotoPanel {
 }
 
 impl PhotoPanel {
-    fn update(&mut self, search: Search, ctx: &egui::Context) {
+    fn update(&mut self, search: ProjectionUpdate, ctx: &egui::Context) {
         match search {
-            Search::Fitting(path, original, share) => {
+            ProjectionUpdate::Fitting(path, original, share) => {
                 if !path.as_os_str().is_empty() {
                     let texture = upload(ctx, "original", &original);
                     *self = Self { path, original: Some((original, texture)), searching: true, ..Self::default() };
                 }
                 self.fitting = share;
             }
-            Search::Seen(remarks) => self.remarks = remarks,
-            Search::Best(generated, progress) => {
+            ProjectionUpdate::Remarks(remarks) => self.remarks = remarks,
+            ProjectionUpdate::Best(generated, progress) => {
                 let Some((original, _)) = self.original.as_ref().filter(|_| self.searching) else { return };
                 self.searching = progress.step < progress.steps;
                 let difference = original.difference(&generated);
@@ -244,8 +244,8 @@ mod tests {
     fn a_projected_photo_becomes_the_subject_of_directions() {
         let (mut panel, mut cx) = (PhotoPanel::default(), context());
         let picture = Picture::new(16, 16, 1, vec![90; 256]);
-        let begin = Search::Fitting("photos/cat.png".into(), picture.clone(), 0.0);
-        panel.on_response(Reply::Projecting(begin), &mut cx);
+        let begin = ProjectionUpdate::Fitting("photos/cat.png".into(), picture.clone(), 0.0);
+        panel.on_response(ExplorerResponse::Projecting(begin), &mut cx);
         assert!(panel.searching);
         let references = ReferenceErrors { own_samples: 0.1, average_picture: 0.6, blurred_copy: 0.5 };
         let z = vec![0.5; 4];
@@ -258,7 +258,7 @@ mod tests {
             edge_error: 0.2,
             references,
         };
-        panel.on_response(Reply::Projecting(Search::Best(picture, progress)), &mut cx);
+        panel.on_response(ExplorerResponse::Projecting(ProjectionUpdate::Best(picture, progress)), &mut cx);
         assert!(!panel.searching);
         let mut harness = show(panel, cx);
         harness.get_by_label("Move by sliders").click();
@@ -272,7 +272,7 @@ mod tests {
     fn a_photo_that_cannot_be_projected_ends_the_search_with_an_error() {
         let (mut panel, mut cx) = (PhotoPanel::default(), context());
         panel.searching = true;
-        panel.on_response(Reply::NotProjected("cat.png is damaged".into()), &mut cx);
+        panel.on_response(ExplorerResponse::NotProjected("cat.png is damaged".into()), &mut cx);
         assert!(!panel.searching);
         assert_eq!(cx.messages.error.as_deref(), Some("cat.png is damaged"));
     }

@@ -7,7 +7,7 @@ use egui::Ui;
 use super::context::{OpenModel, PanelContext};
 use super::panel::ModelChange;
 use super::tool::{OPEN, SAVE, SAVE_AS};
-use super::worker::Request;
+use super::worker::ExplorerRequest;
 use crate::app::action::Action;
 use crate::latent::removal::ObjectRemoval;
 use crate::latent::session::{Session, SessionModel};
@@ -31,7 +31,7 @@ impl SessionLoader {
     /// Requests the model of a session that was read from `file`. Nothing changes unless the model opens and the session fits it.
     pub fn open(&mut self, file: Option<PathBuf>, session: Box<Session>, cx: &mut PanelContext) {
         cx.following = false;
-        cx.worker.send(Request::Open(session.model.clone(), Some(session.clone())));
+        cx.worker.send(ExplorerRequest::Open(session.model.clone(), Some(session.clone())));
         self.pending = Some(PendingSession { session: *session, file });
     }
 
@@ -51,7 +51,8 @@ impl SessionLoader {
                 cx.messages.error = Some(error);
                 return_to_open_model(cx);
                 if cx.model.is_none() {
-                    cx.worker.send(Request::Open(bundled().next().map(PathBuf::from).unwrap_or_default(), None));
+                    cx.worker
+                        .send(ExplorerRequest::Open(bundled().next().map(PathBuf::from).unwrap_or_default(), None));
                 }
             }
         }

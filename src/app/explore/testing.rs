@@ -6,7 +6,7 @@ use egui_kittest::Harness;
 use super::context::{OpenModel, PanelContext};
 use super::files::FileTasks;
 use super::panel::Panel;
-use super::worker::Worker;
+use super::worker::ExplorerWorker;
 use crate::app::action::Action;
 use crate::latent::session::{Point, Session};
 use crate::model::{ModelConfig, Preset, Provenance};
@@ -21,7 +21,7 @@ pub(super) struct TestPanel<P> {
 /// A context with an open model of 16x16 images and a z of four coordinates. Nothing answers its requests.
 pub(super) fn context() -> PanelContext {
     let ctx = egui::Context::default();
-    let worker = Worker::start(Device::flex(), None, &ctx);
+    let worker = ExplorerWorker::start(Device::flex(), None, &ctx);
     let session = Session::new("bundled:faces".into());
     let mut cx = PanelContext::new(&ctx, worker, FileTasks::new(&ctx, None, None), session);
     cx.model = Some(OpenModel {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use burn::tensor::Device;
 
-use super::worker::{CHUNK, Reply, Request, Slot, Worker};
+use super::worker::{CHUNK, ExplorerRequest, ExplorerResponse, ExplorerWorker, Slot};
 use crate::latent;
 use crate::model::{Model, TensorFileError};
 
@@ -44,36 +44,40 @@ pub struct Latency {
 /// # Errors
 /// [`LatencyError`] when the worker fails or does not respond.
 pub fn latency(model: &Model, device: &Device, ones: usize, galleries: usize) -> Result<Latency, LatencyError> {
-    let worker = Worker::start(device.clone(), None, &egui::Context::default());
+    let worker = ExplorerWorker::start(device.clone(), None, &egui::Context::default());
     let config = model.config();
-    worker.send(Request::Follow("measured".into(), Arc::new(model.to_file()?)));
-    wait_for(&worker, 1, |reply| matches!(reply, Reply::Followed { .. }))?;
+    worker.send(ExplorerRequest::Follow("measured".into(), Arc::new(model.to_file()?)));
+    wait_for(&worker, 1, |reply| matches!(reply, ExplorerResponse::Followed { .. }))?;
     let mut one = Vec::with_capacity(ones);
     for number in 0..WARMUP + ones {
         let z = [latent::sample_z(config.prior, config.z_dim, 1, number as u64)].into();
         let began = Instant::now();
-        worker.send(Request::Render { slot: Slot::Pointer, z });
-        wait_for(&worker, 1, |reply| matches!(reply, Reply::Rendered { .. }))?;
+        worker.send(ExplorerRequest::Render { slot: Slot::Pointer, z });
+        wait_for(&worker, 1, |reply| matches!(reply, ExplorerResponse::Rendered { .. }))?;
         one.push(began.elapsed());
     }
     let mut gallery = Vec::with_capacity(galleries);
     for seed in 0..=galleries as u64 {
         let began = Instant::now();
         for chunk in 0..GALLERY / CHUNK {
-            worker.send(Request::Draw { seed, chunk });
+            worker.send(ExplorerRequest::GalleryChunk { seed, chunk });
         }
-        wait_for(&worker, (GALLERY / CHUNK) as usize, |reply| matches!(reply, Reply::Drawn { .. }))?;
+        wait_for(&worker, (GALLERY / CHUNK) as usize, |reply| matches!(reply, ExplorerResponse::GalleryChunk { .. }))?;
         gallery.push(began.elapsed());
     }
     Ok(Latency { one: one.split_off(WARMUP), gallery: gallery.split_off(1) })
 }
 
 /// Waits for `count` responses of a kind.
-fn wait_for(worker: &Worker, count: usize, wanted: impl Fn(&Reply) -> bool) -> Result<(), LatencyError> {
+fn wait_for(
+    worker: &ExplorerWorker,
+    count: usize,
+    wanted: impl Fn(&ExplorerResponse) -> bool,
+) -> Result<(), LatencyError> {
     let mut received = 0;
     while received < count {
         match worker.responses.recv_timeout(TIMEOUT) {
-            Ok(Reply::Failed(cause)) => return Err(LatencyError::Failed(cause)),
+            Ok(ExplorerResponse::Failed(cause)) => return Err(LatencyError::Failed(cause)),
             Ok(reply) => received += usize::from(wanted(&reply)),
             Err(_) => return Err(LatencyError::Silent),
         }

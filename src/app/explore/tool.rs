@@ -3,7 +3,7 @@
 use egui::{Key, KeyboardShortcut, Modifiers};
 use strum::{IntoStaticStr, VariantArray};
 
-use crate::app::dissect::Part;
+use crate::app::dissect::InspectorTab;
 
 pub(super) const UNDO: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key::Z);
 pub(super) const REDO: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND.plus(Modifiers::SHIFT), Key::Z);
@@ -106,11 +106,11 @@ impl Tool {
     }
 
     /// The part of the networks that it inspects, if it does.
-    pub fn part(self) -> Option<Part> {
+    pub fn inspector_tab(self) -> Option<InspectorTab> {
         match self {
-            Self::Layers => Some(Part::Layers),
-            Self::Forget => Some(Part::Forget),
-            Self::Discriminator => Some(Part::Discriminator),
+            Self::Layers => Some(InspectorTab::Layers),
+            Self::Forget => Some(InspectorTab::Forget),
+            Self::Discriminator => Some(InspectorTab::Discriminator),
             _ => None,
         }
     }

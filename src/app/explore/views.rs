@@ -7,7 +7,7 @@ use egui::{Response, Sense, Ui, Vec2};
 
 use super::drag::{Carried, Home};
 use super::panel::ModelChange;
-use super::worker::{Request, Slot, Worker, Zs};
+use super::worker::{ExplorerRequest, ExplorerWorker, Slot, Zs};
 use crate::app::texture::{Pictures, SLOT_COLUMNS, Texture, tile};
 use crate::image::Picture;
 use crate::latent::session::Point;
@@ -40,7 +40,7 @@ pub(super) struct Views {
 impl Views {
     /// Requests the images of `z` for a slot, unless they were requested before. Costs nothing while callers pass the same
     /// allocation in every frame.
-    pub fn request(&mut self, worker: &Worker, slot: Slot, z: &Zs) {
+    pub fn request(&mut self, worker: &ExplorerWorker, slot: Slot, z: &Zs) {
         if z.is_empty() {
             self.requested.remove(&slot);
             self.shown.remove(&slot);
@@ -50,7 +50,7 @@ impl Views {
             Some(requested) if Arc::ptr_eq(requested, z) || *requested == *z => {}
             _ => {
                 self.requested.insert(slot, z.clone());
-                worker.send(Request::Render { slot, z: z.clone() });
+                worker.send(ExplorerRequest::Render { slot, z: z.clone() });
             }
         }
     }
@@ -63,14 +63,14 @@ impl Views {
 
     /// The images of exactly what was requested, in memory, once they are generated. The first call for images on the graphics card
     /// has them read back, which takes some frames.
-    pub fn pictures(&mut self, worker: &Worker, slot: Slot) -> Option<Arc<[Picture]>> {
+    pub fn pictures(&mut self, worker: &ExplorerWorker, slot: Slot) -> Option<Arc<[Picture]>> {
         if !self.settled(slot) {
             return None;
         }
         let shown = self.shown.get_mut(&slot)?;
         if shown.pictures.is_none() && !shown.reading {
             shown.reading = true;
-            worker.send(Request::Read { slot, z: shown.z.clone() });
+            worker.send(ExplorerRequest::ReadBack { slot, z: shown.z.clone() });
         }
         shown.pictures.clone()
     }

@@ -1,4 +1,6 @@
-//! The thread that owns the explored generator: opens models, turns requests into pictures.
+//! The explorer's thread: owns the explored generator, opens models, and generates the images that panels request.
+//!
+//! [`ExplorerWorker`] is its handle. Panels request images by [`Slot`]; of each slot only the newest request is served.
 
 mod queue;
 #[cfg(test)]
@@ -8,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use burn::tensor::Device;
-use queue::Queue;
+use queue::RenderQueue;
 
 use crate::app::service::{Handler, Outbox, Service};
 use crate::app::tensor_texture::TexturePainter;
@@ -22,28 +24,28 @@ use crate::latent::project::{Encoder, EncoderBuilder, Projection, ProjectionProg
 use crate::latent::session::Session;
 use crate::model::{Ablation, Model, ModelConfig, Provenance, TensorFile, base_path, sibling_checkpoints};
 
-/// Samples of one texture, and its columns.
+/// Samples on a texture of the gallery, and its columns.
 pub(super) const CHUNK: u64 = 64;
 pub(super) const COLUMNS: usize = 8;
-/// Steps of a photograph's projection between two looks at the inbox.
-const SLICE: usize = 2;
-/// Directions found at once, and the seed of the samples they are found on.
+/// Optimization steps of a projection between two checks for new requests.
+const PROJECTION_STEPS: usize = 2;
+/// Directions that are found, and the seed of the samples from which they are found.
 const DIRECTIONS: usize = 12;
 const SEED: u64 = 1;
 
-/// z's to be drawn, shared with whoever asked for them.
+/// Latents to generate images from, shared with the panel that requests them.
 pub(super) type Zs = Arc<[Vec<f32>]>;
 
-/// What a set of pictures is for. Of each, only the newest request counts; the first of the list are drawn first.
+/// The use of a set of images. Of each slot only the newest request is served; slots are listed by descending priority.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Slot {
-    /// What the pointer drags, or is over.
+    /// The latent that the pointer drags or hovers over.
     Pointer,
-    /// The walk where it is.
+    /// The current frame of the walk.
     Playhead,
-    /// A sample with a concept, and as it was.
+    /// A sample with a concept applied, and without.
     Applied,
-    /// The result of the arithmetic and its neighbours.
+    /// The result of the arithmetic and its neighbors.
     Result,
     /// Each tray's average.
     Averages,
@@ -51,76 +53,84 @@ pub(super) enum Slot {
     Exemplars,
     /// The points of the pad.
     Pins,
-    /// Points that were kept.
+    /// Points on the shelf.
     Shelf,
     /// The corners of the pad.
     Corners,
     /// The walk's keyframes.
     Keyframes,
-    /// A strip of the direction chosen.
+    /// A strip along the chosen direction.
     Strip,
-    /// The exemplars of the turn, and what is turned.
+    /// The exemplars of the turn vector, and the samples that are turned.
     Sides,
-    /// The turn's figure.
+    /// The figure of the turn.
     Turn,
     /// The pad's background.
     Land,
-    /// A strip of every direction.
+    /// Strips along all directions.
     Strips,
-    /// The whole walk.
+    /// All frames of the walk.
     Film,
 }
 
-pub(super) enum Request {
-    /// A file, a folder, or a bundled model's name; with a session, only if it fits the model.
+pub(super) enum ExplorerRequest {
+    /// Opens a file, a folder, or a bundled model by its name. A session comes with it if it must fit the model.
     Open(PathBuf, Option<Box<Session>>),
-    /// The generator that is in training in this run folder, as it is now.
+    /// Opens the newest generator of a run folder in training.
     Follow(PathBuf, Arc<TensorFile>),
-    /// Samples `chunk * CHUNK ..` of a seed.
-    Draw { seed: u64, chunk: u64 },
-    /// Nothing asked of the gallery before this still counts.
-    Forget,
-    /// Pictures of these z's.
-    Render { slot: Slot, z: Zs },
-    /// The pictures of a slot's z's in memory, to save or compare them.
-    Read { slot: Slot, z: Zs },
-    /// A sum made of each hidden layer's feature maps; only the newest counts.
-    Add(Vec<Term>),
-    /// The strongest directions.
-    Find(DirectionMethod),
-    /// Draw everything under these.
+    /// Generates the samples from `chunk * CHUNK` on of a seed.
+    GalleryChunk {
+        seed: u64,
+        chunk: u64,
+    },
+    /// Drops all waiting requests of the gallery.
+    ClearGallery,
+    /// Generates the images of a slot.
+    Render {
+        slot: Slot,
+        z: Zs,
+    },
+    /// Generates the images of a slot in memory, to save or compare them.
+    ReadBack {
+        slot: Slot,
+        z: Zs,
+    },
+    /// Adds and subtracts exemplars in the feature maps of each layer. Only the newest request is served.
+    FeatureArithmetic(Vec<Term>),
+    /// Finds the strongest directions.
+    FindDirections(DirectionMethod),
+    /// Applies ablations to all that is generated from now on.
     Ablate(Vec<Ablation>),
-    /// Look for the z of a picture.
+    /// Projects an image file into the latent space.
     Project(PathBuf),
-    /// Stop looking.
-    Cancel,
+    CancelProjection,
 }
 
-pub(super) enum Reply {
-    /// A model is being opened, which may take a while.
+pub(super) enum ExplorerResponse {
+    /// A model is being opened, which may take seconds.
     Opening,
-    /// A model is open; `siblings` are the checkpoints of its run.
+    /// A model was opened. `siblings` are the checkpoints of its run by step.
     Opened {
         path: PathBuf,
         config: ModelConfig,
         provenance: Provenance,
         siblings: Vec<(u64, PathBuf)>,
         session: Option<Box<Session>>,
-        /// What should be known of it.
+        /// Notes on how the file was read.
         notes: Vec<String>,
     },
-    /// It is not, and everything is as it was; perhaps because there is nothing at its place.
+    /// A model was not opened; the last one stays. `gone` means that the file does not exist.
     NotOpened {
         error: String,
         gone: bool,
     },
-    /// The model in training has learnt; everything is to be drawn again.
+    /// The newest generator of a training was opened: all images must be requested again.
     Followed {
         path: PathBuf,
         config: ModelConfig,
         provenance: Provenance,
     },
-    Drawn {
+    GalleryChunk {
         seed: u64,
         chunk: u64,
         sheet: Sheet,
@@ -130,265 +140,277 @@ pub(super) enum Reply {
         z: Zs,
         pictures: Pictures,
     },
-    /// A slot's pictures in memory.
-    Read {
+    /// The images of a slot in memory.
+    ReadBack {
         slot: Slot,
         z: Zs,
         pictures: Vec<Picture>,
     },
-    /// A sum's picture, made of each hidden layer's feature maps.
-    Added {
+    /// The result of feature arithmetic in each layer.
+    FeatureArithmetic {
         terms: Vec<Term>,
         pictures: Pictures,
     },
-    Found {
+    DirectionsFound {
         method: DirectionMethod,
         directions: Vec<LatentDirection>,
     },
-    /// How far the search for a picture's z is.
-    Projecting(Search),
-    /// The picture cannot be looked for.
+    /// The progress of a projection.
+    Projecting(ProjectionUpdate),
+    /// The projection failed.
     NotProjected(String),
     Failed(String),
 }
 
-/// Looking for the z of a picture.
-pub(super) enum Search {
-    /// The encoder is fitted first, on the generator's own samples; the share that is drawn.
+/// The progress of projecting an image into the latent space.
+pub(super) enum ProjectionUpdate {
+    /// The encoder is being fitted on the generator's own samples: path and image, and the share of samples that is generated.
     Fitting(PathBuf, Picture, f32),
-    /// What was done to the picture when it was read.
-    Seen(Vec<String>),
-    /// The best picture so far, and how far it is.
+    /// How the image file was converted when it was read.
+    Remarks(Vec<String>),
+    /// The best reconstruction so far.
     Best(Picture, ProjectionProgress),
 }
 
 /// The handle of the explorer's thread.
-pub(super) type Worker = Service<Request, Reply>;
+pub(super) type ExplorerWorker = Service<ExplorerRequest, ExplorerResponse>;
 
-impl Worker {
+impl ExplorerWorker {
     /// Starts the thread; with a `painter` where the window draws with the device that computes.
     pub fn start(device: Device, painter: Option<TexturePainter>, ctx: &egui::Context) -> Self {
-        Self::spawn("explorer", ctx, move || State {
+        Self::spawn("explorer", ctx, move || ExplorerState {
             device,
             painter,
             model: None,
             encoder: None,
-            queue: Queue::default(),
-            effects: None,
-            photo: Photo::None,
+            queue: RenderQueue::default(),
+            coordinates: None,
+            projection: ProjectionState::Idle,
             ablations: Vec::new(),
         })
     }
 }
 
-/// The search for a picture's z.
-enum Photo {
-    None,
-    Fitting(Picture, Box<EncoderBuilder>),
+/// The state of a projection.
+enum ProjectionState {
+    Idle,
+    FittingEncoder(Picture, Box<EncoderBuilder>),
     Projecting(Box<Projection>),
 }
 
 /// What the thread owns.
-struct State {
+struct ExplorerState {
     device: Device,
     painter: Option<TexturePainter>,
     model: Option<Model>,
     encoder: Option<Encoder>,
-    queue: Queue,
-    /// The search for the coordinates that matter, which takes a while.
-    effects: Option<CoordinateSearch>,
-    photo: Photo,
+    queue: RenderQueue,
+    /// The search for the strongest coordinates, which takes seconds.
+    coordinates: Option<CoordinateSearch>,
+    projection: ProjectionState,
     /// Applied to whatever is generated.
     ablations: Vec<Ablation>,
 }
 
-impl Handler for State {
-    type Request = Request;
-    type Response = Reply;
+impl Handler for ExplorerState {
+    type Request = ExplorerRequest;
+    type Response = ExplorerResponse;
 
-    fn handle(&mut self, request: Request, outbox: &Outbox<Reply>) -> anyhow::Result<()> {
-        self.take(request, outbox)
+    fn handle(&mut self, request: ExplorerRequest, outbox: &Outbox<ExplorerResponse>) -> anyhow::Result<()> {
+        self.serve(request, outbox)
     }
 
     fn is_busy(&self) -> bool {
-        !self.queue.is_empty() || self.effects.is_some() || !matches!(self.photo, Photo::None)
+        !self.queue.is_empty() || self.coordinates.is_some() || !matches!(self.projection, ProjectionState::Idle)
     }
 
-    fn step(&mut self, outbox: &Outbox<Reply>) -> anyhow::Result<()> {
+    fn step(&mut self, outbox: &Outbox<ExplorerResponse>) -> anyhow::Result<()> {
         self.work(outbox)
     }
 
     /// A slider dragged through checkpoints asks for many models: only the last is wanted.
-    fn supersedes(newer: &Request, older: &Request) -> bool {
-        let is_model = |request: &Request| matches!(request, Request::Open(_, None) | Request::Follow(..));
+    fn supersedes(newer: &ExplorerRequest, older: &ExplorerRequest) -> bool {
+        let is_model =
+            |request: &ExplorerRequest| matches!(request, ExplorerRequest::Open(_, None) | ExplorerRequest::Follow(..));
         is_model(newer) && is_model(older)
     }
 
-    fn activity(request: Option<&Request>) -> &'static str {
+    fn activity(request: Option<&ExplorerRequest>) -> &'static str {
         match request {
-            Some(Request::Open(..) | Request::Follow(..)) => "opening the model",
-            Some(Request::Project(_)) => "reading the picture",
-            Some(Request::Find(_)) => "finding directions",
+            Some(ExplorerRequest::Open(..) | ExplorerRequest::Follow(..)) => "opening the model",
+            Some(ExplorerRequest::Project(_)) => "reading the picture",
+            Some(ExplorerRequest::FindDirections(_)) => "finding directions",
             _ => "drawing",
         }
     }
 
     fn recover(&mut self) {
-        (self.photo, self.encoder, self.effects) = (Photo::None, None, None);
+        (self.projection, self.encoder, self.coordinates) = (ProjectionState::Idle, None, None);
         self.queue.clear();
     }
 
-    fn failure(error: String) -> Reply {
-        Reply::Failed(error)
+    fn failure(error: String) -> ExplorerResponse {
+        ExplorerResponse::Failed(error)
     }
 }
 
-impl State {
-    /// Has the generator draw under the ablations that are its model's; what is half drawn begins anew.
+impl ExplorerState {
+    /// Applies the ablations that fit the model. Unfinished images are started again.
     fn ablate(&mut self) {
         let Some(model) = &mut self.model else { return };
-        let fitting = self.ablations.iter().filter(|ablation| ablation.check(model.config()).is_ok());
-        model.generator = model.generator.with_ablations(&fitting.cloned().collect::<Vec<_>>());
-        self.queue.begin_anew();
+        let applicable = self.ablations.iter().filter(|ablation| ablation.check(model.config()).is_ok());
+        model.generator = model.generator.with_ablations(&applicable.cloned().collect::<Vec<_>>());
+        self.queue.restart();
     }
 
-    fn take(&mut self, request: Request, outbox: &Outbox<Reply>) -> anyhow::Result<()> {
+    fn serve(&mut self, request: ExplorerRequest, outbox: &Outbox<ExplorerResponse>) -> anyhow::Result<()> {
         match request {
-            Request::Open(path, session) => {
-                outbox.send(Reply::Opening);
-                let path = whole(&path);
-                outbox.send(self.open(&path, session).unwrap_or_else(|error| Reply::NotOpened {
+            ExplorerRequest::Open(path, session) => {
+                outbox.send(ExplorerResponse::Opening);
+                let path = absolute(&path);
+                outbox.send(self.open(&path, session).unwrap_or_else(|error| ExplorerResponse::NotOpened {
                     error: format!("{error:#}"),
                     gone: !path.starts_with("bundled:") && !base_path(&path).exists(),
                 }));
             }
-            Request::Follow(path, file) => {
-                let path = whole(&path);
+            ExplorerRequest::Follow(path, file) => {
+                let path = absolute(&path);
                 let model = Model::from_file(TensorFile::clone(&file), &path, &self.device)?;
                 let (config, provenance) = (model.config().clone(), model.provenance.clone());
-                // A photograph's search goes on with the generator it began with; what is half drawn begins anew.
+                // A running projection continues with the generator that it started with.
                 (self.model, self.encoder) = (Some(model), None);
                 self.ablate();
-                outbox.send(Reply::Followed { path, config, provenance });
+                outbox.send(ExplorerResponse::Followed { path, config, provenance });
             }
-            Request::Draw { seed, chunk } => {
+            ExplorerRequest::GalleryChunk { seed, chunk } => {
                 if let Some(config) = self.model.as_ref().map(Model::config) {
                     let z = latent::sample_zs(config, seed, chunk * CHUNK..(chunk + 1) * CHUNK);
-                    self.queue.draw(seed, chunk, z.into());
+                    self.queue.gallery_chunk(seed, chunk, z.into());
                 }
             }
-            Request::Forget => self.queue.forget(),
-            Request::Render { slot, z } => self.queue.render(slot, z),
-            Request::Read { slot, z } => self.queue.read(slot, z),
-            Request::Add(terms) => self.queue.add(terms),
-            Request::Find(DirectionMethod::Raw) => {
-                self.effects = self.model.as_ref().map(|model| CoordinateSearch::new(model.config(), SEED));
+            ExplorerRequest::ClearGallery => self.queue.clear_gallery(),
+            ExplorerRequest::Render { slot, z } => self.queue.render(slot, z),
+            ExplorerRequest::ReadBack { slot, z } => self.queue.read_back(slot, z),
+            ExplorerRequest::FeatureArithmetic(terms) => self.queue.feature_arithmetic(terms),
+            ExplorerRequest::FindDirections(DirectionMethod::Raw) => {
+                self.coordinates = self.model.as_ref().map(|model| CoordinateSearch::new(model.config(), SEED));
             }
-            Request::Find(method) => {
+            ExplorerRequest::FindDirections(method) => {
                 if let Some(model) = &self.model {
                     let directions = find_directions(&model.generator, method, DIRECTIONS, SEED, &self.device)?;
-                    outbox.send(Reply::Found { method, directions });
+                    outbox.send(ExplorerResponse::DirectionsFound { method, directions });
                 }
             }
-            Request::Project(path) => {
+            ExplorerRequest::Project(path) => {
                 if let Err(error) = self.project(path, outbox) {
-                    outbox.send(Reply::NotProjected(format!("{error:#}")));
+                    outbox.send(ExplorerResponse::NotProjected(format!("{error:#}")));
                 }
             }
-            Request::Ablate(ablations) => {
+            ExplorerRequest::Ablate(ablations) => {
                 self.ablations = ablations;
                 self.ablate();
             }
-            Request::Cancel => self.photo = Photo::None,
+            ExplorerRequest::CancelProjection => self.projection = ProjectionState::Idle,
         }
         Ok(())
     }
 
-    /// Opens a model, unless a session comes with it that does not fit.
-    fn open(&mut self, path: &Path, session: Option<Box<Session>>) -> anyhow::Result<Reply> {
+    /// Opens a model. The last one stays open if this fails or if the session does not fit.
+    fn open(&mut self, path: &Path, session: Option<Box<Session>>) -> anyhow::Result<ExplorerResponse> {
         let mut notes = Vec::new();
         let model = Model::open_noting(path, &self.device, &mut |note| notes.push(note))?;
         let (config, provenance) = (model.config().clone(), model.provenance.clone());
         if let Some(session) = &session {
             session.check(&config)?;
         }
-        (self.model, self.encoder, self.photo) = (Some(model), None, Photo::None);
+        (self.model, self.encoder, self.projection) = (Some(model), None, ProjectionState::Idle);
         self.ablate();
         self.queue.clear();
-        self.effects = None;
+        self.coordinates = None;
         let siblings = sibling_checkpoints(path);
-        Ok(Reply::Opened { path: path.to_owned(), config, provenance, siblings, session, notes })
+        Ok(ExplorerResponse::Opened { path: path.to_owned(), config, provenance, siblings, session, notes })
     }
 
-    fn project(&mut self, path: PathBuf, outbox: &Outbox<Reply>) -> anyhow::Result<()> {
+    fn project(&mut self, path: PathBuf, outbox: &Outbox<ExplorerResponse>) -> anyhow::Result<()> {
         let Some(model) = &self.model else { anyhow::bail!("no model is open") };
         let config = model.config();
         let Decoded { picture: original, treatment } =
             data::read_with_treatment(&path, config.pictures(), &DecodeOptions::default())?;
-        outbox.send(Reply::Projecting(Search::Fitting(path, original.clone(), 0.0)));
-        outbox.send(Reply::Projecting(Search::Seen(treatment.remarks())));
+        outbox.send(ExplorerResponse::Projecting(ProjectionUpdate::Fitting(path, original.clone(), 0.0)));
+        outbox.send(ExplorerResponse::Projecting(ProjectionUpdate::Remarks(treatment.remarks())));
         let settings = ProjectionSettings::default();
-        self.photo = match &self.encoder {
+        self.projection = match &self.encoder {
             Some(encoder) => {
                 let projection = Projection::new(&model.generator, encoder, &original, settings, &self.device)?;
-                Photo::Projecting(Box::new(projection))
+                ProjectionState::Projecting(Box::new(projection))
             }
-            None => Photo::Fitting(original, Box::new(EncoderBuilder::new(&model.generator, settings.seed))),
+            None => ProjectionState::FittingEncoder(
+                original,
+                Box::new(EncoderBuilder::new(&model.generator, settings.seed)),
+            ),
         };
         Ok(())
     }
 
-    /// The most urgent piece of work: what the pointer waits for, then the gallery, then what takes long.
-    fn work(&mut self, outbox: &Outbox<Reply>) -> anyhow::Result<()> {
+    /// Does the most urgent piece of work: images first, then searches.
+    fn work(&mut self, outbox: &Outbox<ExplorerResponse>) -> anyhow::Result<()> {
         let Some(model) = &self.model else {
             self.queue.clear();
             return Ok(());
         };
         if !self.queue.is_empty() {
-            if let Some(done) = self.queue.work(model, self.painter.as_ref(), &self.device)? {
-                outbox.send(done);
+            if let Some(response) = self.queue.step(model, self.painter.as_ref(), &self.device)? {
+                outbox.send(response);
             }
-        } else if let Some(mut effects) = self.effects.take() {
-            if effects.step(&model.generator, &self.device)? {
-                outbox.send(Reply::Found { method: DirectionMethod::Raw, directions: effects.strongest(DIRECTIONS) });
+        } else if let Some(mut search) = self.coordinates.take() {
+            if search.step(&model.generator, &self.device)? {
+                outbox.send(ExplorerResponse::DirectionsFound {
+                    method: DirectionMethod::Raw,
+                    directions: search.strongest(DIRECTIONS),
+                });
             } else {
-                self.effects = Some(effects);
+                self.coordinates = Some(search);
             }
-        } else if let Err(error) = self.search(outbox) {
-            outbox.send(Reply::NotProjected(format!("{error:#}")));
+        } else if let Err(error) = self.continue_projection(outbox) {
+            outbox.send(ExplorerResponse::NotProjected(format!("{error:#}")));
         }
         Ok(())
     }
 
-    /// A step of the search for a picture's z.
-    fn search(&mut self, outbox: &Outbox<Reply>) -> anyhow::Result<()> {
+    /// Does a step of the projection.
+    fn continue_projection(&mut self, outbox: &Outbox<ExplorerResponse>) -> anyhow::Result<()> {
         let Some(model) = &self.model else { return Ok(()) };
-        match std::mem::replace(&mut self.photo, Photo::None) {
-            Photo::None => {}
-            Photo::Fitting(original, mut fitting) => {
-                let share = fitting.step(&self.device)?;
-                outbox.send(Reply::Projecting(Search::Fitting(PathBuf::new(), original.clone(), share)));
+        match std::mem::replace(&mut self.projection, ProjectionState::Idle) {
+            ProjectionState::Idle => {}
+            ProjectionState::FittingEncoder(original, mut builder) => {
+                let share = builder.step(&self.device)?;
+                outbox.send(ExplorerResponse::Projecting(ProjectionUpdate::Fitting(
+                    PathBuf::new(),
+                    original.clone(),
+                    share,
+                )));
                 if share < 1.0 {
-                    self.photo = Photo::Fitting(original, fitting);
+                    self.projection = ProjectionState::FittingEncoder(original, builder);
                 } else {
-                    let encoder = fitting.finish();
+                    let encoder = builder.finish();
                     let settings = ProjectionSettings::default();
                     let projection = Projection::new(&model.generator, &encoder, &original, settings, &self.device)?;
-                    (self.encoder, self.photo) = (Some(encoder), Photo::Projecting(Box::new(projection)));
+                    (self.encoder, self.projection) =
+                        (Some(encoder), ProjectionState::Projecting(Box::new(projection)));
                 }
             }
-            Photo::Projecting(mut projection) => {
+            ProjectionState::Projecting(mut projection) => {
                 let mut progress = projection.step()?;
-                for _ in 1..SLICE {
+                for _ in 1..PROJECTION_STEPS {
                     if !projection.done() {
                         progress = projection.step()?;
                     }
                 }
-                let drawn =
+                let reconstruction =
                     latent::generate_pictures(projection.generator(), &[progress.z.clone()], &self.device)?.remove(0);
-                outbox.send(Reply::Projecting(Search::Best(drawn, progress)));
+                outbox.send(ExplorerResponse::Projecting(ProjectionUpdate::Best(reconstruction, progress)));
                 if !projection.done() {
-                    self.photo = Photo::Projecting(projection);
+                    self.projection = ProjectionState::Projecting(projection);
                 } else if let Some(encoder) = &mut self.encoder {
                     encoder.store_own_error(&projection);
                 }
@@ -398,8 +420,8 @@ impl State {
     }
 }
 
-/// A model's path as it will still be found from elsewhere; bundled models' names are no paths.
-fn whole(path: &Path) -> PathBuf {
+/// The absolute path of a model. The name of a bundled model is not a path and stays.
+fn absolute(path: &Path) -> PathBuf {
     match path.to_str() {
         Some(name) if name.starts_with("bundled:") => path.to_owned(),
         _ => std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),

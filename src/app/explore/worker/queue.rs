@@ -1,10 +1,10 @@
-//! What the explorer's thread has to draw, in the order in which it is waited for.
+//! The queue of images that the explorer's thread generates, by priority.
 
 use std::collections::VecDeque;
 
 use burn::tensor::{Device, Tensor};
 
-use super::{COLUMNS, Reply, Slot, Zs};
+use super::{COLUMNS, ExplorerResponse, Slot, Zs};
 use crate::app::service::push_latest;
 use crate::app::tensor_texture::{TargetTexture, TexturePainter};
 use crate::app::texture::{Pictures, SLOT_COLUMNS, Sheet};
@@ -13,20 +13,20 @@ use crate::latent;
 use crate::latent::arithmetic::Term;
 use crate::model::Model;
 
-/// Pictures drawn between two looks at the inbox: what the pointer waits for is never far behind.
-const BREATH: usize = 8;
+/// Images that a step generates: few, so that the pointer's requests are served soon.
+const STEP_IMAGES: usize = 8;
 
-/// What is drawn of a job's pictures.
+/// The images of a task that are generated so far.
 #[derive(Default)]
-enum Drawn {
+enum Generated {
     #[default]
     Nothing,
     Memory(Vec<Picture>),
-    /// So many on a texture.
+    /// Their number on a texture.
     Card(TargetTexture, usize),
 }
 
-impl Drawn {
+impl Generated {
     fn count(&self) -> usize {
         match self {
             Self::Nothing => 0,
@@ -35,7 +35,7 @@ impl Drawn {
         }
     }
 
-    /// Paints the next pictures of `total`, where they lie on the card that draws the window.
+    /// Paints the next images of `total`; `None` unless they are on the graphics card that draws the window.
     fn paint(self, painter: &TexturePainter, total: usize, pictures: Tensor<4>) -> Option<Self> {
         let [more, _, side, _] = pictures.dims();
         let (canvas, count) = match self {
@@ -56,169 +56,169 @@ impl Drawn {
     }
 }
 
-/// Pictures on their way.
-struct Job<T> {
-    what: T,
+/// Images to generate; `target` is what they are for.
+struct RenderTask<T> {
+    target: T,
     z: Zs,
-    drawn: Drawn,
+    generated: Generated,
 }
 
-impl<T> Job<T> {
-    fn new(what: T, z: Zs) -> Self {
-        Self { what, z, drawn: Drawn::Nothing }
+impl<T> RenderTask<T> {
+    fn new(target: T, z: Zs) -> Self {
+        Self { target, z, generated: Generated::Nothing }
     }
 
-    /// Draws the next few pictures, onto a texture where there is a painter; true when all are drawn.
-    fn go_on(&mut self, model: &Model, painter: Option<&TexturePainter>, device: &Device) -> anyhow::Result<bool> {
-        let left = &self.z[self.drawn.count()..];
-        let part = &left[..BREATH.min(left.len())];
-        let drawn = std::mem::take(&mut self.drawn);
-        self.drawn = match (drawn, painter) {
-            (Drawn::Memory(mut pictures), _) => {
+    /// Generates the next few images, onto a texture if there is a painter. Returns whether all are generated.
+    fn step(&mut self, model: &Model, painter: Option<&TexturePainter>, device: &Device) -> anyhow::Result<bool> {
+        let left = &self.z[self.generated.count()..];
+        let part = &left[..STEP_IMAGES.min(left.len())];
+        let generated = std::mem::take(&mut self.generated);
+        self.generated = match (generated, painter) {
+            (Generated::Memory(mut pictures), _) => {
                 pictures.extend(latent::generate_pictures(&model.generator, part, device)?);
-                Drawn::Memory(pictures)
+                Generated::Memory(pictures)
             }
-            (drawn, Some(painter)) => {
+            (generated, Some(painter)) => {
                 let pictures = model.generator.sample(latent::z_tensor(part, device));
-                // What cannot be painted is read back from the first picture on.
-                drawn.paint(painter, self.z.len(), pictures).unwrap_or(Drawn::Memory(Vec::new()))
+                // If they cannot be painted, all images are read back instead.
+                generated.paint(painter, self.z.len(), pictures).unwrap_or(Generated::Memory(Vec::new()))
             }
-            (_, None) => Drawn::Memory(latent::generate_pictures(&model.generator, part, device)?),
+            (_, None) => Generated::Memory(latent::generate_pictures(&model.generator, part, device)?),
         };
-        Ok(self.drawn.count() >= self.z.len())
+        Ok(self.generated.count() >= self.z.len())
     }
 }
 
-/// A sum on its way, layer by layer.
-struct Addition {
+/// Arithmetic in feature maps, layer by layer.
+struct FeatureArithmetic {
     terms: Vec<Term>,
-    drawn: Drawn,
+    generated: Generated,
 }
 
-impl Addition {
-    /// Adds up the next layer's maps; true when it was the last.
-    fn go_on(&mut self, model: &Model, painter: Option<&TexturePainter>, device: &Device) -> anyhow::Result<bool> {
-        let (layer, layers) = (self.drawn.count(), model.config().stages());
-        let drawn = std::mem::take(&mut self.drawn);
-        self.drawn = match (drawn, painter) {
-            (Drawn::Memory(mut pictures), _) => {
+impl FeatureArithmetic {
+    /// Adds up the maps of the next layer. Returns whether it was the last.
+    fn step(&mut self, model: &Model, painter: Option<&TexturePainter>, device: &Device) -> anyhow::Result<bool> {
+        let (layer, layers) = (self.generated.count(), model.config().stages());
+        let generated = std::mem::take(&mut self.generated);
+        self.generated = match (generated, painter) {
+            (Generated::Memory(mut pictures), _) => {
                 pictures.extend(latent::generate_from_feature_sums(&model.generator, &[&self.terms], layer, device)?);
-                Drawn::Memory(pictures)
+                Generated::Memory(pictures)
             }
-            (drawn, Some(painter)) => {
+            (generated, Some(painter)) => {
                 let Some(added) = latent::feature_sum_tensor(&model.generator, &[&self.terms], layer, device) else {
                     return Ok(true);
                 };
-                match drawn.paint(painter, layers, added) {
-                    Some(drawn) => drawn,
-                    // What cannot be painted is read back from the first layer on.
+                match generated.paint(painter, layers, added) {
+                    Some(generated) => generated,
+                    // If they cannot be painted, the images of all layers are read back instead.
                     None => {
-                        self.drawn = Drawn::Memory(Vec::new());
+                        self.generated = Generated::Memory(Vec::new());
                         return Ok(false);
                     }
                 }
             }
             (_, None) => {
-                Drawn::Memory(latent::generate_from_feature_sums(&model.generator, &[&self.terms], layer, device)?)
+                Generated::Memory(latent::generate_from_feature_sums(&model.generator, &[&self.terms], layer, device)?)
             }
         };
-        Ok(self.drawn.count() <= layer || self.drawn.count() >= layers)
+        Ok(self.generated.count() <= layer || self.generated.count() >= layers)
     }
 }
 
-/// What is to be drawn: the slots, of which what the pointer waits for comes first; then the sum; then the gallery, of
-/// which what was asked for last is on the screen; then what is read back of the slots.
+/// Images by priority: slots in the order of [`Slot`]; feature arithmetic; the gallery, newest first, since that is on the screen; and
+/// images that are read back.
 #[derive(Default)]
-pub(super) struct Queue {
-    slots: VecDeque<Job<Slot>>,
-    /// Slots whose pictures are wanted in memory.
-    read: VecDeque<Job<Slot>>,
-    addition: Option<Addition>,
-    gallery: Vec<Job<(u64, u64)>>,
+pub(super) struct RenderQueue {
+    slots: VecDeque<RenderTask<Slot>>,
+    /// Slots whose images are needed in memory.
+    read_back: VecDeque<RenderTask<Slot>>,
+    arithmetic: Option<FeatureArithmetic>,
+    gallery: Vec<RenderTask<(u64, u64)>>,
 }
 
-impl Queue {
+impl RenderQueue {
     pub fn is_empty(&self) -> bool {
-        self.slots.is_empty() && self.read.is_empty() && self.addition.is_none() && self.gallery.is_empty()
+        self.slots.is_empty() && self.read_back.is_empty() && self.arithmetic.is_none() && self.gallery.is_empty()
     }
 
     pub fn clear(&mut self) {
         *self = Self::default();
     }
 
-    /// What is half drawn is drawn from its beginning, by a generator that has changed.
-    pub fn begin_anew(&mut self) {
-        self.slots.iter_mut().chain(&mut self.read).for_each(|job| job.drawn = Drawn::Nothing);
-        self.addition.iter_mut().for_each(|addition| addition.drawn = Drawn::Nothing);
-        self.gallery.iter_mut().for_each(|job| job.drawn = Drawn::Nothing);
+    /// Starts unfinished images again, since the generator has changed.
+    pub fn restart(&mut self) {
+        self.slots.iter_mut().chain(&mut self.read_back).for_each(|task| task.generated = Generated::Nothing);
+        self.arithmetic.iter_mut().for_each(|arithmetic| arithmetic.generated = Generated::Nothing);
+        self.gallery.iter_mut().for_each(|task| task.generated = Generated::Nothing);
     }
 
-    /// Asks for a slot's pictures; what was asked of it before counts no more.
+    /// Requests the images of a slot, in place of older requests for it.
     pub fn render(&mut self, slot: Slot, z: Zs) {
-        self.read.retain(|job| job.what != slot);
-        push_latest(&mut self.slots, Job::new(slot, z), |newer, older| newer.what == older.what);
+        self.read_back.retain(|task| task.target != slot);
+        push_latest(&mut self.slots, RenderTask::new(slot, z), |newer, older| newer.target == older.target);
     }
 
-    /// Asks for a slot's pictures in memory: what is saved or compared cannot stay on the card.
-    pub fn read(&mut self, slot: Slot, z: Zs) {
-        push_latest(&mut self.read, Job::new(slot, z), |newer, older| newer.what == older.what);
+    /// Requests the images of a slot in memory, where they are saved or compared.
+    pub fn read_back(&mut self, slot: Slot, z: Zs) {
+        push_latest(&mut self.read_back, RenderTask::new(slot, z), |newer, older| newer.target == older.target);
     }
 
-    /// Asks for a sum made of each hidden layer's feature maps; an earlier one counts no more.
-    pub fn add(&mut self, terms: Vec<Term>) {
-        self.addition = Some(Addition { terms, drawn: Drawn::Nothing });
+    /// Requests arithmetic in the feature maps of each layer, in place of an older request.
+    pub fn feature_arithmetic(&mut self, terms: Vec<Term>) {
+        self.arithmetic = Some(FeatureArithmetic { terms, generated: Generated::Nothing });
     }
 
-    /// Asks for a part of the gallery.
-    pub fn draw(&mut self, seed: u64, chunk: u64, z: Zs) {
-        self.gallery.push(Job::new((seed, chunk), z));
+    /// Requests a chunk of the gallery.
+    pub fn gallery_chunk(&mut self, seed: u64, chunk: u64, z: Zs) {
+        self.gallery.push(RenderTask::new((seed, chunk), z));
     }
 
-    /// Nothing asked of the gallery counts any more.
-    pub fn forget(&mut self) {
+    /// Drops all requests of the gallery.
+    pub fn clear_gallery(&mut self) {
         self.gallery.clear();
     }
 
-    /// Goes on with what is most urgent, for a few pictures; gives what is done. What fails is not tried again.
-    pub fn work(
+    /// Generates a few images of the most urgent task. Returns the response of a finished task; a failed task is dropped.
+    pub fn step(
         &mut self,
         model: &Model,
         painter: Option<&TexturePainter>,
         device: &Device,
-    ) -> anyhow::Result<Option<Reply>> {
-        let urgent = (0..self.slots.len()).min_by_key(|&i| self.slots[i].what);
-        if let Some(mut job) = urgent.and_then(|i| self.slots.remove(i)) {
-            if job.go_on(model, painter, device)? {
-                let pictures = job.drawn.finish(painter);
-                return Ok(Some(Reply::Rendered { slot: job.what, z: job.z, pictures }));
+    ) -> anyhow::Result<Option<ExplorerResponse>> {
+        let urgent = (0..self.slots.len()).min_by_key(|&i| self.slots[i].target);
+        if let Some(mut task) = urgent.and_then(|i| self.slots.remove(i)) {
+            if task.step(model, painter, device)? {
+                let pictures = task.generated.finish(painter);
+                return Ok(Some(ExplorerResponse::Rendered { slot: task.target, z: task.z, pictures }));
             }
-            self.slots.push_back(job);
-        } else if let Some(mut addition) = self.addition.take() {
-            if addition.go_on(model, painter, device)? {
-                let pictures = addition.drawn.finish(painter);
-                return Ok(Some(Reply::Added { terms: addition.terms, pictures }));
+            self.slots.push_back(task);
+        } else if let Some(mut arithmetic) = self.arithmetic.take() {
+            if arithmetic.step(model, painter, device)? {
+                let pictures = arithmetic.generated.finish(painter);
+                return Ok(Some(ExplorerResponse::FeatureArithmetic { terms: arithmetic.terms, pictures }));
             }
-            self.addition = Some(addition);
-        } else if let Some(mut job) = self.gallery.pop() {
-            let (seed, chunk) = job.what;
-            let shown = painter.and_then(|painter| {
-                let z = latent::z_tensor(&job.z, device);
+            self.arithmetic = Some(arithmetic);
+        } else if let Some(mut task) = self.gallery.pop() {
+            let (seed, chunk) = task.target;
+            let texture = painter.and_then(|painter| {
+                let z = latent::z_tensor(&task.z, device);
                 painter.show(model.generator.sample(z), COLUMNS)
             });
-            if let Some(painted) = shown {
-                return Ok(Some(Reply::Drawn { seed, chunk, sheet: Sheet::Card(painted) }));
+            if let Some(painted) = texture {
+                return Ok(Some(ExplorerResponse::GalleryChunk { seed, chunk, sheet: Sheet::Card(painted) }));
             }
-            if job.go_on(model, None, device)? {
-                let sheet = job.drawn.finish(None).into_sheet(COLUMNS).0;
-                return Ok(Some(Reply::Drawn { seed, chunk, sheet }));
+            if task.step(model, None, device)? {
+                let sheet = task.generated.finish(None).into_sheet(COLUMNS).0;
+                return Ok(Some(ExplorerResponse::GalleryChunk { seed, chunk, sheet }));
             }
-            self.gallery.push(job);
-        } else if let Some(mut job) = self.read.pop_back() {
-            if job.go_on(model, None, device)? {
-                let Pictures::Memory(pictures) = job.drawn.finish(None) else { return Ok(None) };
-                return Ok(Some(Reply::Read { slot: job.what, z: job.z, pictures }));
+            self.gallery.push(task);
+        } else if let Some(mut task) = self.read_back.pop_back() {
+            if task.step(model, None, device)? {
+                let Pictures::Memory(pictures) = task.generated.finish(None) else { return Ok(None) };
+                return Ok(Some(ExplorerResponse::ReadBack { slot: task.target, z: task.z, pictures }));
             }
-            self.read.push_back(job);
+            self.read_back.push_back(task);
         }
         Ok(None)
     }

@@ -37,10 +37,10 @@ fn model(folder: &Path) -> (PathBuf, ModelConfig) {
     (path, config)
 }
 
-fn until<T>(worker: &Worker, mut wanted: impl FnMut(Reply) -> Option<T>) -> T {
+fn until<T>(worker: &ExplorerWorker, mut wanted: impl FnMut(ExplorerResponse) -> Option<T>) -> T {
     loop {
         let reply = worker.responses.recv_timeout(std::time::Duration::from_secs(60)).unwrap();
-        if let Reply::Failed(error) | Reply::NotOpened { error, .. } = &reply {
+        if let ExplorerResponse::Failed(error) | ExplorerResponse::NotOpened { error, .. } = &reply {
             panic!("{error}");
         }
         if let Some(wanted) = wanted(reply) {
@@ -49,10 +49,12 @@ fn until<T>(worker: &Worker, mut wanted: impl FnMut(Reply) -> Option<T>) -> T {
     }
 }
 
-fn render(worker: &Worker, slot: Slot, z: &[Vec<f32>]) -> Vec<Picture> {
-    worker.send(Request::Render { slot, z: z.into() });
+fn render(worker: &ExplorerWorker, slot: Slot, z: &[Vec<f32>]) -> Vec<Picture> {
+    worker.send(ExplorerRequest::Render { slot, z: z.into() });
     until(worker, |reply| match reply {
-        Reply::Rendered { slot: of, pictures: Pictures::Memory(pictures), .. } if of == slot => Some(pictures),
+        ExplorerResponse::Rendered { slot: of, pictures: Pictures::Memory(pictures), .. } if of == slot => {
+            Some(pictures)
+        }
         _ => None,
     })
 }
@@ -61,9 +63,9 @@ fn render(worker: &Worker, slot: Slot, z: &[Vec<f32>]) -> Vec<Picture> {
 fn every_tool_of_the_window_draws_a_z_as_the_picture_that_it_is_alone() {
     let folder = tempfile::tempdir().unwrap();
     let (path, config) = model(folder.path());
-    let worker = Worker::start(Device::flex(), None, &egui::Context::default());
-    worker.send(Request::Open(path, None));
-    until(&worker, |reply| matches!(reply, Reply::Opened { .. }).then_some(()));
+    let worker = ExplorerWorker::start(Device::flex(), None, &egui::Context::default());
+    worker.send(ExplorerRequest::Open(path, None));
+    until(&worker, |reply| matches!(reply, ExplorerResponse::Opened { .. }).then_some(()));
     let z = latent::sample_zs(&config, 1, 0..11);
     let alone: Vec<Picture> =
         z.iter().map(|z| render(&worker, Slot::Pointer, std::slice::from_ref(z)).remove(0)).collect();
@@ -73,9 +75,9 @@ fn every_tool_of_the_window_draws_a_z_as_the_picture_that_it_is_alone() {
         assert_eq!(render(&worker, slot, &z), alone, "{slot:?}");
         assert_eq!(render(&worker, slot, &z[3..4]), alone[3..4], "{slot:?}");
     }
-    worker.send(Request::Draw { seed: 1, chunk: 0 });
+    worker.send(ExplorerRequest::GalleryChunk { seed: 1, chunk: 0 });
     let Sheet::Memory(sheet) = until(&worker, |reply| match reply {
-        Reply::Drawn { sheet, .. } => Some(sheet),
+        ExplorerResponse::GalleryChunk { sheet, .. } => Some(sheet),
         _ => None,
     }) else {
         panic!("the CPU draws into memory")
@@ -86,21 +88,21 @@ fn every_tool_of_the_window_draws_a_z_as_the_picture_that_it_is_alone() {
         assert_eq!(shown, picture.pixels(), "sample {number} of the gallery");
     }
     // The sum of one exemplar's maps is that exemplar, in every layer.
-    worker.send(Request::Add(vec![Term { minus: false, exemplars: vec![z[2].clone()] }]));
+    worker.send(ExplorerRequest::FeatureArithmetic(vec![Term { minus: false, exemplars: vec![z[2].clone()] }]));
     let sums = until(&worker, |reply| match reply {
-        Reply::Added { pictures: Pictures::Memory(pictures), .. } => Some(pictures),
+        ExplorerResponse::FeatureArithmetic { pictures: Pictures::Memory(pictures), .. } => Some(pictures),
         _ => None,
     });
     for sum in sums {
         assert!(sum.pixels().iter().zip(alone[2].pixels()).all(|(a, b)| a.abs_diff(*b) <= 1));
     }
     alone[5].write_png(&folder.path().join("photo.png")).unwrap();
-    worker.send(Request::Project(folder.path().join("photo.png")));
+    worker.send(ExplorerRequest::Project(folder.path().join("photo.png")));
     let (drawn, z) = until(&worker, |reply| match reply {
-        Reply::Projecting(Search::Best(drawn, progress)) => Some((drawn, progress.z)),
+        ExplorerResponse::Projecting(ProjectionUpdate::Best(drawn, progress)) => Some((drawn, progress.z)),
         _ => None,
     });
-    worker.send(Request::Cancel);
+    worker.send(ExplorerRequest::CancelProjection);
     assert_eq!(render(&worker, Slot::Pointer, &[z]), [drawn], "the photograph's reconstruction");
 }
 
@@ -117,19 +119,19 @@ fn where_the_card_draws_the_window_tools_show_textures_and_read_pictures_back_on
     let software = Compute::shared_software();
     let setup = software.wgpu.as_ref().unwrap();
     let ctx = egui::Context::default();
-    let worker = Worker::start(software.device.clone(), Some(TexturePainter::unseen(setup)), &ctx);
-    worker.send(Request::Open(path, None));
-    until(&worker, |reply| matches!(reply, Reply::Opened { .. }).then_some(()));
+    let worker = ExplorerWorker::start(software.device.clone(), Some(TexturePainter::unseen(setup)), &ctx);
+    worker.send(ExplorerRequest::Open(path, None));
+    until(&worker, |reply| matches!(reply, ExplorerResponse::Opened { .. }).then_some(()));
     let mut views = Views::default();
     let z: Zs = latent::sample_zs(&config, 1, 0..19).into();
     for slot in SLOTS {
         // More than one row of the texture, and more than are drawn at a time.
         views.request(&worker, slot, &z);
         let (of, painted) = until(&worker, |reply| match reply {
-            Reply::Rendered { slot: found, z, pictures: Pictures::Card(painted) } if found == slot => {
+            ExplorerResponse::Rendered { slot: found, z, pictures: Pictures::Card(painted) } if found == slot => {
                 Some((z, painted))
             }
-            Reply::Read { .. } => panic!("nothing is read back that nobody asked for"),
+            ExplorerResponse::ReadBack { .. } => panic!("nothing is read back that nobody asked for"),
             _ => None,
         });
         let (pixels, width) = painted.pixels(setup);
@@ -137,7 +139,7 @@ fn where_the_card_draws_the_window_tools_show_textures_and_read_pictures_back_on
         assert!(views.settled(slot) && views.image(slot, 18, 16.0).is_some());
         assert!(views.pictures(&worker, slot).is_none(), "they are on the card, and are asked for");
         let (of, pictures) = until(&worker, |reply| match reply {
-            Reply::Read { slot: found, z, pictures } if found == slot => Some((z, pictures)),
+            ExplorerResponse::ReadBack { slot: found, z, pictures } if found == slot => Some((z, pictures)),
             _ => None,
         });
         for (i, read) in pictures.iter().enumerate() {
@@ -148,9 +150,9 @@ fn where_the_card_draws_the_window_tools_show_textures_and_read_pictures_back_on
         assert_eq!(views.pictures(&worker, slot).as_deref(), Some(&*pictures));
     }
     // The sum of one exemplar's maps is that exemplar, in every layer.
-    worker.send(Request::Add(vec![Term { minus: false, exemplars: vec![z[2].clone()] }]));
+    worker.send(ExplorerRequest::FeatureArithmetic(vec![Term { minus: false, exemplars: vec![z[2].clone()] }]));
     let sums = until(&worker, |reply| match reply {
-        Reply::Added { pictures: Pictures::Card(painted), .. } => Some(painted),
+        ExplorerResponse::FeatureArithmetic { pictures: Pictures::Card(painted), .. } => Some(painted),
         _ => None,
     });
     assert_eq!(sums.count(), config.stages());
