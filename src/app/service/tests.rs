@@ -40,7 +40,7 @@ impl Handler for Echo {
 
     /// Of even requests only the newest is served.
     fn supersedes(newer: &u32, older: &u32) -> bool {
-        newer % 2 == 0 && older % 2 == 0
+        newer.is_multiple_of(2) && older.is_multiple_of(2)
     }
 
     fn activity(request: Option<&u32>) -> &'static str {
@@ -56,8 +56,10 @@ impl Handler for Echo {
     }
 }
 
+type EchoService = Service<u32, Result<u32, String>>;
+
 /// A service, the sender that lets its held request go, and what its thread holds.
-fn echo() -> (Service<u32, Result<u32, String>>, Sender<()>, Arc<()>) {
+fn echo() -> (EchoService, Sender<()>, Arc<()>) {
     let alive = Arc::new(());
     let held = alive.clone();
     let (go, gate) = unbounded();
