@@ -8,7 +8,7 @@ use super::array::{ElementType, PictureArray, PictureArrays, PixelLayout};
 use super::file_set::FileSet;
 use super::file_slice::FileSlice;
 use super::labels::LabelBuilder;
-use super::pickle::{NumericArray, PickleContents, PickleValue};
+use super::pickle::{BatchValue, NumericArray, PickledBatch};
 use crate::data::DataError;
 
 const KIND: &str = "a pickled CIFAR batch";
@@ -42,7 +42,7 @@ fn class_names(file_set: &FileSet) -> Result<Vec<String>, DataError> {
     for (file, key) in [("batches.meta", "label_names"), ("meta", "fine_label_names")] {
         if let Some(slice) = file_set.get(file)? {
             let pickle =
-                PickleContents::read(&slice).map_err(|cause| slice.format_error("a list of class names", cause))?;
+                PickledBatch::read(&slice).map_err(|cause| slice.format_error("a list of class names", cause))?;
             let names = pickle.get(key).and_then(|names| pickle.list(names)).unwrap_or_default();
             return Ok(names.iter().filter_map(|&name| pickle.text(name)).collect());
         }
@@ -51,7 +51,7 @@ fn class_names(file_set: &FileSet) -> Result<Vec<String>, DataError> {
 }
 
 fn batch(slice: &FileSlice, builder: &mut LabelBuilder) -> Result<PictureArray, String> {
-    let pickle = PickleContents::read(slice)?;
+    let pickle = PickledBatch::read(slice)?;
     let data = pickle.get("data").ok_or("it has no entry \"data\"")?;
     let data = pickle.array(data).ok_or("its \"data\" is not an array of numbers")?;
     let (count, side) = match (&data.shape[..], data.element.as_str()) {
@@ -84,13 +84,13 @@ fn batch(slice: &FileSlice, builder: &mut LabelBuilder) -> Result<PictureArray, 
 }
 
 /// The values of an array of `bytes` bytes: their position, or a decoded copy if Python stored them as text.
-fn values(slice: &FileSlice, values: PickleValue, bytes: u64) -> Result<FileSlice, String> {
+fn values(slice: &FileSlice, values: BatchValue, bytes: u64) -> Result<FileSlice, String> {
     match values {
-        PickleValue::Bytes(region) if region.length == bytes => slice.part(region.start, region.length),
-        PickleValue::Bytes(region) => {
+        BatchValue::Bytes(region) if region.length == bytes => slice.part(region.start, region.length),
+        BatchValue::Bytes(region) => {
             Err(format!("its array has {} bytes where its shape needs {bytes}", region.length))
         }
-        PickleValue::Latin1(region) if region.length >= bytes && region.length / 2 <= bytes => {
+        BatchValue::Latin1(region) if region.length >= bytes && region.length / 2 <= bytes => {
             let text = slice.part(region.start, region.length)?;
             text.unpack(Latin1Decoder(BufReader::new(text.reader())), bytes)
         }
@@ -98,15 +98,10 @@ fn values(slice: &FileSlice, values: PickleValue, bytes: u64) -> Result<FileSlic
     }
 }
 
-fn read_labels(
-    slice: &FileSlice,
-    pickle: &PickleContents,
-    labels: PickleValue,
-    count: u64,
-) -> Result<Vec<i64>, String> {
+fn read_labels(slice: &FileSlice, pickle: &PickledBatch, labels: BatchValue, count: u64) -> Result<Vec<i64>, String> {
     if let Some(list) = pickle.list(labels) {
-        let label = |value: &PickleValue| match value {
-            PickleValue::Int(label) => Ok(*label),
+        let label = |value: &BatchValue| match value {
+            BatchValue::Int(label) => Ok(*label),
             _ => Err("one of its labels is not a number".to_owned()),
         };
         return list.iter().map(label).collect();

@@ -52,7 +52,7 @@ impl KnownGlobal {
 
 /// A value; containers refer to others by index.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum PickleValue {
+pub(super) enum BatchValue {
     /// None, or a value that is not needed.
     Nothing,
     Int(i64),
@@ -75,19 +75,19 @@ pub(super) enum PickleValue {
 pub(super) struct NumericArray {
     pub shape: Vec<u64>,
     pub element: String,
-    pub values: PickleValue,
+    pub values: BatchValue,
 }
 
 /// The values that a pickle built.
 #[derive(Debug)]
-pub(super) struct PickleContents {
+pub(super) struct PickledBatch {
     slice: FileSlice,
-    lists: Vec<Vec<PickleValue>>,
+    lists: Vec<Vec<BatchValue>>,
     arrays: Vec<Option<NumericArray>>,
-    root: PickleValue,
+    root: BatchValue,
 }
 
-impl PickleContents {
+impl PickledBatch {
     /// Reads a pickle of protocol 2 to 5.
     pub fn read(slice: &FileSlice) -> Result<Self, String> {
         let mut machine = Unpickler {
@@ -95,7 +95,7 @@ impl PickleContents {
             at: 0,
             stack: Vec::new(),
             memo: HashMap::new(),
-            pickle: Self { slice: slice.clone(), lists: Vec::new(), arrays: Vec::new(), root: PickleValue::Nothing },
+            pickle: Self { slice: slice.clone(), lists: Vec::new(), arrays: Vec::new(), root: BatchValue::Nothing },
         };
         for _ in 0..MAX_STEPS {
             let at = machine.at;
@@ -107,17 +107,17 @@ impl PickleContents {
     }
 
     /// The value of `key`, if the pickle is a dictionary.
-    pub fn get(&self, key: &str) -> Option<PickleValue> {
-        let PickleValue::List(number) = self.root else { return None };
+    pub fn get(&self, key: &str) -> Option<BatchValue> {
+        let BatchValue::List(number) = self.root else { return None };
         let pairs = self.lists.get(number)?.chunks_exact(2);
         let mut found = pairs.filter(|pair| self.text(pair[0]).is_some_and(|text| text == key)).map(|pair| pair[1]);
         found.next_back()
     }
 
     /// A short text.
-    pub fn text(&self, value: PickleValue) -> Option<String> {
+    pub fn text(&self, value: BatchValue) -> Option<String> {
         match value {
-            PickleValue::Text(region) | PickleValue::Bytes(region) | PickleValue::Latin1(region) => {
+            BatchValue::Text(region) | BatchValue::Bytes(region) | BatchValue::Latin1(region) => {
                 name(&self.slice, region).ok()
             }
             _ => None,
@@ -125,16 +125,16 @@ impl PickleContents {
     }
 
     /// The items of a list or tuple.
-    pub fn list(&self, value: PickleValue) -> Option<&[PickleValue]> {
+    pub fn list(&self, value: BatchValue) -> Option<&[BatchValue]> {
         match value {
-            PickleValue::List(number) => self.lists.get(number).map(Vec::as_slice),
+            BatchValue::List(number) => self.lists.get(number).map(Vec::as_slice),
             _ => None,
         }
     }
 
-    pub fn array(&self, value: PickleValue) -> Option<&NumericArray> {
+    pub fn array(&self, value: BatchValue) -> Option<&NumericArray> {
         match value {
-            PickleValue::Array(number) => self.arrays.get(number)?.as_ref(),
+            BatchValue::Array(number) => self.arrays.get(number)?.as_ref(),
             _ => None,
         }
     }
@@ -152,9 +152,9 @@ fn name(slice: &FileSlice, region: ByteRange) -> Result<String, String> {
 struct Unpickler {
     reader: BufReader<SliceReader>,
     at: u64,
-    stack: Vec<PickleValue>,
-    memo: HashMap<u32, PickleValue>,
-    pickle: PickleContents,
+    stack: Vec<BatchValue>,
+    memo: HashMap<u32, BatchValue>,
+    pickle: PickledBatch,
 }
 
 impl Unpickler {
@@ -199,30 +199,30 @@ impl Unpickler {
         }
     }
 
-    fn push(&mut self, value: PickleValue) -> Result<bool, String> {
+    fn push(&mut self, value: BatchValue) -> Result<bool, String> {
         self.stack.push(value);
         Ok(false)
     }
 
-    fn pop(&mut self) -> Result<PickleValue, String> {
+    fn pop(&mut self) -> Result<BatchValue, String> {
         match self.stack.pop() {
-            Some(PickleValue::Mark) | None => Err("it takes a value where there is none; it is damaged".to_owned()),
+            Some(BatchValue::Mark) | None => Err("it takes a value where there is none; it is damaged".to_owned()),
             Some(value) => Ok(value),
         }
     }
 
     /// Pops the values above the last mark.
-    fn since_mark(&mut self) -> Result<Vec<PickleValue>, String> {
-        let mark = self.stack.iter().rposition(|value| *value == PickleValue::Mark);
+    fn since_mark(&mut self) -> Result<Vec<BatchValue>, String> {
+        let mark = self.stack.iter().rposition(|value| *value == BatchValue::Mark);
         let mark = mark.ok_or("it closes a list that was not opened; it is damaged")?;
         let values = self.stack.split_off(mark + 1);
         self.stack.truncate(mark);
         Ok(values)
     }
 
-    fn push_list(&mut self, values: Vec<PickleValue>) -> Result<bool, String> {
+    fn push_list(&mut self, values: Vec<BatchValue>) -> Result<bool, String> {
         self.pickle.lists.push(values);
-        self.push(PickleValue::List(self.pickle.lists.len() - 1))
+        self.push(BatchValue::List(self.pickle.lists.len() - 1))
     }
 
     fn push_last(&mut self, count: usize) -> Result<bool, String> {
@@ -232,9 +232,9 @@ impl Unpickler {
     }
 
     /// Appends values to the list on top of the stack.
-    fn extend(&mut self, values: Vec<PickleValue>) -> Result<bool, String> {
+    fn extend(&mut self, values: Vec<BatchValue>) -> Result<bool, String> {
         match self.stack.last() {
-            Some(&PickleValue::List(number)) => {
+            Some(&BatchValue::List(number)) => {
                 // Lists on the stack always exist.
                 self.pickle.lists.get_mut(number).into_iter().for_each(|list| list.extend_from_slice(&values));
                 Ok(false)
@@ -268,45 +268,43 @@ impl Unpickler {
                 Ok(true)
             }
             // Numbers.
-            b'N' => self.push(PickleValue::Nothing),
-            0x88 => self.push(PickleValue::Int(1)),
-            0x89 => self.push(PickleValue::Int(0)),
-            b'K' => self.byte().and_then(|byte| self.push(PickleValue::Int(byte.into()))),
-            b'M' => self.bytes().and_then(|two| self.push(PickleValue::Int(u16::from_le_bytes(two).into()))),
-            b'J' => self.bytes().and_then(|four| self.push(PickleValue::Int(i32::from_le_bytes(four).into()))),
+            b'N' => self.push(BatchValue::Nothing),
+            0x88 => self.push(BatchValue::Int(1)),
+            0x89 => self.push(BatchValue::Int(0)),
+            b'K' => self.byte().and_then(|byte| self.push(BatchValue::Int(byte.into()))),
+            b'M' => self.bytes().and_then(|two| self.push(BatchValue::Int(u16::from_le_bytes(two).into()))),
+            b'J' => self.bytes().and_then(|four| self.push(BatchValue::Int(i32::from_le_bytes(four).into()))),
             0x8a => {
                 let length = self.byte()?;
                 self.region(length.into())?;
-                self.push(PickleValue::Nothing)
+                self.push(BatchValue::Nothing)
             }
-            b'G' => self.bytes::<8>().and_then(|_| self.push(PickleValue::Nothing)),
+            b'G' => self.bytes::<8>().and_then(|_| self.push(BatchValue::Nothing)),
             // Texts and bytes. Strings of Python 2 may be either.
-            b'X' => self
-                .four()
-                .and_then(|length| self.region(length.into()))
-                .and_then(|at| self.push(PickleValue::Text(at))),
-            0x8c => self
-                .byte()
-                .and_then(|length| self.region(length.into()))
-                .and_then(|at| self.push(PickleValue::Text(at))),
+            b'X' => {
+                self.four().and_then(|length| self.region(length.into())).and_then(|at| self.push(BatchValue::Text(at)))
+            }
+            0x8c => {
+                self.byte().and_then(|length| self.region(length.into())).and_then(|at| self.push(BatchValue::Text(at)))
+            }
             0x8d => self
                 .bytes()
                 .and_then(|eight| self.region(u64::from_le_bytes(eight)))
-                .and_then(|at| self.push(PickleValue::Text(at))),
+                .and_then(|at| self.push(BatchValue::Text(at))),
             b'U' | b'C' => self
                 .byte()
                 .and_then(|length| self.region(length.into()))
-                .and_then(|at| self.push(PickleValue::Bytes(at))),
+                .and_then(|at| self.push(BatchValue::Bytes(at))),
             b'T' | b'B' => self
                 .four()
                 .and_then(|length| self.region(length.into()))
-                .and_then(|at| self.push(PickleValue::Bytes(at))),
+                .and_then(|at| self.push(BatchValue::Bytes(at))),
             0x8e | 0x96 => self
                 .bytes()
                 .and_then(|eight| self.region(u64::from_le_bytes(eight)))
-                .and_then(|at| self.push(PickleValue::Bytes(at))),
+                .and_then(|at| self.push(BatchValue::Bytes(at))),
             // Lists, tuples and dictionaries.
-            b'(' => self.push(PickleValue::Mark),
+            b'(' => self.push(BatchValue::Mark),
             b'}' | b']' | b')' => self.push_list(Vec::new()),
             b't' | b'l' | b'd' => self.since_mark().and_then(|values| self.push_list(values)),
             0x85 => self.push_last(1),
@@ -330,14 +328,14 @@ impl Unpickler {
             // Globals, and calls of them.
             b'c' => {
                 let (module, name) = (self.line()?, self.line()?);
-                self.push(PickleValue::Global(KnownGlobal::named(&module, &name)?))
+                self.push(BatchValue::Global(KnownGlobal::named(&module, &name)?))
             }
             0x93 => {
                 let (named, module) = (self.pop()?, self.pop()?);
                 let (Some(module), Some(named)) = (self.pickle.text(module), self.pickle.text(named)) else {
                     return Err("it names a global by something other than text; it is damaged".to_owned());
                 };
-                self.push(PickleValue::Global(KnownGlobal::named(&module, &named)?))
+                self.push(BatchValue::Global(KnownGlobal::named(&module, &named)?))
             }
             b'R' => self.reduce(),
             b'b' => self.build(),
@@ -353,36 +351,36 @@ impl Unpickler {
         let arguments =
             self.pickle.list(arguments).ok_or("it calls a global without a list of arguments; it is damaged")?;
         let value = match (callable, arguments) {
-            (PickleValue::Global(KnownGlobal::Reconstruct), [PickleValue::Global(KnownGlobal::Array), ..]) => {
+            (BatchValue::Global(KnownGlobal::Reconstruct), [BatchValue::Global(KnownGlobal::Array), ..]) => {
                 self.pickle.arrays.push(None);
-                PickleValue::Array(self.pickle.arrays.len() - 1)
+                BatchValue::Array(self.pickle.arrays.len() - 1)
             }
-            (PickleValue::Global(KnownGlobal::Element), [PickleValue::Text(named) | PickleValue::Bytes(named), ..]) => {
-                PickleValue::Element(*named)
+            (BatchValue::Global(KnownGlobal::Element), [BatchValue::Text(named) | BatchValue::Bytes(named), ..]) => {
+                BatchValue::Element(*named)
             }
-            (PickleValue::Global(KnownGlobal::Encode), [PickleValue::Text(text), ..]) => PickleValue::Latin1(*text),
-            (PickleValue::Global(KnownGlobal::FromBuffer), [values, element, shape, order]) => {
+            (BatchValue::Global(KnownGlobal::Encode), [BatchValue::Text(text), ..]) => BatchValue::Latin1(*text),
+            (BatchValue::Global(KnownGlobal::FromBuffer), [values, element, shape, order]) => {
                 if self.pickle.text(*order).as_deref() != Some("C") {
                     return Err("its array is in Fortran order; save it with numpy.ascontiguousarray".to_owned());
                 }
                 let numbers = self.numbers(*shape, *element, *values)?;
                 self.pickle.arrays.push(Some(numbers));
-                PickleValue::Array(self.pickle.arrays.len() - 1)
+                BatchValue::Array(self.pickle.arrays.len() - 1)
             }
             _ => return Err("it builds something other than an array of numbers, which is refused".to_owned()),
         };
         self.push(value)
     }
 
-    fn numbers(&self, shape: PickleValue, element: PickleValue, values: PickleValue) -> Result<NumericArray, String> {
+    fn numbers(&self, shape: BatchValue, element: BatchValue, values: BatchValue) -> Result<NumericArray, String> {
         let sides = self.pickle.list(shape).filter(|sides| sides.len() <= 8);
-        let side = |side: &PickleValue| match side {
-            PickleValue::Int(side) => u64::try_from(*side).ok(),
+        let side = |side: &BatchValue| match side {
+            BatchValue::Int(side) => u64::try_from(*side).ok(),
             _ => None,
         };
         let shape = sides.and_then(|sides| sides.iter().map(side).collect());
         match (shape, element) {
-            (Some(shape), PickleValue::Element(named)) => {
+            (Some(shape), BatchValue::Element(named)) => {
                 Ok(NumericArray { shape, element: name(&self.pickle.slice, named)?, values })
             }
             _ => Err("its array has no shape or no type; it is damaged".to_owned()),
@@ -394,12 +392,12 @@ impl Unpickler {
         let state = self.pop()?;
         let state = self.pickle.list(state).unwrap_or_default();
         match (self.stack.last(), state) {
-            (Some(PickleValue::Element(_)), [_, order, ..]) if self.pickle.text(*order).as_deref() == Some(">") => {
+            (Some(BatchValue::Element(_)), [_, order, ..]) if self.pickle.text(*order).as_deref() == Some(">") => {
                 Err("its numbers are big-endian; save it on a little-endian machine".to_owned())
             }
-            (Some(PickleValue::Element(_)), _) => Ok(false),
-            (Some(&PickleValue::Array(number)), [_, shape, element, fortran, values]) => {
-                if *fortran != PickleValue::Int(0) {
+            (Some(BatchValue::Element(_)), _) => Ok(false),
+            (Some(&BatchValue::Array(number)), [_, shape, element, fortran, values]) => {
+                if *fortran != BatchValue::Int(0) {
                     return Err("its array is in Fortran order; save it with numpy.ascontiguousarray".to_owned());
                 }
                 let numbers = self.numbers(*shape, *element, *values)?;
