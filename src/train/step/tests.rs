@@ -118,7 +118,7 @@ fn gradients_agree(what: &str, model: &ModelConfig) {
         |networks| &mut networks.discriminator.layers,
         |networks| {
             let mut discriminator = networks.discriminator.clone();
-            track(&mut discriminator.layers);
+            require_grad(&mut discriminator.layers);
             let logits = discriminator.train(real(&device).autodiff());
             (discriminator.layers, -log_sigmoid(logits).mean())
         },
