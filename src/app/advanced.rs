@@ -1,4 +1,4 @@
-//! The plain numbers of a training that are rarely changed: of batch norm, of biases, and of Adam.
+//! Hyperparameters that are rarely changed: update schedule, Adam, weight decay, biases, batch norm.
 
 use std::ops::RangeInclusive;
 
@@ -6,12 +6,12 @@ use egui::{DragValue, Ui};
 
 use crate::train::{MAX_UPDATES, RunConfig, Schedule};
 
-/// Adam's momenta are less than 1; this is the largest that a float can be.
+/// Adam's betas are less than 1; the end is the largest `f32` below.
 const MOMENTUM: RangeInclusive<f64> = 0.0..=1.0 - f32::EPSILON as f64 / 2.0;
-/// What is added to a denominator is above 0.
+/// Epsilons are greater than 0.
 const EPSILON: RangeInclusive<f64> = f32::MIN_POSITIVE as f64..=1.0;
 
-/// Draws them as rows of a grid that can be folded away.
+/// Draws the hyperparameters, folded at first.
 pub(super) fn ui(ui: &mut Ui, config: &mut RunConfig) {
     let folded = egui::CollapsingHeader::new("Advanced").id_salt("advanced").show(ui, |ui| {
         egui::Grid::new("advanced numbers").num_columns(2).spacing([12.0, 6.0]).show(ui, |ui| {
@@ -65,10 +65,10 @@ fn schedule(ui: &mut Ui, schedule: &mut Schedule) {
     ui.end_row();
 }
 
-/// A number that may be tiny: it is shown and typed as 1e-8, and dragging changes it by shares of itself.
+/// Draws a number that may be tiny: it is shown and typed as 1e-8, and dragging changes it relative to its value.
 fn number<T: egui::emath::Numeric>(ui: &mut Ui, name: &str, tip: &str, value: &mut T, range: RangeInclusive<f64>) {
     let label = ui.label(name);
-    // As the shortest text that stands for a float: of 1e-8 that is not 9.99999993922529e-9.
+    // The shortest text of the `f32`: 1e-8 instead of 9.99999993922529e-9.
     let show = |value: f64, _| match value as f32 {
         usual if usual == 0.0 || usual >= 1e-3 => usual.to_string(),
         tiny => format!("{tiny:e}"),

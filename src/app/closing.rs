@@ -1,4 +1,4 @@
-//! How the window goes: a training is asked about, and what is being written is waited for.
+//! Closing the window: asks about a running training, and waits for files that are being written.
 
 use std::time::Duration;
 
@@ -7,35 +7,34 @@ use egui::{Id, Modal, ViewportCommand};
 use super::App;
 use crate::train::{Ending, Event, Trainer, TrainerCommand};
 
-/// Longest wait for files once the window is gone. What is left then stays beside its place under another name, since files are
-/// renamed when they are whole.
+/// Longest wait for files after the window has closed. Files are renamed when they are complete, so that an unfinished one never has
+/// its final name.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How far the window's end is.
+/// The state of closing the window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Closing {
-    /// Nobody wants to close it.
     No,
-    /// A training goes on, and a person is asked about it.
+    /// A training is running; a dialog asks what to do.
     Asking,
-    /// The training saves.
+    /// The training is saving its checkpoint.
     Saving,
-    /// Nothing trains any more: it closes as soon as nothing is written.
+    /// No training is running; the window closes as soon as all files are written.
     Leaving,
-    /// It closes whatever is being written.
+    /// The window closes without waiting for files.
     Now,
 }
 
 impl App {
-    /// Takes in that the training ended.
+    /// Continues closing when the training has ended.
     pub(super) fn close_after(&mut self, ending: &Ending) {
         if self.closing == Closing::Saving {
-            // What could not be saved must be read before the window goes.
+            // The user must see why the checkpoint was not saved.
             self.closing = if matches!(ending, Ending::Failed(_)) { Closing::No } else { Closing::Leaving };
         }
     }
 
-    /// Obeys the window's cross, or asks first.
+    /// Handles the window's close button, and draws the dialogs of closing.
     pub(super) fn close(&mut self, ctx: &egui::Context) {
         if ctx.input(|input| input.viewport().close_requested()) && self.closing != Closing::Now {
             if self.running() {
@@ -86,8 +85,8 @@ impl App {
         });
     }
 
-    /// Leaves the training without saving it. Nobody waits for the step at hand: checkpoints are whole or absent at any moment, so
-    /// that it may end with the program.
+    /// Ends the training without saving, and without waiting for the current step: checkpoints are complete or absent at any moment, so
+    /// the step may end with the program.
     fn abandon(&mut self, ctx: &egui::Context) {
         if let Some(trainer) = self.trainer.take() {
             Trainer::abandon(trainer);
@@ -96,7 +95,7 @@ impl App {
         self.closing = Closing::Leaving;
     }
 
-    /// Closes the window once nothing is written.
+    /// Closes the window once all files are written.
     fn leave(&mut self, ctx: &egui::Context) {
         self.explorer.autosave();
         let count = self.pending.count();
@@ -126,7 +125,7 @@ impl App {
         });
     }
 
-    /// Waits for what is being written, unless a person gave it up: the window is gone, and the program goes next.
+    /// Waits for files after the window has closed, unless the user chose not to.
     pub(super) fn finish(&mut self) {
         if self.closing == Closing::Now {
             return;
@@ -158,7 +157,7 @@ mod tests {
         Harness::builder().with_size([1280.0, 800.0]).build_ui_state(draw, None)
     }
 
-    /// Clicks the window's cross; what the window asks of the desktop then.
+    /// Clicks the window's close button. Returns the commands that the window sends to the desktop.
     fn close(harness: &mut Window) -> Vec<ViewportCommand> {
         let viewport = harness.input_mut().viewports.entry(egui::ViewportId::ROOT).or_default();
         viewport.events.push(egui::ViewportEvent::Close);
@@ -173,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_window_goes_when_nothing_is_written_any_more() {
+    fn a_closed_window_waits_until_all_files_are_written() {
         let mut harness = window();
         harness.step();
         assert_eq!(close(&mut harness), [], "where nothing is written it goes at once");
@@ -187,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_person_can_keep_the_window_or_give_up_what_is_written() {
+    fn the_user_can_keep_the_window_or_quit_at_once() {
         let mut harness = window();
         harness.step();
         let _writing = Pending::of(&harness.ctx).begin();
@@ -203,7 +202,7 @@ mod tests {
         let asked = [step(&mut harness), step(&mut harness)].concat();
         assert_eq!(asked, [ViewportCommand::Close]);
         assert_eq!(close(&mut harness), [], "it goes");
-        // Nor does the program wait for it then.
+        // The program does not wait for the file either.
         harness.state_mut().as_mut().unwrap().finish();
     }
 }

@@ -1,5 +1,4 @@
-//! Dialogs for files and folders: the desktop's own, or one inside the window where the desktop has none, as over a bare X
-//! connection.
+//! Dialogs for files and folders: the desktop's own, or one inside the window where the desktop has none, as on a bare X server.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,25 +11,25 @@ use egui_file::{FileDialog, State};
 
 use crate::extensions;
 
-/// Nobody closes a dialog so soon: where one gives nothing after less, there was none.
-const SOON: Duration = Duration::from_millis(250);
+/// Nobody closes a dialog sooner: if it returns nothing before, the desktop has none.
+const SHORTEST_DIALOG: Duration = Duration::from_millis(250);
 
 /// Size of a dialog inside the window, in points.
 const SIZE: Vec2 = Vec2::new(560.0, 480.0);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum DialogKind {
     File,
     Folder,
     Save,
 }
 
-/// A question for a path.
+/// Asks the user for a path.
 #[derive(Debug, Clone)]
 pub(super) struct Dialog {
-    kind: Kind,
+    kind: DialogKind,
     title: &'static str,
-    /// What a new file is called.
+    /// The proposed name of a new file.
     name: String,
     filters: Vec<(&'static str, Vec<&'static str>)>,
 }
@@ -38,27 +37,26 @@ pub(super) struct Dialog {
 impl Dialog {
     /// Asks for a file.
     pub fn file(title: &'static str) -> Self {
-        Self { kind: Kind::File, title, name: String::new(), filters: Vec::new() }
+        Self { kind: DialogKind::File, title, name: String::new(), filters: Vec::new() }
     }
 
     /// Asks for a folder.
     pub fn folder(title: &'static str) -> Self {
-        Self { kind: Kind::Folder, ..Self::file(title) }
+        Self { kind: DialogKind::Folder, ..Self::file(title) }
     }
 
     /// Asks where a file, or a folder of them, is to be written.
     pub fn save(title: &'static str, name: impl Into<String>) -> Self {
-        Self { kind: Kind::Save, name: name.into(), ..Self::file(title) }
+        Self { kind: DialogKind::Save, name: name.into(), ..Self::file(title) }
     }
 
-    /// Shows files of these endings; `*` is any. The first filter is chosen at first.
+    /// Shows files with these extensions, `*` for any. The first filter is the default.
     pub fn filter(mut self, name: &'static str, endings: &[&'static str]) -> Self {
         self.filters.push((name, endings.to_vec()));
         self
     }
 
-    /// Where something is written: into `exports` under a name that is free, or where the person says. Waits for the person,
-    /// so not for the window's thread.
+    /// The path to write to: an unused name in `exports`, or what the user chooses. Blocks, so it must not run on the window's thread.
     pub fn place(self, exports: Option<&Path>, ctx: &egui::Context) -> Option<PathBuf> {
         match exports {
             Some(folder) => Some(free(folder, &self.name)),
@@ -66,33 +64,33 @@ impl Dialog {
         }
     }
 
-    /// What the person chooses; none if the dialog is closed. Waits for the person.
+    /// The path that the user chooses; `None` if the dialog is closed. Blocks until then.
     pub fn answer(self, ctx: &egui::Context) -> Option<PathBuf> {
-        let door = ctx.data(|data| data.get_temp::<Door>(egui::Id::NULL))?;
+        let door = ctx.data(|data| data.get_temp::<DialogPort>(egui::Id::NULL))?;
         if !door.inside.load(Ordering::Relaxed) {
             let asked = Instant::now();
             let chosen = self.of_the_desktop();
-            if chosen.is_some() || asked.elapsed() >= SOON {
+            if chosen.is_some() || asked.elapsed() >= SHORTEST_DIALOG {
                 return chosen.map(|path| self.completed(path));
             }
             door.inside.store(true, Ordering::Relaxed);
         }
         let (kind, asked) = (self.kind, self.clone());
         let (answer, chosen) = bounded(1);
-        door.requests.send(Request { dialog: self, answer }).ok()?;
+        door.requests.send(DialogRequest { dialog: self, answer }).ok()?;
         ctx.request_repaint();
         let path = asked.completed(chosen.recv().ok().flatten()?);
-        // It does not ask before a file is written over, so none is.
+        // The dialog does not ask before it overwrites a file, so an unused name is taken.
         Some(match (kind, path.parent(), path.file_name()) {
-            (Kind::Save, Some(folder), Some(name)) => free(folder, &name.to_string_lossy()),
+            (DialogKind::Save, Some(folder), Some(name)) => free(folder, &name.to_string_lossy()),
             _ => path,
         })
     }
 
-    /// A new file's name with the ending that it needs, where it has none.
+    /// Adds the extension to the name of a new file, if it has none.
     fn completed(&self, path: PathBuf) -> PathBuf {
         match &self.filters[..] {
-            [(_, endings)] if self.kind == Kind::Save && path.extension().is_none() => match endings[..] {
+            [(_, endings)] if self.kind == DialogKind::Save && path.extension().is_none() => match endings[..] {
                 [ending] if ending != "*" => path.with_extension(ending),
                 _ => path,
             },
@@ -109,20 +107,20 @@ impl Dialog {
             dialog = dialog.add_filter(*name, endings);
         }
         match self.kind {
-            Kind::File => dialog.pick_file(),
-            Kind::Folder => dialog.pick_folder(),
-            Kind::Save => dialog.save_file(),
+            DialogKind::File => dialog.pick_file(),
+            DialogKind::Folder => dialog.pick_folder(),
+            DialogKind::Save => dialog.save_file(),
         }
     }
 
-    /// The same in the middle of the window, beginning in `folder`.
+    /// The dialog inside the window, which starts in `folder`.
     fn inside(&self, folder: Option<&Path>, window: Rect) -> FileDialog {
         let dialog = match self.kind {
-            Kind::File => FileDialog::open_file(),
-            Kind::Folder => FileDialog::select_folder(),
-            Kind::Save => FileDialog::save_file().default_filename(self.name.clone()),
+            DialogKind::File => FileDialog::open_file(),
+            DialogKind::Folder => FileDialog::select_folder(),
+            DialogKind::Save => FileDialog::save_file().default_filename(self.name.clone()),
         };
-        // There is no choice of filters: any that fits will do.
+        // The dialog has no choice of filters: all of them apply.
         let endings: Vec<&str> = self.filters.iter().flat_map(|(_, endings)| endings.iter().copied()).collect();
         let all = endings.is_empty() || endings.contains(&"*");
         let fits = move |path: &Path| all || extensions::matches(path, &endings);
@@ -141,37 +139,37 @@ impl Dialog {
 }
 
 /// A dialog that a thread waits for.
-struct Request {
+struct DialogRequest {
     dialog: Dialog,
     answer: Sender<Option<PathBuf>>,
 }
 
-/// How threads reach the window; every egui context has one.
+/// How threads open dialogs inside the window. Every egui context has one.
 #[derive(Clone)]
-struct Door {
-    requests: Sender<Request>,
-    /// Whether the desktop is not asked, or was and had no dialog.
+struct DialogPort {
+    requests: Sender<DialogRequest>,
+    /// Whether dialogs inside the window are used, because the desktop has none or they were chosen.
     inside: Arc<AtomicBool>,
 }
 
 /// The dialogs inside the window, one at a time.
 pub(super) struct Dialogs {
-    requests: Receiver<Request>,
-    open: Option<(FileDialog, Request)>,
-    /// Where the last one ended.
+    requests: Receiver<DialogRequest>,
+    open: Option<(FileDialog, DialogRequest)>,
+    /// The folder of the last dialog.
     folder: Option<PathBuf>,
 }
 
 impl Dialogs {
-    /// `desktop` tells whether the desktop's own come first.
+    /// `desktop`: whether to try the desktop's dialogs first.
     pub fn new(ctx: &egui::Context, desktop: bool) -> Self {
         let (sender, requests) = unbounded();
-        let door = Door { requests: sender, inside: Arc::new(AtomicBool::new(!desktop)) };
+        let door = DialogPort { requests: sender, inside: Arc::new(AtomicBool::new(!desktop)) };
         ctx.data_mut(|data| data.insert_temp(egui::Id::NULL, door));
         Self { requests, open: None, folder: None }
     }
 
-    /// Shows the dialog that is open, or the next.
+    /// Draws the open dialog, or opens the next one.
     pub fn ui(&mut self, ctx: &egui::Context) {
         if self.open.is_none()
             && let Ok(request) = self.requests.try_recv()
@@ -193,7 +191,7 @@ impl Dialogs {
     }
 }
 
-/// A name in `folder` that is not taken: `walk.png`, `walk-2.png`, ...
+/// An unused name in `folder`: `walk.png`, `walk-2.png`, ...
 fn free(folder: &Path, name: &str) -> PathBuf {
     let (stem, ending) = name.rsplit_once('.').map_or((name, String::new()), |(stem, end)| (stem, format!(".{end}")));
     let names = std::iter::once(name.to_owned()).chain((2..).map(|i| format!("{stem}-{i}{ending}")));

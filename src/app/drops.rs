@@ -61,9 +61,9 @@ impl Drops {
         } else if !self.collected.is_empty() {
             let paths = std::mem::take(&mut self.collected);
             let inspect = |path: PathBuf| (path.clone(), FileKind::of(&path));
-            self.tasks.ask(move || Some(Ok(paths.into_iter().map(inspect).collect())));
+            self.tasks.run(move || Some(Ok(paths.into_iter().map(inspect).collect())));
         }
-        self.tasks.answers().try_recv().ok()
+        self.tasks.responses().try_recv().ok()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Opens the window: on a display that answers, no larger than its monitor, and with words where it does not open.
+//! Opens the window on a display server that responds, no larger than its monitor, and explains why where it cannot be opened.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,48 +11,48 @@ use crate::desktop::{self, DisplayServer, NoDisplay};
 use crate::device::{self, Compute, Hardware};
 use crate::panics;
 
-/// The size that is wanted, and the smallest in which everything is easily reached, in points.
+/// Default size, and smallest size in which everything can be reached, in points.
 const SIZE: [f32; 2] = [1280.0, 800.0];
 const SMALLEST: Vec2 = Vec2::new(760.0, 480.0);
-/// What a desktop takes of its monitor at least: a panel, a window's title and frame.
+/// Space on the monitor for the desktop's panel and the window's title and frame, in points.
 const FRAME: Vec2 = Vec2::new(16.0, 72.0);
-/// Frames after which a desktop that has not named the monitor will not do so.
+/// Frames after which a desktop that has not reported the monitor will not do so.
 const FRAMES: u8 = 100;
 
-/// Why there is no window.
+/// Why the window cannot be opened, or has closed.
 #[derive(Debug, thiserror::Error)]
 pub enum WindowError {
-    /// There is nothing to open it on.
+    /// There is no display.
     #[error(transparent)]
     NoDisplay(#[from] NoDisplay),
-    /// It does not open.
-    #[error("the window cannot be opened on {backend}: {cause}")]
+    /// It cannot be opened.
+    #[error("cannot open the window on {backend}: {cause}")]
     NotOpened {
-        /// Where it was tried.
+        /// The display server.
         backend: DisplayServer,
         /// What is missing.
         cause: String,
     },
-    /// It was open.
-    #[error("the window broke: {cause}")]
+    /// It was open and failed.
+    #[error("the window failed: {cause}")]
     Broke {
         /// What happened.
         cause: String,
     },
 }
 
-/// A window for a moment, to see whether one opens.
+/// The result of opening a small window for a moment.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct Tried {
-    /// Where it opened.
+    /// The display server.
     pub on: String,
-    /// What drew it.
+    /// The name of the adapter that drew it.
     pub drawn_by: String,
     /// Whether files can be dropped on it.
     pub takes_drops: bool,
     /// Size of the monitor in points, where the desktop reports it.
     pub monitor: Option<[f32; 2]>,
-    /// Pixels a point.
+    /// Pixels per point.
     pub scale: f32,
 }
 
@@ -100,7 +100,7 @@ impl eframe::App for Trying {
     }
 }
 
-/// What an opened window draws with.
+/// What the content of a window needs.
 struct Opened {
     compute: Compute,
     painter: Option<TexturePainter>,
@@ -109,13 +109,13 @@ struct Opened {
     drawn_by: String,
 }
 
-/// Opens a window on what `create` makes, and stays until it is closed.
+/// Opens a window with the content that `create` makes, and returns when it is closed.
 pub(super) fn open(
     compute: Compute,
     create: impl FnOnce(Compute, Option<TexturePainter>, &egui::Context) -> Box<dyn eframe::App> + 'static,
 ) -> anyhow::Result<()> {
     if compute.kind == Hardware::Cpu {
-        // Every core computes while nobody looks, and whatever draws the window goes first.
+        // All cores compute, but the thread that draws the window goes first.
         rayon::ThreadPoolBuilder::new().start_handler(|_| device::lower_thread_priority()).build_global()?;
     }
     open_sized(compute, SIZE, true, |Opened { compute, painter, ctx, .. }| create(compute, painter, &ctx)).map_err(
@@ -126,7 +126,8 @@ pub(super) fn open(
     )
 }
 
-/// As [`open`]. Where the first display does not do, the program begins anew on the next: a process opens one only once.
+/// Like [`open`]. If the first display server fails, the program restarts itself on the next one, since a process can open a display only
+/// once.
 fn open_sized(
     compute: Compute,
     size: [f32; 2],
@@ -180,7 +181,7 @@ fn open_sized(
     }
 }
 
-/// Has the window open on `backend`, whatever the environment says.
+/// Opens the window on `backend`, whatever the environment says.
 #[cfg(all(unix, not(target_os = "macos")))]
 fn force(builder: &mut winit::event_loop::EventLoopBuilder<eframe::UserEvent>, backend: DisplayServer) {
     use winit::platform::wayland::EventLoopBuilderExtWayland;
@@ -192,11 +193,11 @@ fn force(builder: &mut winit::event_loop::EventLoopBuilder<eframe::UserEvent>, b
     }
 }
 
-/// As above, where there is only one.
+/// Other systems have one display server.
 #[cfg(not(all(unix, not(target_os = "macos"))))]
 fn force<T>(_builder: &mut T, _backend: DisplayServer) {}
 
-/// Begins the program anew with another display; returns only where that fails.
+/// Restarts the program on another display server. Returns only if that fails.
 #[cfg(unix)]
 fn again_on(next: DisplayServer, failed: DisplayServer, cause: String) -> WindowError {
     use std::os::unix::process::CommandExt;
@@ -205,16 +206,16 @@ fn again_on(next: DisplayServer, failed: DisplayServer, cause: String) -> Window
     let Ok(program) = std::env::current_exe() else { return not_opened(String::new()) };
     let mut command = std::process::Command::new(program);
     command.args(std::env::args_os().skip(1)).env(desktop::DISPLAY_VARIABLE, next.to_string().to_ascii_lowercase());
-    not_opened(format!("; and the program cannot begin anew on {next}: {}", command.exec()))
+    not_opened(format!("; and the program cannot restart on {next}: {}", command.exec()))
 }
 
-/// As above.
+/// Only Unix has several display servers.
 #[cfg(not(unix))]
 fn again_on(_next: DisplayServer, failed: DisplayServer, cause: String) -> WindowError {
     WindowError::NotOpened { backend: failed, cause }
 }
 
-/// Sees to it that the window fits its monitor, once that is known.
+/// Makes the window fit its monitor once its size is known.
 #[derive(Default)]
 pub(super) struct Fitting {
     frames: u8,
@@ -222,7 +223,7 @@ pub(super) struct Fitting {
 }
 
 impl Fitting {
-    /// Shrinks the window where its monitor is smaller.
+    /// Shrinks the window if its monitor is smaller.
     pub fn fit(&mut self, ctx: &egui::Context) {
         if self.done {
             return;
@@ -244,7 +245,7 @@ impl Fitting {
     }
 }
 
-/// What a monitor leaves for a window's contents.
+/// The space for a window's content on a monitor, in points.
 fn room(monitor: Vec2) -> Vec2 {
     (monitor - FRAME).max(monitor * 0.6).floor()
 }
@@ -255,7 +256,7 @@ mod tests {
 
     use super::*;
 
-    /// What a window of `inner` points asks of the desktop on a monitor of so many.
+    /// The commands that a window of size `inner` sends to the desktop.
     fn asked(monitor: Option<[f32; 2]>, inner: [f32; 2], maximized: bool) -> Vec<ViewportCommand> {
         let mut fitting = Fitting::default();
         let mut harness = Harness::builder().with_size(inner).build_ui(move |ui| fitting.fit(&ui.ctx().clone()));

@@ -1,33 +1,33 @@
-//! What is being written, so that the window does not go before it is.
+//! Counts the files that are being written, so that the window does not close before they are complete.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-/// Counts what is being written by all threads of a window; every egui context has one.
+/// The number of files that a window's threads are writing. Every egui context has one.
 #[derive(Clone, Default)]
 pub(super) struct Pending(Arc<(Mutex<usize>, Condvar)>);
 
-/// Something is being written until this is dropped.
+/// A guard: a file is being written until it is dropped.
 pub(super) struct Writing(Pending);
 
 impl Pending {
-    /// The window's.
+    /// The counter of a window.
     pub fn of(ctx: &egui::Context) -> Self {
         ctx.data_mut(|data| data.get_temp_mut_or_default::<Self>(egui::Id::NULL).clone())
     }
 
-    /// Something begins to be written, or will be without anybody being asked.
+    /// Counts a file until the guard is dropped.
     pub fn begin(&self) -> Writing {
         *self.lock() += 1;
         Writing(self.clone())
     }
 
-    /// How much is being written.
+    /// The number of files that are being written.
     pub fn count(&self) -> usize {
         *self.lock()
     }
 
-    /// Waits until nothing is written any more, for so long at the most; whether it came to that.
+    /// Waits until all files are written, at most for `longest`. Returns whether they are.
     pub fn wait(&self, longest: Duration) -> bool {
         let deadline = Instant::now() + longest;
         let mut count = self.lock();
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_waited_for_until_the_last_is_written_or_patience_ends() {
+    fn waiting_ends_with_the_last_file_or_after_the_longest_time() {
         let ctx = egui::Context::default();
         let (one, other) = (Pending::of(&ctx).begin(), Pending::of(&ctx).begin());
         let pending = Pending::of(&ctx);
@@ -67,7 +67,7 @@ mod tests {
         assert!(!pending.wait(Duration::ZERO));
         let waiting = std::thread::spawn(move || pending.wait(Duration::from_secs(60)));
         drop(one);
-        // Also where its thread breaks.
+        // Even if its thread panics.
         std::thread::spawn(move || {
             let _writing = other;
             std::panic::resume_unwind(Box::new("the disk is gone"));

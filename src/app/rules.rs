@@ -1,15 +1,15 @@
-//! The paper's rules for stable networks as settings of a new run, to see what becomes of training without one; and the details in
-//! which the published sources differ.
+//! Settings for the paper's rules for stable networks, each of which can be switched off, and for details in which published
+//! implementations differ.
 
 use egui::{DragValue, Ui};
 
 use crate::model::{Activation, ModelConfig, NormPlacement, Padding, Resampling};
 use crate::train::TrainConfig;
 
-/// Slope below zero of the generator's LeakyReLU: the discriminator's.
+/// Negative slope of the generator's LeakyReLU, as in the discriminator.
 const LEAK: f64 = 0.2;
 
-/// Draws rules and details, closed until somebody asks for them.
+/// Draws the settings, folded at first.
 pub(super) fn ui(ui: &mut Ui, model: &mut ModelConfig, train: &mut TrainConfig) {
     let mut group = |name: &str, tip: &str, rows: &mut dyn FnMut(&mut Ui)| {
         let header = egui::CollapsingHeader::new(name).show(ui, |ui| {

@@ -29,7 +29,7 @@ impl RunPastReader {
 
     /// Reads the past of a run up to step `last`.
     pub fn read(&self, run: PathBuf, last: u64) {
-        self.0.send(move |respond| {
+        self.0.stream(move |respond| {
             let send = |past| respond((run.clone(), past));
             if let Ok(mut metrics) = MetricsLog::read(&run.join("metrics.csv")) {
                 // The resumed run appends to the file meanwhile.
@@ -49,7 +49,7 @@ impl RunPastReader {
 
     /// Takes what has been read, with the run's folder.
     pub fn receive(&self) -> Vec<(PathBuf, RunPast)> {
-        self.0.answers().try_iter().collect()
+        self.0.responses().try_iter().collect()
     }
 }
 

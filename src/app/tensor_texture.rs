@@ -1,4 +1,4 @@
-//! Pictures from tensor to texture on the graphics card: what was computed there is shown from there, and never read back.
+//! Copies images from tensors to textures on the graphics card, so that they are never read back.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -14,28 +14,27 @@ use wgpu::util::DeviceExt;
 
 /// Side of a workgroup, as the shader has it.
 const GROUP: u32 = 8;
-/// Longest wait for what was painted before.
+/// Longest wait for the painting before.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Draws what a generator drew into textures. The device and queue are those that computed it, so that the card does one
-/// after the other.
+/// Paints generated images onto textures. It uses the device and queue that generated them, which order the two.
 pub(super) struct TexturePainter {
     device: wgpu::Device,
     queue: wgpu::Queue,
     pipeline: wgpu::ComputePipeline,
     renderer: Arc<RwLock<Renderer>>,
-    /// What was painted last.
+    /// The submission of the last painting.
     last: Cell<Option<wgpu::SubmissionIndex>>,
 }
 
-/// A texture for pictures of one size in rows, painted a few at a time.
+/// A texture for a grid of images of one size, which are painted a few at a time.
 pub(super) struct TargetTexture {
     texture: wgpu::Texture,
     count: usize,
     columns: usize,
 }
 
-/// A texture that the window shows and that was never in memory.
+/// A painted texture that the window can show.
 pub(super) struct PaintedTexture {
     id: TextureId,
     count: usize,
@@ -44,7 +43,7 @@ pub(super) struct PaintedTexture {
     renderer: Arc<RwLock<Renderer>>,
 }
 
-/// Enlarged pixels stay pixels, as those that are uploaded.
+/// Samples as for uploaded textures.
 fn sampler() -> wgpu::SamplerDescriptor<'static> {
     wgpu::SamplerDescriptor { min_filter: wgpu::FilterMode::Linear, ..Default::default() }
 }
@@ -54,12 +53,12 @@ impl PaintedTexture {
         self.id
     }
 
-    /// How many pictures are on it.
+    /// The number of images on it.
     pub fn count(&self) -> usize {
         self.count
     }
 
-    /// Shows another texture by the same id: whatever still shows this one goes on with that.
+    /// Shows another texture under the same id. Widgets that show this one show the other one.
     pub fn replace(&mut self, other: Self) {
         let mut renderer = self.renderer.write();
         renderer.update_egui_texture_from_wgpu_texture_with_sampler_options(
@@ -80,7 +79,7 @@ impl Drop for PaintedTexture {
 }
 
 impl TexturePainter {
-    /// For a window that draws with the device that computes.
+    /// For a window that is drawn by the device that computes.
     pub fn new(window: &RenderState) -> Self {
         let (device, queue) = (window.device.clone(), window.queue.clone());
         let module = device.create_shader_module(wgpu::include_wgsl!("../../shaders/tensor_texture.wgsl"));
@@ -95,8 +94,7 @@ impl TexturePainter {
         Self { device, queue, pipeline, renderer: window.renderer.clone(), last: Cell::default() }
     }
 
-    /// Pictures `[count, channels, side, side]` in [-1, 1] as a texture, in rows of `columns`; nothing where they do not
-    /// live on this card.
+    /// Paints images `[count, channels, side, side]` in [-1, 1] in rows of `columns`; `None` if they are not on this graphics card.
     pub fn show(&self, pictures: Tensor<4>, columns: usize) -> Option<PaintedTexture> {
         let [count, _, side, _] = pictures.dims();
         let canvas = self.canvas(count, columns, side)?;
@@ -104,7 +102,7 @@ impl TexturePainter {
         Some(self.finish(canvas))
     }
 
-    /// Room for `count` pictures in rows of `columns`; nothing where the card has no texture as large as that.
+    /// A texture for `count` images in rows of `columns`; `None` if the graphics card has no textures of that size.
     pub fn canvas(&self, count: usize, columns: usize, side: usize) -> Option<TargetTexture> {
         let columns = columns.min(count).max(1);
         let (width, height) = ((columns * side) as u32, (count.div_ceil(columns) * side) as u32);
@@ -126,7 +124,7 @@ impl TexturePainter {
         Some(TargetTexture { texture, count, columns })
     }
 
-    /// Hands a painted texture to the window.
+    /// Registers a painted texture with the window.
     pub fn finish(&self, canvas: TargetTexture) -> PaintedTexture {
         let view = canvas.texture.create_view(&Default::default());
         let mut renderer = self.renderer.write();
@@ -135,12 +133,12 @@ impl TexturePainter {
         PaintedTexture { id, count: canvas.count, view, device: self.device.clone(), renderer: self.renderer.clone() }
     }
 
-    /// Paints pictures from place `first` on; nothing where they do not live on this card.
+    /// Paints images from index `first` on; `None` if they are not on this graphics card.
     pub fn paint(&self, canvas: &TargetTexture, first: usize, pictures: Tensor<4>) -> Option<()> {
         let [count, channels, side, _] = pictures.dims();
         let fused = pictures.try_into_primitive::<Wgpu>().ok()?;
         let CubeTensor { client, handle, meta, .. } = fused.client.clone().resolve_tensor_float::<CubeBackend>(fused);
-        // What was computed must be on its way to the card before what reads it.
+        // The computation must be submitted before the pass that reads its result.
         client.flush().ok()?;
         // With SPIR-V kernels find their memory by address, past wgpu. Whole buffers are marked as written before each launch all the
         // same, so that wgpu lets this reading wait for the writing; and `resource` keeps others off the memory until it is submitted.

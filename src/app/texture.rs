@@ -1,23 +1,23 @@
-//! Pictures as textures.
+//! Images as textures.
 
 use egui::{ColorImage, Context, Image, Rect, TextureHandle, TextureId, TextureOptions, Vec2, pos2};
 
 use super::tensor_texture::PaintedTexture;
 use crate::image::{Picture, grid};
 
-/// Enlarged pixels stay pixels: at these sizes that is what was drawn.
+/// Enlarged images show their pixels instead of a blur.
 const OPTIONS: TextureOptions = TextureOptions { minification: egui::TextureFilter::Linear, ..TextureOptions::NEAREST };
 
-/// Columns of a texture that holds the pictures of a tool.
+/// Columns of a texture that holds a tool's images.
 pub(super) const SLOT_COLUMNS: usize = 16;
 
-/// Pictures for the screen: in memory, or on the graphics card already.
+/// A grid of images: in memory, or already on the graphics card.
 pub(super) enum Sheet {
     Memory(Picture),
     Card(PaintedTexture),
 }
 
-/// Pictures of z's, one by one: in memory, or on a texture of the graphics card that was never read back.
+/// Generated images: in memory, or on a texture of the graphics card that was never read back.
 pub(super) enum Pictures {
     Memory(Vec<Picture>),
     Card(PaintedTexture),
@@ -40,7 +40,7 @@ impl Pictures {
     }
 }
 
-/// What is shown, wherever it came from.
+/// A texture that was uploaded, or painted on the graphics card.
 pub(super) enum Texture {
     Uploaded(TextureHandle),
     Painted(PaintedTexture),
@@ -54,7 +54,7 @@ impl Texture {
         }
     }
 
-    /// Shows other pictures in the place of these: what still shows these goes on with those.
+    /// Replaces the images. Widgets that show the texture show the new ones.
     pub fn replace(&mut self, ctx: &Context, name: &str, sheet: Sheet) {
         match (&mut *self, sheet) {
             (Self::Uploaded(texture), Sheet::Memory(picture)) => replace(texture, &picture),
@@ -71,7 +71,7 @@ impl Texture {
     }
 }
 
-/// Picture `i` of `count` that lie on a texture in rows of `columns` at most, at `side` points.
+/// Image `i` of `count` on a texture with at most `columns` columns, `side` points large.
 pub(super) fn tile(texture: TextureId, i: usize, count: usize, columns: usize, side: f32) -> Image<'static> {
     let columns = columns.min(count).max(1);
     let rows = count.div_ceil(columns).max(1);
@@ -81,12 +81,12 @@ pub(super) fn tile(texture: TextureId, i: usize, count: usize, columns: usize, s
     Image::new((texture, Vec2::splat(side))).uv(uv)
 }
 
-/// Uploads a picture.
+/// Uploads an image as a texture.
 pub(super) fn upload(ctx: &Context, name: &str, picture: &Picture) -> TextureHandle {
     ctx.load_texture(name, image(picture), OPTIONS)
 }
 
-/// Uploads a picture in the place of another one.
+/// Uploads an image in place of another one.
 pub(super) fn replace(texture: &mut TextureHandle, picture: &Picture) {
     texture.set(image(picture), OPTIONS);
 }

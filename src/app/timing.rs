@@ -1,4 +1,4 @@
-//! The window as a stopwatch sees it: when its first picture is there, and how long its frames take while it trains.
+//! Benchmark of the window: time to the first samples, and frame times while it trains.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -9,45 +9,45 @@ use crate::device::Compute;
 use crate::model::Preset;
 use crate::train::{RunConfig, TrainerOptions};
 
-/// Steps that warm the trainer up before its frames are counted.
-const WARM: usize = 2;
-/// Steps from one preview to the next: often, so that there are some to time.
-const PREVIEWED: u64 = 4;
-/// Longest wait for what a working window does in a moment.
+/// Training steps before frames are counted.
+const WARMUP_STEPS: usize = 2;
+/// Training steps between previews: few, so that there are enough to time.
+const PREVIEW_INTERVAL: u64 = 4;
+/// Longest wait for the first samples and the first steps.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// What was measured.
+/// The measured times.
 #[derive(Debug, Clone, Default)]
 pub struct Frames {
-    /// From the program's start until the first samples were handed to the screen.
+    /// From the program's start until the first samples are submitted to the screen.
     pub first_picture: Option<Duration>,
-    /// From one frame to the next while training, the window being painted without a pause.
+    /// From frame to frame during training, while the window repaints without a pause.
     pub intervals: Vec<Duration>,
-    /// What each of these frames took, without waiting for the screen.
+    /// CPU time of each of these frames, without waiting for the screen.
     pub work: Vec<Duration>,
-    /// From the end of a training step until the samples drawn after it were handed to the screen.
+    /// From the end of a training step until its preview is submitted to the screen.
     pub previews: Vec<Duration>,
-    /// Training steps taken meanwhile.
+    /// Training steps in that time.
     pub steps: usize,
 }
 
-struct Measured {
+struct Benchmark {
     app: App,
     began: Instant,
     train_for: Duration,
     options: Option<TrainerOptions>,
     training_since: Option<Instant>,
     last: Option<Instant>,
-    /// The step's end of the preview that was seen last.
-    seen: Option<Instant>,
+    /// When the step of the last preview ended.
+    last_preview: Option<Instant>,
     frames: Arc<Mutex<Frames>>,
 }
 
-impl eframe::App for Measured {
+impl eframe::App for Benchmark {
     fn ui(&mut self, ui: &mut egui::Ui, frame: &mut eframe::Frame) {
         let ctx = ui.ctx().clone();
         self.app.ui(ui);
-        // Painting without a pause: what would be late is seen to be.
+        // Repaint without a pause, so that every delay is measured.
         ctx.request_repaint();
         let now = Instant::now();
         let mut frames = self.frames.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -65,22 +65,22 @@ impl eframe::App for Measured {
         }
         let steps = self.app.history.metrics.len();
         match self.training_since {
-            None if steps >= WARM => self.training_since = Some(now),
+            None if steps >= WARMUP_STEPS => self.training_since = Some(now),
             None if self.app.history.ended() || now - self.began > PATIENCE => {
                 ctx.send_viewport_cmd(egui::ViewportCommand::Close);
             }
             None => {}
             Some(since) => {
-                frames.steps = steps - WARM;
+                frames.steps = steps - WARMUP_STEPS;
                 frames.intervals.extend(self.last.map(|last| now - last));
                 let newest = self.app.history.taken;
-                if self.seen != newest {
-                    frames.previews.extend(self.seen.and(newest).map(|taken| now - taken));
-                    self.seen = newest;
+                if self.last_preview != newest {
+                    frames.previews.extend(self.last_preview.and(newest).map(|taken| now - taken));
+                    self.last_preview = newest;
                 }
                 frames.work.extend(frame.info().cpu_usage.map(Duration::from_secs_f32));
                 if now - since > self.train_for {
-                    // Nothing of this run is to be kept, so nobody is asked.
+                    // The run is discarded, so the window closes without a question.
                     self.app.trainer = None;
                     ctx.send_viewport_cmd(egui::ViewportCommand::Close);
                 }
@@ -90,28 +90,28 @@ impl eframe::App for Measured {
     }
 }
 
-/// Opens the window, waits for its first pictures, and trains in it on rooms for a while, in a run folder at `folder`.
-/// `began` is when the program did.
+/// Opens the window, waits for its first samples, and trains on synthetic rooms for `train_for`, in the run folder `folder`. `began` is when
+/// the program started.
 ///
 /// # Errors
 /// When no window can be opened.
 pub fn measure(compute: Compute, began: Instant, train_for: Duration, folder: &Path) -> anyhow::Result<Frames> {
     let frames = Arc::new(Mutex::new(Frames::default()));
     let mut config = RunConfig::preset(Preset::Pytorch, "synth:rooms");
-    // What the window proposes.
+    // The window's default.
     config.model.base = super::training_form::DEFAULT_BASE;
-    let options = Some(TrainerOptions { preview_every: PREVIEWED, ..TrainerOptions::new(config, folder) });
+    let options = Some(TrainerOptions { preview_every: PREVIEW_INTERVAL, ..TrainerOptions::new(config, folder) });
     let shared = frames.clone();
     open(compute, move |compute, painter, ctx| {
         let app = App::with_painter(compute, Start::default(), painter, ctx);
-        Box::new(Measured {
+        Box::new(Benchmark {
             app,
             began,
             train_for,
             options,
             training_since: None,
             last: None,
-            seen: None,
+            last_preview: None,
             frames: shared,
         })
     })?;

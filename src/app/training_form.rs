@@ -146,7 +146,7 @@ impl TrainingForm {
             Source::Path(path) => path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
             Source::Synthetic(scene) => scene.to_string(),
         };
-        self.tasks.ask(move || {
+        self.tasks.run(move || {
             let mut folders = (1..).map(|i| Path::new("runs").join(format!("{stem}-{i}")));
             folders.find(|folder| !folder.exists()).map(FormResponse::UnusedFolder)
         });
@@ -177,7 +177,7 @@ impl TrainingForm {
 
     /// Reads the settings of the run in `folder`, if there is one.
     pub fn open_run(&self, folder: PathBuf) {
-        self.tasks.ask(move || {
+        self.tasks.run(move || {
             let config = Run::open(&folder).ok()?.config().clone();
             Some(FormResponse::Run(folder, Box::new(config)))
         });
@@ -186,7 +186,7 @@ impl TrainingForm {
     /// Takes the responses of background threads.
     pub fn receive(&mut self) {
         self.previewer.receive();
-        while let Ok(response) = self.tasks.answers().try_recv() {
+        while let Ok(response) = self.tasks.responses().try_recv() {
             match response {
                 FormResponse::Data(path) => self.use_data(path.into()),
                 FormResponse::MovedData(path) => self.moved(path.into()),

@@ -36,11 +36,11 @@ impl InspectorDialogs {
     }
 
     pub fn responses(&self) -> &Receiver<DialogResponse> {
-        self.tasks.answers()
+        self.tasks.responses()
     }
 
     pub fn read_boxes(&self, path: PathBuf) {
-        self.tasks.ask(move || Some(read(&path)));
+        self.tasks.run(move || Some(read(&path)));
     }
 
     pub fn ask_boxes(&self) {
@@ -72,7 +72,7 @@ impl InspectorDialogs {
 
     fn save(&self, name: &str, ending: &'static str, write: impl FnOnce(&Path) -> Result<(), String> + Send + 'static) {
         let dialog = Dialog::save("Save", name).filter(ending, &[ending]);
-        self.tasks.place(self.exports.clone(), dialog, move |path| {
+        self.tasks.choose_destination(self.exports.clone(), dialog, move |path| {
             let path = path?;
             Some(match write(&path) {
                 Ok(()) => DialogResponse::Written(path),

@@ -115,7 +115,7 @@ impl DistancesPanel {
     }
 
     pub fn receive(&mut self) {
-        while let Ok(response) = self.tasks.answers().try_recv() {
+        while let Ok(response) = self.tasks.responses().try_recv() {
             match response {
                 DistanceFileResponse::Inception(path) => self.inception = path.to_string_lossy().into_owned(),
                 DistanceFileResponse::Saved(Ok(path)) => self.saved = Some(path),
@@ -220,7 +220,7 @@ impl DistancesPanel {
                 let (curves, title) =
                     (curves.clone(), format!("{}: {count} samples beside {count} pictures", self.network));
                 let dialog = Dialog::save("Save curves", "curves.png").filter("PNG", &["png"]).filter("SVG", &["svg"]);
-                self.tasks.place(self.exports.clone(), dialog, move |path| {
+                self.tasks.choose_destination(self.exports.clone(), dialog, move |path| {
                     let path = path?;
                     let written = plot::write(&path, &title, "step", &curves);
                     Some(DistanceFileResponse::Saved(written.map(|()| path).map_err(|error| error.to_string())))

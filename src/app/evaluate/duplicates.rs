@@ -123,7 +123,7 @@ impl DuplicatesPanel {
                 (ClusteringEvent::Groups(..), None) => {}
             }
         }
-        while let Ok(written) = self.tasks.answers().try_recv() {
+        while let Ok(written) = self.tasks.responses().try_recv() {
             match written {
                 Ok(path) => self.notice = Some(format!("written: {}", path.display())),
                 Err(error) => self.error = Some(error),
@@ -283,7 +283,7 @@ impl DuplicatesPanel {
             if ui.add_enabled(!found.groups.is_empty(), egui::Button::new("Save list...")).on_hover_text(tip).clicked() {
                 let rows = listed(&found.groups, &self.flipped);
                 let dialog = Dialog::save("Save the list", "duplicates.csv").filter("CSV", &["csv"]);
-                self.tasks.place(self.exports.clone(), dialog, move |path| {
+                self.tasks.choose_destination(self.exports.clone(), dialog, move |path| {
                     let path = path?;
                     Some(match write_duplicate_list(&path, rows) {
                         Ok(()) => Ok(path),

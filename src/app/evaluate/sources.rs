@@ -110,7 +110,7 @@ impl Sources {
     pub fn use_network(&mut self, path: &Path, data: Option<String>) {
         self.choose(Field::Network, path);
         let path = path.to_owned();
-        self.tasks.ask(move || {
+        self.tasks.run(move || {
             // A checkpoint lies two folders deep in its run.
             let run = || {
                 let folders = [Some(path.as_path()), path.parent().and_then(Path::parent)].into_iter().flatten();
@@ -134,7 +134,7 @@ impl Sources {
 
     /// Takes the responses of dialogs and files.
     pub fn receive(&mut self) {
-        while let Ok(response) = self.tasks.answers().try_recv() {
+        while let Ok(response) = self.tasks.responses().try_recv() {
             match response {
                 SourceResponse::Chosen(Field::Network, path) => self.use_network(&path, None),
                 SourceResponse::Chosen(field, path) => self.choose(field, &path),

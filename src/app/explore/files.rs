@@ -65,7 +65,7 @@ impl<T: Send + 'static> Autosaver<T> {
         write: impl Fn(&T) -> Result<(), String> + Send + 'static,
     ) -> Self {
         let (sender, inbox) = unbounded::<(T, Writing)>();
-        tasks.send(move |respond| {
+        tasks.stream(move |respond| {
             let mut reported = None;
             while let Ok(mut newest) = inbox.recv() {
                 while let Ok(newer) = inbox.try_recv() {
@@ -104,13 +104,13 @@ impl FileTasks {
             files::write(file, |file| std::io::Write::write_all(file, &json)).map_err(|error| error.to_string())
         });
         if let Some(list) = list {
-            tasks.ask(move || Some(FileResponse::Recent(serde_json::from_slice(&std::fs::read(list).ok()?).ok()?)));
+            tasks.run(move || Some(FileResponse::Recent(serde_json::from_slice(&std::fs::read(list).ok()?).ok()?)));
         }
         Self { tasks, autosave, exports, sessions, lists, recent: Vec::new(), writing: None }
     }
 
     pub fn responses(&self) -> &Receiver<FileResponse> {
-        self.tasks.answers()
+        self.tasks.responses()
     }
 
     /// Sessions that were opened or saved, newest first.
@@ -133,19 +133,19 @@ impl FileTasks {
         self.recent.retain(|recent| recent != path);
         self.recent.insert(0, path.to_owned());
         self.recent.truncate(RECENT);
-        self.lists.send(self.recent.clone(), self.tasks.begin());
+        self.lists.send(self.recent.clone(), self.tasks.begin_writing());
     }
 
     /// Removes a session from the list of recent ones.
     pub fn forget(&mut self, path: &Path) {
         self.recent.retain(|recent| recent != path);
-        self.lists.send(self.recent.clone(), self.tasks.begin());
+        self.lists.send(self.recent.clone(), self.tasks.begin_writing());
     }
 
     /// Reads the autosaved session, if there is one.
     pub fn restore(&self) {
         let Some(path) = self.autosave.clone() else { return };
-        self.tasks.ask(move || {
+        self.tasks.run(move || {
             if !path.exists() {
                 return None;
             }
@@ -168,7 +168,7 @@ impl FileTasks {
     }
 
     pub fn autosave(&self, session: Session) {
-        self.sessions.send(session, self.tasks.begin());
+        self.sessions.send(session, self.tasks.begin_writing());
     }
 
     pub fn ask_model(&self) {
@@ -190,7 +190,7 @@ impl FileTasks {
     }
 
     pub fn read(&self, path: PathBuf) {
-        self.tasks.ask(move || Some(read(path)));
+        self.tasks.run(move || Some(read(path)));
     }
 
     /// Writes the session to `path`, or asks for a path.
@@ -238,7 +238,9 @@ impl FileTasks {
         if let Some(extension) = extension {
             dialog = dialog.filter(extension, &[extension]);
         }
-        self.tasks.place(self.exports.clone(), dialog, |path| Some(path.map_or(FileResponse::NotWritten, write)));
+        self.tasks.choose_destination(self.exports.clone(), dialog, |path| {
+            Some(path.map_or(FileResponse::NotWritten, write))
+        });
     }
 }
 
