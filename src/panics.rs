@@ -4,6 +4,7 @@
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
+use std::sync::Once;
 
 thread_local! {
     /// Whether this thread is inside [`catch`], whose caller reports the panic.
@@ -14,16 +15,29 @@ thread_local! {
 /// set. Panics inside [`catch`] are printed only if it is `full`.
 pub fn install() {
     let default_hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info| {
-        let backtrace = std::env::var("RUST_BACKTRACE").unwrap_or_default();
-        match (CAUGHT.get(), backtrace.as_str()) {
-            // Many developers set RUST_BACKTRACE=1 permanently, so only `full` prints panics that a caller handles.
-            (_, "full") => default_hook(info),
-            (true, _) => {}
-            (false, "" | "0") => eprintln!("zscape: {}", bug_report(&message(info))),
-            (false, _) => default_hook(info),
-        }
+    std::panic::set_hook(Box::new(move |info| match backtrace().as_str() {
+        "" | "0" => eprintln!("zscape: {}", bug_report(&message(info))),
+        _ => default_hook(info),
     }));
+    silence_caught();
+}
+
+/// Wraps the panic hook so that panics inside [`catch`] are not printed.
+fn silence_caught() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            // Many developers set RUST_BACKTRACE=1 permanently, so only `full` prints panics that a caller handles.
+            if !CAUGHT.get() || backtrace() == "full" {
+                hook(info);
+            }
+        }));
+    });
+}
+
+fn backtrace() -> String {
+    std::env::var("RUST_BACKTRACE").unwrap_or_default()
 }
 
 /// The message about an unexpected panic, which asks the user to report it.
@@ -44,6 +58,7 @@ fn message(info: &PanicHookInfo<'_>) -> String {
 /// # Errors
 /// The message of the panic, without source locations.
 pub fn catch<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    silence_caught();
     let before = CAUGHT.replace(true);
     let result = catch_unwind(AssertUnwindSafe(work));
     CAUGHT.set(before);

@@ -4,7 +4,6 @@
 //! transparency composed onto a background, and deeper values reduced to 8 bits. A panic of a decoder is an error.
 //! [`Treatment`] lists what was done.
 
-mod guard;
 mod notes;
 mod orientation;
 mod range;
@@ -20,13 +19,13 @@ use std::io::Cursor;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageBuffer, ImageDecoder, ImageError, ImageFormat, ImageReader, Rgba};
 
-pub(crate) use guard::guarded;
 pub(crate) use orientation::{orientation, swaps};
 pub(crate) use range::Spread;
 pub use range::{Range, Ranges, Samples};
 pub use treatment::Treatment;
 
 use super::picture::Picture;
+use crate::panics::catch;
 use crate::sniff::{self, PictureFileFormat};
 
 /// Maximum size of a decoded picture in bytes.
@@ -114,7 +113,7 @@ impl DecodeError {
 /// # Errors
 /// [`DecodeError`], without the name of the file.
 pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded, DecodeError> {
-    guarded(|| Raw::read(bytes)).unwrap_or_else(|panic| Err(DecodeError::Panic(panic)))?.finish(options)
+    catch(|| Raw::read(bytes)).unwrap_or_else(|panic| Err(DecodeError::Panic(panic)))?.finish(options)
 }
 
 /// Value range of a picture deeper than 8 bits; `None` if the file declares its white point.
@@ -131,7 +130,7 @@ pub(crate) fn spread(bytes: &[u8]) -> Result<Option<(Samples, Spread)>, DecodeEr
     if !deep {
         return Ok(None);
     }
-    let raw = guarded(|| Raw::read(bytes)).unwrap_or_else(|panic| Err(DecodeError::Panic(panic)))?;
+    let raw = catch(|| Raw::read(bytes)).unwrap_or_else(|panic| Err(DecodeError::Panic(panic)))?;
     let spread = if raw.declared.is_some() { None } else { raw.values.spread(raw.layout) };
     Ok(spread.map(|spread| (raw.values.samples(), spread)))
 }
