@@ -40,7 +40,7 @@ use devices::DeviceChooser;
 pub use devices::remembered;
 use dialogs::Dialogs;
 use drops::Drops;
-use evaluate::Measures;
+use evaluate::EvaluationView;
 use explore::Explorer;
 pub use explore::{GALLERY, Latency, LatencyError, latency};
 use history::History;
@@ -107,7 +107,7 @@ pub struct App {
     run_past: RunPastReader,
     monitor: Monitor,
     history: History,
-    measures: Measures,
+    evaluation: EvaluationView,
     /// What the trainer was last asked to publish.
     published: Published,
     trainer: Option<Trainer>,
@@ -134,9 +134,9 @@ impl App {
         let view = if training && start.model.is_none() { View::Train } else { View::Explore };
         let dialogs = Dialogs::new(ctx, start.desktop);
         let explorer = Explorer::new(&compute, &start, painter, ctx);
-        let mut measures = Measures::new(&compute.device, start.exports.clone(), ctx);
+        let mut evaluation = EvaluationView::new(&compute.device, start.exports.clone(), ctx);
         if let Some(run) = &start.run {
-            measures.opened_run(run);
+            evaluation.opened_run(run);
         }
         let form = TrainingForm::new(ctx, start.data.as_deref().unwrap_or("synth:rooms").into(), start.run);
         let devices = DeviceChooser::new(&compute, start.device, start.device_file, ctx);
@@ -149,7 +149,7 @@ impl App {
             run_past: RunPastReader::new(ctx),
             monitor: Monitor::default(),
             history: History::default(),
-            measures,
+            evaluation,
             published: Published::default(),
             trainer: None,
             options: None,
@@ -170,7 +170,7 @@ impl App {
                 self.run_past.read(folder.clone(), *step);
             }
             let data = self.form.preview().and_then(|preview| preview.result.as_ref().ok());
-            self.measures.training_began(ctx, folder, data.is_some_and(|data| data.classes > 0));
+            self.evaluation.training_began(ctx, folder, data.is_some_and(|data| data.classes > 0));
         }
         if let Event::LearningRates(rates) = &event {
             self.form.use_rates(*rates);
@@ -179,11 +179,11 @@ impl App {
             if matches!(ending, Ending::Failed(_)) && self.history.untouched() {
                 self.form.not_started();
             }
-            self.measures.training_ended();
+            self.evaluation.training_ended();
             self.close_after(ending);
         }
         match (event, self.history.folder()) {
-            (Event::NetworksSnapshot(file), _) => self.measures.take_networks(file),
+            (Event::NetworksSnapshot(file), _) => self.evaluation.take_networks(file),
             (Event::GeneratorSnapshot(file), Some(run)) => self.explorer.follow(run.to_owned(), file),
             (event, _) => self.history.take(event),
         }
@@ -203,9 +203,9 @@ impl App {
             self.history.add_past(&run, past);
         }
         if let Some(DatasetPreview { request, result: Ok(data), .. }) = self.form.preview() {
-            self.measures.suggest(&request.data.to_string(), data.test_split.as_deref());
+            self.evaluation.suggest(&request.data.to_string(), data.test_split.as_deref());
         }
-        self.measures.receive(&ctx);
+        self.evaluation.receive(&ctx);
         self.subscribe();
         self.shortcuts(&ctx);
         self.take_drops(&ctx);
@@ -260,8 +260,8 @@ impl App {
                 }
             }
             Action::SkipImages { data, names } => self.form.leave_out(data.into(), names),
-            Action::MeasureNetwork(path) => self.measures.take_dropped(path, true),
-            Action::MeasureImages(path) => self.measures.take_dropped(path, false),
+            Action::MeasureNetwork(path) => self.evaluation.take_dropped(path, true),
+            Action::MeasureImages(path) => self.evaluation.take_dropped(path, false),
             Action::Notify(notice) => self.notice = Some(notice),
         }
     }
@@ -272,7 +272,7 @@ impl App {
             self.published = Published::default();
             return;
         }
-        let wanted = Published { generator: self.explorer.following(), networks: self.measures.snapshot_interval() };
+        let wanted = Published { generator: self.explorer.following(), networks: self.evaluation.snapshot_interval() };
         if wanted.networks != self.published.networks {
             self.tell(TrainerCommand::PublishNetworks(wanted.networks));
         }
@@ -313,7 +313,7 @@ impl App {
 
     fn measure(&mut self, ui: &mut egui::Ui) {
         let run = self.history.folder().map(|folder| (folder, self.running()));
-        let action = self.measures.ui(ui, run, self.explorer.open_model());
+        let action = self.evaluation.ui(ui, run, self.explorer.open_model());
         self.apply(action, ui.ctx());
     }
 
@@ -325,7 +325,7 @@ impl App {
             .show(ui, |ui| self.form.ui(ui, running, self.history.paused()))
             .inner;
         self.apply(action, ui.ctx());
-        let accuracy = |ui: &mut egui::Ui| self.measures.accuracy(ui);
+        let accuracy = |ui: &mut egui::Ui| self.evaluation.accuracy(ui);
         let change = egui::CentralPanel::default()
             .show(ui, |ui| self.monitor.ui(ui, &self.history, self.form.preview(), &accuracy))
             .inner;
@@ -371,6 +371,26 @@ impl App {
             ui.separator();
             ui.label(self.history.status());
         });
+    }
+
+    /// Whether the explorer's first samples are on the screen.
+    fn shows_samples(&self) -> bool {
+        self.explorer.shows_samples()
+    }
+
+    /// Shows the view of trainings and starts one.
+    fn start_training(&mut self, options: TrainerOptions, ctx: &egui::Context) {
+        self.view = View::Train;
+        self.begin(options, ctx);
+    }
+
+    /// Ends the training without a question.
+    fn discard_training(&mut self) {
+        self.trainer = None;
+    }
+
+    fn history(&self) -> &History {
+        &self.history
     }
 
     fn running(&self) -> bool {

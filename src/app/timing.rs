@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::{App, Start, View, open};
+use super::{App, Start, open};
 use crate::device::Compute;
 use crate::model::Preset;
 use crate::train::{RunConfig, TrainerOptions};
@@ -52,28 +52,27 @@ impl eframe::App for Benchmark {
         let now = Instant::now();
         let mut frames = self.frames.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if frames.first_picture.is_none() {
-            if self.app.explorer.shows_samples() {
+            if self.app.shows_samples() {
                 frames.first_picture = Some(now - self.began);
                 if let Some(options) = self.options.take() {
-                    self.app.view = View::Train;
-                    self.app.begin(options, &ctx);
+                    self.app.start_training(options, &ctx);
                 }
             } else if now - self.began > PATIENCE {
                 ctx.send_viewport_cmd(egui::ViewportCommand::Close);
             }
             return;
         }
-        let steps = self.app.history.metrics.len();
+        let steps = self.app.history().metrics.len();
         match self.training_since {
             None if steps >= WARMUP_STEPS => self.training_since = Some(now),
-            None if self.app.history.ended() || now - self.began > PATIENCE => {
+            None if self.app.history().ended() || now - self.began > PATIENCE => {
                 ctx.send_viewport_cmd(egui::ViewportCommand::Close);
             }
             None => {}
             Some(since) => {
                 frames.steps = steps - WARMUP_STEPS;
                 frames.intervals.extend(self.last.map(|last| now - last));
-                let newest = self.app.history.taken;
+                let newest = self.app.history().taken;
                 if self.last_preview != newest {
                     frames.previews.extend(self.last_preview.and(newest).map(|taken| now - taken));
                     self.last_preview = newest;
@@ -81,7 +80,7 @@ impl eframe::App for Benchmark {
                 frames.work.extend(frame.info().cpu_usage.map(Duration::from_secs_f32));
                 if now - since > self.train_for {
                     // The run is discarded, so the window closes without a question.
-                    self.app.trainer = None;
+                    self.app.discard_training();
                     ctx.send_viewport_cmd(egui::ViewportCommand::Close);
                 }
                 self.last = Some(now);

@@ -58,7 +58,7 @@ impl EvaluationTab {
     ];
 }
 
-pub(super) struct Measures {
+pub(super) struct EvaluationView {
     tab: EvaluationTab,
     sources: Sources,
     /// The data that was suggested last. It is suggested once, so that the user can change it.
@@ -69,7 +69,7 @@ pub(super) struct Measures {
     duplicates: DuplicatesPanel,
 }
 
-impl Measures {
+impl EvaluationView {
     pub fn new(device: &Device, exports: Option<PathBuf>, ctx: &egui::Context) -> Self {
         Self {
             tab: EvaluationTab::Classes,
