@@ -59,7 +59,7 @@ impl Default for DedupSettings {
 }
 
 /// Duplicates of one image, by index.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct HashGroup {
     /// Indices of the images: the one to keep first, then those nearest to it.
     pub members: Vec<u64>,
@@ -144,7 +144,7 @@ impl HashedDataset {
         (0..BITS).into_par_iter().filter(|&bit| (few + 1..self.hashes.len() - few).contains(&ones(bit))).count()
     }
 
-    /// Plants duplicates of `count` images of the set, one for each [`Distortion`], and measures at each Hamming distance how many
+    /// Plants duplicates of `count` images of the set, one for each `Distortion`, and measures at each Hamming distance how many
     /// are detected, and how many of all detections near the originals are planted ones.
     ///
     /// # Errors

@@ -178,7 +178,7 @@ impl Run {
     }
 
     /// Opens an existing run and checks that its settings are `config`'s. The place of the pictures may differ, since
-    /// [`Self::use_data`] compares them, except for rendered pictures, whose place is their name.
+    /// `use_data` compares them, except for rendered pictures, whose place is their name.
     ///
     /// # Errors
     /// [`RunError::Differs`] with each field that differs.

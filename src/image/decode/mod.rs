@@ -65,7 +65,7 @@ pub enum DecodeError {
     /// Not a supported picture format.
     #[error("it is {0}; PNG, JPEG, WebP, BMP, GIF, TIFF and PNM are read")]
     NotAPicture(String),
-    /// Larger than [`LIMIT`] in memory.
+    /// Larger than `LIMIT` in memory.
     #[error(
         "it has {width}x{height} pixels, which need {} MiB; at most {} MiB are decoded, so make it smaller first",
         bytes.div_ceil(1 << 20), LIMIT >> 20
