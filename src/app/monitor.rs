@@ -134,7 +134,7 @@ impl egui_tiles::Behavior<Pane> for Panes<'_> {
         egui::Frame::new().inner_margin(8.0).show(ui, |ui| match pane {
             Pane::Preview => self.preview(ui),
             Pane::Losses => {
-                plot(ui, "losses", self.history, 0.0, [("discriminator", |m| m.loss_d), ("generator", |m| m.loss_g)])
+                plot(ui, "losses", self.history, 0.0, [("discriminator", |m| m.loss_d), ("generator", |m| m.loss_g)]);
             }
             Pane::Probabilities => {
                 plot(

@@ -188,7 +188,7 @@ impl TrainArgs {
         };
         let trainer = Arc::new(Mutex::new(Trainer::start(options, self.common.compute()?, || ())));
         let events = lock(&trainer).events().clone();
-        let (stopping, interrupted_trainer) = (AtomicBool::new(false), trainer.clone());
+        let (stopping, interrupted_trainer) = (AtomicBool::new(false), trainer);
         ctrlc::set_handler(move || {
             if stopping.swap(true, Ordering::SeqCst) {
                 // Finished checkpoints are on disk already, and the user is in a hurry.

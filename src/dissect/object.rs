@@ -22,7 +22,7 @@ const OFF_PER_ON: usize = 3;
 const FOLDS: usize = 4;
 
 /// Why object filters cannot be found.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ObjectError {
     /// No sample has boxes.
     #[error("no sample has a box around the object; draw some, or let the window finder propose them")]
@@ -344,7 +344,7 @@ mod tests {
         };
         samples.extend(activations.samples.iter().map(bright));
         let with_others = Activations { samples, ..activations };
-        let mut inspected = objects.clone();
+        let mut inspected = objects;
         inspected.extend((12..24).map(|number| (number, Area::none(8))));
         let found = find_object_filters(&with_others, &inspected, 1).unwrap();
         assert_eq!((found.pictures, found.unused, expected.unused), (12, 12, 0));

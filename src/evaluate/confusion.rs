@@ -14,7 +14,7 @@ const FRAME: usize = 3;
 const MIN_SIDE: usize = 32;
 
 /// Test images by true and predicted class.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ConfusionMatrix {
     /// Number of images, `[truth][prediction]`.
     pub counts: Vec<Vec<usize>>,

@@ -398,7 +398,7 @@ mod tests {
     fn statistics_are_those_of_all_training_images_however_few_have_labels() {
         let (all, test, device) = (stripes(400, 0), stripes(20, 400), Device::flex());
         let (_folder, dataset) = dataset(&all);
-        let [labeled, _] = all.clone().split_stratified(60);
+        let [labeled, _] = all.split_stratified(60);
         let measured = |statistics: Option<usize>| {
             let settings = ProbeSettings { labels: Some(16), draws: 2, supervised: 0, statistics, ..settings() };
             let experiment =

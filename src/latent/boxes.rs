@@ -52,7 +52,7 @@ pub enum BoxesError {
 ///
 /// A sample with an empty list was inspected and does not show the object; a sample without a list was not inspected.
 /// Neither is used to find filters: those are fitted on the samples that have boxes.
-#[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Boxes {
     /// Width and height of the pictures, in pixels.
     pub size: usize,

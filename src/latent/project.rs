@@ -39,7 +39,7 @@ const OWN_STARTS: usize = 2;
 const COMPARE_EVERY: usize = 10;
 
 /// The parameters of a projection.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProjectionSettings {
     /// The number of z's to optimize side by side: half from the encoder and similar samples, half random.
     pub restarts: usize,

@@ -382,7 +382,7 @@ mod tests {
             let config = ModelConfig { size, base: 2, z_dim: 3, ..ModelConfig::preset(Preset::Pytorch) };
             let device = burn::tensor::Device::flex();
             let generator = crate::model::Generator::new(&config, 1, &device);
-            let z = burn::tensor::Tensor::zeros([1, 3], &device);
+            let z = Tensor::zeros([1, 3], &device);
             for layer in 0..config.stages() {
                 let [_, maps, side, _] = generator.features(z.clone(), layer).dims();
                 let name = config.layer_name(layer);

@@ -379,7 +379,7 @@ mod tests {
             (TrainConfig { decay: -1.0, ..paper.clone() }, "--l2"),
             (TrainConfig { noise: 2.0, ..paper.clone() }, "--noise"),
             (TrainConfig { schedule: Schedule::Generator(0), ..paper.clone() }, "--schedule"),
-            (TrainConfig { schedule: Schedule::Generator(101), ..paper.clone() }, "1 to 100, alternate"),
+            (TrainConfig { schedule: Schedule::Generator(101), ..paper }, "1 to 100, alternate"),
         ] {
             let message = config.check().unwrap_err().to_string();
             assert!(message.contains(expected), "{message}");

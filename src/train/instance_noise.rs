@@ -152,7 +152,7 @@ mod tests {
             let (found, _) = spread(&train, step, 0);
             assert!((found - deviation).abs() < 0.01, "step {step}: {found}");
         }
-        let endless = TrainConfig { noise_steps: 0, ..train.clone() };
+        let endless = TrainConfig { noise_steps: 0, ..train };
         assert!(spread(&endless, 1_000_000, 0).0 > 0.19, "0 steps never fade");
         assert_eq!(spread(&train, 9, 1).1, spread(&train, 9, 1).1);
         assert_ne!(spread(&train, 9, 1).1, spread(&train, 9, 2).1);

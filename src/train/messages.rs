@@ -81,7 +81,7 @@ pub struct Preview {
 }
 
 /// How a run ended.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ending {
     /// It reached its last step.
     Finished,

@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 
 /// What one step measured: one-element tensors on the device, or numbers. A step that trains only one network leaves
 /// out the other's.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct StepMetrics<T = f32> {
     /// Loss of the discriminator, real and generated pictures added.
     pub loss_d: Option<T>,

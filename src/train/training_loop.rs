@@ -99,7 +99,7 @@ impl TrainingLoop<'_> {
         let outcome = catch_panic(|| self.train(inbox));
         let outcome = outcome.map_err(|error| memory::explain(error, &self.options.config, &self.compute));
         let unfinished = self.run.unfinished();
-        if let Ok(Ending::Abandoned) = outcome {
+        if matches!(outcome, Ok(Ending::Abandoned)) {
             let _ = std::fs::remove_file(unfinished);
             return outcome;
         }

@@ -184,7 +184,7 @@ fn the_preview_in_the_window_follows_its_settings() {
     let folder = tempfile::tempdir().unwrap();
     let set = pictures(folder.path());
     let run = folder.path().join("run");
-    let start = Start { data: Some(text(&set).to_owned()), run: Some(run.clone()), ..Start::default() };
+    let start = Start { data: Some(text(&set).to_owned()), run: Some(run), ..Start::default() };
     let mut harness = window(start);
     let shown = "pictures before and after preparation";
     until(&mut harness, "the preview", |h| h.query_by_label(shown).is_some());

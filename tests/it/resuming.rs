@@ -208,7 +208,7 @@ fn resuming_skips_a_damaged_checkpoint() {
     assert_eq!(losses(folder.path()), untouched);
     // The step is saved again, completely.
     let path = folder.path().join("checkpoints/step-00000006/model.safetensors");
-    zscape::model::TensorFile::read(&path).unwrap();
+    TensorFile::read(&path).unwrap();
 
     for step in [2, 4, 6] {
         damage(folder.path(), step);

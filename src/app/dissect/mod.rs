@@ -121,7 +121,7 @@ impl Inspector {
                     self.forget.results.take_pictures(ctx, ablation, pictures, parts);
                 }
                 InspectorResponse::Measured { ablation, effects } => {
-                    self.forget.results.take_effects(ablation, effects)
+                    self.forget.results.take_effects(ablation, effects);
                 }
                 InspectorResponse::WindowsDetected { seed, boxes } => {
                     let size = self.opened.as_ref().map_or(0, |opened| opened.config.size);
@@ -134,10 +134,10 @@ impl Inspector {
                     self.discriminator.progress = Some((done, total));
                 }
                 InspectorResponse::FeaturesFound { random, trained } => {
-                    self.discriminator.take_features(ctx, random, trained)
+                    self.discriminator.take_features(ctx, random, trained);
                 }
                 InspectorResponse::Discriminated { picture, verdict } => {
-                    self.discriminator.take_verdict(ctx, &picture, &verdict)
+                    self.discriminator.take_verdict(ctx, &picture, &verdict);
                 }
                 InspectorResponse::Failed(error) => {
                     self.forget.failed();

@@ -65,7 +65,7 @@ pub(super) fn run(
     while let Some(request) = recv_latest(inbox) {
         match request {
             ClusteringRequest::Groups(alike) => {
-                reporter.send(ClusteringEvent::Groups(alike, groups(&hashed, &data, alike)))
+                reporter.send(ClusteringEvent::Groups(alike, groups(&hashed, &data, alike)));
             }
             ClusteringRequest::Pictures(numbers) => {
                 let blank = || Picture::new(SIDE, SIDE, CHANNELS, vec![255; SIDE * SIDE * CHANNELS]);

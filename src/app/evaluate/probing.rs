@@ -137,9 +137,9 @@ fn next(
         if let Some(file) = inbox.and_then(|inbox| inbox.try_iter().last()) {
             return Ok(Some(Model::from_file(TensorFile::clone(&file), checkpoint_folder, device)?));
         }
-        let saved = checkpoints(checkpoint_folder).into_iter().rev().filter(|(step, _)| !evaluated.contains(step));
+        let mut saved = checkpoints(checkpoint_folder).into_iter().rev().filter(|(step, _)| !evaluated.contains(step));
         // The training removes old checkpoints, perhaps while they are read.
-        if let Some(model) = saved.filter_map(|(_, folder)| Model::open(&folder, device).ok()).next() {
+        if let Some(model) = saved.find_map(|(_, folder)| Model::open(&folder, device).ok()) {
             return Ok(Some(model));
         }
         if training_ended {

@@ -113,8 +113,8 @@ impl Sources {
         self.tasks.run(move || {
             // A checkpoint lies two folders deep in its run.
             let run = || {
-                let folders = [Some(path.as_path()), path.parent().and_then(Path::parent)].into_iter().flatten();
-                folders.filter_map(|folder| Run::open(folder).ok()).next()
+                let mut folders = [Some(path.as_path()), path.parent().and_then(Path::parent)].into_iter().flatten();
+                folders.find_map(|folder| Run::open(folder).ok())
             };
             let data = data.or_else(|| Some(run()?.config().data.to_string()))?;
             let test = find_test_split(&data);

@@ -117,7 +117,7 @@ fn variables(slice: &FileSlice) -> Result<Vec<MatlabVariable>, String> {
                 }
             }
             MATRIX => {
-                variables.extend(MatlabVariable::read(&mut element.reader(), element.clone(), false).map_err(named)?)
+                variables.extend(MatlabVariable::read(&mut element.reader(), element.clone(), false).map_err(named)?);
             }
             1..=18 => {}
             _ => return Err(named(format!("elements of type {kind} do not exist; it is damaged"))),

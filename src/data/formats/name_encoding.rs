@@ -80,7 +80,7 @@ fn common(encoding: &'static Encoding, names: &RawNames) -> f64 {
             at += 2;
         }
     }
-    if all == 0 { 0.0 } else { good as f64 / all as f64 }
+    if all == 0 { 0.0 } else { good as f64 / f64::from(all) }
 }
 
 /// Decodes the entries' names if their encoding is known. Returns a note.

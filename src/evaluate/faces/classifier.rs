@@ -103,7 +103,7 @@ impl AttributeClassifier {
             let batch: Vec<usize> = (0..BATCH).map(|i| (step * BATCH + i) % faces.pictures.len()).collect();
             let pictures = batch.iter().map(|&i| &faces.pictures[i]);
             let first = (step * BATCH) as u64;
-            let values = self::values(pictures, &config, |values, i| corrupt(values, size, seed, first + i as u64));
+            let values = values(pictures, &config, |values, i| corrupt(values, size, seed, first + i as u64));
             let targets: Vec<f32> = batch.iter().flat_map(|&i| faces.truths[i].targets()).collect();
             let targets = Tensor::<2>::from_data(TensorData::new(targets, [BATCH, OUTPUTS]), device);
             loss(network.train(tensor(values, &config, device).autodiff()), targets.autodiff())

@@ -37,7 +37,7 @@ fn of_xmp(xmp: &[u8]) -> Option<Orientation> {
 
 /// Whether this orientation swaps width and height.
 pub(crate) fn swaps(orientation: Orientation) -> bool {
-    use Orientation::*;
+    use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
     matches!(orientation, Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH)
 }
 

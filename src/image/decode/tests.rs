@@ -2,14 +2,14 @@
 
 use super::*;
 
-fn encoded(picture: &DynamicImage, format: image::ImageFormat) -> Vec<u8> {
+fn encoded(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
     let mut bytes = Vec::new();
     picture.write_to(&mut Cursor::new(&mut bytes), format).unwrap();
     bytes
 }
 
 fn png(picture: impl Into<DynamicImage>) -> Vec<u8> {
-    encoded(&picture.into(), image::ImageFormat::Png)
+    encoded(&picture.into(), ImageFormat::Png)
 }
 
 fn read(bytes: &[u8]) -> Picture {
@@ -39,7 +39,7 @@ fn transparency_is_laid_on_the_background_and_reported() {
 
 #[test]
 fn sixteen_bits_become_eight() {
-    let deep = image::ImageBuffer::<image::Luma<u16>, _>::from_pixel(2, 2, image::Luma([0x8080]));
+    let deep = ImageBuffer::<image::Luma<u16>, _>::from_pixel(2, 2, image::Luma([0x8080]));
     assert_eq!(read(&png(DynamicImage::ImageLuma16(deep))), Picture::new(2, 2, 1, vec![0x80; 4]));
 }
 
@@ -282,7 +282,7 @@ fn deep_values_are_read_by_their_own_range_or_the_one_of_their_set() {
     let own = told(&strip(2, 32, 3, 1, &[], &floats), Ranges::default());
     assert_eq!(own, (vec![0, 64, 255, 128], Samples::F32, Some((0.0, 1.0))));
     // A PNG, and a graymap that says itself that 4095 is white.
-    let deep = image::ImageBuffer::<image::Luma<u16>, _>::from_raw(4, 1, vec![0, 300, 500, 1023]).unwrap();
+    let deep = ImageBuffer::<image::Luma<u16>, _>::from_raw(4, 1, vec![0, 300, 500, 1023]).unwrap();
     assert_eq!(told(&png(DynamicImage::ImageLuma16(deep)), Ranges::default()).0, [0, 75, 125, 255]);
     let dark = [&b"P5 2 1 4095\n"[..], &[0, 0, 1, 0]].concat();
     assert_eq!(told(&dark, Ranges::default()), (vec![0, 16], Samples::U16, Some((0.0, 65535.0))));
@@ -351,14 +351,14 @@ fn with_riff(webp: &[u8], name: &[u8; 4], content: &[u8]) -> Vec<u8> {
 #[test]
 fn orientation_is_obeyed_wherever_a_file_keeps_it() {
     let png = png(half());
-    let webp = encoded(&half(), image::ImageFormat::WebP);
+    let webp = encoded(&half(), ImageFormat::WebP);
     let itxt = [b"XML:com.adobe.xmp\0\0\0\0\0", XMP].concat();
     let raw = {
         let digits: String = exif(6).iter().map(|byte| format!("{byte:02x}")).collect();
         format!("Raw profile type exif\0\nexif\n{:8}\n{digits}\n", exif(6).len()).into_bytes()
     };
     let headed = [b"Exif\0\0", &exif(6)[..]].concat();
-    let mut jpeg = encoded(&half(), image::ImageFormat::Jpeg);
+    let mut jpeg = encoded(&half(), ImageFormat::Jpeg);
     let xmp = [b"http://ns.adobe.com/xap/1.0/\0", XMP].concat();
     let segment = [b"\xff\xe1", &(xmp.len() as u16 + 2).to_be_bytes()[..], &xmp].concat();
     jpeg.splice(2..2, segment);

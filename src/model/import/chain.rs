@@ -232,7 +232,7 @@ fn matrix_end(dense: &WeightModule, maps: usize) -> Result<ChainLayer, String> {
         (_, true) => Some((side, a, false)),
         _ => None,
     };
-    match (2..=MAX_SMALLEST_SIDE).filter_map(fit).next() {
+    match (2..=MAX_SMALLEST_SIDE).find_map(fit) {
         Some((side, free, transposed)) => {
             Ok(chain_layer(dense, WeightLayout::Matrix { transposed }, (free, maps, side)))
         }

@@ -192,7 +192,7 @@ impl<F: FnMut(usize, &[f32])> WithSimd for RangeSums<'_, F> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        with_tile!(self.phase.weights.outputs, simd, self.run)
+        with_tile!(self.phase.weights.outputs, simd, self.run);
     }
 }
 

@@ -244,7 +244,11 @@ pub trait Kernels: Backend {
 
     /// Gradients of `x`, `gain` and `shift` of [`Self::norm`].
     #[fusion(meta = |x, _, _, gain, _, _, _, _| (x.clone(), gain.clone(), gain.clone()))]
-    #[allow(clippy::too_many_arguments)]
+    #[allow(
+        clippy::allow_attributes,
+        clippy::too_many_arguments,
+        reason = "expected here, but not in the copies that the macro generates"
+    )]
     fn norm_backward(
         x: FloatTensor<Self>,
         y: FloatTensor<Self>,

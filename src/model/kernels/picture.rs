@@ -139,7 +139,7 @@ impl WithSimd for PatchProduct<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        with_tile!(self.weights.outputs, simd, self.run)
+        with_tile!(self.weights.outputs, simd, self.run);
     }
 }
 

@@ -52,7 +52,7 @@ pub fn packed(weights: CubeTensor, operands: Operands) -> CubeTensor {
     let (from, to) = (weights.into_buffer_arg(), out.clone().into_buffer_arg());
     let taps = kernel * kernel;
     // SAFETY: the kernel checks its positions against the shape of both tensors.
-    #[allow(unsafe_code)]
+    #[expect(unsafe_code, reason = "CubeCL launches kernels by unsafe functions")]
     unsafe {
         match operands {
             Operands::F32 | Operands::Rounded => pack::pack::launch_unchecked::<f32>(
@@ -118,7 +118,7 @@ fn launch(plan: ProductPlan, operands: Operands, batch: usize, a: CubeTensor, b:
     }
     // SAFETY: the kernel checks its positions against the shapes it is compiled for, and the callers allocate
     // `out` with those shapes.
-    #[allow(unsafe_code)]
+    #[expect(unsafe_code, reason = "CubeCL launches kernels by unsafe functions")]
     unsafe {
         match (operands, plan.direction) {
             (Operands::F32 | Operands::Rounded, _) => launch!(f32, f32),
@@ -164,7 +164,7 @@ pub fn weight_gradient(small: CubeTensor, large: CubeTensor, shapes: ProductShap
     let dim = CubeDim::new_2d(pack::SIDE as u32, pack::ROWS as u32);
     let (from, to) = (pieces.into_buffer_arg(), out.clone().into_buffer_arg());
     // SAFETY: the kernel checks its positions against the shape of both tensors.
-    #[allow(unsafe_code)]
+    #[expect(unsafe_code, reason = "CubeCL launches kernels by unsafe functions")]
     unsafe {
         pack::unpack::launch_unchecked(
             &client,
@@ -203,7 +203,7 @@ fn few(large: CubeTensor, packed: CubeTensor, shapes: ProductShape, operands: Op
         };
     }
     // SAFETY: the kernel skips positions beyond the small map and reads none outside the large map.
-    #[allow(unsafe_code)]
+    #[expect(unsafe_code, reason = "CubeCL launches kernels by unsafe functions")]
     unsafe {
         match operands {
             Operands::F32 | Operands::Rounded => launch!(f32),
@@ -225,7 +225,7 @@ pub fn adam([value, gradient, first, second, squares]: [CubeTensor; 5], step: Ad
     let [value, gradient, first, second, squares] =
         [value, gradient, first, second, squares].map(CubeTensor::into_buffer_arg);
     // SAFETY: all buffers have the given length, or that of the partial sums.
-    #[allow(unsafe_code)]
+    #[expect(unsafe_code, reason = "CubeCL launches kernels by unsafe functions")]
     unsafe {
         small::adam::launch_unchecked(
             &client,
@@ -259,7 +259,7 @@ pub fn logistic(logits: CubeTensor, real: bool) -> [CubeTensor; 2] {
     let [loss, probability] = results.each_ref().map(|result| result.clone().into_buffer_arg());
     let (count, dim) = (CubeCount::Static(1, 1, 1), CubeDim::new_1d(small::UNITS as u32));
     // SAFETY: the kernel reads as many logits as there are, and writes one value each.
-    #[allow(unsafe_code)]
+    #[expect(unsafe_code, reason = "CubeCL launches kernels by unsafe functions")]
     unsafe {
         small::logistic::launch_unchecked(
             &client,
@@ -303,7 +303,7 @@ pub fn norm(x: CubeTensor, gain: CubeTensor, shift: CubeTensor, epsilon: f64, sl
     let positions = positions as u32;
     // SAFETY: the kernels check positions and channels against the numbers given here, which are those of the
     // tensors.
-    #[allow(unsafe_code)]
+    #[expect(unsafe_code, reason = "CubeCL launches kernels by unsafe functions")]
     unsafe {
         norm::moments::launch_unchecked(
             &client,
@@ -366,7 +366,7 @@ pub fn norm_backward(saved: SavedNorm, gradient: CubeTensor, epsilon: f64, slope
     let arg = |x: &CubeTensor| x.clone().into_buffer_arg();
     let (positions, slope) = (positions as u32, slope as f32);
     // SAFETY: as in `norm`.
-    #[allow(unsafe_code)]
+    #[expect(unsafe_code, reason = "CubeCL launches kernels by unsafe functions")]
     unsafe {
         norm::products::launch_unchecked(
             &client,

@@ -76,7 +76,7 @@ fn over_stretches(sums: &[f32], map: usize, stretches: u32, maps: usize) -> (f32
 /// Batch norm with the sums of [`moments`], then the rectifier; also writes mean and biased variance. Each cube
 /// writes a range of positions of `ACROSS` channels.
 #[cube(launch_unchecked)]
-#[allow(clippy::too_many_arguments)]
+#[expect(clippy::too_many_arguments, reason = "a kernel takes its buffers one by one")]
 pub fn normalize(
     x: &[f32],
     sums: &[f32],
@@ -129,7 +129,7 @@ pub fn normalize(
 
 /// Sums over a range of positions of the gradient through the rectifier, and of its product with `x - mean`.
 #[cube(launch_unchecked)]
-#[allow(clippy::too_many_arguments)]
+#[expect(clippy::too_many_arguments, reason = "a kernel takes its buffers one by one")]
 pub fn products(
     x: &[f32],
     y: &[f32],
@@ -171,7 +171,7 @@ pub fn products(
 
 /// Gradients of `x`, gain and shift from the sums of [`products`].
 #[cube(launch_unchecked)]
-#[allow(clippy::too_many_arguments)]
+#[expect(clippy::too_many_arguments, reason = "a kernel takes its buffers one by one")]
 pub fn back(
     x: &[f32],
     y: &[f32],

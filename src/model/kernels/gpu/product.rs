@@ -56,7 +56,6 @@ fn looked_up(inner: usize, taps_x: usize, #[comptime] plan: ProductPlan) -> (usi
 /// [`ConvOperation::WeightGradient`]. `out` is a map, or `[pieces, kernel, kernel, large, small]`. `E` is the element
 /// type of the operands.
 #[cube(launch_unchecked)]
-#[allow(clippy::too_many_arguments)]
 pub fn product<E: Float, A: Float, B: Float, NA: Size, NB: Size>(
     a: &[Vector<A, NA>],
     b: &[Vector<B, NB>],
@@ -389,7 +388,7 @@ pub fn product<E: Float, A: Float, B: Float, NA: Size, NB: Size>(
 
 /// Multiplies the part of a staged tile that belongs to a plane.
 #[cube]
-#[allow(clippy::too_many_arguments)]
+#[expect(clippy::too_many_arguments, reason = "a kernel takes its buffers one by one")]
 fn multiply<E: Float, NA: Size, NB: Size>(
     a: &Shared<[Vector<E, NA>]>,
     b: &Shared<[Vector<E, NB>]>,
@@ -494,7 +493,7 @@ fn staged<E: Float, N: Size>(
 
 /// Writes one value of the result.
 #[cube]
-#[allow(clippy::too_many_arguments)]
+#[expect(clippy::too_many_arguments, reason = "a kernel takes its buffers one by one")]
 fn put(
     out: &mut [f32],
     row: usize,

@@ -50,7 +50,7 @@ impl From<AdamStep> for UpdateLaunch {
 
 /// One Adam update. Each cube adds the squares of its gradients to its partial sum.
 #[cube(launch_unchecked)]
-#[allow(clippy::too_many_arguments)]
+#[expect(clippy::too_many_arguments, reason = "a kernel takes its buffers one by one")]
 pub fn adam(
     value: &[f32],
     gradient: &[f32],
@@ -120,7 +120,7 @@ pub fn logistic(logits: &[f32], loss: &mut [f32], probability: &mut [f32], lengt
 
 /// Strided convolution to very few channels: one cube computes each output, where tiles would be mostly empty.
 #[cube(launch_unchecked)]
-#[allow(clippy::too_many_arguments)]
+#[expect(clippy::too_many_arguments, reason = "a kernel takes its buffers one by one")]
 pub fn few<E: Float>(
     map: &[f32],
     weights: &[E],

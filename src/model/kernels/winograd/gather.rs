@@ -157,7 +157,6 @@ fn spread<S: Simd, L: AxisTransform>(simd: S, points: [usize; 2], patch: &Patch,
 /// [`spread`] for `Y` by `X` points.
 //
 // Loops by index: closures of `map` and `from_fn` are compiled without vector instructions.
-#[allow(clippy::needless_range_loop)]
 #[inline(always)]
 fn spread_to<S: Simd, L: AxisTransform, const Y: usize, const X: usize>(
     simd: S,

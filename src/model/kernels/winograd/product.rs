@@ -71,7 +71,7 @@ impl WithSimd for TileRange<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        with_tile!(self.weights.outputs, simd, self.run)
+        with_tile!(self.weights.outputs, simd, self.run);
     }
 }
 
@@ -149,7 +149,7 @@ impl<S: Simd, const M: usize> NullaryFnOnce for WriteTiles<'_, S, M> {
     type Output = ();
 
     // Loops by index: closures of `map` and `from_fn` are compiled without vector instructions.
-    #[allow(clippy::needless_range_loop)]
+    #[expect(clippy::needless_range_loop, reason = "indices keep the loop vectorized")]
     #[inline(always)]
     fn call(self) {
         let OutputBlock {
