@@ -230,14 +230,14 @@ impl ForgetPanel {
             ui.horizontal_wrapped(|ui| {
                 for number in 0..=last {
                     let shown = cell(ui, Some(atlas), number as usize, 40.0, format!("boxed sample {number}"));
-                    let colour = match all.boxes.get(&number).map(Vec::is_empty) {
+                    let color = match all.boxes.get(&number).map(Vec::is_empty) {
                         Some(false) => Some(Color32::from_rgb(255, 200, 0)),
                         Some(true) => Some(Color32::from_gray(120)),
                         None => None,
                     };
-                    let colour = if number == self.current { Some(ui.visuals().selection.bg_fill) } else { colour };
-                    if let Some(colour) = colour {
-                        ui.painter().rect_stroke(shown.rect, 0.0, Stroke::new(2.0, colour), StrokeKind::Inside);
+                    let color = if number == self.current { Some(ui.visuals().selection.bg_fill) } else { color };
+                    if let Some(color) = color {
+                        ui.painter().rect_stroke(shown.rect, 0.0, Stroke::new(2.0, color), StrokeKind::Inside);
                     }
                     if shown.clicked() {
                         self.current = number;

@@ -47,13 +47,13 @@ pub fn latency(model: &Model, device: &Device, ones: usize, galleries: usize) ->
     let worker = ExplorerWorker::start(device.clone(), None, &egui::Context::default());
     let config = model.config();
     worker.send(ExplorerRequest::Follow("measured".into(), Arc::new(model.to_file()?)));
-    wait_for(&worker, 1, |reply| matches!(reply, ExplorerResponse::Followed { .. }))?;
+    wait_for(&worker, 1, |response| matches!(response, ExplorerResponse::Followed { .. }))?;
     let mut one = Vec::with_capacity(ones);
     for number in 0..WARMUP + ones {
         let z = [latent::sample_z(config.prior, config.z_dim, 1, number as u64)].into();
         let began = Instant::now();
         worker.send(ExplorerRequest::Render { slot: Slot::Pointer, z });
-        wait_for(&worker, 1, |reply| matches!(reply, ExplorerResponse::Rendered { .. }))?;
+        wait_for(&worker, 1, |response| matches!(response, ExplorerResponse::Rendered { .. }))?;
         one.push(began.elapsed());
     }
     let mut gallery = Vec::with_capacity(galleries);
@@ -62,7 +62,9 @@ pub fn latency(model: &Model, device: &Device, ones: usize, galleries: usize) ->
         for chunk in 0..GALLERY / CHUNK {
             worker.send(ExplorerRequest::GalleryChunk { seed, chunk });
         }
-        wait_for(&worker, (GALLERY / CHUNK) as usize, |reply| matches!(reply, ExplorerResponse::GalleryChunk { .. }))?;
+        wait_for(&worker, (GALLERY / CHUNK) as usize, |response| {
+            matches!(response, ExplorerResponse::GalleryChunk { .. })
+        })?;
         gallery.push(began.elapsed());
     }
     Ok(Latency { one: one.split_off(WARMUP), gallery: gallery.split_off(1) })
@@ -78,7 +80,7 @@ fn wait_for(
     while received < count {
         match worker.responses.recv_timeout(TIMEOUT) {
             Ok(ExplorerResponse::Failed(cause)) => return Err(LatencyError::Failed(cause)),
-            Ok(reply) => received += usize::from(wanted(&reply)),
+            Ok(response) => received += usize::from(wanted(&response)),
             Err(_) => return Err(LatencyError::Silent),
         }
     }

@@ -3,11 +3,11 @@ use crate::model::{Discriminator, Generator, Preset, Provenance};
 
 fn until<T>(inspector: &InspectorWorker, mut wanted: impl FnMut(InspectorResponse) -> Option<T>) -> T {
     loop {
-        let reply = inspector.responses.recv_timeout(std::time::Duration::from_secs(60)).unwrap();
-        if let InspectorResponse::Failed(error) = &reply {
+        let response = inspector.responses.recv_timeout(std::time::Duration::from_secs(60)).unwrap();
+        if let InspectorResponse::Failed(error) = &response {
             panic!("{error}");
         }
-        if let Some(wanted) = wanted(reply) {
+        if let Some(wanted) = wanted(response) {
             return wanted;
         }
     }
@@ -28,7 +28,7 @@ fn opened(folder: &std::path::Path, data: &str) -> (InspectorWorker, Model) {
     model.write(&path, false).unwrap();
     let inspector = InspectorWorker::start(device, &egui::Context::default());
     inspector.send(InspectorRequest::Open(path));
-    until(&inspector, |reply| matches!(reply, InspectorResponse::Opened(_)).then_some(()));
+    until(&inspector, |response| matches!(response, InspectorResponse::Opened(_)).then_some(()));
     (inspector, model)
 }
 
@@ -52,13 +52,13 @@ fn the_inside_shows_the_picture_that_every_other_tool_shows() {
     assert_ne!(alone[2], alone[3]);
     let subject = subject(&model, 3, data.clone());
     inspector.send(InspectorRequest::Layers(subject.clone()));
-    let shown = until(&inspector, |reply| match reply {
+    let shown = until(&inspector, |response| match response {
         InspectorResponse::Layers { picture, .. } => Some(picture),
         _ => None,
     });
     assert_eq!(shown, alone[3]);
     inspector.send(InspectorRequest::Samples { seed: 1, count: 7 });
-    let shown = until(&inspector, |reply| match reply {
+    let shown = until(&inspector, |response| match response {
         InspectorResponse::Samples { pictures, .. } => Some(pictures),
         _ => None,
     });
@@ -68,20 +68,20 @@ fn the_inside_shows_the_picture_that_every_other_tool_shows() {
     let parts = SampleSplit { fitted: 2, fresh: 0..0 };
     let comparison = AblationComparison { boxes, numbers: vec![5, 3], parts, ablations, detects_windows: false };
     inspector.send(InspectorRequest::Compare(Box::new(comparison)));
-    let shown = until(&inspector, |reply| match reply {
+    let shown = until(&inspector, |response| match response {
         InspectorResponse::Generated { ablation: None, pictures, .. } => Some(pictures),
         _ => None,
     });
     assert_eq!(shown, [alone[5].clone(), alone[3].clone()]);
     let map = MapId { network: NetworkKind::Generator, layer: 0, map: 2 };
     inspector.send(InspectorRequest::Focus(subject.clone(), map));
-    let shown = until(&inspector, |reply| match reply {
+    let shown = until(&inspector, |response| match response {
         InspectorResponse::Focus { effect: MapEffect::Images(pictures), .. } => Some(pictures),
         _ => None,
     });
     assert_eq!(shown[0], alone[3]);
     inspector.send(InspectorRequest::Discriminate(DiscriminatorInput::Sample(subject), BackwardRule::Plain, data));
-    let shown = until(&inspector, |reply| match reply {
+    let shown = until(&inspector, |response| match response {
         InspectorResponse::Discriminated { picture, .. } => Some(picture),
         _ => None,
     });
@@ -96,7 +96,7 @@ fn the_discriminator_uses_statistics_of_real_pictures_and_says_when_it_cannot() 
     let ask = |statistics: StatisticsSource| {
         inspector.send(InspectorRequest::Responses(subject(&model, 3, statistics)));
         let mut used = None;
-        let logit = until(&inspector, |reply| match reply {
+        let logit = until(&inspector, |response| match response {
             InspectorResponse::Calibrated(statistics) => {
                 used = Some(statistics);
                 None

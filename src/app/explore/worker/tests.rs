@@ -39,11 +39,11 @@ fn model(folder: &Path) -> (PathBuf, ModelConfig) {
 
 fn until<T>(worker: &ExplorerWorker, mut wanted: impl FnMut(ExplorerResponse) -> Option<T>) -> T {
     loop {
-        let reply = worker.responses.recv_timeout(std::time::Duration::from_secs(60)).unwrap();
-        if let ExplorerResponse::Failed(error) | ExplorerResponse::NotOpened { error, .. } = &reply {
+        let response = worker.responses.recv_timeout(std::time::Duration::from_secs(60)).unwrap();
+        if let ExplorerResponse::Failed(error) | ExplorerResponse::NotOpened { error, .. } = &response {
             panic!("{error}");
         }
-        if let Some(wanted) = wanted(reply) {
+        if let Some(wanted) = wanted(response) {
             return wanted;
         }
     }
@@ -51,7 +51,7 @@ fn until<T>(worker: &ExplorerWorker, mut wanted: impl FnMut(ExplorerResponse) ->
 
 fn render(worker: &ExplorerWorker, slot: Slot, z: &[Vec<f32>]) -> Vec<Picture> {
     worker.send(ExplorerRequest::Render { slot, z: z.into() });
-    until(worker, |reply| match reply {
+    until(worker, |response| match response {
         ExplorerResponse::Rendered { slot: of, pictures: Pictures::Memory(pictures), .. } if of == slot => {
             Some(pictures)
         }
@@ -65,7 +65,7 @@ fn every_tool_of_the_window_draws_a_z_as_the_picture_that_it_is_alone() {
     let (path, config) = model(folder.path());
     let worker = ExplorerWorker::start(Device::flex(), None, &egui::Context::default());
     worker.send(ExplorerRequest::Open(path, None));
-    until(&worker, |reply| matches!(reply, ExplorerResponse::Opened { .. }).then_some(()));
+    until(&worker, |response| matches!(response, ExplorerResponse::Opened { .. }).then_some(()));
     let z = latent::sample_zs(&config, 1, 0..11);
     let alone: Vec<Picture> =
         z.iter().map(|z| render(&worker, Slot::Pointer, std::slice::from_ref(z)).remove(0)).collect();
@@ -76,7 +76,7 @@ fn every_tool_of_the_window_draws_a_z_as_the_picture_that_it_is_alone() {
         assert_eq!(render(&worker, slot, &z[3..4]), alone[3..4], "{slot:?}");
     }
     worker.send(ExplorerRequest::GalleryChunk { seed: 1, chunk: 0 });
-    let Sheet::Memory(sheet) = until(&worker, |reply| match reply {
+    let Sheet::Memory(sheet) = until(&worker, |response| match response {
         ExplorerResponse::GalleryChunk { sheet, .. } => Some(sheet),
         _ => None,
     }) else {
@@ -89,7 +89,7 @@ fn every_tool_of_the_window_draws_a_z_as_the_picture_that_it_is_alone() {
     }
     // The sum of one exemplar's maps is that exemplar, in every layer.
     worker.send(ExplorerRequest::FeatureArithmetic(vec![Term { minus: false, exemplars: vec![z[2].clone()] }]));
-    let sums = until(&worker, |reply| match reply {
+    let sums = until(&worker, |response| match response {
         ExplorerResponse::FeatureArithmetic { pictures: Pictures::Memory(pictures), .. } => Some(pictures),
         _ => None,
     });
@@ -98,7 +98,7 @@ fn every_tool_of_the_window_draws_a_z_as_the_picture_that_it_is_alone() {
     }
     alone[5].write_png(&folder.path().join("photo.png")).unwrap();
     worker.send(ExplorerRequest::Project(folder.path().join("photo.png")));
-    let (drawn, z) = until(&worker, |reply| match reply {
+    let (drawn, z) = until(&worker, |response| match response {
         ExplorerResponse::Projecting(ProjectionUpdate::Best(drawn, progress)) => Some((drawn, progress.z)),
         _ => None,
     });
@@ -121,13 +121,13 @@ fn where_the_card_draws_the_window_tools_show_textures_and_read_pictures_back_on
     let ctx = egui::Context::default();
     let worker = ExplorerWorker::start(software.device.clone(), Some(TexturePainter::unseen(setup)), &ctx);
     worker.send(ExplorerRequest::Open(path, None));
-    until(&worker, |reply| matches!(reply, ExplorerResponse::Opened { .. }).then_some(()));
+    until(&worker, |response| matches!(response, ExplorerResponse::Opened { .. }).then_some(()));
     let mut views = Views::default();
     let z: Zs = latent::sample_zs(&config, 1, 0..19).into();
     for slot in SLOTS {
         // More than one row of the texture, and more than are drawn at a time.
         views.request(&worker, slot, &z);
-        let (of, painted) = until(&worker, |reply| match reply {
+        let (of, painted) = until(&worker, |response| match response {
             ExplorerResponse::Rendered { slot: found, z, pictures: Pictures::Card(painted) } if found == slot => {
                 Some((z, painted))
             }
@@ -138,7 +138,7 @@ fn where_the_card_draws_the_window_tools_show_textures_and_read_pictures_back_on
         views.insert(&ctx, slot, of, Pictures::Card(painted));
         assert!(views.settled(slot) && views.image(slot, 18, 16.0).is_some());
         assert!(views.pictures(&worker, slot).is_none(), "they are on the card, and are asked for");
-        let (of, pictures) = until(&worker, |reply| match reply {
+        let (of, pictures) = until(&worker, |response| match response {
             ExplorerResponse::ReadBack { slot: found, z, pictures } if found == slot => Some((z, pictures)),
             _ => None,
         });
@@ -151,7 +151,7 @@ fn where_the_card_draws_the_window_tools_show_textures_and_read_pictures_back_on
     }
     // The sum of one exemplar's maps is that exemplar, in every layer.
     worker.send(ExplorerRequest::FeatureArithmetic(vec![Term { minus: false, exemplars: vec![z[2].clone()] }]));
-    let sums = until(&worker, |reply| match reply {
+    let sums = until(&worker, |response| match response {
         ExplorerResponse::FeatureArithmetic { pictures: Pictures::Card(painted), .. } => Some(painted),
         _ => None,
     });
