@@ -68,7 +68,7 @@ pub fn check_picture_name(path: &Path) -> Result<(), OutputError> {
 }
 
 impl Picture {
-    /// Writes the picture in the format of its extension (see [`WRITTEN_PICTURES`]).
+    /// Writes the picture in the format of its extension (see `WRITTEN_PICTURES`).
     ///
     /// # Errors
     /// [`PictureError::Write`] with the file and the cause.
