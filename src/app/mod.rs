@@ -15,6 +15,7 @@ mod drops;
 mod evaluate;
 mod explore;
 mod history;
+mod metric_plot;
 mod monitor;
 mod opening;
 mod pending;

@@ -7,6 +7,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use crate::app::background::BackgroundTasks;
 use crate::app::dialogs::Dialog;
 use crate::app::pending::Writing;
+use crate::app::service::recv_latest;
 use crate::extensions;
 use crate::files;
 use crate::image::Picture;
@@ -67,11 +68,7 @@ impl<T: Send + 'static> Autosaver<T> {
         let (sender, inbox) = unbounded::<(T, Writing)>();
         tasks.stream(move |respond| {
             let mut reported = None;
-            while let Ok(mut newest) = inbox.recv() {
-                while let Ok(newer) = inbox.try_recv() {
-                    newest = newer;
-                }
-                let (newest, writing) = newest;
+            while let Some((newest, writing)) = recv_latest(&inbox) {
                 let failure = write(&newest).err();
                 drop(writing);
                 if let Some(error) = failure.as_ref().filter(|_| failure != reported) {
