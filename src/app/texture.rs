@@ -12,7 +12,7 @@ const OPTIONS: TextureOptions = TextureOptions { minification: egui::TextureFilt
 pub(super) const SLOT_COLUMNS: usize = 16;
 
 /// A grid of images: in memory, or already on the graphics card.
-pub(super) enum Sheet {
+pub(super) enum PictureSheet {
     Memory(Picture),
     Card(PaintedTexture),
 }
@@ -32,10 +32,10 @@ impl Pictures {
     }
 
     /// For the screen, in rows of `columns`, as those on the card lie already; the pictures themselves, where they are in memory.
-    pub fn into_sheet(self, columns: usize) -> (Sheet, Option<Vec<Picture>>) {
+    pub fn into_sheet(self, columns: usize) -> (PictureSheet, Option<Vec<Picture>>) {
         match self {
-            Self::Memory(pictures) => (Sheet::Memory(grid(&pictures, columns, 0)), Some(pictures)),
-            Self::Card(painted) => (Sheet::Card(painted), None),
+            Self::Memory(pictures) => (PictureSheet::Memory(grid(&pictures, columns, 0)), Some(pictures)),
+            Self::Card(painted) => (PictureSheet::Card(painted), None),
         }
     }
 }
@@ -47,18 +47,18 @@ pub(super) enum Texture {
 }
 
 impl Texture {
-    pub fn new(ctx: &Context, name: &str, sheet: Sheet) -> Self {
+    pub fn new(ctx: &Context, name: &str, sheet: PictureSheet) -> Self {
         match sheet {
-            Sheet::Memory(picture) => Self::Uploaded(upload(ctx, name, &picture)),
-            Sheet::Card(painted) => Self::Painted(painted),
+            PictureSheet::Memory(picture) => Self::Uploaded(upload(ctx, name, &picture)),
+            PictureSheet::Card(painted) => Self::Painted(painted),
         }
     }
 
     /// Replaces the images. Widgets that show the texture show the new ones.
-    pub fn replace(&mut self, ctx: &Context, name: &str, sheet: Sheet) {
+    pub fn replace(&mut self, ctx: &Context, name: &str, sheet: PictureSheet) {
         match (&mut *self, sheet) {
-            (Self::Uploaded(texture), Sheet::Memory(picture)) => replace(texture, &picture),
-            (Self::Painted(shown), Sheet::Card(painted)) => shown.replace(painted),
+            (Self::Uploaded(texture), PictureSheet::Memory(picture)) => replace(texture, &picture),
+            (Self::Painted(shown), PictureSheet::Card(painted)) => shown.replace(painted),
             (_, sheet) => *self = Self::new(ctx, name, sheet),
         }
     }

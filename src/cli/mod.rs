@@ -291,7 +291,7 @@ impl std::str::FromStr for NumberList {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let number = |part: &str| part.trim().parse().map_err(|_| format!("{part:?} is not a number"));
+        let number = |part: &str| part.trim().parse().map_err(|_error| format!("{part:?} is not a number"));
         text.split(',').map(number).collect::<Result<_, _>>().map(Self)
     }
 }

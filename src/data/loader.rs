@@ -176,7 +176,7 @@ impl Loader {
                 }
             };
             let spawned = std::thread::Builder::new().name(format!("decode-{i}")).spawn(work);
-            loader.threads.push(spawned.map_err(|_| DataError::ThreadsGone)?);
+            loader.threads.push(spawned.map_err(|_error| DataError::ThreadsGone)?);
         }
         Ok(loader)
     }
@@ -227,7 +227,7 @@ impl Loader {
         while self.sent < self.delivered + self.window {
             let index = self.requested.next();
             let mirrored = self.mirror.is_some_and(|seed| mirrors(seed, self.requested.place.epoch, index));
-            jobs.send((self.sent, index, mirrored)).map_err(|_| DataError::ThreadsGone)?;
+            jobs.send((self.sent, index, mirrored)).map_err(|_error| DataError::ThreadsGone)?;
             self.sent += 1;
         }
         loop {
@@ -235,7 +235,7 @@ impl Loader {
                 self.delivered += 1;
                 return Ok((self.used.next(), planes));
             }
-            let (number, planes) = self.decoded.recv().map_err(|_| DataError::ThreadsGone)?;
+            let (number, planes) = self.decoded.recv().map_err(|_error| DataError::ThreadsGone)?;
             self.out_of_order.insert(number, planes);
         }
     }

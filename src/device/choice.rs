@@ -39,7 +39,7 @@ impl FromStr for DeviceChoice {
             "cpu" => Ok(Self::Cpu),
             "gpu" => Ok(Self::Gpu),
             lower => match lower.strip_prefix("gpu:") {
-                Some(number) => number.trim().parse().map(Self::Card).map_err(|_| invalid()),
+                Some(number) => number.trim().parse().map(Self::Card).map_err(|_error| invalid()),
                 None => Ok(Self::Named(text.to_owned())),
             },
         }

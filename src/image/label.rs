@@ -34,7 +34,7 @@ pub struct LabelError {
 /// Registers [`FONT`] with the drawing library.
 pub(super) fn register() -> Result<(), String> {
     let registered = register_font(FONT, FontStyle::Normal, UBUNTU_LIGHT);
-    registered.map_err(|_| "the font that is built in cannot be read".to_owned())
+    registered.map_err(|_error| "the font that is built in cannot be read".to_owned())
 }
 
 /// Draws a line of black text on white, [`LABEL_HEIGHT`] pixels high and as wide as the text.

@@ -26,21 +26,21 @@ const ROW: f32 = 34.0;
 
 /// Where a direction comes from.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Source {
+enum DirectionOrigin {
     Found(DirectionMethod),
     Own,
 }
 
-const SOURCES: [(Source, &str, &str); 4] = [
-    (Source::Found(DirectionMethod::Ganspace), "GANSpace", "Principal directions of the first feature layer"),
-    (Source::Found(DirectionMethod::Sefa), "SeFa", "Directions in closed form from the first layer's weights"),
-    (Source::Found(DirectionMethod::Raw), "Coordinates", "Coordinates of z, those that change most first"),
-    (Source::Own, "Your own", "Concepts from the arithmetic, and combinations that were saved"),
+const SOURCES: [(DirectionOrigin, &str, &str); 4] = [
+    (DirectionOrigin::Found(DirectionMethod::Ganspace), "GANSpace", "Principal directions of the first feature layer"),
+    (DirectionOrigin::Found(DirectionMethod::Sefa), "SeFa", "Directions in closed form from the first layer's weights"),
+    (DirectionOrigin::Found(DirectionMethod::Raw), "Coordinates", "Coordinates of z, those that change most first"),
+    (DirectionOrigin::Own, "Your own", "Concepts from the arithmetic, and combinations that were saved"),
 ];
 
 /// Moves the session's subject along directions of Z.
 pub(super) struct DirectionsPanel {
-    source: Source,
+    source: DirectionOrigin,
     /// The direction whose strip is shown large.
     chosen: Option<LatentDirection>,
     strips: CachedZs<(Vec<LatentDirection>, Vec<f32>)>,
@@ -52,7 +52,7 @@ pub(super) struct DirectionsPanel {
 impl Default for DirectionsPanel {
     fn default() -> Self {
         Self {
-            source: Source::Found(DirectionMethod::Ganspace),
+            source: DirectionOrigin::Found(DirectionMethod::Ganspace),
             chosen: None,
             strips: CachedZs::default(),
             strip: CachedZs::default(),
@@ -110,8 +110,8 @@ fn slide(session: &mut Session, direction: &LatentDirection, amount: f32) {
 impl Panel for DirectionsPanel {
     fn ui(&mut self, ui: &mut Ui, cx: &mut PanelContext) -> Option<Action> {
         let list: Arc<[LatentDirection]> = match self.source {
-            Source::Own => cx.session.concepts.clone().into(),
-            Source::Found(method) => cx.directions.find(&cx.worker, method).unwrap_or_default(),
+            DirectionOrigin::Own => cx.session.concepts.clone().into(),
+            DirectionOrigin::Found(method) => cx.directions.find(&cx.worker, method).unwrap_or_default(),
         };
         if has_keys(ui) {
             self.keys(ui, &mut cx.session, &list);
@@ -130,7 +130,7 @@ impl Panel for DirectionsPanel {
             }
         });
         if list.is_empty() {
-            if self.source == Source::Own {
+            if self.source == DirectionOrigin::Own {
                 ui.label(
                     "None yet: save a concept from the arithmetic, or a direction or a combination of sliders here.",
                 );
@@ -241,7 +241,7 @@ impl DirectionsPanel {
         let name = std::mem::take(&mut self.name).trim().to_owned();
         let weight = vector::norm(&vector);
         session.concepts.push(LatentDirection { name, vector, weight });
-        self.source = Source::Own;
+        self.source = DirectionOrigin::Own;
     }
 
     /// The chosen direction's strip.
@@ -292,7 +292,7 @@ impl DirectionsPanel {
                 }
             }
             ui.spacing_mut().item_spacing.x = 6.0;
-            let own = self.source == Source::Own;
+            let own = self.source == DirectionOrigin::Own;
             let reserved = if own { 240.0 } else { 116.0 };
             ui.spacing_mut().slider_width = (ui.available_width() - reserved).clamp(60.0, 480.0);
             let slider = egui::Slider::new(&mut next, -3.0..=3.0).fixed_decimals(1);

@@ -333,17 +333,17 @@ mod tests {
 
     use super::*;
     use crate::app::explore::testing::{context, sample, show};
-    use crate::app::texture::Sheet;
+    use crate::app::texture::PictureSheet;
     use crate::image::{Picture, grid};
 
     #[test]
     fn a_click_on_a_sample_picks_it() {
         let mut cx = context();
         let pictures = vec![Picture::new(16, 16, 1, vec![90; 256]); CHUNK as usize];
-        let sheet = Sheet::Memory(grid(&pictures, COLUMNS, 0));
+        let sheet = PictureSheet::Memory(grid(&pictures, COLUMNS, 0));
         let mut gallery = Gallery::default();
         gallery.on_response(
-            ExplorerResponse::GalleryChunk { seed: 2, chunk: 0, sheet: Sheet::Memory(pictures[0].clone()) },
+            ExplorerResponse::GalleryChunk { seed: 2, chunk: 0, sheet: PictureSheet::Memory(pictures[0].clone()) },
             &mut cx,
         );
         assert!(!gallery.has_samples(), "those of another seed come too late");

@@ -66,7 +66,7 @@ impl FileSlice {
     pub fn bytes<const N: usize>(&self, at: u64) -> Result<[u8; N], String> {
         let mut bytes = [0; N];
         let read = self.read(&mut bytes, at);
-        read.map_err(|_| format!("it ends at byte {}, in the middle of its header", self.length)).map(|()| bytes)
+        read.map_err(|_error| format!("it ends at byte {}, in the middle of its header", self.length)).map(|()| bytes)
     }
 
     /// The first bytes, at most `limit`.

@@ -74,7 +74,7 @@ fn whole(
         read.map_err(|e| format!("it cannot be unpacked ({e}); it is damaged or half copied"))?;
     } else {
         let read = slice.read(&mut beginning, 0);
-        read.map_err(|_| format!("it has {} bytes, fewer than its header needs", slice.length()))?;
+        read.map_err(|_error| format!("it has {} bytes, fewer than its header needs", slice.length()))?;
     }
     let length = length(&beginning)?;
     if packed {

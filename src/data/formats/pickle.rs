@@ -145,7 +145,7 @@ fn name(slice: &FileSlice, region: ByteRange) -> Result<String, String> {
         return Err("it has a name that is too long".to_owned());
     }
     let bytes = slice.part(region.start, region.length)?.head(MAX_NAME).map_err(|e| e.to_string())?;
-    String::from_utf8(bytes).map_err(|_| "it has a name that is not UTF-8".to_owned())
+    String::from_utf8(bytes).map_err(|_error| "it has a name that is not UTF-8".to_owned())
 }
 
 /// Python's unpickling machine: a stack and a memo.
@@ -162,7 +162,7 @@ impl Unpickler {
         let mut bytes = [0; N];
         self.reader
             .read_exact(&mut bytes)
-            .map_err(|_| "it ends in the middle; it may be only half copied".to_owned())?;
+            .map_err(|_error| "it ends in the middle; it may be only half copied".to_owned())?;
         self.at += N as u64;
         Ok(bytes)
     }
@@ -194,7 +194,7 @@ impl Unpickler {
         let read = self.reader.by_ref().take(MAX_NAME).read_until(b'\n', &mut line);
         self.at += read.map_err(|e| e.to_string())? as u64;
         match line.pop() {
-            Some(b'\n') => String::from_utf8(line).map_err(|_| "it has a name that is not UTF-8".to_owned()),
+            Some(b'\n') => String::from_utf8(line).map_err(|_error| "it has a name that is not UTF-8".to_owned()),
             _ => Err("it has a name without an end".to_owned()),
         }
     }

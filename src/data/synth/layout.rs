@@ -22,7 +22,7 @@ pub(super) enum Wall {
 }
 
 /// The viewpoint. x runs from the wall of the bed, y upward, z away from the viewer.
-pub(super) struct View {
+pub(super) struct Viewpoint {
     /// How wide the room is.
     pub(super) width: f32,
     /// The bed's sides in x.
@@ -33,7 +33,7 @@ pub(super) struct View {
     mirrored: bool,
 }
 
-impl View {
+impl Viewpoint {
     /// The eye of a room; the back wall stays near the middle of the picture whatever the eye's place.
     pub(super) fn new(room: &RoomTruth) -> Self {
         let focal = room.focal;

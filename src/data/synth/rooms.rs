@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::canvas::{Ink, Painter, rect};
 use super::color::Rgb;
 use super::dice::Dice;
-use super::layout::{DEPTH, HEIGHT, View, Wall};
+use super::layout::{DEPTH, HEIGHT, Viewpoint, Wall};
 use super::{Sample, Truth, bed, furniture};
 use crate::image::Picture;
 
@@ -232,7 +232,7 @@ impl Mood {
 /// Everything that painting furniture needs.
 pub(super) struct Room<'a> {
     pub(super) truth: &'a RoomTruth,
-    pub(super) view: View,
+    pub(super) view: Viewpoint,
     pub(super) mood: Mood,
     pub(super) canvas: Painter,
 }
@@ -260,7 +260,7 @@ pub fn draw(truth: &RoomTruth, size: usize) -> Sample {
     let Some(canvas) = Painter::new(size) else {
         return Sample { picture: Picture::new(0, 0, 3, Vec::new()), truth: Truth::Room(done), mask: None };
     };
-    let mut room = Room { truth, view: View::new(truth), mood: Mood::of(truth.time), canvas };
+    let mut room = Room { truth, view: Viewpoint::new(truth), mood: Mood::of(truth.time), canvas };
     shell(&mut room);
     if truth.window {
         furniture::window(&mut room);

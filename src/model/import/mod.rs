@@ -280,7 +280,7 @@ fn detect_networks(source: &EffectiveWeights) -> Result<Vec<DetectedNetwork>, St
     // Most files list the layers in forward order; otherwise the order of the names may be the forward order.
     detect_under("", &tensors, MAX_DEPTH).or_else(|reason| {
         tensors.sort_by(|(a, _), (b, _)| natord::compare(a, b));
-        detect_under("", &tensors, MAX_DEPTH).map_err(|_| reason)
+        detect_under("", &tensors, MAX_DEPTH).map_err(|_error| reason)
     })
 }
 

@@ -197,7 +197,7 @@ impl TorchFile {
         let Some((kind, _)) = element_type(&tensor.storage.kind) else { return Ok(None) };
         let bytes = match &self.storages {
             TorchStorages::Zip(zip, prefix) => {
-                let mut zip = zip.lock().map_err(|_| "another thread failed while reading the file")?;
+                let mut zip = zip.lock().map_err(|_error| "another thread failed while reading the file")?;
                 let mut bytes = Vec::new();
                 let mut entry =
                     zip.by_name(&format!("{prefix}{}", tensor.storage.key)).map_err(|error| error.to_string())?;

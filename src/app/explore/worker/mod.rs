@@ -14,7 +14,7 @@ use queue::RenderQueue;
 
 use crate::app::service::{Handler, Outbox, Service};
 use crate::app::tensor_texture::TexturePainter;
-use crate::app::texture::{Pictures, Sheet};
+use crate::app::texture::{PictureSheet, Pictures};
 use crate::data;
 use crate::image::{DecodeOptions, Decoded, Picture};
 use crate::latent;
@@ -133,7 +133,7 @@ pub(super) enum ExplorerResponse {
     GalleryChunk {
         seed: u64,
         chunk: u64,
-        sheet: Sheet,
+        sheet: PictureSheet,
     },
     Rendered {
         slot: Slot,

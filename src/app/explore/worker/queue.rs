@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor};
 use super::{COLUMNS, ExplorerResponse, Slot, Zs};
 use crate::app::service::push_latest;
 use crate::app::tensor_texture::{TargetTexture, TexturePainter};
-use crate::app::texture::{Pictures, SLOT_COLUMNS, Sheet};
+use crate::app::texture::{PictureSheet, Pictures, SLOT_COLUMNS};
 use crate::image::Picture;
 use crate::latent;
 use crate::latent::arithmetic::Term;
@@ -206,7 +206,7 @@ impl RenderQueue {
                 painter.show(model.generator.sample(z), COLUMNS)
             });
             if let Some(painted) = texture {
-                return Ok(Some(ExplorerResponse::GalleryChunk { seed, chunk, sheet: Sheet::Card(painted) }));
+                return Ok(Some(ExplorerResponse::GalleryChunk { seed, chunk, sheet: PictureSheet::Card(painted) }));
             }
             if task.step(model, None, device)? {
                 let sheet = task.generated.finish(None).into_sheet(COLUMNS).0;

@@ -76,7 +76,7 @@ fn every_tool_of_the_window_draws_a_z_as_the_picture_that_it_is_alone() {
         assert_eq!(render(&worker, slot, &z[3..4]), alone[3..4], "{slot:?}");
     }
     worker.send(ExplorerRequest::GalleryChunk { seed: 1, chunk: 0 });
-    let Sheet::Memory(sheet) = until(&worker, |response| match response {
+    let PictureSheet::Memory(sheet) = until(&worker, |response| match response {
         ExplorerResponse::GalleryChunk { sheet, .. } => Some(sheet),
         _ => None,
     }) else {
