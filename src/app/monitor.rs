@@ -373,10 +373,10 @@ mod tests {
     use crate::train::{Event, Preview};
     use std::time::Instant;
 
-    fn previewed(steps: [u64; 2], grey: u8) -> History {
+    fn previewed(steps: [u64; 2], gray: u8) -> History {
         let mut history = History::default();
         for step in steps {
-            let pictures = vec![Picture::new(16, 16, 1, vec![grey; 256]); 64];
+            let pictures = vec![Picture::new(16, 16, 1, vec![gray; 256]); 64];
             let epoch_end = (step > 0).then_some(step);
             history.take(Event::Previewed(Preview {
                 step,

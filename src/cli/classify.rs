@@ -111,13 +111,13 @@ impl ClassifyArgs {
 
 fn text(report: &ProbeReport, out: Option<&Path>) -> String {
     let ProbeSettings { labels, draws, validation, seed, .. } = report.settings;
-    let learnt = match labels {
+    let learned = match labels {
         Some(labels) => format!("{labels} labels, {draws} random subsets of {} pictures", report.training - validation),
         None => format!("all {} labels", report.training),
     };
     let mut lines = vec![
         format!(
-            "{} classes; {learnt}; C chosen on {validation} pictures; {} test pictures; seed {seed}",
+            "{} classes; {learned}; C chosen on {validation} pictures; {} test pictures; seed {seed}",
             report.classes.len(),
             report.test
         ),

@@ -64,7 +64,7 @@ impl InfoArgs {
         let generator = shapes(model.generator.layers());
         let discriminator = model.discriminator.as_ref().map(|d| shapes(&d.layers));
         let epochs = epoch_ends(&self.path.join("checkpoints"));
-        let learnt_d = model.discriminator.as_ref().map(|d| d.parameter_count());
+        let learned_d = model.discriminator.as_ref().map(|d| d.parameter_count());
         let mut provenance = serde_json::to_value(&model.provenance)?;
         let mut guesses = serde_json::json!([]);
         if let Some(origin) = origin {
@@ -82,7 +82,7 @@ impl InfoArgs {
             "warnings": warnings,
             "generator": { "parameters": model.generator.parameter_count(), "layers": generator },
             "discriminator": discriminator.as_ref().map(|layers| {
-                serde_json::json!({ "parameters": learnt_d, "layers": layers })
+                serde_json::json!({ "parameters": learned_d, "layers": layers })
             }),
         });
         self.common.print(&value, || {
@@ -123,7 +123,7 @@ impl InfoArgs {
             }
             for (name, count, layers) in [
                 ("generator", Some(model.generator.parameter_count()), Some(&generator)),
-                ("discriminator", learnt_d, discriminator.as_ref()),
+                ("discriminator", learned_d, discriminator.as_ref()),
             ] {
                 let (Some(count), Some(layers)) = (count, layers) else {
                     text += &format!("no {name} in this file\n");

@@ -120,7 +120,7 @@ impl Picture {
     /// The pixels as RGB, whatever the number of channels.
     pub fn to_rgb(&self) -> Vec<u8> {
         match self.channels {
-            1 => self.pixels.iter().flat_map(|&grey| [grey, grey, grey]).collect(),
+            1 => self.pixels.iter().flat_map(|&gray| [gray, gray, gray]).collect(),
             _ => self.pixels.clone(),
         }
     }
@@ -179,13 +179,13 @@ impl Picture {
     /// The error of the encoder; a valid picture always encodes.
     pub fn to_png(&self) -> Result<Vec<u8>, image::ImageError> {
         let mut png = std::io::Cursor::new(Vec::new());
-        let colour = if self.channels == 1 { image::ExtendedColorType::L8 } else { image::ExtendedColorType::Rgb8 };
+        let color = if self.channels == 1 { image::ExtendedColorType::L8 } else { image::ExtendedColorType::Rgb8 };
         image::write_buffer_with_format(
             &mut png,
             &self.pixels,
             self.width as u32,
             self.height as u32,
-            colour,
+            color,
             image::ImageFormat::Png,
         )?;
         Ok(png.into_inner())

@@ -222,7 +222,7 @@ mod tests {
         write(&png, "a run", "step", &curves).unwrap();
         let picture = Picture::read(&png).unwrap();
         assert_eq!((picture.width(), picture.height()), (3 * 460, 320 + 2 * 34));
-        let has = |colour: [u8; 3]| picture.pixels().chunks_exact(3).any(|pixel| pixel == colour);
+        let has = |color: [u8; 3]| picture.pixels().chunks_exact(3).any(|pixel| pixel == color);
         assert!(has([20, 90, 200]) && has([20, 130, 50]), "samples and what real pictures give");
         write(&svg, "a run", "step", &curves).unwrap();
         let text = std::fs::read_to_string(&svg).unwrap();

@@ -71,14 +71,14 @@ impl Yuv {
         let places =
             |step: usize| (0..tall).step_by(step).flat_map(move |y| (0..wide).step_by(step).map(move |x| (x, y)));
         let bright = places(1).map(|(x, y)| byte(light(at(x, y)))).collect();
-        let colours: Vec<[f32; 3]> = places(2)
+        let colors: Vec<[f32; 3]> = places(2)
             .map(|(x, y)| {
                 let four = [at(x, y), at(x + 1, y), at(x, y + 1), at(x + 1, y + 1)];
                 [0, 1, 2].map(|c| four.iter().map(|p| p[c]).sum::<f32>() / 4.0)
             })
             .collect();
-        let blue = colours.iter().map(|&p| byte(128.0 + (p[2] - light(p)) / 1.772)).collect();
-        let red = colours.iter().map(|&p| byte(128.0 + (p[0] - light(p)) / 1.402)).collect();
+        let blue = colors.iter().map(|&p| byte(128.0 + (p[2] - light(p)) / 1.772)).collect();
+        let red = colors.iter().map(|&p| byte(128.0 + (p[0] - light(p)) / 1.402)).collect();
         Self { width: wide, planes: [bright, blue, red] }
     }
 
@@ -115,10 +115,10 @@ mod tests {
     }
 
     #[test]
-    fn grey_has_no_colour_and_edges_are_repeated() {
+    fn gray_has_no_color_and_edges_are_repeated() {
         let yuv = Yuv::new(&Picture::new(2, 1, 1, vec![0, 255]));
         assert_eq!(yuv.planes[0][..4], [0, 255, 255, 255]);
         assert_eq!(yuv.planes[1].len(), 64);
-        assert!(yuv.planes[1].iter().chain(&yuv.planes[2]).all(|&colour| colour == 128));
+        assert!(yuv.planes[1].iter().chain(&yuv.planes[2]).all(|&color| color == 128));
     }
 }

@@ -60,12 +60,12 @@ fn check_network(
     rate: f64,
 ) -> usize {
     let mut compared = 0;
-    let learnt = layers.iter().flat_map(Layer::parameters).map(|p| p.name.clone()).collect::<Vec<_>>();
+    let learned = layers.iter().flat_map(Layer::parameters).map(|p| p.name.clone()).collect::<Vec<_>>();
     for (layer, parameter) in layers.iter().flat_map(|layer| layer.state().map(move |parameter| (layer, parameter))) {
         let name = format!("{network}.{}", parameter.name);
         let wanted = steps.tensors.get(&name).unwrap_or_else(|| panic!("PyTorch's networks have no {name}"));
         let ours = flat(&parameter.value);
-        let moment = learnt.iter().position(|learnt| *learnt == parameter.name).map(|i| {
+        let moment = learned.iter().position(|learned| *learned == parameter.name).map(|i| {
             let moments = moments[i].as_ref().unwrap_or_else(|| panic!("{name} was not updated"));
             flat(&moments.first)
         });

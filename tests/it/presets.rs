@@ -174,10 +174,10 @@ fn features_of_the_papers_imagenet_network_classify() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     train(&path("run"), &["--preset", "paper-imagenet"]);
-    for (class, grey) in [("dark", 60), ("light", 200)] {
+    for (class, gray) in [("dark", 60), ("light", 200)] {
         std::fs::create_dir_all(path("set").join(class)).unwrap();
         for i in 0..20u8 {
-            let bytes = (0..768u32).map(|p| grey - (p * u32::from(i + 3) % 40) as u8).collect();
+            let bytes = (0..768u32).map(|p| gray - (p * u32::from(i + 3) % 40) as u8).collect();
             let picture = zscape::image::Picture::new(16, 16, 3, bytes);
             picture.write_png(&path("set").join(class).join(format!("{i}.png"))).unwrap();
         }

@@ -145,8 +145,8 @@ pub(super) fn open_with(path: &Path, cache: &ListCache) -> Result<PictureSet, Da
         return Err(skipped::nothing_readable(path, &skipped));
     }
     let mut builder = LabelBuilder::default();
-    let labelled = webdataset::take_class_files(&file, &mut entries, &mut builder);
-    let (labels, mut notes) = match labelled {
+    let labeled = webdataset::take_class_files(&file, &mut entries, &mut builder);
+    let (labels, mut notes) = match labeled {
         true => (builder.finish(), Vec::new()),
         false => classes(entries.iter().map(|entry| &*entry.name), &json),
     };

@@ -350,9 +350,9 @@ mod tests {
             let opened = open(&path).unwrap();
             let of = vec![Some(1), Some(0), Some(1), None];
             assert_eq!(classes(&opened, 4), (vec!["cold".into(), "warm".into()], of), "{name}");
-            for (i, colour) in [[255, 0, 0], [0, 255, 0], [0, 0, 255], [255; 3]].into_iter().enumerate() {
+            for (i, color) in [[255, 0, 0], [0, 255, 0], [0, 0, 255], [255; 3]].into_iter().enumerate() {
                 let picture = image::load_from_memory(&encoded(&opened, i as u64)).unwrap().to_rgb8();
-                assert_eq!((picture.dimensions(), picture.get_pixel(3, 3).0), ((8, 8), colour), "{name}: {i}");
+                assert_eq!((picture.dimensions(), picture.get_pixel(3, 3).0), ((8, 8), color), "{name}: {i}");
             }
         }
         let path = place.path().join("lz4.parquet");

@@ -44,7 +44,7 @@ fn open_with(folder: &Path, names: &[Box<Path>], cache: &ListCache) -> Result<Pi
     let started = SystemTime::now();
     let mut builder = LabelBuilder::default();
     let (mut shards, mut entries, mut notes) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut labelled, mut tally) = (false, SkipTally::default());
+    let (mut labeled, mut tally) = (false, SkipTally::default());
     for (number, path) in (0..).zip(paths) {
         // A shard is opened again for each picture.
         if archive::is_compressed(&path) {
@@ -53,7 +53,7 @@ fn open_with(folder: &Path, names: &[Box<Path>], cache: &ListCache) -> Result<Pi
         }
         let ArchiveIndex { file, entries: mut inside, note } = archive::index(&path, &mut tally)?;
         notes.extend(note.map(|note| format!("{}: {note}", path.display())));
-        labelled |= take_class_files(&file, &mut inside, &mut builder);
+        labeled |= take_class_files(&file, &mut inside, &mut builder);
         inside.iter_mut().for_each(|entry| entry.shard = number);
         entries.append(&mut inside);
         shards.push(ShardFile::Path(path));
@@ -63,7 +63,7 @@ fn open_with(folder: &Path, names: &[Box<Path>], cache: &ListCache) -> Result<Pi
         return Err(skipped::nothing_readable(folder, &skipped));
     }
     entries.shrink_to_fit();
-    let labels = match labelled {
+    let labels = match labeled {
         true => builder.finish(),
         false => {
             let (labels, said) = classes(entries.iter().map(|entry| &*entry.name), &[]);
@@ -82,17 +82,17 @@ fn open_with(folder: &Path, names: &[Box<Path>], cache: &ListCache) -> Result<Pi
 /// Removes all but the pictures from `entries`, which are sorted by name, and adds their classes to `builder`.
 /// Returns whether any picture has a class.
 pub(super) fn take_class_files(file: &File, entries: &mut Vec<ArchiveEntry>, builder: &mut LabelBuilder) -> bool {
-    let mut labelled = false;
+    let mut labeled = false;
     for sample in entries.chunk_by(|a, b| key(&a.name) == key(&b.name)) {
         let class = sample.iter().find(|entry| is_class(&entry.name));
         let class = class.and_then(|entry| archive::read_text(file, entry, LIMIT));
         let class = class.as_deref().map(str::trim).filter(|class| !class.is_empty());
-        labelled |= class.is_some();
+        labeled |= class.is_some();
         sample.iter().filter(|entry| entry.picture).for_each(|_| builder.push(class));
     }
     entries.retain(|entry| entry.picture);
     entries.shrink_to_fit();
-    labelled
+    labeled
 }
 
 /// What the files of a sample have in common: the path up to the first dot of the file name.

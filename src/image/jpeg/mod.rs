@@ -8,10 +8,10 @@ mod transform;
 mod whole;
 
 use self::bits::{Bits, Huffman, ZIGZAG};
-use self::transform::{Shrink, colour};
+use self::transform::{Shrink, color};
 pub(crate) use self::whole::{Flaw, check};
 
-/// Pixels of a side that a block of 8x8 is shrunk to at most. With more, colours that are stored at half the resolution would
+/// Pixels of a side that a block of 8x8 is shrunk to at most. With more, colors that are stored at half the resolution would
 /// need more than eight, and what is saved is little.
 const MOST: usize = 4;
 /// Maximum size of the decoded picture in bytes.
@@ -323,11 +323,11 @@ fn join(planes: &[Plane], width: usize, height: usize) -> Vec<u8> {
             let mut pixels = vec![0; width * height * 3];
             for (y, out) in pixels.chunks_exact_mut(width * 3).enumerate() {
                 let [bright, blue, red] = [bright, blue, red].map(|plane| &plane.pixels[rows(plane, y)]);
-                colour(bright, blue, red, out);
+                color(bright, blue, red, out);
             }
             pixels
         }
-        [grey, ..] => (0..height).flat_map(|y| &grey.pixels[rows(grey, y)]).copied().collect(),
+        [gray, ..] => (0..height).flat_map(|y| &gray.pixels[rows(gray, y)]).copied().collect(),
         [] => Vec::new(),
     }
 }

@@ -88,7 +88,7 @@ fn byte(value: f32) -> u8 {
 }
 
 /// Converts a row of YCbCr to RGB (JFIF, fixed point).
-pub(super) fn colour(bright: &[u8], blue: &[u8], red: &[u8], out: &mut [u8]) {
+pub(super) fn color(bright: &[u8], blue: &[u8], red: &[u8], out: &mut [u8]) {
     const HALF: i32 = 1 << 15;
     for (((out, &y), &cb), &cr) in out.as_chunks_mut::<3>().0.iter_mut().zip(bright).zip(blue).zip(red) {
         let (y, cb, cr) = (i32::from(y) << 16, i32::from(cb) - 128, i32::from(cr) - 128);

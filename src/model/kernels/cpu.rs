@@ -162,15 +162,15 @@ impl Kernels for Flex {
         let (x, y, mut gradient) = (channels_last(x), channels_last(y), channels_last(gradient));
         let (gain, mean, variance) = (gain.to_contiguous(), mean.to_contiguous(), variance.to_contiguous());
         let (gain, mean, slope) = (numbers(&gain), numbers(&mean), slope as f32);
-        let (plain, centred) = rectify::sums(numbers(&x), numbers(&y), numbers(&gradient), mean, slope);
+        let (plain, centered) = rectify::sums(numbers(&x), numbers(&y), numbers(&gradient), mean, slope);
         let count = (batch * height * width) as f32;
         let inverse: Vec<f32> = numbers(&variance).iter().map(|v| 1.0 / (v + epsilon as f32).sqrt()).collect();
         // dx = gain * inverse * (g - mean(g) - normed * mean(g * normed)), written as g * by + x * along + plus.
         let by: Vec<f32> = gain.iter().zip(&inverse).map(|(gain, inverse)| gain * inverse).collect();
-        let along: Vec<f32> = (0..maps).map(|i| -by[i] * inverse[i] * inverse[i] * centred[i] / count).collect();
+        let along: Vec<f32> = (0..maps).map(|i| -by[i] * inverse[i] * inverse[i] * centered[i] / count).collect();
         let plus: Vec<f32> = (0..maps).map(|i| -by[i] * plain[i] / count - along[i] * mean[i]).collect();
         rectify::back(numbers(&x), numbers(&y), numbers_mut(&mut gradient), slope, [&by, &along, &plus]);
-        let gain_gradient = centred.iter().zip(&inverse).map(|(sum, inverse)| sum * inverse).collect();
+        let gain_gradient = centered.iter().zip(&inverse).map(|(sum, inverse)| sum * inverse).collect();
         (gradient.permute(&[0, 3, 1, 2]), flat(gain_gradient, &[maps]), flat(plain, &[maps]))
     }
 

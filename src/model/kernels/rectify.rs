@@ -272,19 +272,19 @@ struct BackwardSums<'a> {
     of: BackwardTensors<'a>,
     center: &'a [f32],
     plain: &'a mut [f32],
-    centred: &'a mut [f32],
+    centered: &'a mut [f32],
 }
 
 impl ChannelOp for BackwardSums<'_> {
     #[inline(always)]
     fn run<S: Simd, const B: usize, const WHOLE: bool>(&mut self, simd: S, map: usize) {
         let slope = simd.splat_f32s(self.of.slope);
-        let (mut center, mut plain, mut centred) = ([slope; B], [slope; B], [slope; B]);
+        let (mut center, mut plain, mut centered) = ([slope; B], [slope; B], [slope; B]);
         for b in 0..B {
             let at = map + b * S::F32_LANES;
             center[b] = load::<S, WHOLE>(simd, self.center, at);
             plain[b] = load::<S, WHOLE>(simd, self.plain, at);
-            centred[b] = load::<S, WHOLE>(simd, self.centred, at);
+            centered[b] = load::<S, WHOLE>(simd, self.centered, at);
         }
         for (x, y, gradient) in self.of.rows(self.center.len()) {
             for b in 0..B {
@@ -293,13 +293,13 @@ impl ChannelOp for BackwardSums<'_> {
                 let (y, gradient) = (load::<S, WHOLE>(simd, y, at), load::<S, WHOLE>(simd, gradient, at));
                 let back = unrectify(simd, y, gradient, slope);
                 plain[b] = simd.add_f32s(plain[b], back);
-                centred[b] = simd.mul_add_f32s(back, simd.sub_f32s(x, center[b]), centred[b]);
+                centered[b] = simd.mul_add_f32s(back, simd.sub_f32s(x, center[b]), centered[b]);
             }
         }
         for b in 0..B {
             let at = map + b * S::F32_LANES;
             store::<S, WHOLE>(simd, self.plain, at, plain[b]);
-            store::<S, WHOLE>(simd, self.centred, at, centred[b]);
+            store::<S, WHOLE>(simd, self.centered, at, centered[b]);
         }
     }
 }
@@ -308,15 +308,15 @@ impl ChannelOp for BackwardSums<'_> {
 /// and of its product with `x - center`.
 pub fn sums(x: &[f32], y: &[f32], gradient: &[f32], center: &[f32], slope: f32) -> (Vec<f32>, Vec<f32>) {
     let maps = center.len();
-    let (plain, centred): (Vec<_>, Vec<_>) = BackwardTensors { x, y, gradient, slope }
+    let (plain, centered): (Vec<_>, Vec<_>) = BackwardTensors { x, y, gradient, slope }
         .par_chunks(ROWS * maps)
         .map(|chunk| {
-            let (mut plain, mut centred) = (vec![0.0f32; maps], vec![0.0f32; maps]);
+            let (mut plain, mut centered) = (vec![0.0f32; maps], vec![0.0f32; maps]);
             for of in chunk.bands(BAND * maps) {
-                let (plain, centred) = (&mut plain, &mut centred);
-                Arch::new().dispatch(AllChannels(maps, BackwardSums { of, center, plain, centred }));
+                let (plain, centered) = (&mut plain, &mut centered);
+                Arch::new().dispatch(AllChannels(maps, BackwardSums { of, center, plain, centered }));
             }
-            (plain, centred)
+            (plain, centered)
         })
         .unzip();
     let total = |parts: &[Vec<f32>]| {
@@ -328,7 +328,7 @@ pub fn sums(x: &[f32], y: &[f32], gradient: &[f32], center: &[f32], slope: f32) 
         }
         total.iter().map(|&t| t as f32).collect()
     };
-    (total(&plain), total(&centred))
+    (total(&plain), total(&centered))
 }
 
 /// BackwardTensors pass; `[positions, maps]` and three factors per channel.

@@ -162,18 +162,18 @@ fn alternating_steps_update_one_network_at_a_time() {
     let train = TrainConfig { schedule: Schedule::Alternate, ..train };
     let device = Device::flex();
     let mut networks = Networks::new(&model, &train, 1, &device);
-    let learnt = |layers: &[Layer]| -> Vec<f32> {
+    let learned = |layers: &[Layer]| -> Vec<f32> {
         layers.iter().flat_map(Layer::parameters).flat_map(|p| p.value.to_data().try_to_vec::<f32>().unwrap()).collect()
     };
-    let before = (learnt(networks.generator.layers()), learnt(&networks.discriminator.layers));
+    let before = (learned(networks.generator.layers()), learned(&networks.discriminator.layers));
     let metrics = networks.step(real(&device), 1, 1, &train, rates(&train)).read().unwrap();
     assert!(metrics.loss_g.is_none() && metrics.loss_d.is_some(), "odd steps train the discriminator: {metrics:?}");
-    assert_eq!(learnt(networks.generator.layers()), before.0);
-    let between = learnt(&networks.discriminator.layers);
+    assert_eq!(learned(networks.generator.layers()), before.0);
+    let between = learned(&networks.discriminator.layers);
     assert_ne!(between, before.1);
     networks.step(real(&device), 2, 1, &train, rates(&train)).read().unwrap();
-    assert_ne!(learnt(networks.generator.layers()), before.0);
-    assert_eq!(learnt(&networks.discriminator.layers), between);
+    assert_ne!(learned(networks.generator.layers()), before.0);
+    assert_eq!(learned(&networks.discriminator.layers), between);
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn twenty_updates_of_a_step_share_no_z_with_the_next_step() {
 fn updates_with_the_same_z_use_the_generator_as_changed_so_far() {
     let (model, train) = tiny();
     let device = Device::flex();
-    let learnt = |same_z| {
+    let learned = |same_z| {
         let train = TrainConfig { schedule: Schedule::Generator(2), same_z, ..train.clone() };
         let mut networks = Networks::new(&model, &train, 1, &device);
         networks.step(real(&device), 1, 1, &train, rates(&train)).read().unwrap();
@@ -229,8 +229,8 @@ fn updates_with_the_same_z_use_the_generator_as_changed_so_far() {
         networks.step(real(&device), 1, 1, &train, rates(&train)).read().unwrap();
         weights(networks.generator.layers())
     };
-    assert_ne!(learnt(true), learnt(false), "the second update uses other z's");
-    assert_ne!(learnt(true), once, "there is a second update");
+    assert_ne!(learned(true), learned(false), "the second update uses other z's");
+    assert_ne!(learned(true), once, "there is a second update");
 }
 
 #[test]
