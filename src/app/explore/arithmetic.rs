@@ -174,7 +174,7 @@ impl ArithmeticPanel {
     fn tray(&mut self, ui: &mut Ui, cx: &mut PanelContext, i: usize, first: usize, filled: usize) -> bool {
         let active = self.active == i && !self.concepts.takes_clicks;
         let (mut removed, mut closed) = (None, false);
-        let (zone, dropped) = drop_zone(ui, active, |ui| {
+        let (zone, dropped) = drop_zone(ui, active, egui::Sense::click(), |ui| {
             let width = SMALL * 3.0 + 14.0;
             ui.set_min_size(Vec2::new(width, SMALL * 2.0 + 34.0));
             ui.set_max_width(width);
@@ -219,7 +219,7 @@ impl ArithmeticPanel {
             });
         });
         // A click beside the images activates the tray.
-        if zone.response.interact(egui::Sense::click()).clicked() {
+        if zone.response.clicked() {
             self.activate(i);
         }
         if let Some(j) = removed.filter(|&j| j < cx.session.trays[i].members.len()) {

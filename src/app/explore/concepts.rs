@@ -115,7 +115,7 @@ impl ConceptsPanel {
         let Some(AppliedConcept { direction, amount, on }) = cx.session.applied.clone() else { return };
         let name = format!("{} with {:.2} {}", on.name(), amount, direction.name);
         ui.horizontal_top(|ui| {
-            let (_, dropped) = drop_zone(ui, self.takes_clicks, |ui| {
+            let (_, dropped) = drop_zone(ui, self.takes_clicks, egui::Sense::hover(), |ui| {
                 ui.vertical(|ui| {
                     let label = ui.selectable_label(self.takes_clicks, "On");
                     if label.on_hover_text("Clicked samples go here").clicked() {

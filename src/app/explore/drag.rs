@@ -84,13 +84,18 @@ impl Carried {
     }
 }
 
-/// Shows `contents` in a frame that samples can be dropped on; returns the sample that was.
+/// Shows `contents` in a frame that samples can be dropped on. Returns the response to `sense` beside the contents, whose widgets come first,
+/// and the sample that was dropped.
 pub(super) fn drop_zone<R>(
     ui: &mut Ui,
     framed: bool,
+    sense: egui::Sense,
     contents: impl FnOnce(&mut Ui) -> R,
 ) -> (egui::InnerResponse<R>, Option<Carried>) {
-    let inner = egui::Frame::group(ui.style()).show(ui, contents);
+    // The scope's own interaction lies below its widgets. One on the frame's response would lie above them and take their clicks.
+    let zone =
+        ui.scope_builder(egui::UiBuilder::new().sense(sense), |ui| egui::Frame::group(ui.style()).show(ui, contents));
+    let inner = zone.inner;
     // Painted over the frame, so that nothing moves when it changes.
     let color = match (Carried::hovers(&inner.response), framed) {
         (true, _) => Some(ui.visuals().warn_fg_color),
@@ -103,7 +108,7 @@ pub(super) fn drop_zone<R>(
         ui.painter().rect_stroke(inner.response.rect, rounding, stroke, egui::StrokeKind::Inside);
     }
     let dropped = Carried::dropped(&inner.response);
-    (inner, dropped)
+    (egui::InnerResponse::new(inner.inner, zone.response), dropped)
 }
 
 /// Inserts what was carried into the list at `home`, before the member there, and removes it from the list it was moved from.

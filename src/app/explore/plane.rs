@@ -122,7 +122,7 @@ impl PlanePanel {
 
     fn corner(&mut self, ui: &mut Ui, cx: &mut PanelContext, i: usize, name: &str) {
         let framed = self.corner == i || cx.session.axes.is_some();
-        let (_, dropped) = drop_zone(ui, framed, |ui| {
+        let (_, dropped) = drop_zone(ui, framed, egui::Sense::hover(), |ui| {
             ui.horizontal(|ui| {
                 let label = ui.selectable_label(framed, name);
                 if label.on_hover_text("The next click on a sample goes here").clicked() {

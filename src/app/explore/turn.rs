@@ -106,7 +106,7 @@ impl TurnPanel {
     ) {
         let active = self.active == i;
         let (mut removed, mut cleared) = (None, false);
-        let (zone, dropped) = drop_zone(ui, active, |ui| {
+        let (zone, dropped) = drop_zone(ui, active, egui::Sense::click(), |ui| {
             ui.set_min_size(Vec2::new(SMALL * 4.0 + 20.0, SMALL + 30.0));
             ui.set_max_width(SMALL * 4.0 + 28.0);
             ui.vertical(|ui| {
@@ -130,7 +130,7 @@ impl TurnPanel {
                 });
             });
         });
-        if zone.response.interact(egui::Sense::click()).clicked() {
+        if zone.response.clicked() {
             self.active = i;
         }
         if let Some(list) = list(&mut cx.session, i) {

@@ -125,7 +125,7 @@ impl WalkPanel {
     /// The keyframes, which are sorted by dragging; samples can be dropped among them.
     fn timeline(&mut self, ui: &mut Ui, cx: &mut PanelContext) {
         let (mut removed, mut jump, mut put) = (None, None, None);
-        let (_, dropped) = drop_zone(ui, false, |ui| {
+        let (_, dropped) = drop_zone(ui, false, egui::Sense::hover(), |ui| {
             ui.set_min_size(Vec2::new(ui.available_width(), KEYFRAME));
             ui.horizontal_wrapped(|ui| {
                 ui.spacing_mut().item_spacing = Vec2::splat(6.0);
