@@ -417,7 +417,12 @@ impl TrainingForm {
             number(ui, "Base filters", "Feature maps of the widest layer; each stage towards the narrowest doubles them. The paper: 128; 64 is common; 32 suits a CPU", &mut model.base, 1..=512);
             number(ui, "Length of z", "Coordinates of the latent space. The paper: 100", &mut model.z_dim, 1..=4096);
             choice(ui, "Prior", "Where z is drawn from. The paper: uniform in [-1, 1]; PyTorch: normal", &mut model.prior, &[Prior::Uniform, Prior::Normal]);
-            choice(ui, "SamplingStatistics", "Batch-norm statistics when sampling. Batch: those of a fixed reference batch of 128 samples, which stand for the authors' batches; running: averages over the training (PyTorch's tutorial)", &mut model.sampling, &[SamplingStatistics::Batch, SamplingStatistics::Running]);
+            choice(
+                ui,
+                "Statistics",
+                "Batch-norm statistics when sampling. Batch: those of a fixed reference batch of 128 samples, which stand \
+                 for the authors' batches; running: averages over the training (PyTorch's tutorial)",
+                &mut model.sampling, &[SamplingStatistics::Batch, SamplingStatistics::Running]);
             number(ui, "Batch", "Pictures a step. The paper: 128; PyTorch: 64", &mut self.config.train.batch, 2..=4096);
             choice(ui, "Precision", "What convolutions multiply on a graphics card. f32: single precision; mixed: half floats or brain floats, added up in single precision. The CPU always uses single precision", &mut self.config.train.precision, &[Precision::F32, Precision::Mixed]);
         });

@@ -108,7 +108,7 @@ impl Dataset {
         const NAMED: usize = 10;
         let pictures = match self.len() {
             Some(count) => format!("{count} pictures"),
-            None => "endless pictures, rendered by the program".to_owned(),
+            None => "endless pictures, drawn by the program".to_owned(),
         };
         let classes = self.classes();
         let named = classes.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");

@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn other_errors_are_reported_without_source_locations() {
         let of = |text: &str| explain(text, Distribution::Debian, &|_| true);
-        assert!(of("WGPU error: There was no valid format for the surface at all.").contains("24 bits"));
+        assert!(of("WGPU error: There was no valid format for the surface at all.").contains("24 or 32 bits"));
         assert!(of("os error at /r/mod.rs:788: Failed to open connection to X server").contains("XAUTHORITY"));
         assert!(
             of("WGPU error: Failed to create wgpu adapter, no suitable adapter found").contains("mesa-vulkan-drivers")

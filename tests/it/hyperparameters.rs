@@ -62,8 +62,8 @@ fn every_hyperparameter_has_a_flag_and_is_stored_in_the_run() {
 fn out_of_range_hyperparameters_are_refused_with_the_range() {
     let folder = tempfile::tempdir().unwrap();
     for (flag, value, code, said) in [
-        ("--z-dim", "0", 1, "--z-dim is 1 to 4096"),
-        ("--z-dim", "5000", 1, "--z-dim is 1 to 4096"),
+        ("--z-dim", "0", 1, "--z-dim must be 1 to 4096"),
+        ("--z-dim", "5000", 1, "--z-dim must be 1 to 4096"),
         ("--norm-epsilon", "0", 1, "--norm-epsilon must be above 0 and at most 1"),
         ("--norm-epsilon", "nan", 1, "at most 1 (PyTorch: 1e-5, the authors: 1e-8), got NaN"),
         ("--norm-momentum", "0", 1, "--norm-momentum must be above 0 and at most 1"),

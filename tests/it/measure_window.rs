@@ -145,10 +145,10 @@ fn impossible_measurements_explain_why() {
     until(&mut harness, "an error", |h| shows(h, "synth:rooms has no classes"));
     click(&mut harness, "Distances");
     click(&mut harness, "Measure distances");
-    until(&mut harness, "another", |h| shows(h, "bundled:rooms holds a generator only"));
+    until(&mut harness, "another", |h| shows(h, "bundled:rooms has no discriminator"));
     click(&mut harness, "Duplicates");
     click(&mut harness, "Look for duplicates");
-    until(&mut harness, "a third", |h| shows(h, "never ends"));
+    until(&mut harness, "a third", |h| shows(h, "is endless"));
 
     // A drop asks for confirmation.
     let set = pictures(folder.path(), 4, 0);

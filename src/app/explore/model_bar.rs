@@ -171,7 +171,7 @@ fn import_settings(ui: &mut Ui, reading: &mut ImportSettings) {
         }
     });
     ui.end_row();
-    ui.label("OutputActivation")
+    ui.label("Output")
         .on_hover_text("What the last layer ends in. Grey where black should be speaks for the other one");
     ui.horizontal(|ui| {
         ui.selectable_value(&mut reading.output, OutputActivation::Tanh, "tanh");
