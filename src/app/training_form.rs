@@ -422,7 +422,9 @@ impl TrainingForm {
                 "Statistics",
                 "Batch-norm statistics when sampling. Batch: those of a fixed reference batch of 128 samples, which stand \
                  for the authors' batches; running: averages over the training (PyTorch's tutorial)",
-                &mut model.sampling, &[SamplingStatistics::Batch, SamplingStatistics::Running]);
+                &mut model.sampling,
+                &[SamplingStatistics::Batch, SamplingStatistics::Running],
+            );
             number(ui, "Batch", "Pictures a step. The paper: 128; PyTorch: 64", &mut self.config.train.batch, 2..=4096);
             choice(ui, "Precision", "What convolutions multiply on a graphics card. f32: single precision; mixed: half floats or brain floats, added up in single precision. The CPU always uses single precision", &mut self.config.train.precision, &[Precision::F32, Precision::Mixed]);
         });
