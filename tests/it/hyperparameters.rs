@@ -74,7 +74,7 @@ fn out_of_range_hyperparameters_are_refused_with_the_range() {
         ("--adam-epsilon", "0", 1, "--adam-epsilon must be above 0 and at most 1, got 0"),
         ("--l2", "-1", 1, "--l2 must be from 0 to 1, got -1"),
         ("--schedule", "0", 2, "expected a number of generator updates from 1 to 100, alternate"),
-        ("--schedule", "both", 2, "a schedule is a number"),
+        ("--schedule", "both", 2, "alternate-generator-first"),
         ("--bias", "maybe", 2, "maybe"),
     ] {
         let run = folder.path().join("run");
