@@ -71,7 +71,7 @@ impl App {
             ui.add_space(8.0);
             ui.horizontal(|ui| {
                 if ui.button("Save and quit").clicked() {
-                    self.tell(TrainerCommand::Stop);
+                    self.send_command(TrainerCommand::Stop);
                     self.closing = Closing::Saving;
                 }
                 if ui.button("Keep training").clicked() {

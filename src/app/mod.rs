@@ -253,8 +253,8 @@ impl App {
                 self.view = View::Train;
             }
             Action::StartTraining(options) => self.begin(*options, ctx),
-            Action::Command(command) => self.tell(command),
-            Action::ChangeRun(change) if self.running() => self.tell(TrainerCommand::ChangeSettings(change)),
+            Action::Command(command) => self.send_command(command),
+            Action::ChangeRun(change) if self.running() => self.send_command(TrainerCommand::ChangeSettings(change)),
             Action::ChangeRun(change) => {
                 if let Some(options) = self.options.clone() {
                     self.begin(TrainerOptions { resume: true, change, ..options }, ctx);
@@ -275,10 +275,10 @@ impl App {
         }
         let wanted = Published { generator: self.explorer.following(), networks: self.evaluation.snapshot_interval() };
         if wanted.networks != self.published.networks {
-            self.tell(TrainerCommand::PublishNetworks(wanted.networks));
+            self.send_command(TrainerCommand::PublishNetworks(wanted.networks));
         }
         if wanted.generator != self.published.generator {
-            self.tell(TrainerCommand::PublishGenerator(wanted.generator));
+            self.send_command(TrainerCommand::PublishGenerator(wanted.generator));
         }
         self.published = wanted;
     }
@@ -398,7 +398,7 @@ impl App {
         self.trainer.as_ref().is_some_and(Trainer::running) && !self.history.ended()
     }
 
-    fn tell(&self, command: TrainerCommand) {
+    fn send_command(&self, command: TrainerCommand) {
         if let Some(trainer) = &self.trainer {
             trainer.send(command);
         }
@@ -418,10 +418,10 @@ impl App {
         }
         if self.running() {
             if ctx.input_mut(|input| input.consume_shortcut(&SAVE)) {
-                self.tell(TrainerCommand::Save);
+                self.send_command(TrainerCommand::Save);
             }
             if !typing && ctx.input_mut(|input| input.consume_key(Modifiers::NONE, Key::Space)) {
-                self.tell(if self.history.paused() { TrainerCommand::Resume } else { TrainerCommand::Pause });
+                self.send_command(if self.history.paused() { TrainerCommand::Resume } else { TrainerCommand::Pause });
             }
         }
     }

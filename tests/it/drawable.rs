@@ -1,4 +1,4 @@
-//! Whether *Photo* tells pictures that a model can reproduce from others.
+//! Whether *Photo* distinguishes pictures that a model can reproduce from others.
 
 use std::collections::BTreeMap;
 use std::path::Path;

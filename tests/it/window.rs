@@ -51,7 +51,7 @@ fn arithmetic_by_clicking_can_be_undone() {
     }
     until(&mut harness, "the result", |h| h.query_by_label("result").is_some());
     assert_eq!(harness.query_all_by_label("neighbour").count(), 8);
-    assert!(harness.query_by_label_contains("length").is_some(), "the fit to the prior is told");
+    assert!(harness.query_by_label_contains("length").is_some(), "the fit to the prior is shown");
     until(&mut harness, "three averages", |h| h.query_all_by_label("average of the tray").count() == 3);
     harness.get_by_label("Undo").click();
     harness.run_steps(3);

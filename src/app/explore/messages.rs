@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use egui::{Key, Ui};
 
-/// What the window tells a person; each stays until it is closed or replaced.
+/// Messages of the window to the user; each stays until it is closed or replaced.
 #[derive(Default)]
 pub(super) struct Messages {
     pub error: Option<String>,

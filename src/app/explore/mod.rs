@@ -210,7 +210,7 @@ impl Explorer {
         }
     }
 
-    /// Draws the explorer; returns an action for the rest of the window. `training` tells whether a training runs.
+    /// Draws the explorer; returns an action for the rest of the window. `training` is true while a training runs.
     pub fn ui(&mut self, ui: &mut Ui, training: bool) -> Option<Action> {
         let ctx = ui.ctx().clone();
         self.cx.training = training;

@@ -265,27 +265,30 @@ fn strip(width: u32, bits: u32, format: u32, photometric: u32, extra: &[(u32, u3
 
 #[test]
 fn deep_values_are_read_by_their_own_range_or_the_one_of_their_set() {
-    let told = |bytes: &[u8], ranges: Ranges| {
+    let read_values = |bytes: &[u8], ranges: Ranges| {
         let Decoded { picture, treatment } =
             decode(bytes, &DecodeOptions { ranges, ..DecodeOptions::default() }).unwrap();
         (picture.pixels().to_vec(), treatment.samples, treatment.range.map(|range| (range.black, range.white)))
     };
     let words: Vec<u8> = [0u16, 1024, 2048, 4095].iter().flat_map(|value| value.to_le_bytes()).collect();
-    let own = told(&strip(2, 16, 1, 1, &[], &words), Ranges::default());
+    let own = read_values(&strip(2, 16, 1, 1, &[], &words), Ranges::default());
     assert_eq!(own, (vec![0, 64, 128, 255], Samples::U16, Some((0.0, 4095.0))));
     let ranges = Ranges { words: Some(Range::WORD), ..Ranges::default() };
-    assert_eq!(told(&strip(2, 16, 1, 1, &[], &words), ranges), (vec![0, 4, 8, 16], Samples::U16, Some((0.0, 65535.0))));
+    assert_eq!(
+        read_values(&strip(2, 16, 1, 1, &[], &words), ranges),
+        (vec![0, 4, 8, 16], Samples::U16, Some((0.0, 65535.0)))
+    );
     let signed: Vec<u8> = [-1000i16, 0, 1000, 500].iter().flat_map(|value| value.to_le_bytes()).collect();
-    let own = told(&strip(2, 16, 2, 1, &[], &signed), Ranges::default());
+    let own = read_values(&strip(2, 16, 2, 1, &[], &signed), Ranges::default());
     assert_eq!(own, (vec![0, 128, 255, 191], Samples::I16, Some((-1000.0, 1000.0))));
     let floats: Vec<u8> = [0.0f32, 0.25, 1.0, 0.5].iter().flat_map(|value| value.to_le_bytes()).collect();
-    let own = told(&strip(2, 32, 3, 1, &[], &floats), Ranges::default());
+    let own = read_values(&strip(2, 32, 3, 1, &[], &floats), Ranges::default());
     assert_eq!(own, (vec![0, 64, 255, 128], Samples::F32, Some((0.0, 1.0))));
     // A PNG, and a graymap that says itself that 4095 is white.
     let deep = ImageBuffer::<image::Luma<u16>, _>::from_raw(4, 1, vec![0, 300, 500, 1023]).unwrap();
-    assert_eq!(told(&png(DynamicImage::ImageLuma16(deep)), Ranges::default()).0, [0, 75, 125, 255]);
+    assert_eq!(read_values(&png(DynamicImage::ImageLuma16(deep)), Ranges::default()).0, [0, 75, 125, 255]);
     let dark = [&b"P5 2 1 4095\n"[..], &[0, 0, 1, 0]].concat();
-    assert_eq!(told(&dark, Ranges::default()), (vec![0, 16], Samples::U16, Some((0.0, 65535.0))));
+    assert_eq!(read_values(&dark, Ranges::default()), (vec![0, 16], Samples::U16, Some((0.0, 65535.0))));
     assert_eq!(spread(&dark).unwrap(), None, "it says nothing of its set");
     let nan = strip(1, 32, 3, 1, &[], &f32::NAN.to_le_bytes());
     assert!(error(&nan).to_string().contains("no number"));
