@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::explore::Tool;
+use super::tool::Tool;
 use crate::latent::session::Point;
 use crate::train::{SettingsChange, TrainerCommand, TrainerOptions};
 

@@ -7,7 +7,7 @@ use egui::Id;
 use super::View;
 use super::action::Action;
 use super::background::BackgroundTasks;
-use super::explore::ImageUse;
+use super::tool::ImageUse;
 use crate::extensions;
 use crate::model::is_model;
 

@@ -14,6 +14,7 @@ mod dissect;
 mod drops;
 mod evaluate;
 mod explore;
+mod form;
 mod history;
 mod metric_plot;
 mod monitor;
@@ -27,6 +28,7 @@ mod service;
 mod tensor_texture;
 mod texture;
 mod timing;
+mod tool;
 mod training_form;
 
 use std::path::PathBuf;

@@ -3,7 +3,7 @@
 use egui::{DragValue, Ui};
 use strum::VariantArray as _;
 
-use super::training_form::options;
+use super::form::options;
 use crate::image::{Background, Fit, MAX_CROP, Preparation, Resize};
 
 /// Draws the rows.

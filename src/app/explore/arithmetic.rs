@@ -8,8 +8,10 @@ use super::concepts::{self, ConceptsPanel};
 use super::context::PanelContext;
 use super::drag::{Home, drop_zone, insert};
 use super::exports::FigureButton;
-use super::panel::{ModelChange, Panel};
+use super::model_change::ModelChange;
+use super::panel::Panel;
 use super::shelf::add_to_shelf;
+use super::tray::{AVERAGED, toggle};
 use super::turn::TurnPanel;
 use super::views::lines;
 use super::worker::{ExplorerResponse, Slot};
@@ -18,9 +20,6 @@ use crate::latent::arithmetic;
 use crate::latent::directions::LatentDirection;
 use crate::latent::session::{Point, Session, Tray};
 use crate::latent::vector;
-
-/// Exemplars that make a stable average (section 6.3.2).
-pub(super) const AVERAGED: usize = 3;
 /// Side of a tray's images, in points.
 const SMALL: f32 = 60.0;
 /// Room beside the results, in points.
@@ -85,20 +84,6 @@ impl Panel for ArithmeticPanel {
 
     fn on_model_change(&mut self, change: ModelChange, _cx: &mut PanelContext) {
         self.comparison.on_model_change(change);
-    }
-}
-
-/// Adds a point to a list, or removes it if it is there; true when it was added.
-pub(super) fn toggle(list: &mut Vec<Point>, point: Point) -> bool {
-    match list.iter().position(|member| *member == point) {
-        Some(at) => {
-            list.remove(at);
-            false
-        }
-        None => {
-            list.push(point);
-            true
-        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use egui::{Sense, TextureHandle, Ui, Vec2};
 
 use super::context::PanelContext;
-use super::panel::ModelChange;
+use super::model_change::ModelChange;
 use super::views::place;
 use super::worker::{ExplorerRequest, ExplorerResponse, Slot};
 use crate::app::texture::{SLOT_COLUMNS, Texture, tile, upload};

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use super::directions::DirectionSearch;
+use super::direction_search::DirectionSearch;
 use super::files::FileTasks;
 use super::messages::Messages;
-use super::panel::ModelChange;
+use super::model_change::ModelChange;
 use super::plans::Plans;
 use super::undo::Undo;
 use super::views::Views;

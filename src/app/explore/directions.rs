@@ -1,6 +1,5 @@
 //! Sliders along directions of Z, in standard deviations; each has a strip of what it changes.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use egui::{Key, Modifiers, Ui};
@@ -8,10 +7,11 @@ use egui::{Key, Modifiers, Ui};
 use super::concepts::{remove, rename};
 use super::context::PanelContext;
 use super::drag::Carried;
-use super::panel::{ModelChange, Panel, has_keys};
+use super::model_change::ModelChange;
+use super::panel::{Panel, has_keys};
 use super::plans::{CachedZs, strips};
 use super::shelf::add_to_shelf;
-use super::worker::{ExplorerRequest, ExplorerWorker, Slot};
+use super::worker::Slot;
 use crate::app::action::Action;
 use crate::latent::directions::{DirectionMethod, LatentDirection};
 use crate::latent::session::{Point, Session, Slider};
@@ -58,36 +58,6 @@ impl Default for DirectionsPanel {
             strip: CachedZs::default(),
             name: String::new(),
         }
-    }
-}
-
-/// Directions that the worker found in the open model, by method.
-#[derive(Default)]
-pub(super) struct DirectionSearch {
-    found: HashMap<DirectionMethod, Arc<[LatentDirection]>>,
-    requested: Vec<DirectionMethod>,
-}
-
-impl DirectionSearch {
-    /// The directions that a method finds, once the worker has them. The first call requests them.
-    pub fn find(&mut self, worker: &ExplorerWorker, method: DirectionMethod) -> Option<Arc<[LatentDirection]>> {
-        if !self.requested.contains(&method) {
-            self.requested.push(method);
-            worker.send(ExplorerRequest::FindDirections(method));
-        }
-        self.found.get(&method).cloned()
-    }
-
-    /// All directions that were found so far.
-    pub fn all(&self) -> impl Iterator<Item = &LatentDirection> {
-        [DirectionMethod::Ganspace, DirectionMethod::Sefa, DirectionMethod::Raw]
-            .iter()
-            .filter_map(|method| self.found.get(method))
-            .flat_map(|directions| directions.iter())
-    }
-
-    pub fn insert(&mut self, method: DirectionMethod, directions: Vec<LatentDirection>) {
-        self.found.insert(method, directions.into());
     }
 }
 

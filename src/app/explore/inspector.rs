@@ -3,7 +3,8 @@
 use egui::Ui;
 
 use super::context::PanelContext;
-use super::panel::{ModelChange, Panel};
+use super::model_change::ModelChange;
+use super::panel::Panel;
 use crate::app::action::Action;
 use crate::app::dissect::{Inspector, InspectorTab};
 use crate::latent::session::{Point, Session};

@@ -7,6 +7,7 @@ mod arithmetic;
 mod comparison;
 mod concepts;
 mod context;
+mod direction_search;
 mod directions;
 mod drag;
 mod exports;
@@ -16,6 +17,7 @@ mod grid_layout;
 mod inspector;
 mod messages;
 mod model_bar;
+mod model_change;
 mod panel;
 mod photo;
 mod plane;
@@ -25,8 +27,8 @@ mod shelf;
 #[cfg(test)]
 mod testing;
 mod timing;
-mod tool;
 mod toolbar;
+mod tray;
 mod turn;
 mod undo;
 mod views;
@@ -43,6 +45,7 @@ use super::Start;
 use super::action::Action;
 use super::dissect::{Inspector, InspectorTab};
 use super::tensor_texture::TexturePainter;
+use super::tool::{ImageUse, Tool};
 use crate::device::Compute;
 use crate::latent::session::{Point, Session};
 use crate::model::{Ablation, TensorFile, bundled};
@@ -50,13 +53,13 @@ use context::{OpenModel, PanelContext};
 use files::{FileResponse, FileTasks};
 use gallery::Gallery;
 use inspector::InspectorPanel;
-use panel::{ModelChange, Panel};
+use model_change::ModelChange;
+use panel::Panel;
 use sessions::SessionLoader;
 use shelf::Shelf;
 use worker::{ExplorerRequest, ExplorerResponse, ExplorerWorker};
 
 pub use timing::{GALLERY, Latency, LatencyError, latency};
-pub(super) use tool::{ImageUse, Tool};
 
 /// The panels of the tools.
 struct ToolPanels {

@@ -3,6 +3,7 @@
 use egui::Ui;
 
 use super::context::PanelContext;
+use super::model_change::ModelChange;
 use super::worker::ExplorerResponse;
 use crate::app::action::Action;
 use crate::latent::session::{Point, Session};
@@ -28,17 +29,6 @@ pub(super) trait Panel {
 
     /// Discards what another model has made invalid.
     fn on_model_change(&mut self, _change: ModelChange, _cx: &mut PanelContext) {}
-}
-
-/// How the generator changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ModelChange {
-    /// Other weights or ablations. Images are generated again and stay on the screen until then.
-    Weights,
-    /// Another checkpoint or reading of the same architecture: as [`Self::Weights`], but findings about the model are void.
-    Checkpoint,
-    /// A different model: nothing stays.
-    Model,
 }
 
 /// Whether the keyboard is the panel's: the pointer is over it, and no widget has the focus.

@@ -6,14 +6,15 @@ use egui::{TextureHandle, Ui, Vec2};
 
 use super::context::PanelContext;
 use super::drag::Carried;
-use super::panel::{ModelChange, Panel};
+use super::model_change::ModelChange;
+use super::panel::Panel;
 use super::shelf::add_to_shelf;
-use super::tool::Tool;
 use super::views::place;
 use super::worker::{ExplorerRequest, ExplorerResponse, ProjectionUpdate};
 use crate::app::action::Action;
 use crate::app::drops::offered;
 use crate::app::texture::{replace, upload};
+use crate::app::tool::Tool;
 use crate::image::Picture;
 use crate::latent::project::{
     ProjectionProgress, ProjectionSettings, REPRODUCIBLE_LIMIT, ReconstructionQuality, ReferenceErrors,

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use egui::Ui;
 
 use super::context::{OpenModel, PanelContext};
-use super::panel::ModelChange;
-use super::tool::{OPEN, SAVE, SAVE_AS};
+use super::model_change::ModelChange;
 use super::worker::ExplorerRequest;
 use crate::app::action::Action;
+use crate::app::tool::{OPEN, SAVE, SAVE_AS};
 use crate::latent::removal::ObjectRemoval;
 use crate::latent::session::{Session, SessionModel};
 use crate::model::{ModelConfig, Provenance, base_path, bundled};

@@ -8,10 +8,10 @@ use strum::VariantArray;
 use super::context::PanelContext;
 use super::model_bar;
 use super::sessions::session_menu;
-use super::tool::{OPEN, REDO, REDO_ALTERNATIVE, SAVE, SAVE_AS, SHORTCUTS, Tool, UNDO};
 use crate::app::action::Action;
 use crate::app::dissect::ablation_sets;
 use crate::app::drops::offered;
+use crate::app::tool::{OPEN, REDO, REDO_ALTERNATIVE, SAVE, SAVE_AS, SHORTCUTS, Tool, UNDO};
 use crate::model::bundled;
 
 /// Handles the shortcuts; returns the tool that one of them shows.

@@ -2,12 +2,12 @@
 
 use egui::{Ui, Vec2};
 
-use super::arithmetic::{AVERAGED, toggle};
 use super::context::PanelContext;
 use super::drag::{Home, drop_zone, insert};
 use super::exports::FigureButton;
 use super::panel::Panel;
 use super::plans::TURN_STEPS;
+use super::tray::{AVERAGED, toggle};
 use super::views::lines;
 use super::worker::Slot;
 use crate::app::action::Action;

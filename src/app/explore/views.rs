@@ -6,7 +6,7 @@ use std::sync::Arc;
 use egui::{Response, Sense, Ui, Vec2};
 
 use super::drag::{Carried, Home};
-use super::panel::ModelChange;
+use super::model_change::ModelChange;
 use super::worker::{ExplorerRequest, ExplorerWorker, Slot, Zs};
 use crate::app::texture::{Pictures, SLOT_COLUMNS, Texture, tile};
 use crate::image::Picture;
