@@ -1,4 +1,4 @@
-//! Background tasks: whatever touches a file or waits for a dialog runs on a thread of its own, so that the window never blocks.
+//! Background tasks: file access and dialogs run on separate threads, so the window never blocks.
 
 use std::path::PathBuf;
 

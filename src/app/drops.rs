@@ -95,7 +95,7 @@ pub(super) fn plan(
                 ));
                 continue;
             }
-            // An image may have any name: its first bytes tell.
+            // An image may have any name: it is recognized by its first bytes.
             (FileKind::Other, View::Explore, Some(_)) => Action::OpenPhoto(path),
             (FileKind::Picture, View::Train, _) => {
                 refusals.push(format!(

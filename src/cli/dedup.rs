@@ -177,7 +177,7 @@ fn figure(data: &Dataset, groups: &[HashGroup]) -> crate::image::Picture {
     grid(&cells, FIGURE_COLUMNS, 2)
 }
 
-/// Copies a picture's file, or writes a PNG if the picture has no file of its own, under its name in the data set.
+/// Copies a picture's file, or writes a PNG if it is not stored as a file, under its name in the data set.
 fn copy(data: &Dataset, number: u64, folder: &Path) -> anyhow::Result<()> {
     let name = data.name(number);
     // A name with `..` must not leave the folder.

@@ -28,7 +28,7 @@ impl Panel for InspectorPanel {
     fn points<'a>(&self, session: &'a Session) -> Vec<&'a Point> {
         match self.tab {
             InspectorTab::Layers | InspectorTab::Discriminator => vec![&session.subject],
-            // It has samples of its own.
+            // The inspector generates its own samples.
             InspectorTab::Forget => Vec::new(),
         }
     }

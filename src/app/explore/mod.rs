@@ -250,7 +250,7 @@ impl Explorer {
             Tool::Gallery => {
                 CentralPanel::default().show(ui, |ui| self.samples(ui));
             }
-            // It has samples of its own, which are generated without ablations.
+            // The inspector generates its own samples, without ablations.
             Tool::Forget => {
                 let action = CentralPanel::default().show(ui, |ui| self.panel_ui(ui, tool)).inner;
                 self.route(action);

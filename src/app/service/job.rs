@@ -1,4 +1,4 @@
-//! One long piece of work on a thread of its own.
+//! A long computation on a separate thread, with progress and cancellation.
 
 use std::cell::Cell;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! Background threads of the window.
 //!
-//! [`Service`] is a thread with a state of its own that serves requests until its handle is dropped; what it does is a [`Handler`].
+//! [`Service`] is a thread that owns its state and serves requests until its handle is dropped; a [`Handler`] implements the requests.
 //! [`Job`] is a thread for one long piece of work, which reports its progress and can be cancelled. Both answer through an
 //! [`Outbox`], which has the window repainted for every response, and both turn a panic into an error message with the panic's text.
 

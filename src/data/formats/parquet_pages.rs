@@ -1,7 +1,7 @@
 //! Bounded decompression of Parquet pages.
 //!
 //! For gzip and zstd the crate decompresses pages without a limit, so that a few bytes could exhaust the memory. It
-//! is told that these pages are uncompressed, and they are decompressed here.
+//! therefore receives these pages as uncompressed, and this module decompresses them.
 
 use std::io::Read;
 use std::sync::Arc;
